@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/base/error.h"
+
+#include <cerrno>
+#include <string>
+
+namespace reactor {
+namespace {
+
+class ReactorCategory final : public std::error_category {
+ public:
+  [[nodiscard]] const char* name() const noexcept override { return "reactor"; }
+
+  [[nodiscard]] std::string message(int value) const override {
+    switch (static_cast<Errc>(value)) {
+      case Errc::wrong_process:
+        return "loop of another process: call reinit_after_fork() or make a new Loop after fork()";
+      case Errc::not_supported:
+        return "not supported by this backend, transport or kernel";
+      case Errc::nested_run:
+        return "the loop is already running: a callback may not run it again";
+      case Errc::not_pollable:
+        return "regular files can't be watched: they are always ready";
+      case Errc::handle_dead:
+        return "the handle is dead: its descriptor was closed before the handle was stopped";
+      case Errc::signal_taken:
+        return "another loop of this process watches this signal";
+      case Errc::bad_address:
+        return "not an address: use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME";
+      case Errc::address_too_long:
+        return "unix socket path too long";
+      case Errc::timed_out:
+        return "timed out";
+      case Errc::queue_full:
+        return "peer does not read: write queue is full";
+      case Errc::unknown_backend:
+        return "no such backend here: use auto, epoll, kqueue or select as available";
+      case Errc::too_many_listeners:
+        return "too many listeners";
+    }
+    return "unknown reactor error " + std::to_string(value);
+  }
+
+  // Lets `code == std::errc::timed_out` hold for ours as for the system's.
+  [[nodiscard]] std::error_condition default_error_condition(int value) const noexcept override {
+    switch (static_cast<Errc>(value)) {
+      case Errc::not_supported:
+        return std::errc::not_supported;
+      case Errc::timed_out:
+        return std::errc::timed_out;
+      case Errc::bad_address:
+        return std::errc::invalid_argument;
+      case Errc::address_too_long:
+        return std::errc::filename_too_long;
+      default:
+        return {value, *this};
+    }
+  }
+};
+
+}  // namespace
+
+const std::error_category& reactor_category() noexcept {
+  static const ReactorCategory category;
+  return category;
+}
+
+std::error_code make_error_code(Errc code) noexcept {
+  return {static_cast<int>(code), reactor_category()};
+}
+
+std::error_code last_system_error() noexcept { return system_error(errno); }
+
+}  // namespace reactor

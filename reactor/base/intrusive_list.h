@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+namespace reactor {
+
+// A link of a circular, doubly linked list that lies in the object it links. One that is in no list
+// has a null `next`.
+struct ListLink {
+  ListLink* next = nullptr;
+  ListLink* prev = nullptr;
+
+  [[nodiscard]] bool linked() const noexcept { return next != nullptr; }
+
+  // Takes it out of its list; nothing happens where it is in none.
+  void unlink() noexcept {
+    if (next == nullptr) return;
+    prev->next = next;
+    next->prev = prev;
+    next = nullptr;
+  }
+};
+
+// The head of such a list. Owns nothing; a link that dies unlinks itself first.
+class IntrusiveList {
+ public:
+  IntrusiveList() noexcept { head_.next = head_.prev = &head_; }
+  IntrusiveList(const IntrusiveList&) = delete;
+  IntrusiveList& operator=(const IntrusiveList&) = delete;
+  ~IntrusiveList() = default;
+
+  [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
+  [[nodiscard]] ListLink* first() noexcept { return empty() ? nullptr : head_.next; }
+  // Null after the last.
+  [[nodiscard]] ListLink* after(const ListLink& link) noexcept {
+    return link.next == &head_ ? nullptr : link.next;
+  }
+
+  void append(ListLink& link) noexcept {
+    link.next = &head_;
+    link.prev = head_.prev;
+    head_.prev->next = &link;
+    head_.prev = &link;
+  }
+
+  // Moves all of `from` behind what is here.
+  void splice(IntrusiveList& from) noexcept {
+    if (from.empty()) return;
+    from.head_.next->prev = head_.prev;
+    from.head_.prev->next = &head_;
+    head_.prev->next = from.head_.next;
+    head_.prev = from.head_.prev;
+    from.head_.next = from.head_.prev = &from.head_;
+  }
+
+ private:
+  ListLink head_;
+};
+
+}  // namespace reactor

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// Result<T>: a value or a std::error_code. The member names are std::expected's, which clang 14 to
+// 18 with libstdc++ do not have; ours never changes with the language mode, so it is one type for
+// every translation unit of a program.
+#pragma once
+
+#include <memory>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+namespace reactor {
+
+// A call's outcome. [[nodiscard]]: an error that nobody looks at is a bug of the caller.
+// T is a movable object type, or void (the default). Never empty; a code of 0 is not an error and
+// must not be given.
+template <class T = void>
+class [[nodiscard]] Result {
+ public:
+  using value_type = T;
+
+  Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)  // NOLINT: implicit, as expected's
+      : has_value_(true) {
+    std::construct_at(&value_, std::move(value));
+  }
+  Result(std::error_code error) noexcept : error_(error), has_value_(false) {}  // NOLINT: implicit
+  template <class E>
+    requires std::is_error_code_enum_v<E>
+  Result(E error) noexcept : Result(make_error_code(error)) {}  // NOLINT: implicit
+
+  Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) { adopt(other); }
+  Result& operator=(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    if (this != &other) {
+      clear();
+      adopt(other);
+    }
+    return *this;
+  }
+  Result(const Result&) = delete;
+  Result& operator=(const Result&) = delete;
+  ~Result() { clear(); }
+
+  [[nodiscard]] bool has_value() const noexcept { return has_value_; }
+  explicit operator bool() const noexcept { return has_value_; }
+
+  // The code, or one that is 0 where there is a value.
+  [[nodiscard]] std::error_code error() const noexcept {
+    return has_value_ ? std::error_code{} : error_;
+  }
+
+  // The value. Throws std::system_error with error() where there is none.
+  [[nodiscard]] T& value() & { return check(), value_; }
+  [[nodiscard]] const T& value() const& { return check(), value_; }
+  [[nodiscard]] T&& value() && { return check(), std::move(value_); }
+
+  // The value, unchecked: undefined where there is none.
+  [[nodiscard]] T& operator*() & noexcept { return value_; }
+  [[nodiscard]] const T& operator*() const& noexcept { return value_; }
+  [[nodiscard]] T&& operator*() && noexcept { return std::move(value_); }
+  [[nodiscard]] T* operator->() noexcept { return &value_; }
+  [[nodiscard]] const T* operator->() const noexcept { return &value_; }
+
+  [[nodiscard]] T value_or(T fallback) && {
+    return has_value_ ? std::move(value_) : std::move(fallback);
+  }
+
+ private:
+  void check() const {
+    if (!has_value_) throw std::system_error(error_);
+  }
+  void clear() noexcept {
+    if (has_value_) std::destroy_at(&value_);
+  }
+  void adopt(Result& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    has_value_ = other.has_value_;
+    if (has_value_) {
+      std::construct_at(&value_, std::move(other.value_));
+    } else {
+      std::construct_at(&error_, other.error_);
+    }
+  }
+
+  union {
+    T value_;
+    std::error_code error_;
+  };
+  bool has_value_;
+};
+
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  using value_type = void;
+
+  Result() noexcept = default;
+  Result(std::error_code error) noexcept : error_(error) {}  // NOLINT: implicit, as expected's
+  template <class E>
+    requires std::is_error_code_enum_v<E>
+  Result(E error) noexcept : error_(make_error_code(error)) {}  // NOLINT: implicit
+
+  [[nodiscard]] bool has_value() const noexcept { return !error_; }
+  explicit operator bool() const noexcept { return !error_; }
+  [[nodiscard]] std::error_code error() const noexcept { return error_; }
+
+  // Throws std::system_error with error() where the call failed.
+  void value() const {
+    if (error_) throw std::system_error(error_);
+  }
+
+ private:
+  std::error_code error_;
+};
+
+}  // namespace reactor
