@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#if defined(__linux__)
+
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <vector>
+
+#include "reactor/base/error.h"
+#include "reactor/base/unique_fd.h"
+#include "reactor/poller/poller.h"
+
+namespace reactor {
+namespace {
+
+std::uint32_t to_epoll(Interest interest) {
+  std::uint32_t events = 0;
+  if (any(interest & Interest::read)) events |= EPOLLIN;
+  if (any(interest & Interest::write)) events |= EPOLLOUT;
+  return events;
+}
+
+// HUP and ERR come unasked (epoll_ctl(2)) and mean "call, and you will learn": readable, writable.
+Ready to_ready(std::uint32_t events) {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return Ready(Interest::read_write);
+  Interest bits = Interest::none;
+  if ((events & EPOLLIN) != 0) bits = bits | Interest::read;
+  if ((events & EPOLLOUT) != 0) bits = bits | Interest::write;
+  return Ready(bits);
+}
+
+timespec to_timespec(Duration timeout) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  return {static_cast<time_t>(seconds.count()), static_cast<long>((timeout - seconds).count())};
+}
+
+int to_milliseconds(Duration timeout) {
+  constexpr Duration kLongest = std::chrono::milliseconds(INT_MAX - 1);
+  const auto rounded = std::min(timeout, kLongest) + std::chrono::milliseconds(1) - Duration(1);
+  return static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(rounded).count());
+}
+
+class EpollPoller final : public Poller {
+ public:
+  explicit EpollPoller(UniqueFd epoll) : epoll_(std::move(epoll)) {}
+
+  std::error_code add(int fd, Interest interest, Token token, Trigger trigger) override {
+    const std::uint32_t edge = trigger == Trigger::edge ? std::uint32_t{EPOLLET} : 0;
+    return control(EPOLL_CTL_ADD, fd, to_epoll(interest) | edge, token);
+  }
+
+  std::error_code modify(int fd, Interest, Interest after, Token token) override {
+    return control(EPOLL_CTL_MOD, fd, to_epoll(after), token);
+  }
+
+  std::error_code remove(int fd, Interest) override {
+    return control(EPOLL_CTL_DEL, fd, 0, Token{});
+  }
+
+  Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) override {
+    if (batch_.size() < events.size()) batch_.resize(events.size());
+    const int count = wait_batch(static_cast<int>(events.size()), timeout);
+    if (count < 0) {
+      if (errno == EINTR) return std::size_t{0};
+      return last_system_error();
+    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      events[i] = {Token::unpack(batch_[i].data.u64), to_ready(batch_[i].events)};
+    }
+    return static_cast<std::size_t>(count);
+  }
+
+  [[nodiscard]] int backend_fd() const noexcept override { return epoll_.get(); }
+  [[nodiscard]] bool edge_triggered() const noexcept override { return true; }
+
+ private:
+  std::error_code control(int operation, int fd, std::uint32_t events, Token token) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = token.pack();
+    if (::epoll_ctl(epoll_.get(), operation, fd, &event) == 0) return {};
+    return last_system_error();
+  }
+
+  int wait_batch(int room, Duration timeout) {
+    if (timeout == Duration::zero()) return ::epoll_wait(epoll_.get(), batch_.data(), room, 0);
+    if (timeout == kForever) return ::epoll_wait(epoll_.get(), batch_.data(), room, -1);
+#if defined(SYS_epoll_pwait2)
+    if (precise_) {  // nanoseconds, Linux 5.11; older kernels and some sandboxes lack it
+      const timespec limit = to_timespec(timeout);
+      const long count = ::syscall(SYS_epoll_pwait2, epoll_.get(), batch_.data(), room, &limit,
+                                   nullptr, sizeof(std::uint64_t));
+      if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(count);
+      precise_ = false;
+    }
+#endif
+    return ::epoll_wait(epoll_.get(), batch_.data(), room, to_milliseconds(timeout));
+  }
+
+  UniqueFd epoll_;
+  std::vector<epoll_event> batch_;
+  bool precise_ = true;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Poller>> make_epoll_poller() {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return last_system_error();
+  return std::unique_ptr<Poller>(std::make_unique<EpollPoller>(std::move(epoll)));
+}
+
+}  // namespace reactor
+
+#endif
