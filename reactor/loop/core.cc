@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// One turn of the loop:
+//
+//     +--> deferred --> time-out --> wait --> now() --> I/O --> signals, children --+
+//     |                                                                             |
+//     +------------------- posted <--------------- due timers <---------------------+
+//
+// Each phase works on what was there when it began; what callbacks add waits for the next turn
+// (G3, G10). A callback that throws leaves its phase half done: every phase keeps what it has not
+// handled yet where the next turn finds it (G6).
+#include "reactor/loop/core.h"
+
+#include <algorithm>
+#include <string>
+
+#include "reactor/base/error.h"
+#include "reactor/base/log.h"
+#include "reactor/base/process.h"
+#include "reactor/loop/slots.h"
+
+namespace reactor {
+namespace {
+
+// Stands for posted calls, which have no handle.
+class PostedCall final : public Dispatchable {
+ public:
+  [[nodiscard]] HandleInfo describe() const noexcept override { return {"posted call", -1, {}, {}}; }
+};
+
+const PostedCall kPostedCall;
+
+}  // namespace
+
+Core::Core(LoopOptions loop_options, Backend chosen, std::unique_ptr<Poller> poller)
+    : options(std::move(loop_options)),
+      backend(chosen),
+      stats(options.stats != nullptr ? options.stats : &own_stats),
+      now(monotonic_now()),
+      registry(std::move(poller)),
+      timers(now),
+      signals(*this),
+      children(*this, options.child_method),
+      slow(options, *stats),
+      generation_(process_generation()) {}
+
+Core::~Core() {
+  extension.reset();
+  for (HandleSlot* slot = newest; slot != nullptr; slot = slot->older) {
+    const HandleInfo info = slot->dispatchable().describe();
+    REACTOR_LOG(debug, "loop is gone before its " + std::string(info.kind) + " made at " +
+                           info.where.file_name() + ":" + std::to_string(info.where.line()));
+    slot->stop();
+    slot->core = nullptr;
+  }
+  registry.detach(signals, Detach::staying);
+  registry.detach(wakeup, Detach::staying);
+}
+
+std::error_code Core::start() {
+  if (const std::error_code error = wakeup.open()) return error;
+  const bool edge = registry.poller().edge_triggered();
+  wakeup.set_edge_triggered(edge);
+  return registry.attach(wakeup, Interest::read, true, edge ? Trigger::edge : Trigger::level);
+}
+
+bool Core::in_own_process() const noexcept { return generation_ == process_generation(); }
+
+TimePoint Core::start_time() noexcept { return in_turn_ ? now : monotonic_now(); }
+
+Result<> Core::run_while(bool forever, Duration limit) {
+  if (!in_own_process()) return Errc::wrong_process;
+  if (in_turn_) return Errc::nested_run;
+  struct Scope {
+    Core& core;
+    explicit Scope(Core& owner) : core(owner) {
+      core.in_turn_ = true;
+      core.posts.wake_up();
+      core.now = monotonic_now();
+      core.slow.begin_batch(core.now);
+    }
+    ~Scope() {
+      core.in_turn_ = false;
+      core.slow.leave();
+      core.stop_requested_.store(false);
+      // From here on a post() wakes; one that came before is shown to a host loop.
+      if (core.posts.fall_asleep()) core.wakeup.wake();
+    }
+  };
+  const Scope scope(*this);
+  do {
+    if (stop_requested_.load() || (forever && !anything_to_wait_for())) break;
+    if (Result<> result = turn(limit); !result) return result;
+  } while (forever);
+  return {};
+}
+
+Result<> Core::turn(Duration limit) {
+  run_deferred();
+  // A batch that an exception cut short is finished first.
+  if (!registry.batch_left()) {
+    if (const std::error_code error = wait(limit)) return error;
+  }
+  dispatch_io();
+  if (signals.pending()) signals.dispatch();
+  if (children.pending()) children.dispatch();
+  run_timers();
+  run_posted();
+  return {};
+}
+
+bool Core::work_is_waiting() const noexcept {
+  return !scheduled.empty() || !deferred_round_.empty() || !posts.empty() ||
+         registry.batch_left() || signals.pending() || children.pending();
+}
+
+bool Core::anything_to_wait_for() noexcept {
+  return keeping > 0 || registry.keeping() > 0 || work_is_waiting();
+}
+
+Duration Core::next_timeout() noexcept {
+  if (work_is_waiting()) return Duration::zero();
+  const TimePoint deadline = timers.next_deadline();
+  if (deadline == TimePoint::max()) return kForever;
+  const TimePoint at = monotonic_now();
+  return deadline <= at ? Duration::zero() : deadline - at;
+}
+
+std::error_code Core::wait(Duration limit) {
+  const TimePoint before = monotonic_now();
+  slow.end_batch(before);
+  Duration timeout = std::max(limit, Duration::zero());
+  const TimePoint deadline = timers.next_deadline();
+  if (deadline <= before || work_is_waiting()) {
+    timeout = Duration::zero();
+  } else if (deadline != TimePoint::max()) {
+    timeout = std::min(timeout, deadline - before);
+  }
+  // Asleep first, then the look for what came meanwhile: see PostQueue::fall_asleep().
+  if (timeout > Duration::zero() && (posts.fall_asleep() || stop_requested_.load())) {
+    timeout = Duration::zero();
+  }
+  const std::error_code error = registry.wait(timeout);
+  posts.wake_up();
+  now = timeout == Duration::zero() ? before : monotonic_now();
+  slow.begin_batch(now);
+  stats->turns.add();
+  return error;
+}
+
+void Core::run_deferred() {
+  deferred_round_.splice(scheduled);
+  while (ListLink* link = deferred_round_.first()) {
+    auto& slot = static_cast<DeferredSlot&>(*link);
+    slot.unlink();
+    slow.enter(slot);
+    call(slot, slot.callback);
+  }
+}
+
+void Core::dispatch_io() {
+  Ready ready;
+  while (PollTarget* target = registry.next_event(ready)) {
+    slow.enter(*target);
+    stats->events.add();
+    target->on_ready(ready);
+  }
+  if (const std::uint64_t stale = registry.take_stale_count(); stale > 0) stats->stale.add(stale);
+  if (!registry.needs_rebuild()) return;
+  Result<std::unique_ptr<Poller>> poller = make_poller(backend);
+  if (!poller) return;  // out of descriptors: tried again when the stale event comes again
+  stats->rebuilds.add();
+  if (const std::error_code error = registry.rebuild(std::move(*poller))) {
+    REACTOR_LOG(error, "a watcher was lost when the kernel's set was rebuilt: " + error.message());
+  }
+  children.rewatch();
+}
+
+void Core::run_timers() {
+  timers.expire(now);
+  while (TimerNode* node = timers.next_expired()) {
+    slow.enter(*node);
+    stats->timers.add();
+    node->on_expire();
+  }
+}
+
+void Core::run_posted() {
+  if (posts.empty()) return;
+  posts.collect();
+  Callback<void()> posted;
+  while (posts.take(posted)) {
+    slow.enter(kPostedCall);
+    stats->posted.add();
+    posted();
+    posted.reset();
+  }
+}
+
+void Core::request_stop() noexcept {
+  stop_requested_.store(true);
+  if (posts.claim_wakeup()) wakeup.wake();
+}
+
+void Core::post(Callback<void()> call) {
+  if (posts.push(std::move(call))) wakeup.wake();
+}
+
+std::error_code Core::reinit_after_fork() {
+  if (in_turn_) return Errc::nested_run;
+  Result<std::unique_ptr<Poller>> poller = make_poller(backend);
+  if (!poller) return poller.error();
+  registry.detach(wakeup, Detach::staying);
+  registry.detach(signals, Detach::staying);
+  const std::error_code lost = registry.rebuild(std::move(*poller));
+  posts.clear();
+  stop_requested_.store(false);
+  if (const std::error_code error = start()) return error;
+  if (const std::error_code error = signals.reopen()) return error;
+  children.fail_all(Errc::wrong_process);
+  generation_ = process_generation();
+  return lost;
+}
+
+void Core::link(HandleSlot& slot) noexcept {
+  slot.older = newest;
+  if (newest != nullptr) newest->newer = &slot;
+  newest = &slot;
+}
+
+void Core::keep(const HandleSlot& slot, bool keeps) noexcept {
+  if (!slot.keeps) return;
+  keeps ? ++keeping : --keeping;
+}
+
+void Core::release(HandleSlot& slot) noexcept {
+  slot.stop();
+  slow.forget(slot.dispatchable());
+  (slot.newer != nullptr ? slot.newer->older : newest) = slot.older;
+  if (slot.older != nullptr) slot.older->newer = slot.newer;
+  if (&slot == running_slot_) {
+    running_slot_is_dead_ = true;
+  } else {
+    delete &slot;
+  }
+}
+
+void Core::bury(HandleSlot& slot) noexcept {
+  running_slot_is_dead_ = false;
+  delete &slot;
+}
+
+}  // namespace reactor

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// What the loop can call, seen from the loop: something that can say who made it. Private, but for
+// those who write transports on the bare poll target and timer node.
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+#include <string_view>
+
+#include "reactor/base/clock.h"
+
+namespace reactor {
+
+// One live handle, for dump(), for slow-callback reports and for a watchdog's last words.
+struct HandleInfo {
+  std::string_view kind;           // "io", "timer", "signal", "child", "deferred", "stream", ...
+  int number = -1;                 // descriptor, signal or pid; -1 where there is none
+  TimePoint created{};             // on the loop's clock; zero where it is not kept
+  std::source_location where;      // the line that made the handle (its Listener for a stream)
+};
+
+// Base of everything whose callback a loop runs. No virtual destructor: never deleted through this.
+class Dispatchable {
+ public:
+  // Async-signal-safe: copies what is there, allocates nothing.
+  [[nodiscard]] virtual HandleInfo describe() const noexcept = 0;
+
+ protected:
+  Dispatchable() = default;
+  Dispatchable(const Dispatchable&) = default;
+  Dispatchable& operator=(const Dispatchable&) = default;
+  ~Dispatchable() = default;
+};
+
+}  // namespace reactor

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/loop/loop.h"
+
+#include <system_error>
+
+#include "reactor/base/error.h"
+#include "reactor/loop/core.h"
+#include "reactor/loop/slots.h"
+
+namespace reactor {
+namespace {
+
+constexpr std::size_t kScratchSize = 64 * 1024;
+
+std::unique_ptr<Core> make_core(LoopOptions options) {
+  const Result<Backend> wish = choose_backend(options.backend);
+  if (!wish) throw std::system_error(wish.error(), "reactor::Loop");
+  Backend chosen = *wish;
+  Result<std::unique_ptr<Poller>> poller = make_poller(*wish, &chosen);
+  if (!poller) throw std::system_error(poller.error(), "reactor::Loop");
+  auto core = std::make_unique<Core>(std::move(options), chosen, std::move(*poller));
+  if (const std::error_code error = core->start()) {
+    throw std::system_error(error, "reactor::Loop");
+  }
+  return core;
+}
+
+// Owns a slot until a handle does.
+template <class Slot, class... Args>
+Slot* new_slot(Core& core, Args&&... args) {
+  auto slot = std::make_unique<Slot>(core, std::forward<Args>(args)...);
+  core.link(*slot);
+  return slot.release();
+}
+
+}  // namespace
+
+Loop::Loop(LoopOptions options) : core_(make_core(std::move(options))), now_(&core_->now) {}
+Loop::~Loop() = default;
+
+Result<IoWatcher> Loop::watch(int fd, Interest interest, Callback<void(Ready)> callback,
+                              std::source_location where) {
+  if (!core_->in_own_process()) return Errc::wrong_process;
+  auto* slot = new_slot<IoSlot>(*core_, fd, std::move(callback), where);
+  IoWatcher watcher(slot);
+  const std::error_code error = core_->registry.attach(*slot, interest, false, Trigger::level);
+  if (error) return error;
+  return watcher;
+}
+
+Timer Loop::timer(Callback<void()> callback, std::source_location where) {
+  return Timer(new_slot<TimerSlot>(*core_, std::move(callback), where));
+}
+
+Timer Loop::after(Duration delay, Callback<void()> callback, std::source_location where) {
+  Timer timer = this->timer(std::move(callback), where);
+  timer.start(delay);
+  return timer;
+}
+
+Timer Loop::every(Duration period, Callback<void()> callback, std::source_location where) {
+  Timer timer = this->timer(std::move(callback), where);
+  timer.start_every(period);
+  return timer;
+}
+
+Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback,
+                                      std::source_location where) {
+  if (!core_->in_own_process()) return Errc::wrong_process;
+  auto* slot = new_slot<SignalSlot>(*core_, number, std::move(callback), where);
+  SignalWatcher watcher(slot);
+  if (const std::error_code error = core_->signals.add(*slot)) return error;
+  core_->keep(*slot, true);
+  return watcher;
+}
+
+Result<ChildWatcher> Loop::on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
+                                   std::source_location where) {
+  if (!core_->in_own_process()) return Errc::wrong_process;
+  auto* slot = new_slot<ChildSlot>(*core_, pid, std::move(callback), where);
+  ChildWatcher watcher(slot);
+  if (const std::error_code error = core_->children.add(*slot)) return error;
+  core_->keep(*slot, true);
+  return watcher;
+}
+
+Deferred Loop::deferred(Callback<void()> callback, std::source_location where) {
+  return Deferred(new_slot<DeferredSlot>(*core_, std::move(callback), where));
+}
+
+void Loop::post(Callback<void()> callback) { core_->post(std::move(callback)); }
+
+Result<> Loop::run() { return core_->run_while(true, kForever); }
+Result<> Loop::run_once(Duration timeout) { return core_->run_while(false, timeout); }
+Result<> Loop::poll() { return core_->run_while(false, Duration::zero()); }
+void Loop::stop() noexcept { core_->request_stop(); }
+void Loop::update_now() noexcept { core_->now = monotonic_now(); }
+
+Result<int> Loop::backend_fd() const {
+  if (!core_->in_own_process()) return Errc::wrong_process;
+  const int fd = core_->registry.poller().backend_fd();
+  if (fd < 0) return Errc::not_supported;
+  return fd;
+}
+
+Duration Loop::next_timeout() { return core_->next_timeout(); }
+Backend Loop::backend() const noexcept { return core_->backend; }
+Result<> Loop::reinit_after_fork() { return core_->reinit_after_fork(); }
+const LoopStats& Loop::stats() const noexcept { return *core_->stats; }
+HandleInfo Loop::current() const noexcept { return core_->slow.current(); }
+
+Result<> Loop::attach(PollTarget& target, Interest interest, bool background) {
+  if (!core_->in_own_process()) return Errc::wrong_process;
+  return core_->registry.attach(target, interest, background, Trigger::level);
+}
+
+Result<> Loop::set_interest(PollTarget& target, Interest interest) {
+  if (!core_->in_own_process()) return Errc::wrong_process;
+  return core_->registry.set_interest(target, interest);
+}
+
+void Loop::detach(PollTarget& target, Detach how) noexcept {
+  core_->slow.forget(target);
+  core_->registry.detach(target, how);
+}
+
+void Loop::arm(TimerNode& node, TimePoint deadline) noexcept {
+  core_->timers.disarm(node);
+  core_->timers.arm(node, deadline);
+}
+
+void Loop::disarm(TimerNode& node) noexcept {
+  core_->slow.forget(node);
+  core_->timers.disarm(node);
+}
+
+void Loop::postpone(TimerNode& node, TimePoint deadline) noexcept {
+  core_->timers.postpone(node, deadline);
+}
+
+std::span<std::byte> Loop::scratch() noexcept {
+  if (core_->scratch == nullptr) core_->scratch = std::make_unique<std::byte[]>(kScratchSize);
+  return {core_->scratch.get(), kScratchSize};
+}
+
+LoopExtension* Loop::extension() noexcept { return core_->extension.get(); }
+
+void Loop::set_extension(std::unique_ptr<LoopExtension> extension) noexcept {
+  core_->extension = std::move(extension);
+}
+
+bool Loop::in_own_process() const noexcept { return core_->in_own_process(); }
+
+}  // namespace reactor

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+// Loop: waits for descriptors, time, signals, children and calls from elsewhere, and calls back.
+//
+// A turn has these phases, in this order:
+//   deferred calls; time-out computed; wait; now() updated; I/O; signals and children; due timers;
+//   posted calls
+//
+// Guarantees (each a test by its number, on every backend; docs/architecture.md tells how):
+//   G1 after stop() or destruction a callback never runs again. G2 a callback may destroy any
+//   handle. G3 what is registered in a callback is first polled in the next batch. G4 timers are
+//   never early. G5 readiness is a hint. G6 an exception out of a callback leaves run(); the loop
+//   stays usable and goes on with the rest at the next run(). G7 only post() and stop() are
+//   thread-safe. G8 one watcher per descriptor. G9 a forked child that uses the loop gets
+//   Errc::wrong_process. G10 nobody starves.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <iosfwd>
+#include <memory>
+#include <source_location>
+#include <span>
+
+#include "reactor/base/callback.h"
+#include "reactor/base/clock.h"
+#include "reactor/base/result.h"
+#include "reactor/base/stats.h"
+#include "reactor/loop/dispatchable.h"
+#include "reactor/loop/handle.h"
+#include "reactor/loop/poll_target.h"
+#include "reactor/loop/timer_queue.h"
+#include "reactor/poller/event.h"
+
+namespace reactor {
+
+class Core;
+
+// How a Loop learns that a child ended. `automatic` takes the first that works: pidfd_open(2),
+// EVFILT_PROC, SIGCHLD. The others are for systems that forbid it, and for tests.
+enum class ChildMethod : std::uint8_t { automatic, pidfd, process_filter, sigchld };
+
+struct LoopOptions {
+  // The backend; a named one that is missing is an error, never silently another.
+  Backend backend = Backend::automatic;
+
+  // A batch of callbacks that takes longer is logged with the place where its handle was made.
+  // Zero switches it off.
+  Duration slow_callback = std::chrono::milliseconds(100);
+
+  // Called besides the log line, with the culprit and its time. A batch that named nobody yet has
+  // an empty `kind`.
+  Callback<void(const HandleInfo&, Duration)> on_slow = {};
+
+  // Where to count; null: in the loop. It outlives the loop.
+  LoopStats* stats = nullptr;
+
+  ChildMethod child_method = ChildMethod::automatic;
+};
+
+// How many of each kind of handle are alive.
+struct HandleCounts {
+  std::size_t io = 0, timers = 0, signals = 0, children = 0, deferred = 0;
+  std::size_t transports = 0;  // streams, listeners and others on bare poll targets
+};
+
+// Base of what a layer above keeps with a loop; see Loop::extension().
+class LoopExtension {
+ public:
+  virtual ~LoopExtension() = default;
+};
+
+// One per process as a rule; it belongs to the thread that runs it, and to the process that made it.
+class Loop {
+ public:
+  // Throws std::system_error: Errc::unknown_backend, or what the kernel refused (EMFILE, ENOMEM).
+  explicit Loop(LoopOptions options = {});
+  // Handles that are still alive are dead from here on, and are named in the log. Transports
+  // (Stream, Listener, Server) must be gone, or must not be used any more but destroyed.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Watches `fd` (not owned; any number). The callback gets what it is ready for, again and again
+  // while it is (level-triggered). Interest::none registers it paused.
+  // Errors: file_exists where a live watcher has this descriptor (G8), Errc::not_pollable for
+  // regular files, bad_file_descriptor, Errc::wrong_process, no_space_on_device (epoll_ctl(2)).
+  Result<IoWatcher> watch(int fd, Interest interest, Callback<void(Ready)> callback,
+                          std::source_location where = std::source_location::current());
+
+  // A timer that is not started; one that fires once; one that fires each period. See Timer.
+  [[nodiscard]] Timer timer(Callback<void()> callback,
+                            std::source_location where = std::source_location::current());
+  [[nodiscard]] Timer after(Duration delay, Callback<void()> callback,
+                            std::source_location where = std::source_location::current());
+  [[nodiscard]] Timer every(Duration period, Callback<void()> callback,
+                            std::source_location where = std::source_location::current());
+
+  // Watches signal `number` (1..SIGRTMAX). Several watchers of one loop may watch the same.
+  // Errors: Errc::signal_taken while another Loop watches it, invalid_argument (sigaction(2)).
+  Result<SignalWatcher> on_signal(int number, Callback<void()> callback,
+                                  std::source_location where = std::source_location::current());
+
+  // Waits for `pid`, a child of this process and no other: never steals the application's others.
+  // Errors: no_child_process where it is not ours or was waited for already.
+  Result<ChildWatcher> on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
+                               std::source_location where = std::source_location::current());
+
+  // See Deferred.
+  [[nodiscard]] Deferred deferred(Callback<void()> callback,
+                                  std::source_location where = std::source_location::current());
+
+  // Runs `callback` in the loop, in the order of posting of each thread. From any thread, also from
+  // callbacks; not from a signal handler. Wakes a sleeping loop; costs no system call when it is
+  // awake. What is posted while posted calls run waits a turn. Throws std::bad_alloc.
+  void post(Callback<void()> callback);
+
+  // Turns until stop(), or until nothing is left to wait for: no active handle that is not unref'ed,
+  // no deferred or posted call. Throws what a callback throws (G6).
+  // Errors: Errc::nested_run from inside a callback, Errc::wrong_process, those of the kernel's wait.
+  Result<> run();
+
+  // One turn that waits up to `timeout` (negative counts as 0); poll() does not wait. As run() else.
+  Result<> run_once(Duration timeout = kForever);
+  Result<> poll();
+
+  // Ends run() or run_once() after the present turn. From any thread, also from callbacks, and from
+  // signal handlers. Called while none runs, it ends the next one before its first turn.
+  void stop() noexcept;
+
+  // The time at the start of this batch of callbacks; outside a turn, the time of the last one.
+  // Timers count from it inside a turn, and from the clock outside.
+  [[nodiscard]] TimePoint now() const noexcept { return *now_; }
+  // Reads the clock, for a callback that took long and then starts a timer.
+  void update_now() noexcept;
+
+  // To nest this loop in another one: wait until backend_fd() is readable or next_timeout() has
+  // passed, then poll(). Ask for both again after each poll(). next_timeout() is 0 while deferred or
+  // posted calls wait, kForever where no timer runs.
+  // Errors: Errc::not_supported with select, Errc::wrong_process.
+  [[nodiscard]] Result<int> backend_fd() const;
+  [[nodiscard]] Duration next_timeout();
+  [[nodiscard]] Backend backend() const noexcept;
+
+  // Makes a loop that was inherited over fork() this process's own: same watchers and timers, new
+  // kernel objects, the parent's untouched. Child watchers end with Errc::wrong_process: they wait
+  // for siblings now. Posted calls that had not run are dropped, they are the parent's.
+  // Errors: those of the kernel; nested_run from inside a callback.
+  Result<> reinit_after_fork();
+
+  [[nodiscard]] const LoopStats& stats() const noexcept;
+  [[nodiscard]] HandleCounts counts() const noexcept;
+  // One line per live handle: kind, number, age in seconds, file:line where it was made.
+  void dump(std::ostream& out) const;
+  // The handle whose callback runs right now; an empty `kind` where none does. Async-signal-safe,
+  // so that a watchdog can name who holds the loop up.
+  [[nodiscard]] HandleInfo current() const noexcept;
+
+  // ---- For transports: bare targets and nodes, nothing allocated. Loop thread only. ----
+
+  // Watches target.fd(). Errors as watch(). The target keeps run() going unless `background`.
+  Result<> attach(PollTarget& target, Interest interest, bool background = false);
+  // Dropping interest is lazy, and costs a system call only if an event comes that nobody wants.
+  // Errors as IoWatcher::set().
+  Result<> set_interest(PollTarget& target, Interest interest);
+  // Ends it; never fails. Nothing happens where it is not attached.
+  void detach(PollTarget& target, Detach how) noexcept;
+
+  // As TimerQueue's, and a node keeps run() going while armed only if its owner is attached.
+  void arm(TimerNode& node, TimePoint deadline) noexcept;
+  void disarm(TimerNode& node) noexcept;
+  void postpone(TimerNode& node, TimePoint deadline) noexcept;
+
+  // 64 KiB to read into; whatever a callback left there is gone at the next one.
+  [[nodiscard]] std::span<std::byte> scratch() noexcept;
+  // One object of the layer above (net), made once and destroyed with the loop; null before set.
+  [[nodiscard]] LoopExtension* extension() noexcept;
+  void set_extension(std::unique_ptr<LoopExtension> extension) noexcept;
+  // False in a forked child that did not call reinit_after_fork().
+  [[nodiscard]] bool in_own_process() const noexcept;
+
+ private:
+  std::unique_ptr<Core> core_;
+  const TimePoint* now_;
+};
+
+}  // namespace reactor

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/loop/registry.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "reactor/base/check.h"
+#include "reactor/base/error.h"
+#include "reactor/base/process.h"
+
+namespace reactor {
+namespace {
+
+constexpr std::size_t kLeastBatch = 512;
+constexpr std::size_t kLargestBatch = 4096;
+
+bool forgotten(std::error_code error) {
+  return error == std::errc::no_such_file_or_directory || error == std::errc::bad_file_descriptor;
+}
+
+}  // namespace
+
+Registry::Registry(std::unique_ptr<Poller> poller)
+    : poller_(std::move(poller)), events_(kLeastBatch), forks_(fork_count()),
+      owner_(process_generation()) {}
+
+Registry::~Registry() {
+  for (Slot& slot : slots_) {
+    if (slot.target != nullptr) slot.target->index_ = PollTarget::kDetached;
+  }
+}
+
+Token Registry::token_of(const PollTarget& target) const noexcept {
+  return {target.index_, slots_[target.index_].generation};
+}
+
+std::uint32_t Registry::take_slot() {
+  if (free_count_ == 0) {
+    slots_.emplace_back();
+    free_.resize(slots_.size());  // so that detach() can't fail
+    const std::size_t room = std::clamp(slots_.size(), kLeastBatch, kLargestBatch);
+    // Not while a batch is being read; the next attach sees to it.
+    if (room > events_.size() && !batch_left()) events_.resize(std::min(2 * room, kLargestBatch));
+    return static_cast<std::uint32_t>(slots_.size() - 1);
+  }
+  return free_[--free_count_];
+}
+
+// A live registration of this number is an error; one whose file was closed under it is dead now.
+std::error_code Registry::claim_number(int fd) {
+  const auto number = static_cast<std::size_t>(fd);
+  if (number >= by_number_.size()) by_number_.resize(number + 1, kNobody);
+  const std::uint32_t holder = by_number_[number];
+  if (holder == kNobody) return {};
+  Slot& slot = slots_[holder];
+  const bool held =
+      !any(slot.polled) ||
+      !forgotten(poller_->modify(fd, slot.polled, slot.polled, token_of(*slot.target)));
+  if (held) return std::make_error_code(std::errc::file_exists);
+  mark_dead(slot);
+  return {};
+}
+
+void Registry::mark_dead(Slot& slot) noexcept {
+  slot.flags |= kDead;
+  slot.polled = Interest::none;
+  if ((slot.flags & kBackground) == 0) {
+    slot.flags |= kBackground;
+    --keeping_;
+  }
+  const auto number = static_cast<std::size_t>(slot.target->fd_);
+  if (by_number_[number] == slot.target->index_) by_number_[number] = kNobody;
+}
+
+std::error_code Registry::attach(PollTarget& target, Interest interest, bool background,
+                                 Trigger trigger) {
+  REACTOR_CHECK(!target.attached());
+  if (target.fd_ < 0) return system_error(EBADF);
+  note_forks();
+  if (const std::error_code error = claim_number(target.fd_)) return error;
+  const std::uint32_t index = take_slot();
+  Slot& slot = slots_[index];
+  slot.target = &target;
+  slot.wanted = slot.polled = Interest::none;
+  slot.flags = static_cast<std::uint8_t>((background ? kBackground : 0) |
+                                         (trigger == Trigger::edge ? kEdge : 0));
+  target.index_ = index;
+  by_number_[static_cast<std::size_t>(target.fd_)] = index;
+  if (!background) ++keeping_;
+  slot.wanted = interest;
+  const std::error_code error = any(interest) ? poll_for(slot, interest) : std::error_code{};
+  if (error) detach(target, Detach::staying);
+  return error;
+}
+
+// Tells the kernel to wait for `interest`, which is not none.
+std::error_code Registry::poll_for(Slot& slot, Interest interest) {
+  const int fd = slot.target->fd_;
+  const Token token = token_of(*slot.target);
+  std::error_code error;
+  if (any(slot.polled)) {
+    error = poller_->modify(fd, slot.polled, interest, token);
+  } else {
+    const Trigger trigger = (slot.flags & kEdge) != 0 ? Trigger::edge : Trigger::level;
+    error = poller_->add(fd, interest, token, trigger);
+    if (error == std::errc::file_exists) {
+      // The kernel kept what ended here: the open file has another name somewhere. It is ours now.
+      static_cast<void>(poller_->remove(fd, interest));
+      error = poller_->add(fd, interest, token, trigger);
+    }
+    if (error == std::errc::operation_not_permitted) return Errc::not_pollable;
+  }
+  if (forgotten(error) && any(slot.polled)) {
+    mark_dead(slot);
+    return Errc::handle_dead;
+  }
+  if (!error) slot.polled = interest;
+  return error;
+}
+
+std::error_code Registry::set_interest(PollTarget& target, Interest interest) {
+  if (!target.attached()) return Errc::handle_dead;
+  Slot& slot = slots_[target.index_];
+  if ((slot.flags & kDead) != 0) return Errc::handle_dead;
+  slot.wanted = interest;
+  if ((interest & slot.polled) == interest) return {};  // dropped lazily
+  return poll_for(slot, interest);
+}
+
+Interest Registry::interest(const PollTarget& target) const noexcept {
+  return target.attached() ? slots_[target.index_].wanted : Interest::none;
+}
+
+bool Registry::alive(const PollTarget& target) const noexcept {
+  return target.attached() && (slots_[target.index_].flags & kDead) == 0;
+}
+
+void Registry::set_background(PollTarget& target, bool background) noexcept {
+  if (!alive(target)) return;
+  Slot& slot = slots_[target.index_];
+  if (background == ((slot.flags & kBackground) != 0)) return;
+  slot.flags ^= kBackground;
+  background ? --keeping_ : ++keeping_;
+}
+
+void Registry::detach(PollTarget& target, Detach how) noexcept {
+  if (!target.attached()) return;
+  if (owns_set()) {
+    note_forks();
+    const Slot& slot = slots_[target.index_];
+    const bool kernel_forgets = how == Detach::closing && (slot.flags & kForked) == 0;
+    // select's sets are our own memory: it has to be told, and it is no system call.
+    if (any(slot.polled) && (!kernel_forgets || poller_->backend_fd() < 0)) {
+      static_cast<void>(poller_->remove(target.fd_, slot.polled));  // gone already is as good
+    }
+  }
+  retire(target);
+}
+
+void Registry::retire(PollTarget& target) noexcept {
+  Slot& slot = slots_[target.index_];
+  const auto number = static_cast<std::size_t>(target.fd_);
+  if (target.fd_ >= 0 && by_number_[number] == target.index_) by_number_[number] = kNobody;
+  if ((slot.flags & kBackground) == 0) --keeping_;
+  ++slot.generation;
+  slot.retired_in = batch_;
+  slot.target = nullptr;
+  slot.wanted = slot.polled = Interest::none;
+  free_[free_count_++] = target.index_;
+  target.index_ = PollTarget::kDetached;
+}
+
+std::error_code Registry::attach_process(PollTarget& target, pid_t pid) {
+  const std::uint32_t index = take_slot();
+  Slot& slot = slots_[index];
+  slot.target = &target;
+  slot.wanted = Interest::read;
+  slot.polled = Interest::none;
+  slot.flags = kBackground;
+  target.index_ = index;
+  const std::error_code error = poller_->add_process(pid, token_of(target));
+  if (error) retire(target);
+  return error;
+}
+
+void Registry::detach_process(PollTarget& target, pid_t pid) noexcept {
+  if (!target.attached()) return;
+  if (owns_set()) poller_->remove_process(pid);
+  retire(target);
+}
+
+bool Registry::owns_set() const noexcept { return owner_ == process_generation(); }
+
+// A child may hold copies of everything that was open at a fork: closing alone no longer takes it
+// out of the kernel's set (epoll(7), question 6).
+void Registry::note_forks() noexcept {
+  if (forks_ == fork_count()) return;
+  forks_ = fork_count();
+  for (Slot& slot : slots_) {
+    if (slot.target != nullptr) slot.flags |= kForked;
+  }
+}
+
+std::error_code Registry::wait(Duration timeout) {
+  ++batch_;
+  count_ = position_ = 0;
+  const Result<std::size_t> count = poller_->wait(events_, timeout);
+  if (!count) return count.error();
+  count_ = *count;
+  return {};
+}
+
+PollTarget* Registry::next_event(Ready& ready) {
+  while (position_ < count_) {
+    const PollEvent event = events_[position_++];
+    if (event.token.index >= slots_.size()) continue;
+    Slot& slot = slots_[event.token.index];
+    if (slot.generation != event.token.generation || slot.target == nullptr) [[unlikely]] {
+      ++stale_;
+      if (slot.retired_in != batch_) needs_rebuild_ = true;
+      continue;
+    }
+    ready = Ready(event.ready.bits() & slot.wanted);
+    if (any(ready.bits())) [[likely]] return slot.target;
+    drop_unwanted(slot);
+  }
+  return nullptr;
+}
+
+void Registry::drop_unwanted(Slot& slot) {
+  if (!any(slot.polled) || slot.polled == slot.wanted) return;
+  if (any(slot.wanted)) {
+    static_cast<void>(poll_for(slot, slot.wanted));
+    return;
+  }
+  // Hang-ups come unasked: out of the set altogether, added again on resume (G5).
+  if (forgotten(poller_->remove(slot.target->fd_, slot.polled))) {
+    mark_dead(slot);
+    needs_rebuild_ = true;  // an event of something that can't be named any more
+  }
+  slot.polled = Interest::none;
+}
+
+std::uint64_t Registry::take_stale_count() noexcept {
+  const std::uint64_t count = stale_;
+  stale_ = 0;
+  return count;
+}
+
+std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
+  poller_ = std::move(poller);
+  owner_ = process_generation();
+  needs_rebuild_ = false;
+  count_ = position_ = 0;  // what was not handled yet is reported again: level-triggered
+  std::error_code first_error;
+  for (Slot& slot : slots_) {
+    if (slot.target == nullptr || !any(slot.polled)) continue;
+    const Interest polled = slot.polled;
+    slot.polled = Interest::none;
+    const std::error_code error = poll_for(slot, polled);
+    if (forgotten(error)) mark_dead(slot);
+    if (error && !forgotten(error) && !first_error) first_error = error;
+  }
+  return first_error;
+}
+
+}  // namespace reactor

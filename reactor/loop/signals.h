@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// Signals: brings signals into the loop through a self-pipe. The only file pair outside prefork/
+// that calls sigaction. Private to the loop.
+#pragma once
+
+#include <vector>
+
+#include "reactor/base/result.h"
+#include "reactor/base/unique_fd.h"
+#include "reactor/loop/poll_target.h"
+
+namespace reactor {
+
+class Core;
+struct SignalSlot;
+
+// One per Loop. A signal number belongs to one loop of the process at a time. The handler does
+// nothing but set a flag and write one octet; in a forked child it does not even that.
+class Signals final : public PollTarget {
+ public:
+  explicit Signals(Core& core) : core_(core) {}
+  ~Signals();
+
+  // Errors: Errc::signal_taken, those of pipe(2), sigaction(2) and of attaching the pipe.
+  std::error_code add(SignalSlot& slot);
+  void remove(SignalSlot& slot) noexcept;
+
+  // Calls the watchers of the signals that came. One call throws: the rest is left for the next turn.
+  void dispatch();
+  [[nodiscard]] bool pending() const noexcept { return due_ > 0; }
+
+  // In a forked child: the same watchers, by a pipe and handlers of its own.
+  std::error_code reopen();
+
+  void on_ready(Ready ready) override;
+  [[nodiscard]] HandleInfo describe() const noexcept override;
+
+ private:
+  std::error_code open_pipe();
+  std::error_code take_over(int number);
+  void give_back(int number) noexcept;
+
+  Core& core_;
+  UniqueFd read_end_, write_end_;
+  std::vector<SignalSlot*> slots_;  // in the order in which they were made
+  std::size_t due_ = 0;             // of them, to be called
+};
+
+}  // namespace reactor

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// What stands behind the five handles: address-stable objects that the handle owns and the loop
+// knows. Private to the loop.
+#pragma once
+
+#include <sys/types.h>
+
+#include <source_location>
+
+#include "reactor/base/callback.h"
+#include "reactor/base/intrusive_list.h"
+#include "reactor/base/unique_fd.h"
+#include "reactor/loop/handle.h"
+#include "reactor/loop/poll_target.h"
+#include "reactor/loop/timer_queue.h"
+
+namespace reactor {
+
+class Core;
+
+// What all five have in common. Linked into the loop's list of live handles.
+struct HandleSlot {
+  HandleSlot(Core& owner, std::source_location made_at);
+  HandleSlot(const HandleSlot&) = delete;
+  HandleSlot& operator=(const HandleSlot&) = delete;
+  virtual ~HandleSlot() = default;
+
+  // Ends the registration, if there is one: the callback never runs again. Repeatable.
+  virtual void stop() noexcept = 0;
+  // Whether something is registered; an active one keeps run() going unless it is unref'ed.
+  [[nodiscard]] virtual bool active() const noexcept = 0;
+  [[nodiscard]] virtual const Dispatchable& dispatchable() const noexcept = 0;
+  // Lifts or restores the keeping of run() after `keeps` changed, for those not counted here.
+  virtual void keeping_changed() noexcept {}
+
+  Core* core;  // null once the loop is gone
+  HandleSlot* newer = nullptr;  // neighbours in the loop's list of handles
+  HandleSlot* older = nullptr;
+  bool keeps = true;
+  TimePoint created;
+  std::source_location where;
+};
+
+struct IoSlot final : PollTarget, HandleSlot {
+  IoSlot(Core& owner, int fd, Callback<void(Ready)> call, std::source_location made_at)
+      : PollTarget(fd), HandleSlot(owner, made_at), callback(std::move(call)) {}
+
+  void on_ready(Ready ready) override;
+  [[nodiscard]] HandleInfo describe() const noexcept override {
+    return {"io", fd(), created, where};
+  }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override;
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void keeping_changed() noexcept override;
+
+  Callback<void(Ready)> callback;
+};
+
+struct TimerSlot final : TimerNode, HandleSlot {
+  TimerSlot(Core& owner, Callback<void()> call, std::source_location made_at)
+      : HandleSlot(owner, made_at), callback(std::move(call)) {}
+
+  void start(Duration delay, Duration every) noexcept;
+  void on_expire() override;
+  [[nodiscard]] HandleInfo describe() const noexcept override {
+    return {"timer", -1, created, where};
+  }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override { return armed(); }
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+
+  Duration period{0};
+  Callback<void()> callback;
+};
+
+struct SignalSlot final : Dispatchable, HandleSlot {
+  SignalSlot(Core& owner, int signal_number, Callback<void()> call, std::source_location made_at)
+      : HandleSlot(owner, made_at), number(signal_number), callback(std::move(call)) {}
+
+  [[nodiscard]] HandleInfo describe() const noexcept override {
+    return {"signal", number, created, where};
+  }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override { return watching; }
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+
+  int number;
+  bool watching = false;
+  bool due = false;  // its signal came; the call is still to be made
+  Callback<void()> callback;
+};
+
+// Its target is a pidfd where that is how the child is watched.
+struct ChildSlot final : PollTarget, HandleSlot {
+  ChildSlot(Core& owner, pid_t child, Callback<void(ExitStatus)> call,
+            std::source_location made_at)
+      : HandleSlot(owner, made_at), pid(child), callback(std::move(call)) {}
+
+  using PollTarget::set_fd;
+  void on_ready(Ready ready) override;
+  [[nodiscard]] HandleInfo describe() const noexcept override {
+    return {"child", static_cast<int>(pid), created, where};
+  }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override { return watching; }
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+
+  pid_t pid;
+  bool watching = false;
+  bool due = false;  // it ended; to be waited for and reported
+  std::error_code failure;  // reported instead of the status, where set
+  UniqueFd pidfd;
+  Callback<void(ExitStatus)> callback;
+};
+
+struct DeferredSlot final : Dispatchable, HandleSlot, ListLink {
+  DeferredSlot(Core& owner, Callback<void()> call, std::source_location made_at)
+      : HandleSlot(owner, made_at), callback(std::move(call)) {}
+
+  void schedule() noexcept;
+  [[nodiscard]] HandleInfo describe() const noexcept override {
+    return {"deferred", -1, created, where};
+  }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override { return linked(); }
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+
+  Callback<void()> callback;
+};
+
+}  // namespace reactor

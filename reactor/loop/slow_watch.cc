@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/loop/slow_watch.h"
+
+#include <string>
+#include <utility>
+
+#include "reactor/base/log.h"
+
+namespace reactor {
+namespace {
+
+constexpr std::uint32_t kMeasuredTurns = 64;
+
+std::string describe(const HandleInfo& who) {
+  std::string text(who.kind);
+  if (who.number >= 0) text += " " + std::to_string(who.number);
+  return text + " made at " + who.where.file_name() + ":" + std::to_string(who.where.line());
+}
+
+std::string milliseconds(Duration took) {
+  return std::to_string(took / std::chrono::milliseconds(1)) + " ms";
+}
+
+}  // namespace
+
+void SlowWatch::begin_batch(TimePoint now) noexcept {
+  batch_start_ = now;
+  calls_ = 0;
+  current_ = last_ = nullptr;
+  slowest_took_ = Duration::zero();
+}
+
+void SlowWatch::end_batch(TimePoint now) {
+  leave();
+  const Duration took = now - batch_start_;
+  if (calls_ > 0) stats_.busy.record(static_cast<std::uint64_t>(took.count()));
+  const bool was_measured = measured_turns_ > 0;
+  if (was_measured) --measured_turns_;
+  if (options_.slow_callback <= Duration::zero() || took < options_.slow_callback) return;
+  stats_.slow.add();
+  measured_turns_ = kMeasuredTurns;
+  if (was_measured && slowest_took_ > Duration::zero()) {
+    report(slowest_, slowest_took_);
+  } else if (calls_ == 1 && last_ != nullptr) {
+    report(last_->describe(), took);
+  } else {
+    report(HandleInfo{}, took);
+  }
+}
+
+void SlowWatch::start_measuring() noexcept {
+  measured_ = current_->describe();
+  call_start_ = monotonic_now();
+}
+
+void SlowWatch::finish_measuring() noexcept {
+  if (call_start_ == TimePoint{}) return;
+  const Duration took = monotonic_now() - std::exchange(call_start_, TimePoint{});
+  if (took <= slowest_took_) return;
+  slowest_ = measured_;
+  slowest_took_ = took;
+}
+
+void SlowWatch::report(const HandleInfo& who, Duration took) {
+  if (who.kind.empty()) {
+    REACTOR_LOG(warn, "slow batch: " + std::to_string(calls_) + " callbacks took " +
+                          milliseconds(took) + "; each call of the next turns is measured");
+  } else {
+    REACTOR_LOG(warn, "slow callback: " + describe(who) + " took " + milliseconds(took));
+  }
+  if (options_.on_slow) options_.on_slow(who, took);
+}
+
+}  // namespace reactor

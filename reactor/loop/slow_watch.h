@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "reactor/base/clock.h"
+#include "reactor/loop/dispatchable.h"
+#include "reactor/loop/loop.h"
+
+namespace reactor {
+
+// Finds the callbacks that hold a loop up. Knowing who runs costs one store a call; the clock is
+// read once a batch. A batch that took too long makes the next turns measure each call, and so
+// names the culprit when it strikes again; a batch of one call names it at once. Private to the
+// loop.
+class SlowWatch {
+ public:
+  // `options` and `stats` outlive this.
+  SlowWatch(LoopOptions& options, LoopStats& stats) : options_(options), stats_(stats) {}
+
+  void enter(const Dispatchable& who) noexcept {
+    if (measured_turns_ > 0) [[unlikely]] finish_measuring();
+    current_ = last_ = &who;
+    ++calls_;
+    if (measured_turns_ > 0) [[unlikely]] start_measuring();
+  }
+  // Nobody runs until the next enter().
+  void leave() noexcept {
+    if (measured_turns_ > 0) [[unlikely]] finish_measuring();
+    current_ = nullptr;
+  }
+  // `who` goes, maybe in its own callback.
+  void forget(const Dispatchable& who) noexcept {
+    if (current_ == &who) current_ = nullptr;
+    if (last_ == &who) last_ = nullptr;
+  }
+
+  // Before the first call of a batch, and after its last. end_batch() may call the user's on_slow.
+  void begin_batch(TimePoint now) noexcept;
+  void end_batch(TimePoint now);
+
+  [[nodiscard]] HandleInfo current() const noexcept {
+    const Dispatchable* const who = current_;
+    return who != nullptr ? who->describe() : HandleInfo{};
+  }
+
+ private:
+  void start_measuring() noexcept;
+  void finish_measuring() noexcept;
+  void report(const HandleInfo& who, Duration took);
+
+  LoopOptions& options_;
+  LoopStats& stats_;
+  const Dispatchable* volatile current_ = nullptr;  // read by signal handlers
+  const Dispatchable* last_ = nullptr;              // who was called last, if it still lives
+  std::uint32_t calls_ = 0;                         // in this batch
+  std::uint32_t measured_turns_ = 0;                // how many more turns measure each call
+  TimePoint batch_start_{};
+  TimePoint call_start_{};
+  HandleInfo measured_;         // of the call being measured
+  HandleInfo slowest_;          // of the measured calls of this batch
+  Duration slowest_took_{0};
+};
+
+}  // namespace reactor

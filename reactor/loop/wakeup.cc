@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/loop/wakeup.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+
+#include "reactor/base/error.h"
+#if defined(__linux__)
+#include <sys/eventfd.h>
+#endif
+
+namespace reactor {
+namespace {
+
+std::error_code open_pipe(UniqueFd& read_end, UniqueFd& write_end) {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) return last_system_error();
+  read_end.reset(ends[0]);
+  write_end.reset(ends[1]);
+  for (const int fd : ends) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+      return last_system_error();
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::error_code Wakeup::open() {
+  std::error_code error;
+#if defined(__linux__)
+  read_end_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!read_end_) error = last_system_error();
+#else
+  error = open_pipe(read_end_, write_end_);
+#endif
+  static_cast<void>(&open_pipe);
+  set_fd(read_end_.get());
+  return error;
+}
+
+void Wakeup::wake() noexcept {
+  const int saved_errno = errno;
+  const std::uint64_t one = 1;
+  const int fd = write_end_ ? write_end_.get() : read_end_.get();
+  // A full pipe or counter is a wake-up that is on its way already.
+  [[maybe_unused]] const auto written = ::write(fd, &one, sizeof(one));
+  errno = saved_errno;
+}
+
+void Wakeup::on_ready(Ready) {
+  if (edge_) return;
+  std::array<std::uint64_t, 64> sink;
+  while (::read(read_end_.get(), sink.data(), sizeof(sink)) == sizeof(sink)) {
+  }
+}
+
+HandleInfo Wakeup::describe() const noexcept { return {"wakeup", fd(), {}, {}}; }
+
+}  // namespace reactor
