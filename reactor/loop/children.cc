@@ -82,7 +82,7 @@ std::error_code Children::watch_process_filter(ChildSlot& slot) {
 std::error_code Children::watch_sigchld() {
   if (sigchld_ != nullptr && sigchld_->watching) return {};
   sigchld_ = std::make_unique<SignalSlot>(
-      core_, SIGCHLD, [this] { mark_all_due(); }, std::source_location::current());
+      core_, SIGCHLD, [this] { mark_all_due(); }, SourceLocation::current());
   return core_.signals.add(*sigchld_);
 }
 

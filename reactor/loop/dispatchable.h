@@ -4,10 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <source_location>
 #include <string_view>
 
 #include "reactor/base/clock.h"
+#include "reactor/base/source_location.h"
 
 namespace reactor {
 
@@ -16,7 +16,7 @@ struct HandleInfo {
   std::string_view kind;           // "io", "timer", "signal", "child", "deferred", "stream", ...
   int number = -1;                 // descriptor, signal or pid; -1 where there is none
   TimePoint created{};             // on the loop's clock; zero where it is not kept
-  std::source_location where;      // the line that made the handle (its Listener for a stream)
+  SourceLocation where;      // the line that made the handle (its Listener for a stream)
 };
 
 // Base of everything whose callback a loop runs. No virtual destructor: never deleted through this.

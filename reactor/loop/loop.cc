@@ -39,7 +39,7 @@ Loop::Loop(LoopOptions options) : core_(make_core(std::move(options))), now_(&co
 Loop::~Loop() = default;
 
 Result<IoWatcher> Loop::watch(int fd, Interest interest, Callback<void(Ready)> callback,
-                              std::source_location where) {
+                              SourceLocation where) {
   if (!core_->in_own_process()) return Errc::wrong_process;
   auto* slot = new_slot<IoSlot>(*core_, fd, std::move(callback), where);
   IoWatcher watcher(slot);
@@ -48,24 +48,24 @@ Result<IoWatcher> Loop::watch(int fd, Interest interest, Callback<void(Ready)> c
   return watcher;
 }
 
-Timer Loop::timer(Callback<void()> callback, std::source_location where) {
+Timer Loop::timer(Callback<void()> callback, SourceLocation where) {
   return Timer(new_slot<TimerSlot>(*core_, std::move(callback), where));
 }
 
-Timer Loop::after(Duration delay, Callback<void()> callback, std::source_location where) {
+Timer Loop::after(Duration delay, Callback<void()> callback, SourceLocation where) {
   Timer timer = this->timer(std::move(callback), where);
   timer.start(delay);
   return timer;
 }
 
-Timer Loop::every(Duration period, Callback<void()> callback, std::source_location where) {
+Timer Loop::every(Duration period, Callback<void()> callback, SourceLocation where) {
   Timer timer = this->timer(std::move(callback), where);
   timer.start_every(period);
   return timer;
 }
 
 Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback,
-                                      std::source_location where) {
+                                      SourceLocation where) {
   if (!core_->in_own_process()) return Errc::wrong_process;
   auto* slot = new_slot<SignalSlot>(*core_, number, std::move(callback), where);
   SignalWatcher watcher(slot);
@@ -75,7 +75,7 @@ Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback,
 }
 
 Result<ChildWatcher> Loop::on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
-                                   std::source_location where) {
+                                   SourceLocation where) {
   if (!core_->in_own_process()) return Errc::wrong_process;
   auto* slot = new_slot<ChildSlot>(*core_, pid, std::move(callback), where);
   ChildWatcher watcher(slot);
@@ -84,7 +84,7 @@ Result<ChildWatcher> Loop::on_exit(pid_t pid, Callback<void(ExitStatus)> callbac
   return watcher;
 }
 
-Deferred Loop::deferred(Callback<void()> callback, std::source_location where) {
+Deferred Loop::deferred(Callback<void()> callback, SourceLocation where) {
   return Deferred(new_slot<DeferredSlot>(*core_, std::move(callback), where));
 }
 

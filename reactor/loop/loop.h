@@ -19,7 +19,6 @@
 #include <cstddef>
 #include <iosfwd>
 #include <memory>
-#include <source_location>
 #include <span>
 
 #include "reactor/base/callback.h"
@@ -86,29 +85,29 @@ class Loop {
   // Errors: file_exists where a live watcher has this descriptor (G8), Errc::not_pollable for
   // regular files, bad_file_descriptor, Errc::wrong_process, no_space_on_device (epoll_ctl(2)).
   Result<IoWatcher> watch(int fd, Interest interest, Callback<void(Ready)> callback,
-                          std::source_location where = std::source_location::current());
+                          SourceLocation where = SourceLocation::current());
 
   // A timer that is not started; one that fires once; one that fires each period. See Timer.
   [[nodiscard]] Timer timer(Callback<void()> callback,
-                            std::source_location where = std::source_location::current());
+                            SourceLocation where = SourceLocation::current());
   [[nodiscard]] Timer after(Duration delay, Callback<void()> callback,
-                            std::source_location where = std::source_location::current());
+                            SourceLocation where = SourceLocation::current());
   [[nodiscard]] Timer every(Duration period, Callback<void()> callback,
-                            std::source_location where = std::source_location::current());
+                            SourceLocation where = SourceLocation::current());
 
   // Watches signal `number` (1..SIGRTMAX). Several watchers of one loop may watch the same.
   // Errors: Errc::signal_taken while another Loop watches it, invalid_argument (sigaction(2)).
   Result<SignalWatcher> on_signal(int number, Callback<void()> callback,
-                                  std::source_location where = std::source_location::current());
+                                  SourceLocation where = SourceLocation::current());
 
   // Waits for `pid`, a child of this process and no other: never steals the application's others.
   // Errors: no_child_process where it is not ours or was waited for already.
   Result<ChildWatcher> on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
-                               std::source_location where = std::source_location::current());
+                               SourceLocation where = SourceLocation::current());
 
   // See Deferred.
   [[nodiscard]] Deferred deferred(Callback<void()> callback,
-                                  std::source_location where = std::source_location::current());
+                                  SourceLocation where = SourceLocation::current());
 
   // Runs `callback` in the loop, in the order of posting of each thread. From any thread, also from
   // callbacks; not from a signal handler. Wakes a sleeping loop; costs no system call when it is

@@ -5,7 +5,7 @@
 
 namespace reactor {
 
-HandleSlot::HandleSlot(Core& owner, std::source_location made_at)
+HandleSlot::HandleSlot(Core& owner, SourceLocation made_at)
     : core(&owner), created(owner.now), where(made_at) {}
 
 void IoSlot::on_ready(Ready ready) { core->call(*this, callback, ready); }

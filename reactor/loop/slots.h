@@ -5,7 +5,6 @@
 
 #include <sys/types.h>
 
-#include <source_location>
 
 #include "reactor/base/callback.h"
 #include "reactor/base/intrusive_list.h"
@@ -20,7 +19,7 @@ class Core;
 
 // What all five have in common. Linked into the loop's list of live handles.
 struct HandleSlot {
-  HandleSlot(Core& owner, std::source_location made_at);
+  HandleSlot(Core& owner, SourceLocation made_at);
   HandleSlot(const HandleSlot&) = delete;
   HandleSlot& operator=(const HandleSlot&) = delete;
   virtual ~HandleSlot() = default;
@@ -38,11 +37,11 @@ struct HandleSlot {
   HandleSlot* older = nullptr;
   bool keeps = true;
   TimePoint created;
-  std::source_location where;
+  SourceLocation where;
 };
 
 struct IoSlot final : PollTarget, HandleSlot {
-  IoSlot(Core& owner, int fd, Callback<void(Ready)> call, std::source_location made_at)
+  IoSlot(Core& owner, int fd, Callback<void(Ready)> call, SourceLocation made_at)
       : PollTarget(fd), HandleSlot(owner, made_at), callback(std::move(call)) {}
 
   void on_ready(Ready ready) override;
@@ -58,7 +57,7 @@ struct IoSlot final : PollTarget, HandleSlot {
 };
 
 struct TimerSlot final : TimerNode, HandleSlot {
-  TimerSlot(Core& owner, Callback<void()> call, std::source_location made_at)
+  TimerSlot(Core& owner, Callback<void()> call, SourceLocation made_at)
       : HandleSlot(owner, made_at), callback(std::move(call)) {}
 
   void start(Duration delay, Duration every) noexcept;
@@ -75,7 +74,7 @@ struct TimerSlot final : TimerNode, HandleSlot {
 };
 
 struct SignalSlot final : Dispatchable, HandleSlot {
-  SignalSlot(Core& owner, int signal_number, Callback<void()> call, std::source_location made_at)
+  SignalSlot(Core& owner, int signal_number, Callback<void()> call, SourceLocation made_at)
       : HandleSlot(owner, made_at), number(signal_number), callback(std::move(call)) {}
 
   [[nodiscard]] HandleInfo describe() const noexcept override {
@@ -94,7 +93,7 @@ struct SignalSlot final : Dispatchable, HandleSlot {
 // Its target is a pidfd where that is how the child is watched.
 struct ChildSlot final : PollTarget, HandleSlot {
   ChildSlot(Core& owner, pid_t child, Callback<void(ExitStatus)> call,
-            std::source_location made_at)
+            SourceLocation made_at)
       : HandleSlot(owner, made_at), pid(child), callback(std::move(call)) {}
 
   using PollTarget::set_fd;
@@ -115,7 +114,7 @@ struct ChildSlot final : PollTarget, HandleSlot {
 };
 
 struct DeferredSlot final : Dispatchable, HandleSlot, ListLink {
-  DeferredSlot(Core& owner, Callback<void()> call, std::source_location made_at)
+  DeferredSlot(Core& owner, Callback<void()> call, SourceLocation made_at)
       : HandleSlot(owner, made_at), callback(std::move(call)) {}
 
   void schedule() noexcept;

@@ -36,6 +36,12 @@ class TimerNode : public Dispatchable, public ListLink {
  protected:
   ~TimerNode() = default;
 
+  // TimerQueue::postpone() to a deadline that is later, or not earlier than, the present one, for
+  // the price of a store. Means nothing while disarmed.
+  void postpone_lazily(TimePoint later) noexcept {
+    if (later > deadline_) deadline_ = later;
+  }
+
  private:
   friend class TimerQueue;
   TimePoint deadline_{};

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/base/byte_buffer.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace reactor {
+
+void ByteBuffer::append(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  std::memcpy(reserve(bytes.size()).data(), bytes.data(), bytes.size());
+  commit(bytes.size());
+}
+
+std::span<std::byte> ByteBuffer::reserve(std::size_t least) {
+  if (capacity_ - end_ < least) {
+    const std::size_t used = size();
+    // Moving is worth it only where at least half is free: else it would be done again and again.
+    if (capacity_ >= 2 * (used + least)) {
+      std::memmove(memory_.get(), memory_.get() + begin_, used);
+    } else {
+      constexpr std::size_t kLeast = 1024;
+      const std::size_t grown = std::max({kLeast, 2 * capacity_, used + least});
+      std::unique_ptr<std::byte[]> memory(new std::byte[grown]);
+      if (used > 0) std::memcpy(memory.get(), memory_.get() + begin_, used);
+      memory_ = std::move(memory);
+      capacity_ = grown;
+    }
+    begin_ = 0;
+    end_ = used;
+  }
+  return {memory_.get() + end_, capacity_ - end_};
+}
+
+void ByteBuffer::consume(std::size_t count) noexcept {
+  begin_ += std::min(count, size());
+  if (empty()) begin_ = end_ = 0;
+}
+
+}  // namespace reactor

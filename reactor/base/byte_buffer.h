@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+namespace reactor {
+
+// A FIFO of octets in one piece of memory: append at the end, consume at the front. Grows by
+// doubling; moves what is left to the front when that makes room. Whoever uses it sets the limit.
+class ByteBuffer {
+ public:
+  ByteBuffer() noexcept = default;
+
+  [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
+  [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+  [[nodiscard]] std::span<std::byte> data() noexcept { return {memory_.get() + begin_, size()}; }
+
+  // Copies `bytes` behind what is there. Throws std::bad_alloc.
+  void append(std::span<const std::byte> bytes);
+  // Room for at least `least` octets behind what is there; commit() tells how many were put there.
+  [[nodiscard]] std::span<std::byte> reserve(std::size_t least);
+  void commit(std::size_t count) noexcept { end_ += count; }
+  // Forgets `count` octets at the front, at most size().
+  void consume(std::size_t count) noexcept;
+
+ private:
+  std::unique_ptr<std::byte[]> memory_;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0, end_ = 0;
+};
+
+}  // namespace reactor

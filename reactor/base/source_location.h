@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+namespace reactor {
+
+// Where in the source a call stands: std::source_location, which clang 14 does not have with
+// libstdc++. As a default argument `where = SourceLocation::current()` it names the caller.
+class SourceLocation {
+ public:
+  constexpr SourceLocation() noexcept = default;
+  constexpr SourceLocation(const char* file, std::uint32_t line) noexcept
+      : file_(file), line_(line) {}
+
+  [[nodiscard]] static constexpr SourceLocation current(
+      const char* file = __builtin_FILE(),
+      std::uint32_t line = static_cast<std::uint32_t>(__builtin_LINE())) noexcept {
+    return {file, line};
+  }
+
+  // Never null; empty where the place is not known. Lives for the whole program.
+  [[nodiscard]] constexpr const char* file_name() const noexcept { return file_; }
+  [[nodiscard]] constexpr std::uint32_t line() const noexcept { return line_; }
+
+ private:
+  const char* file_ = "";
+  std::uint32_t line_ = 0;
+};
+
+}  // namespace reactor

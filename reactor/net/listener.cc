@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/listener.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "reactor/base/log.h"
+#include "reactor/base/process.h"
+#include "reactor/net/context.h"
+
+namespace reactor {
+
+void AcceptHandler::on_listener_error(Listener& listener, std::error_code error) {
+  REACTOR_LOG(error, "listener " + listener.address().to_string() + ": " + error.message());
+}
+
+Listener::Listener(Loop& loop, Socket socket, AcceptHandler& handler, Address address,
+                   SourceLocation where)
+    : PollTarget(socket.fd()),
+      loop_(&loop),
+      handler_(&handler),
+      socket_(std::move(socket)),
+      address_(std::move(address)),
+      where_(where),
+      made_in_(process_generation()) {}
+
+Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const Address& address,
+                                                   AcceptHandler& handler,
+                                                   const ListenOptions& options,
+                                                   SourceLocation where) {
+  Result<Socket> socket = Socket::listen(address, options);
+  if (!socket) return socket.error();
+  return adopt(loop, std::move(*socket), handler, true, where);
+}
+
+Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket,
+                                                  AcceptHandler& handler, bool remove_file,
+                                                  SourceLocation where) {
+  Result<Address> address = socket.local();
+  if (!address) return address.error();
+  const int flags = ::fcntl(socket.fd(), F_GETFL);
+  if (flags < 0 || ::fcntl(socket.fd(), F_SETFL, flags | O_NONBLOCK) != 0) {
+    return last_system_error();
+  }
+  std::unique_ptr<Listener> listener(
+      new Listener(loop, std::move(socket), handler, std::move(*address), where));
+  if (remove_file) listener->remember_file();
+  if (Result<> result = loop.attach(*listener, Interest::read); !result) return result.error();
+  return listener;
+}
+
+Listener::~Listener() {
+  if (attached() || armed()) {  // else the loop may be gone already
+    NetContext& context = NetContext::of(*loop_);
+    if (context.accepting == this) context.accepting = nullptr;
+    loop_->detach(*this, Detach::staying);  // a master may hold a copy
+    loop_->disarm(*this);
+  }
+  remove_own_file();
+}
+
+// Which file is ours: by the time of the end another server may have put its own there.
+void Listener::remember_file() {
+  struct stat status {};
+  const std::string path(address_.path());
+  if (path.empty() || ::stat(path.c_str(), &status) != 0) return;
+  removes_file_ = true;
+  file_device_ = status.st_dev;
+  file_inode_ = status.st_ino;
+}
+
+void Listener::remove_own_file() noexcept {
+  if (!removes_file_ || made_in_ != process_generation()) return;
+  struct stat status {};
+  const std::string path(address_.path());
+  if (::stat(path.c_str(), &status) != 0) return;
+  if (status.st_dev == file_device_ && status.st_ino == file_inode_) ::unlink(path.c_str());
+}
+
+void Listener::pause() noexcept {
+  paused_ = true;
+  if (attached()) static_cast<void>(loop_->set_interest(*this, Interest::none));
+}
+
+Result<> Listener::resume() noexcept {
+  paused_ = false;
+  if (armed() || !attached()) return {};  // the retry will, or there is nothing left to poll
+  return loop_->set_interest(*this, Interest::read);
+}
+
+void Listener::accept_now() { accept_batch(); }
+
+void Listener::on_ready(Ready) { accept_batch(); }
+
+void Listener::accept_batch() {
+  NetContext& context = NetContext::of(*loop_);
+  // on_accept may destroy this listener, which then takes its name away; a nested batch of another
+  // one does the same, and only ends this one early.
+  context.accepting = this;
+  for (int budget = kAcceptBudget; budget > 0 && context.accepting == this && !paused_; --budget) {
+    Result<Socket> connection = Socket::accept(socket_.fd());
+    if (connection) {
+      if (!*connection) return;
+      handler_->on_accept(*this, std::move(*connection));
+      continue;
+    }
+    switch (classify_accept_error(connection.error())) {
+      case AcceptFailure::retry:
+        continue;
+      case AcceptFailure::pause:
+        back_off(connection.error());
+        return;
+      case AcceptFailure::fatal:
+        loop_->detach(*this, Detach::staying);
+        handler_->on_listener_error(*this, connection.error());
+        return;
+    }
+  }
+}
+
+// The kernel keeps what is queued; asking again at once would only spin.
+void Listener::back_off(std::error_code error) {
+  if (exhaustions_++ == 0) {
+    REACTOR_LOG(warn, "accepting on " + address_.to_string() + " pauses: " + error.message() +
+                          "; raise the limit of open files (ulimit -n) or lower the connections");
+  }
+  static_cast<void>(loop_->set_interest(*this, Interest::none));
+  loop_->arm(*this, saturating_add(loop_->now(), kRetryDelay));
+}
+
+void Listener::on_expire() {
+  if (paused_) return;
+  static_cast<void>(loop_->set_interest(*this, Interest::read));
+  accept_batch();
+}
+
+HandleInfo Listener::describe() const noexcept { return {"listener", fd(), {}, where_}; }
+
+}  // namespace reactor

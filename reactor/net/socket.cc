@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/socket.h"
+
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+namespace reactor {
+namespace {
+
+#if defined(__linux__)
+constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+constexpr int kSendFlags = MSG_NOSIGNAL;
+#else
+constexpr int kSocketFlags = 0;
+constexpr int kSendFlags = 0;
+#endif
+
+template <class Value>
+bool set_option(int fd, int level, int name, const Value& value) noexcept {
+  return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
+
+// What the flags above do where the kernel takes them; SO_NOSIGPIPE in place of MSG_NOSIGNAL.
+bool finish_socket([[maybe_unused]] int fd) noexcept {
+#if defined(__linux__)
+  return true;
+#else
+  const bool cloexec = ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+  const bool nonblocking = ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+#if defined(SO_NOSIGPIPE)
+  set_option(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#endif
+  return cloexec && nonblocking;
+#endif
+}
+
+Result<UniqueFd> open_socket(int family) {
+  UniqueFd fd(::socket(family, SOCK_STREAM | kSocketFlags, 0));
+  if (!fd || !finish_socket(fd.get())) return last_system_error();
+  return fd;
+}
+
+bool set_reuse_port(int fd) noexcept {
+#if defined(SO_REUSEPORT_LB)
+  return set_option(fd, SOL_SOCKET, SO_REUSEPORT_LB, 1);
+#else
+  return set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+#endif
+}
+
+void set_defer_accept([[maybe_unused]] int fd, [[maybe_unused]] std::chrono::seconds time) noexcept {
+#if defined(TCP_DEFER_ACCEPT)
+  if (time.count() > 0) {
+    set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, static_cast<int>(time.count()));
+  }
+#endif
+}
+
+bool is_socket(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+// Whether a bind found only the file that a dead server left: a live one takes the connection, or
+// would if its backlog were not full (unix(7)).
+bool remove_stale(const Address& address) {
+  const std::string path(address.path());
+  if (path.empty() || !is_socket(path)) return false;
+  const Result<UniqueFd> probe = open_socket(AF_UNIX);
+  if (!probe) return false;
+  if (::connect(probe->get(), address.data(), address.size()) == 0) return false;
+  return errno == ECONNREFUSED && ::unlink(path.c_str()) == 0;
+}
+
+std::error_code bind_to(int fd, const Address& address) {
+  if (::bind(fd, address.data(), address.size()) == 0) return {};
+  const std::error_code error = last_system_error();
+  if (error != std::errc::address_in_use || !remove_stale(address)) return error;
+  return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
+}
+
+// The permissions are set before anybody can connect: that takes listen().
+std::error_code set_mode(const Address& address, int mode) {
+  if (mode < 0 || address.path().empty()) return {};
+  const std::string path(address.path());
+  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
+  return last_system_error();
+}
+
+template <class Call>
+Result<Address> name_of(Call call) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  if (call(reinterpret_cast<sockaddr*>(&storage), &length) != 0) return last_system_error();
+  return Address::from(reinterpret_cast<const sockaddr*>(&storage), length);
+}
+
+}  // namespace
+
+Result<Socket> Socket::listen(const Address& address, const ListenOptions& options) {
+  Result<UniqueFd> fd = open_socket(address.family());
+  if (!fd) return fd.error();
+  const int number = fd->get();
+  if (!address.is_unix()) {
+    set_option(number, SOL_SOCKET, SO_REUSEADDR, 1);
+    set_option(number, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_defer_accept(number, options.defer_accept);
+    if (options.reuse_port && !set_reuse_port(number)) return last_system_error();
+  }
+  if (address.family() == AF_INET6) {
+    set_option(number, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0);
+  }
+  if (const std::error_code error = bind_to(number, address)) return error;
+  if (const std::error_code error = set_mode(address, options.unix_mode)) return error;
+  if (::listen(number, options.backlog) != 0) return last_system_error();
+  return Socket(std::move(*fd));
+}
+
+Result<Socket> Socket::connect(const Address& address) {
+  Result<UniqueFd> fd = open_socket(address.family());
+  if (!fd) return fd.error();
+  if (!address.is_unix()) set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  // EINTR: the connect goes on by itself, as after EINPROGRESS (connect(2)).
+  if (::connect(fd->get(), address.data(), address.size()) != 0 && errno != EINPROGRESS &&
+      errno != EINTR) {
+    return last_system_error();
+  }
+  return Socket(std::move(*fd));
+}
+
+Result<Socket> Socket::accept(int listening_fd) noexcept {
+#if defined(__linux__)
+  const int fd = ::accept4(listening_fd, nullptr, nullptr, kSocketFlags);
+#else
+  const int fd = ::accept(listening_fd, nullptr, nullptr);
+#endif
+  if (fd < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return Socket();
+    return last_system_error();
+  }
+  UniqueFd connection(fd);
+  if (!finish_socket(fd)) return last_system_error();
+  return Socket(std::move(connection));
+}
+
+IoResult Socket::receive(int fd, std::span<std::byte> buffer) noexcept {
+  for (;;) {
+    const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (count > 0) [[likely]] return IoResult::bytes(static_cast<std::size_t>(count));
+    if (count == 0) return IoResult::end_of_stream();
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return IoResult::blocked();
+    if (errno != EINTR) return IoResult::failed(errno);
+  }
+}
+
+IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept {
+  for (;;) {
+    const ssize_t count = ::send(fd, bytes.data(), bytes.size(), kSendFlags);
+    if (count >= 0) [[likely]] return IoResult::bytes(static_cast<std::size_t>(count));
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return IoResult::blocked();
+    if (errno != EINTR) return IoResult::failed(errno);
+  }
+}
+
+void Socket::shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }
+
+std::error_code Socket::take_error(int fd) noexcept {
+  int number = 0;
+  socklen_t length = sizeof(number);
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &length) != 0) return last_system_error();
+  return number == 0 ? std::error_code{} : system_error(number);
+}
+
+void Socket::reset_on_close(int fd) noexcept {
+  set_option(fd, SOL_SOCKET, SO_LINGER, linger{1, 0});
+}
+
+Result<Address> Socket::local_address(int fd) {
+  return name_of([fd](sockaddr* name, socklen_t* length) { return ::getsockname(fd, name, length); });
+}
+
+Result<Address> Socket::peer_address(int fd) {
+  return name_of([fd](sockaddr* name, socklen_t* length) { return ::getpeername(fd, name, length); });
+}
+
+AcceptFailure classify_accept_error(std::error_code error) noexcept {
+  switch (error.value()) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      return AcceptFailure::pause;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EOPNOTSUPP:
+    case EFAULT:
+      return AcceptFailure::fatal;
+    default:  // the connection, or its network, is gone; another one may be there
+      return AcceptFailure::retry;
+  }
+}
+
+}  // namespace reactor

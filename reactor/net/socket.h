@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Socket: the system's socket calls, non-blocking and close-on-exec, as values and Results. The only
+// file pair that calls accept, recv and send. Nothing here blocks, logs, allocates or throws.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "reactor/base/error.h"
+#include "reactor/base/result.h"
+#include "reactor/base/unique_fd.h"
+#include "reactor/net/address.h"
+
+namespace reactor {
+
+// What one read or write did, in 8 bytes: octets, or would-block, or end of stream, or an errno.
+// Would-block and end of stream are states, not errors.
+class [[nodiscard]] IoResult {
+ public:
+  [[nodiscard]] static constexpr IoResult bytes(std::size_t count) noexcept {
+    return IoResult(static_cast<std::int64_t>(count));
+  }
+  [[nodiscard]] static constexpr IoResult blocked() noexcept { return IoResult(kBlocked); }
+  [[nodiscard]] static constexpr IoResult end_of_stream() noexcept { return IoResult(kEnd); }
+  [[nodiscard]] static constexpr IoResult failed(int number) noexcept {
+    return IoResult(-static_cast<std::int64_t>(number));
+  }
+
+  [[nodiscard]] constexpr bool ok() const noexcept { return value_ >= 0; }
+  // Octets moved; 0 unless ok().
+  [[nodiscard]] constexpr std::size_t count() const noexcept {
+    return ok() ? static_cast<std::size_t>(value_) : 0;
+  }
+  [[nodiscard]] constexpr bool would_block() const noexcept { return value_ == kBlocked; }
+  [[nodiscard]] constexpr bool end() const noexcept { return value_ == kEnd; }
+  [[nodiscard]] constexpr bool is_error() const noexcept { return value_ < 0 && value_ > kBlocked; }
+  // 0 unless is_error().
+  [[nodiscard]] std::error_code error() const noexcept {
+    return is_error() ? system_error(static_cast<int>(-value_)) : std::error_code{};
+  }
+
+ private:
+  explicit constexpr IoResult(std::int64_t value) noexcept : value_(value) {}
+  static constexpr std::int64_t kBlocked = -0x10000;  // below every -errno
+  static constexpr std::int64_t kEnd = -0x10001;
+  std::int64_t value_;
+};
+
+// How a listening socket is set up.
+struct ListenOptions {
+  int backlog = 2048;       // connections that wait to be accepted; clipped by net.core.somaxconn
+  bool reuse_port = false;  // several sockets per address, the kernel spreads connections over them:
+                            // SO_REUSEPORT, SO_REUSEPORT_LB on FreeBSD
+  bool v6_only = false;     // off: a v6 wildcard takes v4 connections too (ipv6(7))
+  // The client speaks first: the connection is handed over with its first octets, or after this
+  // long (TCP_DEFER_ACCEPT, whole seconds; 0 is off). For HTTP, not for echo.
+  std::chrono::seconds defer_accept{0};
+  // Permissions of a unix socket's file, 0..0777; -1 leaves them to the umask.
+  int unix_mode = -1;
+};
+
+// Owns one socket, or none.
+class Socket {
+ public:
+  Socket() noexcept = default;
+  explicit Socket(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
+
+  // A bound, listening stream socket: SO_REUSEADDR and TCP_NODELAY are set (accepted sockets inherit
+  // the latter on Linux and BSD). A unix path that a dead server left behind is replaced; one on
+  // which a server still answers is address_in_use, and so is a path that is no socket.
+  // Errors: those of socket(2), bind(2), listen(2).
+  [[nodiscard]] static Result<Socket> listen(const Address& address, const ListenOptions& options);
+
+  // A non-blocking connect that may still be under way: ready for writing when it is done; then
+  // take_error() tells how it went (connect(2) EINPROGRESS).
+  [[nodiscard]] static Result<Socket> connect(const Address& address);
+
+  // One accepted connection, non-blocking and close-on-exec; would-block is an empty Socket.
+  // Errors: those of accept(2); see is_transient_accept_error().
+  [[nodiscard]] static Result<Socket> accept(int listening_fd) noexcept;
+
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  [[nodiscard]] UniqueFd release() noexcept { return std::move(fd_); }
+
+  [[nodiscard]] Result<Address> local() const { return local_address(fd()); }
+  [[nodiscard]] Result<Address> peer() const { return peer_address(fd()); }
+
+  // One recv(2) / send(2). EINTR is retried. send never raises SIGPIPE. An empty span does nothing.
+  [[nodiscard]] static IoResult receive(int fd, std::span<std::byte> buffer) noexcept;
+  [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
+  // shutdown(2) of the writing side; the peer reads the rest and then the end.
+  static void shutdown_write(int fd) noexcept;
+  // SO_ERROR, and clears it.
+  [[nodiscard]] static std::error_code take_error(int fd) noexcept;
+  // Makes the coming close() abort the connection (RST): SO_LINGER with zero.
+  static void reset_on_close(int fd) noexcept;
+  [[nodiscard]] static Result<Address> local_address(int fd);
+  [[nodiscard]] static Result<Address> peer_address(int fd);
+
+ private:
+  UniqueFd fd_;
+};
+
+// What a failed accept means (accept(2), "Error handling").
+enum class AcceptFailure : std::uint8_t {
+  retry,  // that connection is gone (ECONNABORTED, network errors): take the next one
+  pause,  // no descriptor or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): the queue keeps them
+  fatal,  // the listener itself is broken (EBADF, EINVAL, ...)
+};
+[[nodiscard]] AcceptFailure classify_accept_error(std::error_code error) noexcept;
+
+}  // namespace reactor

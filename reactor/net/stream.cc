@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+// The states are in the header. Two rules keep the code small:
+//
+//  * User code runs only in call(), which knows afterwards whether the Stream still lives: while a
+//    callback runs the context names the Stream, and the destructor takes the name away.
+//  * What close() and fail() decide is done in after_callback() or, when they are called from
+//    elsewhere, by the timer node, which is armed for "now": on_close never runs inside them.
+#include "reactor/net/stream.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "reactor/base/byte_buffer.h"
+#include "reactor/base/check.h"
+#include "reactor/net/context.h"
+
+namespace reactor {
+namespace {
+
+// Smaller writes are copied and collected; larger ones are not worth a copy.
+constexpr std::size_t kCollectLimit = 16 * 1024;
+
+}  // namespace
+
+std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.loop().scratch(); }
+void StreamHandler::on_end(Stream& stream) { stream.close(); }
+void StreamHandler::on_drain(Stream&) {}
+void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
+void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
+void StreamHandler::on_close(Stream&, std::error_code) noexcept {}
+
+Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
+               StreamOwner* owner, SourceLocation where)
+    : PollTarget(socket.release().release()),
+      handler_(&handler),
+      line_(static_cast<std::uint16_t>(std::min(where.line(), std::uint32_t{UINT16_MAX}))),
+      context_(&NetContext::of(loop)),
+      options_(&options),
+      owner_(owner),
+      file_(where.file_name()) {
+  static_assert(sizeof(Stream) <= 104);
+  set_idle_timeout(options.idle_timeout);
+}
+
+Stream::~Stream() {
+  if (attached() || armed() || has(kInCallback)) {  // else the loop may be gone already
+    if (has(kFailed)) context_->failures.erase(this);
+    if (has(kInCallback)) context_->active = nullptr;
+    loop().detach(*this, Detach::closing);
+    loop().disarm(*this);
+  }
+  UniqueFd(fd()).reset();
+}
+
+Loop& Stream::loop() const noexcept { return context_->loop; }
+
+HandleInfo Stream::describe() const noexcept { return {"stream", fd(), {}, {file_, line_}}; }
+
+void Stream::start(bool likely_readable) {
+  REACTOR_CHECK(!has(kStarted));
+  set(kStarted);
+  arm_timer();
+  // Inside another stream's callback this one's must wait: callbacks never nest.
+  const bool read_now = likely_readable && context_->active == nullptr;
+  if (read_now && !has(kPaused | kClosing) && read_once() == Alive::no) return;
+  if (has(kClosed)) return;
+  if (const Result<> result = loop().attach(*this, wanted_interest()); !result) {
+    fail(result.error());
+  }
+}
+
+// ---- Reading ----
+
+void Stream::on_ready(Ready ready) {
+  if (ready.writable() && flush_queue() == Alive::no) return;
+  if (ready.readable() && any(wanted_interest() & Interest::read)) read_once();
+}
+
+// Runs a piece of user code. An exception goes on its way after the Stream has been put in order.
+template <class Call>
+Stream::Alive Stream::call(Call&& callback) {
+  NetContext& context = *context_;
+  context.active = this;
+  set(kInCallback);
+  try {
+    callback();
+  } catch (...) {
+    if (context.active == this) after_callback();
+    throw;
+  }
+  if (context.active != this) {
+    context.batch_used = 0;  // what a dead stream had collected
+    return Alive::no;
+  }
+  return after_callback();
+}
+
+Stream::Alive Stream::after_callback() {
+  context_->active = nullptr;
+  clear(kInCallback);
+  if (context_->batch_used > 0) send_or_queue(context_->take_batch());
+  if (!has(kClosing | kShutdown)) [[likely]] return Alive::yes;
+  send_fin_if_due();
+  if (has(kClosing) && (queue_ == nullptr || has(kFailed))) return finish();
+  return Alive::yes;
+}
+
+// One read a turn: a busy peer keeps nobody waiting (G10), and a short read means drained.
+Stream::Alive Stream::read_once() {
+  const std::span<std::byte> buffer = handler_->read_buffer(*this);
+  const IoResult result = Socket::receive(fd(), buffer);
+  if (result.ok()) [[likely]] {
+    const std::size_t count = result.count();
+    count == buffer.size() ? set(kMoreInput) : clear(kMoreInput);
+    touch();
+    return call([&] { handler_->on_data(*this, buffer.first(count)); });
+  }
+  if (result.would_block()) return Alive::yes;
+  if (result.end()) return peer_ended();
+  fail(result.error());
+  return Alive::yes;
+}
+
+Stream::Alive Stream::peer_ended() {
+  set(kPeerEnded);
+  clear(kMoreInput);
+  update_interest();
+  const Alive alive = call([this] {
+    handler_->on_end(*this);
+    if (context_->active == this && has(kShutdown)) close();  // both sides are over
+  });
+  return alive;
+}
+
+void Stream::pause_reading() {
+  set(kPaused);
+  update_interest();
+}
+
+void Stream::resume_reading() {
+  clear(kPaused);
+  update_interest();
+}
+
+Interest Stream::wanted_interest() const noexcept {
+  Interest interest = Interest::none;
+  if (!has(kPaused | kHeldBack | kPeerEnded | kClosing)) interest = Interest::read;
+  return queue_ != nullptr ? interest | Interest::write : interest;
+}
+
+void Stream::update_interest() {
+  if (!attached()) return;  // start() will ask
+  if (const Result<> result = loop().set_interest(*this, wanted_interest()); !result) {
+    fail(result.error());
+  }
+}
+
+// ---- Writing ----
+
+void Stream::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void Stream::write(std::span<const std::byte> bytes) {
+  if (has(kClosing | kShutdown) || bytes.empty()) return;
+  NetContext& context = *context_;
+  if (context.active != this) {
+    send_or_queue(bytes);
+    return;
+  }
+  if (bytes.size() > NetContext::kBatchSize - context.batch_used || bytes.size() > kCollectLimit) {
+    if (context.batch_used > 0) send_or_queue(context.take_batch());
+    if (bytes.size() > kCollectLimit) {
+      send_or_queue(bytes);
+      return;
+    }
+  }
+  std::memcpy(context.batch_room().data(), bytes.data(), bytes.size());
+  context.batch_used += bytes.size();
+}
+
+std::span<std::byte> Stream::write_room(std::size_t least) {
+  NetContext& context = *context_;
+  REACTOR_CHECK(least <= NetContext::kBatchSize);
+  // Another stream's callback may be collecting there: its octets leave first.
+  if (context.batch_used > 0 &&
+      (context.active != this || NetContext::kBatchSize - context.batch_used < least)) {
+    Stream& collector = *context.active;
+    collector.send_or_queue(context.take_batch());
+  }
+  return context.batch_room();
+}
+
+void Stream::wrote(std::size_t count) {
+  if (has(kClosing | kShutdown)) return;
+  context_->batch_used += count;
+  if (context_->active != this && count > 0) send_or_queue(context_->take_batch());
+}
+
+void Stream::send_or_queue(std::span<const std::byte> bytes) {
+  if (has(kFailed)) return;
+  if (queue_ != nullptr) {
+    enqueue(bytes);
+    return;
+  }
+  const IoResult result = Socket::send(fd(), bytes);
+  if (result.is_error()) {
+    fail(result.error());
+    return;
+  }
+  touch();
+  if (result.count() < bytes.size()) [[unlikely]] enqueue(bytes.subspan(result.count()));
+}
+
+void Stream::enqueue(std::span<const std::byte> bytes) {
+  const bool first = queue_ == nullptr;
+  if (first) queue_ = std::make_unique<ByteBuffer>();
+  if (queue_->size() + bytes.size() > options_->queue_limit) {
+    fail(Errc::queue_full);
+    return;
+  }
+  queue_->append(bytes);
+  if (queue_->size() >= options_->high_water) set(kHeldBack);
+  if (first) arm_timer();
+  update_interest();
+}
+
+// Writes what is queued, as much as the kernel takes.
+Stream::Alive Stream::flush_queue() {
+  if (queue_ == nullptr) return Alive::yes;
+  const IoResult result = Socket::send(fd(), queue_->data());
+  if (result.is_error()) {
+    fail(result.error());
+    return Alive::yes;
+  }
+  queue_->consume(result.count());
+  const bool empty = queue_->empty();
+  if (empty) queue_.reset();
+  if (empty || result.count() > 0) arm_timer();
+  const bool drained = has(kHeldBack) && queued() <= options_->low_water;
+  if (drained) clear(kHeldBack);
+  if (empty || drained) update_interest();
+  if (!drained && !(empty && has(kClosing | kShutdown))) return Alive::yes;
+  return call([this, drained] {
+    if (drained && !has(kClosing)) handler_->on_drain(*this);
+  });
+}
+
+std::size_t Stream::queued() const noexcept { return queue_ == nullptr ? 0 : queue_->size(); }
+
+// ---- Ending ----
+
+void Stream::shutdown() {
+  if (has(kClosing | kShutdown)) return;
+  set(kShutdown);
+  if (context_->active == this) return;
+  send_fin_if_due();
+}
+
+void Stream::send_fin_if_due() noexcept {
+  if (!has(kShutdown) || has(kFinSent | kFailed) || queue_ != nullptr) return;
+  set(kFinSent);
+  Socket::shutdown_write(fd());
+  if (has(kPeerEnded)) close();
+}
+
+void Stream::close(bool linger) {
+  if (linger) set(kLinger);
+  if (has(kClosing)) return;
+  // Octets that arrive unread while the queue is written out would make the end a reset.
+  if (has(kMoreInput | kHeldBack | kPaused) || queue_ != nullptr) set(kLinger);
+  set(kClosing);
+  if (context_->active == this) return;
+  if (queue_ == nullptr) {
+    end_soon();
+  } else {
+    update_interest();
+  }
+}
+
+void Stream::fail(std::error_code error) {
+  if (has(kFailed | kClosed)) return;
+  set(kFailed | kClosing);
+  context_->failures.emplace(this, error);
+  if (context_->active != this) end_soon();
+}
+
+void Stream::request_shutdown() {
+  if (has(kClosing)) return;
+  handler_->on_shutdown(*this);
+}
+
+// By way of the timer, as on_close must not run inside close() or write().
+void Stream::end_soon() noexcept {
+  set(kFixedDeadline);
+  loop().arm(*this, TimePoint{});
+}
+
+Stream::Alive Stream::finish() {
+  std::error_code error;
+  if (has(kFailed)) {
+    const auto found = context_->failures.find(this);
+    error = found->second;
+    context_->failures.erase(found);
+    clear(kFailed);
+    if (queue_ != nullptr) Socket::reset_on_close(fd());
+  }
+  if (error || has(kPeerEnded)) clear(kLinger);
+  set(kClosed | kClosing);
+  queue_.reset();
+  release_socket();
+  NetContext& context = *context_;
+  context.active = this;
+  set(kInCallback);
+  handler_->on_close(*this, error);
+  if (context.active == this && owner_ != nullptr) owner_->on_stream_closed(*this);
+  if (context.active != this) return Alive::no;
+  context.active = nullptr;
+  clear(kInCallback);
+  return Alive::yes;
+}
+
+void Stream::release_socket() {
+  loop().detach(*this, has(kLinger) ? Detach::staying : Detach::closing);
+  loop().disarm(*this);
+  UniqueFd socket(fd());
+  set_fd(-1);
+  if (has(kLinger)) {
+    context_->lingerers.add(std::move(socket), options_->linger_time, options_->linger_bytes);
+  }
+}
+
+// ---- Time ----
+
+// One node serves the idle time-out, the deadline, the write time-out, and the end that is near.
+void Stream::on_expire() {
+  if (has(kClosing) && (queue_ == nullptr || has(kFailed))) {
+    finish();
+    return;
+  }
+  if (queue_ != nullptr && !has(kFixedDeadline)) {
+    fail(Errc::timed_out);
+    finish();
+    return;
+  }
+  clear(kFixedDeadline);
+  const Alive alive = call([this] { handler_->on_timeout(*this); });
+  if (alive == Alive::yes && !has(kClosing) && !armed()) arm_timer();
+}
+
+// A later deadline is a store; the wheel looks at it when the earlier one passes.
+void Stream::touch() noexcept {
+  if (idle_ms_ == 0 || has(kFixedDeadline) || queue_ != nullptr) return;
+  postpone_lazily(loop().now() + std::chrono::milliseconds(idle_ms_));
+}
+
+void Stream::arm_timer() noexcept {
+  if (!has(kStarted) || has(kFixedDeadline)) return;
+  Duration timeout = std::chrono::milliseconds(idle_ms_);
+  if (queue_ != nullptr) timeout = options_->write_timeout;
+  if (timeout > Duration::zero()) {
+    loop().arm(*this, saturating_add(loop().now(), timeout));
+  } else {
+    loop().disarm(*this);
+  }
+}
+
+void Stream::set_idle_timeout(Duration timeout) noexcept {
+  constexpr Duration kLongest = std::chrono::hours(24 * 24);
+  const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(
+      std::clamp(timeout, Duration::zero(), kLongest));
+  idle_ms_ = static_cast<std::uint32_t>(rounded.count());
+  if (has(kClosing)) return;
+  clear(kFixedDeadline);
+  arm_timer();
+}
+
+void Stream::set_deadline(TimePoint deadline) noexcept {
+  if (has(kClosing)) return;
+  set(kFixedDeadline);
+  loop().arm(*this, deadline);
+}
+
+}  // namespace reactor

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+// Stream: a connected byte stream (TCP or unix) in a loop, and StreamHandler, which is called back.
+//
+//            +--------+  peer's end   +-------------+
+//   start -> |  open  | ------------> | half-closed |  reading is over, writing goes on
+//            +--------+               +-------------+
+//                 | close(), error, time-out |
+//                 v                          v
+//            +--------------------------------------+  queue written, then FIN; where unread
+//            |               closing                |  input is expected the loop goes on reading
+//            +--------------------------------------+  and dropping it for a while (lingering)
+//                              v
+//            +--------------------------------------+
+//            |        closed: on_close, once        |
+//            +--------------------------------------+
+//
+// A Stream belongs to its loop's thread. Callbacks may call everything, and may destroy the Stream.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <system_error>
+
+#include "reactor/base/clock.h"
+#include "reactor/base/result.h"
+#include "reactor/loop/loop.h"
+#include "reactor/net/socket.h"
+
+namespace reactor {
+
+class ByteBuffer;
+class NetContext;
+class Stream;
+
+// Whoever a Stream belongs to, where that is not its handler: a Server.
+class StreamOwner {
+ public:
+  // on_close is over, and did not destroy the Stream: now it may be.
+  virtual void on_stream_closed(Stream& stream) noexcept = 0;
+
+ protected:
+  ~StreamOwner() = default;
+};
+
+// Called back by a Stream; one object per connection, or one for many. Never deleted through this.
+class StreamHandler {
+ public:
+  // Where the next octets go; default: the loop's 64 KiB of scratch. Not empty. It must stay valid
+  // until on_data() returns.
+  virtual std::span<std::byte> read_buffer(Stream& stream);
+
+  // `bytes` were read (at least one, at most one buffer's worth a turn). Valid, and writable for
+  // your own use, until return.
+  virtual void on_data(Stream& stream, std::span<std::byte> bytes) = 0;
+
+  // The peer will send no more. Default: close(), after what is queued is written.
+  virtual void on_end(Stream& stream);
+
+  // The write queue, which was above the high-water mark, fell below the low one.
+  virtual void on_drain(Stream& stream);
+
+  // The idle time-out or the deadline passed. Default: fail with Errc::timed_out.
+  virtual void on_timeout(Stream& stream);
+
+  // The server is going away: finish what is under way, then close. Default: close().
+  virtual void on_shutdown(Stream& stream);
+
+  // The Stream has ended: by the peer and close() (no error), an error, or a time-out. Called once,
+  // never from inside close() or write(), never when the Stream was destroyed first. The socket is
+  // closed already; the Stream may be destroyed here.
+  virtual void on_close(Stream& stream, std::error_code error) noexcept;
+
+ protected:
+  StreamHandler() = default;
+  StreamHandler(const StreamHandler&) = default;
+  StreamHandler& operator=(const StreamHandler&) = default;
+  ~StreamHandler() = default;
+};
+
+// Settings that many Streams share: they live in the listener's or server's owner and outlive the
+// Streams that point to them.
+struct StreamOptions {
+  std::size_t low_water = 16 * 1024;    // octets queued at which a paused peer is read again
+  std::size_t high_water = 64 * 1024;   // octets queued at which reading pauses
+  std::size_t queue_limit = 16 << 20;   // octets queued at which the connection fails (queue_full)
+  Duration idle_timeout = Duration{0};  // without a read or a write; 0: none. Precise to a tick
+  Duration write_timeout = std::chrono::seconds(30);  // without progress while octets are queued
+  Duration linger_time = std::chrono::seconds(2);     // how long a closing one drops input, and
+  std::size_t linger_bytes = 1 << 20;                 // how much of it
+};
+
+// 104 bytes; no buffer while nothing is queued.
+class Stream final : private PollTarget, private TimerNode {
+ public:
+  // Takes a connected socket; nothing is read before start(). `handler`, `options` and `owner`
+  // outlive it.
+  Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
+         StreamOwner* owner = nullptr,
+         SourceLocation where = SourceLocation::current());
+  // Ends at once, without a callback; octets that are queued are dropped.
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // Begins to read. `likely_readable`: try to read before asking the poller, as a connection that
+  // was just accepted often has its first octets there, and may be over before it needs polling.
+  // Callbacks may run inside, on_close included; the Stream may be gone when it returns. An error
+  // to register with the poller ends the Stream by on_close.
+  void start(bool likely_readable = false);
+
+  // Sends `bytes`, in order, after what is queued. Inside this Stream's callbacks small writes are
+  // collected and leave in one call when the callback returns; else the socket is tried at once.
+  // What the kernel does not take is copied and queued. Ignored once closing, or after shutdown().
+  // Errors end the Stream by on_close. Throws std::bad_alloc.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+
+  // To write without a copy of one's own: room for at least `least` octets (up to 64 KiB), in
+  // which to put them before anything else is called, and then how many they were. As write() else.
+  [[nodiscard]] std::span<std::byte> write_room(std::size_t least);
+  void wrote(std::size_t count);
+
+  // Octets queued here, not in the kernel.
+  [[nodiscard]] std::size_t queued() const noexcept;
+  // Whether the queue is below the high-water mark: stop producing while it is not, go on at
+  // on_drain().
+  [[nodiscard]] bool writable() const noexcept { return queued() < options_->high_water; }
+
+  // Stops and goes on reading. The kernel's buffer then holds the peer back. Independent of the
+  // pause that a full write queue makes.
+  void pause_reading();
+  void resume_reading();
+
+  // Half-close: the peer reads what was written and then the end; reading goes on.
+  void shutdown();
+
+  // Writes what is queued, closes, then on_close (without an error) from the loop. `linger`: unread
+  // input is expected, so go on reading and dropping it for a while: else the kernel would answer
+  // it with a reset, and the last answer could be lost on its way (RFC 9112 section 9.6).
+  void close(bool linger = false);
+
+  // Ends without waiting, then on_close(error) from the loop. Octets that are queued are dropped;
+  // where there are any the peer sees a reset, so that it can't take a part for the whole.
+  void fail(std::error_code error);
+
+  // Asks the handler by on_shutdown() to finish; for servers that go away. Not from a callback of
+  // another Stream.
+  void request_shutdown();
+
+  // Calls on_timeout() after `timeout` without a read or a write; 0: never. Up to 24 days, rounded
+  // up to milliseconds.
+  void set_idle_timeout(Duration timeout) noexcept;
+  // Calls on_timeout() at `deadline`, whatever is read or written; replaces the idle and the write
+  // time-out until it passes or set_idle_timeout() is called.
+  void set_deadline(TimePoint deadline) noexcept;
+
+  [[nodiscard]] Loop& loop() const noexcept;
+  [[nodiscard]] StreamHandler& handler() const noexcept { return *handler_; }
+  // The next callback goes there.
+  void set_handler(StreamHandler& handler) noexcept { handler_ = &handler; }
+  [[nodiscard]] int fd() const noexcept { return PollTarget::fd(); }
+  // From close(), fail() or an error on: nothing that is written is sent any more.
+  [[nodiscard]] bool closing() const noexcept { return (flags_ & kClosing) != 0; }
+  // Whether the peer has half-closed.
+  [[nodiscard]] bool ended() const noexcept { return (flags_ & kPeerEnded) != 0; }
+  [[nodiscard]] Result<Address> peer() const { return Socket::peer_address(fd()); }
+  [[nodiscard]] Result<Address> local() const { return Socket::local_address(fd()); }
+
+ private:
+  enum Flag : std::uint16_t {
+    kStarted = 1 << 0,
+    kPaused = 1 << 1,         // by pause_reading()
+    kHeldBack = 1 << 2,       // by a full write queue
+    kPeerEnded = 1 << 3,      // it half-closed
+    kShutdown = 1 << 4,       // shutdown() was called
+    kFinSent = 1 << 5,        // and done
+    kClosing = 1 << 6,        // close() or fail() was called
+    kLinger = 1 << 7,         // unread input is expected at the end
+    kFailed = 1 << 8,         // the error is with the context
+    kClosed = 1 << 9,         // on_close was, or is being, called
+    kFixedDeadline = 1 << 10, // set_deadline()
+    kMoreInput = 1 << 11,     // the last read filled its buffer
+    kInCallback = 1 << 12,    // the context names this stream as active
+  };
+
+  // Returned by steps after which *this may be gone.
+  enum class Alive : bool { no, yes };
+
+  void on_ready(Ready ready) override;
+  void on_expire() override;
+  [[nodiscard]] HandleInfo describe() const noexcept override;
+
+  [[nodiscard]] bool has(unsigned flags) const noexcept { return (flags_ & flags) != 0; }
+  void set(unsigned flags) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | flags); }
+  void clear(unsigned flags) noexcept { flags_ = static_cast<std::uint16_t>(flags_ & ~flags); }
+  template <class Call>
+  Alive call(Call&& callback);
+  Alive after_callback();
+  Alive read_once();
+  Alive peer_ended();
+  Alive flush_queue();
+  Alive finish();
+  void send_or_queue(std::span<const std::byte> bytes);
+  void enqueue(std::span<const std::byte> bytes);
+  void send_fin_if_due() noexcept;
+  void touch() noexcept;
+  void arm_timer() noexcept;
+  void end_soon() noexcept;
+  void update_interest();
+  [[nodiscard]] Interest wanted_interest() const noexcept;
+  void release_socket();
+
+  // The first cache line: with both bases, what each event touches.
+  StreamHandler* handler_;
+  std::uint16_t flags_ = 0;
+  std::uint16_t line_;  // where it was made, with file_; 65535 for all beyond
+  std::uint32_t idle_ms_ = 0;
+  NetContext* context_;
+  const StreamOptions* options_;
+  std::unique_ptr<ByteBuffer> queue_;
+  StreamOwner* owner_;
+  const char* file_;
+};
+
+}  // namespace reactor
