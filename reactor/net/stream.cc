@@ -23,6 +23,7 @@ constexpr std::size_t kCollectLimit = 16 * 1024;
 }  // namespace
 
 std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.loop().scratch(); }
+void StreamHandler::on_open(Stream&) {}
 void StreamHandler::on_end(Stream& stream) { stream.close(); }
 void StreamHandler::on_drain(Stream&) {}
 void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
@@ -60,9 +61,12 @@ void Stream::start(bool likely_readable) {
   REACTOR_CHECK(!has(kStarted));
   set(kStarted);
   arm_timer();
-  // Inside another stream's callback this one's must wait: callbacks never nest.
-  const bool read_now = likely_readable && context_->active == nullptr;
-  if (read_now && !has(kPaused | kClosing) && read_once() == Alive::no) return;
+  if (context_->active != nullptr) {  // callbacks never nest: this one's come by the loop
+    handler_->on_open(*this);
+  } else {
+    if (call([this] { handler_->on_open(*this); }) == Alive::no) return;
+    if (likely_readable && !has(kPaused | kClosing) && read_once() == Alive::no) return;
+  }
   if (has(kClosed)) return;
   if (const Result<> result = loop().attach(*this, wanted_interest()); !result) {
     fail(result.error());

@@ -48,6 +48,9 @@ class StreamOwner {
 // Called back by a Stream; one object per connection, or one for many. Never deleted through this.
 class StreamHandler {
  public:
+  // The Stream was started: the place to greet a peer who expects the server to speak first.
+  virtual void on_open(Stream& stream);
+
   // Where the next octets go; default: the loop's 64 KiB of scratch. Not empty. It must stay valid
   // until on_data() returns.
   virtual std::span<std::byte> read_buffer(Stream& stream);
@@ -95,6 +98,8 @@ struct StreamOptions {
 // 104 bytes; no buffer while nothing is queued.
 class Stream final : private PollTarget, private TimerNode {
  public:
+  static constexpr std::size_t kWriteRoom = 64 * 1024;  // the most that write_room() gives
+
   // Takes a connected socket; nothing is read before start(). `handler`, `options` and `owner`
   // outlive it.
   Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
@@ -118,7 +123,7 @@ class Stream final : private PollTarget, private TimerNode {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
 
-  // To write without a copy of one's own: room for at least `least` octets (up to 64 KiB), in
+  // To write without a copy of one's own: room for at least `least` octets (up to kWriteRoom), in
   // which to put them before anything else is called, and then how many they were. As write() else.
   [[nodiscard]] std::span<std::byte> write_room(std::size_t least);
   void wrote(std::size_t count);

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+//
+//          +----------------------------------------------------+
+//          v                                                    |
+//   size, digits -> (extension) -> size_lf -> data -> data_cr -> data_lf
+//                                     |
+//                          size 0     v
+//   (name -> value -> value_lf) <-> trailer -> last_lf -> done
+//
+// Lines are taken octet by octet, data as far as it reaches.
+#include "reactor/http/body.h"
+
+#include <algorithm>
+
+#include "reactor/http/chars.h"
+
+namespace reactor::http {
+
+enum class ChunkedDecoder::Phase : std::uint8_t {
+  size,  // the first digit
+  digits,
+  // RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ). The BWS before
+  // the first ";" is refused: blanks behind a size are how two recipients come to read two sizes.
+  ext_begin,  // behind ";"
+  ext_name,
+  ext_blank,  // behind a name and blanks
+  ext_equals,
+  ext_token,
+  ext_quoted,
+  ext_escape,
+  ext_closed,  // behind the closing quote
+  ext_after,   // behind a value and blanks
+  size_lf,
+  data,
+  data_cr,
+  data_lf,
+  trailer,  // the start of a trailer line or of the last line
+  trailer_name,
+  trailer_value,
+  trailer_lf,
+  last_lf,
+  done,
+  failed,
+};
+
+// Why an octet was refused; a status of 0: it was not.
+struct ChunkedDecoder::Fault {
+  std::uint16_t status = 0;
+  const char* reason = "";
+};
+
+namespace {
+
+constexpr int kMaxDigits = 16;  // of an unsigned 64-bit size, leading zeros included
+
+unsigned hex_value(char octet) {
+  return octet <= '9' ? static_cast<unsigned>(octet - '0')
+                      : static_cast<unsigned>((octet | 0x20) - 'a') + 10;
+}
+
+}  // namespace
+
+ChunkedDecoder::Step ChunkedDecoder::next(std::string_view input, const Limits& limits) noexcept {
+  std::size_t at = 0;
+  while (at < input.size() && phase_ < Phase::done) {
+    if (phase_ == Phase::data) {
+      const auto left = static_cast<std::uint64_t>(input.size() - at);
+      const auto size = static_cast<std::size_t>(std::min(left, remaining_));
+      remaining_ -= size;
+      if (remaining_ == 0) phase_ = Phase::data_cr;
+      return {.state = State::data, .consumed = at + size, .data = input.substr(at, size)};
+    }
+    const Fault fault = take_octet(input[at], limits);
+    if (fault.status != 0) {
+      phase_ = Phase::failed;
+      return {.state = State::error, .status = fault.status, .reason = fault.reason};
+    }
+    ++at;
+  }
+  if (phase_ == Phase::failed) {
+    return {.state = State::error, .status = 400, .reason = "the body was refused before"};
+  }
+  return {.state = phase_ == Phase::done ? State::done : State::more, .consumed = at};
+}
+
+ChunkedDecoder::Fault ChunkedDecoder::take_octet(char octet, const Limits& limits) noexcept {
+  switch (phase_) {
+    case Phase::data_cr:
+      phase_ = Phase::data_lf;
+      return octet == '\r' ? Fault{} : Fault{400, "chunk data longer than its size"};
+    case Phase::data_lf:
+      phase_ = Phase::size;
+      return octet == '\n' ? Fault{} : Fault{400, "bare CR behind chunk data"};
+    default:
+      return phase_ < Phase::data ? take_size_line(octet, limits) : take_trailer(octet, limits);
+  }
+}
+
+ChunkedDecoder::Fault ChunkedDecoder::take_size_line(char octet, const Limits& limits) noexcept {
+  if (phase_ == Phase::size_lf) {
+    if (octet != '\n') return {400, "bare CR in a chunk line"};
+    begin_chunk();
+    return {};
+  }
+  if (phase_ > Phase::digits) return take_extension(octet, limits);
+  if (chars::is(chars::kHex, octet)) {
+    if (digits_ == kMaxDigits) return {400, "chunk size out of range"};
+    ++digits_;
+    remaining_ = remaining_ << 4U | hex_value(octet);
+    phase_ = Phase::digits;
+    return {};
+  }
+  if (phase_ == Phase::size || (octet != '\r' && octet != ';')) return {400, "malformed chunk size"};
+  if (octet == '\r') return end_of_size(limits);
+  phase_ = Phase::ext_begin;
+  return {};
+}
+
+// The size is known: it is judged here, before the line's LF and any data.
+ChunkedDecoder::Fault ChunkedDecoder::end_of_size(const Limits& limits) noexcept {
+  if (remaining_ > limits.body || total_ > limits.body - remaining_) {
+    return {413, "chunked body beyond the limit"};
+  }
+  phase_ = Phase::size_lf;
+  return {};
+}
+
+void ChunkedDecoder::begin_chunk() noexcept {
+  total_ += remaining_;
+  digits_ = 0;
+  if (remaining_ != 0) {
+    phase_ = Phase::data;
+    return;
+  }
+  phase_ = Phase::trailer;
+  overhead_ = 0;
+}
+
+ChunkedDecoder::Fault ChunkedDecoder::take_extension(char octet, const Limits& limits) noexcept {
+  if (++overhead_ > limits.chunk_extensions) return {400, "chunk extensions too long"};
+  const bool may_end =
+      phase_ == Phase::ext_name || phase_ == Phase::ext_token || phase_ == Phase::ext_closed;
+  if (may_end && octet == '\r') return end_of_size(limits);
+  phase_ = behind_extension_octet(phase_, octet);
+  return phase_ == Phase::failed ? Fault{400, "malformed chunk extension"} : Fault{};
+}
+
+ChunkedDecoder::Phase ChunkedDecoder::behind_extension_octet(Phase phase, char octet) noexcept {
+  const bool token = chars::is(chars::kToken, octet);
+  const bool blank = chars::blank(octet);
+  switch (phase) {
+    case Phase::ext_begin:
+      if (blank) return phase;
+      return token ? Phase::ext_name : Phase::failed;
+    case Phase::ext_name:
+      if (token) return phase;
+      [[fallthrough]];
+    case Phase::ext_blank:
+      if (blank) return Phase::ext_blank;
+      if (octet == '=') return Phase::ext_equals;
+      return octet == ';' ? Phase::ext_begin : Phase::failed;
+    case Phase::ext_equals:
+      if (blank) return phase;
+      if (octet == '"') return Phase::ext_quoted;
+      return token ? Phase::ext_token : Phase::failed;
+    case Phase::ext_quoted:
+      if (octet == '"') return Phase::ext_closed;
+      if (octet == '\\') return Phase::ext_escape;
+      return chars::is(chars::kQuoted, octet) ? phase : Phase::failed;
+    case Phase::ext_escape:
+      return chars::is(chars::kValue, octet) ? Phase::ext_quoted : Phase::failed;
+    case Phase::ext_token:
+      if (token) return phase;
+      [[fallthrough]];
+    default:  // ext_closed, ext_after
+      if (blank) return Phase::ext_after;
+      return octet == ';' ? Phase::ext_begin : Phase::failed;
+  }
+}
+
+ChunkedDecoder::Fault ChunkedDecoder::take_trailer(char octet, const Limits& limits) noexcept {
+  if (++overhead_ > limits.trailer_bytes) return {431, "trailer section too long"};
+  switch (phase_) {
+    case Phase::trailer:
+      phase_ = octet == '\r' ? Phase::last_lf : Phase::trailer_name;
+      if (octet == '\r' || chars::is(chars::kToken, octet)) return {};
+      return {400, "malformed trailer"};
+    case Phase::trailer_name:
+      if (octet == ':') phase_ = Phase::trailer_value;
+      if (octet == ':' || chars::is(chars::kToken, octet)) return {};
+      return {400, "malformed trailer name"};
+    case Phase::trailer_value:
+      if (octet == '\r') phase_ = Phase::trailer_lf;
+      if (octet == '\r' || chars::is(chars::kValue, octet)) return {};
+      return {400, "control octet or bare LF in a trailer"};
+    default:  // trailer_lf, last_lf
+      phase_ = phase_ == Phase::last_lf ? Phase::done : Phase::trailer;
+      return octet == '\n' ? Fault{} : Fault{400, "bare CR in the trailer section"};
+  }
+}
+
+}  // namespace reactor::http

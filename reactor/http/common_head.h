@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// The shortcut for lines as nearly all clients send them. Internal.
+//
+// Each function takes a line that is whole and of common octets, or does nothing: the strict HeadLexer then
+// takes that line. What is accepted here is accepted there with the same outcome (a test compares
+// them); no error is ever found here. The window must be readable().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "reactor/http/place.h"
+#include "reactor/http/request.h"
+#include "reactor/http/scan.h"
+
+namespace reactor::http {
+
+// "GET /target HTTP/1.1" CRLF. Its end, or nullptr.
+template <class Block>
+inline const char* common_request_line(const scan::Window<Block>& window, const char* begin,
+                                       Request& request) noexcept {
+  const char* const from = begin + 4;
+  if (!holds<std::uint32_t>(begin, "GET ")) return nullptr;
+  const char* const stop = scan::near_stop<Block, &Block::outside_target>(window, from);
+  if (*stop != ' ' || window.end - stop < 11 || stop == from) return nullptr;
+  if (!holds<std::uint64_t>(stop + 1, "HTTP/1.1")) return nullptr;
+  if (!holds<std::uint16_t>(stop + 9, "\r\n")) return nullptr;
+  request.method_token = {begin, 3};
+  request.target = {from, stop};
+  request.method = Method::get;
+  request.minor_version = 1;
+  return stop + 11;
+}
+
+// "Name: value" CRLF with one blank. Its end, or nullptr.
+template <class Block>
+[[gnu::always_inline]] inline const char* common_field(const scan::Window<Block>& window, const char* at,
+                                Field& field) noexcept {
+  const char* const colon = scan::near_stop<Block, &Block::outside_label>(window, at);
+  if (!holds<std::uint16_t>(colon, ": ") || colon == at) return nullptr;
+  const char* const from = colon + 2;
+  const char* const stop = scan::stop<Block, &Block::outside_value>(window, from);
+  if (!holds<std::uint16_t>(stop, "\r\n")) return nullptr;
+  if (*from == ' ' || stop[-1] == ' ') return nullptr;
+  field.name = {at, colon};
+  field.value = {from, stop};
+  return stop + 2;
+}
+
+}  // namespace reactor::http

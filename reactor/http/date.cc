@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/http/date.h"
+
+#include <time.h>
+
+#include <cstdio>
+
+namespace reactor::http {
+
+// Not strftime: its names of days and months follow the locale.
+void DateCache::refresh(TimePoint now) {
+  static constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed",
+                                                       "Thu", "Fri", "Sat"};
+  static constexpr std::array<const char*, 12> kMonths = {
+      "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  timespec wall{};
+  ::clock_gettime(CLOCK_REALTIME, &wall);
+  tm utc{};
+  ::gmtime_r(&wall.tv_sec, &utc);
+  std::array<char, 64> line{};
+  std::snprintf(line.data(), line.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                kDays[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
+                kMonths[static_cast<std::size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour,
+                utc.tm_min, utc.tm_sec);
+  std::string_view(line.data(), kLength).copy(text_.data(), kLength);
+  valid_until_ = now + std::chrono::seconds(1) - Duration(wall.tv_nsec);
+}
+
+}  // namespace reactor::http

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/http/facts.h"
+
+#include <limits>
+
+#include "reactor/http/chars.h"
+#include "reactor/http/host.h"
+
+namespace reactor::http {
+namespace {
+
+// Calls take(element) for each element of a comma-separated list, without the blanks around it.
+template <class Take>
+void for_each_element(std::string_view list, Take take) {
+  while (true) {
+    const std::size_t comma = list.find(',');
+    take(chars::trim(list.substr(0, comma)));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+bool is_token(std::string_view text) { return !text.empty() && chars::all(chars::kToken, text); }
+
+// The length of "http://" or "https://" at the start of the target; 0 if it has neither.
+std::size_t scheme_length(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (chars::same(target.substr(0, scheme.size()), scheme)) return scheme.size();
+  }
+  return 0;
+}
+
+// Sets the form, and the host of an absolute target. Origin form by another path: it is the common one.
+bool judge_other_target(Request& request) {
+  const std::string_view target = request.target;
+  if (request.method == Method::connect) {
+    request.form = TargetForm::authority;
+    return valid_authority(target, PortRule::required);
+  }
+  if (target == "*") {
+    request.form = TargetForm::asterisk;
+    return request.method == Method::options;
+  }
+  const std::string_view rest = target.substr(scheme_length(target));
+  if (rest.size() == target.size()) return false;
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+  request.form = TargetForm::absolute;
+  request.host = authority;  // and not the Host field's: RFC 9112 section 3.2.2
+  return !authority.empty() && authority[0] != ':' &&
+         valid_authority(authority, PortRule::optional);
+}
+
+}  // namespace
+
+std::uint32_t Facts::rare_fact(std::string_view name, std::string_view value, std::uint32_t flags,
+                               Request& request) noexcept {
+  if (is_any_case(name, "expect")) return expectations(value);
+  if (is_any_case(name, "content-length")) return length(value, flags, request.content_length);
+  if (is_any_case(name, "transfer-encoding")) return codings(value, flags);
+  if (!is_any_case(name, "upgrade")) return 0;
+  request.upgrade = value;
+  return kProtocol;
+}
+
+std::uint32_t Facts::connection_options(std::string_view value) noexcept {
+  std::uint32_t flags = 0;
+  for_each_element(value, [&flags](std::string_view option) {
+    if (is_any_case(option, "close")) flags |= kClose;
+    if (is_any_case(option, "keep-alive")) flags |= kKeepAlive;
+    if (is_any_case(option, "upgrade")) flags |= kUpgrade;
+  });
+  return flags;
+}
+
+std::uint32_t Facts::expectations(std::string_view value) noexcept {
+  std::uint32_t flags = 0;
+  for_each_element(value, [&flags](std::string_view expectation) {
+    if (is_any_case(expectation, "100-continue")) {
+      flags |= kContinue;
+    } else if (!expectation.empty()) {
+      flags |= kOtherExpectation;
+    }
+  });
+  return flags;
+}
+
+std::uint32_t Facts::length(std::string_view value, std::uint32_t flags,
+                            std::uint64_t& out) noexcept {
+  constexpr std::uint64_t kMax = std::numeric_limits<std::uint64_t>::max();
+  if (value.empty() || (flags & kLength) != 0) return kLength | kBadLength;
+  std::uint64_t length = 0;
+  for (const char octet : value) {
+    if (!chars::is(chars::kDigit, octet)) return kLength | kBadLength;
+    const auto digit = static_cast<std::uint64_t>(octet - '0');
+    if (length > (kMax - digit) / 10) return kLength | kBadLength;
+    length = length * 10 + digit;
+  }
+  out = length;
+  return kLength;
+}
+
+// Repeated fields are one list (RFC 9110 section 5.3). Empty elements and parameters are refused here, though
+// a list may have the former: nobody sends them but to be read differently by two recipients.
+std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexcept {
+  flags |= kCoding;
+  for_each_element(value, [&flags](std::string_view coding) {
+    if (!is_token(coding) || (flags & kChunked) != 0) {
+      flags |= kBadCoding;  // or something behind chunked, which has to be the last
+    } else if (is_any_case(coding, "chunked")) {
+      flags |= kChunked;
+    } else {
+      flags |= kOtherCoding;
+    }
+  });
+  return flags;
+}
+
+// RFC 9112 section 6.
+Verdict Facts::judge_framing(const Limits& limits, const Request& request,
+                             std::uint32_t flags) noexcept {
+  if ((flags & kCoding) != 0) {
+    if (request.minor_version == 0) return {400, "Transfer-Encoding in HTTP/1.0"};
+    if ((flags & kLength) != 0) return {400, "Transfer-Encoding with Content-Length"};
+    if ((flags & kBadCoding) != 0) return {400, "malformed Transfer-Encoding"};
+    if ((flags & kChunked) == 0) return {400, "chunked is not the final transfer coding"};
+    if ((flags & kOtherCoding) != 0) return {501, "unknown transfer coding"};
+  }
+  if ((flags & kBadLength) != 0) return {400, "malformed or repeated Content-Length"};
+  if ((flags & kOtherExpectation) != 0 && request.minor_version != 0) {
+    return {417, "unknown expectation"};
+  }
+  if (request.content_length > limits.body) return {413, "Content-Length beyond the limit"};
+  return {};
+}
+
+Verdict Facts::judge(std::uint32_t flags, const Limits& limits, bool plain_host,
+                     Request& request) noexcept {
+  const bool modern = request.minor_version != 0;
+  if ((flags & kHost) == 0) {
+    if (modern) return {400, "no Host"};
+    request.host = {};
+  }
+  if ((flags & kHostTwice) != 0) return {400, "repeated Host"};
+  if (!plain_host && !valid_authority(request.host, PortRule::optional)) {
+    return {400, "malformed Host"};
+  }
+  request.form = TargetForm::origin;
+  if ((request.target[0] != '/' || request.method == Method::connect) &&
+      !judge_other_target(request)) {
+    return {400, "malformed target, or a form that the method does not take"};
+  }
+  request.keep_alive = (flags & kClose) == 0 && (modern || (flags & kKeepAlive) != 0);
+  request.expect_continue = modern && (flags & kContinue) != 0;
+  request.chunked = (flags & kChunked) != 0;
+  request.has_content_length = (flags & kLength) != 0;
+  constexpr std::uint32_t kAsksUpgrade = kUpgrade | kProtocol;
+  if (!modern || (flags & kAsksUpgrade) != kAsksUpgrade) request.upgrade = {};
+  if ((flags & kLength) == 0) request.content_length = 0;
+  if ((flags & (kCoding | kLength | kOtherExpectation)) == 0) return {};
+  return judge_framing(limits, request, flags);
+}
+
+}  // namespace reactor::http

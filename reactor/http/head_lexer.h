@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+// HeadLexer: the strict, resumable lexer of request heads. Internal.
+//
+//   start -> method -> target -> version -> field_start -> name -> value -+
+//   (CRLFs)                                   |  ^------------------------+
+//                                             +-> end
+//
+// It goes from left to right and stops at the first octet that no valid request has at its place. Where
+// the input ends, phase and place are kept, and the next call goes on in the middle of the token.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "reactor/http/chars.h"
+#include "reactor/http/limits.h"
+#include "reactor/http/parser.h"
+#include "reactor/http/place.h"
+#include "reactor/http/scan.h"
+
+namespace reactor::http {
+
+inline constexpr std::uint8_t kMaxEmptyLines = 2;  // RFC 9112 section 2.2 asks for one
+
+// "HTTP/" DIGIT "." DIGIT CRLF, RFC 9112 section 2.3.
+struct Version {
+  std::uint16_t status = 0;  // 0: well-formed so far
+  bool whole = false;
+  std::uint8_t minor = 0;
+};
+
+// Judges what there is of it, from left to right.
+Version read_version(std::string_view text) noexcept;
+
+template <class Block>
+class HeadLexer {
+ public:
+  HeadLexer(std::string_view input, const Limits& limits, Field* fields, ParseProgress& progress,
+            Request& request, Place& place)
+      : begin_(input.data()),
+        input_end_(begin_ + input.size()),
+        limits_(limits),
+        fields_(fields),
+        progress_(progress),
+        request_(request),
+        place_(place),
+        at_(place.at) {}
+
+  // Takes one line from the place on: the request line with the empty lines before it, a field line, or
+  // the empty line at the end. True: the place is behind it, at field_start or at the end. False:
+  // result() says why, and progress is set if it is `incomplete`.
+  bool take_line() {
+    const bool taken = place_.phase < Phase::field_start ? request_line() : field_line();
+    place_.at = at_;
+    return taken;
+  }
+
+  [[nodiscard]] ParseResult result() const { return result_; }
+
+ private:
+  bool request_line() {
+    if (place_.phase == Phase::start && !empty_lines()) return false;
+    limit(limits_.request_line + 2);
+    if (place_.phase <= Phase::method && !method()) return false;
+    if (place_.phase <= Phase::target && !target()) return false;
+    if (!version()) return false;
+    place_.section = at_;
+    place_.phase = Phase::field_start;
+    return true;
+  }
+
+  // A client of old may have sent them behind a body: RFC 9112 section 2.2.
+  bool empty_lines() {
+    for (end_ = input_end_; at_ != end_ && (*at_ == '\r' || *at_ == '\n'); at_ += 2) {
+      if (*at_ == '\n') return fail(400, "bare LF before the request");
+      if (progress_.empty_lines == kMaxEmptyLines) return fail(400, "too many empty lines");
+      if (end_ - at_ == 1) return suspend(Phase::start);
+      if (at_[1] != '\n') return fail(400, "bare CR before the request");
+      ++progress_.empty_lines;
+    }
+    place_.section = at_;
+    return at_ != end_ || suspend(Phase::start);
+  }
+
+  bool method() {
+    const char* const from = at_;
+    at_ = scan::token<Block>(begin_, at_, end_);
+    if (at_ == end_) return suspend(Phase::method);
+    if (*at_ != ' ' || at_ == place_.section) return fail(400, "malformed method");
+    request_.method_token = {from, at_};
+    request_.method = to_method(request_.method_token);
+    ++at_;
+    return true;
+  }
+
+  bool target() {
+    const char* const from = at_;
+    at_ = scan::target<Block>(begin_, at_, end_);
+    if (at_ == end_) return suspend(Phase::target);
+    if (*at_ != ' ') return fail(400, "octet that no target has, or no version");
+    if (at_[-1] == ' ') return fail(400, "empty target");
+    request_.target = {from, at_};
+    ++at_;
+    return true;
+  }
+
+  bool version() {
+    const Version version = read_version({at_, end_});
+    if (version.status == 505) return fail(505, "major version other than 1");
+    if (version.status != 0) return fail(400, "malformed version");
+    if (!version.whole) return suspend(Phase::version);
+    request_.minor_version = version.minor;
+    at_ += 10;
+    return true;
+  }
+
+  bool field_line() {
+    limit(limits_.header_bytes);
+    if (place_.phase == Phase::field_start) {
+      if (at_ == end_ || *at_ == '\r') return section_end();
+      if (place_.fields == limits_.fields) return fail(431, "too many fields");
+      ++place_.fields;
+    }
+    const char* const from = at_;
+    if (place_.phase <= Phase::name && !name()) return false;
+    const char* const behind = at_;
+    if (!value()) return false;
+    // Of no use in a line that was resumed: the head will be run through once more.
+    Field& field = fields_[place_.fields - 1];
+    field.name = {from, std::max(from, behind - 1)};
+    field.value = chars::trim({behind, at_ - 2});
+    place_.phase = Phase::field_start;
+    return true;
+  }
+
+  bool section_end() {
+    if (end_ - at_ < 2) return suspend(Phase::field_start);
+    if (at_[1] != '\n') return fail(400, "bare CR in the header section");
+    at_ += 2;
+    place_.phase = Phase::end;
+    return true;
+  }
+
+  // To behind the colon.
+  bool name() {
+    at_ = scan::token<Block>(begin_, at_, end_);
+    if (at_ == end_) return suspend(Phase::name);
+    if (*at_ != ':') return fail(400, wrong_name());
+    if (at_[-1] == '\n') return fail(400, "empty field name");
+    ++at_;
+    return true;
+  }
+
+  [[nodiscard]] const char* wrong_name() const {
+    if (!chars::blank(*at_)) return "malformed field name";
+    return at_[-1] == '\n' ? "folded line, or a blank before the fields" : "blank behind a field name";
+  }
+
+  // To behind the CRLF.
+  bool value() {
+    at_ = scan::value<Block>(begin_, at_, end_);
+    if (at_ == end_ || (*at_ == '\r' && end_ - at_ == 1)) return suspend(Phase::value);
+    if (!holds<std::uint16_t>(at_, "\r\n")) {
+      return fail(400, "control octet or bare CR or LF in a field value");
+    }
+    at_ += 2;
+    return true;
+  }
+
+  // Nothing at or beyond place_.section + octets belongs to this part of the head.
+  void limit(std::size_t octets) {
+    end_ = bounded(place_.section, input_end_, octets);
+    octets_ = octets;
+  }
+
+  bool suspend(Phase phase) {
+    if (phase != Phase::start && static_cast<std::size_t>(end_ - place_.section) >= octets_) {
+      if (phase == Phase::method) return fail(501, "method as long as a request line may be");
+      if (phase < Phase::field_start) return fail(414, "request line too long");
+      return fail(431, "header section too long");
+    }
+    progress_.offset = static_cast<std::uint32_t>(at_ - begin_);
+    progress_.line = static_cast<std::uint32_t>(place_.section - begin_);
+    progress_.fields = static_cast<std::uint16_t>(place_.fields);
+    progress_.phase = static_cast<std::uint8_t>(phase);
+    return false;
+  }
+
+  bool fail(std::uint16_t status, const char* reason) {
+    result_ = {.state = ParseResult::State::error, .status = status, .reason = reason};
+    return false;
+  }
+
+  const char* const begin_;
+  const char* const input_end_;
+  const Limits& limits_;
+  Field* const fields_;
+  ParseProgress& progress_;
+  Request& request_;
+  Place& place_;
+  const char* at_;
+  const char* end_ = nullptr;  // of what the limit in force allows of the input
+  std::size_t octets_ = 0;     // that limit
+  ParseResult result_;
+};
+
+}  // namespace reactor::http

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// A head goes through two hands, line by line: the shortcut takes a line of the common form, the strict lexer
+// any other, and what is not whole yet. A resumed run checks octets but has lost where earlier tokens
+// began: when it reaches the end of the head, that (now known to be whole and well-formed) is run through once
+// more from its start. So no octet is looked at more than a few times, however the input was cut.
+#include "reactor/http/parser.h"
+
+#include <algorithm>
+
+#include "reactor/base/check.h"
+#include "reactor/http/common_head.h"
+#include "reactor/http/facts.h"
+#include "reactor/http/head_lexer.h"
+#include "reactor/http/scan_native.h"
+
+namespace reactor::http {
+
+Version read_version(std::string_view text) noexcept {
+  constexpr std::string_view kPattern = "HTTP/0.0\r\n";
+  const std::size_t length = std::min(text.size(), kPattern.size());
+  for (std::size_t i = 0; i < length; ++i) {
+    const bool digit = kPattern[i] == '0';
+    if (digit ? !chars::is(chars::kDigit, text[i]) : text[i] != kPattern[i]) return {.status = 400};
+  }
+  if (length < kPattern.size()) return {};
+  if (text[5] != '1') return {.status = 505};
+  return {.whole = true, .minor = static_cast<std::uint8_t>(text[7] - '0')};
+}
+
+namespace {
+
+constexpr std::size_t kMaxLine = std::size_t{1} << 30U;
+constexpr std::size_t kMaxFields = 65535;
+
+Limits sane(Limits limits) {
+  limits.request_line = std::min(limits.request_line, kMaxLine);
+  limits.header_bytes = std::min(limits.header_bytes, kMaxLine);
+  limits.fields = std::min(limits.fields, kMaxFields);
+  return limits;
+}
+
+ParseResult refuse(const Verdict& verdict) {
+  return {.state = ParseResult::State::error, .status = verdict.status, .reason = verdict.reason};
+}
+
+template <class Block>
+bool at_empty_line(const scan::Window<Block>& window, const char* at) {
+  return window.end - at >= 2 && holds<std::uint16_t>(at, "\r\n");
+}
+
+// Whether the host consists of letters, digits, '-' and '.', with a port of up to four digits or none.
+template <class Block>
+bool is_plain(const scan::Window<Block>& window, std::string_view host) {
+  if (host.data() > window.last) return false;
+  const char* const stop = scan::near_stop<Block, &Block::outside_label>(window, host.data());
+  const char* const end = host.data() + host.size();
+  if (stop == end) return true;
+  return *stop == ':' && end - stop <= 5 && chars::all(chars::kDigit, {stop + 1, end});
+}
+
+}  // namespace
+
+RequestParser::RequestParser(const Limits& limits, ScanPath path)
+    : limits_(sane(limits)),
+      window_(std::min(limits_.request_line + 2, limits_.header_bytes)),
+      fields_(new Field[limits_.fields]),
+      path_(path) {}
+
+// Out of line: it makes its arguments live in memory, which the common path does without.
+template <class Block>
+[[gnu::noinline]] ParseResult RequestParser::take_odd_line(std::string_view input,
+                                                           ParseProgress& progress,
+                                                           Request& request,
+                                                           Place& place) noexcept {
+  HeadLexer<Block> lexer(input, limits_, fields_.get(), progress, request, place);
+  const bool taken = lexer.take_line();
+  ParseResult result = lexer.result();
+  if (taken) result.state = ParseResult::State::complete;
+  return result;
+}
+
+// Goes on in the midst of the line where the last call ended, to the end of the head if it is there.
+template <class Block>
+[[gnu::noinline]] ParseResult RequestParser::resume(std::string_view input, ParseProgress& progress,
+                                                    Request& request) noexcept {
+  REACTOR_CHECK(progress.offset <= input.size());
+  Place place{input.data() + progress.offset, input.data() + progress.line, progress.fields,
+              static_cast<Phase>(progress.phase)};
+  ParseResult result{.state = ParseResult::State::complete};
+  while (result.complete() && place.phase != Phase::end) {
+    result = take_odd_line<Block>(input, progress, request, place);
+  }
+  return result;
+}
+
+template <class Block>
+ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& progress,
+                                      Request& request) noexcept {
+  if (!progress.fresh()) {
+    const ParseResult result = resume<Block>(input, progress, request);
+    if (!result.complete()) return result;
+    progress = {};
+  }
+  const char* const begin = input.data();
+  const auto window =
+      scan::Window<Block>::of(begin, begin + std::min(input.size(), window_));
+  const bool shortcut = window.readable();
+  const char* at = shortcut ? common_request_line<Block>(window, begin, request) : nullptr;
+  if (at == nullptr) {
+    Place place{begin, begin, 0, Phase::start};
+    const ParseResult result = take_odd_line<Block>(input, progress, request, place);
+    if (!result.complete()) return result;
+    at = place.at;
+  }
+  const char* const section = at;
+  Field* field = fields_.get();
+  const Field* const full = shortcut ? field + limits_.fields : field;
+  Facts facts;
+  for (;; ++field) {
+    if (at > window.last && at_empty_line(window, at)) break;
+    Field found;
+    const char* next = field != full ? common_field<Block>(window, at, found) : nullptr;
+    if (next == nullptr) {
+      Place place{at, section, static_cast<std::size_t>(field - fields_.get()), Phase::field_start};
+      const ParseResult result = take_odd_line<Block>(input, progress, request, place);
+      if (!result.complete()) return result;
+      if (place.phase == Phase::end) break;
+      next = place.at;
+      found = *field;
+    }
+    *field = found;
+    facts.note(found.name, found.value, request);
+    at = next;
+  }
+  progress.empty_lines = 0;
+  request.fields = {fields_.get(), field};
+  request.body = {};
+  const bool plain_host = shortcut && facts.has_host() && is_plain<Block>(window, request.host);
+  const Verdict verdict = facts.judge(limits_, plain_host, request);
+  if (verdict.status != 0) return refuse(verdict);
+  return {.state = ParseResult::State::complete,
+          .consumed = static_cast<std::uint32_t>(at + 2 - begin)};
+}
+
+ParseResult RequestParser::parse(std::string_view input, ParseProgress& progress,
+                                 Request& request) noexcept {
+  return path_ == ScanPath::native ? parse_head<scan::NativeBlock>(input, progress, request)
+                                   : parse_head<scan::PortableBlock>(input, progress, request);
+}
+
+std::size_t RequestParser::max_head() const noexcept {
+  return kMaxEmptyLines * std::size_t{2} + limits_.request_line + 2 + limits_.header_bytes;
+}
+
+}  // namespace reactor::http

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/http/response.h"
+
+#include <algorithm>
+#include <array>
+
+#include "reactor/http/chars.h"
+
+namespace reactor::http {
+namespace {
+
+constexpr std::size_t kKeptMemory = 64 * 1024;
+
+bool is_framing(std::string_view name) {
+  constexpr std::array<std::string_view, 4> kOurs = {"Content-Length", "Transfer-Encoding",
+                                                     "Connection", "Date"};
+  return std::any_of(kOurs.begin(), kOurs.end(),
+                     [name](std::string_view ours) { return chars::same(name, ours); });
+}
+
+}  // namespace
+
+Response& Response::status(int code) noexcept {
+  if (code < 200 || code > 599) failed_ = true;
+  code_ = code;
+  return *this;
+}
+
+Response& Response::header(std::string_view name, std::string_view value) {
+  const bool valid = !name.empty() && chars::all(chars::kToken, name) &&
+                     chars::all(chars::kValue, value) && !is_framing(name);
+  if (!valid) {
+    failed_ = true;
+    return *this;
+  }
+  fields_.append(name).append(": ").append(value).append("\r\n");
+  return *this;
+}
+
+Response& Response::body(std::string_view content) {
+  content_.assign(content);
+  return *this;
+}
+
+Response& Response::close() noexcept {
+  closes_ = true;
+  return *this;
+}
+
+void Response::reset() noexcept {
+  for (std::string* text : {&fields_, &content_}) {
+    if (text->capacity() > kKeptMemory) {
+      *text = std::string();
+    } else {
+      text->clear();
+    }
+  }
+  code_ = 200;
+  closes_ = failed_ = false;
+}
+
+}  // namespace reactor::http

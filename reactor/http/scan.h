@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Scanning: where does a run of octets of one class end? Internal.
+//
+// A `Block` looks at kWidth octets at once and marks those outside the *common* part of a class: each is
+// marked by kBits bits of a mask, the first octet by the lowest ones. A marked octet may belong to
+// the class all the same (obs-text in a value, '_' in a name): the table decides, and from the first
+// uncommon one the rest of the run is looked up octet by octet.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "reactor/http/chars.h"
+
+namespace reactor::http::scan {
+
+// Eight octets in a machine word; exact, with no borrow between octets.
+struct PortableBlock {
+  using Mask = std::uint64_t;
+  static constexpr std::ptrdiff_t kWidth = 8;
+  static constexpr int kBits = 8;
+
+  // Common: 0x20-0x7e.
+  static Mask outside_value(const char* at) noexcept { return outside_range<0x20>(load(at)); }
+
+  // Common: all of kTarget.
+  static Mask outside_target(const char* at) noexcept {
+    const std::uint64_t word = load(at);
+    return outside_range<0x21>(word) | (~differs(word, '#') & kHigh);
+  }
+
+  // Common: all of kLabel.
+  static Mask outside_label(const char* at) noexcept {
+    const std::uint64_t word = load(at);
+    const std::uint64_t letter = within<'a', 'z'>(word | every(0x20));
+    const std::uint64_t other = within<'-', '9'>(word) & differs(word, '/');
+    return ~(letter | other) & kHigh;
+  }
+
+ private:
+  static constexpr std::uint64_t kHigh = 0x8080808080808080U;
+  static constexpr std::uint64_t every(unsigned octet) noexcept { return 0x0101010101010101U * octet; }
+
+  // The first octet is the lowest on every machine.
+  static std::uint64_t load(const char* at) noexcept {
+    std::uint64_t word = 0;
+    if constexpr (std::endian::native == std::endian::little) {
+      std::memcpy(&word, at, sizeof word);
+    } else {
+      for (int i = 7; i >= 0; --i) word = word << 8U | static_cast<unsigned char>(at[i]);
+    }
+    return word;
+  }
+
+  // In each octet the high bit says: low <= octet <= high, for bounds below 0x80.
+  template <unsigned low, unsigned high>
+  static constexpr std::uint64_t within(std::uint64_t word) noexcept {
+    const std::uint64_t seven = word & ~kHigh;
+    const std::uint64_t at_least = seven + every(0x80 - low);
+    const std::uint64_t above = seven + every(0x7f - high);
+    return at_least & ~above & ~word & kHigh;
+  }
+
+  template <unsigned low>
+  static constexpr std::uint64_t outside_range(std::uint64_t word) noexcept {
+    return ~within<low, 0x7e>(word) & kHigh;
+  }
+
+  // In each octet the high bit says: it is not that one (below 0x80).
+  static constexpr std::uint64_t differs(std::uint64_t word, unsigned octet) noexcept {
+    const std::uint64_t x = word ^ every(octet);
+    return ((x & ~kHigh) + ~kHigh) | x;
+  }
+};
+
+// Text that is read block by block, the last block overlapping the one before instead of reaching beyond the
+// end. Where the text is too short for that, it is not readable: callers ask first.
+template <class Block>
+struct Window {
+  const char* last;  // up to here a block and one octet more fit
+  const char* end;
+
+  static Window of(const char* begin, const char* end) noexcept {
+    return {end - begin > Block::kWidth ? end - Block::kWidth - 1 : nullptr, end};
+  }
+
+  [[nodiscard]] bool readable() const noexcept { return last != nullptr; }
+};
+
+// How many octets of a block come before the first marked one. The mask is not 0.
+template <class Block>
+inline std::size_t before(typename Block::Mask mask) noexcept {
+  return static_cast<unsigned>(std::countr_zero(mask)) / unsigned{Block::kBits};
+}
+
+// The first uncommon octet in [from, window.end), or the end. The window is readable.
+template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
+inline const char* uncommon(const Window<Block>& window, const char* from) noexcept {
+  for (; from <= window.last; from += Block::kWidth) {
+    if (const auto mask = outside(from); mask != 0) return from + before<Block>(mask);
+  }
+  const auto left = window.end - from;
+  if (left == 0) return from;
+  const auto mask = outside(window.end - Block::kWidth) >> ((Block::kWidth - left) * Block::kBits);
+  return mask == 0 ? window.end : from + before<Block>(mask);
+}
+
+// A place outside every window that compares unequal to any text.
+inline constexpr char kNowhere[4] = {};
+
+template <class Block>
+[[gnu::always_inline]] inline const char* with_two_octets(const Window<Block>& window,
+                                                          const char* at) noexcept {
+  return window.end - at >= 2 ? at : kNowhere + 1;
+}
+
+// Out of line: it would take registers from the common path, where the first block has the stop.
+template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
+[[gnu::noinline]] const char* far_stop(const char* last, const char* end, const char* from) noexcept {
+  const Window<Block> window{last, end};
+  return with_two_octets(window, uncommon<Block, outside>(window, from));
+}
+
+// The same for the shortcut, which reads two octets at the stop: where less is left, it is kNowhere.
+// For runs that mostly end within a block.
+template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
+[[gnu::always_inline]] inline const char* near_stop(const Window<Block>& window,
+                                                    const char* from) noexcept {
+  if (from > window.last) return far_stop<Block, outside>(window.last, window.end, from);
+  const auto mask = outside(from);
+  if (mask != 0) return from + before<Block>(mask);
+  return far_stop<Block, outside>(window.last, window.end, from + Block::kWidth);
+}
+
+// For runs of any length.
+template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
+[[gnu::always_inline]] inline const char* stop(const Window<Block>& window,
+                                               const char* from) noexcept {
+  for (; from <= window.last; from += Block::kWidth) {
+    if (const auto mask = outside(from); mask != 0) return from + before<Block>(mask);
+  }
+  return with_two_octets(window, uncommon<Block, outside>(window, from));
+}
+
+// The first octet in [from, end) outside the class, or end. From `begin` <= from on memory may be read.
+template <class Block, chars::Class wanted, typename Block::Mask (*outside)(const char*) noexcept>
+inline const char* run(const char* begin, const char* from, const char* end) noexcept {
+  const auto window = Window<Block>::of(begin, end);
+  if (window.readable()) from = uncommon<Block, outside>(window, from);
+  while (from != end && chars::is(wanted, *from)) ++from;
+  return from;
+}
+
+template <class Block>
+const char* value(const char* begin, const char* from, const char* end) noexcept {
+  return run<Block, chars::kValue, &Block::outside_value>(begin, from, end);
+}
+
+template <class Block>
+const char* target(const char* begin, const char* from, const char* end) noexcept {
+  return run<Block, chars::kTarget, &Block::outside_target>(begin, from, end);
+}
+
+template <class Block>
+const char* token(const char* begin, const char* from, const char* end) noexcept {
+  return run<Block, chars::kToken, &Block::outside_label>(begin, from, end);
+}
+
+}  // namespace reactor::http::scan
