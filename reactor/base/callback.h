@@ -14,8 +14,8 @@ namespace reactor {
 template <class Signature>
 class Callback;
 
-// Calling an empty one is undefined: test it first. Moving never throws and leaves the source empty.
-// Construction may throw what the callable's move constructor or operator new throws.
+// Calling an empty one is undefined: test it first. Moving never throws and leaves the source
+// empty. Construction may throw what the callable's move constructor or operator new throws.
 template <class R, class... Args>
 class Callback<R(Args...)> {
  public:
@@ -25,9 +25,9 @@ class Callback<R(Args...)> {
   Callback(std::nullptr_t) noexcept {}  // NOLINT: implicit, like std::function's
 
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, Callback> &&
-             std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
-  Callback(F&& callable) {  // NOLINT: implicit, like std::function's
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Callback> &&
+           std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
+      Callback(F&& callable) {  // NOLINT: implicit, like std::function's
     using Callable = std::decay_t<F>;
     if constexpr (fits<Callable>()) {
       std::construct_at(reinterpret_cast<Callable*>(storage_), std::forward<F>(callable));

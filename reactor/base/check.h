@@ -11,6 +11,6 @@ namespace reactor {
 }  // namespace reactor
 
 // On in every build. Internal: the API itself has no macros.
-#define REACTOR_CHECK(condition)                                  \
-  (static_cast<bool>(condition) ? static_cast<void>(0)            \
+#define REACTOR_CHECK(condition)                       \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::reactor::check_failed(#condition, __FILE__, __LINE__))

@@ -8,17 +8,17 @@
 namespace reactor {
 
 enum class Errc {
-  wrong_process = 1,   // a Loop or handle of the parent was used after fork()
-  not_supported,       // this backend, transport or kernel can't do it (== std::errc::not_supported)
-  nested_run,          // run(), run_once() or poll() was called from a callback of the same loop
-  not_pollable,        // a regular file or directory: always ready, epoll refuses it
-  handle_dead,         // the handle's descriptor was closed under it, or the handle was moved from
-  signal_taken,        // another Loop of this process watches that signal
-  bad_address,         // text that is no address; see Address::parse for the forms
-  address_too_long,    // a unix path of more than sizeof(sun_path) - 1 octets
-  timed_out,           // a deadline of ours passed (== std::errc::timed_out)
-  queue_full,          // the peer does not read: the write queue reached its hard cap
-  unknown_backend,     // REACTOR_BACKEND or LoopOptions::backend names none that exists here
+  wrong_process = 1,  // a Loop or handle of the parent was used after fork()
+  not_supported,      // this backend, transport or kernel can't do it (== std::errc::not_supported)
+  nested_run,         // run(), run_once() or poll() was called from a callback of the same loop
+  not_pollable,       // a regular file or directory: always ready, epoll refuses it
+  handle_dead,        // the handle's descriptor was closed under it, or the handle was moved from
+  signal_taken,       // another Loop of this process watches that signal
+  bad_address,        // text that is no address; see Address::parse for the forms
+  address_too_long,   // a unix path of more than sizeof(sun_path) - 1 octets
+  timed_out,          // a deadline of ours passed (== std::errc::timed_out)
+  queue_full,         // the peer does not read: the write queue reached its hard cap
+  unknown_backend,    // REACTOR_BACKEND or LoopOptions::backend names none that exists here
   too_many_listeners,  // more addresses than a worker can be handed
 };
 

@@ -37,10 +37,10 @@ void log_message(LogLevel level, std::string_view message) noexcept;
 }  // namespace reactor
 
 // Internal: `message` (anything a std::string can be made of) is evaluated only if it is wanted.
-#define REACTOR_LOG(level, message)                                                           \
-  do {                                                                                        \
-    if constexpr (static_cast<int>(::reactor::LogLevel::level) >= REACTOR_LOG_LEVEL) {        \
-      if (::reactor::LogLevel::level >= ::reactor::log_level())                               \
-        ::reactor::log_message(::reactor::LogLevel::level, message);                          \
-    }                                                                                         \
+#define REACTOR_LOG(level, message)                                                    \
+  do {                                                                                 \
+    if constexpr (static_cast<int>(::reactor::LogLevel::level) >= REACTOR_LOG_LEVEL) { \
+      if (::reactor::LogLevel::level >= ::reactor::log_level())                        \
+        ::reactor::log_message(::reactor::LogLevel::level, message);                   \
+    }                                                                                  \
   } while (false)

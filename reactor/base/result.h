@@ -19,14 +19,15 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)  // NOLINT: implicit, as expected's
+  Result(T value) noexcept(
+      std::is_nothrow_move_constructible_v<T>)  // NOLINT: implicit, as expected's
       : has_value_(true) {
     std::construct_at(&value_, std::move(value));
   }
   Result(std::error_code error) noexcept : error_(error), has_value_(false) {}  // NOLINT: implicit
   template <class E>
-    requires std::is_error_code_enum_v<E>
-  Result(E error) noexcept : Result(make_error_code(error)) {}  // NOLINT: implicit
+  requires std::is_error_code_enum_v<E> Result(E error)
+  noexcept : Result(make_error_code(error)) {}  // NOLINT: implicit
 
   Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) { adopt(other); }
   Result& operator=(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
@@ -95,8 +96,8 @@ class [[nodiscard]] Result<void> {
   Result() noexcept = default;
   Result(std::error_code error) noexcept : error_(error) {}  // NOLINT: implicit, as expected's
   template <class E>
-    requires std::is_error_code_enum_v<E>
-  Result(E error) noexcept : error_(make_error_code(error)) {}  // NOLINT: implicit
+  requires std::is_error_code_enum_v<E> Result(E error)
+  noexcept : error_(make_error_code(error)) {}  // NOLINT: implicit
 
   [[nodiscard]] bool has_value() const noexcept { return !error_; }
   explicit operator bool() const noexcept { return !error_; }

@@ -42,8 +42,8 @@ struct LagHistogram {
 
 struct LoopStats {
   Counter turns;      // also the heartbeat: it moves with each turn
-  Counter events;     // readiness events handed to callbacks
-  Counter stale;      // events dropped because their handle had ended meanwhile
+  Counter events;     // readiness events that the kernel reported
+  Counter stale;      // of them, dropped because their handle had ended meanwhile
   Counter timers;     // timer callbacks
   Counter posted;     // posted calls run
   Counter signals;    // signal callbacks

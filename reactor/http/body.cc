@@ -19,8 +19,9 @@ namespace reactor::http {
 enum class ChunkedDecoder::Phase : std::uint8_t {
   size,  // the first digit
   digits,
-  // RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ). The BWS before
-  // the first ";" is refused: blanks behind a size are how two recipients come to read two sizes.
+  // RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ). The
+  // BWS before the first ";" is refused: blanks behind a size are how two recipients come to read
+  // two sizes.
   ext_begin,  // behind ";"
   ext_name,
   ext_blank,  // behind a name and blanks
@@ -110,7 +111,8 @@ ChunkedDecoder::Fault ChunkedDecoder::take_size_line(char octet, const Limits& l
     phase_ = Phase::digits;
     return {};
   }
-  if (phase_ == Phase::size || (octet != '\r' && octet != ';')) return {400, "malformed chunk size"};
+  if (phase_ == Phase::size || (octet != '\r' && octet != ';'))
+    return {400, "malformed chunk size"};
   if (octet == '\r') return end_of_size(limits);
   phase_ = Phase::ext_begin;
   return {};

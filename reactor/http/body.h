@@ -10,9 +10,9 @@
 
 namespace reactor::http {
 
-// One for each body; copyable, 24 octets, no memory of its own. Strict: chunk sizes are hexadecimal digits
-// and nothing else, every line ends in CRLF, extensions follow the grammar. Extensions and trailers are
-// checked and dropped: nothing in a trailer ever reaches the framing or a handler.
+// One for each body; copyable, 24 octets, no memory of its own. Strict: chunk sizes are hexadecimal
+// digits and nothing else, every line ends in CRLF, extensions follow the grammar. Extensions and
+// trailers are checked and dropped: nothing in a trailer ever reaches the framing or a handler.
 class ChunkedDecoder {
  public:
   enum class State : std::uint8_t {
@@ -25,16 +25,16 @@ class ChunkedDecoder {
   struct Step {
     State state = State::more;
     std::uint16_t status = 0;  // error: 400, 413 or 431
-    std::size_t consumed = 0;  // octets of the input to drop, those of `data` among them
-    std::string_view data;     // data: a part of the input, never empty
+    std::size_t consumed = 0;  // octets of the input to drop, those of `data` among them; error: 0
+    std::string_view data{};   // data: a part of the input, never empty
     const char* reason = "";   // error: a text for the log; lasts for ever
   };
 
-  // Takes octets from the front of the input, up to the end of one piece of data. limits.body is judged
-  // by the size that a chunk announces, before its data comes. The result for the body as a whole does
-  // not depend on how the input was cut. After `done` or `error` each further call says the same, an error
-  // without its first reason, and takes nothing.
-  // Not thread-safe; a callback may call it.
+  // Takes octets from the front of the input, up to the end of one piece of data. limits.body is
+  // judged by the size that a chunk announces, before its data comes. The result for the body as a
+  // whole does not depend on how the input was cut. After `done` or `error` each further call says
+  // the same, an error without its first reason, and takes nothing. Not thread-safe; a callback may
+  // call it.
   Step next(std::string_view input, const Limits& limits) noexcept;
 
   // Octets of content that the chunks begun so far hold together, whether received or announced.

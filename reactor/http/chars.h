@@ -9,13 +9,14 @@
 namespace reactor::http::chars {
 
 enum Class : std::uint8_t {
-  kToken = 1,    // tchar, RFC 9110 section 5.6.2
-  kTarget = 2,   // 0x21-0x7e without '#': what RFC 3986 lets a target hold, and what browsers send too
+  kToken = 1,  // tchar, RFC 9110 section 5.6.2
+  kTarget =
+      2,  // 0x21-0x7e without '#': what RFC 3986 lets a target hold, and what browsers send too
   kValue = 4,    // field-vchar, SP, HTAB: RFC 9110 section 5.5
   kRegName = 8,  // unreserved or sub-delims, RFC 3986 section 3.2.2; without pct-encoded
   kHex = 16,
   kDigit = 32,
-  kLabel = 64,  // letters, digits, '-' and '.': nearly all hosts and field names
+  kLabel = 64,    // letters, digits, '-' and '.': nearly all hosts and field names
   kQuoted = 128,  // qdtext, RFC 9110 section 5.6.4
 };
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 // The shortcut for lines as nearly all clients send them. Internal.
 //
-// Each function takes a line that is whole and of common octets, or does nothing: the strict HeadLexer then
-// takes that line. What is accepted here is accepted there with the same outcome (a test compares
-// them); no error is ever found here. The window must be readable().
+// Each function takes a line that is whole and of common octets, or does nothing: the strict
+// HeadLexer then takes that line. What is accepted here is accepted there with the same outcome (a
+// test compares them); no error is ever found here. The window must be readable().
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "reactor/http/chars.h"
+#include "reactor/http/facts.h"
 #include "reactor/http/place.h"
 #include "reactor/http/request.h"
 #include "reactor/http/scan.h"
@@ -32,10 +34,31 @@ inline const char* common_request_line(const scan::Window<Block>& window, const 
   return stop + 11;
 }
 
+// "Host: name" or "Host: name:port" CRLF, the name of letters, digits, '-' and '.', the port of up
+// to four digits: one scan both finds its end and proves its syntax. Whether it was; the value ends
+// before the CRLF.
+template <class Block>
+[[gnu::always_inline]] inline bool common_host(const scan::Window<Block>& window, const char* at,
+                                               Field& field) noexcept {
+  if (at > window.last || !is_any_case({at, 4}, "host")) return false;
+  if (!holds<std::uint16_t>(at + 4, ": ")) return false;
+  const char* const from = at + 6;
+  const char* stop = scan::near_stop<Block, &Block::outside_label>(window, from);
+  if (*stop == ':' && window.end - stop >= 7) {
+    const char* const port = stop + 1;
+    do ++stop;
+    while (chars::is(chars::kDigit, *stop) && stop - port < 4);
+  }
+  if (!holds<std::uint16_t>(stop, "\r\n")) return false;
+  field.name = {at, 4};
+  field.value = {from, stop};
+  return true;
+}
+
 // "Name: value" CRLF with one blank. Its end, or nullptr.
 template <class Block>
-[[gnu::always_inline]] inline const char* common_field(const scan::Window<Block>& window, const char* at,
-                                Field& field) noexcept {
+[[gnu::always_inline]] inline const char* common_field(const scan::Window<Block>& window,
+                                                       const char* at, Field& field) noexcept {
   const char* const colon = scan::near_stop<Block, &Block::outside_label>(window, at);
   if (!holds<std::uint16_t>(colon, ": ") || colon == at) return nullptr;
   const char* const from = colon + 2;

@@ -209,8 +209,7 @@ void Connection::respond(Stream& stream, bool keep_alive, bool with_content) {
   const bool no_content = code == 204 || code == 304;  // RFC 9110 sections 15.3.5 and 15.4.5
   const std::string_view content =
       with_content && !no_content ? response.content() : std::string_view{};
-  const std::string_view reason = reason_phrase(code);
-  const std::size_t head_size = kFixedHead + reason.size() + response.fields().size();
+  const std::size_t head_size = kFixedHead + response.fields().size();
   if (head_size > Stream::kWriteRoom) {
     refuse(stream, 500);
     return;
@@ -220,7 +219,8 @@ void Connection::respond(Stream& stream, bool keep_alive, bool with_content) {
   if (code == 200) [[likely]] {
     pen << "HTTP/1.1 200 OK\r\nDate: ";
   } else {
-    pen << "HTTP/1.1 " << static_cast<std::uint64_t>(code) << " " << reason << "\r\nDate: ";
+    pen << "HTTP/1.1 " << static_cast<std::uint64_t>(code) << " " << reason_phrase(code)
+        << "\r\nDate: ";
   }
   pen << service_->date.at(stream.loop().now()) << "\r\n" << response.fields();
   if (!no_content) pen << "Content-Length: " << response.content().size() << "\r\n";

@@ -30,7 +30,8 @@ std::size_t scheme_length(std::string_view target) {
   return 0;
 }
 
-// Sets the form, and the host of an absolute target. Origin form by another path: it is the common one.
+// Sets the form, and the host of an absolute target. Origin form by another path: it is the common
+// one.
 bool judge_other_target(Request& request) {
   const std::string_view target = request.target;
   if (request.method == Method::connect) {
@@ -54,7 +55,6 @@ bool judge_other_target(Request& request) {
 
 std::uint32_t Facts::rare_fact(std::string_view name, std::string_view value, std::uint32_t flags,
                                Request& request) noexcept {
-  if (is_any_case(name, "expect")) return expectations(value);
   if (is_any_case(name, "content-length")) return length(value, flags, request.content_length);
   if (is_any_case(name, "transfer-encoding")) return codings(value, flags);
   if (!is_any_case(name, "upgrade")) return 0;
@@ -99,8 +99,9 @@ std::uint32_t Facts::length(std::string_view value, std::uint32_t flags,
   return kLength;
 }
 
-// Repeated fields are one list (RFC 9110 section 5.3). Empty elements and parameters are refused here, though
-// a list may have the former: nobody sends them but to be read differently by two recipients.
+// Repeated fields are one list (RFC 9110 section 5.3). Empty elements and parameters are refused
+// here, though a list may have the former: nobody sends them but to be read differently by two
+// recipients.
 std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexcept {
   flags |= kCoding;
   for_each_element(value, [&flags](std::string_view coding) {
@@ -133,17 +134,17 @@ Verdict Facts::judge_framing(const Limits& limits, const Request& request,
   return {};
 }
 
-Verdict Facts::judge(std::uint32_t flags, const Limits& limits, bool plain_host,
-                     Request& request) noexcept {
+Verdict Facts::judge(std::uint32_t flags, const Limits& limits, Request& request) noexcept {
   const bool modern = request.minor_version != 0;
   if ((flags & kHost) == 0) {
     if (modern) return {400, "no Host"};
     request.host = {};
   }
   if ((flags & kHostTwice) != 0) return {400, "repeated Host"};
-  if (!plain_host && !valid_authority(request.host, PortRule::optional)) {
+  if ((flags & kPlainHost) == 0 && !valid_authority(request.host, PortRule::optional)) {
     return {400, "malformed Host"};
   }
+  request.body = {};
   request.form = TargetForm::origin;
   if ((request.target[0] != '/' || request.method == Method::connect) &&
       !judge_other_target(request)) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Facts: what the fields of one head say together about framing, connection and host. Internal.
 //
-// Fields are noted as they are parsed and judged once at the end of the head, so that the verdict does not
-// depend on where the input was cut, nor, where several rules are broken, on the order of fields.
+// Fields are noted as they are parsed and judged once at the end of the head, so that the verdict
+// does not depend on where the input was cut, nor, where several rules are broken, on the order of
+// fields.
 #pragma once
 
 #include <cstddef>
@@ -16,13 +17,14 @@
 
 namespace reactor::http {
 
-// Whether the text is `lower`, whose letters are lower-case, in any case: a few word compares. Setting bit
-// 0x20 maps only letters to letters, and to '-' only '-' and CR, which no text here contains.
+// Whether the text is `lower`, whose letters are lower-case, in any case: a few word compares.
+// Setting bit 0x20 maps only letters to letters, and to '-' only '-' and CR, which no text here
+// contains.
 template <std::size_t with_nul>
 inline bool is_any_case(std::string_view text, const char (&lower)[with_nul]) noexcept {
   constexpr std::size_t size = with_nul - 1;
   constexpr std::size_t step = size < 8 ? 4 : 8;
-  using Word = std::conditional_t<size < 8, std::uint32_t, std::uint64_t>;
+  using Word = std::conditional_t < size<8, std::uint32_t, std::uint64_t>;
   if (text.size() != size) return false;
   for (std::size_t i = 0; i < size; i += step) {
     const std::size_t at = i + step <= size ? i : size - step;  // the last word overlaps
@@ -43,29 +45,36 @@ struct Verdict {
 
 class Facts {
  public:
-  // Remembers what the field means, if it means anything here. Host, Content-Length and Upgrade leave their
-  // value in the request. The name must be a token.
+  // Remembers what the field means, if it means anything here. Host, Content-Length and Upgrade
+  // leave their value in the request. The name must be a token.
   [[gnu::always_inline]] void note(std::string_view name, std::string_view value,
                                    Request& request) noexcept {
-    constexpr std::uint32_t kRareSizes = 1U << 6U | 1U << 7U | 1U << 14U | 1U << 17U;
+    constexpr std::uint32_t kRareSizes = 1U << 7U | 1U << 14U | 1U << 17U;
     if (name.size() == 4) {
       if (is_any_case(name, "host")) note_host(value, request);
     } else if (name.size() == 10) {
       if (is_any_case(name, "connection")) note_connection(value);
+    } else if (name.size() == 6) {
+      if (is_any_case(name, "expect")) flags_ |= expectations(value);
     } else if (name.size() < 32 && (kRareSizes >> name.size() & 1U) != 0) {
       flags_ |= rare_fact(name, value, flags_, request);
     }
   }
 
-  [[nodiscard]] bool has_host() const noexcept { return (flags_ & kHost) != 0; }
+  // The same for a Host whose syntax is known to be good.
+  void note_plain_host(std::string_view value, Request& request) noexcept {
+    note_host(value, request);
+    flags_ |= kPlainHost;
+  }
 
-  // Judges the whole head and completes the request, whose method, target and version are set. `plain_host`:
-  // the Host has letters, digits, '-' and '.' only, so its syntax needs no closer look. The status to
-  // answer with and its reason, or a status of 0.
-  [[nodiscard]] Verdict judge(const Limits& limits, bool plain_host, Request& request) const noexcept {
-    const bool common = plain_host && (flags_ & ~kKeepAlive) == kHost && request.minor_version != 0 &&
-                        request.target[0] == '/' && request.method != Method::connect;
-    if (!common) return judge(flags_, limits, plain_host, request);
+  // Judges the whole head and completes the request, whose method, target and version are set. The
+  // status to answer with and its reason, or a status of 0.
+  [[nodiscard]] Verdict judge(const Limits& limits, Request& request) const noexcept {
+    const bool common = (flags_ & ~kKeepAlive) == (kHost | kPlainHost) &&
+                        request.minor_version != 0 && request.target[0] == '/' &&
+                        request.method != Method::connect;
+    if (!common) return judge(flags_, limits, request);
+    request.body = {};
     request.upgrade = {};
     request.content_length = 0;
     request.form = TargetForm::origin;
@@ -92,6 +101,7 @@ class Facts {
     kOtherCoding = 1U << 11U,  // a well-formed one that is not chunked
     kBadCoding = 1U << 12U,
     kProtocol = 1U << 13U,  // an Upgrade field
+    kPlainHost = 1U << 14U,
   };
 
   void note_host(std::string_view value, Request& request) noexcept {
@@ -102,7 +112,8 @@ class Facts {
     flags_ |= is_any_case(value, "keep-alive") ? kKeepAlive : connection_options(value);
   }
 
-  // The flags that a field's value adds. They leave this object alone, so that it stays in a register.
+  // The flags that a field's value adds. They leave this object alone, so that it stays in a
+  // register.
   static std::uint32_t rare_fact(std::string_view name, std::string_view value, std::uint32_t flags,
                                  Request& request) noexcept;
   static std::uint32_t connection_options(std::string_view value) noexcept;
@@ -110,8 +121,7 @@ class Facts {
   static std::uint32_t length(std::string_view value, std::uint32_t flags,
                               std::uint64_t& out) noexcept;
   static std::uint32_t codings(std::string_view value, std::uint32_t flags) noexcept;
-  static Verdict judge(std::uint32_t flags, const Limits& limits, bool plain_host,
-                       Request& request) noexcept;
+  static Verdict judge(std::uint32_t flags, const Limits& limits, Request& request) noexcept;
   static Verdict judge_framing(const Limits& limits, const Request& request,
                                std::uint32_t flags) noexcept;
 

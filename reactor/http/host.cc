@@ -40,8 +40,8 @@ bool valid_ipv4(std::string_view text) {
   return true;
 }
 
-// Groups of up to four hexadecimal digits between colons, the last two maybe as an IPv4 address: their
-// number in 16-bit units, or -1 for anything else. Nothing at all is 0.
+// Groups of up to four hexadecimal digits between colons, the last two maybe as an IPv4 address:
+// their number in 16-bit units, or -1 for anything else. Nothing at all is 0.
 int ipv6_groups(std::string_view text, bool may_end_in_ipv4) {
   int groups = 0;
   while (!text.empty()) {

@@ -10,8 +10,8 @@ namespace reactor::http {
 // Every figure counts octets on the wire unless it says otherwise. What goes beyond one is answered
 // with the status named here and the connection is closed.
 struct Limits {
-  // The request line without its CRLF (414; 501 where the method alone is longer). RFC 9112 section 3
-  // asks for 8,000 at least. At most 1 GiB.
+  // The request line without its CRLF (414; 501 where the method alone is longer). RFC 9112 section
+  // 3 asks for 8,000 at least. At most 1 GiB.
   std::size_t request_line = 8192;
   // The whole header section: field lines and the empty line behind them (431). At most 1 GiB.
   std::size_t header_bytes = 16384;

@@ -7,7 +7,8 @@
 
 namespace reactor::http {
 
-// RFC 9110 section 9.3, and PATCH of RFC 5789. `other`: any other token; its text is in the request.
+// RFC 9110 section 9.3, and PATCH of RFC 5789. `other`: any other token; its text is in the
+// request.
 enum class Method : std::uint8_t {
   get,
   head,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A head goes through two hands, line by line: the shortcut takes a line of the common form, the strict lexer
-// any other, and what is not whole yet. A resumed run checks octets but has lost where earlier tokens
-// began: when it reaches the end of the head, that (now known to be whole and well-formed) is run through once
-// more from its start. So no octet is looked at more than a few times, however the input was cut.
+// A head goes through two hands, line by line: the shortcut takes a line of the common form, the
+// strict lexer any other, and what is not whole yet. A resumed run checks octets but has lost where
+// earlier tokens began: when it reaches the end of the head, that (now known to be whole and
+// well-formed) is run through once more from its start. So no octet is looked at more than a few
+// times, however the input was cut.
 #include "reactor/http/parser.h"
 
 #include <algorithm>
@@ -39,23 +40,17 @@ Limits sane(Limits limits) {
   return limits;
 }
 
-ParseResult refuse(const Verdict& verdict) {
+ParseResult result_of(const Verdict& verdict, std::size_t consumed) {
+  if (verdict.status == 0) {
+    return {.state = ParseResult::State::complete,
+            .consumed = static_cast<std::uint32_t>(consumed)};
+  }
   return {.state = ParseResult::State::error, .status = verdict.status, .reason = verdict.reason};
 }
 
 template <class Block>
 bool at_empty_line(const scan::Window<Block>& window, const char* at) {
   return window.end - at >= 2 && holds<std::uint16_t>(at, "\r\n");
-}
-
-// Whether the host consists of letters, digits, '-' and '.', with a port of up to four digits or none.
-template <class Block>
-bool is_plain(const scan::Window<Block>& window, std::string_view host) {
-  if (host.data() > window.last) return false;
-  const char* const stop = scan::near_stop<Block, &Block::outside_label>(window, host.data());
-  const char* const end = host.data() + host.size();
-  if (stop == end) return true;
-  return *stop == ':' && end - stop <= 5 && chars::all(chars::kDigit, {stop + 1, end});
 }
 
 }  // namespace
@@ -79,7 +74,8 @@ template <class Block>
   return result;
 }
 
-// Goes on in the midst of the line where the last call ended, to the end of the head if it is there.
+// Goes on in the midst of the line where the last call ended, to the end of the head if it is
+// there.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::resume(std::string_view input, ParseProgress& progress,
                                                     Request& request) noexcept {
@@ -102,8 +98,7 @@ ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& pro
     progress = {};
   }
   const char* const begin = input.data();
-  const auto window =
-      scan::Window<Block>::of(begin, begin + std::min(input.size(), window_));
+  const auto window = scan::Window<Block>::of(begin, begin + std::min(input.size(), window_));
   const bool shortcut = window.readable();
   const char* at = shortcut ? common_request_line<Block>(window, begin, request) : nullptr;
   if (at == nullptr) {
@@ -113,15 +108,21 @@ ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& pro
     at = place.at;
   }
   const char* const section = at;
-  Field* field = fields_.get();
+  Field* const fields = fields_.get();
+  Field* field = fields;
   const Field* const full = shortcut ? field + limits_.fields : field;
   Facts facts;
+  if (field < full && common_host<Block>(window, at, *field)) {  // nearly always comes first
+    facts.note_plain_host(field->value, request);
+    at = field->value.data() + field->value.size() + 2;
+    ++field;
+  }
   for (;; ++field) {
     if (at > window.last && at_empty_line(window, at)) break;
     Field found;
-    const char* next = field != full ? common_field<Block>(window, at, found) : nullptr;
+    const char* next = field < full ? common_field<Block>(window, at, found) : nullptr;
     if (next == nullptr) {
-      Place place{at, section, static_cast<std::size_t>(field - fields_.get()), Phase::field_start};
+      Place place{at, section, static_cast<std::size_t>(field - fields), Phase::field_start};
       const ParseResult result = take_odd_line<Block>(input, progress, request, place);
       if (!result.complete()) return result;
       if (place.phase == Phase::end) break;
@@ -133,13 +134,8 @@ ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& pro
     at = next;
   }
   progress.empty_lines = 0;
-  request.fields = {fields_.get(), field};
-  request.body = {};
-  const bool plain_host = shortcut && facts.has_host() && is_plain<Block>(window, request.host);
-  const Verdict verdict = facts.judge(limits_, plain_host, request);
-  if (verdict.status != 0) return refuse(verdict);
-  return {.state = ParseResult::State::complete,
-          .consumed = static_cast<std::uint32_t>(at + 2 - begin)};
+  request.fields = {fields, field};
+  return result_of(facts.judge(limits_, request), static_cast<std::size_t>(at + 2 - begin));
 }
 
 ParseResult RequestParser::parse(std::string_view input, ParseProgress& progress,

@@ -14,8 +14,8 @@ namespace reactor::http {
 
 struct Place;  // internal
 
-// Where the parsing of one unfinished request goes on: all that a connection keeps of it. A fresh one
-// for each request; parse() leaves it fresh when the request is complete.
+// Where the parsing of one unfinished request goes on: all that a connection keeps of it. A fresh
+// one for each request; parse() leaves it fresh when the request is complete.
 struct ParseProgress {
   std::uint32_t offset = 0;      // octets that were checked
   std::uint32_t line = 0;        // where the request line, later the header section, begins
@@ -40,13 +40,13 @@ struct ParseResult {
   [[nodiscard]] bool error() const noexcept { return state == State::error; }
 };
 
-// How octets are searched. `native`: by the widest vector instructions that the build allows (AVX2, SSE2,
-// NEON), else as `portable`: by machine words. The outcomes are the same.
+// How octets are searched. `native`: by the widest vector instructions that the build allows (AVX2,
+// SSE2, NEON), else as `portable`: by machine words. The outcomes are the same.
 enum class ScanPath : std::uint8_t { native, portable };
 
-// One serves all connections of a thread: what belongs to a request is in its ParseProgress. Strict: what
-// RFC 9112 lets a recipient repair (bare LF, obs-fold, repeated Content-Length, ...) is an error, for
-// another recipient on the path may have repaired it otherwise.
+// One serves all connections of a thread: what belongs to a request is in its ParseProgress.
+// Strict: what RFC 9112 lets a recipient repair (bare LF, obs-fold, repeated Content-Length, ...)
+// is an error, for another recipient on the path may have repaired it otherwise.
 class RequestParser {
  public:
   // Allocates the room for limits.fields fields, and never again.
@@ -55,15 +55,17 @@ class RequestParser {
   // Parses the head of the request that starts at input's first octet.
   //
   // complete: `request` is set; the octets behind `consumed` were not looked at.
-  // incomplete: call again with the same octets at the front (they may have moved), more behind them,
-  //   and the same progress. An octet is checked once, and one that no valid request has at its place
-  //   is an error as soon as it is there; so is one beyond a limit. Hence input needs never be longer
-  //   than max_head(). Facts of whole fields (Host, Content-Length, ...) are judged at the end of the head.
-  // error: answer `status`, close the connection, read nothing behind it (the end of this request is
-  //   unknown). progress and request are then unspecified.
+  // incomplete: call again with the same progress and the same octets at the front, moved or not,
+  //   and more behind them. The work is linear in the octets, however many calls there are. An
+  //   octet that no valid request has at its place is an error as soon as it is there, so is one
+  //   beyond a limit; hence the input needs never be longer than max_head(). Facts of whole fields
+  //   (Host, Content-Length, ...) are judged at the end of the head.
+  // error: answer `status`, close the connection, read nothing behind it: nobody knows where this
+  //   request ends. progress and request are then unspecified.
   // The outcome depends on the octets alone, not on how they were cut.
   //
-  // Not thread-safe; a callback may call it, and that ends the life of the earlier request's fields.
+  // Not thread-safe; a callback may call it, and that ends the life of the earlier request's
+  // fields.
   ParseResult parse(std::string_view input, ParseProgress& progress, Request& request) noexcept;
 
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
@@ -73,7 +75,8 @@ class RequestParser {
 
  private:
   template <class Block>
-  ParseResult parse_head(std::string_view input, ParseProgress& progress, Request& request) noexcept;
+  ParseResult parse_head(std::string_view input, ParseProgress& progress,
+                         Request& request) noexcept;
   template <class Block>
   ParseResult take_odd_line(std::string_view input, ParseProgress& progress, Request& request,
                             Place& place) noexcept;

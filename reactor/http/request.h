@@ -25,23 +25,24 @@ enum class TargetForm : std::uint8_t {
   asterisk,   // *, only with OPTIONS
 };
 
-// What RequestParser found. All views point into the parser's input and `fields` into the parser: they
-// last until either changes, so a handler that answers later copies what it still needs.
+// What RequestParser found. All views point into the parser's input and `fields` into the parser:
+// they last until either changes, so a handler that answers later copies what it still needs.
 struct Request {
   std::string_view method_token;  // as received; never empty
   std::string_view target;        // as received, all octets 0x21-0x7e without '#'; never empty
-  std::string_view host;          // of an absolute target, else of Host, else ""; with its port, if any
-  std::string_view upgrade;       // the value of Upgrade where Connection names it (1.1 only), else ""
-  std::string_view body;          // not the parser's: "" after parse(); a server sets it
-  std::span<const Field> fields;  // all of them in the order received
+  std::string_view host;     // of an absolute target, else of Host, else ""; with its port, if any
+  std::string_view upgrade;  // the value of Upgrade where Connection names it (1.1 only), else ""
+  std::string_view body;     // not the parser's: "" after parse(); a server sets it
+  std::span<const Field> fields;     // all of them in the order received
   std::uint64_t content_length = 0;  // 0 also where none was given or the body is chunked
   Method method = Method::other;
   TargetForm form = TargetForm::origin;
   std::uint8_t minor_version = 1;  // as received: 1 for HTTP/1.1
   bool chunked = false;            // the body comes in chunks: see ChunkedDecoder
   bool has_content_length = false;
-  bool keep_alive = false;       // the peer lets the connection go on (RFC 9112 section 9.3)
-  bool expect_continue = false;  // waits for 100 (Continue); never with HTTP/1.0 (RFC 9110 section 10.1.1)
+  bool keep_alive = false;  // the peer lets the connection go on (RFC 9112 section 9.3)
+  bool expect_continue =
+      false;  // waits for 100 (Continue); never with HTTP/1.0 (RFC 9110 section 10.1.1)
 
   // Whether octets of content follow the head.
   [[nodiscard]] bool has_body() const noexcept { return chunked || content_length != 0; }

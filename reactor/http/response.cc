@@ -18,7 +18,20 @@ bool is_framing(std::string_view name) {
                      [name](std::string_view ours) { return chars::same(name, ours); });
 }
 
+bool append_field(std::string& text, std::string_view name, std::string_view value) {
+  if (name.empty() || !chars::all(chars::kToken, name) || !chars::all(chars::kValue, value) ||
+      is_framing(name)) {
+    return false;
+  }
+  text.append(name).append(": ").append(value).append("\r\n");
+  return true;
+}
+
 }  // namespace
+
+bool PreparedFields::add(std::string_view name, std::string_view value) {
+  return append_field(text_, name, value);
+}
 
 Response& Response::status(int code) noexcept {
   if (code < 200 || code > 599) failed_ = true;
@@ -27,13 +40,12 @@ Response& Response::status(int code) noexcept {
 }
 
 Response& Response::header(std::string_view name, std::string_view value) {
-  const bool valid = !name.empty() && chars::all(chars::kToken, name) &&
-                     chars::all(chars::kValue, value) && !is_framing(name);
-  if (!valid) {
-    failed_ = true;
-    return *this;
-  }
-  fields_.append(name).append(": ").append(value).append("\r\n");
+  if (!append_field(fields_, name, value)) failed_ = true;
+  return *this;
+}
+
+Response& Response::headers(const PreparedFields& fields) {
+  fields_.append(fields.text());
   return *this;
 }
 

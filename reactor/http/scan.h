@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Scanning: where does a run of octets of one class end? Internal.
 //
-// A `Block` looks at kWidth octets at once and marks those outside the *common* part of a class: each is
-// marked by kBits bits of a mask, the first octet by the lowest ones. A marked octet may belong to
-// the class all the same (obs-text in a value, '_' in a name): the table decides, and from the first
-// uncommon one the rest of the run is looked up octet by octet.
+// A `Block` looks at kWidth octets at once and marks those outside the *common* part of a class:
+// each is marked by kBits bits of a mask, the first octet by the lowest ones. A marked octet may
+// belong to the class all the same (obs-text in a value, '_' in a name): the table decides, and
+// from the first uncommon one the rest of the run is looked up octet by octet.
 #pragma once
 
 #include <bit>
@@ -41,7 +41,9 @@ struct PortableBlock {
 
  private:
   static constexpr std::uint64_t kHigh = 0x8080808080808080U;
-  static constexpr std::uint64_t every(unsigned octet) noexcept { return 0x0101010101010101U * octet; }
+  static constexpr std::uint64_t every(unsigned octet) noexcept {
+    return 0x0101010101010101U * octet;
+  }
 
   // The first octet is the lowest on every machine.
   static std::uint64_t load(const char* at) noexcept {
@@ -75,8 +77,8 @@ struct PortableBlock {
   }
 };
 
-// Text that is read block by block, the last block overlapping the one before instead of reaching beyond the
-// end. Where the text is too short for that, it is not readable: callers ask first.
+// Text that is read block by block, the last block overlapping the one before instead of reaching
+// beyond the end. Where the text is too short for that, it is not readable: callers ask first.
 template <class Block>
 struct Window {
   const char* last;  // up to here a block and one octet more fit
@@ -95,14 +97,15 @@ inline std::size_t before(typename Block::Mask mask) noexcept {
   return static_cast<unsigned>(std::countr_zero(mask)) / unsigned{Block::kBits};
 }
 
-// The first uncommon octet in [from, window.end), or the end. The window is readable.
+// The first uncommon octet in [from, window.end), or the end, or `from` if that is not in the
+// window, which must be readable.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* uncommon(const Window<Block>& window, const char* from) noexcept {
   for (; from <= window.last; from += Block::kWidth) {
     if (const auto mask = outside(from); mask != 0) return from + before<Block>(mask);
   }
   const auto left = window.end - from;
-  if (left == 0) return from;
+  if (left <= 0) return from;
   const auto mask = outside(window.end - Block::kWidth) >> ((Block::kWidth - left) * Block::kBits);
   return mask == 0 ? window.end : from + before<Block>(mask);
 }
@@ -118,13 +121,14 @@ template <class Block>
 
 // Out of line: it would take registers from the common path, where the first block has the stop.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
-[[gnu::noinline]] const char* far_stop(const char* last, const char* end, const char* from) noexcept {
+[[gnu::noinline]] const char* far_stop(const char* last, const char* end,
+                                       const char* from) noexcept {
   const Window<Block> window{last, end};
   return with_two_octets(window, uncommon<Block, outside>(window, from));
 }
 
-// The same for the shortcut, which reads two octets at the stop: where less is left, it is kNowhere.
-// For runs that mostly end within a block.
+// The same for the shortcut, which reads two octets at the stop: where less is left, it is
+// kNowhere. For runs that mostly end within a block.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* near_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
@@ -144,7 +148,8 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return with_two_octets(window, uncommon<Block, outside>(window, from));
 }
 
-// The first octet in [from, end) outside the class, or end. From `begin` <= from on memory may be read.
+// The first octet in [from, end) outside the class, or end. From `begin` <= from on memory may be
+// read.
 template <class Block, chars::Class wanted, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* run(const char* begin, const char* from, const char* end) noexcept {
   const auto window = Window<Block>::of(begin, end);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The widest vector block that the build's target surely has. Internal; the one place with intrinsics.
+// The widest vector block that the build's target surely has. Internal; the one place with
+// intrinsics.
 #pragma once
 
 #include "reactor/http/scan.h"
@@ -109,7 +110,9 @@ struct NeonBlock {
   static constexpr std::ptrdiff_t kWidth = 16;
   static constexpr int kBits = 4;
 
-  static Mask outside_value(const char* at) noexcept { return marked(within<0x20, 0x7e>(load(at))); }
+  static Mask outside_value(const char* at) noexcept {
+    return marked(within<0x20, 0x7e>(load(at)));
+  }
 
   static Mask outside_target(const char* at) noexcept {
     const uint8x16_t octets = load(at);

@@ -34,8 +34,8 @@ Result<std::unique_ptr<Server>> Server::listen(Loop& loop, std::span<const Addre
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 
-Result<std::unique_ptr<Server>> Server::listen(Loop& loop, const Address& address,
-                                               Handler handler, Options options) {
+Result<std::unique_ptr<Server>> Server::listen(Loop& loop, const Address& address, Handler handler,
+                                               Options options) {
   return listen(loop, std::span<const Address>(&address, 1), std::move(handler),
                 std::move(options));
 }

@@ -2,7 +2,8 @@
 // http::Server: HTTP/1.1 (RFC 9110, 9112) for handlers that answer at once.
 //
 //   auto server = reactor::http::Server::listen(
-//       loop, address, [](const reactor::http::Request& request, reactor::http::Response& response) {
+//       loop, address, [](const reactor::http::Request& request, reactor::http::Response& response)
+//       {
 //         response.content_type("text/plain").body("OK\n");
 //       }).value();
 //   loop.run().value();
@@ -32,8 +33,8 @@ struct Options {
   Options() { transport.listen.defer_accept = std::chrono::seconds(1); }
 
   Limits limits;
-  // From the opening of a connection, or the first octet of a later request, to the end of its head;
-  // then the same again for its content. 408 when it passes.
+  // From the opening of a connection, or the first octet of a later request, to the end of its
+  // head; then the same again for its content. 408 when it passes.
   Duration header_timeout = std::chrono::seconds(60);
   Duration body_timeout = std::chrono::seconds(60);
   // How long a connection may wait for its next request.
@@ -59,14 +60,13 @@ class Server {
   // Takes sockets that listen already. Errors: those of reactor::Server::adopt().
   [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(Loop& loop,
                                                              std::vector<Socket> sockets,
-                                                             Handler handler,
-                                                             Options options = {});
+                                                             Handler handler, Options options = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Stops accepting, lets running requests finish with `Connection: close`, closes idle connections;
-  // `done` is called from the loop when the last is gone.
+  // Stops accepting, lets running requests finish with `Connection: close`, closes idle
+  // connections; `done` is called from the loop when the last is gone.
   void drain(Callback<void()> done = {});
 
   [[nodiscard]] std::vector<Address> addresses() const;

@@ -69,8 +69,7 @@ std::error_code Children::watch_pidfd(ChildSlot& slot) {
   slot.pidfd.reset(open_pidfd(slot.pid));
   if (!slot.pidfd) return last_system_error();
   slot.set_fd(slot.pidfd.get());
-  const std::error_code error =
-      core_.registry.attach(slot, Interest::read, true, Trigger::level);
+  const std::error_code error = core_.registry.attach(slot, Interest::read, true, Trigger::level);
   if (error) slot.pidfd.reset();
   return error;
 }

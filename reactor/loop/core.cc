@@ -24,7 +24,9 @@ namespace {
 // Stands for posted calls, which have no handle.
 class PostedCall final : public Dispatchable {
  public:
-  [[nodiscard]] HandleInfo describe() const noexcept override { return {"posted call", -1, {}, {}}; }
+  [[nodiscard]] HandleInfo describe() const noexcept override {
+    return {"posted call", -1, {}, {}};
+  }
 };
 
 const PostedCall kPostedCall;
@@ -38,6 +40,7 @@ Core::Core(LoopOptions loop_options, Backend chosen, std::unique_ptr<Poller> pol
       now(monotonic_now()),
       registry(std::move(poller)),
       timers(now),
+      wakeup(stats->wakeups),
       signals(*this),
       children(*this, options.child_method),
       slow(options, *stats),
@@ -144,6 +147,7 @@ std::error_code Core::wait(Duration limit) {
   now = timeout == Duration::zero() ? before : monotonic_now();
   slow.begin_batch(now);
   stats->turns.add();
+  stats->events.add(registry.batch_size());
   return error;
 }
 
@@ -161,7 +165,6 @@ void Core::dispatch_io() {
   Ready ready;
   while (PollTarget* target = registry.next_event(ready)) {
     slow.enter(*target);
-    stats->events.add();
     target->on_ready(ready);
   }
   if (const std::uint64_t stale = registry.take_stale_count(); stale > 0) stats->stale.add(stale);

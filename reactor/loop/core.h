@@ -100,7 +100,7 @@ class Core {
   HandleSlot* running_slot_ = nullptr;
   bool running_slot_is_dead_ = false;
   bool in_turn_ = false;
-  std::uint32_t generation_;     // of the process that owns this loop
+  std::uint32_t generation_;  // of the process that owns this loop
   std::atomic<bool> stop_requested_{false};
 };
 

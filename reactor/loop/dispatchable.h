@@ -13,10 +13,10 @@ namespace reactor {
 
 // One live handle, for dump(), for slow-callback reports and for a watchdog's last words.
 struct HandleInfo {
-  std::string_view kind;           // "io", "timer", "signal", "child", "deferred", "stream", ...
-  int number = -1;                 // descriptor, signal or pid; -1 where there is none
-  TimePoint created{};             // on the loop's clock; zero where it is not kept
-  SourceLocation where;      // the line that made the handle (its Listener for a stream)
+  std::string_view kind;  // "io", "timer", "signal", "child", "deferred", "stream", ...
+  int number = -1;        // descriptor, signal or pid; -1 where there is none
+  TimePoint created{};    // on the loop's clock; zero where it is not kept
+  SourceLocation where;   // the line that made the handle (its Listener for a stream)
 };
 
 // Base of everything whose callback a loop runs. No virtual destructor: never deleted through this.

@@ -64,8 +64,7 @@ Timer Loop::every(Duration period, Callback<void()> callback, SourceLocation whe
   return timer;
 }
 
-Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback,
-                                      SourceLocation where) {
+Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback, SourceLocation where) {
   if (!core_->in_own_process()) return Errc::wrong_process;
   auto* slot = new_slot<SignalSlot>(*core_, number, std::move(callback), where);
   SignalWatcher watcher(slot);

@@ -69,7 +69,8 @@ class LoopExtension {
   virtual ~LoopExtension() = default;
 };
 
-// One per process as a rule; it belongs to the thread that runs it, and to the process that made it.
+// One per process as a rule; it belongs to the thread that runs it, and to the process that made
+// it.
 class Loop {
  public:
   // Throws std::system_error: Errc::unknown_backend, or what the kernel refused (EMFILE, ENOMEM).
@@ -114,12 +115,13 @@ class Loop {
   // awake. What is posted while posted calls run waits a turn. Throws std::bad_alloc.
   void post(Callback<void()> callback);
 
-  // Turns until stop(), or until nothing is left to wait for: no active handle that is not unref'ed,
-  // no deferred or posted call. Throws what a callback throws (G6).
-  // Errors: Errc::nested_run from inside a callback, Errc::wrong_process, those of the kernel's wait.
+  // Turns until stop(), or until nothing is left to wait for: no active handle that is not
+  // unref'ed, no deferred or posted call. Throws what a callback throws (G6). Errors:
+  // Errc::nested_run from inside a callback, Errc::wrong_process, those of the kernel's wait.
   Result<> run();
 
-  // One turn that waits up to `timeout` (negative counts as 0); poll() does not wait. As run() else.
+  // One turn that waits up to `timeout` (negative counts as 0); poll() does not wait. As run()
+  // else.
   Result<> run_once(Duration timeout = kForever);
   Result<> poll();
 
@@ -134,9 +136,9 @@ class Loop {
   void update_now() noexcept;
 
   // To nest this loop in another one: wait until backend_fd() is readable or next_timeout() has
-  // passed, then poll(). Ask for both again after each poll(). next_timeout() is 0 while deferred or
-  // posted calls wait, kForever where no timer runs.
-  // Errors: Errc::not_supported with select, Errc::wrong_process.
+  // passed, then poll(). Ask for both again after each poll(). next_timeout() is 0 while deferred
+  // or posted calls wait, kForever where no timer runs. Errors: Errc::not_supported with select,
+  // Errc::wrong_process.
   [[nodiscard]] Result<int> backend_fd() const;
   [[nodiscard]] Duration next_timeout();
   [[nodiscard]] Backend backend() const noexcept;

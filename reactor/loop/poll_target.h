@@ -9,8 +9,8 @@
 namespace reactor {
 
 // A descriptor's place in a loop, for those who write transports: a Stream, a Listener. The object
-// itself is what the loop calls, so there is no callback to store and nothing to allocate. 16 bytes.
-// The owner detaches it before it dies; Loop::attach() and its neighbours say the rest.
+// itself is what the loop calls, so there is no callback to store and nothing to allocate. 16
+// bytes. The owner detaches it before it dies; Loop::attach() and its neighbours say the rest.
 class PollTarget : public Dispatchable {
  public:
   PollTarget(const PollTarget&) = delete;

@@ -21,7 +21,9 @@ bool forgotten(std::error_code error) {
 }  // namespace
 
 Registry::Registry(std::unique_ptr<Poller> poller)
-    : poller_(std::move(poller)), events_(kLeastBatch), forks_(fork_count()),
+    : poller_(std::move(poller)),
+      events_(kLeastBatch),
+      forks_(fork_count()),
       owner_(process_generation()) {}
 
 Registry::~Registry() {
@@ -53,9 +55,8 @@ std::error_code Registry::claim_number(int fd) {
   const std::uint32_t holder = by_number_[number];
   if (holder == kNobody) return {};
   Slot& slot = slots_[holder];
-  const bool held =
-      !any(slot.polled) ||
-      !forgotten(poller_->modify(fd, slot.polled, slot.polled, token_of(*slot.target)));
+  const bool held = !any(slot.polled) || !forgotten(poller_->modify(fd, slot.polled, slot.polled,
+                                                                    token_of(*slot.target)));
   if (held) return std::make_error_code(std::errc::file_exists);
   mark_dead(slot);
   return {};
@@ -210,21 +211,9 @@ std::error_code Registry::wait(Duration timeout) {
   return {};
 }
 
-PollTarget* Registry::next_event(Ready& ready) {
-  while (position_ < count_) {
-    const PollEvent event = events_[position_++];
-    if (event.token.index >= slots_.size()) continue;
-    Slot& slot = slots_[event.token.index];
-    if (slot.generation != event.token.generation || slot.target == nullptr) [[unlikely]] {
-      ++stale_;
-      if (slot.retired_in != batch_) needs_rebuild_ = true;
-      continue;
-    }
-    ready = Ready(event.ready.bits() & slot.wanted);
-    if (any(ready.bits())) [[likely]] return slot.target;
-    drop_unwanted(slot);
-  }
-  return nullptr;
+void Registry::note_stale(const Slot& slot) noexcept {
+  ++stale_;
+  if (slot.retired_in != batch_) needs_rebuild_ = true;
 }
 
 void Registry::drop_unwanted(Slot& slot) {

@@ -46,7 +46,23 @@ class Registry {
   std::error_code wait(Duration timeout);
   // The next event of the batch that has a live target which wants it; null at the batch's end.
   // Events that nobody wants are dropped here, and their interest with them.
-  [[nodiscard]] PollTarget* next_event(Ready& ready);
+  [[nodiscard]] PollTarget* next_event(Ready& ready) {
+    while (position_ < count_) {
+      const PollEvent& event = events_[position_++];
+      Slot& slot = slots_[event.token.index];  // the table never shrinks
+      if (slot.generation != event.token.generation) [[unlikely]] {
+        note_stale(slot);
+        continue;
+      }
+      ready = Ready(event.ready.bits() & slot.wanted);
+      if (any(ready.bits())) [[likely]]
+        return slot.target;
+      drop_unwanted(slot);
+    }
+    return nullptr;
+  }
+  // How many events the batch has in all.
+  [[nodiscard]] std::size_t batch_size() const noexcept { return count_; }
   [[nodiscard]] bool batch_left() const noexcept { return position_ < count_; }
   // Whether the batch showed a token that the kernel should have forgotten.
   [[nodiscard]] bool needs_rebuild() const noexcept { return needs_rebuild_; }
@@ -82,6 +98,7 @@ class Registry {
   std::error_code claim_number(int fd);
   std::error_code poll_for(Slot& slot, Interest interest);
   void drop_unwanted(Slot& slot);
+  void note_stale(const Slot& slot) noexcept;
   void mark_dead(Slot& slot) noexcept;
   void note_forks() noexcept;
   void retire(PollTarget& target) noexcept;
@@ -97,7 +114,7 @@ class Registry {
   std::size_t free_count_ = 0;
   std::size_t keeping_ = 0;
   std::uint64_t stale_ = 0;
-  std::uint32_t forks_;      // fork_count() when last looked at
+  std::uint32_t forks_;  // fork_count() when last looked at
   std::uint16_t batch_ = 0;
   bool needs_rebuild_ = false;
   std::uint32_t owner_;  // process_generation() of whoever the kernel's set belongs to

@@ -21,7 +21,7 @@ namespace {
 // What the handler may touch: one per signal number, for the whole process.
 struct Delivery {
   std::atomic<bool> came{false};
-  std::atomic<int> pipe{-1};                  // write end; -1 while nobody watches
+  std::atomic<int> pipe{-1};                 // write end; -1 while nobody watches
   std::atomic<std::uint32_t> generation{0};  // of the process that watches
   Signals* owner = nullptr;
   struct sigaction previous {};

@@ -25,7 +25,8 @@ class Signals final : public PollTarget {
   std::error_code add(SignalSlot& slot);
   void remove(SignalSlot& slot) noexcept;
 
-  // Calls the watchers of the signals that came. One call throws: the rest is left for the next turn.
+  // Calls the watchers of the signals that came. One call throws: the rest is left for the next
+  // turn.
   void dispatch();
   [[nodiscard]] bool pending() const noexcept { return due_ > 0; }
 

@@ -5,7 +5,6 @@
 
 #include <sys/types.h>
 
-
 #include "reactor/base/callback.h"
 #include "reactor/base/intrusive_list.h"
 #include "reactor/base/unique_fd.h"
@@ -32,7 +31,7 @@ struct HandleSlot {
   // Lifts or restores the keeping of run() after `keeps` changed, for those not counted here.
   virtual void keeping_changed() noexcept {}
 
-  Core* core;  // null once the loop is gone
+  Core* core;                   // null once the loop is gone
   HandleSlot* newer = nullptr;  // neighbours in the loop's list of handles
   HandleSlot* older = nullptr;
   bool keeps = true;
@@ -92,8 +91,7 @@ struct SignalSlot final : Dispatchable, HandleSlot {
 
 // Its target is a pidfd where that is how the child is watched.
 struct ChildSlot final : PollTarget, HandleSlot {
-  ChildSlot(Core& owner, pid_t child, Callback<void(ExitStatus)> call,
-            SourceLocation made_at)
+  ChildSlot(Core& owner, pid_t child, Callback<void(ExitStatus)> call, SourceLocation made_at)
       : HandleSlot(owner, made_at), pid(child), callback(std::move(call)) {}
 
   using PollTarget::set_fd;
@@ -107,7 +105,7 @@ struct ChildSlot final : PollTarget, HandleSlot {
 
   pid_t pid;
   bool watching = false;
-  bool due = false;  // it ended; to be waited for and reported
+  bool due = false;         // it ended; to be waited for and reported
   std::error_code failure;  // reported instead of the status, where set
   UniqueFd pidfd;
   Callback<void(ExitStatus)> callback;

@@ -26,11 +26,12 @@ std::string milliseconds(Duration took) {
 void SlowWatch::begin_batch(TimePoint now) noexcept {
   batch_start_ = now;
   calls_ = 0;
-  current_ = last_ = nullptr;
+  current_ = nullptr;
   slowest_took_ = Duration::zero();
 }
 
 void SlowWatch::end_batch(TimePoint now) {
+  const Dispatchable* const last = current_;
   leave();
   const Duration took = now - batch_start_;
   if (calls_ > 0) stats_.busy.record(static_cast<std::uint64_t>(took.count()));
@@ -41,8 +42,8 @@ void SlowWatch::end_batch(TimePoint now) {
   measured_turns_ = kMeasuredTurns;
   if (was_measured && slowest_took_ > Duration::zero()) {
     report(slowest_, slowest_took_);
-  } else if (calls_ == 1 && last_ != nullptr) {
-    report(last_->describe(), took);
+  } else if (calls_ == 1 && last != nullptr) {
+    report(last->describe(), took);
   } else {
     report(HandleInfo{}, took);
   }

@@ -17,20 +17,22 @@ class SlowWatch {
   SlowWatch(LoopOptions& options, LoopStats& stats) : options_(options), stats_(stats) {}
 
   void enter(const Dispatchable& who) noexcept {
-    if (measured_turns_ > 0) [[unlikely]] finish_measuring();
-    current_ = last_ = &who;
+    if (measured_turns_ > 0) [[unlikely]]
+      finish_measuring();
+    current_ = &who;
     ++calls_;
-    if (measured_turns_ > 0) [[unlikely]] start_measuring();
+    if (measured_turns_ > 0) [[unlikely]]
+      start_measuring();
   }
   // Nobody runs until the next enter().
   void leave() noexcept {
-    if (measured_turns_ > 0) [[unlikely]] finish_measuring();
+    if (measured_turns_ > 0) [[unlikely]]
+      finish_measuring();
     current_ = nullptr;
   }
   // `who` goes, maybe in its own callback.
   void forget(const Dispatchable& who) noexcept {
     if (current_ == &who) current_ = nullptr;
-    if (last_ == &who) last_ = nullptr;
   }
 
   // Before the first call of a batch, and after its last. end_batch() may call the user's on_slow.
@@ -49,14 +51,13 @@ class SlowWatch {
 
   LoopOptions& options_;
   LoopStats& stats_;
-  const Dispatchable* volatile current_ = nullptr;  // read by signal handlers
-  const Dispatchable* last_ = nullptr;              // who was called last, if it still lives
+  const Dispatchable* volatile current_ = nullptr;  // who was called last; for signal handlers too
   std::uint32_t calls_ = 0;                         // in this batch
   std::uint32_t measured_turns_ = 0;                // how many more turns measure each call
   TimePoint batch_start_{};
   TimePoint call_start_{};
-  HandleInfo measured_;         // of the call being measured
-  HandleInfo slowest_;          // of the measured calls of this batch
+  HandleInfo measured_;  // of the call being measured
+  HandleInfo slowest_;   // of the measured calls of this batch
   Duration slowest_took_{0};
 };
 

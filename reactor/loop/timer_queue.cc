@@ -19,8 +19,7 @@ TimerQueue::~TimerQueue() {
     for (IntrusiveList& slot : level) round_.splice(slot);
   }
   round_.splice(overdue_);
-  while (next_expired() != nullptr) {
-  }
+  while (ListLink* link = round_.first()) link->unlink();
 }
 
 TimerQueue::Tick TimerQueue::floor_tick(TimePoint at) noexcept {
@@ -28,8 +27,8 @@ TimerQueue::Tick TimerQueue::floor_tick(TimePoint at) noexcept {
 }
 
 TimerQueue::Tick TimerQueue::ceil_tick(TimePoint at) noexcept {
-  return (static_cast<Tick>(at.time_since_epoch().count()) + (Tick{1} << kTickShift) - 1) >>
-         kTickShift;
+  const Duration since = std::max(at.time_since_epoch(), Duration::zero());
+  return (static_cast<Tick>(since.count()) + (Tick{1} << kTickShift) - 1) >> kTickShift;
 }
 
 void TimerQueue::arm(TimerNode& node, TimePoint deadline) noexcept {
@@ -48,9 +47,7 @@ void TimerQueue::link(TimerNode& node, Tick tick) noexcept {
   occupied_[group] |= std::uint64_t{1} << slot;
 }
 
-void TimerQueue::disarm(TimerNode& node) noexcept {
-  node.unlink();
-}
+void TimerQueue::disarm(TimerNode& node) noexcept { node.unlink(); }
 
 void TimerQueue::postpone(TimerNode& node, TimePoint deadline) noexcept {
   if (deadline >= node.deadline_) {
@@ -124,14 +121,19 @@ TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start) noexcept
     if (++seen > kFew) return start;
     earliest = std::min(earliest, ceil_tick(node_of(*at).deadline_));
   }
-  return earliest;
+  // Postponed nodes lie before their time: those of the slots between come first.
+  return std::min(earliest, start + (Tick{1} << (level * kBits)));
 }
 
 TimerNode* TimerQueue::next_expired() noexcept {
-  ListLink* const first = round_.first();
-  if (first == nullptr) return nullptr;
-  first->unlink();
-  return &node_of(*first);
+  while (ListLink* const first = round_.first()) {
+    first->unlink();
+    TimerNode& node = node_of(*first);
+    const Tick tick = ceil_tick(node.deadline_);
+    if (tick <= position_) return &node;
+    link(node, tick);  // postponed while it was due
+  }
+  return nullptr;
 }
 
 TimePoint TimerQueue::next_deadline() noexcept {

@@ -77,8 +77,8 @@ class TimerQueue {
   [[nodiscard]] TimerNode* next_expired() noexcept;
 
   // The earliest point at which expire() has something to do, not before a deadline and at most a
-  // tick after it; TimePoint::min() where a node is due already, TimePoint::max() where none is armed.
-  // May be early by up to a slot of a higher level when that slot holds many nodes.
+  // tick after it; TimePoint::min() where a node is due already, TimePoint::max() where none is
+  // armed. May be early by up to a slot of a higher level when that slot holds many nodes.
   [[nodiscard]] TimePoint next_deadline() noexcept;
 
  private:

@@ -54,6 +54,7 @@ void Wakeup::wake() noexcept {
 }
 
 void Wakeup::on_ready(Ready) {
+  wakeups_.add();
   if (edge_) return;
   std::array<std::uint64_t, 64> sink;
   while (::read(read_end_.get(), sink.data(), sizeof(sink)) == sizeof(sink)) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "reactor/base/result.h"
+#include "reactor/base/stats.h"
 #include "reactor/base/unique_fd.h"
 #include "reactor/loop/poll_target.h"
 
@@ -11,7 +12,8 @@ namespace reactor {
 // the loop, which attaches it.
 class Wakeup final : public PollTarget {
  public:
-  Wakeup() = default;
+  // Counts in `wakeups`, which outlives this.
+  explicit Wakeup(Counter& wakeups) : wakeups_(wakeups) {}
 
   // Makes the descriptors; again after a fork, while detached.
   [[nodiscard]] std::error_code open();
@@ -26,6 +28,7 @@ class Wakeup final : public PollTarget {
   [[nodiscard]] HandleInfo describe() const noexcept override;
 
  private:
+  Counter& wakeups_;
   UniqueFd read_end_;   // also the write end of an eventfd
   UniqueFd write_end_;  // of a pipe
   bool edge_ = false;

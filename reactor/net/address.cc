@@ -191,8 +191,7 @@ std::string Address::to_string() const {
 bool operator==(const Address& a, const Address& b) noexcept {
   if (a.family() != b.family()) return false;
   if (a.family() == AF_INET) {
-    return a.port() == b.port() &&
-           a.storage_.v4.sin_addr.s_addr == b.storage_.v4.sin_addr.s_addr;
+    return a.port() == b.port() && a.storage_.v4.sin_addr.s_addr == b.storage_.v4.sin_addr.s_addr;
   }
   if (a.family() == AF_INET6) {
     const sockaddr_in6& left = a.storage_.v6;

@@ -25,11 +25,14 @@ class NetContext final : public LoopExtension {
   // The loop's one, made at the first call.
   [[nodiscard]] static NetContext& of(Loop& loop);
 
-  explicit NetContext(Loop& owner) : loop(owner), lingerers(owner) {}
+  explicit NetContext(Loop& owner)
+      : loop(owner),
+        scratch(owner.scratch()),
+        lingerers(owner),
+        batch_(new std::byte[kBatchSize]) {}
 
   // Room behind what is collected.
-  [[nodiscard]] std::span<std::byte> batch_room() {
-    if (batch_ == nullptr) batch_.reset(new std::byte[kBatchSize]);
+  [[nodiscard]] std::span<std::byte> batch_room() noexcept {
     return {batch_.get() + batch_used, kBatchSize - batch_used};
   }
   // What is collected; it is empty from here on.
@@ -40,6 +43,7 @@ class NetContext final : public LoopExtension {
   }
 
   Loop& loop;
+  const std::span<std::byte> scratch;  // the loop's
   // The stream whose callback runs: writes to it are collected. Set to null when it is destroyed,
   // which is how the code behind the callback learns of it.
   Stream* active = nullptr;

@@ -37,9 +37,8 @@ Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const Address& ad
   return adopt(loop, std::move(*socket), handler, true, where);
 }
 
-Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket,
-                                                  AcceptHandler& handler, bool remove_file,
-                                                  SourceLocation where) {
+Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, AcceptHandler& handler,
+                                                  bool remove_file, SourceLocation where) {
   Result<Address> address = socket.local();
   if (!address) return address.error();
   const int flags = ::fcntl(socket.fd(), F_GETFL);

@@ -28,8 +28,9 @@ class AcceptHandler {
 
 // Accepts connections. A budget per turn keeps a storm of them from starving the rest (G10). When
 // the process is out of descriptors or memory it pauses and tries again by timer: it never spins,
-// and the kernel's queue is not dropped. Belongs to its loop's thread; callbacks may call all of it.
-// Destroying it closes the socket, but in a forked child leaves a unix socket's file alone (G9).
+// and the kernel's queue is not dropped. Belongs to its loop's thread; callbacks may call all of
+// it. Destroying it closes the socket, but in a forked child leaves a unix socket's file alone
+// (G9).
 class Listener final : private PollTarget, private TimerNode {
  public:
   static constexpr int kAcceptBudget = 256;  // connections a turn
@@ -87,7 +88,7 @@ class Listener final : private PollTarget, private TimerNode {
   std::uint64_t exhaustions_ = 0;
   bool paused_ = false;
   bool removes_file_ = false;
-  std::uint32_t made_in_;      // process generation: a child leaves the file alone
+  std::uint32_t made_in_;  // process generation: a child leaves the file alone
   std::uint64_t file_device_ = 0, file_inode_ = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Server<C>: accepts connections and owns them: one C (a StreamHandler) and one Stream for each, side
-// by side in one slab. C is made when its connection is accepted and destroyed after on_close.
+// Server<C>: accepts connections and owns them: one C (a StreamHandler) and one Stream for each,
+// side by side in one slab. C is made when its connection is accepted and destroyed after on_close.
 //
 //   class Echo final : public reactor::StreamHandler {
 //     void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
@@ -81,23 +81,27 @@ class ServerBase : private AcceptHandler, protected StreamOwner {
 
 // What a C is made from: nothing, or its `Context`, which outlives the server.
 template <class C>
-concept HasContext = requires { typename C::Context; };
+concept HasContext = requires {
+  typename C::Context;
+};
 
 template <class C>
-concept ConnectionHandler =
-    std::derived_from<C, StreamHandler> &&
+concept ConnectionHandler = std::derived_from<C, StreamHandler> &&
     (HasContext<C> || std::default_initializable<C>);
 
-// Belongs to its loop's thread. Destroying it closes everything at once, without callbacks; not from
-// a callback of one of its connections.
+// Belongs to its loop's thread. Destroying it closes everything at once, without callbacks; not
+// from a callback of one of its connections.
 template <ConnectionHandler C>
 class Server final : public ServerBase {
  public:
-  // Binds, listens and accepts. Takes one address or several, and a `C::Context&` at the end where C
-  // has one. Errors: those of Listener::listen(); what was bound before the error is closed again.
+  // Binds, listens and accepts. Takes one address or several, and a `C::Context&` at the end where
+  // C has one. Errors: those of Listener::listen(); what was bound before the error is closed
+  // again.
   template <class... Context>
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(
-      Loop& loop, std::span<const Address> addresses, ServerLimits limits, Context&... context) {
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(Loop& loop,
+                                                              std::span<const Address> addresses,
+                                                              ServerLimits limits,
+                                                              Context&... context) {
     std::unique_ptr<Server> server(new Server(loop, std::move(limits), context...));
     if (const std::error_code error = server->listen_at(addresses)) return error;
     return server;
@@ -148,13 +152,13 @@ class Server final : public ServerBase {
 
   // The Stream comes first: a Stream of this server is a Connection's.
   struct Connection {
-    Connection(Server& server, std::uint32_t place, Socket socket, SourceLocation where)
-      requires HasContext<C>
+    Connection(Server& server, std::uint32_t place, Socket socket,
+               SourceLocation where) requires HasContext<C>
         : stream(server.loop(), std::move(socket), handler, server.limits().stream, &server, where),
           handler(*server.context_),
           index(place) {}
-    Connection(Server& server, std::uint32_t place, Socket socket, SourceLocation where)
-      requires(!HasContext<C>)
+    Connection(Server& server, std::uint32_t place, Socket socket,
+               SourceLocation where) requires(!HasContext<C>)
         : stream(server.loop(), std::move(socket), handler, server.limits().stream, &server, where),
           index(place) {}
 
@@ -164,12 +168,10 @@ class Server final : public ServerBase {
   };
 
   explicit Server(Loop& loop, ServerLimits limits,
-                  SourceLocation where = SourceLocation::current())
-    requires(!HasContext<C>)
+                  SourceLocation where = SourceLocation::current()) requires(!HasContext<C>)
       : ServerBase(loop, std::move(limits), where) {}
   Server(Loop& loop, ServerLimits limits, Context& context,
-         SourceLocation where = SourceLocation::current())
-    requires HasContext<C>
+         SourceLocation where = SourceLocation::current()) requires HasContext<C>
       : ServerBase(loop, std::move(limits), where), context_(&context) {}
 
   void start_connection(Socket socket, SourceLocation where) override {

@@ -12,8 +12,8 @@
 namespace reactor {
 
 // Memory for many objects of one type that never move: 64 side by side in a chunk, told apart by an
-// index. No header per object; chunks are kept for the next ones. What was freed last is used first,
-// while it is in the cache.
+// index. No header per object; chunks are kept for the next ones. What was freed last is used
+// first, while it is in the cache.
 template <class T>
 class Slab {
  public:
@@ -74,7 +74,7 @@ class Slab {
   }
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
-  std::vector<std::uint64_t> used_;   // a bit per object, a word per chunk
+  std::vector<std::uint64_t> used_;  // a bit per object, a word per chunk
   std::vector<std::uint32_t> free_;
 };
 

@@ -53,7 +53,8 @@ bool set_reuse_port(int fd) noexcept {
 #endif
 }
 
-void set_defer_accept([[maybe_unused]] int fd, [[maybe_unused]] std::chrono::seconds time) noexcept {
+void set_defer_accept([[maybe_unused]] int fd,
+                      [[maybe_unused]] std::chrono::seconds time) noexcept {
 #if defined(TCP_DEFER_ACCEPT)
   if (time.count() > 0) {
     set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, static_cast<int>(time.count()));
@@ -90,6 +91,13 @@ std::error_code set_mode(const Address& address, int mode) {
   const std::string path(address.path());
   if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
   return last_system_error();
+}
+
+// A call that moved nothing. EINTR can't stop one that does not block (recv(2)); should it come,
+// the poller reports the socket again.
+IoResult not_moved(int number) noexcept {
+  if (number == EAGAIN || number == EWOULDBLOCK || number == EINTR) return IoResult::blocked();
+  return IoResult::failed(number);
 }
 
 template <class Call>
@@ -149,22 +157,17 @@ Result<Socket> Socket::accept(int listening_fd) noexcept {
 }
 
 IoResult Socket::receive(int fd, std::span<std::byte> buffer) noexcept {
-  for (;;) {
-    const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), 0);
-    if (count > 0) [[likely]] return IoResult::bytes(static_cast<std::size_t>(count));
-    if (count == 0) return IoResult::end_of_stream();
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return IoResult::blocked();
-    if (errno != EINTR) return IoResult::failed(errno);
-  }
+  const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), 0);
+  if (count > 0) [[likely]]
+    return IoResult::bytes(static_cast<std::size_t>(count));
+  return count == 0 ? IoResult::end_of_stream() : not_moved(errno);
 }
 
 IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept {
-  for (;;) {
-    const ssize_t count = ::send(fd, bytes.data(), bytes.size(), kSendFlags);
-    if (count >= 0) [[likely]] return IoResult::bytes(static_cast<std::size_t>(count));
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return IoResult::blocked();
-    if (errno != EINTR) return IoResult::failed(errno);
-  }
+  const ssize_t count = ::send(fd, bytes.data(), bytes.size(), kSendFlags);
+  if (count >= 0) [[likely]]
+    return IoResult::bytes(static_cast<std::size_t>(count));
+  return not_moved(errno);
 }
 
 void Socket::shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }
@@ -181,11 +184,13 @@ void Socket::reset_on_close(int fd) noexcept {
 }
 
 Result<Address> Socket::local_address(int fd) {
-  return name_of([fd](sockaddr* name, socklen_t* length) { return ::getsockname(fd, name, length); });
+  return name_of(
+      [fd](sockaddr* name, socklen_t* length) { return ::getsockname(fd, name, length); });
 }
 
 Result<Address> Socket::peer_address(int fd) {
-  return name_of([fd](sockaddr* name, socklen_t* length) { return ::getpeername(fd, name, length); });
+  return name_of(
+      [fd](sockaddr* name, socklen_t* length) { return ::getpeername(fd, name, length); });
 }
 
 AcceptFailure classify_accept_error(std::error_code error) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Socket: the system's socket calls, non-blocking and close-on-exec, as values and Results. The only
-// file pair that calls accept, recv and send. Nothing here blocks, logs, allocates or throws.
+// Socket: the system's socket calls, non-blocking and close-on-exec, as values and Results. The
+// only file pair that calls accept, recv and send. Nothing here blocks, logs, allocates or throws.
 #pragma once
 
 #include <chrono>
@@ -51,9 +51,9 @@ class [[nodiscard]] IoResult {
 // How a listening socket is set up.
 struct ListenOptions {
   int backlog = 2048;       // connections that wait to be accepted; clipped by net.core.somaxconn
-  bool reuse_port = false;  // several sockets per address, the kernel spreads connections over them:
-                            // SO_REUSEPORT, SO_REUSEPORT_LB on FreeBSD
-  bool v6_only = false;     // off: a v6 wildcard takes v4 connections too (ipv6(7))
+  bool reuse_port = false;  // several sockets per address, the kernel spreads connections over
+                            // them: SO_REUSEPORT, SO_REUSEPORT_LB on FreeBSD
+  bool v6_only = false;  // off: a v6 wildcard takes v4 connections too (ipv6(7))
   // The client speaks first: the connection is handed over with its first octets, or after this
   // long (TCP_DEFER_ACCEPT, whole seconds; 0 is off). For HTTP, not for echo.
   std::chrono::seconds defer_accept{0};
@@ -67,9 +67,9 @@ class Socket {
   Socket() noexcept = default;
   explicit Socket(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
 
-  // A bound, listening stream socket: SO_REUSEADDR and TCP_NODELAY are set (accepted sockets inherit
-  // the latter on Linux and BSD). A unix path that a dead server left behind is replaced; one on
-  // which a server still answers is address_in_use, and so is a path that is no socket.
+  // A bound, listening stream socket: SO_REUSEADDR and TCP_NODELAY are set (accepted sockets
+  // inherit the latter on Linux and BSD). A unix path that a dead server left behind is replaced;
+  // one on which a server still answers is address_in_use, and so is a path that is no socket.
   // Errors: those of socket(2), bind(2), listen(2).
   [[nodiscard]] static Result<Socket> listen(const Address& address, const ListenOptions& options);
 
@@ -88,7 +88,7 @@ class Socket {
   [[nodiscard]] Result<Address> local() const { return local_address(fd()); }
   [[nodiscard]] Result<Address> peer() const { return peer_address(fd()); }
 
-  // One recv(2) / send(2). EINTR is retried. send never raises SIGPIPE. An empty span does nothing.
+  // One recv(2) / send(2), never SIGPIPE. An empty buffer reads as the end of the stream.
   [[nodiscard]] static IoResult receive(int fd, std::span<std::byte> buffer) noexcept;
   [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
   // shutdown(2) of the writing side; the peer reads the rest and then the end.

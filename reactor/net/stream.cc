@@ -22,7 +22,7 @@ constexpr std::size_t kCollectLimit = 16 * 1024;
 
 }  // namespace
 
-std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.loop().scratch(); }
+std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.context_->scratch; }
 void StreamHandler::on_open(Stream&) {}
 void StreamHandler::on_end(Stream& stream) { stream.close(); }
 void StreamHandler::on_drain(Stream&) {}
@@ -44,9 +44,9 @@ Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOp
 }
 
 Stream::~Stream() {
-  if (attached() || armed() || has(kInCallback)) {  // else the loop may be gone already
+  if (attached() || armed() || has(kUnattached)) {  // else the loop may be gone already
     if (has(kFailed)) context_->failures.erase(this);
-    if (has(kInCallback)) context_->active = nullptr;
+    if (context_->active == this) context_->active = nullptr;
     loop().detach(*this, Detach::closing);
     loop().disarm(*this);
   }
@@ -64,8 +64,10 @@ void Stream::start(bool likely_readable) {
   if (context_->active != nullptr) {  // callbacks never nest: this one's come by the loop
     handler_->on_open(*this);
   } else {
+    set(kUnattached);
     if (call([this] { handler_->on_open(*this); }) == Alive::no) return;
     if (likely_readable && !has(kPaused | kClosing) && read_once() == Alive::no) return;
+    clear(kUnattached);
   }
   if (has(kClosed)) return;
   if (const Result<> result = loop().attach(*this, wanted_interest()); !result) {
@@ -73,11 +75,44 @@ void Stream::start(bool likely_readable) {
   }
 }
 
+// A later deadline is a store; the wheel looks at it when the earlier one passes.
+inline void Stream::touch() noexcept {
+  if (idle_ms_ == 0 || has(kFixedDeadline) || queue_ != nullptr) return;
+  postpone_lazily(loop().now() + std::chrono::milliseconds(idle_ms_));
+}
+
 // ---- Reading ----
 
 void Stream::on_ready(Ready ready) {
-  if (ready.writable() && flush_queue() == Alive::no) return;
-  if (ready.readable() && any(wanted_interest() & Interest::read)) read_once();
+  if (ready.writable()) [[unlikely]] {
+    if (flush_queue() == Alive::no) return;
+  }
+  // What happened since the event was fetched may have put an end to reading.
+  if (ready.readable() && !has(kPaused | kHeldBack | kPeerEnded | kClosing)) read_once();
+}
+
+// The one send of most callbacks; what it leaves goes the long way.
+inline void Stream::send_or_queue(std::span<const std::byte> bytes) {
+  IoResult result = IoResult::blocked();
+  if (queue_ == nullptr && !has(kFailed)) [[likely]] {
+    result = Socket::send(fd(), bytes);
+    if (result.count() == bytes.size()) [[likely]]
+      return;
+  }
+  send_rest(bytes, result);
+}
+
+inline Stream::Alive Stream::after_callback() {
+  NetContext& context = *context_;
+  context.active = nullptr;
+  if (context.batch_used > 0) send_or_queue(context.take_batch());
+  return has(kClosing | kShutdown) ? end_if_due() : Alive::yes;
+}
+
+Stream::Alive Stream::end_if_due() {
+  send_fin_if_due();
+  if (has(kClosing) && (queue_ == nullptr || has(kFailed))) return finish();
+  return Alive::yes;
 }
 
 // Runs a piece of user code. An exception goes on its way after the Stream has been put in order.
@@ -85,49 +120,42 @@ template <class Call>
 Stream::Alive Stream::call(Call&& callback) {
   NetContext& context = *context_;
   context.active = this;
-  set(kInCallback);
   try {
     callback();
   } catch (...) {
     if (context.active == this) after_callback();
     throw;
   }
-  if (context.active != this) {
+  if (context.active != this) [[unlikely]] {
     context.batch_used = 0;  // what a dead stream had collected
     return Alive::no;
   }
   return after_callback();
 }
 
-Stream::Alive Stream::after_callback() {
-  context_->active = nullptr;
-  clear(kInCallback);
-  if (context_->batch_used > 0) send_or_queue(context_->take_batch());
-  if (!has(kClosing | kShutdown)) [[likely]] return Alive::yes;
-  send_fin_if_due();
-  if (has(kClosing) && (queue_ == nullptr || has(kFailed))) return finish();
-  return Alive::yes;
-}
-
 // One read a turn: a busy peer keeps nobody waiting (G10), and a short read means drained.
 Stream::Alive Stream::read_once() {
   const std::span<std::byte> buffer = handler_->read_buffer(*this);
   const IoResult result = Socket::receive(fd(), buffer);
-  if (result.ok()) [[likely]] {
-    const std::size_t count = result.count();
+  if (!result.ok()) [[unlikely]]
+    return read_failed(result);
+  const std::size_t count = result.count();
+  if (count == buffer.size() || has(kMoreInput)) [[unlikely]] {
     count == buffer.size() ? set(kMoreInput) : clear(kMoreInput);
-    touch();
-    return call([&] { handler_->on_data(*this, buffer.first(count)); });
   }
-  if (result.would_block()) return Alive::yes;
+  touch();
+  return call([&] { handler_->on_data(*this, buffer.first(count)); });
+}
+
+Stream::Alive Stream::read_failed(IoResult result) {
+  clear(kMoreInput);
   if (result.end()) return peer_ended();
-  fail(result.error());
+  if (!result.would_block()) fail(result.error());
   return Alive::yes;
 }
 
 Stream::Alive Stream::peer_ended() {
   set(kPeerEnded);
-  clear(kMoreInput);
   update_interest();
   const Alive alive = call([this] {
     handler_->on_end(*this);
@@ -164,21 +192,25 @@ void Stream::update_interest() {
 void Stream::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
 void Stream::write(std::span<const std::byte> bytes) {
-  if (has(kClosing | kShutdown) || bytes.empty()) return;
   NetContext& context = *context_;
-  if (context.active != this) {
-    send_or_queue(bytes);
+  const std::span<std::byte> room = context.batch_room();
+  if (context.active != this || bytes.size() > std::min(room.size(), kCollectLimit)) {
+    write_now(bytes);
     return;
   }
-  if (bytes.size() > NetContext::kBatchSize - context.batch_used || bytes.size() > kCollectLimit) {
-    if (context.batch_used > 0) send_or_queue(context.take_batch());
-    if (bytes.size() > kCollectLimit) {
-      send_or_queue(bytes);
-      return;
-    }
-  }
-  std::memcpy(context.batch_room().data(), bytes.data(), bytes.size());
+  if (has(kClosing | kShutdown)) return;
+  std::memcpy(room.data(), bytes.data(), bytes.size());
   context.batch_used += bytes.size();
+}
+
+void Stream::write_now(std::span<const std::byte> bytes) {
+  if (has(kClosing | kShutdown) || bytes.empty()) return;
+  if (context_->active != this) {
+    touch();
+  } else if (context_->batch_used > 0) {
+    send_or_queue(context_->take_batch());
+  }
+  send_or_queue(bytes);
 }
 
 std::span<std::byte> Stream::write_room(std::size_t least) {
@@ -196,22 +228,14 @@ std::span<std::byte> Stream::write_room(std::size_t least) {
 void Stream::wrote(std::size_t count) {
   if (has(kClosing | kShutdown)) return;
   context_->batch_used += count;
-  if (context_->active != this && count > 0) send_or_queue(context_->take_batch());
+  if (context_->active == this || count == 0) return;
+  send_or_queue(context_->take_batch());
+  touch();
 }
 
-void Stream::send_or_queue(std::span<const std::byte> bytes) {
-  if (has(kFailed)) return;
-  if (queue_ != nullptr) {
-    enqueue(bytes);
-    return;
-  }
-  const IoResult result = Socket::send(fd(), bytes);
-  if (result.is_error()) {
-    fail(result.error());
-    return;
-  }
-  touch();
-  if (result.count() < bytes.size()) [[unlikely]] enqueue(bytes.subspan(result.count()));
+void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
+  if (result.is_error()) fail(result.error());
+  if (!has(kFailed)) enqueue(bytes.subspan(result.count()));
 }
 
 void Stream::enqueue(std::span<const std::byte> bytes) {
@@ -313,12 +337,12 @@ Stream::Alive Stream::finish() {
   release_socket();
   NetContext& context = *context_;
   context.active = this;
-  set(kInCallback);
+  set(kUnattached);
   handler_->on_close(*this, error);
   if (context.active == this && owner_ != nullptr) owner_->on_stream_closed(*this);
   if (context.active != this) return Alive::no;
   context.active = nullptr;
-  clear(kInCallback);
+  clear(kUnattached);
   return Alive::yes;
 }
 
@@ -350,12 +374,6 @@ void Stream::on_expire() {
   if (alive == Alive::yes && !has(kClosing) && !armed()) arm_timer();
 }
 
-// A later deadline is a store; the wheel looks at it when the earlier one passes.
-void Stream::touch() noexcept {
-  if (idle_ms_ == 0 || has(kFixedDeadline) || queue_ != nullptr) return;
-  postpone_lazily(loop().now() + std::chrono::milliseconds(idle_ms_));
-}
-
 void Stream::arm_timer() noexcept {
   if (!has(kStarted) || has(kFixedDeadline)) return;
   Duration timeout = std::chrono::milliseconds(idle_ms_);
@@ -369,8 +387,8 @@ void Stream::arm_timer() noexcept {
 
 void Stream::set_idle_timeout(Duration timeout) noexcept {
   constexpr Duration kLongest = std::chrono::hours(24 * 24);
-  const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(
-      std::clamp(timeout, Duration::zero(), kLongest));
+  const auto rounded =
+      std::chrono::ceil<std::chrono::milliseconds>(std::clamp(timeout, Duration::zero(), kLongest));
   idle_ms_ = static_cast<std::uint32_t>(rounded.count());
   if (has(kClosing)) return;
   clear(kFixedDeadline);

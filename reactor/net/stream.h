@@ -103,8 +103,7 @@ class Stream final : private PollTarget, private TimerNode {
   // Takes a connected socket; nothing is read before start(). `handler`, `options` and `owner`
   // outlive it.
   Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
-         StreamOwner* owner = nullptr,
-         SourceLocation where = SourceLocation::current());
+         StreamOwner* owner = nullptr, SourceLocation where = SourceLocation::current());
   // Ends at once, without a callback; octets that are queued are dropped.
   ~Stream();
   Stream(const Stream&) = delete;
@@ -122,6 +121,10 @@ class Stream final : private PollTarget, private TimerNode {
   // Errors end the Stream by on_close. Throws std::bad_alloc.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+
+  // As write(), but tries the socket at once inside callbacks too: for the only answer of a
+  // callback, which needs not be collected, and so is not copied.
+  void write_now(std::span<const std::byte> bytes);
 
   // To write without a copy of one's own: room for at least `least` octets (up to kWriteRoom), in
   // which to put them before anything else is called, and then how many they were. As write() else.
@@ -177,19 +180,21 @@ class Stream final : private PollTarget, private TimerNode {
  private:
   enum Flag : std::uint16_t {
     kStarted = 1 << 0,
-    kPaused = 1 << 1,         // by pause_reading()
-    kHeldBack = 1 << 2,       // by a full write queue
-    kPeerEnded = 1 << 3,      // it half-closed
-    kShutdown = 1 << 4,       // shutdown() was called
-    kFinSent = 1 << 5,        // and done
-    kClosing = 1 << 6,        // close() or fail() was called
-    kLinger = 1 << 7,         // unread input is expected at the end
-    kFailed = 1 << 8,         // the error is with the context
-    kClosed = 1 << 9,         // on_close was, or is being, called
-    kFixedDeadline = 1 << 10, // set_deadline()
-    kMoreInput = 1 << 11,     // the last read filled its buffer
-    kInCallback = 1 << 12,    // the context names this stream as active
+    kPaused = 1 << 1,          // by pause_reading()
+    kHeldBack = 1 << 2,        // by a full write queue
+    kPeerEnded = 1 << 3,       // it half-closed
+    kShutdown = 1 << 4,        // shutdown() was called
+    kFinSent = 1 << 5,         // and done
+    kClosing = 1 << 6,         // close() or fail() was called
+    kLinger = 1 << 7,          // unread input is expected at the end
+    kFailed = 1 << 8,          // the error is with the context
+    kClosed = 1 << 9,          // on_close was, or is being, called
+    kFixedDeadline = 1 << 10,  // set_deadline()
+    kMoreInput = 1 << 11,      // the last read filled its buffer
+    kUnattached = 1 << 12,     // a callback runs before or after its time in the loop
   };
+
+  friend class StreamHandler;  // the default read_buffer()
 
   // Returned by steps after which *this may be gone.
   enum class Alive : bool { no, yes };
@@ -204,11 +209,14 @@ class Stream final : private PollTarget, private TimerNode {
   template <class Call>
   Alive call(Call&& callback);
   Alive after_callback();
+  Alive end_if_due();
   Alive read_once();
+  Alive read_failed(IoResult result);
   Alive peer_ended();
   Alive flush_queue();
   Alive finish();
   void send_or_queue(std::span<const std::byte> bytes);
+  void send_rest(std::span<const std::byte> bytes, IoResult result);
   void enqueue(std::span<const std::byte> bytes);
   void send_fin_if_due() noexcept;
   void touch() noexcept;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <vector>
@@ -25,13 +26,23 @@ std::uint32_t to_epoll(Interest interest) {
 }
 
 // HUP and ERR come unasked (epoll_ctl(2)) and mean "call, and you will learn": readable, writable.
-Ready to_ready(std::uint32_t events) {
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return Ready(Interest::read_write);
+constexpr Interest to_interest(std::uint32_t events) {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return Interest::read_write;
   Interest bits = Interest::none;
   if ((events & EPOLLIN) != 0) bits = bits | Interest::read;
   if ((events & EPOLLOUT) != 0) bits = bits | Interest::write;
-  return Ready(bits);
+  return bits;
 }
+
+// The same by one load an event: the bits that count are the lowest five.
+constexpr std::size_t kMasks = 32;
+static_assert((EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP) < kMasks);
+
+constexpr auto kReadyOf = [] {
+  std::array<Ready, kMasks> table;
+  for (std::uint32_t mask = 0; mask < kMasks; ++mask) table[mask] = Ready(to_interest(mask));
+  return table;
+}();
 
 timespec to_timespec(Duration timeout) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
@@ -69,7 +80,7 @@ class EpollPoller final : public Poller {
       return last_system_error();
     }
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-      events[i] = {Token::unpack(batch_[i].data.u64), to_ready(batch_[i].events)};
+      events[i] = {Token::unpack(batch_[i].data.u64), kReadyOf[batch_[i].events % kMasks]};
     }
     return static_cast<std::size_t>(count);
   }

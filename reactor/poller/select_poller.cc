@@ -23,7 +23,8 @@ namespace {
 // A set of descriptors in the kernel's layout: an array of fd_mask words.
 class FdBits {
  public:
-  using Word = unsigned long;  // fd_mask is a long on Linux; macOS and BSD pack ints alike, LSB first
+  using Word =
+      unsigned long;  // fd_mask is a long on Linux; macOS and BSD pack ints alike, LSB first
   static constexpr std::size_t kWordBits = 8 * sizeof(Word);
 
   void grow(std::size_t bits) {
@@ -129,9 +130,11 @@ class SelectPoller final : public Poller {
   int select_ready(Duration timeout) {
     fd_set* read = limit_ > 0 ? ready_read_.data() : nullptr;
     fd_set* write = limit_ > 0 ? ready_write_.data() : nullptr;
-    if (timeout == kForever) return ::select(static_cast<int>(limit_), read, write, nullptr, nullptr);
+    if (timeout == kForever)
+      return ::select(static_cast<int>(limit_), read, write, nullptr, nullptr);
     constexpr Duration kLongest = std::chrono::hours(24);  // some kernels refuse huge ones
-    const Duration limited = std::min(timeout, kLongest) + std::chrono::microseconds(1) - Duration(1);
+    const Duration limited =
+        std::min(timeout, kLongest) + std::chrono::microseconds(1) - Duration(1);
     timeval limit{};
     limit.tv_sec = static_cast<decltype(limit.tv_sec)>(limited / std::chrono::seconds(1));
     limit.tv_usec = static_cast<decltype(limit.tv_usec)>((limited % std::chrono::seconds(1)) /

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+// kqueue(2): macOS, the BSDs, and libkqueue elsewhere. It differs from epoll in four ways, and all
+// of them end here:
+//   - reading and writing are two registrations ("knotes"), reported apart: merged within a batch;
+//   - EV_ADD replaces silently what is there: EV_ENABLE asks first, as it finds or gives ENOENT;
+//     each of these calls stores udata anew, so the token always goes along;
+//   - closing a number drops its knotes at once, whatever copies there are of the open file;
+//   - the queue is not inherited over fork(2), so its number is a stranger's in a child.
+// Changes go one to a call: an error is then errno, no event is fetched beside it, and one dead
+// entry can't hide another.
+#if __has_include(<sys/event.h>)
+
+#include "reactor/poller/kqueue_calls.h"
+
+// The order that the BSDs want.
+#include <sys/types.h>
+
+#include <sys/event.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+#include <fcntl.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "reactor/base/error.h"
+#include "reactor/base/process.h"
+#include "reactor/base/unique_fd.h"
+
+namespace reactor {
+namespace {
+
+using Kevent = KqueueCalls::Kevent;
+
+static_assert(sizeof(Kevent::udata) >= sizeof(std::uint64_t), "udata has to hold a Token");
+
+constexpr KqueueCalls kSystemCalls = {
+    [] { return ::kqueue(); },
+    [](int kq, const Kevent* changes, int change_count, Kevent* events, int event_count,
+       const timespec* timeout) {
+      return ::kevent(kq, changes, change_count, events, event_count, timeout);
+    }};
+
+constexpr std::array kFilters = {Interest::read, Interest::write};
+
+short filter_of(Interest one) { return one == Interest::read ? EVFILT_READ : EVFILT_WRITE; }
+
+Interest operator-(Interest all, Interest less) {
+  return static_cast<Interest>(static_cast<unsigned>(all) & ~static_cast<unsigned>(less));
+}
+
+Token token_of(const Kevent& event) {
+  return Token::unpack(reinterpret_cast<std::uintptr_t>(event.udata));
+}
+
+timespec to_timespec(Duration timeout) {
+  constexpr Duration kLongest = std::chrono::hours(24);  // some kernels refuse years (EINVAL)
+  const Duration limited = std::clamp(timeout, Duration::zero(), kLongest);
+  timespec result{};
+  result.tv_sec = static_cast<time_t>(limited / std::chrono::seconds(1));
+  result.tv_nsec = static_cast<long>((limited % std::chrono::seconds(1)).count());
+  return result;
+}
+
+// Which open file a number stood for. A kernel needs no telling, but libkqueue keeps a knote when
+// its number is closed, and takes the next file of that number for the old one.
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t inode = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
+// What was registered under a number and not removed; the kernel may have dropped it since.
+struct Watched {
+  Token token;
+  Interest interest = Interest::none;  // what was asked for
+  Interest filters = Interest::none;   // what the kernel was given for it
+  std::uint32_t position = 0;          // of its event in the batch, to be checked before use
+  FileIdentity identity;
+
+  // Whether the reading side is watched for the writing one: see add_filter().
+  [[nodiscard]] bool stands_in() const noexcept { return (filters & interest) != interest; }
+};
+
+Interest readiness(const Kevent& event, const Watched& watched) {
+  const bool failed = (event.flags & EV_ERROR) != 0 ||
+                      ((event.flags & EV_EOF) != 0 && event.fflags != 0);
+  if (failed || watched.stands_in()) return watched.interest;
+  // The end of one direction says nothing of the other: who has stopped writing may still read.
+  const Interest own = event.filter == EVFILT_READ ? Interest::read : Interest::write;
+  return own & watched.interest;
+}
+
+class KqueuePoller final : public Poller {
+ public:
+  KqueuePoller(const KqueueCalls& calls, UniqueFd queue)
+      : calls_(calls), queue_(std::move(queue)), generation_(process_generation()) {}
+
+  ~KqueuePoller() override {
+    // The system did not hand it down, or took it back itself: the number is not ours to close.
+    if (generation_ != process_generation()) static_cast<void>(queue_.release());
+  }
+
+  // A wish for edges is not granted: a pipe that is never read fills up and wakes nobody.
+  std::error_code add(int fd, Interest interest, Token token, Trigger) override {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) return last_system_error();
+    // Taken here, refused by epoll: refused here too, so that all backends agree.
+    if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return system_error(EPERM);
+    const auto index = static_cast<std::size_t>(fd);
+    if (index >= watched_.size()) watched_.resize(index + 1);
+    Watched& watched = watched_[index];
+    const FileIdentity identity{status.st_dev, status.st_ino};
+    if (held(fd, watched, identity)) return std::make_error_code(std::errc::file_exists);
+    watched = {token, interest, Interest::none, 0, identity};
+    const std::error_code error = add_filters(fd, watched, interest);
+    if (error) watched = {};
+    return error;
+  }
+
+  std::error_code modify(int fd, Interest before, Interest after, Token token) override {
+    Watched* const watched = find(static_cast<std::uintptr_t>(fd));
+    if (watched == nullptr) return system_error(ENOENT);
+    std::error_code error = touch(fd, *watched, after, token);
+    if (!error && before == after && !still_open(fd, *watched)) error = system_error(ENOENT);
+    if (error) {
+      forget(fd, *watched);
+      return error;
+    }
+    error = add_filters(fd, *watched, after - watched->filters);
+    if (error) return error;
+    watched->interest = after;
+    if (watched->stands_in()) return {};
+    return remove_filters(fd, *watched, watched->filters - after);
+  }
+
+  std::error_code remove(int fd, Interest) override {
+    Watched* const watched = find(static_cast<std::uintptr_t>(fd));
+    if (watched == nullptr) return system_error(ENOENT);
+    const std::error_code error = remove_filters(fd, *watched, watched->filters);
+    *watched = {};
+    return error;
+  }
+
+  Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) override {
+    const int room = saturated_count(events.size());
+    if (batch_.size() < static_cast<std::size_t>(room)) {
+      batch_.resize(static_cast<std::size_t>(room));
+    }
+    const timespec limit = to_timespec(timeout);
+    const int count = calls_.kevent(queue_.get(), nullptr, 0, batch_.data(), room,
+                                    timeout == kForever ? nullptr : &limit);
+    if (count < 0) {
+      if (errno == EINTR) return std::size_t{0};
+      return last_system_error();
+    }
+    return collect(std::span(batch_).first(static_cast<std::size_t>(count)), events);
+  }
+
+  [[nodiscard]] int backend_fd() const noexcept override { return queue_.get(); }
+
+  std::error_code add_process(pid_t pid, Token token) override {
+    const std::error_code error =
+        change(static_cast<std::uintptr_t>(pid), EVFILT_PROC, EV_ADD | EV_ONESHOT, token, NOTE_EXIT);
+    // A kernel without the filter says that the argument is wrong.
+    return error == std::errc::invalid_argument ? make_error_code(Errc::not_supported) : error;
+  }
+
+  void remove_process(pid_t pid) noexcept override {
+    static_cast<void>(change(static_cast<std::uintptr_t>(pid), EVFILT_PROC, EV_DELETE, Token{}));
+  }
+
+ private:
+  std::error_code change(std::uintptr_t ident, int filter, int flags, Token token,
+                         unsigned fflags = 0) noexcept {
+    Kevent one{};
+    one.ident = ident;
+    one.filter = static_cast<decltype(one.filter)>(filter);
+    one.flags = static_cast<decltype(one.flags)>(flags);
+    one.fflags = fflags;
+    one.udata = reinterpret_cast<decltype(one.udata)>(static_cast<std::uintptr_t>(token.pack()));
+    const timespec at_once{};
+    if (calls_.kevent(queue_.get(), &one, 1, nullptr, 0, &at_once) >= 0) return {};
+    return last_system_error();
+  }
+
+  std::error_code change(int fd, Interest filter, int flags, Token token) noexcept {
+    return change(static_cast<std::uintptr_t>(fd), filter_of(filter), flags, token);
+  }
+
+  [[nodiscard]] Watched* find(std::uintptr_t ident) {
+    if (ident >= watched_.size() || !any(watched_[ident].filters)) return nullptr;
+    return &watched_[ident];
+  }
+
+  // Whether the kernel holds what was registered under `fd`, for the file that is there now. What
+  // it does not, or should not, is taken out.
+  bool held(int fd, Watched& watched, FileIdentity identity) {
+    if (!any(watched.filters)) return false;
+    if (watched.identity == identity && !touch(fd, watched, watched.filters, watched.token)) {
+      return true;
+    }
+    forget(fd, watched);
+    return false;
+  }
+
+  [[nodiscard]] static bool still_open(int fd, const Watched& watched) {
+    struct stat status {};
+    return ::fstat(fd, &status) == 0 &&
+           watched.identity == FileIdentity{status.st_dev, status.st_ino};
+  }
+
+  void forget(int fd, Watched& watched) noexcept {
+    static_cast<void>(remove_filters(fd, watched, watched.filters));
+    watched = {};
+  }
+
+  // Asks whether the registration is there still, and gives its token to what of it will stay.
+  std::error_code touch(int fd, Watched& watched, Interest after, Token token) {
+    const bool grows = any(after - watched.filters);
+    for (const Interest filter : kFilters) {
+      const bool stays = any(filter & after) || grows;
+      if (!any(filter & watched.filters) || !stays) continue;
+      if (const auto error = change(fd, filter, EV_ENABLE, token)) return error;
+    }
+    watched.token = token;
+    return {};
+  }
+
+  // All of them or none.
+  std::error_code add_filters(int fd, Watched& watched, Interest filters) {
+    const Interest before = watched.filters;
+    for (const Interest filter : kFilters) {
+      if (!any(filter & filters)) continue;
+      if (const std::error_code error = add_filter(fd, watched, filter)) {
+        static_cast<void>(remove_filters(fd, watched, watched.filters - before));
+        return error;
+      }
+    }
+    return {};
+  }
+
+  std::error_code add_filter(int fd, Watched& watched, Interest filter) {
+    std::error_code error = change(fd, filter, EV_ADD, watched.token);
+    if (error == std::errc::broken_pipe && filter == Interest::write) {
+      // The kernel won't watch a pipe that nobody reads, where others report an error at once. Its
+      // reading side does so: it is at its end.
+      filter = Interest::read;
+      error = change(fd, filter, EV_ADD, watched.token);
+    }
+    if (!error) watched.filters = watched.filters | filter;
+    return error;
+  }
+
+  // Tries all of them; the first error.
+  std::error_code remove_filters(int fd, Watched& watched, Interest filters) noexcept {
+    std::error_code first_error;
+    for (const Interest filter : kFilters) {
+      if (!any(filter & filters)) continue;
+      const std::error_code error = change(fd, filter, EV_DELETE, watched.token);
+      if (error && !first_error) first_error = error;
+    }
+    watched.filters = watched.filters - filters;
+    return first_error;
+  }
+
+  // One event for each registration. There are never more of them than of the kernel's.
+  std::size_t collect(std::span<const Kevent> batch, std::span<PollEvent> events) {
+    std::size_t used = 0;
+    for (const Kevent& event : batch) {
+      const Token token = token_of(event);
+      if (event.filter == EVFILT_PROC) {  // its ident is no descriptor, though it may look like one
+        events[used++] = {token, Ready(Interest::read)};
+        continue;
+      }
+      Watched* const watched = find(event.ident);
+      if (watched == nullptr || watched->token != token) {  // a leftover: the loop knows its token
+        events[used++] = {token, Ready(Interest::read_write)};
+        continue;
+      }
+      const Interest ready = readiness(event, *watched);
+      const std::size_t position = watched->position;
+      if (position < used && events[position].token == token) {
+        events[position].ready = Ready(events[position].ready.bits() | ready);
+        continue;
+      }
+      watched->position = static_cast<std::uint32_t>(used);
+      events[used++] = {token, Ready(ready)};
+    }
+    return used;
+  }
+
+  KqueueCalls calls_;
+  UniqueFd queue_;
+  std::uint32_t generation_;
+  std::vector<Watched> watched_;  // by descriptor
+  std::vector<Kevent> batch_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Poller>> make_kqueue_poller(const KqueueCalls& calls) {
+  UniqueFd queue(calls.kqueue());
+  if (!queue) return last_system_error();
+  if (::fcntl(queue.get(), F_SETFD, FD_CLOEXEC) != 0) return last_system_error();
+  return std::unique_ptr<Poller>(std::make_unique<KqueuePoller>(calls, std::move(queue)));
+}
+
+Result<std::unique_ptr<Poller>> make_kqueue_poller() { return make_kqueue_poller(kSystemCalls); }
+
+}  // namespace reactor
+
+#endif
