@@ -70,10 +70,19 @@ void ServerBase::count_down() noexcept {
   if (draining_ && connections_ == 0) drained_.schedule();
 }
 
+// A batch that is less than full found the end of the queue.
+void ServerBase::empty_queue(Listener& listener) {
+  std::uint64_t before = 0;
+  do {
+    before = accepted_;
+    listener.accept_now();
+  } while (accepted_ - before == Listener::kAcceptBudget);
+}
+
 void ServerBase::drain(Callback<void()> done) {
   done_ = std::move(done);
   if (draining_) return;
-  for (const auto& listener : listeners_) listener->accept_now();
+  for (const auto& listener : listeners_) empty_queue(*listener);
   draining_ = true;
   listeners_.clear();
   drained_ = loop_.deferred([this] {

@@ -66,6 +66,7 @@ class ServerBase : private AcceptHandler, protected StreamOwner {
 
  private:
   void on_accept(Listener& listener, Socket connection) final;
+  void empty_queue(Listener& listener);
 
   Loop& loop_;
   ServerLimits limits_;

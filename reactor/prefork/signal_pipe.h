@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <csignal>
+#include <system_error>
+
+#include "reactor/base/unique_fd.h"
+
+namespace reactor::prefork {
+
+// The master's signals as octets in a pipe: the only object of its kind in a process. Private.
+class SignalPipe {
+ public:
+  SignalPipe() = default;
+  SignalPipe(const SignalPipe&) = delete;
+  SignalPipe& operator=(const SignalPipe&) = delete;
+  // Restores the dispositions that were there before open().
+  ~SignalPipe();
+
+  // Takes the master's signals over. Errors: those of pipe(2) and sigaction(2).
+  [[nodiscard]] std::error_code open();
+  // Readable while signals wait.
+  [[nodiscard]] int fd() const noexcept { return read_end_.get(); }
+  // The next signal's number; 0 where none waits. Several of one kind may have become one.
+  [[nodiscard]] int next() noexcept;
+
+  // In a worker, while all signals are blocked: default dispositions, no pipe; SIGINT is ignored.
+  void abandon_in_worker() noexcept;
+
+ private:
+  UniqueFd read_end_, write_end_;
+};
+
+// All signals are blocked while it lives: around fork(), so that none reaches a child that still
+// has the master's handlers, and none is lost.
+class SignalBlock {
+ public:
+  SignalBlock() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalBlock() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  SignalBlock(const SignalBlock&) = delete;
+  SignalBlock& operator=(const SignalBlock&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace reactor::prefork

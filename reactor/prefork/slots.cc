@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/slots.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace reactor::prefork {
+namespace {
+
+#if defined(__linux__) || defined(SO_REUSEPORT_LB)
+constexpr bool kKernelBalances = true;
+#else
+constexpr bool kKernelBalances = false;  // plain SO_REUSEPORT gives all to one socket there
+#endif
+
+// With SO_REUSEPORT a second server of the same user would bind beside us and take a part of the
+// connections: so the address is first tried without it.
+std::error_code check_free(const Address& address, ListenOptions listen) {
+  if (address.port() == 0) return {};
+  listen.reuse_port = false;
+  const Result<Socket> probe = Socket::listen(address, listen);
+  return probe.error();
+}
+
+}  // namespace
+
+Slots::~Slots() {
+  for (const File& file : files_) {
+    struct stat status {};
+    if (::stat(file.path.c_str(), &status) != 0) continue;
+    if (status.st_dev == file.device && status.st_ino == file.inode) ::unlink(file.path.c_str());
+  }
+}
+
+bool Slots::open(const Options& options, Failure& failure) {
+  for (const Address& address : options.addresses) {
+    if (const std::error_code error = open_group(address, options)) {
+      failure = {address, error};
+      return false;
+    }
+  }
+  return true;
+}
+
+std::error_code Slots::open_group(const Address& address, const Options& options) {
+  const bool balanced =
+      options.reuse_port && kKernelBalances && !address.is_unix() && options.workers > 1;
+  ListenOptions listen = options.listen;
+  listen.reuse_port = balanced;
+  if (balanced) {
+    if (const std::error_code error = check_free(address, listen)) return error;
+  }
+  Group group;
+  Address bound = address;
+  for (unsigned slot = 0; slot < (balanced ? options.workers : 1); ++slot) {
+    Result<Socket> socket = Socket::listen(bound, listen);
+    if (!socket) return socket.error();
+    if (slot == 0) {
+      Result<Address> local = socket->local();
+      if (!local) return local.error();
+      bound = *local;  // the port that 0 became
+    }
+    group.push_back(std::move(*socket));
+  }
+  remember_file(bound);
+  bound_.push_back(bound);
+  listeners_.push_back(std::move(group));
+  return {};
+}
+
+void Slots::remember_file(const Address& address) {
+  struct stat status {};
+  std::string path(address.path());
+  if (path.empty() || ::stat(path.c_str(), &status) != 0) return;
+  files_.push_back({std::move(path), status.st_dev, status.st_ino});
+}
+
+Result<std::vector<Socket>> Slots::sockets_of(unsigned slot) const {
+  std::vector<Socket> sockets;
+  for (const Group& group : listeners_) {
+    const Socket& own = group[std::min<std::size_t>(slot, group.size() - 1)];
+    UniqueFd copy(::fcntl(own.fd(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return last_system_error();
+    sockets.emplace_back(std::move(copy));
+  }
+  return sockets;
+}
+
+}  // namespace reactor::prefork

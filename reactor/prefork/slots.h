@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "reactor/net/socket.h"
+#include "reactor/prefork/options.h"
+
+namespace reactor::prefork {
+
+// The listening sockets of all workers: bound once, before the first fork, and kept for good by the
+// master. Private to prefork.
+class Slots {
+ public:
+  // Where opening failed.
+  struct Failure {
+    Address address;
+    std::error_code error;
+  };
+
+  Slots() = default;
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+  ~Slots();
+
+  // Binds and listens on all addresses. False: `failure` says which one could not be had.
+  [[nodiscard]] bool open(const Options& options, Failure& failure);
+
+  // Where it listens, with real ports, in the order of the options.
+  [[nodiscard]] const std::vector<Address>& addresses() const noexcept { return bound_; }
+
+  // Copies of one slot's sockets, one per address. Errors: those of fcntl(2) F_DUPFD_CLOEXEC.
+  [[nodiscard]] Result<std::vector<Socket>> sockets_of(unsigned slot) const;
+
+  // Closes this process's sockets; what workers adopted stays open.
+  void close() noexcept { listeners_.clear(); }
+
+  // In a worker: the files of unix sockets are the master's to remove.
+  void disown_files() noexcept { files_.clear(); }
+
+ private:
+  // One address: a socket for each slot, or a single one for all.
+  using Group = std::vector<Socket>;
+
+  struct File {
+    std::string path;
+    dev_t device;
+    ino_t inode;
+  };
+
+  [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
+  void remember_file(const Address& address);
+
+  std::vector<Group> listeners_;
+  std::vector<Address> bound_;
+  std::vector<File> files_;
+};
+
+}  // namespace reactor::prefork

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#include "servers/echo.h"
+
+#include "reactor/net/server.h"
+
+namespace servers {
+namespace {
+
+class Echo final : public reactor::StreamHandler {
+  void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
+    stream.write_now(bytes);
+  }
+};
+
+}  // namespace
+
+int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
+  reactor::ServerLimits limits;
+  limits.max_connections = service.max_connections;
+  auto server =
+      reactor::Server<Echo>::adopt(worker.loop(), worker.listeners(), std::move(limits)).value();
+  worker.on_drain([&] { server->drain([&] { worker.loop().stop(); }); });
+  return worker.run();
+}
+
+}  // namespace servers

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#include "servers/options.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <sstream>
+
+#include "servers/values.h"
+
+namespace servers {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr std::uint64_t kMostSeconds = 24ULL * 24 * 60 * 60;  // what a Stream's timer takes
+
+// The values as they were given; read by take().
+struct Texts {
+  std::vector<std::string> bind;
+  std::string workers = "auto";
+  std::string backlog = "2048";
+  std::string max_connections = "0";
+  std::string backend = "auto";
+  std::string reuse_port = "on";
+  std::string graceful_timeout = "30";
+  std::string keep_alive = "75";
+  std::string log_level = "info";
+};
+
+const char* name_of(Program program) {
+  return program == Program::echo ? "reactor-echo" : "reactor-http-ok";
+}
+
+const char* default_bind(Program program) {
+  return program == Program::echo ? "127.0.0.1:50007" : "127.0.0.1:9090";
+}
+
+std::string environment_name(std::string flag) {
+  for (char& c : flag) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  return "REACTOR_" + flag;
+}
+
+// "-w,--workers" is workers to the environment.
+template <class Value>
+CLI::Option* add(CLI::App& app, const std::string& flags, Value& value, const std::string& help) {
+  CLI::Option* option = app.add_option(flags, value, help);
+  option->envname(environment_name(flags.substr(flags.rfind("--") + 2)));
+  return option;
+}
+
+void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
+  add(app, "-b,--bind", texts.bind,
+      "HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME; repeatable; port 0 picks one")
+      ->type_name("ADDR")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->default_str(default_bind(program));
+  const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
+                           const std::string& type) {
+    add(app, flags, value, help)->type_name(type)->capture_default_str();
+  };
+  text("-w,--workers", texts.workers,
+       "worker processes; auto is one per processor, 0 serves in this process", "N|auto");
+  text("--backlog", texts.backlog, "connections that may wait to be accepted", "N");
+  text("--max-connections", texts.max_connections,
+       "per worker; 0 is the descriptor limit less a reserve", "N");
+  text("--backend", texts.backend, "auto, epoll, kqueue or select, as far as built in", "NAME");
+  text("--reuse-port", texts.reuse_port, "one listening socket per worker", "on|off");
+  text("--graceful-timeout", texts.graceful_timeout,
+       "time that busy connections have after TERM or INT", "SECONDS");
+  if (program == Program::http_ok) {
+    text("--keep-alive", texts.keep_alive, "how long a connection may wait for its next request",
+         "SECONDS");
+    text("--body", options.service.body, "what every request is answered with", "TEXT");
+    text("--content-type", options.service.content_type, "its media type", "TYPE");
+  }
+  text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
+  text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
+  app.set_version_flag("-V,--version",
+                       std::string(name_of(program)) + " " + REACTOR_VERSION);
+}
+
+reactor::Duration seconds(const std::string& flag, const std::string& text) {
+  return std::chrono::seconds(parse_number(flag, text, 0, kMostSeconds));
+}
+
+// REACTOR_BIND holds several addresses with commas between them.
+std::vector<std::string> split(const std::vector<std::string>& texts) {
+  std::vector<std::string> parts;
+  for (const std::string& text : texts) {
+    std::istringstream stream(text);
+    for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+    if (text.empty()) parts.emplace_back();
+  }
+  return parts;
+}
+
+void take(Program program, const Texts& texts, Options& options) {
+  reactor::prefork::Options& prefork = options.prefork;
+  std::vector<std::string> binds = split(texts.bind);
+  if (binds.empty()) binds.emplace_back(default_bind(program));
+  for (const std::string& bind : binds) {
+    for (const reactor::Address& address : parse_bind("--bind", bind)) {
+      prefork.addresses.push_back(address);
+    }
+  }
+  prefork.workers = parse_workers("--workers", texts.workers);
+  prefork.listen.backlog = static_cast<int>(parse_number("--backlog", texts.backlog, 1, 65535));
+  prefork.backend = parse_backend("--backend", texts.backend);
+  prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
+  prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
+  if (program == Program::http_ok) prefork.listen.defer_accept = std::chrono::seconds(1);
+  options.service.max_connections =
+      parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
+  options.service.keep_alive = seconds("--keep-alive", texts.keep_alive);
+  check_content_type("--content-type", options.service.content_type);
+  options.log_level = parse_level("--log-level", texts.log_level);
+}
+
+int complain(Program program, const std::string& what) {
+  std::cerr << name_of(program) << ": " << what << std::endl;
+  return kExitUsage;
+}
+
+}  // namespace
+
+Parsed parse_options(Program program, int argc, const char* const* argv) {
+  Parsed parsed;
+  Texts texts;
+  CLI::App app(program == Program::echo ? "Sends back what it reads, on every core."
+                                        : "Answers every HTTP request with 200 and a fixed body.",
+               name_of(program));
+  declare(app, program, texts, parsed.options);
+  try {
+    app.parse(argc, argv);
+    take(program, texts, parsed.options);
+  } catch (const CLI::Success& success) {
+    parsed.exit_code = app.exit(success);  // --help and --version
+    std::cout.flush();
+  } catch (const CLI::ParseError& error) {
+    parsed.exit_code = complain(program, std::string(error.what()) + "; see --help");
+  } catch (const BadValue& error) {
+    parsed.exit_code = complain(program, error.what());
+  }
+  return parsed;
+}
+
+}  // namespace servers

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// The command line that both programs share.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reactor/base/log.h"
+#include "reactor/net/address.h"
+#include "reactor/prefork/options.h"
+
+namespace servers {
+
+enum class Program { echo, http_ok };
+
+// What a worker goes by.
+struct Service {
+  std::size_t max_connections = 0;  // per worker; 0: the descriptor limit less a reserve
+  // reactor-http-ok only.
+  reactor::Duration keep_alive = std::chrono::seconds(75);
+  std::string body = "OK\n";
+  std::string content_type = "text/plain";
+};
+
+// What a user can set, checked and with the defaults filled in.
+struct Options {
+  reactor::prefork::Options prefork;  // addresses, workers, backlog, backend, ...
+  Service service;
+  reactor::LogLevel log_level = reactor::LogLevel::info;
+  std::string log = "-";
+};
+
+// The options, or what the program exits with at once: 0 after --help and --version, which go to
+// standard output; 2 after an error, which goes to standard error as one line that names the flag,
+// the value, the reason and the remedy. A flag wins over its environment name (REACTOR_WORKERS),
+// that over the default.
+struct Parsed {
+  std::optional<int> exit_code;
+  Options options;
+};
+[[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv);
+
+}  // namespace servers

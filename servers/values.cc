@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include "servers/values.h"
+
+#include <netdb.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <string_view>
+
+#include "reactor/base/error.h"
+#include "reactor/http/response.h"
+
+namespace servers {
+namespace {
+
+constexpr unsigned kMostWorkers = 1024;
+
+unsigned processors() {
+#if defined(__linux__)
+  cpu_set_t mask;
+  if (::sched_getaffinity(0, sizeof(mask), &mask) == 0) {
+    return static_cast<unsigned>(std::max(1, CPU_COUNT(&mask)));
+  }
+#endif
+  return static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+std::string backend_names() {
+  std::string names = "auto";
+  for (const reactor::Backend backend : reactor::available_backends()) {
+    names += ", " + std::string(to_string(backend));
+  }
+  return names;
+}
+
+// HOST:PORT with a name in it. Each distinct address once.
+std::vector<reactor::Address> resolve(const std::string& flag, const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const std::string host = text.substr(0, colon);
+  const std::string port = text.substr(colon + 1);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+  if (error != 0) {
+    throw BadValue(flag, text, "can't resolve '" + host + "': " + ::gai_strerror(error),
+                   "give a name that /etc/hosts or DNS knows, or an address like 127.0.0.1:9090");
+  }
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, &::freeaddrinfo);
+  std::vector<reactor::Address> addresses;
+  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    const auto address = reactor::Address::from(entry->ai_addr, entry->ai_addrlen);
+    if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
+      addresses.push_back(address);
+    }
+  }
+  return addresses;
+}
+
+bool looks_like_a_name(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size()) return false;
+  if (text.front() == '[' || text.substr(0, 5) == "unix:") return false;
+  const std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const bool numeric = std::all_of(host.begin(), host.end(),
+                                   [&](char c) { return is_digit(c) || c == '.'; });
+  return !numeric && host.find(':') == std::string_view::npos &&
+         std::all_of(port.begin(), port.end(), is_digit) && port.size() <= 5;
+}
+
+}  // namespace
+
+std::uint64_t parse_number(const std::string& flag, const std::string& text, std::uint64_t least,
+                           std::uint64_t most) {
+  const std::string range = std::to_string(least) + ".." + std::to_string(most);
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || end != text.data() + text.size()) {
+    throw BadValue(flag, text, "not a number", "give " + range);
+  }
+  if (error != std::errc{} || value < least || value > most) {
+    throw BadValue(flag, text, "out of range", "give " + range);
+  }
+  return value;
+}
+
+unsigned parse_workers(const std::string& flag, const std::string& text) {
+  if (text == "auto") return processors();
+  try {
+    return static_cast<unsigned>(parse_number(flag, text, 0, kMostWorkers));
+  } catch (const BadValue&) {
+    throw BadValue(flag, text, "not a number of workers",
+                   "give 1..1024, 0 to serve in this process, or auto");
+  }
+}
+
+bool parse_switch(const std::string& flag, const std::string& text) {
+  if (text == "on") return true;
+  if (text == "off") return false;
+  throw BadValue(flag, text, "neither on nor off", "give on or off");
+}
+
+reactor::Backend parse_backend(const std::string& flag, const std::string& text) {
+  if (text == "auto") return reactor::Backend::automatic;
+  for (const reactor::Backend backend : reactor::available_backends()) {
+    if (to_string(backend) == text) return backend;
+  }
+  throw BadValue(flag, text, "no such backend here", "give one of: " + backend_names());
+}
+
+reactor::LogLevel parse_level(const std::string& flag, const std::string& text) {
+  using reactor::LogLevel;
+  for (const LogLevel level : {LogLevel::trace, LogLevel::debug, LogLevel::info, LogLevel::warn,
+                               LogLevel::error, LogLevel::critical, LogLevel::off}) {
+    if (to_string(level) == text) return level;
+  }
+  throw BadValue(flag, text, "no such level",
+                 "give trace, debug, info, warn, error, critical or off");
+}
+
+void check_content_type(const std::string& flag, const std::string& text) {
+  reactor::http::PreparedFields fields;
+  if (!text.empty() && fields.add("Content-Type", text)) return;
+  throw BadValue(flag, text, "not a media type", "give one like text/plain, in one line");
+}
+
+std::vector<reactor::Address> parse_bind(const std::string& flag, const std::string& text) {
+  const reactor::Result<reactor::Address> address = reactor::Address::parse(text);
+  if (address) return {*address};
+  if (address.error() == reactor::Errc::address_too_long) {
+    throw BadValue(flag, text, "path too long for a unix socket", "use at most 107 octets");
+  }
+  if (looks_like_a_name(text)) {
+    const std::string port = text.substr(text.rfind(':') + 1);
+    static_cast<void>(parse_number(flag + " port", port, 0, 65535));
+    return resolve(flag, text);
+  }
+  throw BadValue(flag, text, "not an address",
+                 "use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME, with a port of 0..65535");
+}
+
+}  // namespace servers

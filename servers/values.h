@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Reads the values of options: text in, a value or a complaint out.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "reactor/base/log.h"
+#include "reactor/net/address.h"
+#include "reactor/poller/event.h"
+
+namespace servers {
+
+// A value that can't be used. what() is the whole line for the user: flag, value, reason, remedy.
+class BadValue : public std::runtime_error {
+ public:
+  BadValue(const std::string& flag, const std::string& value, const std::string& reason,
+           const std::string& remedy)
+      : std::runtime_error(flag + " '" + value + "': " + reason + "; " + remedy) {}
+};
+
+// Each throws BadValue, naming `flag`.
+[[nodiscard]] std::uint64_t parse_number(const std::string& flag, const std::string& text,
+                                         std::uint64_t least, std::uint64_t most);
+// 0..1024, or `auto`: one per processor that this process may run on.
+[[nodiscard]] unsigned parse_workers(const std::string& flag, const std::string& text);
+[[nodiscard]] bool parse_switch(const std::string& flag, const std::string& text);
+[[nodiscard]] reactor::Backend parse_backend(const std::string& flag, const std::string& text);
+[[nodiscard]] reactor::LogLevel parse_level(const std::string& flag, const std::string& text);
+// What a Content-Type field may hold.
+void check_content_type(const std::string& flag, const std::string& text);
+// One address, or all that a host name stands for (asked once, here).
+[[nodiscard]] std::vector<reactor::Address> parse_bind(const std::string& flag,
+                                                       const std::string& text);
+
+}  // namespace servers
