@@ -7,7 +7,8 @@ namespace servers {
 
 int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
   reactor::http::Options http;
-  http.keep_alive = service.keep_alive;
+  const bool close = service.keep_alive == reactor::Duration::zero();
+  if (!close) http.keep_alive = service.keep_alive;
   http.transport.max_connections = service.max_connections;
   reactor::http::PreparedFields fields;
   static_cast<void>(fields.add("Content-Type", service.content_type));  // checked at start
@@ -15,6 +16,7 @@ int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
                     worker.loop(), worker.listeners(),
                     [&](const reactor::http::Request&, reactor::http::Response& response) {
                       response.headers(fields).body(service.body);
+                      if (close) response.close();
                     },
                     std::move(http))
                     .value();

@@ -2,6 +2,7 @@
 #include "servers/options.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -39,24 +40,22 @@ std::string environment_name(std::string flag) {
   return "REACTOR_" + flag;
 }
 
-// "-w,--workers" is workers to the environment.
-template <class Value>
-CLI::Option* add(CLI::App& app, const std::string& flags, Value& value, const std::string& help) {
-  CLI::Option* option = app.add_option(flags, value, help);
-  option->envname(environment_name(flags.substr(flags.rfind("--") + 2)));
-  return option;
-}
-
 void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
-  add(app, "-b,--bind", texts.bind,
-      "HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME; repeatable; port 0 picks one")
+  // Its environment name is read by binds_of(), as it may hold several.
+  app.add_option("-b,--bind", texts.bind,
+                 "HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME; repeatable (REACTOR_BIND: "
+                 "with commas between them); port 0 picks one")
       ->type_name("ADDR")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->default_str(default_bind(program));
   const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
                            const std::string& type) {
-    add(app, flags, value, help)->type_name(type)->capture_default_str();
+    app.add_option(flags, value, help)
+        ->type_name(type)
+        ->envname(environment_name(flags.substr(flags.rfind("--") + 2)))
+        ->capture_default_str()
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   };
   text("-w,--workers", texts.workers,
        "worker processes; auto is one per processor, 0 serves in this process", "N|auto");
@@ -68,37 +67,33 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   text("--graceful-timeout", texts.graceful_timeout,
        "time that busy connections have after TERM or INT", "SECONDS");
   if (program == Program::http_ok) {
-    text("--keep-alive", texts.keep_alive, "how long a connection may wait for its next request",
-         "SECONDS");
+    text("--keep-alive", texts.keep_alive,
+         "how long a connection may wait for its next request; 0 closes it after each", "SECONDS");
     text("--body", options.service.body, "what every request is answered with", "TEXT");
     text("--content-type", options.service.content_type, "its media type", "TYPE");
   }
   text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
   text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
-  app.set_version_flag("-V,--version",
-                       std::string(name_of(program)) + " " + REACTOR_VERSION);
+  app.set_version_flag("-V,--version", std::string(name_of(program)) + " " + REACTOR_VERSION);
 }
 
 reactor::Duration seconds(const std::string& flag, const std::string& text) {
   return std::chrono::seconds(parse_number(flag, text, 0, kMostSeconds));
 }
 
-// REACTOR_BIND holds several addresses with commas between them.
-std::vector<std::string> split(const std::vector<std::string>& texts) {
+std::vector<std::string> binds_of(Program program, const Texts& texts) {
+  if (!texts.bind.empty()) return texts.bind;
+  const char* const value = std::getenv("REACTOR_BIND");
+  if (value == nullptr || *value == '\0') return {default_bind(program)};
   std::vector<std::string> parts;
-  for (const std::string& text : texts) {
-    std::istringstream stream(text);
-    for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
-    if (text.empty()) parts.emplace_back();
-  }
+  std::istringstream stream(value);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
   return parts;
 }
 
 void take(Program program, const Texts& texts, Options& options) {
   reactor::prefork::Options& prefork = options.prefork;
-  std::vector<std::string> binds = split(texts.bind);
-  if (binds.empty()) binds.emplace_back(default_bind(program));
-  for (const std::string& bind : binds) {
+  for (const std::string& bind : binds_of(program, texts)) {
     for (const reactor::Address& address : parse_bind("--bind", bind)) {
       prefork.addresses.push_back(address);
     }

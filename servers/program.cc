@@ -47,6 +47,8 @@ class Log {
     return true;
   }
 
+  [[nodiscard]] bool is_file() const { return static_cast<bool>(file_); }
+
   void reopen() {
     if (!file_) return;
     const reactor::UniqueFd fresh(open_file());
@@ -86,6 +88,7 @@ std::string remedy_for(const reactor::Address& address, std::error_code error) {
   return "use another address";
 }
 
+// To whoever started the program, even where the log goes to a file.
 void complain(Program program, const std::string& what) {
   std::cerr << name_of(program) << ": " << what << std::endl;
 }
@@ -97,8 +100,7 @@ int run_program(Program program, Options options, reactor::prefork::WorkerFuncti
   ::signal(SIGPIPE, SIG_IGN);
   Log log(program, options.log);
   if (!log.open()) {
-    complain(program, "--log '" + options.log + "': " +
-                          reactor::last_system_error().message() +
+    complain(program, "--log '" + options.log + "': " + reactor::last_system_error().message() +
                           "; give a file that this user may write, or - for standard error");
     return kExitUsage;
   }
@@ -108,9 +110,11 @@ int run_program(Program program, Options options, reactor::prefork::WorkerFuncti
     std::cout << "listening on " << address.to_string() << std::endl;
   };
   prefork.on_ready = [] { std::cout << "ready" << std::endl; };
-  prefork.on_bind_error = [program](const reactor::Address& address, std::error_code error) {
-    complain(program, "--bind '" + address.to_string() + "': " + error.message() + "; " +
-                          remedy_for(address, error));
+  prefork.on_bind_error = [program, &log](const reactor::Address& address, std::error_code error) {
+    const std::string what = "--bind '" + address.to_string() + "': " + error.message() + "; " +
+                             remedy_for(address, error);
+    complain(program, what);
+    if (log.is_file()) REACTOR_LOG(error, what);
   };
   prefork.on_reopen = [&log] { log.reopen(); };
   return reactor::prefork::run(std::move(prefork), std::move(serve));

@@ -18,6 +18,21 @@ namespace {
 
 constexpr unsigned kMostWorkers = 1024;
 
+// One line whatever is in it: control octets as \xNN.
+std::string printable(const std::string& text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string result;
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet >= 0x20 && octet != 0x7f) {
+      result += c;
+    } else {
+      result += {'\\', 'x', kDigits[octet >> 4], kDigits[octet & 15]};
+    }
+  }
+  return result;
+}
+
 unsigned processors() {
 #if defined(__linux__)
   cpu_set_t mask;
@@ -61,20 +76,26 @@ std::vector<reactor::Address> resolve(const std::string& flag, const std::string
   return addresses;
 }
 
+bool is_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+// getaddrinfo() would take "300.0.0.1", "[::1" and other slips for names and ask for them.
 bool looks_like_a_name(std::string_view text) {
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size()) return false;
-  if (text.front() == '[' || text.substr(0, 5) == "unix:") return false;
+  if (colon == std::string_view::npos || !is_port(text.substr(colon + 1))) return false;
   const std::string_view host = text.substr(0, colon);
-  const std::string_view port = text.substr(colon + 1);
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const bool numeric = std::all_of(host.begin(), host.end(),
-                                   [&](char c) { return is_digit(c) || c == '.'; });
-  return !numeric && host.find(':') == std::string_view::npos &&
-         std::all_of(port.begin(), port.end(), is_digit) && port.size() <= 5;
+  return host.find_first_not_of("0123456789.") != std::string_view::npos &&
+         host.find_first_of("[]:/@ ") == std::string_view::npos;
 }
 
 }  // namespace
+
+BadValue::BadValue(const std::string& flag, const std::string& value, const std::string& reason,
+                   const std::string& remedy)
+    : std::runtime_error(flag + " '" + printable(value) + "': " + reason + "; " + remedy) {}
 
 std::uint64_t parse_number(const std::string& flag, const std::string& text, std::uint64_t least,
                            std::uint64_t most) {
@@ -136,13 +157,10 @@ std::vector<reactor::Address> parse_bind(const std::string& flag, const std::str
   if (address.error() == reactor::Errc::address_too_long) {
     throw BadValue(flag, text, "path too long for a unix socket", "use at most 107 octets");
   }
-  if (looks_like_a_name(text)) {
-    const std::string port = text.substr(text.rfind(':') + 1);
-    static_cast<void>(parse_number(flag + " port", port, 0, 65535));
-    return resolve(flag, text);
-  }
-  throw BadValue(flag, text, "not an address",
-                 "use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME, with a port of 0..65535");
+  if (looks_like_a_name(text)) return resolve(flag, text);
+  throw BadValue(
+      flag, text, "not an address",
+      "use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME, with a port of 0..65535");
 }
 
 }  // namespace servers

@@ -17,8 +17,7 @@ namespace servers {
 class BadValue : public std::runtime_error {
  public:
   BadValue(const std::string& flag, const std::string& value, const std::string& reason,
-           const std::string& remedy)
-      : std::runtime_error(flag + " '" + value + "': " + reason + "; " + remedy) {}
+           const std::string& remedy);
 };
 
 // Each throws BadValue, naming `flag`.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Joins the library's log to spdlog. In a component of its own (reactor::spdlog): nothing else of the
-// library knows of spdlog.
+// Joins the library's log to spdlog. In a component of its own (reactor::spdlog): nothing else of
+// the library knows of spdlog.
 #pragma once
 
 #include <memory>

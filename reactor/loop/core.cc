@@ -92,13 +92,16 @@ Result<> Core::run_while(bool forever, Duration limit) {
   const Scope scope(*this);
   do {
     if (stop_requested_.load() || (forever && !anything_to_wait_for())) break;
-    if (Result<> result = turn(limit); !result) return result;
+    if (Result<> result = turn(forever, limit); !result) return result;
   } while (forever);
+  slow.end_batch(monotonic_now());
   return {};
 }
 
-Result<> Core::turn(Duration limit) {
+Result<> Core::turn(bool forever, Duration limit) {
   run_deferred();
+  // A deferred call may have been the last thing to do, or have ended it.
+  if (forever && !anything_to_wait_for()) limit = Duration::zero();
   // A batch that an exception cut short is finished first.
   if (!registry.batch_left()) {
     if (const std::error_code error = wait(limit)) return error;
@@ -161,11 +164,21 @@ void Core::run_deferred() {
   }
 }
 
-void Core::dispatch_io() {
+template <class Enter>
+void Core::dispatch_batch(Enter enter) {
   Ready ready;
   while (PollTarget* target = registry.next_event(ready)) {
-    slow.enter(*target);
+    enter(*target);
     target->on_ready(ready);
+  }
+}
+
+void Core::dispatch_io() {
+  slow.count_calls(registry.batch_size());
+  if (slow.measures()) [[unlikely]] {
+    dispatch_batch([this](const PollTarget& target) { slow.enter_measured(target); });
+  } else {
+    dispatch_batch([this](const PollTarget& target) { slow.enter_plainly(target); });
   }
   if (const std::uint64_t stale = registry.take_stale_count(); stale > 0) stats->stale.add(stale);
   if (!registry.needs_rebuild()) return;

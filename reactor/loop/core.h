@@ -86,10 +86,12 @@ class Core {
     }
   };
 
-  Result<> turn(Duration limit);
+  Result<> turn(bool forever, Duration limit);
   std::error_code wait(Duration limit);
   void run_deferred();
   void dispatch_io();
+  template <class Enter>
+  void dispatch_batch(Enter enter);
   void run_timers();
   void run_posted();
   void bury(HandleSlot& slot) noexcept;

@@ -23,6 +23,8 @@ bool forgotten(std::error_code error) {
 Registry::Registry(std::unique_ptr<Poller> poller)
     : poller_(std::move(poller)),
       events_(kLeastBatch),
+      position_(events_.data()),
+      end_(events_.data()),
       forks_(fork_count()),
       owner_(process_generation()) {}
 
@@ -42,7 +44,10 @@ std::uint32_t Registry::take_slot() {
     free_.resize(slots_.size());  // so that detach() can't fail
     const std::size_t room = std::clamp(slots_.size(), kLeastBatch, kLargestBatch);
     // Not while a batch is being read; the next attach sees to it.
-    if (room > events_.size() && !batch_left()) events_.resize(std::min(2 * room, kLargestBatch));
+    if (room > events_.size() && !batch_left()) {
+      events_.resize(std::min(2 * room, kLargestBatch));
+      position_ = end_ = events_.data();
+    }
     return static_cast<std::uint32_t>(slots_.size() - 1);
   }
   return free_[--free_count_];
@@ -204,10 +209,10 @@ void Registry::note_forks() noexcept {
 
 std::error_code Registry::wait(Duration timeout) {
   ++batch_;
-  count_ = position_ = 0;
+  position_ = end_ = events_.data();
   const Result<std::size_t> count = poller_->wait(events_, timeout);
   if (!count) return count.error();
-  count_ = *count;
+  end_ = position_ + *count;
   return {};
 }
 
@@ -240,7 +245,7 @@ std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
   poller_ = std::move(poller);
   owner_ = process_generation();
   needs_rebuild_ = false;
-  count_ = position_ = 0;  // what was not handled yet is reported again: level-triggered
+  position_ = end_ = events_.data();  // what was not handled yet is reported again: level-triggered
   std::error_code first_error;
   for (Slot& slot : slots_) {
     if (slot.target == nullptr || !any(slot.polled)) continue;

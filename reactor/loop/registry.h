@@ -47,23 +47,25 @@ class Registry {
   // The next event of the batch that has a live target which wants it; null at the batch's end.
   // Events that nobody wants are dropped here, and their interest with them.
   [[nodiscard]] PollTarget* next_event(Ready& ready) {
-    while (position_ < count_) {
-      const PollEvent& event = events_[position_++];
+    while (position_ != end_) {
+      const PollEvent& event = *position_++;
       Slot& slot = slots_[event.token.index];  // the table never shrinks
       if (slot.generation != event.token.generation) [[unlikely]] {
         note_stale(slot);
         continue;
       }
       ready = Ready(event.ready.bits() & slot.wanted);
-      if (any(ready.bits())) [[likely]]
+      if (any(ready.bits())) [[likely]] {
+        if (slot.target == nullptr) __builtin_unreachable();  // a live generation has one
         return slot.target;
+      }
       drop_unwanted(slot);
     }
     return nullptr;
   }
   // How many events the batch has in all.
-  [[nodiscard]] std::size_t batch_size() const noexcept { return count_; }
-  [[nodiscard]] bool batch_left() const noexcept { return position_ < count_; }
+  [[nodiscard]] std::size_t batch_size() const noexcept { return static_cast<std::size_t>(end_ - events_.data()); }
+  [[nodiscard]] bool batch_left() const noexcept { return position_ != end_; }
   // Whether the batch showed a token that the kernel should have forgotten.
   [[nodiscard]] bool needs_rebuild() const noexcept { return needs_rebuild_; }
   [[nodiscard]] std::uint64_t take_stale_count() noexcept;
@@ -86,9 +88,9 @@ class Registry {
     PollTarget* target = nullptr;
     std::uint32_t generation = 1;
     std::uint8_t flags = 0;
-    Interest wanted : 4 = Interest::none;  // what the target asked for
-    Interest polled : 4 = Interest::none;  // what the kernel was told; wanted or more
-    std::uint16_t retired_in = 0;          // batch in which the last generation ended
+    Interest wanted = Interest::none;  // what the target asked for
+    Interest polled = Interest::none;  // what the kernel was told; wanted or more
+    std::uint8_t retired_in = 0;       // batch in which the last generation ended
   };
 
   static constexpr std::uint32_t kNobody = ~std::uint32_t{0};
@@ -110,12 +112,13 @@ class Registry {
   std::vector<std::uint32_t> free_;       // indices of unused slots
   std::vector<std::uint32_t> by_number_;  // descriptor -> slot, kNobody where unwatched
   std::vector<PollEvent> events_;
-  std::size_t count_ = 0, position_ = 0;  // of the batch
+  const PollEvent* position_;  // in the batch, the next to be handled
+  const PollEvent* end_;
   std::size_t free_count_ = 0;
   std::size_t keeping_ = 0;
   std::uint64_t stale_ = 0;
   std::uint32_t forks_;  // fork_count() when last looked at
-  std::uint16_t batch_ = 0;
+  std::uint8_t batch_ = 0;   // counts, modulo 256
   bool needs_rebuild_ = false;
   std::uint32_t owner_;  // process_generation() of whoever the kernel's set belongs to
 };

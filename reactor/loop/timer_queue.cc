@@ -45,6 +45,7 @@ void TimerQueue::link(TimerNode& node, Tick tick) noexcept {
   const std::size_t slot = (tick >> (group * kBits)) % kSlots;
   slots_[group][slot].append(node);
   occupied_[group] |= std::uint64_t{1} << slot;
+  levels_ |= 1U << group;
 }
 
 void TimerQueue::disarm(TimerNode& node) noexcept { node.unlink(); }
@@ -90,21 +91,21 @@ void TimerQueue::visit(std::size_t level, Tick start) noexcept {
 // The first occupied slot after the position: lower levels come first, as they lie within the
 // higher level's present slot.
 bool TimerQueue::find_slot(std::size_t& level, Tick& start) noexcept {
-  for (level = 0; level < kLevels; ++level) {
+  for (unsigned left = levels_; left != 0; left &= left - 1) {
+    level = static_cast<std::size_t>(std::countr_zero(left));
     const std::size_t shift = level * kBits;
-    const std::size_t here = (position_ >> shift) % kSlots;
-    std::uint64_t ahead = here == kSlots - 1 ? 0 : occupied_[level] & (~std::uint64_t{1} << here);
-    while (ahead != 0) {
-      const auto slot = static_cast<unsigned>(std::countr_zero(ahead));
+    std::uint64_t& occupied = occupied_[level];
+    // Nothing lies in or before the present slot: it has been visited.
+    while (occupied != 0) {
+      const auto slot = static_cast<unsigned>(std::countr_zero(occupied));
       if (!slots_[level][slot].empty()) {
         const Tick above = (position_ >> shift) & ~Tick{kSlots - 1};
         start = (above | slot) << shift;
         return true;
       }
-      const std::uint64_t bit = std::uint64_t{1} << slot;
-      occupied_[level] &= ~bit;
-      ahead &= ~bit;
+      occupied &= occupied - 1;
     }
+    levels_ &= ~(1U << level);
   }
   return false;
 }

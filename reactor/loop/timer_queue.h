@@ -95,6 +95,7 @@ class TimerQueue {
   [[nodiscard]] Tick earliest_in(std::size_t level, Tick start) noexcept;
 
   Tick position_;  // all ticks up to and with this one have been visited
+  unsigned levels_ = 0;  // a bit for each level that may be occupied
   std::array<std::uint64_t, kLevels> occupied_{};
   std::array<std::array<IntrusiveList, kSlots>, kLevels> slots_;
   IntrusiveList overdue_;  // armed for a tick that the position has passed: the next round's first

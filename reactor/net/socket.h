@@ -33,6 +33,10 @@ class [[nodiscard]] IoResult {
   [[nodiscard]] constexpr std::size_t count() const noexcept {
     return ok() ? static_cast<std::size_t>(value_) : 0;
   }
+  // Whether all of `wanted` octets were moved.
+  [[nodiscard]] constexpr bool moved(std::size_t wanted) const noexcept {
+    return value_ == static_cast<std::int64_t>(wanted);
+  }
   [[nodiscard]] constexpr bool would_block() const noexcept { return value_ == kBlocked; }
   [[nodiscard]] constexpr bool end() const noexcept { return value_ == kEnd; }
   [[nodiscard]] constexpr bool is_error() const noexcept { return value_ < 0 && value_ > kBlocked; }

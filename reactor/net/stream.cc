@@ -84,32 +84,26 @@ inline void Stream::touch() noexcept {
 // ---- Reading ----
 
 void Stream::on_ready(Ready ready) {
-  if (ready.writable()) [[unlikely]] {
-    if (flush_queue() == Alive::no) return;
+  if (ready.bits() == Interest::read && !has(kNoPlainRead)) [[likely]] {
+    read_once();
+    return;
   }
+  if (ready.writable() && flush_queue() == Alive::no) return;
   // What happened since the event was fetched may have put an end to reading.
-  if (ready.readable() && !has(kPaused | kHeldBack | kPeerEnded | kClosing)) read_once();
-}
-
-// The one send of most callbacks; what it leaves goes the long way.
-inline void Stream::send_or_queue(std::span<const std::byte> bytes) {
-  IoResult result = IoResult::blocked();
-  if (queue_ == nullptr && !has(kFailed)) [[likely]] {
-    result = Socket::send(fd(), bytes);
-    if (result.count() == bytes.size()) [[likely]]
-      return;
-  }
-  send_rest(bytes, result);
+  clear(kMoreInput);
+  if (ready.readable() && !has(kNoPlainRead)) read_once();
 }
 
 inline Stream::Alive Stream::after_callback() {
   NetContext& context = *context_;
   context.active = nullptr;
-  if (context.batch_used > 0) send_or_queue(context.take_batch());
-  return has(kClosing | kShutdown) ? end_if_due() : Alive::yes;
+  if (context.batch_used == 0 && !has(kClosing | kShutdown)) [[likely]] return Alive::yes;
+  return flush_batch();
 }
 
-Stream::Alive Stream::end_if_due() {
+Stream::Alive Stream::flush_batch() {
+  if (context_->batch_used > 0) send_or_queue(context_->take_batch());
+  if (!has(kClosing | kShutdown)) return Alive::yes;
   send_fin_if_due();
   if (has(kClosing) && (queue_ == nullptr || has(kFailed))) return finish();
   return Alive::yes;
@@ -140,15 +134,12 @@ Stream::Alive Stream::read_once() {
   if (!result.ok()) [[unlikely]]
     return read_failed(result);
   const std::size_t count = result.count();
-  if (count == buffer.size() || has(kMoreInput)) [[unlikely]] {
-    count == buffer.size() ? set(kMoreInput) : clear(kMoreInput);
-  }
+  if (count == buffer.size()) [[unlikely]] set(kMoreInput);
   touch();
   return call([&] { handler_->on_data(*this, buffer.first(count)); });
 }
 
 Stream::Alive Stream::read_failed(IoResult result) {
-  clear(kMoreInput);
   if (result.end()) return peer_ended();
   if (!result.would_block()) fail(result.error());
   return Alive::yes;
@@ -203,7 +194,18 @@ void Stream::write(std::span<const std::byte> bytes) {
   context.batch_used += bytes.size();
 }
 
+// The way of an only answer is straight; everything else goes the long way.
 void Stream::write_now(std::span<const std::byte> bytes) {
+  if (context_->active != this || context_->batch_used > 0 ||
+      has(kClosing | kShutdown | kQueued)) [[unlikely]] {
+    write_slowly(bytes);
+    return;
+  }
+  const IoResult result = Socket::send(fd(), bytes);
+  if (!result.moved(bytes.size())) [[unlikely]] send_rest(bytes, result);
+}
+
+void Stream::write_slowly(std::span<const std::byte> bytes) {
   if (has(kClosing | kShutdown) || bytes.empty()) return;
   if (context_->active != this) {
     touch();
@@ -233,6 +235,16 @@ void Stream::wrote(std::size_t count) {
   touch();
 }
 
+void Stream::send_or_queue(std::span<const std::byte> bytes) {
+  IoResult result = IoResult::blocked();
+  if (queue_ == nullptr && !has(kFailed)) [[likely]] {
+    result = Socket::send(fd(), bytes);
+    if (result.count() == bytes.size()) [[likely]]
+      return;
+  }
+  send_rest(bytes, result);
+}
+
 void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
   if (result.is_error()) fail(result.error());
   if (!has(kFailed)) enqueue(bytes.subspan(result.count()));
@@ -240,7 +252,10 @@ void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
 
 void Stream::enqueue(std::span<const std::byte> bytes) {
   const bool first = queue_ == nullptr;
-  if (first) queue_ = std::make_unique<ByteBuffer>();
+  if (first) {
+    queue_ = std::make_unique<ByteBuffer>();
+    set(kQueued);
+  }
   if (queue_->size() + bytes.size() > options_->queue_limit) {
     fail(Errc::queue_full);
     return;
@@ -261,7 +276,10 @@ Stream::Alive Stream::flush_queue() {
   }
   queue_->consume(result.count());
   const bool empty = queue_->empty();
-  if (empty) queue_.reset();
+  if (empty) {
+    queue_.reset();
+    clear(kQueued);
+  }
   if (empty || result.count() > 0) arm_timer();
   const bool drained = has(kHeldBack) && queued() <= options_->low_water;
   if (drained) clear(kHeldBack);

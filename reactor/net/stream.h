@@ -191,8 +191,12 @@ class Stream final : private PollTarget, private TimerNode {
     kClosed = 1 << 9,          // on_close was, or is being, called
     kFixedDeadline = 1 << 10,  // set_deadline()
     kMoreInput = 1 << 11,      // the last read filled its buffer
+    kQueued = 1 << 13,        // there is a queue
     kUnattached = 1 << 12,     // a callback runs before or after its time in the loop
   };
+  // Before the next read there is something to look at, or there is none.
+  static constexpr unsigned kNoPlainRead =
+      kPaused | kHeldBack | kPeerEnded | kClosing | kMoreInput;
 
   friend class StreamHandler;  // the default read_buffer()
 
@@ -209,13 +213,14 @@ class Stream final : private PollTarget, private TimerNode {
   template <class Call>
   Alive call(Call&& callback);
   Alive after_callback();
-  Alive end_if_due();
+  Alive flush_batch();
   Alive read_once();
   Alive read_failed(IoResult result);
   Alive peer_ended();
   Alive flush_queue();
   Alive finish();
   void send_or_queue(std::span<const std::byte> bytes);
+  void write_slowly(std::span<const std::byte> bytes);
   void send_rest(std::span<const std::byte> bytes, IoResult result);
   void enqueue(std::span<const std::byte> bytes);
   void send_fin_if_due() noexcept;

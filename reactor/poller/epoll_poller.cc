@@ -80,7 +80,8 @@ class EpollPoller final : public Poller {
       return last_system_error();
     }
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-      events[i] = {Token::unpack(batch_[i].data.u64), kReadyOf[batch_[i].events % kMasks]};
+      events[i].token = Token::unpack(batch_[i].data.u64);
+      events[i].ready = kReadyOf[batch_[i].events % kMasks];
     }
     return static_cast<std::size_t>(count);
   }

@@ -3,7 +3,7 @@
 // of them end here:
 //   - reading and writing are two registrations ("knotes"), reported apart: merged within a batch;
 //   - EV_ADD replaces silently what is there: EV_ENABLE asks first, as it finds or gives ENOENT;
-//     each of these calls stores udata anew, so the token always goes along;
+//     most kernels store udata anew by every change, so the token always goes along;
 //   - closing a number drops its knotes at once, whatever copies there are of the open file;
 //   - the queue is not inherited over fork(2), so its number is a stranger's in a child.
 // Changes go one to a call: an error is then errno, no event is fetched beside it, and one dead
@@ -37,12 +37,12 @@ using Kevent = KqueueCalls::Kevent;
 
 static_assert(sizeof(Kevent::udata) >= sizeof(std::uint64_t), "udata has to hold a Token");
 
-constexpr KqueueCalls kSystemCalls = {
-    [] { return ::kqueue(); },
-    [](int kq, const Kevent* changes, int change_count, Kevent* events, int event_count,
-       const timespec* timeout) {
-      return ::kevent(kq, changes, change_count, events, event_count, timeout);
-    }};
+int call_kevent(int kq, const Kevent* changes, int change_count, Kevent* events, int event_count,
+                const timespec* timeout) {
+  return ::kevent(kq, changes, change_count, events, event_count, timeout);
+}
+
+constexpr KqueueCalls kSystemCalls = {[] { return ::kqueue(); }, &call_kevent};
 
 constexpr std::array kFilters = {Interest::read, Interest::write};
 
@@ -86,8 +86,8 @@ struct Watched {
 };
 
 Interest readiness(const Kevent& event, const Watched& watched) {
-  const bool failed = (event.flags & EV_ERROR) != 0 ||
-                      ((event.flags & EV_EOF) != 0 && event.fflags != 0);
+  const bool failed =
+      (event.flags & EV_ERROR) != 0 || ((event.flags & EV_EOF) != 0 && event.fflags != 0);
   if (failed || watched.stands_in()) return watched.interest;
   // The end of one direction says nothing of the other: who has stopped writing may still read.
   const Interest own = event.filter == EVFILT_READ ? Interest::read : Interest::write;
@@ -97,7 +97,10 @@ Interest readiness(const Kevent& event, const Watched& watched) {
 class KqueuePoller final : public Poller {
  public:
   KqueuePoller(const KqueueCalls& calls, UniqueFd queue)
-      : calls_(calls), queue_(std::move(queue)), generation_(process_generation()) {}
+      : calls_(calls),
+        queue_(std::move(queue)),
+        pollable_((::fcntl(queue_.get(), F_GETFL) & O_ACCMODE) != O_WRONLY),
+        generation_(process_generation()) {}
 
   ~KqueuePoller() override {
     // The system did not hand it down, or took it back itself: the number is not ours to close.
@@ -124,7 +127,11 @@ class KqueuePoller final : public Poller {
   std::error_code modify(int fd, Interest before, Interest after, Token token) override {
     Watched* const watched = find(static_cast<std::uintptr_t>(fd));
     if (watched == nullptr) return system_error(ENOENT);
-    std::error_code error = touch(fd, *watched, after, token);
+    if (token != watched->token) {
+      const std::error_code error = remove(fd, before);
+      return error ? error : add(fd, after, token, Trigger::level);
+    }
+    std::error_code error = touch(fd, *watched, after);
     if (!error && before == after && !still_open(fd, *watched)) error = system_error(ENOENT);
     if (error) {
       forget(fd, *watched);
@@ -160,11 +167,11 @@ class KqueuePoller final : public Poller {
     return collect(std::span(batch_).first(static_cast<std::size_t>(count)), events);
   }
 
-  [[nodiscard]] int backend_fd() const noexcept override { return queue_.get(); }
+  [[nodiscard]] int backend_fd() const noexcept override { return pollable_ ? queue_.get() : -1; }
 
   std::error_code add_process(pid_t pid, Token token) override {
-    const std::error_code error =
-        change(static_cast<std::uintptr_t>(pid), EVFILT_PROC, EV_ADD | EV_ONESHOT, token, NOTE_EXIT);
+    const std::error_code error = change(static_cast<std::uintptr_t>(pid), EVFILT_PROC,
+                                         EV_ADD | EV_ONESHOT, token, NOTE_EXIT);
     // A kernel without the filter says that the argument is wrong.
     return error == std::errc::invalid_argument ? make_error_code(Errc::not_supported) : error;
   }
@@ -200,7 +207,7 @@ class KqueuePoller final : public Poller {
   // it does not, or should not, is taken out.
   bool held(int fd, Watched& watched, FileIdentity identity) {
     if (!any(watched.filters)) return false;
-    if (watched.identity == identity && !touch(fd, watched, watched.filters, watched.token)) {
+    if (watched.identity == identity && !touch(fd, watched, watched.filters)) {
       return true;
     }
     forget(fd, watched);
@@ -218,15 +225,14 @@ class KqueuePoller final : public Poller {
     watched = {};
   }
 
-  // Asks whether the registration is there still, and gives its token to what of it will stay.
-  std::error_code touch(int fd, Watched& watched, Interest after, Token token) {
+  // Asks whether the registration is there still, by those of its filters that are to stay.
+  std::error_code touch(int fd, const Watched& watched, Interest after) {
     const bool grows = any(after - watched.filters);
     for (const Interest filter : kFilters) {
       const bool stays = any(filter & after) || grows;
       if (!any(filter & watched.filters) || !stays) continue;
-      if (const auto error = change(fd, filter, EV_ENABLE, token)) return error;
+      if (const auto error = change(fd, filter, EV_ENABLE, watched.token)) return error;
     }
-    watched.token = token;
     return {};
   }
 
@@ -295,6 +301,7 @@ class KqueuePoller final : public Poller {
 
   KqueueCalls calls_;
   UniqueFd queue_;
+  bool pollable_;  // libkqueue gives the writing end of a pipe, which never gets readable
   std::uint32_t generation_;
   std::vector<Watched> watched_;  // by descriptor
   std::vector<Kevent> batch_;

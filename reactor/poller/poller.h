@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -24,10 +25,10 @@ struct Token {
   std::uint32_t generation = 0;
 
   [[nodiscard]] constexpr std::uint64_t pack() const noexcept {
-    return (static_cast<std::uint64_t>(generation) << 32) | index;
+    return std::bit_cast<std::uint64_t>(*this);
   }
   [[nodiscard]] static constexpr Token unpack(std::uint64_t packed) noexcept {
-    return {static_cast<std::uint32_t>(packed), static_cast<std::uint32_t>(packed >> 32)};
+    return std::bit_cast<Token>(packed);
   }
   friend constexpr bool operator==(Token, Token) noexcept = default;
 };

@@ -23,7 +23,7 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr Duration kKillDelay = std::chrono::seconds(2);  // from QUIT to KILL
+constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 
 std::string name_of(unsigned slot, pid_t pid) {
   return "worker " + std::to_string(slot) + " (pid " + std::to_string(pid) + ")";
@@ -55,11 +55,11 @@ int run_worker(WorkerFunction& serve, Worker& worker) {
 
 // In one process: no master, no fork.
 int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
-  Result<std::vector<Socket>> sockets = slots.sockets_of(0);
-  if (!sockets) return kExitFailed;
-  slots.close();
   try {
-    Worker worker(options, 0, std::move(*sockets), UniqueFd());
+    std::vector<Socket> sockets = slots.sockets_of(0).value();
+    slots.close();
+    Worker worker(options, 0, std::move(sockets), UniqueFd());
+    SignalPipe::unblock();
     return run_worker(serve, worker);
   } catch (const std::exception& error) {
     REACTOR_LOG(error, std::string("can't start: ") + error.what());
@@ -97,14 +97,14 @@ int Master::run() {
     REACTOR_LOG(error, "can't take over signals: " + error.message());
     return kExitFailed;
   }
-  do {
+  for (;;) {
     start_due_workers();
+    if (state_ != State::serving && all_gone()) return exit_code_;
     wait_for_news();
     handle_signals();
     reap();
     check_deadline();
-  } while (state_ == State::serving || !all_gone());
-  return exit_code_;
+  }
 }
 
 // ---- Starting ----
@@ -131,11 +131,12 @@ void Master::start_worker(unsigned slot) {
   for (const int fd : ends) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
   const pid_t master = ::getpid();
-  const SignalBlock blocked;
+  SignalBlock blocked;
   const pid_t pid = ::fork();
   if (pid == 0) {
     ours.reset();
-    become_worker(slot, std::move(theirs), master);
+    die_with_parent(master);
+    become_worker(slot, std::move(theirs), blocked);
   }
   if (pid < 0) {
     not_started(worker, slot);
@@ -151,31 +152,31 @@ void Master::not_started(WorkerProcess& worker, unsigned slot) {
   const Duration pause = std::max(backoff_.after_death(Duration::zero()), Backoff::kFirst);
   worker.not_before = saturating_add(monotonic_now(), pause);
   REACTOR_LOG(error, "can't start worker " + std::to_string(slot) + ": " + error.message());
-  if (!was_ready_ && ++failed_starts_ >= workers_.size()) {
-    exit_code_ = kExitNotReady;
-    end(State::quitting, SIGQUIT, kKillDelay);
-  }
+  count_failed_start();
 }
 
-void Master::become_worker(unsigned slot, UniqueFd control, pid_t master) {
-  die_with_parent(master);
+// One for each slot before any worker was ready: it is no use to go on.
+void Master::count_failed_start() {
+  if (was_ready_ || ++failed_starts_ < workers_.size()) return;
+  REACTOR_LOG(error, "no worker became ready; the lines above say why");
+  exit_code_ = kExitNotReady;
+  end(State::quitting, SIGQUIT);
+}
+
+void Master::become_worker(unsigned slot, UniqueFd control, SignalBlock& blocked) {
   signals_.abandon_in_worker();
   // The other workers' control pipes must not stay open here: their end of file is the message.
   for (WorkerProcess& other : workers_) other.control.reset();
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  int status = kExitFailed;
-  Result<std::vector<Socket>> sockets = slots_.sockets_of(slot);
   slots_.disown_files();
-  slots_.close();
-  if (sockets) {
-    try {
-      Worker worker(options_, slot, std::move(*sockets), std::move(control));
-      status = run_worker(serve_, worker);
-    } catch (const std::exception& error) {
-      REACTOR_LOG(error, "worker " + std::to_string(slot) + " can't start: " + error.what());
-    }
+  int status = kExitFailed;
+  try {
+    std::vector<Socket> sockets = slots_.sockets_of(slot).value();
+    slots_.close();
+    Worker worker(options_, slot, std::move(sockets), std::move(control));
+    blocked.lift();  // now that the worker hears them
+    status = run_worker(serve_, worker);
+  } catch (const std::exception& error) {
+    REACTOR_LOG(error, "worker " + std::to_string(slot) + " can't start: " + error.what());
   }
   ::_exit(status);
 }
@@ -239,20 +240,19 @@ void Master::handle_signals() {
 }
 
 void Master::handle_signal(int number) {
-  const Duration grace = saturating_add(TimePoint{}, options_.graceful_timeout).time_since_epoch();
   switch (number) {
     case SIGCHLD:
       return;  // reap() looks after each turn
     case SIGTERM:
     case SIGINT:
       if (state_ == State::serving) {
-        end(State::draining, SIGTERM, grace + kKillDelay);
+        end(State::draining, SIGTERM, options_.graceful_timeout);
       } else if (number == SIGINT && state_ == State::draining) {
-        end(State::quitting, SIGQUIT, kKillDelay);
+        end(State::quitting, SIGQUIT);
       }
       return;
     case SIGQUIT:
-      if (state_ < State::quitting) end(State::quitting, SIGQUIT, kKillDelay);
+      if (state_ < State::quitting) end(State::quitting, SIGQUIT);
       return;
     case SIGUSR1:
       if (options_.on_reopen) options_.on_reopen();
@@ -270,16 +270,15 @@ void Master::reap() {
   for (unsigned slot = 0; slot < workers_.size(); ++slot) {
     int status = 0;
     if (workers_[slot].pid == 0) continue;
-    if (::waitpid(workers_[slot].pid, &status, WNOHANG) == workers_[slot].pid) {
-      handle_death(slot, status);
-    }
+    const pid_t result = ::waitpid(workers_[slot].pid, &status, WNOHANG);
+    // ECHILD: the application waited for it; what its end was is lost.
+    if (result > 0 || (result < 0 && errno == ECHILD)) handle_death(slot, status);
   }
 }
 
 void Master::handle_death(unsigned slot, int status) {
   WorkerProcess& worker = workers_[slot];
   const std::string name = name_of(slot, worker.pid);
-  const bool was_ready = worker.ready;
   const TimePoint now = monotonic_now();
   worker.pid = 0;
   worker.ready = false;
@@ -292,17 +291,14 @@ void Master::handle_death(unsigned slot, int status) {
   worker.not_before = saturating_add(now, pause);
   REACTOR_LOG(warn, name + " " + how_it_ended(status) + "; next start in " +
                         std::to_string(pause / std::chrono::milliseconds(1)) + " ms");
-  if (was_ready || was_ready_ || ++failed_starts_ < workers_.size()) return;
-  REACTOR_LOG(error, "no worker became ready");
-  exit_code_ = kExitNotReady;
-  end(State::quitting, SIGQUIT, kKillDelay);
+  count_failed_start();
 }
 
 // ---- The end ----
 
-void Master::end(State state, int signal_number, Duration limit) {
+void Master::end(State state, int signal_number, Duration grace) {
   state_ = state;
-  deadline_ = saturating_add(monotonic_now(), limit);
+  deadline_ = saturating_add(saturating_add(monotonic_now(), grace), kKillDelay);
   slots_.close();  // a new connection is refused rather than left waiting for nobody
   send_to_all(signal_number);
 }

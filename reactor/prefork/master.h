@@ -5,8 +5,8 @@
 //            ^                   |                                     |
 //            +---- back-off -----+-------------- death ---------------+
 //
-// `ready` is announced when all slots are. Before any was, a death of each slot's worker is the end:
-// the workers can't start. On TERM the workers drain, and the deadline cuts off what is left.
+// `ready` is announced when all slots are. Before any was, a death of each slot's worker is the
+// end: the workers can't start. On TERM the workers drain, and the deadline cuts off what is left.
 #pragma once
 
 #include <sys/types.h>
@@ -26,7 +26,11 @@ namespace reactor::prefork {
 class Master {
  public:
   Master(Options& options, WorkerFunction& serve, Slots& slots)
-      : options_(options), serve_(serve), slots_(slots), workers_(options.workers) {}
+      : options_(options),
+        serve_(serve),
+        slots_(slots),
+        workers_(options.workers),
+        backoff_(options.workers) {}
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
 
@@ -46,7 +50,7 @@ class Master {
 
   void start_due_workers();
   void start_worker(unsigned slot);
-  [[noreturn]] void become_worker(unsigned slot, UniqueFd control, pid_t master);
+  [[noreturn]] void become_worker(unsigned slot, UniqueFd control, SignalBlock& blocked);
   void wait_for_news();
   void read_control(unsigned slot);
   void handle_signals();
@@ -54,8 +58,9 @@ class Master {
   void reap();
   void handle_death(unsigned slot, int status);
   void not_started(WorkerProcess& worker, unsigned slot);
+  void count_failed_start();
   void announce_ready();
-  void end(State state, int signal_number, Duration limit);
+  void end(State state, int signal_number, Duration grace = {});
   void send_to_all(int signal_number) const;
   void check_deadline();
   [[nodiscard]] bool all_gone() const noexcept;
@@ -70,7 +75,7 @@ class Master {
   State state_ = State::serving;
   TimePoint deadline_ = TimePoint::max();
   unsigned failed_starts_ = 0;
-  bool was_ready_ = false;     // any worker, once
+  bool was_ready_ = false;  // any worker, once
   bool announced_ = false;
   int exit_code_ = kExitOk;
 };

@@ -24,9 +24,10 @@ namespace reactor::prefork {
 // worker's exit status; 0 is a wanted end. An exception is logged and counts as 1.
 using WorkerFunction = Callback<int(Worker&)>;
 
-// Serves until a signal ends it; returns an ExitCode. Owns SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1,
-// SIGUSR2, SIGTTIN, SIGTTOU and SIGCHLD meanwhile, and waits for no children but its own. Call it from
-// the main thread, before there are others: it forks. In the workers it does not return.
+// Serves until a signal ends it; returns an ExitCode. Owns SIGTERM, SIGINT, SIGQUIT, SIGHUP,
+// SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU and SIGCHLD meanwhile, and waits for no children but its own.
+// Call it from the main thread, before there are others: it forks. In the workers it does not
+// return.
 [[nodiscard]] int run(Options options, WorkerFunction serve);
 
 }  // namespace reactor::prefork

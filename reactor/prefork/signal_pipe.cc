@@ -47,7 +47,15 @@ std::error_code SignalPipe::open() {
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     if (::sigaction(kSignals[i], &action, &g_previous[i]) != 0) return last_system_error();
   }
+  unblock();
   return {};
+}
+
+void SignalPipe::unblock() noexcept {
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (const int number : kSignals) sigaddset(&ours, number);
+  ::sigprocmask(SIG_UNBLOCK, &ours, nullptr);
 }
 
 SignalPipe::~SignalPipe() {
@@ -68,7 +76,9 @@ void SignalPipe::abandon_in_worker() noexcept {
   action.sa_handler = SIG_DFL;
   for (const int number : kSignals) ::sigaction(number, &action, nullptr);
   action.sa_handler = SIG_IGN;
-  ::sigaction(SIGINT, &action, nullptr);
+  for (const int number : {SIGINT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU}) {
+    ::sigaction(number, &action, nullptr);
+  }
   read_end_.reset();
   write_end_.reset();
 }

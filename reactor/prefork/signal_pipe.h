@@ -24,8 +24,12 @@ class SignalPipe {
   // The next signal's number; 0 where none waits. Several of one kind may have become one.
   [[nodiscard]] int next() noexcept;
 
-  // In a worker, while all signals are blocked: default dispositions, no pipe; SIGINT is ignored.
+  // In a worker, while all signals are blocked: no pipe, and default dispositions. What is the
+  // master's business alone is ignored, as a terminal or a kill(2) of the group sends it to all.
   void abandon_in_worker() noexcept;
+
+  // Unblocks the signals that open() takes over: a parent may have left them blocked (execve(2)).
+  static void unblock() noexcept;
 
  private:
   UniqueFd read_end_, write_end_;
@@ -40,9 +44,12 @@ class SignalBlock {
     sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, &before_);
   }
-  ~SignalBlock() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  ~SignalBlock() { lift(); }
   SignalBlock(const SignalBlock&) = delete;
   SignalBlock& operator=(const SignalBlock&) = delete;
+
+  // What came meanwhile is delivered here.
+  void lift() noexcept { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
 
  private:
   sigset_t before_;

@@ -34,7 +34,7 @@ void Worker::watch_signals() {
   if (control_) return;
   // Alone: what a master would hear. In a worker these are the master's business; a terminal's
   // Ctrl-C reaches both, so the worker ignores it.
-  on(SIGINT, [this] { interrupted_ ? end_now("second INT") : drain(); interrupted_ = true; });
+  on(SIGINT, [this] { draining_ ? end_now("INT while it drains") : drain(); });
   for (const int ignored : {SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU}) {
     on(ignored, [ignored] {
       REACTOR_LOG(warn, "signal " + std::to_string(ignored) + " ignored: no workers to act on");
@@ -44,11 +44,12 @@ void Worker::watch_signals() {
 
 // The master never writes: readable means that it is gone.
 void Worker::watch_master() {
-  master_ = loop_.watch(control_.get(), Interest::read,
-                        [this](Ready) {
-                          master_.stop();
-                          end_now("the master is gone");
-                        })
+  master_ = loop_
+                .watch(control_.get(), Interest::read,
+                       [this](Ready) {
+                         master_.stop();
+                         end_now("the master is gone");
+                       })
                 .value();
   master_.unref();
 }

@@ -52,7 +52,6 @@ class Worker {
   std::vector<SignalWatcher> signals_;
   IoWatcher master_;
   Timer deadline_;
-  bool interrupted_ = false;
   bool draining_ = false;
 };
 
