@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+
+# Flags for compiling this project's own files; never part of an exported target.
+function(reactor_private_flags target)
+  set(flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+  if(REACTOR_WARNINGS_AS_ERRORS)
+    list(APPEND flags -Werror)
+  endif()
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # False alarms on the operators of std::string (GCC bugs 105329 and 105651).
+    list(APPEND flags -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
+  endif()
+  target_compile_options(${target} PRIVATE ${flags})
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+endfunction()
+
+# reactor_add_library(TARGET COMPONENT EXPORT_NAME NAME): one component of Makefile.inc as the
+# library TARGET, known in this tree and to users as reactor::NAME.
+function(reactor_add_library target component)
+  cmake_parse_arguments(arg "" "EXPORT_NAME" "" ${ARGN})
+  if(REACTOR_EMPTY_OK AND NOT REACTOR_${component}_SRCS)  # TEMPORARY
+    file(WRITE ${PROJECT_BINARY_DIR}/empty.cc "")
+    set(REACTOR_${component}_SRCS ${PROJECT_BINARY_DIR}/empty.cc)
+  endif()
+  add_library(${target})
+  add_library(reactor::${arg_EXPORT_NAME} ALIAS ${target})
+  target_sources(
+    ${target}
+    PRIVATE ${REACTOR_${component}_SRCS} ${REACTOR_${component}_PRIV_HDRS}
+    PUBLIC FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}" FILES ${REACTOR_${component}_HDRS})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  reactor_private_flags(${target})
+  set_target_properties(
+    ${target} PROPERTIES EXPORT_NAME ${arg_EXPORT_NAME} VERSION ${PROJECT_VERSION}
+                         SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+endfunction()

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+# Compiles for macOS on x86_64 and arm64 at once, with zig's clang and macOS headers. For
+# checking only: the compiler below keeps the x86_64 object of each pair, and nothing is linked.
+set(CMAKE_SYSTEM_NAME Darwin)
+set(CMAKE_SYSTEM_PROCESSOR x86_64)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+
+set(tools "${CMAKE_CURRENT_LIST_DIR}/macos-zig")
+if(NOT DEFINED ENV{REACTOR_ZIG})
+  execute_process(
+    COMMAND "${tools}/fetch" "${CMAKE_CURRENT_LIST_DIR}/../build/zig"
+    OUTPUT_VARIABLE zig OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_VARIABLE why RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "${why}")
+  endif()
+endif()
+set(CMAKE_CXX_COMPILER "${tools}/c++")
+set(CMAKE_AR "${tools}/ar" CACHE FILEPATH "")
+set(CMAKE_RANLIB "${tools}/ranlib" CACHE FILEPATH "")
+set(CMAKE_INSTALL_NAME_TOOL true)

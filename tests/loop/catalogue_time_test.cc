@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// Known bugs of event loops, group C: time, timers, posted work.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/loop_test.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+class CatalogueTime : public LoopTest {};
+class CatalogueTimePost : public LoopTest {};
+
+// Answers what is written to `far`, as an echo server does.
+struct Echo {
+  explicit Echo(Loop& loop)
+      : watcher(get(loop.watch(pair.near.get(), Interest::read, [this](Ready) {
+          write_text(pair.near.get(), read_text(pair.near.get()));
+        }))) {}
+  void ask() { write_text(pair.far.get(), "?"); }
+  [[nodiscard]] bool answered() { return read_text(pair.far.get()) == "?"; }
+  FdPair pair = make_socket_pair();
+  IoWatcher watcher;
+};
+
+TEST_P(CatalogueTime, Catalogue_C1_AZeroDelayTimerThatRearmsItselfLetsOthersWork) {
+  Loop loop(options());
+  Echo echo(loop);
+  int fired = 0;
+  Timer timer;
+  timer = loop.after(Duration::zero(), [&] {
+    ++fired;
+    timer.start(Duration::zero());
+  });
+  for (int i = 0; i < 100; ++i) {
+    echo.ask();
+    EXPECT_TRUE(loop.run_once(kLimit));
+    EXPECT_TRUE(echo.answered());
+  }
+  EXPECT_EQ(fired, 100);
+}
+
+TEST_P(CatalogueTimePost, Catalogue_C2_PostedWorkThatPostsWorkLetsOthersWork) {
+  Loop loop(options());
+  Echo echo(loop);
+  int posted = 0;
+  Callback<void()> again = [&] {
+    ++posted;
+    loop.post([&] { again(); });
+  };
+  loop.post([&] { again(); });
+  for (int i = 0; i < 100; ++i) {
+    echo.ask();
+    EXPECT_TRUE(loop.run_once(kLimit));
+    EXPECT_TRUE(echo.answered());
+  }
+  EXPECT_EQ(posted, 100);
+}
+
+// The clock of the loop is that of the monotonic clock, which nobody can set; the queue under a
+// clock that stands still and steps back is tested with the queue.
+TEST_P(CatalogueTime, Catalogue_C3_TheLoopsClockIsTheMonotonicOne) {
+  Loop loop(options());
+  const TimePoint before = monotonic_now();
+  EXPECT_TRUE(loop.poll());
+  EXPECT_GE(loop.now(), before);
+  EXPECT_LE(loop.now(), monotonic_now());
+}
+
+TEST_P(CatalogueTime, Catalogue_C4_AHugeDelayIsNeitherNowNorABrokenWait) {
+  Loop loop(options());
+  int never = 0, soon = 0;
+  std::vector<Timer> timers;
+  const std::vector<Duration> delays = {kForever,
+                                        kForever - Duration(1),
+                                        kForever / 2,
+                                        hours(24 * 365 * 200),
+                                        hours(24 * 50),
+                                        std::chrono::seconds(0x7fffffff),
+                                        milliseconds(0x80000000LL),
+                                        std::chrono::minutes(36)};
+  for (const Duration delay : delays) timers.push_back(loop.after(delay, [&] { ++never; }));
+  Timer timer = loop.after(milliseconds(5), [&] { ++soon; });
+  EXPECT_TRUE(run_bounded(loop, [&] { return soon > 0; }));
+  EXPECT_LE(run_for(loop, milliseconds(20)), 4) << "no wait of length zero";
+  EXPECT_EQ(never, 0);
+}
+
+TEST_P(CatalogueTime, Catalogue_C4_AWaitOfYearsIsAWait) {
+  for (const Duration delay : {Duration(hours(24 * 365 * 200)), Duration(hours(24 * 50)),
+                               Duration(std::chrono::minutes(36))}) {
+    Loop loop(options());
+    Timer timer = loop.after(delay, [] {});
+    Timer waker = loop.after(milliseconds(5), [] {});
+    EXPECT_LE(run_for(loop, milliseconds(15)), 4);
+    EXPECT_TRUE(timer.active());
+  }
+}
+
+TEST_P(CatalogueTime, Catalogue_C5_TimersCostOneWaitEachAndAreNeverEarly) {
+  Loop loop(options());
+  constexpr int kTimers = 60;
+  for (int i = 0; i < kTimers; ++i) {
+    const TimePoint due = monotonic_now() + milliseconds(3);
+    bool fired = false;
+    Timer timer = loop.after(milliseconds(3), [&] {
+      fired = true;
+      EXPECT_GE(monotonic_now(), due);
+    });
+    EXPECT_TRUE(run_bounded(loop, [&] { return fired; }));
+  }
+  EXPECT_LE(loop.stats().turns.get(), kTimers * 11 / 10) << "no spinning for the last fraction";
+}
+
+TEST_P(CatalogueTime, Catalogue_C6_ATimerThatIsCancelledInItsOwnRoundIsSilent) {
+  Loop loop(options());
+  std::vector<Timer> timers(10);
+  int fired = 0;
+  const auto cancel_all = [&] {
+    ++fired;
+    for (Timer& timer : timers) timer.stop();
+  };
+  Timer starter = loop.after(Duration::zero(), [&] {  // all with the same deadline
+    for (Timer& timer : timers) timer = loop.after(milliseconds(2), cancel_all);
+  });
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(fired, 1);
+}
+
+TEST_P(CatalogueTime, Catalogue_C7_AStaleClockDoesNotShortenATimer) {
+  Loop loop(quiet_options());
+  TimePoint started{}, fired{};
+  Timer inner = loop.timer([&] { fired = monotonic_now(); });
+  Timer outer = loop.after(Duration::zero(), [&] {
+    burn(milliseconds(30));
+    loop.update_now();
+    started = monotonic_now();
+    inner.start(milliseconds(20));
+  });
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_GE(fired - started, milliseconds(20) - milliseconds(1)) << "from update_now() at least";
+}
+
+// Outside a turn there is no batch whose time could be stale.
+TEST_P(CatalogueTime, Catalogue_C7_OutsideATurnTimersCountFromTheClock) {
+  Loop loop(options());
+  EXPECT_TRUE(loop.poll());
+  burn(milliseconds(30));
+  const TimePoint started = monotonic_now();
+  TimePoint fired{};
+  Timer timer = loop.after(milliseconds(20), [&] { fired = monotonic_now(); });
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_GE(fired - started, milliseconds(20));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, CatalogueTime, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, CatalogueTimePost, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/listener.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/fork.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/loop_test.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::milliseconds;
+
+class ListenerTest : public LoopTest {};
+class ListenerTestFork : public LoopTest {};
+
+// Keeps what it is given.
+class Keeper : public AcceptHandler {
+ public:
+  void on_accept(Listener& listener, Socket connection) override {
+    connections.push_back(std::move(connection));
+    if (when_accepted) when_accepted(listener);
+  }
+  void on_listener_error(Listener& listener, std::error_code code) override {
+    AcceptHandler::on_listener_error(listener, code);
+    error = code;
+  }
+  std::vector<Socket> connections;
+  std::error_code error;
+  Callback<void(Listener&)> when_accepted;
+};
+
+std::unique_ptr<Listener> listen(Loop& loop, Keeper& keeper) {
+  return get(Listener::listen(loop, Address::loopback(0), keeper));
+}
+
+std::vector<Socket> connect_many(const Address& address, std::size_t count) {
+  std::vector<Socket> clients;
+  for (std::size_t i = 0; i < count; ++i) clients.push_back(get(Socket::connect(address)));
+  return clients;
+}
+
+// Leaves room for `room` more descriptors; what was the limit before comes back at the end.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(std::size_t room) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    // The limit is on numbers: the lowest free ones are filled first.
+    std::vector<UniqueFd> probes;
+    for (std::size_t i = 0; i < room; ++i) probes.emplace_back(::dup(STDIN_FILENO));
+    int highest = 0;
+    for (const UniqueFd& probe : probes) highest = std::max(highest, probe.get());
+    rlimit few = before_;
+    few.rlim_cur = static_cast<rlim_t>(highest) + 1;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_P(ListenerTest, HandsConnectionsOver) {
+  Loop loop(options());
+  Keeper keeper;
+  const auto listener = listen(loop, keeper);
+  EXPECT_NE(listener->address().port(), 0);
+  EXPECT_EQ(&listener->loop(), &loop);
+  const auto clients = connect_many(listener->address(), 3);
+  ASSERT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 3; }));
+  EXPECT_EQ(keeper.connections[0].peer().value(), clients[0].local().value());
+  EXPECT_EQ(loop.counts().transports, 1U);
+}
+
+TEST_P(ListenerTest, UnixSocketsAreAcceptedAndTheirFileGoesWithTheListener) {
+  std::string folder = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const Address address = Address::unix_path(folder + "/s").value();
+  {
+    Loop loop(options());
+    Keeper keeper;
+    auto listener = get(Listener::listen(loop, address, keeper));
+    const Socket client = get(Socket::connect(address));
+    EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 1; }));
+    listener.reset();
+    EXPECT_FALSE(std::filesystem::exists(folder + "/s"));
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST_P(ListenerTest, AnotherServersFileIsNotRemoved) {
+  std::string folder = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/s";
+  const Address address = Address::unix_path(path).value();
+  {
+    Loop loop(options());
+    Keeper keeper;
+    auto first = get(Listener::listen(loop, address, keeper));
+    std::filesystem::remove(path);
+    const auto second = get(Listener::listen(loop, address, keeper));
+    first.reset();
+    EXPECT_TRUE(std::filesystem::exists(path));
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST_P(ListenerTest, PauseLeavesTheQueueAndResumeGoesOn) {
+  Loop loop(options());
+  Keeper keeper;
+  const auto listener = listen(loop, keeper);
+  listener->pause();
+  EXPECT_TRUE(listener->paused());
+  const auto clients = connect_many(listener->address(), 2);
+  EXPECT_LE(run_for(loop, milliseconds(20)), 4) << "no spinning while it waits";
+  EXPECT_TRUE(keeper.connections.empty());
+  EXPECT_TRUE(listener->resume());
+  EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 2; }));
+}
+
+TEST_P(ListenerTest, PauseInTheCallbackIsObeyedAtOnce) {
+  Loop loop(options());
+  Keeper keeper;
+  keeper.when_accepted = [](Listener& listener) { listener.pause(); };
+  const auto listener = listen(loop, keeper);
+  const auto clients = connect_many(listener->address(), 3);
+  for (std::size_t i = 1; i <= 3; ++i) {
+    run_for(loop, milliseconds(5));
+    EXPECT_EQ(keeper.connections.size(), i);
+    EXPECT_TRUE(listener->resume());
+  }
+}
+
+TEST_P(ListenerTest, MayBeDestroyedInItsCallback) {
+  Loop loop(options());
+  Keeper keeper;
+  auto listener = listen(loop, keeper);
+  keeper.when_accepted = [&](Listener&) { listener.reset(); };
+  const auto clients = connect_many(listener->address(), 3);
+  EXPECT_TRUE(run_bounded(loop, [&] { return listener == nullptr; }));
+  EXPECT_LE(run_for(loop, milliseconds(10)), 3);
+  EXPECT_EQ(keeper.connections.size(), 1U);
+  EXPECT_EQ(loop.counts().transports, 0U);
+}
+
+TEST_P(ListenerTest, AcceptNowDoesNotWaitForThePoller) {
+  Loop loop(options());
+  Keeper keeper;
+  const auto listener = listen(loop, keeper);
+  const auto clients = connect_many(listener->address(), 3);
+  listener->accept_now();
+  EXPECT_EQ(keeper.connections.size(), 3U);
+}
+
+TEST_P(ListenerTest, AdoptTakesASocketThatListensAlready) {
+  Loop loop(options());
+  Keeper keeper;
+  Socket socket = get(Socket::listen(Address::loopback(0), {}));
+  const Address address = socket.local().value();
+  const auto listener = get(Listener::adopt(loop, std::move(socket), keeper));
+  EXPECT_EQ(listener->address(), address);
+  const auto clients = connect_many(address, 1);
+  EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 1; }));
+}
+
+TEST_P(ListenerTest, ABrokenSocketIsReportedOnceAndNotPolled) {
+  Loop loop(options());
+  Keeper keeper;
+  const LogCapture log;
+  const Socket target = get(Socket::listen(Address::loopback(0), {}));
+  Socket not_listening = get(Socket::connect(target.local().value()));
+  const auto listener = get(Listener::adopt(loop, std::move(not_listening), keeper));
+  listener->accept_now();
+  EXPECT_EQ(keeper.error, std::errc::invalid_argument);
+  EXPECT_EQ(log.lines().size(), 1U);
+  EXPECT_LE(run_for(loop, milliseconds(10)), 3);
+}
+
+TEST_P(ListenerTest, AnAddressThatCanNotBeBoundIsAnError) {
+  Loop loop(options());
+  Keeper keeper;
+  const auto first = listen(loop, keeper);
+  EXPECT_EQ(Listener::listen(loop, first->address(), keeper).error(), std::errc::address_in_use);
+}
+
+TEST_P(ListenerTest, Catalogue_B1_ExhaustedDescriptorsPauseItWithoutSpinning) {
+  Loop loop(options());
+  Keeper keeper;
+  LogCapture log;
+  const auto listener = listen(loop, keeper);
+  const auto clients = connect_many(listener->address(), 30);
+  {
+    const FewDescriptors few(10);
+    EXPECT_TRUE(run_bounded(loop, [&] { return listener->exhaustions() > 0; }));
+    EXPECT_EQ(keeper.connections.size(), 10U) << "as many as there is room for";
+    const Duration before = cpu_time();
+    EXPECT_LE(run_for(loop, milliseconds(250)), 10) << "it tries again by timer";
+    EXPECT_LT(cpu_time() - before, milliseconds(100));
+    EXPECT_GE(listener->exhaustions(), 2U);
+    write_text(clients[0].fd(), "?");
+    EXPECT_EQ(read_text(keeper.connections[0].fd()), "?") << "old ones are served";
+  }
+  EXPECT_TRUE(run_bounded(
+      loop, [&] { return keeper.connections.size() == 30; }, std::chrono::seconds(3)));
+  EXPECT_EQ(log.lines().size(), 1U) << "one line, not one a retry";
+}
+
+TEST_P(ListenerTest, Catalogue_B1_PauseAndResumeWhileItIsExhausted) {
+  Loop loop(options());
+  Keeper keeper;
+  const LogCapture log;
+  const auto listener = listen(loop, keeper);
+  const auto clients = connect_many(listener->address(), 20);
+  {
+    const FewDescriptors few(5);
+    EXPECT_TRUE(run_bounded(loop, [&] { return listener->exhaustions() > 0; }));
+    listener->pause();
+    EXPECT_LE(run_for(loop, milliseconds(130)), 5);
+  }
+  run_for(loop, milliseconds(130));
+  EXPECT_EQ(keeper.connections.size(), 5U) << "paused";
+  EXPECT_TRUE(listener->resume());
+  EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 20; }));
+}
+
+TEST_P(ListenerTest, Catalogue_B2_TheRetryDoesNotOutliveTheListener) {
+  Loop loop(options());
+  Keeper keeper;
+  LogCapture log;
+  auto listener = listen(loop, keeper);
+  const auto clients = connect_many(listener->address(), 20);
+  {
+    const FewDescriptors few(5);
+    EXPECT_TRUE(run_bounded(loop, [&] { return listener->exhaustions() > 0; }));
+    listener.reset();
+  }
+  EXPECT_TRUE(loop.run()) << "nothing is left";
+  EXPECT_LE(run_for(loop, milliseconds(150)), 3);
+  EXPECT_EQ(keeper.connections.size(), 5U);
+  EXPECT_EQ(log.lines().size(), 1U);
+}
+
+TEST_P(ListenerTest, Catalogue_B3_AConnectionThatIsResetInTheQueueHarmsNobody) {
+  Loop loop(options());
+  Keeper keeper;
+  LogCapture log;
+  const auto listener = listen(loop, keeper);
+  for (int i = 0; i < 20; ++i) {
+    const Socket client = get(Socket::connect(listener->address()));
+    Socket::reset_on_close(client.fd());
+  }
+  const auto good = connect_many(listener->address(), 1);
+  const Address expected = good[0].local().value();
+  EXPECT_TRUE(run_bounded(loop, [&] {
+    return std::any_of(keeper.connections.begin(), keeper.connections.end(),
+                       [&](const Socket& each) {
+                         const auto peer = each.peer();
+                         return peer && *peer == expected;
+                       });
+  }));
+  EXPECT_TRUE(log.lines().empty());
+}
+
+TEST_P(ListenerTest, Catalogue_B4_AStormOfConnectionsDoesNotStarveOthers) {
+  Loop loop(options());
+  Keeper keeper;
+  const auto listener = listen(loop, keeper);
+  listener->pause();
+  const auto clients = connect_many(listener->address(), 600);
+  FdPair busy = make_socket_pair();
+  int answers = 0;
+  IoWatcher echo = get(loop.watch(busy.near.get(), Interest::read, [&](Ready) {
+    ++answers;
+    static_cast<void>(read_text(busy.near.get()));
+  }));
+  EXPECT_TRUE(listener->resume());
+  int turns = 0;
+  for (std::size_t before = 0; keeper.connections.size() < 600 && turns < 100; ++turns) {
+    write_text(busy.far.get(), "?");
+    EXPECT_TRUE(loop.run_once(kLimit));
+    EXPECT_LE(keeper.connections.size() - before, std::size_t{Listener::kAcceptBudget});
+    EXPECT_EQ(answers, turns + 1);
+    before = keeper.connections.size();
+  }
+  EXPECT_EQ(keeper.connections.size(), 600U);
+  EXPECT_GE(turns, 3);
+}
+
+TEST_P(ListenerTest, ExceptionsFromOnAcceptLeaveRunAndTheRestIsAcceptedLater) {
+  Loop loop(options());
+  Keeper keeper;
+  keeper.when_accepted = [](Listener&) { throw 7; };
+  const auto listener = listen(loop, keeper);
+  const auto clients = connect_many(listener->address(), 3);
+  for (std::size_t i = 1; i <= 3; ++i) {
+    EXPECT_THROW(static_cast<void>(run_to_end(loop)), int);
+    EXPECT_EQ(keeper.connections.size(), i);
+  }
+}
+
+TEST_P(ListenerTestFork, G9_AChildsDestructorLeavesTheUnixFileAlone) {
+  std::string folder = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const Address address = Address::unix_path(folder + "/s").value();
+  {
+    Loop loop(options());
+    Keeper keeper;
+    auto listener = get(Listener::listen(loop, address, keeper));
+    EXPECT_EQ(in_child([&] { listener.reset(); }), 0);
+    EXPECT_TRUE(std::filesystem::exists(folder + "/s"));
+    const Socket client = get(Socket::connect(address));
+    EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 1; }));
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST_P(ListenerTest, TheLoopMayGoFirst) {
+  auto loop = std::make_unique<Loop>(options());
+  Keeper keeper;
+  auto listener = listen(*loop, keeper);
+  loop.reset();
+  listener.reset();
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, ListenerTest, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, ListenerTestFork, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+// How a Stream ends: by the peer, by close(), by an error, by time, by its destruction; on_close
+// is called once, or never where it was destroyed first.
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reactor/base/error.h"
+#include "tests/support/loop_test.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class StreamEnd : public LoopTest {};
+
+bool run_to_close(Loop& loop, Link& link) {
+  return run_bounded(loop, [&] { return link.handler.closes > 0; });
+}
+bool pump_to_end(Loop& loop, Link& link) {
+  return pump(loop, [&] { return link.peer.read(), link.peer.over(); });
+}
+
+TEST_P(StreamEnd, ThePeersEndClosesByDefault) {
+  for (FdPair (*make)() : {&make_tcp_pair, &make_socket_pair}) {
+    Loop loop(options());
+    Link link(loop, {}, make);
+    link.start();
+    link.peer.fd.reset();
+    EXPECT_TRUE(run_to_close(loop, link));
+    EXPECT_EQ(link.handler.ends, 1);
+    EXPECT_FALSE(link.handler.error);
+    EXPECT_TRUE(loop.run()) << "nothing is left";
+    EXPECT_EQ(link.handler.closes, 1);
+  }
+}
+
+TEST_P(StreamEnd, CloseSendsWhatIsQueuedAndThenTheEnd) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  const std::string text = pattern(3000000);
+  link.stream->write(text);
+  EXPECT_GT(link.stream->queued(), 0U);
+  link.stream->close();
+  EXPECT_TRUE(link.stream->closing());
+  EXPECT_EQ(link.handler.closes, 0) << "never from inside close()";
+  EXPECT_TRUE(pump_to_end(loop, link));
+  EXPECT_TRUE(link.peer.end);
+  EXPECT_EQ(link.peer.got, text);
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_FALSE(link.handler.error);
+}
+
+TEST_P(StreamEnd, CloseTwiceIsCloseOnce) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->close();
+  link.stream->close();
+  link.stream->fail(Errc::timed_out);
+  EXPECT_TRUE(run_to_close(loop, link));
+  link.stream->close();
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(link.handler.closes, 1);
+}
+
+TEST_P(StreamEnd, CloseInEachCallback) {
+  for (int where = 0; where < 3; ++where) {
+    Loop loop(options());
+    Link link(loop);
+    const auto close = [&](Stream& stream) {
+      stream.write("bye");
+      stream.close();
+      EXPECT_EQ(link.handler.closes, 0);
+    };
+    if (where == 0) link.handler.when_open = close;
+    if (where == 1)
+      link.handler.when_data = [&](Stream& stream, std::string_view) { close(stream); };
+    if (where == 2) link.handler.when_end = close;
+    link.start();
+    if (where == 1) link.peer.write("x");
+    if (where == 2) ::shutdown(link.peer.fd.get(), SHUT_WR);
+    EXPECT_TRUE(pump_to_end(loop, link));
+    EXPECT_TRUE(link.peer.end) << where;
+    EXPECT_EQ(link.peer.got, "bye") << where;
+    EXPECT_EQ(link.handler.closes, 1);
+  }
+}
+
+TEST_P(StreamEnd, AResetIsReportedAsItsError) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  reset_on_close(link.peer.fd.get());
+  link.peer.fd.reset();
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_EQ(link.handler.error, std::errc::connection_reset);
+  EXPECT_EQ(link.handler.ends, 0);
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(link.handler.closes, 1);
+}
+
+TEST_P(StreamEnd, WritingToAPeerThatIsGoneIsAnErrorAndNoSignal) {
+  Loop loop(options());
+  Link link(loop, {}, &make_socket_pair);
+  link.handler.when_end = [](Stream&) {};
+  link.start();
+  link.peer.fd.reset();
+  link.stream->write("anybody?");
+  EXPECT_EQ(link.handler.closes, 0) << "never from inside write()";
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_EQ(link.handler.error, std::errc::broken_pipe);
+}
+
+TEST_P(StreamEnd, FailEndsWithThatErrorAndDropsTheQueue) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->write(pattern(5000000));
+  EXPECT_GT(link.stream->queued(), 0U);
+  link.stream->fail(std::make_error_code(std::errc::protocol_error));
+  EXPECT_EQ(link.handler.closes, 0);
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_EQ(link.handler.error, std::errc::protocol_error);
+  EXPECT_TRUE(pump_to_end(loop, link));
+  EXPECT_EQ(link.peer.error, ECONNRESET) << "so that a part is not taken for the whole";
+}
+
+TEST_P(StreamEnd, HalfCloseByThePeerLeavesTheOtherWayOpen) {
+  for (FdPair (*make)() : {&make_tcp_pair, &make_socket_pair}) {
+    Loop loop(options());
+    Link link(loop, {}, make);
+    link.handler.when_end = [](Stream&) {};
+    link.start();
+    link.peer.write("question");
+    ::shutdown(link.peer.fd.get(), SHUT_WR);
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.ends > 0; }));
+    EXPECT_EQ(link.handler.got, "question");
+    EXPECT_TRUE(link.stream->ended());
+    EXPECT_LE(run_for(loop, milliseconds(20)), 4) << "an end is not read again and again";
+    EXPECT_EQ(link.handler.ends, 1);
+    link.stream->write("answer");
+    link.stream->close();
+    EXPECT_TRUE(pump_to_end(loop, link));
+    EXPECT_EQ(link.peer.got, "answer");
+    EXPECT_TRUE(link.peer.end);
+    EXPECT_TRUE(run_to_close(loop, link));
+  }
+}
+
+TEST_P(StreamEnd, HalfCloseByUsLeavesReadingOpen) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->write("question");
+  link.stream->shutdown();
+  EXPECT_TRUE(pump_to_end(loop, link));
+  EXPECT_EQ(link.peer.got, "question");
+  EXPECT_EQ(link.handler.closes, 0);
+  link.peer.write("answer");
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "answer"; }));
+  link.peer.fd.reset();
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_FALSE(link.handler.error) << "both sides are over";
+}
+
+TEST_P(StreamEnd, ShutdownWaitsForTheQueue) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  const std::string text = pattern(3000000);
+  link.stream->write(text);
+  link.stream->shutdown();
+  EXPECT_TRUE(pump_to_end(loop, link));
+  EXPECT_EQ(link.peer.got.size(), text.size());
+  EXPECT_EQ(link.handler.closes, 0);
+}
+
+// ---- destruction ----
+
+TEST_P(StreamEnd, ADestroyedStreamCallsNothing) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.peer.write("x");
+  link.stream.reset();
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(link.handler.got, "");
+  EXPECT_EQ(link.handler.closes, 0);
+}
+
+TEST_P(StreamEnd, DestroyedAfterCloseOrFailCallsNothing) {
+  for (const bool failed : {false, true}) {
+    Loop loop(options());
+    Link link(loop);
+    link.start();
+    failed ? link.stream->fail(Errc::timed_out) : link.stream->close();
+    link.stream.reset();
+    EXPECT_TRUE(loop.run());
+    EXPECT_EQ(link.handler.closes, 0);
+  }
+}
+
+TEST_P(StreamEnd, MayBeDestroyedInEachCallback) {
+  for (int where = 0; where < 7; ++where) {
+    SCOPED_TRACE(where);
+    Loop loop(options());
+    StreamOptions settings;
+    settings.high_water = 1000;
+    settings.low_water = 100;
+    Link link(loop, settings);
+    int destroyed = 0;
+    const auto destroy = [&](Stream& stream) {
+      if (where < 5) stream.write("never sent or sent, but not touched");
+      ++destroyed;
+      link.stream.reset();
+    };
+    if (where == 0) link.handler.when_open = destroy;
+    if (where == 1)
+      link.handler.when_data = [&](Stream& stream, std::string_view) { destroy(stream); };
+    if (where == 2) link.handler.when_end = destroy;
+    if (where == 3) link.handler.when_drain = destroy;
+    if (where == 4) link.handler.when_timeout = destroy;
+    if (where == 5) link.handler.when_shutdown = destroy;
+    if (where == 6) link.handler.when_close = destroy;
+    link.start();
+    if (where == 1) link.peer.write("x");
+    if (where == 2) ::shutdown(link.peer.fd.get(), SHUT_WR);
+    if (where == 3) link.stream->write(pattern(5000000));
+    if (where == 4) link.stream->set_idle_timeout(milliseconds(1));
+    if (where == 5) link.stream->request_shutdown();
+    if (where == 6) link.stream->close();
+    EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), destroyed > 0; }));
+    EXPECT_TRUE(loop.run());
+    EXPECT_EQ(destroyed, 1);
+    EXPECT_EQ(link.handler.closes, where == 6 ? 1 : 0);
+  }
+}
+
+TEST_P(StreamEnd, ACallbackMayDestroyAnotherStreamOfTheSameBatch) {
+  Loop loop(options());
+  std::vector<std::unique_ptr<Link>> links;
+  int called = 0;
+  for (int i = 0; i < 5; ++i) links.push_back(std::make_unique<Link>(loop));
+  for (auto& link : links) {
+    link->handler.when_data = [&, self = link.get()](Stream& stream, std::string_view) {
+      ++called;
+      stream.write("mine");
+      for (auto& other : links) {
+        if (other.get() != self) other->stream.reset();
+      }
+    };
+    link->start();
+    link->peer.write("x");
+  }
+  for (int turn = 0; turn < 3; ++turn) EXPECT_TRUE(loop.run_once(milliseconds(5)));
+  EXPECT_EQ(called, 1);
+}
+
+TEST_P(StreamEnd, TheLoopMayGoFirst) {
+  auto loop = std::make_unique<Loop>(options());
+  Link link(*loop);
+  link.start();
+  loop.reset();
+  link.stream.reset();
+}
+
+TEST_P(StreamEnd, RequestShutdownClosesByDefaultAndAsksTheHandler) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.handler.when_shutdown = [](Stream& stream) { stream.write("finishing"); };
+  link.stream->request_shutdown();
+  EXPECT_FALSE(link.stream->closing());
+  link.handler.when_shutdown.reset();
+  link.stream->request_shutdown();
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_EQ(link.handler.shutdowns, 2);
+  EXPECT_FALSE(link.handler.error);
+  link.peer.read();
+  EXPECT_EQ(link.peer.got, "finishing");
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, StreamEnd, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+// Time-outs of a Stream, and the lingering close.
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "reactor/base/error.h"
+#include "tests/support/loop_test.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+class StreamTime : public LoopTest {};
+class StreamLinger : public LoopTest {};
+
+bool run_to_close(Loop& loop, Link& link) {
+  return run_bounded(loop, [&] { return link.handler.closes > 0; });
+}
+
+TEST_P(StreamTime, AnIdleStreamTimesOut) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.idle_timeout = milliseconds(20);
+  Link link(loop, settings);
+  const TimePoint start = monotonic_now();
+  link.start();
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_GE(monotonic_now() - start, milliseconds(20));
+  EXPECT_EQ(link.handler.timeouts, 1);
+  EXPECT_EQ(link.handler.error, Errc::timed_out);
+}
+
+TEST_P(StreamTime, TrafficPutsTheIdleTimeOutOff) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.idle_timeout = milliseconds(60);
+  Link link(loop, settings);
+  link.handler.when_data = [](Stream& stream, std::string_view text) { stream.write(text); };
+  link.start();
+  TimePoint last{};
+  for (int i = 0; i < 10; ++i) {
+    last = monotonic_now();
+    link.peer.write("x");
+    run_for(loop, milliseconds(10));
+  }
+  ASSERT_EQ(link.handler.closes, 0);
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_GE(monotonic_now() - last, milliseconds(60));
+  EXPECT_EQ(link.handler.got.size(), 10U);
+}
+
+TEST_P(StreamTime, WritingFromOutsidePutsItOffToo) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->set_idle_timeout(milliseconds(60));
+  for (int i = 0; i < 10; ++i) {
+    link.stream->write("x");
+    run_for(loop, milliseconds(10));
+  }
+  EXPECT_EQ(link.handler.timeouts, 0);
+  EXPECT_TRUE(run_to_close(loop, link));
+}
+
+TEST_P(StreamTime, TheHandlerMayDecideToGoOn) {
+  Loop loop(options());
+  Link link(loop);
+  int left = 3;
+  link.handler.when_timeout = [&](Stream& stream) {
+    if (--left == 0) stream.close();
+  };
+  link.start();
+  link.stream->set_idle_timeout(milliseconds(2));
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_EQ(link.handler.timeouts, 3);
+  EXPECT_FALSE(link.handler.error);
+}
+
+TEST_P(StreamTime, ZeroSwitchesItOff) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.idle_timeout = milliseconds(5);
+  Link link(loop, settings);
+  link.start();
+  link.stream->set_idle_timeout(Duration::zero());
+  run_for(loop, milliseconds(30));
+  EXPECT_EQ(link.handler.timeouts, 0);
+  link.stream->set_idle_timeout(kForever);
+  run_for(loop, milliseconds(10));
+  EXPECT_EQ(link.handler.timeouts, 0);
+  link.stream->set_idle_timeout(milliseconds(1));
+  EXPECT_TRUE(run_to_close(loop, link));
+}
+
+TEST_P(StreamTime, ADeadlineIsNotPutOffByTraffic) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  const TimePoint deadline = monotonic_now() + milliseconds(40);
+  link.stream->set_deadline(deadline);
+  while (link.handler.closes == 0) {
+    link.peer.write("x");
+    run_for(loop, milliseconds(5));
+    ASSERT_LT(monotonic_now(), deadline + std::chrono::seconds(10));
+  }
+  EXPECT_GE(monotonic_now(), deadline);
+  EXPECT_EQ(link.handler.timeouts, 1);
+  EXPECT_GT(link.handler.got.size(), 0U);
+}
+
+TEST_P(StreamTime, AnIdleTimeOutReplacesADeadline) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->set_deadline(monotonic_now() + milliseconds(5));
+  link.stream->set_idle_timeout(hours(1));
+  run_for(loop, milliseconds(20));
+  EXPECT_EQ(link.handler.timeouts, 0);
+}
+
+TEST_P(StreamTime, APeerThatDoesNotReadTimesTheWriteOut) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.write_timeout = milliseconds(40);
+  settings.idle_timeout = hours(1);
+  Link link(loop, settings);
+  link.start();
+  link.stream->write(pattern(8000000));
+  ASSERT_GT(link.stream->queued(), 0U);
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_EQ(link.handler.error, Errc::timed_out);
+  EXPECT_EQ(link.handler.timeouts, 0) << "not the idle one";
+}
+
+TEST_P(StreamTime, ASlowReaderIsNotTimedOutWhileThereIsProgress) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.write_timeout = milliseconds(150);
+  Link link(loop, settings);
+  link.start();
+  const std::string text = pattern(8000000);
+  link.stream->write(text);
+  std::size_t got = 0;
+  const TimePoint start = monotonic_now();
+  while (got < text.size() && link.handler.closes == 0) {
+    std::string chunk = read_text(link.peer.fd.get(), 300000);
+    EXPECT_EQ(chunk, text.substr(got, chunk.size()));
+    got += chunk.size();
+    run_for(loop, milliseconds(8));
+    ASSERT_LT(monotonic_now() - start, std::chrono::seconds(20));
+  }
+  EXPECT_EQ(got, text.size());
+  EXPECT_GT(monotonic_now() - start, milliseconds(150)) << "longer than the time-out in all";
+}
+
+// ---- lingering ----
+
+// F2 of the catalogue: what the peer still sends would turn the end into a reset.
+TEST_P(StreamLinger, Catalogue_F2_UnreadInputDoesNotDestroyTheAnswer) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_data = [](Stream& stream, std::string_view) {
+    stream.write("400 and good bye");
+    stream.close(true);
+  };
+  link.start();
+  const std::string body(300000, 'b');
+  std::size_t sent = link.peer.write(body);
+  EXPECT_TRUE(pump(loop, [&] {
+    if (sent < body.size()) sent += link.peer.write(std::string_view(body).substr(sent));
+    return sent == body.size();
+  }));
+  run_for(loop, milliseconds(10));
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.over(); }));
+  EXPECT_EQ(link.peer.got, "400 and good bye");
+  EXPECT_TRUE(link.peer.end);
+  EXPECT_EQ(link.peer.error, 0);
+  EXPECT_EQ(link.handler.closes, 1) << "the handler does not wait for the lingering";
+}
+
+TEST_P(StreamLinger, ItOutlivesTheStream) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_close = [&](Stream&) { link.stream.reset(); };
+  link.start();
+  link.stream->write("last");
+  link.stream->close(true);
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.stream == nullptr; }));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_GT(link.peer.write("more"), 0U);
+    run_for(loop, milliseconds(1));
+  }
+  link.peer.read();
+  EXPECT_EQ(link.peer.got, "last");
+  EXPECT_TRUE(link.peer.end);
+  link.peer.fd.reset();
+  EXPECT_TRUE(run_to_end(loop)) << "over when the peer is";
+}
+
+TEST_P(StreamLinger, ItsTimeIsLimited) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.linger_time = milliseconds(30);
+  Link link(loop, settings);
+  link.start();
+  const TimePoint start = monotonic_now();
+  link.stream->close(true);
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_GE(monotonic_now() - start, milliseconds(29));
+  EXPECT_LT(monotonic_now() - start, std::chrono::seconds(5));
+}
+
+TEST_P(StreamLinger, ItsOctetsAreLimited) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.linger_time = hours(1);
+  settings.linger_bytes = 100000;
+  Link link(loop, settings);
+  link.start();
+  link.stream->close(true);
+  EXPECT_TRUE(run_to_close(loop, link));
+  const std::string block(50000, 'x');
+  EXPECT_TRUE(pump(loop, [&] {
+    link.peer.write(block);
+    link.peer.read();
+    return link.peer.error != 0 || loop.counts().transports == 0;
+  }));
+  EXPECT_TRUE(loop.run());
+}
+
+TEST_P(StreamLinger, APeerThatHasEndedNeedsNone) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_end = [](Stream& stream) { stream.close(true); };
+  link.start();
+  ::shutdown(link.peer.fd.get(), SHUT_WR);
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(loop.counts().transports, 0U);
+}
+
+TEST_P(StreamLinger, ALoopMayGoWhileStreamsLinger) {
+  auto loop = std::make_unique<Loop>(options());
+  Link link(*loop);
+  link.start();
+  link.stream->close(true);
+  EXPECT_TRUE(run_to_close(*loop, link));
+  EXPECT_EQ(loop->counts().transports, 1U);
+  link.stream.reset();
+  loop.reset();
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, StreamTime, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, StreamLinger, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor

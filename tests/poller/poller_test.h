@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// The fixture for what poller.h says, on every backend.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "reactor/poller/poller.h"
+#include "tests/support/backends.h"
+#include "tests/support/pipes.h"
+
+namespace reactor {
+
+// How long a test may wait for what must come.
+inline constexpr Duration kPatience = std::chrono::seconds(10);
+
+// What is due shows up without waiting.
+inline constexpr Duration kAtOnce = Duration::zero();
+
+// The events of one wait, by the index of their token; the generations are checked on the way.
+using Batch = std::map<std::uint32_t, Interest>;
+
+inline constexpr Token token_number(std::uint32_t index) { return {index, index + 1000}; }
+
+inline Batch wait_on(Poller& poller, Duration timeout, std::size_t room = 64) {
+  std::vector<PollEvent> events(room);
+  const Result<std::size_t> count = poller.wait(events, timeout);
+  EXPECT_TRUE(count.has_value()) << count.error().message();
+  Batch batch;
+  for (std::size_t i = 0; count && i < *count; ++i) {
+    const auto [token, ready] = events[i];
+    EXPECT_EQ(token, token_number(token.index));
+    EXPECT_FALSE(batch.contains(token.index)) << "two events of one registration";
+    batch[token.index] = batch[token.index] | ready.bits();
+  }
+  return batch;
+}
+
+class PollerTest : public BackendTest {
+ protected:
+  PollerTest() {
+    Result<std::unique_ptr<Poller>> made = make_poller(GetParam());
+    EXPECT_TRUE(made.has_value()) << made.error().message();
+    poller_ = std::move(made).value();
+  }
+
+  [[nodiscard]] Poller& poller() { return *poller_; }
+  void destroy_poller() { poller_.reset(); }
+
+  std::error_code add(const UniqueFd& fd, Interest interest, std::uint32_t number) {
+    return poller_->add(fd.get(), interest, token_number(number));
+  }
+  Batch wait(Duration timeout = kAtOnce) { return wait_on(*poller_, timeout); }
+  // The bits of one token, as far as `asked`: what a backend reports beyond that is masked later.
+  Interest wait_for(std::uint32_t number, Interest asked, Duration timeout = kAtOnce) {
+    Batch batch = wait(timeout);
+    return batch[number] & asked;
+  }
+  // select(2) has no kernel object that a descriptor could be in.
+  [[nodiscard]] bool kernel_holds_the_set() const { return GetParam() != Backend::select; }
+
+ private:
+  std::unique_ptr<Poller> poller_;
+};
+
+inline bool is_gone(std::error_code error) {
+  return error == std::errc::no_such_file_or_directory || error == std::errc::bad_file_descriptor;
+}
+
+}  // namespace reactor

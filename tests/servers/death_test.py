@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Deaths of workers and of the master: who notices, who goes on, what is lost."""
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+import support  # noqa: E402
+from support import ECHO, HTTP_OK, Server, wait_until  # noqa: E402
+
+
+def kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: support.stat_of(pid)[0] == "T", "the worker is stopped")
+
+
+@support.on_each_backend
+class WorkerDeath(support.BackendTest):
+    def test_the_slot_is_served_again_within_200_ms(self):
+        times = []
+        with self.server(HTTP_OK, "-w", "1") as server:
+            for _ in range(3):
+                (worker,) = server.workers()
+                begin = time.monotonic()
+                kill(worker)
+                wait_until(lambda: not support.alive(worker), "its death")
+                with server.connect() as connection:
+                    self.assertTrue(support.is_ok(connection))
+                times.append(time.monotonic() - begin)
+                self.assertNotEqual(server.workers(), [worker])
+                time.sleep(max(0.0, 1.1 - times[-1]))  # later deaths in a row would be a crash loop
+        self.assertLess(min(times), 0.2, times)
+
+    def test_under_load_the_others_go_on(self):
+        with self.server(HTTP_OK) as server, Load(server, 8) as load:
+            load.wait_for(200)
+            victim, other = server.workers()
+            kill(victim)
+            wait_until(lambda: len(server.workers()) == 2 and victim not in server.workers(),
+                       "a successor")
+            load.wait_for(load.answers + 400)
+            self.assertIn(other, server.workers())
+            load.stop()
+            # The victim's connections were cut off; nobody was refused, and nobody else was.
+            self.assertLessEqual(load.cut_off, 8)
+            self.assertEqual(load.refused, 0)
+
+    def test_the_queue_of_a_dead_worker_is_served(self):
+        for reuse in ("on", "off"):
+            for program, works in ((ECHO, support.echoes), (HTTP_OK, support.is_ok)):
+                with self.subTest(reuse_port=reuse, program=program):
+                    with self.server(program, "--reuse-port", reuse) as server:
+                        before = server.workers()
+                        for pid in before:
+                            stop(pid)
+                        connections = [server.connect() for _ in range(80)]
+                        for connection in connections:
+                            connection.sendall(b"waiting\n" if program == ECHO else support.GET)
+                        for pid in before:
+                            kill(pid)
+                        for connection in connections:
+                            with connection:
+                                answer = connection.recv(1000)
+                                self.assertTrue(answer.startswith((b"waiting\n", b"HTTP/1.1 200 ")))
+                        with server.connect() as connection:
+                            self.assertTrue(works(connection))
+
+    def test_a_unix_socket_s_queue_is_served(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.server(ECHO, bind=(f"unix:{folder}/socket",)) as server:
+                before = server.workers()
+                for pid in before:
+                    stop(pid)
+                connections = [server.connect() for _ in range(80)]
+                for pid in before:
+                    kill(pid)
+                self.assertTrue(all(support.echoes(connection) for connection in connections))
+                for connection in connections:
+                    connection.close()
+
+    def test_all_at_once(self):
+        with self.server(ECHO, "-w", "8") as server:
+            before = server.workers()
+            for pid in before:
+                kill(pid)
+            wait_until(lambda: len(set(server.workers()) - set(before)) == 8, "8 successors")
+            for pid in support.children_of(server.pid):
+                self.assertNotEqual(support.stat_of(pid)[0], "Z")
+
+    def test_a_successor_has_what_its_predecessor_had(self):
+        def kinds(pid):
+            return sorted(target.split(":")[0] for target in support.descriptors_of(pid).values())
+
+        def idle(pid):  # in its wait, with all that it needs open
+            return support.stat_of(pid)[0] == "S" and server.log().count(f"{pid}) is ready")
+
+        with self.server(ECHO) as server:
+            known = server.workers()
+            expected = [kinds(pid) for pid in known]
+            self.assertEqual(expected[0], expected[1])
+            for _ in range(4):
+                kill(server.workers()[0])
+                fresh = wait_until(lambda: set(server.workers()) - set(known), "a successor").pop()
+                known.append(fresh)
+                wait_until(lambda: idle(fresh), "it is ready")
+                self.assertEqual(kinds(fresh), expected[0])
+
+    def test_a_successor_answers_signals(self):
+        with self.server(ECHO) as server:
+            before = server.workers()
+            for pid in before:
+                kill(pid)
+            wait_until(lambda: len(set(server.workers()) - set(before)) == 2, "successors")
+            server.signal(signal.SIGTERM)
+            self.assertEqual(server.wait(3.5), 0)
+
+
+@support.on_each_backend
+class MasterDeath(support.BackendTest):
+    def test_sigkill_leaves_nothing(self):
+        with self.server(ECHO, "-w", "3") as server, server.connect() as connection:
+            self.assertTrue(support.echoes(connection))
+            workers = server.workers()
+            server.signal(signal.SIGKILL)
+            server.wait()
+            wait_until(lambda: not any(support.alive(pid) for pid in workers), "no worker", 4)
+            self.assertTrue(server.refuses())
+
+    def test_a_worker_s_successor_goes_too(self):
+        with self.server(ECHO, "-w", "2") as server:
+            before = server.workers()
+            kill(before[0])
+            wait_until(lambda: len(server.workers()) == 2, "a successor")
+            workers = server.workers()
+            server.signal(signal.SIGKILL)
+            server.wait()
+            wait_until(lambda: not any(support.alive(pid) for pid in workers), "no worker", 4)
+
+
+class CrashLoop(unittest.TestCase):
+    def test_forks_are_slowed_down_and_it_recovers(self):
+        with Server(ECHO, "-w", "2") as server:
+            server.ready()
+            seen = set()
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                for pid in support.children_of(server.pid):
+                    seen.add(pid)
+                    kill(pid)
+                time.sleep(0.001)
+            self.assertLess(len(seen), 10)
+            self.assertIsNone(server.process.poll())
+            wait_until(lambda: len(server.workers()) == 2, "both slots served again", 12)
+            with server.connect() as connection:
+                self.assertTrue(support.echoes(connection))
+            self.assertIn("was killed by signal 9", server.log())
+
+    @unittest.skipUnless(os.getuid() == 0, "only root is no ordinary user's process count")
+    def test_a_failing_fork_is_waited_out(self):
+        user = support.NOBODY + os.getpid()  # nobody else's
+
+        def become_user():
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+
+        def limit_processes(pid, count):  # of the same user: that needs no capability
+            child = os.fork()
+            if child == 0:
+                become_user()
+                resource.prlimit(pid, resource.RLIMIT_NPROC, (count, 100))
+                os._exit(0)
+            self.assertEqual(os.waitpid(child, 0)[1], 0)
+
+        with support.for_everybody(ECHO) as (program, _):
+            with Server(program, "-w", "2", preexec_fn=become_user, cwd="/") as server:
+                server.ready()
+                limit_processes(server.pid, 1)
+                kill(server.workers()[0])
+                wait_until(lambda: "can't start worker" in server.log(), "a failed fork")
+                self.assertEqual(len(server.workers()), 1)
+                limit_processes(server.pid, 100)
+                wait_until(lambda: len(server.workers()) == 2, "the worker came back")
+                server.signal(signal.SIGTERM)
+                self.assertEqual(server.wait(), 0)
+
+    def test_no_worker_can_start(self):
+        """Too few descriptors for a loop, but enough for the master."""
+        codes = set()
+        for count in range(5, 9):
+            code, out, err = support.run(
+                ECHO, "-w", "2", "-b", "127.0.0.1:0",
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count)))
+            self.assertNotIn("ready", out.replace("is ready", ""))
+            self.assertIn(code, (1, 3, 4), err)
+            self.assertIn("oo many open files", err)
+            codes.add(code)
+            if code == 3:
+                break
+        self.assertIn(3, codes)
+
+
+class Load:
+    """Clients that ask again and again, each on a connection that it keeps as long as it can."""
+
+    def __init__(self, server, clients):
+        self.server = server
+        self.answers = self.cut_off = self.refused = 0
+        self.lock = threading.Lock()
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
+
+    def count(self, name):
+        with self.lock:
+            setattr(self, name, getattr(self, name) + 1)
+
+    def run(self):
+        while not self.ending.is_set():
+            try:
+                with self.server.connect() as connection:
+                    self.ask(connection)
+            except ConnectionRefusedError:
+                self.count("refused")
+
+    def ask(self, connection):
+        while not self.ending.is_set():
+            try:
+                answered = support.is_ok(connection)
+            except OSError:
+                answered = False
+            if not answered:
+                self.count("cut_off")
+                return
+            self.count("answers")
+
+    def wait_for(self, answers):
+        wait_until(lambda: self.answers >= answers, f"{answers} answers")
+
+
+if __name__ == "__main__":
+    support.main()

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Mistakes: one line that names flag, value, reason and remedy, and the right exit code."""
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import support  # noqa: E402
+from support import ECHO, HTTP_OK, Server  # noqa: E402
+
+# Arguments, and what the line must hold besides them.
+BAD_OPTIONS = [
+    (["--workers", "many"], ["auto"]),
+    (["--workers", "-1"], ["auto"]),
+    (["--workers", "99999"], ["1024"]),
+    (["--workers", ""], ["auto"]),
+    (["--backlog", "0"], ["1.."]),
+    (["--backlog", "12x"], ["number"]),
+    (["--max-connections", "lots"], ["number"]),
+    (["--max-connections", "99999999999999999999999"], ["range"]),
+    (["--graceful-timeout", "soon"], ["number"]),
+    (["--backend", "poll"], ["select"]),
+    (["--reuse-port", "yes"], ["on or off"]),
+    (["--log-level", "loud"], ["warn"]),
+    (["--bind", "nonsense"], ["HOST:PORT"]),
+    (["--bind", "127.0.0.1:65536"], ["65535"]),
+    (["--bind", "127.0.0.1:"], ["HOST:PORT"]),
+    (["--bind", "127.0.0.1:x"], ["HOST:PORT"]),
+    (["--bind", "300.0.0.1:80"], ["HOST:PORT"]),
+    (["--bind", "[::1"], ["[V6]:PORT"]),
+    (["--bind", "unix:"], ["unix:PATH"]),
+    (["--bind", ""], ["HOST:PORT"]),
+    (["--bind", "unix:/" + "x" * 200], ["107"]),
+    (["--bind", "no-such-host.invalid:8080"], ["resolve"]),
+    (["--bind", "localhost:99999"], ["65535"]),
+    (["--log", "/no/such/directory/log"], ["No such file or directory"]),
+    (["--log", "/"], ["directory"]),
+]
+BAD_HTTP_OPTIONS = [
+    (["--keep-alive", "long"], ["number"]),
+    (["--content-type", "text/plain\r\nX: y"], []),
+    (["--content-type", ""], ["text/plain"]),
+]
+BAD_USAGE = [["--wrokers", "2"], ["stray"], ["--workers"], ["-Z"], ["--bind"]]
+
+
+class Errors(unittest.TestCase):
+    def complains(self, program, arguments, code, parts, **more):
+        with self.subTest(program=os.path.basename(program), arguments=arguments):
+            got, out, err = support.run(program, *arguments, **more)
+            self.assertEqual((got, out), (code, ""), err)
+            lines = err.splitlines()
+            self.assertEqual(len(lines), 1, err)
+            self.assertTrue(lines[0].startswith(os.path.basename(program) + ": "), err)
+            for part in parts:
+                self.assertIn(part, lines[0])
+
+    def test_bad_values(self):
+        for program, table in ((ECHO, BAD_OPTIONS), (HTTP_OK, BAD_OPTIONS + BAD_HTTP_OPTIONS)):
+            for arguments, parts in table:
+                flag, value = arguments
+                value = value.splitlines()[0] if value else ""
+                self.complains(program, arguments, 2, [flag, value, ";"] + parts)
+
+    def test_bad_usage(self):
+        for program in (ECHO, HTTP_OK):
+            for arguments in BAD_USAGE:
+                self.complains(program, arguments, 2, [arguments[0], "--help"])
+        self.complains(ECHO, ["--body", "x"], 2, ["--body"])
+
+    def test_port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            address = "127.0.0.1:%d" % other.getsockname()[1]
+            for workers in ("0", "1", "3"):
+                self.complains(ECHO, ["-w", workers, "-b", address], 4,
+                               ["--bind", address, "Address already in use", "another port"])
+
+    def test_a_second_server_is_refused_and_the_first_loses_nothing(self):
+        for reuse in ("on", "off"):
+            with Server(ECHO, "-w", "2", "--reuse-port", reuse) as server:
+                address = server.ready().addresses[0]
+                self.complains(ECHO, ["-w", "2", "-b", address], 4, ["--bind", address, "in use"])
+                for _ in range(50):
+                    with server.connect() as connection:
+                        self.assertTrue(support.echoes(connection))
+
+    def test_an_address_of_another_machine(self):
+        self.complains(ECHO, ["-b", "192.0.2.1:80"], 4, ["--bind", "192.0.2.1:80", "address", ";"])
+
+    def test_privileged_port(self):
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as setting:
+            if int(setting.read()) <= 81:
+                self.skipTest("all ports are open to every user here")
+        with support.for_everybody(HTTP_OK) as (program, how):
+            for workers in ("0", "2"):
+                self.complains(program, ["-w", workers, "-b", "127.0.0.1:81"], 4,
+                               ["--bind", "127.0.0.1:81", "Permission denied", "1024",
+                                "CAP_NET_BIND_SERVICE"], **how)
+
+    def test_unwritable_log(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o555)
+            with support.for_everybody(ECHO) as (program, how):
+                path = os.path.join(folder, "log")
+                self.complains(program, ["-b", "127.0.0.1:0", "--log", path], 2,
+                               ["--log", path, "Permission denied", ";"], **how)
+            os.chmod(folder, 0o755)
+
+    def test_unix_sockets(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "socket")
+            self.complains(ECHO, ["-b", f"unix:{folder}/none/socket"], 4, ["--bind", "none/socket", ";"])
+            with open(path, "w", encoding="ascii") as file:
+                file.write("precious")
+            self.complains(ECHO, ["-b", f"unix:{path}"], 4, ["--bind", path, "in use"])
+            with open(path, encoding="ascii") as file:
+                self.assertEqual(file.read(), "precious")
+            os.unlink(path)
+            for workers in ("0", "2"):
+                with Server(ECHO, "-w", workers, bind=(f"unix:{path}",)) as server:
+                    server.ready()
+                    self.complains(ECHO, ["-b", f"unix:{path}"], 4, ["--bind", path, "in use"])
+                    with server.connect() as connection:
+                        self.assertTrue(support.echoes(connection))
+                    server.signal(signal.SIGKILL)  # leaves its file
+                    server.wait()
+                    support.wait_until(server.refuses, "the workers' end")
+                self.assertTrue(os.path.exists(path))
+
+    def test_a_failure_at_the_second_address_leaves_no_file_of_the_first(self):
+        with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as other:
+            path = os.path.join(folder, "socket")
+            address = "127.0.0.1:%d" % other.getsockname()[1]
+            self.complains(ECHO, ["-b", f"unix:{path}", "-b", address], 4, [address])
+            self.assertFalse(os.path.exists(path))
+
+    def test_errors_at_start_also_go_to_the_log_file(self):
+        with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as other:
+            address = "127.0.0.1:%d" % other.getsockname()[1]
+            path = os.path.join(folder, "log")
+            self.complains(ECHO, ["-b", address, "--log", path], 4, [address])
+            with open(path, encoding="utf-8") as log:
+                self.assertIn(address, log.read())
+
+
+if __name__ == "__main__":
+    support.main()

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""Runs reactor-echo and reactor-http-ok as whole processes for the tests beside this file."""
+
+import contextlib
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ECHO = os.environ.get("REACTOR_ECHO", "")
+HTTP_OK = os.environ.get("REACTOR_HTTP_OK", "")
+BACKENDS = os.environ.get("REACTOR_BACKENDS", "epoll select").split()
+LIMIT = 20  # seconds that anything may take: many times what it needs, as machines are shared
+SKIPPED = 77
+NOBODY = 54321  # a user id that owns nothing
+
+
+def wait_until(condition, what, limit=LIMIT):
+    """Returns the first true value of condition(); fails when `limit` seconds passed."""
+    end = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {limit} s: {what}")
+        time.sleep(0.002)
+
+
+def stat_of(pid):
+    """State letter and parent of a process; None where it is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text[text.rindex(")") + 2:].split()
+    return fields[0], int(fields[1])
+
+
+def alive(pid):
+    stat = stat_of(pid)
+    return stat is not None and stat[0] not in "ZX"
+
+
+def children_of(pid):
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            stat = stat_of(int(entry))
+            if stat is not None and stat[1] == pid:
+                found.append(int(entry))
+    return sorted(found)
+
+
+def descriptors_of(pid):
+    """What a process has open: number and target."""
+    result = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            result[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    return result
+
+
+def clean_environment(extra=None):
+    """Ours without the options' names, so that only what a test sets counts."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("REACTOR_")}
+    environment.update(extra or {})
+    return environment
+
+
+class Server:
+    """One running program. Ends with the `with` block, whatever happened in it."""
+
+    def __init__(self, program, *options, bind=("127.0.0.1:0",), environment=None, **popen):
+        arguments = [program]
+        for address in bind:
+            arguments += ["--bind", address]
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            arguments + list(options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=self.errors, env=clean_environment(environment), start_new_session=True, **popen)
+        self.pid = self.process.pid
+        self.pending = b""
+        self.addresses = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            print(self.log(), file=sys.stderr)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
+
+    def read_line(self, limit=LIMIT):
+        """The next line of standard output without its end; None at its end."""
+        end = time.monotonic() + limit
+        descriptor = self.process.stdout.fileno()
+        while b"\n" not in self.pending:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+                raise AssertionError(f"no line on standard output within {limit} s")
+            chunk = os.read(descriptor, 4096)
+            if not chunk:
+                return None
+            self.pending += chunk
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line.decode()
+
+    def ready(self):
+        """Reads up to `ready`; self.addresses is what it listens on."""
+        while True:
+            line = self.read_line()
+            if line is None:
+                raise AssertionError(f"ended with {self.wait()} before it was ready")
+            if line == "ready":
+                return self
+            word, on, address = line.split(" ", 2)
+            assert (word, on) == ("listening", "on"), line
+            self.addresses.append(address)
+
+    def log(self):
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace")
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, limit=LIMIT):
+        """Its exit code; negative where a signal killed it."""
+        return self.process.wait(timeout=limit)
+
+    def workers(self):
+        return [pid for pid in children_of(self.pid) if alive(pid)]
+
+    @property
+    def port(self):
+        return int(self.addresses[0].rpartition(":")[2])
+
+    def connect(self, index=0, limit=LIMIT):
+        return connect(self.addresses[index], limit)
+
+    def refuses(self):
+        """Whether nobody listens any more."""
+        try:
+            self.connect().close()
+            return False
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+
+
+def connect(address, limit=LIMIT):
+    """A connection to an address as the servers print it."""
+    if address.startswith("unix:"):
+        path = address[len("unix:"):]
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(limit)
+        try:
+            connection.connect("\0" + path[1:] if path.startswith("@") else path)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    host, _, port = address.rpartition(":")
+    host = {"[::]": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(host, host).strip("[]")
+    return socket.create_connection((host, int(port)), timeout=limit)
+
+
+def read_all(connection):
+    chunks = []
+    while True:
+        chunk = connection.recv(1 << 16)
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+
+
+def read_exactly(connection, count):
+    data = b""
+    while len(data) < count:
+        chunk = connection.recv(count - len(data))
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def echoes(connection, data=b"hello"):
+    """Whether what is sent comes back."""
+    connection.sendall(data)
+    return read_exactly(connection, len(data)) == data
+
+
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+def read_response(connection):
+    """Head and body of one answer that has a Content-Length."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(1 << 16)
+        if not chunk:
+            return data, b""
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            body += read_exactly(connection, int(line.split(b":")[1]) - len(body))
+    return head, body
+
+
+def is_ok(connection):
+    """Whether a GET on this connection is answered with the default body."""
+    connection.sendall(GET)
+    head, body = read_response(connection)
+    return head.startswith(b"HTTP/1.1 200 ") and body == b"OK\n"
+
+
+def run(program, *arguments, environment=None, limit=LIMIT, **popen):
+    """Runs a program that ends by itself: exit code, standard output, standard error."""
+    done = subprocess.run(
+        [program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=limit,
+        env=clean_environment(environment), check=False, **popen)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def drop_privileges():
+    """For preexec_fn: root becomes an ordinary user."""
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+
+
+@contextlib.contextmanager
+def for_everybody(program):
+    """A copy of a program where every user can reach it, and what to start it with."""
+    if os.getuid() != 0:
+        yield program, {}
+        return
+    folder = tempfile.mkdtemp(prefix="reactor-test-")
+    try:
+        os.chmod(folder, 0o755)
+        copy = shutil.copy2(program, folder)
+        os.chmod(copy, 0o755)
+        yield copy, {"preexec_fn": drop_privileges, "cwd": "/"}
+    finally:
+        shutil.rmtree(folder)
+
+
+class BackendTest(unittest.TestCase):
+    """Base of what is to hold on every backend; see on_each_backend."""
+
+    backend = None
+
+    @contextlib.contextmanager
+    def server(self, program, *options, **more):
+        """A server with two workers (unless the options say otherwise) that is ready."""
+        with Server(program, "-w", "2", "--backend", self.backend, *options, **more) as server:
+            yield server.ready()
+
+
+def on_each_backend(case):
+    """Makes one test case of each class for each backend, in the class's module."""
+    module = sys.modules[case.__module__]
+    for backend in BACKENDS:
+        name = f"{case.__name__}_{backend}"
+        setattr(module, name, type(name, (case,), {"backend": backend, "__module__": case.__module__}))
+    return None
+
+
+def main():
+    if not ECHO or not HTTP_OK:
+        print("set REACTOR_ECHO and REACTOR_HTTP_OK to the programs' paths")
+        sys.exit(SKIPPED)
+    if not os.path.exists("/proc/self/stat"):
+        print("skipped: this system has no /proc")
+        sys.exit(SKIPPED)
+    unittest.main()

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+
+#include "reactor/poller/event.h"
+#include "tests/support/fd_guard.h"
+
+namespace reactor {
+
+// Found by GoogleTest, which prints parameters and their values with it.
+inline void PrintTo(Backend backend, std::ostream* out) { *out << to_string(backend); }
+inline void PrintTo(Interest interest, std::ostream* out) {
+  constexpr std::array kNames = {"none", "read", "write", "read|write"};
+  *out << kNames[static_cast<std::size_t>(interest) % kNames.size()];
+}
+
+// Base of what is to hold on every backend:
+//   INSTANTIATE_TEST_SUITE_P(Backends, MySuite, ::testing::ValuesIn(available_backends()),
+//                            ::testing::PrintToStringParamName());
+class BackendTest : public ::testing::TestWithParam<Backend> {
+ private:
+  FdGuard descriptors_;
+};
+
+}  // namespace reactor

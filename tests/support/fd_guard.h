@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+namespace reactor {
+
+// Fails the test where it ends with other descriptors open than it began with. A fixture has it as
+// the first member of its base, so that it looks when all else is gone.
+class FdGuard {
+ public:
+  FdGuard() : before_(open_descriptors()) {}
+  FdGuard(const FdGuard&) = delete;
+  FdGuard& operator=(const FdGuard&) = delete;
+  ~FdGuard() { EXPECT_EQ(open_descriptors(), before_) << "descriptors were leaked or lost"; }
+
+  // Number and, where the system tells it, what it stands for.
+  [[nodiscard]] static std::map<int, std::string> open_descriptors() {
+    std::map<int, std::string> result;
+    DIR* const directory = ::opendir("/dev/fd");
+    if (directory == nullptr) return result;
+    while (const dirent* const entry = ::readdir(directory)) {
+      if (entry->d_name[0] == '.') continue;
+      const int number = std::atoi(entry->d_name);
+      if (number != ::dirfd(directory)) result[number] = target(entry->d_name);
+    }
+    ::closedir(directory);
+    return result;
+  }
+
+ private:
+  static std::string target(const char* name) {
+    std::array<char, 256> text{};
+    const std::string path = std::string("/dev/fd/") + name;
+    const auto length = ::readlink(path.c_str(), text.data(), text.size());
+    return {text.data(), length > 0 ? static_cast<std::size_t>(length) : 0};
+  }
+
+  std::map<int, std::string> before_;
+};
+
+}  // namespace reactor

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// Knote: one registration of the model, and what its filter says of a ready descriptor.
+#pragma once
+
+#include <sys/event.h>
+
+#include <cstdint>
+
+#include "tests/support/kqueue/real_fd.h"
+
+namespace reactor::kqueue_model {
+
+enum class Kind : std::uint8_t { file, pipe, socket, process, other };
+
+class Knote {
+ public:
+  // Looks at what `change` names. Gives errno where the filter can't be attached to it, else 0.
+  int attach(const struct kevent& change);
+
+  // A later change of the same knote: what of it takes effect.
+  void touch(const struct kevent& change) noexcept;
+
+  // What epoll(7) is told: the descriptor, and the events.
+  [[nodiscard]] int descriptor() const noexcept;
+  [[nodiscard]] std::uint32_t epoll_events() const noexcept;
+
+  // What is reported for these events of epoll.
+  [[nodiscard]] struct kevent report(std::uint32_t epoll_events) const;
+
+  [[nodiscard]] bool disabled() const noexcept { return disabled_; }
+  void set_disabled(bool disabled) noexcept { disabled_ = disabled; }
+  // Whether it is the second one of its number.
+  [[nodiscard]] bool second() const noexcept { return second_; }
+  void set_second(bool second) noexcept { second_ = second; }
+  [[nodiscard]] bool has(int flag) const noexcept { return (registered_.flags & flag) != 0; }
+  [[nodiscard]] bool ends_when_reported() const noexcept {
+    return has(EV_ONESHOT) || kind_ == Kind::process;
+  }
+
+ private:
+  int attach_process(const struct kevent& change);
+  int attach_descriptor(const struct kevent& change);
+  void report_read(struct kevent& event, std::uint32_t epoll_events) const;
+  void report_write(struct kevent& event, std::uint32_t epoll_events) const;
+  void report_exit(struct kevent& event) const;
+
+  struct kevent registered_ {};
+  Kind kind_ = Kind::other;
+  bool disabled_ = false;
+  bool second_ = false;
+  RealFd stand_in_;  // watched instead of what epoll can't watch: a process, a file
+};
+
+}  // namespace reactor::kqueue_model

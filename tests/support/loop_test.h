@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+
+#include "reactor/loop/loop.h"
+#include "tests/support/backends.h"
+#include "tests/support/pipes.h"
+#include "tests/support/run.h"
+
+namespace reactor {
+
+// Base of the suites that run on every backend. Each test makes its own Loop(options()).
+class LoopTest : public BackendTest {
+ protected:
+  [[nodiscard]] static LoopOptions options() {
+    LoopOptions options;
+    options.backend = GetParam();
+    return options;
+  }
+  // Reports of slow callbacks only disturb tests that hold the loop up on purpose.
+  [[nodiscard]] static LoopOptions quiet_options() {
+    LoopOptions result = options();
+    result.slow_callback = Duration::zero();
+    return result;
+  }
+};
+
+// INSTANTIATE_TEST_SUITE_P(Backends, Suite, every_backend(), BackendName());
+[[nodiscard]] inline auto every_backend() { return ::testing::ValuesIn(available_backends()); }
+struct BackendName {
+  std::string operator()(const ::testing::TestParamInfo<Backend>& info) const {
+    return std::string(to_string(info.param));
+  }
+};
+
+// The value of `result`, which must have one.
+template <class T>
+[[nodiscard]] T get(Result<T> result) {
+  EXPECT_TRUE(result.has_value()) << result.error().message();
+  return std::move(result).value();
+}
+
+}  // namespace reactor

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// Running a loop for a test: always with an end.
+#pragma once
+
+#include <time.h>
+
+#include <chrono>
+
+#include "reactor/base/clock.h"
+#include "reactor/loop/loop.h"
+
+namespace reactor {
+
+// How long anything in a test may take: a hundred times what it needs, as machines are shared.
+inline constexpr Duration kLimit = std::chrono::seconds(10);
+
+// Turns until `done()` holds. False where `limit` passed first, or run_once() failed.
+template <class Predicate>
+[[nodiscard]] bool run_bounded(Loop& loop, Predicate done, Duration limit = kLimit) {
+  const TimePoint end = monotonic_now() + limit;
+  while (!done()) {
+    const Duration left = end - monotonic_now();
+    if (left <= Duration::zero() || !loop.run_once(left)) return false;
+  }
+  return true;
+}
+
+// The same without ever waiting: for what is due already.
+template <class Predicate>
+[[nodiscard]] bool poll_until(Loop& loop, Predicate done) {
+  for (int turn = 0; turn < 10 && !done(); ++turn) {
+    if (!loop.poll()) return false;
+  }
+  return done();
+}
+
+// As run_bounded(), where `done()` also looks at what is outside the loop: a peer's socket.
+template <class Predicate>
+[[nodiscard]] bool pump(Loop& loop, Predicate done, Duration limit = kLimit) {
+  const TimePoint end = monotonic_now() + limit;
+  while (!done()) {
+    if (monotonic_now() > end || !loop.run_once(std::chrono::milliseconds(1))) return false;
+  }
+  return true;
+}
+
+// Turns until `time` has passed. Gives the number of turns, by which spinning shows.
+inline int run_for(Loop& loop, Duration time) {
+  const TimePoint end = monotonic_now() + time;
+  int turns = 0;
+  for (Duration left = time; left > Duration::zero(); left = end - monotonic_now()) {
+    if (!loop.run_once(left)) break;
+    ++turns;
+  }
+  return turns;
+}
+
+// loop.run() that stops after kLimit. False where it failed or the limit had to end it.
+[[nodiscard]] inline bool run_to_end(Loop& loop) {
+  bool late = false;
+  Timer limit = loop.after(kLimit, [&] {
+    late = true;
+    loop.stop();
+  });
+  limit.unref();
+  return loop.run().has_value() && !late;
+}
+
+// Holds the processor for `time`, as a callback that computes does.
+inline void burn(Duration time) {
+  const TimePoint end = monotonic_now() + time;
+  while (monotonic_now() < end) {
+  }
+}
+
+// Processor time that this process has used.
+[[nodiscard]] inline Duration cpu_time() {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + Duration(used.tv_nsec);
+}
+
+}  // namespace reactor
