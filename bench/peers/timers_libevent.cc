@@ -38,9 +38,7 @@ class Timers {
   }
 
  private:
-  static void on_timer(evutil_socket_t, short, void* self) {
-    ++static_cast<Timers*>(self)->fired_;
-  }
+  static void on_timer(evutil_socket_t, short, void* self) { ++static_cast<Timers*>(self)->fired_; }
 
   event_base* base_ = nullptr;
   std::vector<event> timers_;

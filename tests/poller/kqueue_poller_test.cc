@@ -244,6 +244,16 @@ TEST_F(KqueuePollerTest, KernelThatForgetsNothingIsToldToForget) {
             (std::vector<Change>{{ident, EVFILT_READ, EV_DELETE}, {ident, EVFILT_READ, EV_ADD}}));
 }
 
+TEST_F(KqueuePollerTest, KernelThatForgetsNothingIsNotBelieved) {
+  ASSERT_FALSE(add(Interest::read));
+  const int number = fd();
+  pair_ = {};
+  FdPair other = make_socket_pair();
+  const UniqueFd same = move_to(std::move(other.near), number);
+  EXPECT_EQ(poller_->modify(number, Interest::read, Interest::read, token_number(1)),
+            std::errc::no_such_file_or_directory);
+}
+
 TEST_F(KqueuePollerTest, TimeoutsReachTheKernel) {
   std::array<PollEvent, 16> events;
   static_cast<void>(poller_->wait(events, Duration(1'500'000'001)));

@@ -18,9 +18,9 @@ struct kevent {
   void* udata;
 };
 
-#define EV_SET(event, ident_, filter_, flags_, fflags_, data_, udata_)                          \
-  (*(event) = {static_cast<std::uintptr_t>(ident_), static_cast<short>(filter_),                \
-               static_cast<unsigned short>(flags_), static_cast<unsigned int>(fflags_),         \
+#define EV_SET(event, ident_, filter_, flags_, fflags_, data_, udata_)                  \
+  (*(event) = {static_cast<std::uintptr_t>(ident_), static_cast<short>(filter_),        \
+               static_cast<unsigned short>(flags_), static_cast<unsigned int>(fflags_), \
                static_cast<std::intptr_t>(data_), (udata_)})
 
 #define EVFILT_READ (-1)

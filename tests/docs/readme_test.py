@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs what the documentation shows: each program is compared with its example and run, each command is started."""
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import unittest
+from pathlib import Path
+
+SOURCE = Path(os.environ["SOURCE"])
+EXAMPLES = Path(os.environ["REACTOR_EXAMPLES"])
+SERVERS = EXAMPLES.parent / "servers"
+BLOCK = re.compile(r"<!-- (.+?) -->\n```(\w+)\n(.*?)```", re.S)
+
+
+def blocks():
+    for page in [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]:
+        yield from ((page.name, *match) for match in BLOCK.findall(page.read_text()))
+
+
+class Program:
+    """A started program whose standard output is read by lines; it is ended when the block is left."""
+
+    def __init__(self, command, **options):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def address(self):
+        line = self.process.stdout.readline()
+        match = re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)\n", line)
+        assert match, f"no address in {line!r}"
+        return "127.0.0.1", int(match.group(1))
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+def exchange(address, request):
+    with socket.create_connection(address, 10) as connection:
+        connection.settimeout(10)
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+class Documentation(unittest.TestCase):
+    def test_every_block_is_one_that_a_test_knows(self):
+        for page in [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]:
+            fences = len(re.findall(r"^```\w+$", page.read_text(), re.M))
+            known = sum(1 for name, *_ in blocks() if name == page.name)
+            self.assertEqual(fences, known, f"{page.name}: a code block without a test's mark above it")
+
+    def test_programs_are_the_examples(self):
+        shown = [(kind, text) for _, kind, language, text in blocks() if language == "cpp"]
+        self.assertEqual(len(shown), 3)
+        for kind, text in shown:
+            example = (SOURCE / kind.removeprefix("file: ")).read_text().split("\n", 1)[1]
+            self.assertEqual(text, example, kind)
+            self.assertLessEqual(len([line for line in text.splitlines() if line.strip()]), 36, kind)
+
+    def test_commands_run(self):
+        ran = 0
+        for _, kind, language, text in blocks():
+            if language != "sh" or not kind.startswith("run: "):
+                continue
+            for line in text.splitlines():
+                command = shlex.split(line)
+                command[0] = str(SERVERS / command[0])
+                self.run_command(kind.removeprefix("run: "), command)
+                ran += 1
+        self.assertEqual(ran, 4)
+
+    def run_command(self, kind, command):
+        if kind == "once":
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), command)
+            self.assertTrue(done.stdout, command)
+            return
+        with Program(command) as program:
+            address = program.address()
+            while program.process.stdout.readline() != "ready\n":
+                self.assertIsNone(program.process.poll(), command)
+            request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            answer = exchange(address, request)
+            self.assertIn(b"hello" if "hello" in command else request, answer)
+            self.assertEqual(program.end(), 0)
+
+    def test_dev_has_the_two_commands(self):
+        help_text = subprocess.run([SOURCE / "dev", "help"], capture_output=True, text=True, timeout=20).stdout
+        for word in ("serve", "test"):
+            self.assertRegex(help_text, rf"(?m)^  {word} ")
+
+
+class Examples(unittest.TestCase):
+    def test_embed_counts_lines(self):
+        done = subprocess.run([EXAMPLES / "example_embed"], input="a\nb\nc\n", capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(done.stdout.endswith("3 lines\n"), done.stdout)
+
+    def test_echo_echoes_from_two_workers(self):
+        with Program([EXAMPLES / "example_echo"]) as program:
+            address = program.address()
+            for size in (1, 1000, 200000):
+                self.assertEqual(exchange(address, b"x" * size), b"x" * size)
+            self.assertEqual(program.end(), 0)
+
+    def test_http_answers(self):
+        with Program([EXAMPLES / "example_http"]) as program:
+            address = program.address()
+            answer = exchange(address, b"GET /time HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b"HTTP/1.1 200 OK", answer)
+            self.assertIn(b"HTTP/1.1 404 Not Found", answer)
+            self.assertTrue(answer.endswith(b"1 such requests\n"), answer)
+            self.assertEqual(program.end(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

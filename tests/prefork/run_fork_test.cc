@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// prefork::run() with workers that the tests make up.
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <set>
+#include <stdexcept>
+
+#include "tests/prefork/prefork_test.h"
+
+namespace reactor::prefork {
+namespace {
+
+class RunFork : public PreforkTest {};
+
+int just_run(Worker& worker, const Lines&) { return worker.run(); }
+
+TEST_P(RunFork, AnnouncesAddressesThenReady) {
+  Options both = options(3);
+  both.addresses.push_back(Address::parse("127.0.0.2:0").value());
+  Running master(std::move(both), &just_run);
+  EXPECT_EQ(master.lines.next().rfind("listening 127.0.0.1:", 0), 0U);
+  EXPECT_EQ(master.lines.next().rfind("listening 127.0.0.2:", 0), 0U);
+  static_cast<void>(master.lines.after("ready"));
+  master.signal(SIGTERM);
+  EXPECT_EQ(master.lines.after("returned "), "0");
+  EXPECT_EQ(master.wait(), 0);
+}
+
+TEST_P(RunFork, EachWorkerHasItsIndexAndOneListenerPerAddress) {
+  Options both = options(3);
+  both.addresses.push_back(Address::parse("127.0.0.2:0").value());
+  Running master(std::move(both), [](Worker& worker, const Lines& lines) {
+    const std::vector<Socket> listeners = worker.listeners();
+    lines.say("worker " + std::to_string(worker.index()) + " has " +
+              std::to_string(listeners.size()) + " on backend " +
+              std::string(to_string(worker.loop().backend())));
+    return worker.run();
+  });
+  std::set<std::string> said;
+  for (int i = 0; i < 3; ++i) said.insert(master.lines.after("worker "));
+  const std::string end = " has 2 on backend " + std::string(to_string(GetParam()));
+  EXPECT_EQ(said, (std::set<std::string>{"0" + end, "1" + end, "2" + end}));
+}
+
+TEST_P(RunFork, NoWorkerBecomesReady) {
+  for (const bool throws : {false, true}) {
+    Running master(options(2), [throws](Worker&, const Lines&) -> int {
+      if (throws) throw std::runtime_error("no database");
+      return 5;
+    });
+    if (throws) {
+      EXPECT_EQ(master.lines.after("log worker ends by an exception: "), "no database");
+    }
+    EXPECT_EQ(master.wait(), kExitNotReady);
+  }
+}
+
+TEST_P(RunFork, AnAddressInUse) {
+  const Socket other = Socket::listen(Address::loopback(0), {}).value();
+  for (const unsigned workers : {0U, 2U}) {
+    Options taken = options(workers);
+    taken.addresses = {other.local().value()};
+    Running master(std::move(taken), &just_run);
+    EXPECT_EQ(master.lines.after("bind-error "), other.local().value().to_string());
+    EXPECT_EQ(master.wait(), kExitNoListener);
+  }
+}
+
+TEST_P(RunFork, AnExceptionEndsTheWorkerAndItsSuccessorTakesTheSlot) {
+  Running master(options(2), [](Worker& worker, const Lines& lines) {
+    lines.say("slot " + std::to_string(worker.index()));
+    SignalWatcher bomb =
+        worker.loop().on_signal(SIGUSR2, [] { throw std::runtime_error("bug"); }).value();
+    lines.say("pid " + std::to_string(::getpid()));
+    return worker.run();
+  });
+  const std::string slot = master.lines.after("slot ");
+  const pid_t victim = std::stoi(master.lines.after("pid "));
+  static_cast<void>(master.lines.after("ready"));
+  ASSERT_EQ(::kill(victim, SIGUSR2), 0);
+  EXPECT_EQ(master.lines.after("log worker ends by an exception: "), "bug");
+  EXPECT_EQ(master.lines.after("slot "), slot);
+  master.signal(SIGTERM);
+  EXPECT_EQ(master.wait(), 0);
+}
+
+TEST_P(RunFork, OneProcess) {
+  Running alone(options(0), [](Worker& worker, const Lines& lines) {
+    lines.say("pid " + std::to_string(::getpid()));
+    worker.on_drain([&worker, &lines] {
+      lines.say("drain");
+      worker.loop().stop();
+    });
+    return worker.run();
+  });
+  static_cast<void>(alone.lines.after("pid "));
+  static_cast<void>(alone.lines.after("ready"));
+  alone.signal(SIGHUP);
+  EXPECT_NE(alone.lines.after("log signal ").find("ignored"), std::string::npos);
+  alone.signal(SIGINT);
+  EXPECT_EQ(alone.lines.after("drain"), "");
+  EXPECT_EQ(alone.wait(), kExitOk);
+}
+
+TEST_P(RunFork, AnExceptionInOneProcess) {
+  Running alone(options(0), [](Worker&, const Lines&) -> int { throw std::runtime_error("bug"); });
+  EXPECT_EQ(alone.lines.after("log worker ends by an exception: "), "bug");
+  EXPECT_EQ(alone.wait(), kExitFailed);
+}
+
+TEST_P(RunFork, WorkersReopenTheirLogsToo) {
+  Running master(options(2), &just_run);
+  static_cast<void>(master.lines.after("ready"));
+  master.signal(SIGUSR1);
+  std::set<std::string> pids;
+  for (int i = 0; i < 3; ++i) pids.insert(master.lines.after("reopen "));
+  EXPECT_EQ(pids.size(), 3U);
+}
+
+TEST_P(RunFork, ATermRightBehindTheForkIsHeard) {
+  for (int i = 0; i < 40; ++i) {
+    Options many = options(4);
+    Running master(std::move(many), &just_run);
+    static_cast<void>(master.lines.after("listening "));
+    const TimePoint begin = monotonic_now();
+    master.signal(SIGTERM);
+    const int code = master.wait();
+    EXPECT_TRUE(code == kExitOk || code == 128 + SIGTERM) << code;  // before or after it listens
+    EXPECT_LT(monotonic_now() - begin, std::chrono::seconds(2));
+  }
+}
+
+TEST_P(RunFork, TheApplicationsOwnChildrenAreLeftToIt) {
+  const int code = in_child([this] {
+    pid_t own = 0;
+    Options one = options(1);
+    one.on_ready = [&own] {
+      own = spawn_child([] { return 7; });
+      ::kill(::getpid(), SIGUSR1);  // and look for the dead, as SIGCHLD will too
+    };
+    Callback<void()> end_later = [] { ::kill(::getpid(), SIGTERM); };
+    one.on_reopen = [&own, &end_later] {
+      siginfo_t info{};
+      EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(own), &info, WEXITED | WNOWAIT), 0);
+      end_later();
+    };
+    EXPECT_EQ(run(std::move(one), [](Worker& worker) { return worker.run(); }), kExitOk);
+    EXPECT_EQ(wait_for_child(own), 7);
+  });
+  EXPECT_EQ(code, 0);
+}
+
+TEST_P(RunFork, LeavesNothingBehind) {
+  for (const unsigned workers : {0U, 2U}) {
+    const int code = in_child([this, workers] {
+      const auto before = FdGuard::open_descriptors();
+      Options few = options(workers);
+      few.on_ready = [] { ::kill(::getpid(), SIGTERM); };
+      EXPECT_EQ(run(std::move(few), [](Worker& worker) { return worker.run(); }), kExitOk);
+      EXPECT_EQ(FdGuard::open_descriptors(), before);
+      EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "a zombie or a worker";
+      struct sigaction action {};
+      ::sigaction(SIGTERM, nullptr, &action);
+      EXPECT_EQ(action.sa_handler, SIG_DFL);
+    });
+    EXPECT_EQ(code, 0) << workers << " workers";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, RunFork, ::testing::ValuesIn(available_backends()),
+                         ::testing::PrintToStringParamName());
+
+}  // namespace
+}  // namespace reactor::prefork

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/slots.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <set>
+
+#include "tests/support/fd_guard.h"
+#include "tests/support/fork.h"
+
+namespace reactor::prefork {
+namespace {
+
+class SlotsTest : public ::testing::Test {
+ protected:
+  SlotsTest() {
+    options_.addresses = {Address::loopback(0)};
+    options_.workers = 4;
+  }
+
+  // Which kernel objects the workers get for the address at `index`.
+  static std::set<ino_t> inodes(const Slots& slots, unsigned workers, std::size_t index = 0) {
+    std::set<ino_t> result;
+    for (unsigned slot = 0; slot < workers; ++slot) {
+      const std::vector<Socket> sockets = slots.sockets_of(slot).value();
+      struct stat status {};
+      EXPECT_EQ(::fstat(sockets.at(index).fd(), &status), 0);
+      result.insert(status.st_ino);
+    }
+    return result;
+  }
+
+ private:
+  FdGuard descriptors_;
+
+ protected:
+  Options options_;
+  Slots::Failure failure_;
+};
+
+TEST_F(SlotsTest, OneSocketPerSlotOnOnePort) {
+  Slots slots;
+  ASSERT_TRUE(slots.open(options_, failure_));
+  ASSERT_EQ(slots.addresses().size(), 1U);
+  EXPECT_NE(slots.addresses()[0].port(), 0);
+  EXPECT_EQ(inodes(slots, 4).size(), 4U);
+  for (unsigned slot = 0; slot < 4; ++slot) {
+    const std::vector<Socket> sockets = slots.sockets_of(slot).value();
+    EXPECT_EQ(sockets.at(0).local().value(), slots.addresses()[0]);
+  }
+}
+
+TEST_F(SlotsTest, OneForAllWhereItIsSwitchedOff) {
+  options_.reuse_port = false;
+  Slots slots;
+  ASSERT_TRUE(slots.open(options_, failure_));
+  EXPECT_EQ(inodes(slots, 4).size(), 1U);
+}
+
+TEST_F(SlotsTest, UnixSocketsAreShared) {
+  const std::string path = ::testing::TempDir() + "slots_test." + std::to_string(::getpid());
+  options_.addresses.push_back(Address::unix_path(path).value());
+  Slots slots;
+  ASSERT_TRUE(slots.open(options_, failure_));
+  EXPECT_EQ(inodes(slots, 4, 0).size(), 4U);
+  EXPECT_EQ(inodes(slots, 4, 1).size(), 1U);
+}
+
+TEST_F(SlotsTest, APortInUseIsRefusedAlsoWithReusePort) {
+  for (const bool reuse : {false, true}) {
+    options_.listen.reuse_port = reuse;
+    const Socket other = Socket::listen(Address::loopback(0), options_.listen).value();
+    options_.addresses = {Address::loopback(0), other.local().value()};
+    Slots slots;
+    EXPECT_FALSE(slots.open(options_, failure_));
+    EXPECT_EQ(failure_.error, std::errc::address_in_use);
+    EXPECT_EQ(failure_.address, options_.addresses[1]);
+  }
+}
+
+TEST_F(SlotsTest, RemovesItsOwnFileAndNobodyElses) {
+  const std::string path = ::testing::TempDir() + "slots_test." + std::to_string(::getpid());
+  options_.addresses = {Address::unix_path(path).value()};
+  {
+    Slots slots;
+    ASSERT_TRUE(slots.open(options_, failure_));
+    EXPECT_EQ(::access(path.c_str(), F_OK), 0);
+  }
+  EXPECT_NE(::access(path.c_str(), F_OK), 0);
+  {
+    Slots slots;
+    ASSERT_TRUE(slots.open(options_, failure_));
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    std::ofstream(path) << "another's";
+  }
+  EXPECT_EQ(::access(path.c_str(), F_OK), 0);
+  ::unlink(path.c_str());
+}
+
+TEST_F(SlotsTest, AForkedWorkerLeavesTheFile) {
+  const std::string path = ::testing::TempDir() + "slots_test." + std::to_string(::getpid());
+  options_.addresses = {Address::unix_path(path).value()};
+  Slots slots;
+  ASSERT_TRUE(slots.open(options_, failure_));
+  EXPECT_EQ(in_child([&] {
+              Slots& inherited = slots;
+              inherited.disown_files();
+              inherited.~Slots();
+            }),
+            0);
+  EXPECT_EQ(::access(path.c_str(), F_OK), 0);
+}
+
+}  // namespace
+}  // namespace reactor::prefork
