@@ -18,10 +18,6 @@ endfunction()
 # library TARGET, known in this tree and to users as reactor::NAME.
 function(reactor_add_library target component)
   cmake_parse_arguments(arg "" "EXPORT_NAME" "" ${ARGN})
-  if(REACTOR_EMPTY_OK AND NOT REACTOR_${component}_SRCS)  # TEMPORARY
-    file(WRITE ${PROJECT_BINARY_DIR}/empty.cc "")
-    set(REACTOR_${component}_SRCS ${PROJECT_BINARY_DIR}/empty.cc)
-  endif()
   add_library(${target})
   add_library(reactor::${arg_EXPORT_NAME} ALIAS ${target})
   target_sources(

@@ -16,12 +16,14 @@ int main() {
   reactor::Loop loop;
   long lines = 0;
   reactor::IoWatcher input =  // destroying it stops watching, at once
-      loop.watch(STDIN_FILENO, reactor::Interest::read, [&](reactor::Ready) {
-            std::array<char, 4096> buffer;
-            const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-            if (got > 0) lines += std::count(buffer.begin(), buffer.begin() + got, '\n');
-            if (got == 0) loop.stop();
-          }).value();
+      loop.watch(STDIN_FILENO, reactor::Interest::read,
+                 [&](reactor::Ready) {
+                   std::array<char, 4096> buffer;
+                   const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+                   if (got > 0) lines += std::count(buffer.begin(), buffer.begin() + got, '\n');
+                   if (got == 0) loop.stop();
+                 })
+          .value();
   reactor::Timer tick = loop.every(1s, [&] { std::cout << lines << " lines so far" << std::endl; });
   reactor::SignalWatcher quit = loop.on_signal(SIGINT, [&] { loop.stop(); }).value();
   std::thread worker([&] { loop.post([] { std::cout << "the thread is done" << std::endl; }); });

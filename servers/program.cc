@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <iostream>
 #include <string>
 
 #include "reactor/base/log_spdlog.h"
@@ -88,9 +87,15 @@ std::string remedy_for(const reactor::Address& address, std::error_code error) {
   return "use another address";
 }
 
+// At once, and in one piece; nobody may be there to read it.
+void print_line(int fd, std::string line) {
+  line += '\n';
+  [[maybe_unused]] const auto written = ::write(fd, line.data(), line.size());
+}
+
 // To whoever started the program, even where the log goes to a file.
 void complain(Program program, const std::string& what) {
-  std::cerr << name_of(program) << ": " << what << std::endl;
+  print_line(STDERR_FILENO, std::string(name_of(program)) + ": " + what);
 }
 
 }  // namespace
@@ -107,9 +112,9 @@ int run_program(Program program, Options options, reactor::prefork::WorkerFuncti
   reactor::set_log_level(options.log_level);
   reactor::prefork::Options& prefork = options.prefork;
   prefork.on_listening = [](const reactor::Address& address) {
-    std::cout << "listening on " << address.to_string() << std::endl;
+    print_line(STDOUT_FILENO, "listening on " + address.to_string());
   };
-  prefork.on_ready = [] { std::cout << "ready" << std::endl; };
+  prefork.on_ready = [] { print_line(STDOUT_FILENO, "ready"); };
   prefork.on_bind_error = [program, &log](const reactor::Address& address, std::error_code error) {
     const std::string what = "--bind '" + address.to_string() + "': " + error.message() + "; " +
                              remedy_for(address, error);

@@ -58,6 +58,11 @@ std::error_code Children::watch(ChildSlot& slot) {
   std::error_code error = Errc::not_supported;
   if (allows(ChildMethod::pidfd)) error = watch_pidfd(slot);
   if (error && allows(ChildMethod::process_filter)) error = watch_process_filter(slot);
+  // It has ended, but was not waited for: check_own_child() saw it.
+  if (error == std::errc::no_such_process) {
+    mark_due(slot);
+    return {};
+  }
   if (error && allows(ChildMethod::sigchld)) {
     error = watch_sigchld();
     if (!error) mark_due(slot);  // it may have ended before the handler was there

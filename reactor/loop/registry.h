@@ -64,7 +64,9 @@ class Registry {
     return nullptr;
   }
   // How many events the batch has in all.
-  [[nodiscard]] std::size_t batch_size() const noexcept { return static_cast<std::size_t>(end_ - events_.data()); }
+  [[nodiscard]] std::size_t batch_size() const noexcept {
+    return static_cast<std::size_t>(end_ - events_.data());
+  }
   [[nodiscard]] bool batch_left() const noexcept { return position_ != end_; }
   // Whether the batch showed a token that the kernel should have forgotten.
   [[nodiscard]] bool needs_rebuild() const noexcept { return needs_rebuild_; }
@@ -117,8 +119,8 @@ class Registry {
   std::size_t free_count_ = 0;
   std::size_t keeping_ = 0;
   std::uint64_t stale_ = 0;
-  std::uint32_t forks_;  // fork_count() when last looked at
-  std::uint8_t batch_ = 0;   // counts, modulo 256
+  std::uint32_t forks_;     // fork_count() when last looked at
+  std::uint8_t batch_ = 0;  // counts, modulo 256
   bool needs_rebuild_ = false;
   std::uint32_t owner_;  // process_generation() of whoever the kernel's set belongs to
 };

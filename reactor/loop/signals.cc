@@ -79,7 +79,7 @@ std::error_code Signals::take_over(int number) {
   struct sigaction action {};
   action.sa_handler = &reactor_signal_handler;
   action.sa_flags = SA_RESTART;
-  ::sigfillset(&action.sa_mask);
+  sigfillset(&action.sa_mask);  // a macro on macOS
   struct sigaction previous {};
   if (::sigaction(number, &action, &previous) != 0) return last_system_error();
   if (delivery.owner == nullptr) delivery.previous = previous;

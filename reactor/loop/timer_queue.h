@@ -94,7 +94,7 @@ class TimerQueue {
   [[nodiscard]] bool find_slot(std::size_t& level, Tick& start) noexcept;
   [[nodiscard]] Tick earliest_in(std::size_t level, Tick start) noexcept;
 
-  Tick position_;  // all ticks up to and with this one have been visited
+  Tick position_;        // all ticks up to and with this one have been visited
   unsigned levels_ = 0;  // a bit for each level that may be occupied
   std::array<std::uint64_t, kLevels> occupied_{};
   std::array<std::array<IntrusiveList, kSlots>, kLevels> slots_;

@@ -16,7 +16,16 @@
 namespace reactor {
 namespace {
 
-std::error_code open_pipe(UniqueFd& read_end, UniqueFd& write_end) {
+#if defined(__linux__)
+
+std::error_code open_ends(UniqueFd& read_end, UniqueFd&) {
+  read_end.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  return read_end ? std::error_code{} : last_system_error();
+}
+
+#else
+
+std::error_code open_ends(UniqueFd& read_end, UniqueFd& write_end) {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) return last_system_error();
   read_end.reset(ends[0]);
@@ -29,17 +38,12 @@ std::error_code open_pipe(UniqueFd& read_end, UniqueFd& write_end) {
   return {};
 }
 
+#endif
+
 }  // namespace
 
 std::error_code Wakeup::open() {
-  std::error_code error;
-#if defined(__linux__)
-  read_end_.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!read_end_) error = last_system_error();
-#else
-  error = open_pipe(read_end_, write_end_);
-#endif
-  static_cast<void>(&open_pipe);
+  const std::error_code error = open_ends(read_end_, write_end_);
   set_fd(read_end_.get());
   return error;
 }

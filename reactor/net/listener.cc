@@ -68,7 +68,7 @@ void Listener::remember_file() {
   const std::string path(address_.path());
   if (path.empty() || ::stat(path.c_str(), &status) != 0) return;
   removes_file_ = true;
-  file_device_ = status.st_dev;
+  file_device_ = static_cast<std::uint64_t>(status.st_dev);  // signed on macOS
   file_inode_ = status.st_ino;
 }
 
@@ -77,7 +77,9 @@ void Listener::remove_own_file() noexcept {
   struct stat status {};
   const std::string path(address_.path());
   if (::stat(path.c_str(), &status) != 0) return;
-  if (status.st_dev == file_device_ && status.st_ino == file_inode_) ::unlink(path.c_str());
+  if (static_cast<std::uint64_t>(status.st_dev) == file_device_ && status.st_ino == file_inode_) {
+    ::unlink(path.c_str());
+  }
 }
 
 void Listener::pause() noexcept {

@@ -57,7 +57,7 @@ struct ListenOptions {
   int backlog = 2048;       // connections that wait to be accepted; clipped by net.core.somaxconn
   bool reuse_port = false;  // several sockets per address, the kernel spreads connections over
                             // them: SO_REUSEPORT, SO_REUSEPORT_LB on FreeBSD
-  bool v6_only = false;  // off: a v6 wildcard takes v4 connections too (ipv6(7))
+  bool v6_only = false;     // off: a v6 wildcard takes v4 connections too (ipv6(7))
   // The client speaks first: the connection is handed over with its first octets, or after this
   // long (TCP_DEFER_ACCEPT, whole seconds; 0 is off). For HTTP, not for echo.
   std::chrono::seconds defer_accept{0};

@@ -97,7 +97,8 @@ void Stream::on_ready(Ready ready) {
 inline Stream::Alive Stream::after_callback() {
   NetContext& context = *context_;
   context.active = nullptr;
-  if (context.batch_used == 0 && !has(kClosing | kShutdown)) [[likely]] return Alive::yes;
+  if (context.batch_used == 0 && !has(kClosing | kShutdown)) [[likely]]
+    return Alive::yes;
   return flush_batch();
 }
 
@@ -134,7 +135,8 @@ Stream::Alive Stream::read_once() {
   if (!result.ok()) [[unlikely]]
     return read_failed(result);
   const std::size_t count = result.count();
-  if (count == buffer.size()) [[unlikely]] set(kMoreInput);
+  if (count == buffer.size()) [[unlikely]]
+    set(kMoreInput);
   touch();
   return call([&] { handler_->on_data(*this, buffer.first(count)); });
 }
@@ -196,13 +198,14 @@ void Stream::write(std::span<const std::byte> bytes) {
 
 // The way of an only answer is straight; everything else goes the long way.
 void Stream::write_now(std::span<const std::byte> bytes) {
-  if (context_->active != this || context_->batch_used > 0 ||
-      has(kClosing | kShutdown | kQueued)) [[unlikely]] {
+  if (context_->active != this || context_->batch_used > 0 || has(kClosing | kShutdown | kQueued))
+      [[unlikely]] {
     write_slowly(bytes);
     return;
   }
   const IoResult result = Socket::send(fd(), bytes);
-  if (!result.moved(bytes.size())) [[unlikely]] send_rest(bytes, result);
+  if (!result.moved(bytes.size())) [[unlikely]]
+    send_rest(bytes, result);
 }
 
 void Stream::write_slowly(std::span<const std::byte> bytes) {

@@ -191,12 +191,11 @@ class Stream final : private PollTarget, private TimerNode {
     kClosed = 1 << 9,          // on_close was, or is being, called
     kFixedDeadline = 1 << 10,  // set_deadline()
     kMoreInput = 1 << 11,      // the last read filled its buffer
-    kQueued = 1 << 13,        // there is a queue
+    kQueued = 1 << 13,         // there is a queue
     kUnattached = 1 << 12,     // a callback runs before or after its time in the loop
   };
   // Before the next read there is something to look at, or there is none.
-  static constexpr unsigned kNoPlainRead =
-      kPaused | kHeldBack | kPeerEnded | kClosing | kMoreInput;
+  static constexpr unsigned kNoPlainRead = kPaused | kHeldBack | kPeerEnded | kClosing | kMoreInput;
 
   friend class StreamHandler;  // the default read_buffer()
 

@@ -71,7 +71,7 @@ class Poller {
 
   // Waits up to `timeout` (0: don't; kForever: without end; rounded up to what the kernel can) and
   // fills `events` from its start. Gives their number; 0 after a time-out or a signal (EINTR).
-  // `events` holds at least 16.
+  // `events` holds at least 64: a word of select's bits.
   virtual Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) = 0;
 
   // A descriptor that is readable while events wait, to nest this one in another loop; -1: none.

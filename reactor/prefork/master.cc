@@ -23,6 +23,7 @@
 namespace reactor::prefork {
 namespace {
 
+constexpr Duration kLongestWait = std::chrono::hours(1);  // poll(2) counts milliseconds in an int
 constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 
 std::string name_of(unsigned slot, pid_t pid) {
@@ -232,7 +233,8 @@ int Master::next_wait_ms() const {
   if (next == TimePoint::max()) return -1;
   const TimePoint now = monotonic_now();
   if (next <= now) return 0;
-  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(next - now).count());
+  const Duration wait = std::min<Duration>(next - now, kLongestWait);
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wait).count());
 }
 
 void Master::handle_signals() {

@@ -27,6 +27,7 @@ void Worker::watch_signals() {
     signals_.push_back(std::move(watcher));
   };
   on(SIGTERM, [this] { drain(); });
+  signals_.front().ref();  // until it drains, a worker without work waits for some
   on(SIGQUIT, [this] { end_now("QUIT"); });
   on(SIGUSR1, [this] {
     if (options_.on_reopen) options_.on_reopen();
@@ -74,6 +75,7 @@ int Worker::run() {
 void Worker::drain() {
   if (draining_) return;
   draining_ = true;
+  signals_.front().unref();
   if (!on_drain_) {
     loop_.stop();
     return;

@@ -28,8 +28,9 @@ class Worker {
   // One listening socket per address, in their order, to be adopted by servers; empty afterwards.
   [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(listeners_); }
 
-  // What to do when the worker shall end gracefully: finish, then stop the loop. Without one the
-  // loop is stopped at once. After Options::graceful_timeout it is stopped in any case.
+  // What to do when the worker shall end gracefully: finish. From then on the loop ends as soon as
+  // nothing is left to wait for, or when the callback has it stopped; without one, at once. After
+  // Options::graceful_timeout it is stopped in any case.
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
 
   // Tells the master that this worker accepts, and runs the loop until it is stopped. The result is

@@ -25,7 +25,7 @@ install_and_move() {
 build_with_cmake() {
   cmake -S "$here/$test" -B "$dir" -G Ninja -DCMAKE_CXX_COMPILER="$CXX" -DCMAKE_CXX_FLAGS="$CXXFLAGS" \
     -DCMAKE_PREFIX_PATH="$prefix" -DREACTOR_SOURCE_DIR="$SOURCE"
-  cmake --build "$dir"
+  cmake --build "$dir" --target app
 }
 
 use_pkgconfig() {
@@ -34,13 +34,13 @@ use_pkgconfig() {
   PKG_CONFIG_PATH=$(dirname "$pc")${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH} make -f "$here/pkgconfig/Makefile"
 }
 
-# use_makefile_inc MAKE: from another folder, against a copy of the sources in a third.
+# use_makefile_inc MAKE [SETTING]: from another folder, against a copy of the sources in a third.
 use_makefile_inc() {
   mkdir -p "$dir/tree" "$dir/app"
   cp -R "$SOURCE/Makefile.inc" "$SOURCE/reactor" "$dir/tree"
   cd "$dir/app"
   check_increments "$1"
-  "$1" -f "$here/makefile_inc/Makefile" SOURCE="$dir/tree" MAIN="$here/main.cc"
+  "$@" -f "$here/makefile_inc/Makefile" SOURCE="$dir/tree" MAIN="$here/main.cc"
   mv app "$dir/app.run" && cd "$dir" && rm -rf app && mv app.run app
 }
 
@@ -98,7 +98,7 @@ case $test in
   find_package | subdirectory) build_with_cmake ;;
   pkgconfig) use_pkgconfig ;;
   makefile_inc_make) use_makefile_inc make ;;
-  makefile_inc_bmake) use_makefile_inc bmake ;;
+  makefile_inc_bmake) use_makefile_inc bmake REACTOR_COMPONENTS=core ;;
   *) fail "there is no test $test" ;;
 esac
 python3 "$here/try_echo.py" "$dir/app"
