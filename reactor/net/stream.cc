@@ -60,15 +60,20 @@ HandleInfo Stream::describe() const noexcept { return {"stream", fd(), {}, {file
 void Stream::start(bool likely_readable) {
   REACTOR_CHECK(!has(kStarted));
   set(kStarted);
-  arm_timer();
-  if (context_->active != nullptr) {  // callbacks never nest: this one's come by the loop
-    handler_->on_open(*this);
-  } else {
-    set(kUnattached);
-    if (call([this] { handler_->on_open(*this); }) == Alive::no) return;
-    if (likely_readable && !has(kPaused | kClosing) && read_once() == Alive::no) return;
-    clear(kUnattached);
+  if (context_->active == nullptr) {
+    open(likely_readable);
+  } else {  // callbacks never nest: this one's come by the loop
+    set(kOpensSoon);
+    loop().arm(*this, TimePoint{});
   }
+}
+
+void Stream::open(bool likely_readable) {
+  arm_timer();
+  set(kUnattached);
+  if (call([this] { handler_->on_open(*this); }) == Alive::no) return;
+  if (likely_readable && !has(kPaused | kClosing) && read_once() == Alive::no) return;
+  clear(kUnattached);
   if (has(kClosed)) return;
   if (const Result<> result = loop().attach(*this, wanted_interest()); !result) {
     fail(result.error());
@@ -150,9 +155,9 @@ Stream::Alive Stream::read_failed(IoResult result) {
 Stream::Alive Stream::peer_ended() {
   set(kPeerEnded);
   update_interest();
-  const Alive alive = call([this] {
+  const Alive alive = call([this, &context = *context_] {  // on_end may destroy the Stream
     handler_->on_end(*this);
-    if (context_->active == this && has(kShutdown)) close();  // both sides are over
+    if (context.active == this && has(kShutdown)) close();  // both sides are over
   });
   return alive;
 }
@@ -385,6 +390,11 @@ void Stream::on_expire() {
     finish();
     return;
   }
+  if (has(kOpensSoon)) {
+    clear(kOpensSoon);
+    open(true);
+    return;
+  }
   if (queue_ != nullptr && !has(kFixedDeadline)) {
     fail(Errc::timed_out);
     finish();
@@ -396,7 +406,7 @@ void Stream::on_expire() {
 }
 
 void Stream::arm_timer() noexcept {
-  if (!has(kStarted) || has(kFixedDeadline)) return;
+  if (!has(kStarted) || has(kFixedDeadline | kOpensSoon)) return;
   Duration timeout = std::chrono::milliseconds(idle_ms_);
   if (queue_ != nullptr) timeout = options_->write_timeout;
   if (timeout > Duration::zero()) {
@@ -417,7 +427,7 @@ void Stream::set_idle_timeout(Duration timeout) noexcept {
 }
 
 void Stream::set_deadline(TimePoint deadline) noexcept {
-  if (has(kClosing)) return;
+  if (has(kClosing | kOpensSoon)) return;
   set(kFixedDeadline);
   loop().arm(*this, deadline);
 }

@@ -161,8 +161,8 @@ class Stream final : private PollTarget, private TimerNode {
   // Calls on_timeout() after `timeout` without a read or a write; 0: never. Up to 24 days, rounded
   // up to milliseconds.
   void set_idle_timeout(Duration timeout) noexcept;
-  // Calls on_timeout() at `deadline`, whatever is read or written; replaces the idle and the write
-  // time-out until it passes or set_idle_timeout() is called.
+  // Not before on_open(). Calls on_timeout() at `deadline`, whatever is read or written; replaces
+  // the idle and the write time-out until it passes or set_idle_timeout() is called.
   void set_deadline(TimePoint deadline) noexcept;
 
   [[nodiscard]] Loop& loop() const noexcept;
@@ -191,6 +191,7 @@ class Stream final : private PollTarget, private TimerNode {
     kClosed = 1 << 9,          // on_close was, or is being, called
     kFixedDeadline = 1 << 10,  // set_deadline()
     kMoreInput = 1 << 11,      // the last read filled its buffer
+    kOpensSoon = 1 << 14,      // start() was called in another stream's callback
     kQueued = 1 << 13,         // there is a queue
     kUnattached = 1 << 12,     // a callback runs before or after its time in the loop
   };
@@ -213,6 +214,7 @@ class Stream final : private PollTarget, private TimerNode {
   Alive call(Call&& callback);
   Alive after_callback();
   Alive flush_batch();
+  void open(bool likely_readable);
   Alive read_once();
   Alive read_failed(IoResult result);
   Alive peer_ended();

@@ -168,7 +168,6 @@ void Master::become_worker(unsigned slot, UniqueFd control, SignalBlock& blocked
   signals_.abandon_in_worker();
   // The other workers' control pipes must not stay open here: their end of file is the message.
   for (WorkerProcess& other : workers_) other.control.reset();
-  slots_.disown_files();
   int status = kExitFailed;
   try {
     std::vector<Socket> sockets = slots_.sockets_of(slot).value();

@@ -2,6 +2,7 @@
 #include "reactor/prefork/slots.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,14 +17,31 @@ constexpr bool kKernelBalances = true;
 constexpr bool kKernelBalances = false;  // plain SO_REUSEPORT gives all to one socket there
 #endif
 
-// With SO_REUSEPORT a second server of the same user would bind beside us and take a part of the
-// connections: so the address is first tried without it.
-std::error_code check_free(const Address& address, ListenOptions listen) {
-  if (address.port() == 0) return {};
+// The first socket of a group that the kernel balances. With SO_REUSEPORT from the start a second
+// server of the same user could bind beside us and take a part of the connections. Listening
+// without it is for one server only, and lets the rest of the group in afterwards.
+#if defined(__linux__)
+Result<Socket> claim(const Address& address, ListenOptions listen) {
   listen.reuse_port = false;
-  const Result<Socket> probe = Socket::listen(address, listen);
-  return probe.error();
+  Result<Socket> first = Socket::listen(address, listen);
+  const int on = 1;
+  if (first && ::setsockopt(first->fd(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) {
+    return last_system_error();
+  }
+  return first;
 }
+#else
+// There a group is joined by bind(2) alone: the address is tried before, which two servers that
+// start at the same moment may both do.
+Result<Socket> claim(const Address& address, const ListenOptions& listen) {
+  if (address.port() != 0) {
+    ListenOptions alone = listen;
+    alone.reuse_port = false;
+    if (Result<Socket> probe = Socket::listen(address, alone); !probe) return probe.error();
+  }
+  return Socket::listen(address, listen);
+}
+#endif
 
 }  // namespace
 
@@ -50,13 +68,11 @@ std::error_code Slots::open_group(const Address& address, const Options& options
       options.reuse_port && kKernelBalances && !address.is_unix() && options.workers > 1;
   ListenOptions listen = options.listen;
   listen.reuse_port = balanced;
-  if (balanced) {
-    if (const std::error_code error = check_free(address, listen)) return error;
-  }
   Group group;
   Address bound = address;
   for (unsigned slot = 0; slot < (balanced ? options.workers : 1); ++slot) {
-    Result<Socket> socket = Socket::listen(bound, listen);
+    Result<Socket> socket =
+        balanced && slot == 0 ? claim(bound, listen) : Socket::listen(bound, listen);
     if (!socket) return socket.error();
     if (slot == 0) {
       Result<Address> local = socket->local();

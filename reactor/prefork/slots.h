@@ -26,6 +26,7 @@ class Slots {
   Slots() = default;
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
+  // Removes the files of unix sockets. Not run in a worker: that leaves by _exit(2).
   ~Slots();
 
   // Binds and listens on all addresses. False: `failure` says which one could not be had.
@@ -39,9 +40,6 @@ class Slots {
 
   // Closes this process's sockets; what workers adopted stays open.
   void close() noexcept { listeners_.clear(); }
-
-  // In a worker: the files of unix sockets are the master's to remove.
-  void disown_files() noexcept { files_.clear(); }
 
  private:
   // One address: a socket for each slot, or a single one for all.

@@ -288,6 +288,34 @@ TEST_P(StreamEnd, RequestShutdownClosesByDefaultAndAsksTheHandler) {
   EXPECT_EQ(link.peer.got, "finishing");
 }
 
+// Callbacks never nest: the inner stream's come by the loop, and the outer one's output is whole.
+TEST_P(StreamEnd, StartedInAnotherCallbackItMayDestroyItselfInOnOpen) {
+  Loop loop(options());
+  Link outer(loop);
+  Link inner(loop);
+  bool nested = false;
+  inner.handler.when_open = [&](Stream& stream) {
+    nested = outer.handler.got.empty();
+    stream.write("greeting");
+    inner.stream.reset();
+  };
+  outer.handler.when_data = [&](Stream& stream, std::string_view bytes) {
+    stream.write("first ");
+    inner.start(true);
+    EXPECT_EQ(inner.handler.opens, 0);
+    outer.handler.got += bytes;
+    stream.write("second");
+  };
+  outer.start();
+  outer.peer.write("go");
+  EXPECT_TRUE(pump(loop, [&] { return outer.peer.read(), outer.peer.got.size() >= 12; }));
+  EXPECT_TRUE(pump(loop, [&] { return inner.peer.read(), inner.peer.over(); }));
+  EXPECT_EQ(inner.handler.opens, 1);
+  EXPECT_FALSE(nested);
+  EXPECT_EQ(outer.peer.got, "first second");
+  EXPECT_EQ(inner.handler.closes, 0) << "it was destroyed";
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, StreamEnd, every_backend(), BackendName());
 
 }  // namespace

@@ -7,6 +7,9 @@
 #include <stdexcept>
 
 #include "tests/prefork/prefork_test.h"
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 
 namespace reactor::prefork {
 namespace {
@@ -167,6 +170,24 @@ TEST_P(RunFork, TheApplicationsOwnChildrenAreLeftToIt) {
     EXPECT_EQ(wait_for_child(own), 7);
   });
   EXPECT_EQ(code, 0);
+}
+
+// By the control pipe alone: not every kernel has a signal for it.
+TEST_P(RunFork, WorkersEndWithTheMaster) {
+  Running master(options(2), [](Worker& worker, const Lines& lines) {
+#if defined(__linux__)
+    ::prctl(PR_SET_PDEATHSIG, 0);
+#endif
+    lines.say("pid " + std::to_string(::getpid()));
+    const int code = worker.run();
+    lines.say("ended " + std::to_string(::getpid()));
+    return code;
+  });
+  std::set<std::string> started{master.lines.after("pid "), master.lines.after("pid ")};
+  static_cast<void>(master.lines.after("ready"));
+  master.signal(SIGKILL);
+  std::set<std::string> ended{master.lines.after("ended "), master.lines.after("ended ")};
+  EXPECT_EQ(ended, started);
 }
 
 TEST_P(RunFork, LeavesNothingBehind) {

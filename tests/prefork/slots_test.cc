@@ -10,7 +10,6 @@
 #include <set>
 
 #include "tests/support/fd_guard.h"
-#include "tests/support/fork.h"
 
 namespace reactor::prefork {
 namespace {
@@ -99,20 +98,6 @@ TEST_F(SlotsTest, RemovesItsOwnFileAndNobodyElses) {
   }
   EXPECT_EQ(::access(path.c_str(), F_OK), 0);
   ::unlink(path.c_str());
-}
-
-TEST_F(SlotsTest, AForkedWorkerLeavesTheFile) {
-  const std::string path = ::testing::TempDir() + "slots_test." + std::to_string(::getpid());
-  options_.addresses = {Address::unix_path(path).value()};
-  Slots slots;
-  ASSERT_TRUE(slots.open(options_, failure_));
-  EXPECT_EQ(in_child([&] {
-              Slots& inherited = slots;
-              inherited.disown_files();
-              inherited.~Slots();
-            }),
-            0);
-  EXPECT_EQ(::access(path.c_str(), F_OK), 0);
 }
 
 }  // namespace
