@@ -19,15 +19,13 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) noexcept(
-      std::is_nothrow_move_constructible_v<T>)  // NOLINT: implicit, as expected's
-      : has_value_(true) {
+  // NOLINTNEXTLINE: implicit, as std::expected's
+  Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_(true) {
     std::construct_at(&value_, std::move(value));
   }
   Result(std::error_code error) noexcept : error_(error), has_value_(false) {}  // NOLINT: implicit
-  template <class E>
-  requires std::is_error_code_enum_v<E> Result(E error)
-  noexcept : Result(make_error_code(error)) {}  // NOLINT: implicit
+  template <class E, std::enable_if_t<std::is_error_code_enum_v<E>, int> = 0>
+  Result(E error) noexcept : Result(make_error_code(error)) {}  // NOLINT: implicit
 
   Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) { adopt(other); }
   Result& operator=(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
@@ -95,9 +93,8 @@ class [[nodiscard]] Result<void> {
 
   Result() noexcept = default;
   Result(std::error_code error) noexcept : error_(error) {}  // NOLINT: implicit, as expected's
-  template <class E>
-  requires std::is_error_code_enum_v<E> Result(E error)
-  noexcept : error_(make_error_code(error)) {}  // NOLINT: implicit
+  template <class E, std::enable_if_t<std::is_error_code_enum_v<E>, int> = 0>
+  Result(E error) noexcept : error_(make_error_code(error)) {}  // NOLINT: implicit
 
   [[nodiscard]] bool has_value() const noexcept { return !error_; }
   explicit operator bool() const noexcept { return !error_; }

@@ -32,6 +32,7 @@ class Pen {
  public:
   explicit Pen(std::span<std::byte> room) : start_(room.data()), at_(room.data()) {}
   Pen& operator<<(std::string_view text) {
+    if (text.empty()) return *this;  // its data may be null
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
     return *this;

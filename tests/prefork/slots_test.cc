@@ -5,9 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "tests/support/fd_guard.h"
 
@@ -78,6 +81,25 @@ TEST_F(SlotsTest, APortInUseIsRefusedAlsoWithReusePort) {
     EXPECT_FALSE(slots.open(options_, failure_));
     EXPECT_EQ(failure_.error, std::errc::address_in_use);
     EXPECT_EQ(failure_.address, options_.addresses[1]);
+  }
+}
+
+// Two programs may start at the same moment; one that shared the port would take half of the work.
+TEST_F(SlotsTest, NoTwoHaveOnePortHoweverTheyRace) {
+  for (int round = 0; round < 200; ++round) {
+    options_.addresses = {Socket::listen(Address::loopback(0), {}).value().local().value()};
+    std::array<Slots, 2> rivals;
+    std::array<bool, 2> opened{};
+    std::atomic<int> waiting = 2;
+    const auto open = [&](std::size_t rival) {
+      Slots::Failure failure;
+      for (--waiting; waiting > 0;) std::this_thread::yield();
+      opened[rival] = rivals[rival].open(options_, failure);
+    };
+    std::thread other(open, 0);
+    open(1);
+    other.join();
+    ASSERT_FALSE(opened[0] && opened[1]) << "in round " << round;
   }
 }
 

@@ -133,6 +133,16 @@ class Pressure(support.BackendTest):
                         self.assertTrue(connection.recv(1000).startswith((request, b"HTTP/1.1 200 ")))
                     self.assertFalse(set(before) & set(server.workers()))
 
+    def test_each_worker_gets_its_share(self):
+        with self.server(ECHO, "-w", "4") as server, contextlib.ExitStack() as stack:
+            workers = server.workers()
+            before = [len(support.descriptors_of(pid)) for pid in workers]
+            connections = [stack.enter_context(server.connect()) for _ in range(200)]
+            self.assertTrue(all(support.echoes(connection) for connection in connections))
+            shares = [len(support.descriptors_of(p)) - b for p, b in zip(workers, before)]
+            self.assertEqual(sum(shares), 200)
+            self.assertGreater(min(shares), 20, shares)  # of 50; the kernel draws by a hash
+
     def test_descriptors_come_back(self):
         with self.server(ECHO) as server:
             workers = server.workers()
