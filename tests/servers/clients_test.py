@@ -79,17 +79,6 @@ class Echo(support.BackendTest):
             for connection in first:
                 connection.close()
 
-    def test_few_descriptors_left(self):
-        with self.server(ECHO, "-w", "1", "--max-connections", "1000",
-                         preexec_fn=lambda: limit_descriptors(64)) as server:
-            connections = [server.connect() for _ in range(100)]
-            self.assertTrue(support.echoes(connections[0]))
-            for connection in connections[:60]:
-                connection.close()
-            self.assertTrue(support.echoes(connections[99]))
-            for connection in connections:
-                connection.close()
-
     @need("nc")
     def test_netcat(self):
         with self.server(ECHO) as server:
@@ -199,11 +188,6 @@ class Http(support.BackendTest):
 def send_and_half_close(connection, data):
     connection.sendall(data)
     connection.shutdown(socket.SHUT_WR)
-
-
-def limit_descriptors(count):
-    import resource
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
 
 
 if __name__ == "__main__":

