@@ -191,7 +191,8 @@ void Connection::answer(Stream& stream, bool more_input) {
   }
   const bool keep_alive = request.keep_alive && !response.closes() && !service_->draining;
   respond(stream, keep_alive, request.method != Method::head);
-  if (!keep_alive) stream.close(more_input);
+  // One that did not ask for the end may be sending its next request already.
+  if (!keep_alive) stream.close(more_input || request.keep_alive);
 }
 
 // One error answer; nothing behind the request is read, as nobody knows where it ends.

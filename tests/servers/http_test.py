@@ -99,7 +99,7 @@ class Answers(support.BackendTest):
     def test_what_is_answered(self):
         for request, goes_on in ANSWERED:
             with self.subTest(request=request[:60]):
-                answer = self.exchange(request, LAST)
+                answer = self.exchange(request + LAST)
                 self.assertEqual(answer.count(b"HTTP/1.1 200 OK\r\n"), 2 if goes_on else 1, answer)
                 self.assertEqual(answer.count(b"\r\n\r\nOK\n"), 2 if goes_on else 1)
 
