@@ -93,6 +93,7 @@ Result<> Loop::run() { return core_->run_while(true, kForever); }
 Result<> Loop::run_once(Duration timeout) { return core_->run_while(false, timeout); }
 Result<> Loop::poll() { return core_->run_while(false, Duration::zero()); }
 void Loop::stop() noexcept { core_->request_stop(); }
+TimePoint Loop::start_time() const noexcept { return core_->start_time(); }
 void Loop::update_now() noexcept { core_->now = monotonic_now(); }
 
 Result<int> Loop::backend_fd() const {

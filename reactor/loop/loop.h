@@ -132,6 +132,8 @@ class Loop {
   // The time at the start of this batch of callbacks; outside a turn, the time of the last one.
   // Timers count from it inside a turn, and from the clock outside.
   [[nodiscard]] TimePoint now() const noexcept { return *now_; }
+  // What a delay counts from so that it is never cut short: now() inside a turn, else the clock.
+  [[nodiscard]] TimePoint start_time() const noexcept;
   // Reads the clock, for a callback that took long and then starts a timer.
   void update_now() noexcept;
 

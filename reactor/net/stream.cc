@@ -81,9 +81,9 @@ void Stream::open(bool likely_readable) {
 }
 
 // A later deadline is a store; the wheel looks at it when the earlier one passes.
-inline void Stream::touch() noexcept {
+inline void Stream::touch(TimePoint now) noexcept {
   if (idle_ms_ == 0 || has(kFixedDeadline) || queue_ != nullptr) return;
-  postpone_lazily(loop().now() + std::chrono::milliseconds(idle_ms_));
+  postpone_lazily(now + std::chrono::milliseconds(idle_ms_));
 }
 
 // ---- Reading ----
@@ -142,7 +142,7 @@ Stream::Alive Stream::read_once() {
   const std::size_t count = result.count();
   if (count == buffer.size()) [[unlikely]]
     set(kMoreInput);
-  touch();
+  touch(loop().now());
   return call([&] { handler_->on_data(*this, buffer.first(count)); });
 }
 
@@ -216,7 +216,7 @@ void Stream::write_now(std::span<const std::byte> bytes) {
 void Stream::write_slowly(std::span<const std::byte> bytes) {
   if (has(kClosing | kShutdown) || bytes.empty()) return;
   if (context_->active != this) {
-    touch();
+    touch(loop().start_time());
   } else if (context_->batch_used > 0) {
     send_or_queue(context_->take_batch());
   }
@@ -240,7 +240,7 @@ void Stream::wrote(std::size_t count) {
   context_->batch_used += count;
   if (context_->active == this || count == 0) return;
   send_or_queue(context_->take_batch());
-  touch();
+  touch(loop().start_time());
 }
 
 void Stream::send_or_queue(std::span<const std::byte> bytes) {
@@ -410,7 +410,7 @@ void Stream::arm_timer() noexcept {
   Duration timeout = std::chrono::milliseconds(idle_ms_);
   if (queue_ != nullptr) timeout = options_->write_timeout;
   if (timeout > Duration::zero()) {
-    loop().arm(*this, saturating_add(loop().now(), timeout));
+    loop().arm(*this, saturating_add(loop().start_time(), timeout));
   } else {
     loop().disarm(*this);
   }

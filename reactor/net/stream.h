@@ -225,7 +225,7 @@ class Stream final : private PollTarget, private TimerNode {
   void send_rest(std::span<const std::byte> bytes, IoResult result);
   void enqueue(std::span<const std::byte> bytes);
   void send_fin_if_due() noexcept;
-  void touch() noexcept;
+  void touch(TimePoint now) noexcept;
   void arm_timer() noexcept;
   void end_soon() noexcept;
   void update_interest();
