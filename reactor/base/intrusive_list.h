@@ -30,6 +30,7 @@ class IntrusiveList {
 
   [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
   [[nodiscard]] ListLink* first() noexcept { return empty() ? nullptr : head_.next; }
+  [[nodiscard]] ListLink* last() noexcept { return empty() ? nullptr : head_.prev; }
   // Null after the last.
   [[nodiscard]] ListLink* after(const ListLink& link) noexcept {
     return link.next == &head_ ? nullptr : link.next;

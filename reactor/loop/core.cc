@@ -68,8 +68,6 @@ std::error_code Core::start() {
 
 bool Core::in_own_process() const noexcept { return generation_ == process_generation(); }
 
-TimePoint Core::start_time() noexcept { return in_turn_ ? now : monotonic_now(); }
-
 Result<> Core::run_while(bool forever, Duration limit) {
   if (!in_own_process()) return Errc::wrong_process;
   if (in_turn_) return Errc::nested_run;
@@ -244,8 +242,7 @@ void Core::link(HandleSlot& slot) noexcept {
 }
 
 void Core::keep(const HandleSlot& slot, bool keeps) noexcept {
-  if (!slot.keeps) return;
-  keeps ? ++keeping : --keeping;
+  if (slot.keeps) count_keeping(keeps);
 }
 
 void Core::release(HandleSlot& slot) noexcept {

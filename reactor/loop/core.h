@@ -40,7 +40,7 @@ class Core {
   std::error_code reinit_after_fork();
   [[nodiscard]] bool in_own_process() const noexcept;
   // What a start() counts from: cached in a turn, the clock outside.
-  [[nodiscard]] TimePoint start_time() noexcept;
+  [[nodiscard]] TimePoint start_time() const noexcept { return in_turn_ ? now : monotonic_now(); }
 
   // Runs `call` on behalf of `who`. The slot of a handle that is destroyed meanwhile lives on until
   // the call is over (G2).
@@ -54,7 +54,9 @@ class Core {
   // Called when a handle goes: ends it, frees it now or after the call that is running.
   void release(HandleSlot& slot) noexcept;
   void link(HandleSlot& slot) noexcept;
+  // `slot` became active, or ended.
   void keep(const HandleSlot& slot, bool keeps) noexcept;
+  void count_keeping(bool more) noexcept { more ? ++keeping : --keeping; }
 
   // Declared in the order in which they depend on each other.
   LoopOptions options;

@@ -3,8 +3,6 @@
 
 #include <sys/wait.h>
 
-#include <algorithm>
-
 #include "reactor/base/error.h"
 #include "reactor/loop/core.h"
 #include "reactor/loop/slots.h"
@@ -64,17 +62,12 @@ int IoWatcher::fd() const noexcept { return static_cast<const IoSlot&>(*slot_).f
 
 Timer::Timer(TimerSlot* slot) noexcept : Handle(slot) {}
 
-void Timer::start(Duration delay) noexcept {
-  static_cast<TimerSlot&>(*slot_).start(delay, Duration::zero());
-}
-
+void Timer::start(Duration delay) noexcept { static_cast<TimerSlot&>(*slot_).start(delay); }
 void Timer::start_every(Duration period) noexcept {
-  const Duration least = std::max(period, Duration(1));
-  static_cast<TimerSlot&>(*slot_).start(least, least);
+  static_cast<TimerSlot&>(*slot_).start_every(period);
 }
-
 void Timer::stop() noexcept { static_cast<TimerSlot&>(*slot_).stop(); }
-bool Timer::active() const noexcept { return static_cast<const TimerSlot&>(*slot_).armed(); }
+bool Timer::active() const noexcept { return static_cast<const TimerSlot&>(*slot_).active(); }
 
 SignalWatcher::SignalWatcher(SignalSlot* slot) noexcept : Handle(slot) {}
 void SignalWatcher::stop() noexcept { slot_->stop(); }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/loop/slots.h"
 
+#include <algorithm>
+
 #include "reactor/loop/core.h"
 
 namespace reactor {
 
 HandleSlot::HandleSlot(Core& owner, SourceLocation made_at)
-    : core(&owner), created(owner.now), where(made_at) {}
+    : core(&owner), line(made_at.line()), created(owner.now), file(made_at.file_name()) {}
 
 void IoSlot::on_ready(Ready ready) { core->call(*this, callback, ready); }
 
@@ -18,33 +20,51 @@ bool IoSlot::active() const noexcept { return core != nullptr && core->registry.
 
 void IoSlot::keeping_changed() noexcept { core->registry.set_background(*this, !keeps); }
 
-void TimerSlot::start(Duration delay, Duration every) noexcept {
+TimerSlot::~TimerSlot() {
+  if (core != nullptr) core->timers.disarm(*this);
+}
+
+// A deadline that has passed already goes into the next round, whatever the tick.
+void TimerSlot::start(Duration delay) noexcept {
   if (core == nullptr) return;
+  repeats = false;
+  start_at(delay > Duration::zero() ? saturating_add(core->start_time(), delay) : TimePoint{});
+}
+
+void TimerSlot::start_every(Duration every) noexcept {
+  if (core == nullptr) return;
+  repeats = true;
+  period = std::max(every, Duration(1));
+  start_at(saturating_add(core->start_time(), period));
+}
+
+void TimerSlot::start_at(TimePoint deadline) noexcept {
+  if (!active() && keeps) core->count_keeping(true);
+  started = core->timers.next_order();
   if (armed()) {
-    core->timers.disarm(*this);
+    core->timers.postpone(*this, deadline);
   } else {
-    core->keep(*this, true);
+    core->timers.arm(*this, deadline);
   }
-  period = every;
-  // A deadline that has passed already goes into the next round, whatever the tick.
-  const bool at_once = delay <= Duration::zero();
-  core->timers.arm(*this, at_once ? TimePoint{} : saturating_add(core->start_time(), delay));
 }
 
 void TimerSlot::on_expire() {
-  if (period > Duration::zero()) {
+  if (repeats) {
     const Duration missed = (core->now - deadline()) / period * period;
+    started = core->timers.next_order();
     core->timers.arm(*this, saturating_add(deadline() + missed, period));
   } else {
-    core->keep(*this, false);
+    started = kStopped;
+    if (keeps) core->count_keeping(false);
   }
   core->call(*this, callback);
 }
 
 void TimerSlot::stop() noexcept {
-  if (core == nullptr || !armed()) return;
-  core->timers.disarm(*this);
-  core->keep(*this, false);
+  if (core == nullptr || !active()) return;
+  started = kStopped;
+  core->timers.disarm_lazily(*this);
+  if (keeps) core->count_keeping(false);
 }
 
 void SignalSlot::stop() noexcept {

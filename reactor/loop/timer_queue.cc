@@ -9,142 +9,261 @@ namespace {
 
 TimerNode& node_of(ListLink& link) { return static_cast<TimerNode&>(link); }
 
+// Both are in order; of equals those of `older` come first. Empties both.
+void merge(IntrusiveList& older, IntrusiveList& newer, IntrusiveList& merged) {
+  while (!older.empty() && !newer.empty()) {
+    const bool newer_first = node_of(*newer.first()).order() < node_of(*older.first()).order();
+    ListLink& next = newer_first ? *newer.first() : *older.first();
+    next.unlink();
+    merged.append(next);
+  }
+  merged.splice(older);
+  merged.splice(newer);
+}
+
+// A stable merge sort by order(): runs[i] is empty or holds 2^i nodes, and is older than runs[i-1].
+void sort(IntrusiveList& list) {
+  std::array<IntrusiveList, 40> runs;
+  while (ListLink* const first = list.first()) {
+    IntrusiveList run;
+    first->unlink();
+    run.append(*first);
+    std::size_t i = 0;
+    for (; !runs[i].empty(); ++i) {
+      IntrusiveList merged;
+      merge(runs[i], run, merged);
+      run.splice(merged);
+    }
+    runs[i].splice(run);
+  }
+  for (IntrusiveList& run : runs) {
+    IntrusiveList merged;
+    merge(run, list, merged);
+    list.splice(merged);
+  }
+}
+
 }  // namespace
 
-TimerQueue::TimerQueue(TimePoint now) noexcept : position_(floor_tick(now)) {}
+TimerQueue::TimerQueue(TimePoint now) noexcept
+    : position_(floor_tick(now)), target_(position_), round_end_(now) {}
 
 // What is still armed is disarmed, so that its owner may outlive the queue.
 TimerQueue::~TimerQueue() {
-  for (auto& level : slots_) {
+  round_.splice(overdue_);
+  for (IntrusiveList& slot : first_) round_.splice(slot);
+  for (auto& level : higher_) {
     for (IntrusiveList& slot : level) round_.splice(slot);
   }
-  round_.splice(overdue_);
   while (ListLink* link = round_.first()) link->unlink();
 }
 
-TimerQueue::Tick TimerQueue::floor_tick(TimePoint at) noexcept {
-  return static_cast<Tick>(at.time_since_epoch().count()) >> kTickShift;
-}
-
-TimerQueue::Tick TimerQueue::ceil_tick(TimePoint at) noexcept {
-  const Duration since = std::max(at.time_since_epoch(), Duration::zero());
-  return (static_cast<Tick>(since.count()) + (Tick{1} << kTickShift) - 1) >> kTickShift;
+TimePoint TimerQueue::time_of(Tick tick) noexcept {
+  if (tick >= floor_tick(TimePoint::max())) return TimePoint::max();
+  return TimePoint(Duration(static_cast<std::int64_t>(tick << kTickShift)));
 }
 
 void TimerQueue::arm(TimerNode& node, TimePoint deadline) noexcept {
   node.deadline_ = deadline;
-  link(node, ceil_tick(deadline));
+  if (deadline < wait_until_) wait_known_ = false;
+  const Tick tick = ceil_tick(deadline);
+  (tick <= target_ ? overdue_ : list_for(tick)).append(node);
 }
 
-void TimerQueue::link(TimerNode& node, Tick tick) noexcept {
-  if (tick <= position_) {
-    overdue_.append(node);
-    return;
-  }
-  const auto group = static_cast<std::size_t>(63 - std::countl_zero(tick ^ position_)) / kBits;
-  const std::size_t slot = (tick >> (group * kBits)) % kSlots;
-  slots_[group][slot].append(node);
-  occupied_[group] |= std::uint64_t{1} << slot;
-  levels_ |= 1U << group;
+IntrusiveList& TimerQueue::slot_at(std::size_t level, Tick tick) noexcept {
+  return level == 0 ? first_[tick % kFirstSlots]
+                    : higher_[level - 1][(tick >> shift_of(level)) % kSlots];
 }
 
-void TimerQueue::disarm(TimerNode& node) noexcept { node.unlink(); }
-
-void TimerQueue::postpone(TimerNode& node, TimePoint deadline) noexcept {
-  if (deadline >= node.deadline_) {
-    node.deadline_ = deadline;
-    return;
+// The slot for a tick that is not before the position, marked as occupied.
+IntrusiveList& TimerQueue::list_for(Tick tick) noexcept {
+  const Tick ahead = tick - position_;
+  if (ahead < kFirstSlots) {
+    const std::size_t slot = tick % kFirstSlots;
+    first_occupied_[slot / 64] |= std::uint64_t{1} << (slot % 64);
+    levels_ |= 1;
+    quiet_until_ = std::min(quiet_until_, tick);
+    return first_[slot];
   }
-  node.unlink();
-  arm(node, deadline);
+  const auto width = static_cast<unsigned>(std::bit_width(ahead));
+  const std::size_t level = (width - kFirstBits - 1) / kBits + 1;
+  const Tick place = tick >> shift_of(level);
+  const std::size_t slot = place % kSlots;
+  occupied_[level] |= std::uint64_t{1} << slot;
+  levels_ |= 1U << level;
+  quiet_until_ = std::min(quiet_until_, place << shift_of(level));
+  return higher_[level - 1][slot];
 }
 
 void TimerQueue::expire(TimePoint now) noexcept {
-  const Tick target = floor_tick(now);
+  round_end_ = std::max(round_end_, now);
+  target_ = floor_tick(round_end_);
+  if (wait_until_ <= round_end_) wait_known_ = false;
   round_.splice(overdue_);
-  std::size_t level = 0;
-  Tick start = 0;
-  while (find_slot(level, start) && start <= target) visit(level, start);
-  position_ = std::max(position_, target);
 }
 
-// Enters the slot that begins at `start`: takes its nodes out and puts each where it belongs now,
-// into the round if its time has come. A postponed node is linked further ahead.
+// Slot by slot, so that the nodes of one are still in the cache when their callbacks run.
+TimerNode* TimerQueue::next_expired() noexcept {
+  for (;;) {
+    while (ListLink* const first = round_.first()) {
+      TimerNode& node = node_of(*first);
+      if (ceil_tick(node.deadline_) > position_ || node.order() == TimerNode::kStopped) {
+        move_on(node);  // or armed for a tick that this round comes to
+        continue;
+      }
+      node.unlink();
+      return &node;
+    }
+    if (quiet_until_ > target_) break;  // in most turns nothing is due
+    std::size_t level = 0;
+    quiet_until_ = find_slot(level);
+    if (quiet_until_ > target_) break;
+    visit(level, quiet_until_);
+  }
+  position_ = target_;
+  return nullptr;
+}
+
+// Enters the slot that begins at `start`, and those of the levels below that begin there too.
 void TimerQueue::visit(std::size_t level, Tick start) noexcept {
   position_ = start;
-  const std::size_t slot = (start >> (level * kBits)) % kSlots;
-  occupied_[level] &= ~(std::uint64_t{1} << slot);
+  for (std::size_t entered = level; entered > 0; --entered) {
+    const std::uint64_t bit = std::uint64_t{1} << (start >> shift_of(entered)) % kSlots;
+    if ((occupied_[entered] & bit) == 0) continue;
+    occupied_[entered] &= ~bit;
+    bring_down(slot_at(entered, start));
+  }
+  const std::size_t slot = start % kFirstSlots;
+  const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
+  first_occupied_[slot / 64] &= ~bit;
+  if ((mixed_[slot / 64] & bit) != 0) sort(first_[slot]);
+  mixed_[slot / 64] &= ~bit;
+  round_.splice(first_[slot]);
+}
+
+// Puts each node of a slot that was entered where it belongs now.
+void TimerQueue::bring_down(IntrusiveList& slot) noexcept {
   IntrusiveList entered;
-  entered.splice(slots_[level][slot]);
-  while (ListLink* link = entered.first()) {
-    TimerNode& node = node_of(*link);
-    node.unlink();
-    const Tick tick = ceil_tick(node.deadline_);
-    if (tick <= start) {
-      round_.append(node);
-    } else {
-      this->link(node, tick);
-    }
-  }
+  entered.splice(slot);
+  while (ListLink* const first = entered.first()) move_on(node_of(*first));
 }
 
-// The first occupied slot after the position: lower levels come first, as they lie within the
-// higher level's present slot.
-bool TimerQueue::find_slot(std::size_t& level, Tick& start) noexcept {
+// Takes a node out of where it lies, and puts it where it belongs if it is still wanted.
+void TimerQueue::move_on(TimerNode& node) noexcept {
+  node.unlink();
+  const TimerNode::Order order = node.order();
+  if (order == TimerNode::kStopped) return;
+  IntrusiveList& list = list_for(ceil_tick(node.deadline_));
+  if (ListLink* const last = list.last()) {
+    const TimerNode::Order before = node_of(*last).order();
+    if (before <= TimerNode::kUnordered || before > order) mark_mixed(node.deadline_);
+  }
+  list.append(node);
+}
+
+// The first occupied slot after the position; of those that begin together the highest level's.
+TimerQueue::Tick TimerQueue::find_slot(std::size_t& level) noexcept {
+  Tick start = kNever;
   for (unsigned left = levels_; left != 0; left &= left - 1) {
-    level = static_cast<std::size_t>(std::countr_zero(left));
-    const std::size_t shift = level * kBits;
-    std::uint64_t& occupied = occupied_[level];
-    // Nothing lies in or before the present slot: it has been visited.
-    while (occupied != 0) {
-      const auto slot = static_cast<unsigned>(std::countr_zero(occupied));
-      if (!slots_[level][slot].empty()) {
-        const Tick above = (position_ >> shift) & ~Tick{kSlots - 1};
-        start = (above | slot) << shift;
-        return true;
-      }
-      occupied &= occupied - 1;
+    const auto candidate = static_cast<std::size_t>(std::countr_zero(left));
+    const Tick next = candidate == 0 ? next_on_first() : next_on(candidate);
+    if (next == kNever) {
+      levels_ &= ~(1U << candidate);
+    } else if (next <= start) {
+      level = candidate;
+      start = next;
     }
-    levels_ &= ~(1U << level);
   }
-  return false;
+  return start;
 }
 
-// The first tick in a slot: looked up where the slot holds few nodes, else its start, at which the
-// nodes go down a level and the question is asked again.
-TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start) noexcept {
-  if (level == 0) return start;
-  constexpr int kFew = 16;
-  IntrusiveList& slot = slots_[level][(start >> (level * kBits)) % kSlots];
-  Tick earliest = ~Tick{0};
-  int seen = 0;
-  for (ListLink* at = slot.first(); at != nullptr; at = slot.after(*at)) {
-    if (++seen > kFew) return start;
-    earliest = std::min(earliest, ceil_tick(node_of(*at).deadline_));
+// The start of the first occupied slot of a higher level. The present slot has been visited: what
+// lies in it is a whole turn ahead.
+TimerQueue::Tick TimerQueue::next_on(std::size_t level) noexcept {
+  const Tick here = position_ >> shift_of(level);
+  const auto turn = static_cast<int>((here + 1) % kSlots);
+  std::uint64_t& occupied = occupied_[level];
+  while (occupied != 0) {
+    const auto ahead = static_cast<unsigned>(std::countr_zero(std::rotr(occupied, turn)));
+    const Tick next = here + 1 + ahead;
+    if (!higher_[level - 1][next % kSlots].empty()) return next << shift_of(level);
+    occupied &= ~(std::uint64_t{1} << (next % kSlots));
   }
-  // Postponed nodes lie before their time: those of the slots between come first.
-  return std::min(earliest, start + (Tick{1} << (level * kBits)));
+  return kNever;
 }
 
-TimerNode* TimerQueue::next_expired() noexcept {
-  while (ListLink* const first = round_.first()) {
-    first->unlink();
-    TimerNode& node = node_of(*first);
+// The same on the first level, word by word: the present word's upper part, the others, and its
+// lower part again.
+TimerQueue::Tick TimerQueue::next_on_first() noexcept {
+  const Tick begin = position_ + 1;
+  const std::uint64_t upper = ~std::uint64_t{0} << (begin % 64);
+  for (std::size_t step = 0; step <= kFirstWords; ++step) {
+    const std::size_t word = (begin / 64 + step) % kFirstWords;
+    std::uint64_t mask = ~std::uint64_t{0};
+    if (step == 0) mask = upper;
+    if (step == kFirstWords) mask = ~upper;
+    while ((first_occupied_[word] & mask) != 0) {
+      const auto bit = static_cast<unsigned>(std::countr_zero(first_occupied_[word] & mask));
+      const std::size_t slot = word * 64 + bit;
+      if (!first_[slot].empty()) return begin + (slot - begin) % kFirstSlots;
+      first_occupied_[word] &= ~(std::uint64_t{1} << bit);
+    }
+  }
+  return kNever;
+}
+
+// The earliest tick in a slot that begins at `start`; `start` itself once the steps are used up,
+// for then the nodes go down and the question is asked again. Nodes that do not belong here move
+// on.
+TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start, int& steps) noexcept {
+  IntrusiveList& slot = slot_at(level, start);
+  const Tick end = start + (Tick{1} << shift_of(level));
+  Tick earliest = kNever;
+  for (ListLink* at = slot.first(); at != nullptr && earliest != start;) {
+    if (--steps < 0) return start;
+    TimerNode& node = node_of(*at);
+    at = slot.after(*at);
     const Tick tick = ceil_tick(node.deadline_);
-    if (tick <= position_) return &node;
-    link(node, tick);  // postponed while it was due
+    if (tick >= end || node.order() == TimerNode::kStopped) {
+      move_on(node);
+    } else {
+      earliest = std::min(earliest, tick);
+    }
   }
-  return nullptr;
+  return earliest;
+}
+
+// The earliest tick of all. A slot whose nodes have all moved on is no answer: they may lie on a
+// level that was looked at before, so the look starts again.
+TimerQueue::Tick TimerQueue::earliest() noexcept {
+  int steps = 64;
+  Tick earliest = kNever;
+  for (unsigned left = levels_; left != 0;) {
+    const auto level = static_cast<std::size_t>(std::countr_zero(left));
+    const Tick start = level == 0 ? next_on_first() : next_on(level);
+    if (start == kNever) {
+      levels_ &= ~(1U << level);
+    } else if (start < earliest) {
+      const Tick found = earliest_in(level, start, steps);
+      if (found == kNever) {
+        earliest = kNever;
+        left = levels_;
+        continue;
+      }
+      earliest = std::min(earliest, found);
+    }
+    left &= left - 1;
+  }
+  return earliest;
 }
 
 TimePoint TimerQueue::next_deadline() noexcept {
   if (!round_.empty() || !overdue_.empty()) return TimePoint::min();
-  std::size_t level = 0;
-  Tick start = 0;
-  if (!find_slot(level, start)) return TimePoint::max();
-  const Tick tick = earliest_in(level, start);
-  if (tick >= floor_tick(TimePoint::max())) return TimePoint::max();
-  return TimePoint(Duration(static_cast<std::int64_t>(tick << kTickShift)));
+  if (!wait_known_) {
+    wait_until_ = time_of(earliest());
+    wait_known_ = true;
+  }
+  return wait_until_;
 }
 
 }  // namespace reactor

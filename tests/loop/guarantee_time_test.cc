@@ -217,6 +217,22 @@ TEST_P(GuaranteesTime, StartingAgainMovesATimer) {
   EXPECT_FALSE(timer.active());
 }
 
+TEST_P(GuaranteesTime, AStoppedTimerWakesNobody) {
+  Loop loop(options());
+  std::vector<Timer> timers;
+  for (int i = 0; i < 50; ++i) {
+    timers.push_back(loop.after(milliseconds(i), [] { ADD_FAILURE() << "it was stopped"; }));
+  }
+  for (Timer& timer : timers) timer.stop();
+  EXPECT_EQ(loop.next_timeout(), kForever);
+  const TimePoint begin = monotonic_now();
+  const std::uint64_t turns = loop.stats().turns.get();
+  EXPECT_TRUE(loop.run_once(milliseconds(60)));
+  EXPECT_GE(monotonic_now() - begin, milliseconds(60));
+  EXPECT_EQ(loop.stats().turns.get() - turns, 1U);
+  EXPECT_EQ(loop.stats().timers.get(), 0U);
+}
+
 TEST_P(GuaranteesTime, ATimerMayRestartOrStopItselfInItsCallback) {
   Loop loop(options());
   int fired = 0;
