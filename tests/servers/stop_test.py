@@ -139,8 +139,10 @@ class Stop(support.BackendTest):
                 path = os.path.join(folder, "socket")
                 with self.server(ECHO, "-w", workers, bind=(f"unix:{path}",)) as server:
                     self.assertTrue(os.path.exists(path))
-                    for pid in server.workers():
+                    ended = set(server.workers())
+                    for pid in ended:
                         os.kill(pid, signal.SIGTERM)  # a worker's end is not the server's
+                    wait_until(lambda: not ended & set(server.workers()), "their end")
                     with wait_until(lambda: server.connect(), "a connection") as connection:
                         self.assertTrue(workers == "0" or support.echoes(connection))
                     self.end(server, signal.SIGTERM)
