@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
 // In the common case all requests of a read are parsed in the loop's scratch buffer and answered
 // from there. Only what is unfinished at the end of a read is copied: a part of a head into
-// partial_, a head whose content is still to come, with what there is of it, into body_.
+// partial_, a head whose content is still to come, with what there is of it, into exchange_.
 #include "reactor/http/connection.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cstring>
 #include <exception>
 #include <string>
 
@@ -17,7 +14,7 @@
 namespace reactor::http {
 namespace {
 
-constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+constexpr std::size_t kHeldInput = 64 * 1024;  // what is read ahead of an answer
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -27,31 +24,9 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-// Writes one piece behind another; the caller saw to the room.
-class Pen {
- public:
-  explicit Pen(std::span<std::byte> room) : start_(room.data()), at_(room.data()) {}
-  Pen& operator<<(std::string_view text) {
-    if (text.empty()) return *this;  // its data may be null
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
-    return *this;
-  }
-  Pen& operator<<(std::uint64_t number) {
-    auto* const text = reinterpret_cast<char*>(at_);
-    at_ += std::to_chars(text, text + 20, number).ptr - text;
-    return *this;
-  }
-  [[nodiscard]] std::size_t written() const { return static_cast<std::size_t>(at_ - start_); }
-
- private:
-  std::byte* start_;
-  std::byte* at_;
-};
-
-constexpr std::size_t kFixedHead = 256;  // status line, Date, Content-Length, Connection
-
 }  // namespace
+
+// ---- Input ----
 
 void Connection::on_open(Stream& stream) {
   stream.set_deadline(saturating_add(stream.loop().now(), service_->options.header_timeout));
@@ -59,44 +34,70 @@ void Connection::on_open(Stream& stream) {
 }
 
 void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
-  if (partial_ == nullptr) {
+  take_input(stream, bytes);
+  settle(stream);
+}
+
+void Connection::take_input(Stream& stream, std::span<const std::byte> bytes) {
+  if (partial_ == nullptr && !waits(stream)) [[likely]] {
     const std::string_view rest = take_requests(stream, text_of(bytes));
-    if (!rest.empty() && !stream.closing()) {
-      partial_ = std::make_unique<ByteBuffer>();
-      partial_->append(bytes_of(rest));
-    }
-  } else {
-    // Owned here meanwhile: a request that is answered from it must find the connection idle.
-    std::unique_ptr<ByteBuffer> earlier = std::move(partial_);
-    earlier->append(bytes);
-    const std::size_t left = take_requests(stream, text_of(earlier->data())).size();
-    earlier->consume(earlier->size() - left);
-    if (left > 0) partial_ = std::move(earlier);
+    if (rest.empty() || stream.closing()) return;
+    partial_ = std::make_unique<ByteBuffer>();
+    partial_->append(bytes_of(rest));
+    return;
   }
-  if (!stream.closing()) set_clock(stream);
+  if (partial_ == nullptr) partial_ = std::make_unique<ByteBuffer>();
+  partial_->append(bytes);
+  if (!waits(stream)) take_partial(stream);
+}
+
+void Connection::take_partial(Stream& stream) {
+  // Owned here meanwhile: a request that is answered from it must find the connection idle.
+  std::unique_ptr<ByteBuffer> earlier = std::move(partial_);
+  if (earlier == nullptr) return;
+  const std::size_t left = take_requests(stream, text_of(earlier->data())).size();
+  earlier->consume(earlier->size() - left);
+  if (left > 0) partial_ = std::move(earlier);
+}
+
+// After input was taken, or an answer was given: what to wait for next.
+void Connection::settle(Stream& stream) {
+  if (stream.closing() || &stream.handler() != this) return;
+  const bool waiting = waits(stream);
+  if (stream.ended() && !waiting) {  // what is here is all there will be
+    stream.close();
+    return;
+  }
+  set_clock(stream);
+  const bool full = waiting && partial_ != nullptr && partial_->size() >= kHeldInput;
+  if (full == input_paused_) [[likely]]
+    return;
+  input_paused_ = full;
+  full ? stream.pause_reading() : stream.resume_reading();
+}
+
+// Takes up partial_ from the loop: no handler is called inside another's call.
+void Connection::go_on_soon(Stream& stream) {
+  clock_ = Clock::soon;
+  stream.set_deadline(TimePoint{});
+}
+
+bool Connection::waits(const Stream& stream) const noexcept {
+  if (!stream.writable()) return true;
+  return exchange_ != nullptr && (exchange_->paused || !exchange_->reading);
 }
 
 std::string_view Connection::take_requests(Stream& stream, std::string_view input) {
-  while (!input.empty() && !stream.closing()) {
-    const bool taken = body_ != nullptr ? feed_body(stream, input) : take_request(stream, input);
-    if (!taken) break;
+  taking_ = true;
+  while (!input.empty() && !stream.closing() && !waits(stream)) {
+    const bool more = exchange_ != nullptr ? feed(stream, input) : take_request(stream, input);
+    if (!more) break;
   }
+  taking_ = false;
   return input;
 }
 
-void Connection::set_clock(Stream& stream) {
-  const Options& options = service_->options;
-  if (idle()) {
-    if (clock_ != Clock::idle) stream.set_idle_timeout(options.keep_alive);
-    clock_ = Clock::idle;
-  } else if (clock_ != Clock::request) {
-    const Duration limit = body_ != nullptr ? options.body_timeout : options.header_timeout;
-    stream.set_deadline(saturating_add(stream.loop().now(), limit));
-    clock_ = Clock::request;
-  }
-}
-
-// One request from the front of `input`; false where it is unfinished, or was refused.
+// One request from the front of `input`.
 bool Connection::take_request(Stream& stream, std::string_view& input) {
   Request& request = service_->request;
   const ParseResult result = service_->parser.parse(input, progress_, request);
@@ -107,147 +108,350 @@ bool Connection::take_request(Stream& stream, std::string_view& input) {
   }
   const std::string_view head = input.substr(0, result.consumed);
   input.remove_prefix(result.consumed);
-  if (request.has_body()) return begin_body(stream, head, input);
   request.body = {};
-  answer(stream, !input.empty());
+  if (request.has_body()) return begin_content(stream, head, input);
+  answer(stream, input);
   return true;
 }
 
-bool Connection::begin_body(Stream& stream, std::string_view head, std::string_view& input) {
+// ---- Content ----
+
+bool Connection::begin_content(Stream& stream, std::string_view head, std::string_view& input) {
   Request& request = service_->request;
-  if (!request.chunked && input.size() >= request.content_length) {  // it is all here
-    request.body = input.substr(0, request.content_length);
+  const Content how = content_of();
+  if (how == Content::refuse) {
+    AnswerContext to = AnswerContext::of(request);
+    to.keep_alive = false;
+    static_cast<void>(respond(stream, service_->response, to));
+    stream.close(true);
+    return false;
+  }
+  if (how == Content::collect && request.content_length > service_->options.collected_body) {
+    refuse(stream, 413);
+    return false;
+  }
+  if (how != Content::stream && !request.chunked && input.size() >= request.content_length) {
+    if (how == Content::collect) request.body = input.substr(0, request.content_length);
     input.remove_prefix(request.content_length);
-    answer(stream, !input.empty());
+    answer(stream, input);
     return true;
   }
-  body_ = std::make_unique<PendingBody>();
-  body_->head.append(bytes_of(head));
+  exchange_ = std::make_unique<Exchange>(*this, stream);
+  Exchange& exchange = *exchange_;
+  exchange.how = how;
+  exchange.chunked = request.chunked;
+  exchange.missing = request.content_length;
+  exchange.reading = true;
+  exchange.begun = stream.loop().now();
   clock_ = Clock::stale;  // the content has a deadline of its own
-  if (request.expect_continue && input.empty()) stream.write(kContinue);
-  return feed_body(stream, input);
+  exchange.wants_continue = request.expect_continue && input.empty();
+  if (how == Content::stream) return begin_stream(stream, input);
+  exchange.head.append(bytes_of(head));
+  if (exchange.wants_continue) stream.write(kContinue);
+  return feed(stream, input);
 }
 
-// Takes what belongs to the pending content; true where that makes the request whole.
-bool Connection::feed_body(Stream& stream, std::string_view& input) {
-  // The views of a request whose head came with an earlier read are made anew.
-  Request& request = service_->request;
-  ParseProgress progress;
-  static_cast<void>(service_->parser.parse(text_of(body_->head.data()), progress, request));
-  const bool whole = request.chunked ? feed_chunked(stream, input) : feed_counted(input);
-  if (!whole) return false;
-  finish_body(stream, !input.empty());
-  return true;
+// The handler is called before the content comes.
+bool Connection::begin_stream(Stream& stream, std::string_view& input) {
+  answer(stream, input);
+  return exchange_ == nullptr || waits(stream) || feed(stream, input);
 }
 
-bool Connection::feed_counted(std::string_view& input) {
-  const std::uint64_t missing = service_->request.content_length - body_->content.size();
-  const std::size_t take = std::min<std::uint64_t>(missing, input.size());
-  body_->content.append(bytes_of(input.substr(0, take)));
+Content Connection::content_of() {
+  if (!service_->options.on_head) return Content::collect;
+  Response& response = service_->response;
+  response.reset();
+  try {
+    return service_->options.on_head(service_->request, response);
+  } catch (const std::exception& error) {
+    REACTOR_LOG(error, std::string("http on_head threw: ") + error.what());
+  }
+  response.reset();
+  response.status(500);
+  return Content::refuse;
+}
+
+// Takes what belongs to the pending content.
+bool Connection::feed(Stream& stream, std::string_view& input) {
+  return exchange_->chunked ? feed_chunked(stream, input) : feed_counted(stream, input);
+}
+
+bool Connection::feed_counted(Stream& stream, std::string_view& input) {
+  const std::size_t take = std::min<std::uint64_t>(exchange_->missing, input.size());
+  const std::string_view part = input.substr(0, take);
   input.remove_prefix(take);
-  return take == missing;
+  exchange_->missing -= take;
+  if (!part.empty() && !take_content(stream, part)) return false;
+  return exchange_->missing == 0 && content_whole(stream, input);
 }
 
 bool Connection::feed_chunked(Stream& stream, std::string_view& input) {
   using State = ChunkedDecoder::State;
-  for (;;) {
-    const ChunkedDecoder::Step step = body_->decoder.next(input, service_->options.limits);
+  while (!exchange_->paused) {
+    const ChunkedDecoder::Step step = exchange_->decoder.next(input, service_->options.limits);
     input.remove_prefix(step.consumed);
-    if (step.state == State::data) {
-      body_->content.append(bytes_of(step.data));
-      continue;
-    }
     if (step.state == State::error) refuse(stream, step.status);
-    return step.state == State::done;
+    if (step.state == State::done) return content_whole(stream, input);
+    if (step.state != State::data || !take_content(stream, step.data)) return false;
   }
+  return false;
 }
 
-void Connection::finish_body(Stream& stream, bool more_input) {
-  const std::unique_ptr<PendingBody> whole = std::move(body_);
+// False where the exchange is over, or the connection.
+bool Connection::take_content(Stream& stream, std::string_view part) {
+  Exchange& exchange = *exchange_;
+  exchange.received += part.size();
+  if (exchange.how == Content::collect) {
+    if (exchange.content.size() + part.size() > service_->options.collected_body) {
+      refuse(stream, 413);
+      return false;
+    }
+    exchange.content.append(bytes_of(part));
+  } else if (exchange.on_body) {
+    Callback<void(std::string_view, bool)> call = std::move(exchange.on_body);
+    run(exchange, [&] {
+      call(part, false);
+      if (!exchange.on_body) exchange.on_body = std::move(call);
+    });
+  }
+  return exchange_ != nullptr && !stream.closing();
+}
+
+bool Connection::content_whole(Stream& stream, std::string_view& input) {
+  exchange_->reading = false;
+  if (exchange_->how == Content::stream) {
+    Callback<void(std::string_view, bool)> call = std::move(exchange_->on_body);
+    if (call) run(*exchange_, [&] { call({}, true); });
+    return true;
+  }
+  const std::unique_ptr<Exchange> whole = std::move(exchange_);
+  // The views of a request whose head came with an earlier read are made anew.
+  ParseProgress progress;
+  static_cast<void>(
+      service_->parser.parse(text_of(whole->head.data()), progress, service_->request));
   service_->request.body = text_of(whole->content.data());
-  answer(stream, more_input);
+  answer(stream, input);
+  return true;
 }
 
-void Connection::answer(Stream& stream, bool more_input) {
-  const Request& request = service_->request;
+// An exception ends the connection: who knows how much of the exchange was done.
+template <class Call>
+void Connection::run(Exchange& exchange, Call&& call) {
+  Stream& stream = exchange.stream;
+  exchange.running = true;
+  try {
+    call();
+  } catch (const std::exception& error) {
+    REACTOR_LOG(error, std::string("http callback threw: ") + error.what());
+    stream.fail(make_error_code(std::errc::operation_canceled));
+  } catch (...) {
+    REACTOR_LOG(error, "http callback threw something that is no std::exception");
+    stream.fail(make_error_code(std::errc::operation_canceled));
+  }
+  exchange.running = false;
+  drop_if_over(stream);
+}
+
+// ---- Answers ----
+
+bool Connection::call_handler(Stream& stream) {
   Response& response = service_->response;
   response.reset();
-  if (clock_ == Clock::request) clock_ = Clock::stale;
+  response.connection_ = this;
+  service_->stream = &stream;
+  const char* what = nullptr;
   try {
-    service_->handler(request, response);
+    service_->handler(service_->request, response);
   } catch (const std::exception& error) {
+    what = "";
     REACTOR_LOG(error, std::string("http handler threw: ") + error.what());
-    refuse(stream, 500);
-    return;
   } catch (...) {
+    what = "";
     REACTOR_LOG(error, "http handler threw something that is no std::exception");
+  }
+  response.connection_ = nullptr;
+  if (exchange_ != nullptr) exchange_->running = false;
+  return what == nullptr;
+}
+
+void Connection::answer(Stream& stream, std::string_view& input) {
+  if (clock_ == Clock::request) clock_ = Clock::stale;
+  const bool well = call_handler(stream);
+  const Response& response = service_->response;
+  if (response.deferred_) {
+    if (!well && exchange_ != nullptr && !exchange_->over) abandon(*exchange_);
+    drop_if_over(stream);
+    return;
+  }
+  if (!well) {
     refuse(stream, 500);
     return;
   }
-  if (response.failed()) {
-    REACTOR_LOG(error, "http handler: status out of 200..599, or a field with forbidden octets");
-    refuse(stream, 500);
+  AnswerContext to = AnswerContext::of(service_->request);
+  if (response.next_ != nullptr && !response.failed()) {
+    hand_over(stream, input);
+    input = {};
     return;
   }
-  const bool keep_alive = request.keep_alive && !response.closes() && !service_->draining;
-  respond(stream, keep_alive, request.method != Method::head);
+  const bool unread = exchange_ != nullptr;  // content that the handler did not ask for
+  if (unread) to.keep_alive = false;
+  exchange_.reset();
+  const bool keep_alive = respond(stream, response, to);
   // One that did not ask for the end may be sending its next request already.
-  if (!keep_alive) stream.close(more_input || request.keep_alive);
+  if (!keep_alive) stream.close(unread || !input.empty() || service_->request.keep_alive);
+}
+
+void Connection::hand_over(Stream& stream, std::string_view rest) {
+  const Response& response = service_->response;
+  StreamHandler& next = *response.next_;
+  const AnswerHead head{.framing = Framing::none,
+                        .keep_alive = true,
+                        .upgrade = service_->request.method != Method::connect};
+  if (exchange_ != nullptr || !write_answer(stream, service_->date, response, head, {})) {
+    refuse(stream, 500);
+    return;
+  }
+  stream.set_handler(next);
+  stream.set_idle_timeout(Duration::zero());
+  next.on_open(stream);
+  if (rest.empty() || stream.closing() || &stream.handler() != &next) return;
+  // The octets lie in a buffer that is ours, and are whoever's they are given to.
+  auto* const octets = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
+  next.on_data(stream, {octets, rest.size()});
 }
 
 // One error answer; nothing behind the request is read, as nobody knows where it ends.
 void Connection::refuse(Stream& stream, int status) {
+  if (exchange_ != nullptr && exchange_->head_sent) {  // in the midst of another
+    stream.fail(make_error_code(std::errc::operation_canceled));
+    return;
+  }
   Response& response = service_->response;
   response.reset();
   response.status(status).content_type("text/plain").body(reason_phrase(status));
-  body_.reset();
-  respond(stream, false, true);
+  static_cast<void>(respond(stream, response, AnswerContext{}));
   stream.close(true);
 }
 
-void Connection::respond(Stream& stream, bool keep_alive, bool with_content) {
-  const Response& response = service_->response;
-  const int code = response.code();
-  const bool no_content = code == 204 || code == 304;  // RFC 9110 sections 15.3.5 and 15.4.5
+// Whether the connection goes on.
+bool Connection::respond(Stream& stream, const Response& response, const AnswerContext& to) {
+  int error = 0;
+  if (response.failed()) {
+    REACTOR_LOG(error,
+                "http handler: status out of 200..599, a field with forbidden octets, or an "
+                "upgrade that nobody asked for");
+    error = 500;
+  } else if (to.connect && response.code() < 300) {
+    error = 501;
+  }
+  const bool no_content = has_no_content(response.code());
+  AnswerHead head{.framing = no_content ? Framing::none : Framing::length,
+                  .length = response.content().size(),
+                  .minor_version = to.minor_version,
+                  .keep_alive = to.keep_alive && !response.closes() && !service_->draining};
   const std::string_view content =
-      with_content && !no_content ? response.content() : std::string_view{};
-  const std::size_t head_size = kFixedHead + response.fields().size();
-  if (head_size > Stream::kWriteRoom) {
-    refuse(stream, 500);
-    return;
+      to.head_only || no_content ? std::string_view{} : response.content();
+  if (error == 0 && write_answer(stream, service_->date, response, head, content)) [[likely]] {
+    return head.keep_alive;
   }
-  const bool together = head_size + content.size() <= Stream::kWriteRoom;
-  Pen pen(stream.write_room(together ? head_size + content.size() : head_size));
-  if (code == 200) [[likely]] {
-    pen << "HTTP/1.1 200 OK\r\nDate: ";
-  } else {
-    pen << "HTTP/1.1 " << static_cast<std::uint64_t>(code) << " " << reason_phrase(code)
-        << "\r\nDate: ";
+  Response failure;
+  failure.status(error == 0 ? 500 : error).content_type("text/plain");
+  failure.body(reason_phrase(failure.code()));
+  head = {.length = failure.content().size()};
+  static_cast<void>(write_answer(stream, service_->date, failure, head,
+                                 to.head_only ? std::string_view{} : failure.content()));
+  return false;
+}
+
+// ---- Events ----
+
+void Connection::on_end(Stream& stream) { settle(stream); }
+
+void Connection::on_drain(Stream& stream) {
+  if (exchange_ != nullptr && exchange_->on_drain) {
+    Callback<void()> call = std::move(exchange_->on_drain);
+    run(*exchange_, [&, &exchange = *exchange_] {
+      call();
+      if (!exchange.on_drain) exchange.on_drain = std::move(call);
+    });
+  } else if (!waits(stream)) {
+    take_partial(stream);
   }
-  pen << service_->date.at(stream.loop().now()) << "\r\n" << response.fields();
-  if (!no_content) pen << "Content-Length: " << response.content().size() << "\r\n";
-  if (!keep_alive) {
-    pen << "Connection: close\r\n";
-  } else if (service_->request.minor_version == 0) {
-    pen << "Connection: keep-alive\r\n";
-  }
-  pen << "\r\n";
-  if (together) pen << content;
-  stream.wrote(pen.written());
-  if (!together) stream.write(content);
+  settle(stream);
 }
 
 void Connection::on_timeout(Stream& stream) {
-  if (idle() && progress_.fresh()) {
+  if (clock_ == Clock::soon) {
+    clock_ = Clock::stale;
+    if (!waits(stream)) take_partial(stream);
+    settle(stream);
+  } else if (idle() && progress_.fresh()) {
     stream.close();
   } else {
     refuse(stream, 408);
   }
 }
 
-// A connection between requests is closed; one that is amid a request gets its answer first.
+// A connection between requests is closed, some time; one that is amid a request gets its answer
+// first.
 void Connection::on_shutdown(Stream& stream) {
-  if (idle()) stream.close(true);
+  if (!idle()) return;
+  const Duration spread = service_->options.drain_spread;
+  if (spread <= Duration::zero()) {
+    stream.close(true);
+    return;
+  }
+  service_->spread = service_->spread * 1664525 + 1013904223;
+  const auto share = static_cast<double>(service_->spread >> 8) / 0x1000000;
+  const auto delay = static_cast<Duration::rep>(static_cast<double>(spread.count()) * share);
+  stream.set_deadline(saturating_add(stream.loop().now(), Duration(delay)));
+  clock_ = Clock::idle;
+}
+
+void Connection::on_close(Stream&, std::error_code) noexcept {
+  const std::unique_ptr<Exchange> exchange = std::move(exchange_);
+  if (exchange == nullptr) return;
+  if (exchange->responder != nullptr) exchange->responder->exchange_ = nullptr;
+  exchange->responder = nullptr;
+  if (!exchange->on_close || exchange->over) return;
+  try {
+    exchange->on_close();
+  } catch (const std::exception& error) {
+    REACTOR_LOG(error, std::string("http on_close threw: ") + error.what());
+  } catch (...) {
+    REACTOR_LOG(error, "http on_close threw something that is no std::exception");
+  }
+}
+
+void Connection::set_clock(Stream& stream) {
+  const Options& options = service_->options;
+  if (idle()) [[likely]] {
+    if (clock_ != Clock::idle) stream.set_idle_timeout(options.keep_alive);
+    clock_ = Clock::idle;
+  } else if (waits(stream)) {
+    if (clock_ == Clock::none || clock_ == Clock::soon) return;
+    stream.set_idle_timeout(Duration::zero());
+    clock_ = Clock::none;
+  } else if (exchange_ != nullptr) {
+    set_content_deadline(stream);
+  } else if (clock_ != Clock::request) {
+    stream.set_deadline(saturating_add(stream.loop().now(), options.header_timeout));
+    clock_ = Clock::request;
+  }
+}
+
+// Each `body_rate` octets that came are worth a second.
+void Connection::set_content_deadline(Stream& stream) {
+  const Options& options = service_->options;
+  if (clock_ == Clock::request && options.body_rate == 0) return;
+  TimePoint deadline = saturating_add(exchange_->begun, options.body_timeout);
+  if (options.body_rate > 0) {
+    const std::uint64_t earned = exchange_->received / options.body_rate;
+    deadline = saturating_add(
+        deadline, std::chrono::seconds(std::min<std::uint64_t>(earned, std::uint64_t{1} << 32U)));
+  }
+  stream.set_deadline(deadline);
+  clock_ = Clock::request;
 }
 
 }  // namespace reactor::http

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Connection: HTTP/1.1 on one Stream. Private to http/.
+//
+//   idle -> request head -> (content) -> handler -> answer -> idle
+//
+// One request at a time is under way. What came behind it waits in `partial_`, and so does what
+// came while the client did not read its answers.
 #pragma once
 
 #include <memory>
@@ -7,11 +12,11 @@
 #include <string_view>
 
 #include "reactor/base/byte_buffer.h"
-#include "reactor/http/body.h"
+#include "reactor/http/answer.h"
 #include "reactor/http/date.h"
+#include "reactor/http/exchange.h"
+#include "reactor/http/options.h"
 #include "reactor/http/parser.h"
-#include "reactor/http/response.h"
-#include "reactor/http/server.h"
 #include "reactor/net/stream.h"
 
 namespace reactor::http {
@@ -30,6 +35,8 @@ struct Service {
   Request request;
   Response response;
   DateCache date;
+  Stream* stream = nullptr;  // of the handler that runs
+  std::uint32_t spread = 1;  // a generator's state: when which idle connection is closed
   bool draining = false;
 };
 
@@ -41,44 +48,78 @@ class Connection final : public StreamHandler {
 
   void on_open(Stream& stream) override;
   void on_data(Stream& stream, std::span<std::byte> bytes) override;
+  void on_end(Stream& stream) override;
+  void on_drain(Stream& stream) override;
   void on_timeout(Stream& stream) override;
   void on_shutdown(Stream& stream) override;
+  void on_close(Stream& stream, std::error_code error) noexcept override;
+
+  // For Response, while the handler runs.
+  [[nodiscard]] Responder defer();
+  [[nodiscard]] bool asks_to_upgrade() const noexcept;
+  [[nodiscard]] bool asks_to_tunnel() const noexcept;
+
+  // For Responder: the calls of these names.
+  void send(Exchange& exchange, const Response& response);
+  void begin(Exchange& exchange, const Response& response, std::optional<std::uint64_t> length);
+  void write(Exchange& exchange, std::string_view content);
+  void finish(Exchange& exchange);
+  void abandon(Exchange& exchange);  // its Responder is gone
+  void want_body(Exchange& exchange);
+  void pause_body(Exchange& exchange, bool paused);
 
  private:
-  // A request whose head is complete and whose content is not. `head` keeps the octets that the
-  // request's views point to, `content` what came so far.
-  struct PendingBody {
-    ByteBuffer head;
-    ByteBuffer content;
-    ChunkedDecoder decoder;
-  };
-
   // What the Stream's timer stands for.
   enum class Clock : std::uint8_t {
     idle,     // the wait for the next request
     request,  // the deadline of the present one, or of its content
     stale,    // that of one that is over
+    none,     // nothing: the handler, or the client that does not read, is waited for
+    soon,     // go on with what is in partial_
   };
 
+  void take_input(Stream& stream, std::span<const std::byte> bytes);
+  void take_partial(Stream& stream);
+  void settle(Stream& stream);
+  void go_on_soon(Stream& stream);
   // What is left of `input` once no more requests can be taken from it.
   std::string_view take_requests(Stream& stream, std::string_view input);
+  // These return whether there may be more to take.
   [[nodiscard]] bool take_request(Stream& stream, std::string_view& input);
-  [[nodiscard]] bool begin_body(Stream& stream, std::string_view head, std::string_view& input);
-  [[nodiscard]] bool feed_body(Stream& stream, std::string_view& input);
-  [[nodiscard]] bool feed_counted(std::string_view& input);
+  [[nodiscard]] bool begin_content(Stream& stream, std::string_view head, std::string_view& input);
+  [[nodiscard]] bool begin_stream(Stream& stream, std::string_view& input);
+  [[nodiscard]] bool feed(Stream& stream, std::string_view& input);
+  [[nodiscard]] bool feed_counted(Stream& stream, std::string_view& input);
   [[nodiscard]] bool feed_chunked(Stream& stream, std::string_view& input);
-  void set_clock(Stream& stream);
-  void finish_body(Stream& stream, bool more_input);
-  void answer(Stream& stream, bool more_input);
+  [[nodiscard]] bool take_content(Stream& stream, std::string_view part);
+  [[nodiscard]] bool content_whole(Stream& stream, std::string_view& input);
+
+  [[nodiscard]] Content content_of();
+  [[nodiscard]] bool call_handler(Stream& stream);
+  void answer(Stream& stream, std::string_view& input);
+  void hand_over(Stream& stream, std::string_view rest);
   void refuse(Stream& stream, int status);
-  void respond(Stream& stream, bool keep_alive, bool with_content);
-  [[nodiscard]] bool idle() const noexcept { return partial_ == nullptr && body_ == nullptr; }
+  [[nodiscard]] bool respond(Stream& stream, const Response& response, const AnswerContext& to);
+  void answered(Exchange& exchange);
+  void drop_if_over(Stream& stream);
+  // Runs a callback of an exchange, which may be gone afterwards.
+  template <class Call>
+  void run(Exchange& exchange, Call&& call);
+
+  void set_clock(Stream& stream);
+  void set_content_deadline(Stream& stream);
+  // No request, and no part of one, is here.
+  [[nodiscard]] bool idle() const noexcept { return partial_ == nullptr && exchange_ == nullptr; }
+  // No input is taken until the handler, or the client by reading, has done something.
+  [[nodiscard]] bool waits(const Stream& stream) const noexcept;
 
   Service* service_;
   ParseProgress progress_;
-  std::unique_ptr<ByteBuffer> partial_;  // an unfinished head
-  std::unique_ptr<PendingBody> body_;
+  std::unique_ptr<ByteBuffer> partial_;  // an unfinished head, or what can't be taken yet
+  std::unique_ptr<Exchange> exchange_;
   Clock clock_ = Clock::idle;
+  bool taking_ = false;  // take_requests() is running
+  bool input_paused_ = false;
 };
 
 }  // namespace reactor::http

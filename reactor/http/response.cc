@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 
+#include "reactor/base/check.h"
 #include "reactor/http/chars.h"
+#include "reactor/http/connection.h"
 
 namespace reactor::http {
 namespace {
@@ -54,9 +56,28 @@ Response& Response::body(std::string_view content) {
   return *this;
 }
 
+Response& Response::not_allowed(std::string_view methods) {
+  return status(405).header("Allow", methods);
+}
+
 Response& Response::close() noexcept {
   closes_ = true;
   return *this;
+}
+
+Responder Response::defer() {
+  REACTOR_CHECK(connection_ != nullptr && !deferred_);
+  deferred_ = true;
+  return connection_->defer();
+}
+
+Response& Response::upgrade(std::string_view protocol, StreamHandler& next) {
+  REACTOR_CHECK(connection_ != nullptr);
+  next_ = &next;
+  if (connection_->asks_to_tunnel()) return *this;
+  if (!connection_->asks_to_upgrade()) failed_ = true;
+  code_ = 101;
+  return header("Upgrade", protocol);
 }
 
 void Response::reset() noexcept {
@@ -68,7 +89,9 @@ void Response::reset() noexcept {
     }
   }
   code_ = 200;
-  closes_ = failed_ = false;
+  closes_ = failed_ = deferred_ = false;
+  connection_ = nullptr;
+  next_ = nullptr;
 }
 
 }  // namespace reactor::http

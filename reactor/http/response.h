@@ -4,7 +4,15 @@
 #include <string>
 #include <string_view>
 
+#include "reactor/http/responder.h"
+
+namespace reactor {
+class StreamHandler;
+}
+
 namespace reactor::http {
+
+class Connection;
 
 // Fields that many answers share, checked once: each answer then takes them in one copy.
 class PreparedFields {
@@ -35,8 +43,23 @@ class Response {
   // The content. It is not sent in answer to HEAD, nor with 204 and 304, but counted.
   Response& body(std::string_view content);
 
+  // 405, with the methods that the target has: "GET, HEAD" (RFC 9110 section 15.5.6).
+  Response& not_allowed(std::string_view methods);
+
   // Closes the connection after this answer.
   Response& close() noexcept;
+
+  // The rest are for the handler to which this Response was given, while it runs.
+
+  // The answer is given by the Responder, now or later; what is in this Response is forgotten.
+  [[nodiscard]] Responder defer();
+
+  // Hands the connection over: to a request with an Upgrade field by the answer 101 with that
+  // protocol, to CONNECT by one with the status of this Response (2xx; `protocol` is not used).
+  // When it has left, `next` becomes the Stream's handler: on_open() is called, then on_data() with
+  // what the client sent already. The Stream stays the server's, which closes it with the others;
+  // `next` lives until its on_close(). A mistake where the request asked for neither.
+  Response& upgrade(std::string_view protocol, StreamHandler& next);
 
   [[nodiscard]] int code() const noexcept { return code_; }
   [[nodiscard]] std::string_view fields() const noexcept {
@@ -51,11 +74,16 @@ class Response {
   void reset() noexcept;
 
  private:
+  friend class Connection;
+
   std::string fields_;
   std::string content_;
   int code_ = 200;
   bool closes_ = false;
   bool failed_ = false;
+  bool deferred_ = false;
+  Connection* connection_ = nullptr;  // while its handler runs
+  StreamHandler* next_ = nullptr;     // of an upgrade
 };
 
 }  // namespace reactor::http

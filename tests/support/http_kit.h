@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// What the tests of the HTTP server share: a server in a loop, and clients that are plain sockets.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "reactor/http/body.h"
+#include "reactor/http/server.h"
+#include "tests/support/loop_test.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor::http {
+
+inline std::string get_request(std::string_view target = "/", std::string_view fields = "") {
+  return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
+}
+
+// The content of an answer that has a Content-Length and nothing behind it; "?" if it is none.
+inline std::string content_of(const std::string& answer) {
+  const std::size_t end = answer.find("\r\n\r\n");
+  const std::size_t length = answer.find("\r\nContent-Length: ");
+  if (end == std::string::npos || length == std::string::npos || length > end) return "?";
+  const std::string content = answer.substr(end + 4);
+  return std::stoul(answer.substr(length + 18)) == content.size() ? content : "?";
+}
+
+inline std::size_t count(std::string_view text, std::string_view part) {
+  std::size_t number = 0;
+  for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + part.size())) {
+    ++number;
+  }
+  return number;
+}
+
+// A chunked content as a whole; "?" if it is none, or goes on.
+inline std::string dechunk(std::string_view text) {
+  std::string content;
+  ChunkedDecoder decoder;
+  ChunkedDecoder::Step step{.state = ChunkedDecoder::State::data};
+  while (step.state == ChunkedDecoder::State::data) {
+    step = decoder.next(text, {.body = 1 << 30});
+    text.remove_prefix(step.consumed);
+    content += step.data;
+  }
+  return step.state == ChunkedDecoder::State::done && text.empty() ? content : "?";
+}
+
+class HttpTest : public LoopTest {
+ protected:
+  void TearDown() override { server.reset(); }
+
+  void serve(Handler handler, Options options = {}) {
+    server =
+        get(Server::listen(loop, Address::loopback(0), std::move(handler), std::move(options)));
+  }
+
+  Peer client(std::string_view request = "") {
+    Peer peer;
+    peer.fd = get(Socket::connect(server->addresses().at(0))).release();
+    EXPECT_EQ(peer.write(request), request.size());
+    return peer;
+  }
+
+  // Turns until the client has got `text`, or its connection has ended.
+  bool until(Peer& peer, std::string_view text) {
+    static_cast<void>(pump(loop, [&] {
+      peer.read();
+      return peer.over() || peer.got.find(text) != std::string::npos;
+    }));
+    return peer.got.find(text) != std::string::npos;
+  }
+
+  bool until_over(Peer& peer) {
+    return pump(loop, [&] { return peer.read(), peer.over(); });
+  }
+
+  // Turns for so long that whatever could come has come.
+  void settle(Peer& peer) {
+    run_for(loop, std::chrono::milliseconds(20));
+    peer.read();
+  }
+
+  Loop loop{quiet_options()};
+  std::unique_ptr<Server> server;
+};
+
+}  // namespace reactor::http
