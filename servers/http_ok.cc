@@ -1,24 +1,68 @@
 // SPDX-License-Identifier: MIT
 #include "servers/http_ok.h"
 
+#include <csignal>
+#include <memory>
+#include <string>
+
+#include "reactor/base/log.h"
 #include "reactor/http/server.h"
 
 namespace servers {
+namespace {
+
+using reactor::http::AccessLog;
+
+reactor::http::Options options_of(const Service& service, AccessLog* access_log) {
+  reactor::http::Options http;
+  http.limits = service.limits;
+  if (service.keep_alive > reactor::Duration::zero()) http.keep_alive = service.keep_alive;
+  http.header_timeout = service.header_timeout;
+  http.body_timeout = service.body_timeout;
+  http.body_rate = service.body_rate;
+  http.transport.stream.write_timeout = service.write_timeout;
+  http.transport.max_connections = service.max_connections;
+  http.access_log = access_log;
+  // Nobody looks at a body, so none takes up memory.
+  http.on_head = [](const reactor::http::Request&, reactor::http::Response&) {
+    return reactor::http::Content::discard;
+  };
+  return http;
+}
+
+// Null where there shall be none. Throws what keeps it from being opened.
+std::unique_ptr<AccessLog> open_access_log(reactor::Loop& loop, const Service& service) {
+  if (!service.access_log) return nullptr;
+  return AccessLog::open(loop, *service.access_log).value();
+}
+
+void reopen(AccessLog& log, const std::string& path) {
+  const reactor::Result<> done = log.reopen();
+  if (done) return;
+  REACTOR_LOG(error, "can't reopen " + path + ": " + done.error().message() +
+                         "; going on with the old file");
+}
+
+}  // namespace
 
 int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
-  reactor::http::Options http;
+  const std::unique_ptr<AccessLog> access_log = open_access_log(worker.loop(), service);
+  reactor::SignalWatcher rotation;
+  if (access_log != nullptr) {
+    const auto on_rotation = [&] { reopen(*access_log, service.access_log->path); };
+    rotation = worker.loop().on_signal(SIGUSR1, on_rotation).value();
+    rotation.unref();
+  }
   const bool close = service.keep_alive == reactor::Duration::zero();
-  if (!close) http.keep_alive = service.keep_alive;
-  http.transport.max_connections = service.max_connections;
   reactor::http::PreparedFields fields;
   static_cast<void>(fields.add("Content-Type", service.content_type));  // checked at start
   auto server = reactor::http::Server::adopt(
                     worker.loop(), worker.listeners(),
                     [&](const reactor::http::Request&, reactor::http::Response& response) {
-                      response.headers(fields).body(service.body);
+                      response.headers(fields).body_in_place(service.body);
                       if (close) response.close();
                     },
-                    std::move(http))
+                    options_of(service, access_log.get()))
                     .value();
   worker.on_drain([&] { server->drain([&] { worker.loop().stop(); }); });
   return worker.run();

@@ -2,6 +2,7 @@
 #include "servers/options.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -13,6 +14,9 @@ namespace {
 
 constexpr int kExitUsage = 2;
 constexpr std::uint64_t kMostSeconds = 24ULL * 24 * 60 * 60;  // what a Stream's timer takes
+constexpr std::uint64_t kMostHead = 1ULL << 30;               // what http::Limits take
+constexpr std::uint64_t kMostFields = 65535;
+constexpr std::uint64_t kMostBody = INT64_MAX;
 
 // The values as they were given; read by take().
 struct Texts {
@@ -24,6 +28,16 @@ struct Texts {
   std::string reuse_port = "on";
   std::string graceful_timeout = "30";
   std::string keep_alive = "75";
+  std::string header_timeout = "60";
+  std::string body_timeout = "60";
+  std::string body_rate = "500";
+  std::string write_timeout = "30";
+  std::string max_line = "8192";
+  std::string max_header = "16384";
+  std::string max_fields = "100";
+  std::string max_body = "1048576";
+  std::string access_log = "off";
+  std::string access_log_format = "combined";
   std::string log_level = "info";
 };
 
@@ -40,6 +54,39 @@ std::string environment_name(std::string flag) {
   return "REACTOR_" + flag;
 }
 
+// Adds an option that may be given several times, of which the last counts.
+void add_text(CLI::App& app, const std::string& flags, std::string& value, const std::string& help,
+              const std::string& type) {
+  app.add_option(flags, value, help)
+      ->type_name(type)
+      ->envname(environment_name(flags.substr(flags.rfind("--") + 2)))
+      ->capture_default_str()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+void declare_http(CLI::App& app, Texts& texts, Service& service) {
+  const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
+                           const std::string& type) { add_text(app, flags, value, help, type); };
+  text("--keep-alive", texts.keep_alive,
+       "how long a connection may wait for its next request; 0 closes it after each", "SECONDS");
+  text("--header-timeout", texts.header_timeout, "for the head of a request, else 408", "SECONDS");
+  text("--body-timeout", texts.body_timeout,
+       "for its body, else 408; see --body-rate for a body that takes longer", "SECONDS");
+  text("--body-rate", texts.body_rate,
+       "each so many octets of a body add a second to its time; 0: none do", "OCTETS");
+  text("--write-timeout", texts.write_timeout,
+       "without progress while a client does not read its answers; 0: no limit", "SECONDS");
+  text("--max-line", texts.max_line, "longest request line, else 414", "OCTETS");
+  text("--max-header", texts.max_header, "largest header section, else 431", "OCTETS");
+  text("--max-fields", texts.max_fields, "most header fields, else 431", "N");
+  text("--max-body", texts.max_body, "largest body of a request, else 413", "OCTETS");
+  text("--body", service.body, "what every request is answered with", "TEXT");
+  text("--content-type", service.content_type, "its media type", "TYPE");
+  text("--access-log", texts.access_log,
+       "file or FIFO to append a line to for each request; - is standard output", "FILE|-|off");
+  text("--access-log-format", texts.access_log_format, "common, combined or json", "NAME");
+}
+
 void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   // Its environment name is read by binds_of(), as it may hold several.
   app.add_option("-b,--bind", texts.bind,
@@ -50,13 +97,7 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->default_str(default_bind(program));
   const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
-                           const std::string& type) {
-    app.add_option(flags, value, help)
-        ->type_name(type)
-        ->envname(environment_name(flags.substr(flags.rfind("--") + 2)))
-        ->capture_default_str()
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  };
+                           const std::string& type) { add_text(app, flags, value, help, type); };
   text("-w,--workers", texts.workers,
        "worker processes; auto is one per processor, 0 serves in this process", "N|auto");
   text("--backlog", texts.backlog, "connections that may wait to be accepted", "N");
@@ -66,19 +107,15 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   text("--reuse-port", texts.reuse_port, "one listening socket per worker", "on|off");
   text("--graceful-timeout", texts.graceful_timeout,
        "time that busy connections have after TERM or INT", "SECONDS");
-  if (program == Program::http_ok) {
-    text("--keep-alive", texts.keep_alive,
-         "how long a connection may wait for its next request; 0 closes it after each", "SECONDS");
-    text("--body", options.service.body, "what every request is answered with", "TEXT");
-    text("--content-type", options.service.content_type, "its media type", "TYPE");
-  }
+  if (program == Program::http_ok) declare_http(app, texts, options.service);
   text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
   text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
   app.set_version_flag("-V,--version", std::string(name_of(program)) + " " + REACTOR_VERSION);
 }
 
-reactor::Duration seconds(const std::string& flag, const std::string& text) {
-  return std::chrono::seconds(parse_number(flag, text, 0, kMostSeconds));
+reactor::Duration seconds(const std::string& flag, const std::string& text,
+                          std::uint64_t least = 0) {
+  return std::chrono::seconds(parse_number(flag, text, least, kMostSeconds));
 }
 
 std::vector<std::string> binds_of(Program program, const Texts& texts) {
@@ -89,6 +126,42 @@ std::vector<std::string> binds_of(Program program, const Texts& texts) {
   std::istringstream stream(value);
   for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
   return parts;
+}
+
+reactor::http::AccessLog::Format parse_access_format(const std::string& flag,
+                                                     const std::string& text) {
+  using Format = reactor::http::AccessLog::Format;
+  if (text == "common") return Format::common;
+  if (text == "combined") return Format::combined;
+  if (text == "json") return Format::json;
+  throw BadValue(flag, text, "no such format", "give common, combined or json");
+}
+
+// Found now and not in each worker: whether it can be written.
+void check_access_log(const std::string& flag, const std::string& path) {
+  const reactor::Result<> writable = reactor::http::AccessLog::check(path);
+  if (writable) return;
+  throw BadValue(flag, path, writable.error().message(),
+                 "give a file that this user may write, - for standard output, or off");
+}
+
+void take_http(const Texts& texts, Service& service) {
+  service.keep_alive = seconds("--keep-alive", texts.keep_alive);
+  service.header_timeout = seconds("--header-timeout", texts.header_timeout, 1);
+  service.body_timeout = seconds("--body-timeout", texts.body_timeout, 1);
+  service.body_rate =
+      static_cast<std::uint32_t>(parse_number("--body-rate", texts.body_rate, 0, UINT32_MAX));
+  service.write_timeout = seconds("--write-timeout", texts.write_timeout);
+  reactor::http::Limits& limits = service.limits;
+  limits.request_line = parse_number("--max-line", texts.max_line, 1, kMostHead);
+  limits.header_bytes = parse_number("--max-header", texts.max_header, 1, kMostHead);
+  limits.fields = parse_number("--max-fields", texts.max_fields, 1, kMostFields);
+  limits.body = parse_number("--max-body", texts.max_body, 0, kMostBody);
+  check_content_type("--content-type", service.content_type);
+  const auto format = parse_access_format("--access-log-format", texts.access_log_format);
+  if (texts.access_log == "off") return;
+  check_access_log("--access-log", texts.access_log);
+  service.access_log = {.path = texts.access_log, .format = format};
 }
 
 void take(Program program, const Texts& texts, Options& options) {
@@ -106,9 +179,8 @@ void take(Program program, const Texts& texts, Options& options) {
   if (program == Program::http_ok) prefork.listen.defer_accept = std::chrono::seconds(1);
   options.service.max_connections =
       parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
-  options.service.keep_alive = seconds("--keep-alive", texts.keep_alive);
-  check_content_type("--content-type", options.service.content_type);
   options.log_level = parse_level("--log-level", texts.log_level);
+  if (program == Program::http_ok) take_http(texts, options.service);
 }
 
 int complain(Program program, const std::string& what) {

@@ -2,11 +2,14 @@
 // The command line that both programs share.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "reactor/base/log.h"
+#include "reactor/http/access_log.h"
+#include "reactor/http/limits.h"
 #include "reactor/net/address.h"
 #include "reactor/prefork/options.h"
 
@@ -18,9 +21,15 @@ enum class Program { echo, http_ok };
 struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit less a reserve
   // reactor-http-ok only.
+  reactor::http::Limits limits;
   reactor::Duration keep_alive = std::chrono::seconds(75);
+  reactor::Duration header_timeout = std::chrono::seconds(60);
+  reactor::Duration body_timeout = std::chrono::seconds(60);
+  std::uint32_t body_rate = 500;
+  reactor::Duration write_timeout = std::chrono::seconds(30);
   std::string body = "OK\n";
   std::string content_type = "text/plain";
+  std::optional<reactor::http::AccessLog::Options> access_log;
 };
 
 // What a user can set, checked and with the defaults filled in.

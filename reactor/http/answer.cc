@@ -35,13 +35,9 @@ class Pen {
 constexpr std::size_t kFixedHead = 256;  // status line, Date, framing, Connection
 constexpr std::size_t kChunkFrame = 32;  // its size in hexadecimal and two CRLFs
 
-void write_status_line(Pen& pen, int code) {
-  if (code == 200) [[likely]] {
-    pen << "HTTP/1.1 200 OK\r\nDate: ";
-  } else {
-    pen << "HTTP/1.1 ";
-    pen.number(static_cast<std::uint64_t>(code)) << " " << reason_phrase(code) << "\r\nDate: ";
-  }
+void write_status_line(Pen& pen, int code, std::string_view date_line) {
+  pen << "HTTP/1.1 ";
+  pen.number(static_cast<std::uint64_t>(code)) << " " << reason_phrase(code) << "\r\n" << date_line;
 }
 
 void write_framing(Pen& pen, const AnswerHead& head) {
@@ -62,14 +58,30 @@ void write_framing(Pen& pen, const AnswerHead& head) {
 
 }  // namespace
 
+RequestNote::RequestNote(const Request& request, const Stream& stream)
+    : method_token(request.method_token),
+      target(request.target),
+      referer(request.field("Referer").value_or("")),
+      user_agent(request.field("User-Agent").value_or("")),
+      begun(stream.loop().now()) {
+  if (Result<Address> address = stream.peer()) peer = *address;
+}
+
 bool write_answer(Stream& stream, DateCache& date, const Response& response, const AnswerHead& head,
                   std::string_view content) {
-  const std::size_t head_size = kFixedHead + response.fields().size();
+  const std::string_view prepared = response.prepared_fields();
+  const std::string_view fields = response.fields();
+  const std::size_t head_size = kFixedHead + prepared.size() + fields.size();
   if (head_size > Stream::kWriteRoom) return false;
   const bool together = head_size + content.size() <= Stream::kWriteRoom;
   Pen pen(stream.write_room(together ? head_size + content.size() : head_size));
-  write_status_line(pen, response.code());
-  pen << date.at(stream.loop().now()) << "\r\n" << response.fields();
+  const DateCache::Lines& lines = date.at(stream.loop().now());
+  if (response.code() == 200) [[likely]] {
+    pen << std::string_view(lines.data(), lines.size());
+  } else {
+    write_status_line(pen, response.code(), {lines.data() + DateCache::kStatus, DateCache::kLine});
+  }
+  pen << prepared << fields;
   write_framing(pen, head);
   pen << "\r\n";
   if (together) pen << content;

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "reactor/http/date.h"
@@ -21,16 +23,31 @@ enum class Framing : std::uint8_t {
   until_close,  // HTTP/1.0 without a length
 };
 
+// What the access log wants of a request whose answer comes later.
+struct RequestNote {
+  RequestNote(const Request& request, const Stream& stream);
+
+  std::optional<Address> peer;
+  std::string method_token;
+  std::string target;
+  std::string referer;
+  std::string user_agent;
+  TimePoint begun;
+};
+
 // What of the request decides how its answer is framed.
 struct AnswerContext {
   std::uint8_t minor_version = 1;
   bool keep_alive = false;  // the connection goes on, as far as the client is concerned
   bool head_only = false;   // HEAD: the framing of a GET and no content
   bool connect = false;     // CONNECT: 2xx would make a tunnel of the connection
+  // For the access log: the request, where its views are valid, or what was noted of it.
+  const Request* request = nullptr;
+  const RequestNote* note = nullptr;
 
-  [[nodiscard]] static AnswerContext of(const Request& request) noexcept {
-    return {request.minor_version, request.keep_alive, request.method == Method::head,
-            request.method == Method::connect};
+  [[nodiscard]] static AnswerContext of(const Request& from) noexcept {
+    return {from.minor_version, from.keep_alive, from.method == Method::head,
+            from.method == Method::connect, &from};
   }
 };
 

@@ -35,10 +35,12 @@ void Connection::on_open(Stream& stream) {
 
 void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
   take_input(stream, bytes);
+  if (idle() && clock_ == Clock::idle && !input_paused_) [[likely]]
+    return;
   settle(stream);
 }
 
-void Connection::take_input(Stream& stream, std::span<const std::byte> bytes) {
+inline void Connection::take_input(Stream& stream, std::span<const std::byte> bytes) {
   if (partial_ == nullptr && !waits(stream)) [[likely]] {
     const std::string_view rest = take_requests(stream, text_of(bytes));
     if (rest.empty() || stream.closing()) return;
@@ -82,12 +84,12 @@ void Connection::go_on_soon(Stream& stream) {
   stream.set_deadline(TimePoint{});
 }
 
-bool Connection::waits(const Stream& stream) const noexcept {
+inline bool Connection::waits(const Stream& stream) const noexcept {
   if (!stream.writable()) return true;
   return exchange_ != nullptr && (exchange_->paused || !exchange_->reading);
 }
 
-std::string_view Connection::take_requests(Stream& stream, std::string_view input) {
+inline std::string_view Connection::take_requests(Stream& stream, std::string_view input) {
   taking_ = true;
   while (!input.empty() && !stream.closing() && !waits(stream)) {
     const bool more = exchange_ != nullptr ? feed(stream, input) : take_request(stream, input);
@@ -98,7 +100,7 @@ std::string_view Connection::take_requests(Stream& stream, std::string_view inpu
 }
 
 // One request from the front of `input`.
-bool Connection::take_request(Stream& stream, std::string_view& input) {
+inline bool Connection::take_request(Stream& stream, std::string_view& input) {
   Request& request = service_->request;
   const ParseResult result = service_->parser.parse(input, progress_, request);
   if (result.incomplete()) return false;
@@ -120,14 +122,11 @@ bool Connection::begin_content(Stream& stream, std::string_view head, std::strin
   Request& request = service_->request;
   const Content how = content_of();
   if (how == Content::refuse) {
-    AnswerContext to = AnswerContext::of(request);
-    to.keep_alive = false;
-    static_cast<void>(respond(stream, service_->response, to));
-    stream.close(true);
+    refuse_content(stream);
     return false;
   }
   if (how == Content::collect && request.content_length > service_->options.collected_body) {
-    refuse(stream, 413);
+    refuse(stream, 413, &request);
     return false;
   }
   if (how != Content::stream && !request.chunked && input.size() >= request.content_length) {
@@ -252,117 +251,6 @@ void Connection::run(Exchange& exchange, Call&& call) {
   drop_if_over(stream);
 }
 
-// ---- Answers ----
-
-bool Connection::call_handler(Stream& stream) {
-  Response& response = service_->response;
-  response.reset();
-  response.connection_ = this;
-  service_->stream = &stream;
-  const char* what = nullptr;
-  try {
-    service_->handler(service_->request, response);
-  } catch (const std::exception& error) {
-    what = "";
-    REACTOR_LOG(error, std::string("http handler threw: ") + error.what());
-  } catch (...) {
-    what = "";
-    REACTOR_LOG(error, "http handler threw something that is no std::exception");
-  }
-  response.connection_ = nullptr;
-  if (exchange_ != nullptr) exchange_->running = false;
-  return what == nullptr;
-}
-
-void Connection::answer(Stream& stream, std::string_view& input) {
-  if (clock_ == Clock::request) clock_ = Clock::stale;
-  const bool well = call_handler(stream);
-  const Response& response = service_->response;
-  if (response.deferred_) {
-    if (!well && exchange_ != nullptr && !exchange_->over) abandon(*exchange_);
-    drop_if_over(stream);
-    return;
-  }
-  if (!well) {
-    refuse(stream, 500);
-    return;
-  }
-  AnswerContext to = AnswerContext::of(service_->request);
-  if (response.next_ != nullptr && !response.failed()) {
-    hand_over(stream, input);
-    input = {};
-    return;
-  }
-  const bool unread = exchange_ != nullptr;  // content that the handler did not ask for
-  if (unread) to.keep_alive = false;
-  exchange_.reset();
-  const bool keep_alive = respond(stream, response, to);
-  // One that did not ask for the end may be sending its next request already.
-  if (!keep_alive) stream.close(unread || !input.empty() || service_->request.keep_alive);
-}
-
-void Connection::hand_over(Stream& stream, std::string_view rest) {
-  const Response& response = service_->response;
-  StreamHandler& next = *response.next_;
-  const AnswerHead head{.framing = Framing::none,
-                        .keep_alive = true,
-                        .upgrade = service_->request.method != Method::connect};
-  if (exchange_ != nullptr || !write_answer(stream, service_->date, response, head, {})) {
-    refuse(stream, 500);
-    return;
-  }
-  stream.set_handler(next);
-  stream.set_idle_timeout(Duration::zero());
-  next.on_open(stream);
-  if (rest.empty() || stream.closing() || &stream.handler() != &next) return;
-  // The octets lie in a buffer that is ours, and are whoever's they are given to.
-  auto* const octets = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
-  next.on_data(stream, {octets, rest.size()});
-}
-
-// One error answer; nothing behind the request is read, as nobody knows where it ends.
-void Connection::refuse(Stream& stream, int status) {
-  if (exchange_ != nullptr && exchange_->head_sent) {  // in the midst of another
-    stream.fail(make_error_code(std::errc::operation_canceled));
-    return;
-  }
-  Response& response = service_->response;
-  response.reset();
-  response.status(status).content_type("text/plain").body(reason_phrase(status));
-  static_cast<void>(respond(stream, response, AnswerContext{}));
-  stream.close(true);
-}
-
-// Whether the connection goes on.
-bool Connection::respond(Stream& stream, const Response& response, const AnswerContext& to) {
-  int error = 0;
-  if (response.failed()) {
-    REACTOR_LOG(error,
-                "http handler: status out of 200..599, a field with forbidden octets, or an "
-                "upgrade that nobody asked for");
-    error = 500;
-  } else if (to.connect && response.code() < 300) {
-    error = 501;
-  }
-  const bool no_content = has_no_content(response.code());
-  AnswerHead head{.framing = no_content ? Framing::none : Framing::length,
-                  .length = response.content().size(),
-                  .minor_version = to.minor_version,
-                  .keep_alive = to.keep_alive && !response.closes() && !service_->draining};
-  const std::string_view content =
-      to.head_only || no_content ? std::string_view{} : response.content();
-  if (error == 0 && write_answer(stream, service_->date, response, head, content)) [[likely]] {
-    return head.keep_alive;
-  }
-  Response failure;
-  failure.status(error == 0 ? 500 : error).content_type("text/plain");
-  failure.body(reason_phrase(failure.code()));
-  head = {.length = failure.content().size()};
-  static_cast<void>(write_answer(stream, service_->date, failure, head,
-                                 to.head_only ? std::string_view{} : failure.content()));
-  return false;
-}
-
 // ---- Events ----
 
 void Connection::on_end(Stream& stream) { settle(stream); }
@@ -408,12 +296,14 @@ void Connection::on_shutdown(Stream& stream) {
   clock_ = Clock::idle;
 }
 
-void Connection::on_close(Stream&, std::error_code) noexcept {
+void Connection::on_close(Stream& stream, std::error_code) noexcept {
   const std::unique_ptr<Exchange> exchange = std::move(exchange_);
   if (exchange == nullptr) return;
   if (exchange->responder != nullptr) exchange->responder->exchange_ = nullptr;
   exchange->responder = nullptr;
-  if (!exchange->on_close || exchange->over) return;
+  if (exchange->over) return;
+  if (exchange->head_sent) log_answer(stream, exchange->status, exchange->sent, exchange->answer);
+  if (!exchange->on_close) return;
   try {
     exchange->on_close();
   } catch (const std::exception& error) {

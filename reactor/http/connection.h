@@ -97,9 +97,13 @@ class Connection final : public StreamHandler {
   [[nodiscard]] Content content_of();
   [[nodiscard]] bool call_handler(Stream& stream);
   void answer(Stream& stream, std::string_view& input);
+  void answer_otherwise(Stream& stream, std::string_view& input, bool well);
   void hand_over(Stream& stream, std::string_view rest);
-  void refuse(Stream& stream, int status);
+  void refuse(Stream& stream, int status, const Request* request = nullptr);
+  void refuse_content(Stream& stream);
   [[nodiscard]] bool respond(Stream& stream, const Response& response, const AnswerContext& to);
+  void respond_with_error(Stream& stream, int status, const AnswerContext& to);
+  void log_answer(Stream& stream, int status, std::uint64_t octets, const AnswerContext& to);
   void answered(Exchange& exchange);
   void drop_if_over(Stream& stream);
   // Runs a callback of an exchange, which may be gone afterwards.

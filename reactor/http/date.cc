@@ -17,12 +17,13 @@ void DateCache::refresh(TimePoint now) {
   ::clock_gettime(CLOCK_REALTIME, &wall);
   tm utc{};
   ::gmtime_r(&wall.tv_sec, &utc);
-  std::array<char, 64> line{};
-  std::snprintf(line.data(), line.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
+  std::array<char, 96> line{};
+  std::snprintf(line.data(), line.size(),
+                "HTTP/1.1 200 OK\r\nDate: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
                 kDays[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
                 kMonths[static_cast<std::size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour,
                 utc.tm_min, utc.tm_sec);
-  std::string_view(line.data(), kLength).copy(text_.data(), kLength);
+  std::string_view(line.data(), lines_.size()).copy(lines_.data(), lines_.size());
   valid_until_ = now + std::chrono::seconds(1) - Duration(wall.tv_nsec);
 }
 

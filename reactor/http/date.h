@@ -12,20 +12,23 @@ namespace reactor::http {
 // only when it is asked for: right also after a long idle time.
 class DateCache {
  public:
-  static constexpr std::size_t kLength = 29;  // "Sun, 06 Nov 1994 08:49:37 GMT"
+  static constexpr std::size_t kStatus = 17;  // "HTTP/1.1 200 OK\r\n", as most answers begin,
+  static constexpr std::size_t kLine = 37;    // "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+  using Lines = std::array<char, kStatus + kLine>;
 
-  // `now` is the loop's; the wall clock is read when the cached second has passed. The view lasts
-  // until the next call.
-  [[nodiscard]] std::string_view at(TimePoint now) {
-    if (now >= valid_until_) refresh(now);
-    return {text_.data(), kLength};
+  // Both lines. `now` is the loop's; the wall clock is read when the cached second has passed. They
+  // last until the next call.
+  [[nodiscard]] const Lines& at(TimePoint now) {
+    if (now >= valid_until_) [[unlikely]]
+      refresh(now);
+    return lines_;
   }
 
  private:
   void refresh(TimePoint now);
 
   TimePoint valid_until_ = TimePoint::min();
-  std::array<char, kLength + 1> text_{};
+  Lines lines_{};
 };
 
 }  // namespace reactor::http

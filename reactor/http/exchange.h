@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "reactor/base/byte_buffer.h"
 #include "reactor/base/callback.h"
@@ -57,6 +58,9 @@ struct Exchange {
   Callback<void()> on_drain;
   Callback<void()> on_close;
   AnswerContext answer;
+  std::unique_ptr<RequestNote> note;  // where requests are logged
+  int status = 0;                     // of the head that was sent
+  std::uint64_t sent = 0;             // octets of content
   Framing framing = Framing::none;
   std::uint64_t left = 0;  // of a length that was announced
   bool answering = false;

@@ -43,16 +43,18 @@ Response& Response::status(int code) noexcept {
 
 Response& Response::header(std::string_view name, std::string_view value) {
   if (!append_field(fields_, name, value)) failed_ = true;
+  copied_ = true;
   return *this;
 }
 
-Response& Response::headers(const PreparedFields& fields) {
-  fields_.append(fields.text());
-  return *this;
+void Response::copy_prepared() {
+  fields_.insert(0, prepared_);
+  copied_ = true;
 }
 
 Response& Response::body(std::string_view content) {
-  content_.assign(content);
+  body_.assign(content);
+  copied_ = owns_content_ = true;
   return *this;
 }
 
@@ -80,18 +82,14 @@ Response& Response::upgrade(std::string_view protocol, StreamHandler& next) {
   return header("Upgrade", protocol);
 }
 
-void Response::reset() noexcept {
-  for (std::string* text : {&fields_, &content_}) {
+void Response::forget_copies() noexcept {
+  for (std::string* text : {&fields_, &body_}) {
     if (text->capacity() > kKeptMemory) {
       *text = std::string();
     } else {
       text->clear();
     }
   }
-  code_ = 200;
-  closes_ = failed_ = deferred_ = false;
-  connection_ = nullptr;
-  next_ = nullptr;
 }
 
 }  // namespace reactor::http

@@ -37,11 +37,23 @@ class Response {
   // Adds a field. The name is a token (RFC 9110 section 5.6.2), the value holds no control octets
   // but tabs: anything else, and the names above, count as a mistake, so nothing can be injected.
   Response& header(std::string_view name, std::string_view value);
-  Response& headers(const PreparedFields& fields);
+  // Not copied: `fields` stays as it is until the answer was sent.
+  Response& headers(const PreparedFields& fields) {
+    if (!prepared_.empty()) [[unlikely]]
+      copy_prepared();
+    prepared_ = fields.text();
+    return *this;
+  }
   Response& content_type(std::string_view type) { return header("Content-Type", type); }
 
   // The content. It is not sent in answer to HEAD, nor with 204 and 304, but counted.
   Response& body(std::string_view content);
+  // The same without a copy, for octets that stay as they are until the answer was sent.
+  Response& body_in_place(std::string_view content) noexcept {
+    content_ = content;
+    owns_content_ = false;
+    return *this;
+  }
 
   // 405, with the methods that the target has: "GET, HEAD" (RFC 9110 section 15.5.6).
   Response& not_allowed(std::string_view methods);
@@ -62,28 +74,44 @@ class Response {
   Response& upgrade(std::string_view protocol, StreamHandler& next);
 
   [[nodiscard]] int code() const noexcept { return code_; }
-  [[nodiscard]] std::string_view fields() const noexcept {
-    return fields_;
-  }  // "Name: value\r\n"...
-  [[nodiscard]] std::string_view content() const noexcept { return content_; }
+  // "Name: value\r\n"...: those prepared, and after them the others.
+  [[nodiscard]] std::string_view prepared_fields() const noexcept { return prepared_; }
+  [[nodiscard]] std::string_view fields() const noexcept { return fields_; }
+  [[nodiscard]] std::string_view content() const noexcept {
+    return owns_content_ ? std::string_view(body_) : content_;
+  }
   [[nodiscard]] bool closes() const noexcept { return closes_; }
   // The handler made a mistake; the client gets a 500 and the log says what it was.
   [[nodiscard]] bool failed() const noexcept { return failed_; }
 
   // Empty again, with its memory kept up to 64 KiB.
-  void reset() noexcept;
+  void reset() noexcept {
+    if (copied_) forget_copies();
+    content_ = prepared_ = {};
+    code_ = 200;
+    copied_ = owns_content_ = closes_ = failed_ = deferred_ = false;
+    connection_ = nullptr;
+    next_ = nullptr;
+  }
 
  private:
   friend class Connection;
 
-  std::string fields_;
-  std::string content_;
+  void copy_prepared();
+  void forget_copies() noexcept;
+
+  std::string_view content_;   // elsewhere
+  std::string_view prepared_;  // fields elsewhere
   int code_ = 200;
+  bool copied_ = false;  // there is something in the strings
+  bool owns_content_ = false;
   bool closes_ = false;
   bool failed_ = false;
   bool deferred_ = false;
   Connection* connection_ = nullptr;  // while its handler runs
   StreamHandler* next_ = nullptr;     // of an upgrade
+  std::string fields_;
+  std::string body_;
 };
 
 }  // namespace reactor::http

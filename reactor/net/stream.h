@@ -135,7 +135,9 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] std::size_t queued() const noexcept;
   // Whether the queue is below the high-water mark: stop producing while it is not, go on at
   // on_drain().
-  [[nodiscard]] bool writable() const noexcept { return queued() < options_->high_water; }
+  [[nodiscard]] bool writable() const noexcept {
+    return !has(kQueued) || queued() < options_->high_water;
+  }
 
   // Stops and goes on reading. The kernel's buffer then holds the peer back. Independent of the
   // pause that a full write queue makes.

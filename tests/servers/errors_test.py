@@ -45,7 +45,27 @@ BAD_HTTP_OPTIONS = [
     (["--keep-alive", "long"], ["number"]),
     (["--content-type", "text/plain\r\nX: y"], []),
     (["--content-type", ""], ["text/plain"]),
+    (["--header-timeout", "0"], ["1.."]),
+    (["--header-timeout", "1.5"], ["number"]),
+    (["--body-timeout", "never"], ["number"]),
+    (["--body-timeout", "0"], ["1.."]),
+    (["--body-rate", "4294967296"], ["4294967295"]),
+    (["--write-timeout", "-1"], ["number"]),
+    (["--write-timeout", "99999999"], ["range"]),
+    (["--max-line", "0"], ["1.."]),
+    (["--max-line", "8k"], ["number"]),
+    (["--max-header", "1073741825"], ["1073741824"]),
+    (["--max-fields", "65536"], ["65535"]),
+    (["--max-body", "all"], ["number"]),
+    (["--max-body", "9223372036854775808"], ["9223372036854775807"]),
+    (["--access-log-format", "xml"], ["json"]),
+    (["--access-log", ""], ["No such file or directory", "off"]),
+    (["--access-log", "/no/such/directory/log"], ["No such file or directory"]),
+    (["--access-log", "/"], ["directory"]),
 ]
+# Each with a value that counts for nothing where a flag is given too.
+HTTP_ENVIRONMENT = ["HEADER_TIMEOUT", "BODY_TIMEOUT", "BODY_RATE", "WRITE_TIMEOUT", "MAX_LINE",
+                    "MAX_HEADER", "MAX_FIELDS", "MAX_BODY", "ACCESS_LOG", "ACCESS_LOG_FORMAT"]
 BAD_USAGE = [["--wrokers", "2"], ["stray"], ["--workers"], ["-Z"], ["--bind"]]
 
 
@@ -71,7 +91,23 @@ class Errors(unittest.TestCase):
         for program in (ECHO, HTTP_OK):
             for arguments in BAD_USAGE:
                 self.complains(program, arguments, 2, [arguments[0], "--help"])
-        self.complains(ECHO, ["--body", "x"], 2, ["--body"])
+        for flag in ("--body", "--max-body", "--access-log"):
+            self.complains(ECHO, [flag, "x"], 2, [flag])
+
+    def test_environment_names(self):
+        for name in HTTP_ENVIRONMENT:
+            flag = "--" + name.lower().replace("_", "-")
+            bad = {"REACTOR_" + name: "/no/such/thing"}
+            self.complains(HTTP_OK, [], 2, [flag, "/no/such/thing"], environment=bad)
+            code, out, err = support.run(HTTP_OK, "--help", environment=bad)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("REACTOR_" + name, out)
+            self.assertIn(flag + " ", out)
+
+    def test_a_flag_wins_over_its_environment_name(self):
+        with Server(HTTP_OK, "-w", "0", "--max-line", "100",
+                    environment={"REACTOR_MAX_LINE": "many"}) as server:
+            server.ready()
 
     def test_port_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as other:
@@ -105,11 +141,18 @@ class Errors(unittest.TestCase):
     def test_unwritable_log(self):
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o555)
-            with support.for_everybody(ECHO) as (program, how):
-                path = os.path.join(folder, "log")
-                self.complains(program, ["-b", "127.0.0.1:0", "--log", path], 2,
-                               ["--log", path, "Permission denied", ";"], **how)
+            path = os.path.join(folder, "log")
+            for program, flag in ((ECHO, "--log"), (HTTP_OK, "--log"), (HTTP_OK, "--access-log")):
+                with support.for_everybody(program) as (copy, how):
+                    self.complains(copy, ["-b", "127.0.0.1:0", flag, path], 2,
+                                   [flag, path, "Permission denied", ";"], **how)
             os.chmod(folder, 0o755)
+
+    def test_no_access_log_is_made_where_the_start_fails(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "access")
+            self.complains(HTTP_OK, ["--access-log", path, "--log-level", "loud"], 2, ["loud"])
+            self.assertFalse(os.path.exists(path))
 
     def test_unix_sockets(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -3,10 +3,15 @@
 """What reactor-http-ok answers, octet by octet, and how connections end; on every backend."""
 
 import contextlib
+import datetime
 import email.utils
+import json
+import pathlib
 import random
+import signal
 import socket
 import sys
+import tempfile
 import time
 import unittest
 
@@ -215,6 +220,81 @@ class Answers(support.BackendTest):
             self.assertEqual(read_all(connection).count(b"\r\n\r\nOK\n"), 50)
 
 
+ACCESS = r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]"
+
+
+@support.on_each_backend
+class AccessLogs(support.BackendTest):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name) / "access"
+
+    def lines(self, count):
+        """The lines of the file, once there are so many."""
+        def found():
+            lines = self.path.read_text(encoding="ascii").splitlines()
+            return lines if len(lines) >= count else None
+        return support.wait_until(found, f"{count} lines in the access log")
+
+    def test_a_line_for_each_request(self):
+        with self.server(HTTP_OK, "--access-log", str(self.path)) as server:
+            with server.connect() as connection:
+                connection.sendall(
+                    b"GET /a HTTP/1.1\r\nHost: t\r\nReferer: http://r/\r\nUser-Agent: a\"b\xe9\r\n\r\n"
+                    b"HEAD /b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+                    b"POST /c HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nxyBAD\r\n\r\n")
+                read_all(connection)
+            lines = self.lines(4)
+        head = r"127\.0\.0\.1 - - " + ACCESS
+        for line, rest in zip(lines, (r' "GET /a HTTP/1\.1" 200 3 "http://r/" "a\\x22b\\xE9"',
+                                      r' "HEAD /b HTTP/1\.0" 200 - "-" "-"',
+                                      r' "POST /c HTTP/1\.1" 200 3 "-" "-"',
+                                      r' "-" 400 \d+ "-" "-"'), strict=True):
+            self.assertRegex(line, "^" + head + rest + "$")
+
+    def test_json(self):
+        with self.server(HTTP_OK, "--access-log-format", "json",
+                         environment={"REACTOR_ACCESS_LOG": str(self.path)}) as server:
+            with server.connect() as connection:
+                connection.sendall(b"GET /\"\\ HTTP/1.1\r\nHost: t\r\nUser-Agent: \xff\tx\r\n\r\n")
+                support.read_response(connection)
+            entry = json.loads(self.lines(1)[0])
+        self.assertEqual(
+            {name: entry[name] for name in ("peer", "method", "target", "protocol", "status", "octets",
+                                            "referer", "user_agent")},
+            {"peer": "127.0.0.1", "method": "GET", "target": "/\"\\", "protocol": "HTTP/1.1",
+             "status": 200, "octets": 3, "referer": None, "user_agent": "\xff\tx"})
+        self.assertGreaterEqual(entry["seconds"], 0)
+        stamp = datetime.datetime.fromisoformat(entry["time"]).timestamp()
+        self.assertAlmostEqual(stamp, time.time(), delta=support.LIMIT)
+
+    def test_standard_output_and_the_end(self):
+        with self.server(HTTP_OK, "--access-log", "-", "--access-log-format", "common") as server:
+            with server.connect() as connection:
+                self.assertTrue(support.is_ok(connection))
+            server.signal(signal.SIGTERM)
+            self.assertRegex(server.read_line(), r'^127\.0\.0\.1 - - .* "GET / HTTP/1\.1" 200 3$')
+            self.assertIsNone(server.read_line())
+            self.assertEqual(server.wait(), 0)
+
+    def test_rotation(self):
+        with self.server(HTTP_OK, "--access-log", str(self.path)) as server:
+            with server.connect() as connection:
+                self.assertTrue(support.is_ok(connection))
+            old = self.path.rename(self.path.with_suffix(".1"))
+            server.signal(signal.SIGUSR1)
+            support.wait_until(lambda: self.path.exists() and old.read_text().count("\n") == 1,
+                               "the new file, and all lines in the old one")
+            opened = [support.descriptors_of(pid) for pid in server.workers()]
+            support.wait_until(lambda: all(str(self.path) in support.descriptors_of(pid).values()
+                                           for pid in server.workers()), f"the new file in {opened}")
+            with server.connect() as connection:
+                self.assertTrue(support.is_ok(connection))
+            self.assertEqual(len(self.lines(1)), 1)
+            self.assertEqual(old.read_text().count("\n"), 1)
+
+
 @support.on_each_backend
 class Options(support.BackendTest):
     def test_a_large_body_in_full_to_a_slow_reader(self):
@@ -236,6 +316,118 @@ class Options(support.BackendTest):
             connection.sendall(support.GET)
             answer = read_all(connection)
             self.assertEqual(fields_of(answer.partition(b"\r\n\r\n")[0])[b"connection"], b"close")
+
+    def statuses(self, server, *requests):
+        """Of the first answer to each request, on a connection of its own."""
+        found = []
+        for request in requests:
+            with server.connect() as connection:
+                connection.sendall(request + LAST)
+                found.append(status_of(read_all(connection)))
+        return found
+
+    def test_limits(self):
+        get = b"GET /%b HTTP/1.1\r\nHost: t\r\n%b\r\n"
+        post = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n"
+        chunked = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n"
+        with self.server(HTTP_OK, "--max-line", "100", "--max-header", "200", "--max-fields", "4",
+                         "--max-body", "10") as server:
+            # "GET / HTTP/1.1" has 14 octets, "Host: t" and the empty line 11, "A: " and CRLF 5.
+            self.assertEqual(self.statuses(server, get % (b"x" * 86, b""), get % (b"x" * 87, b"")),
+                             [200, 414])
+            self.assertEqual(self.statuses(server, get % (b"", b"A: " + b"x" * 184 + b"\r\n"),
+                                           get % (b"", b"A: " + b"x" * 185 + b"\r\n")), [200, 431])
+            self.assertEqual(self.statuses(server, get % (b"", b"A: b\r\n" * 3),
+                                           get % (b"", b"A: b\r\n" * 4)), [200, 431])
+            self.assertEqual(self.statuses(server, post % 10 + b"x" * 10, post % 11), [200, 413])
+            self.assertEqual(self.statuses(server, chunked % 10 + b"x" * 10 + b"\r\n0\r\n\r\n",
+                                           chunked % 11), [200, 413])
+
+    def test_limits_above_the_defaults(self):
+        post = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000
+        get = (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: t\r\nA: " + b"x" * 20_000
+               + b"\r\n" + b"B: c\r\n" * 200 + b"\r\n")
+        with self.server(HTTP_OK, "--max-line", "30000", "--max-header", "30000", "--max-fields",
+                         "300", "--max-body", "3000000") as server:
+            self.assertEqual(self.statuses(server, get, post), [200, 200])
+
+    def test_no_body_at_all(self):
+        with self.server(HTTP_OK, "--max-body", "0") as server:
+            head = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: "
+            self.assertEqual(self.statuses(server, head + b"0\r\n\r\n", head + b"1\r\n\r\nx"),
+                             [200, 413])
+
+    def late(self, connection, begun, status=408):
+        """Reads to the end, which must come a second after `begun`, not earlier."""
+        answer = read_all(connection)
+        self.assertGreater(time.monotonic() - begun, 0.99)
+        self.assertEqual(status_of(answer) if answer else 0, status)
+
+    def test_time_for_the_head(self):
+        with self.server(HTTP_OK, "--header-timeout", "1") as server:
+            for first in (b"G", b"GET / HTTP/1.1\r\nHost: t\r\n"):
+                with self.subTest(first=first), server.connect() as connection:
+                    begun = time.monotonic()
+                    connection.sendall(first)
+                    self.late(connection, begun)
+            with server.connect() as connection:  # a later request has its own time
+                self.assertTrue(support.is_ok(connection))
+                begun = time.monotonic()
+                connection.sendall(b"GET / HTTP/1.1\r\n")
+                self.late(connection, begun)
+
+    def test_octets_now_and_then_do_not_prolong_the_head(self):
+        with self.server(HTTP_OK, "--header-timeout", "1") as server, server.connect() as connection:
+            connection.settimeout(0.05)
+            begun = time.monotonic()
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nA: ")
+            answer = b""
+            while not answer:
+                self.assertLess(time.monotonic() - begun, support.LIMIT)
+                connection.sendall(b"x")
+                with contextlib.suppress(TimeoutError):
+                    answer = connection.recv(4096)
+            self.assertEqual(status_of(answer), 408)
+            self.assertGreater(time.monotonic() - begun, 0.99)
+
+    def test_time_for_the_body(self):
+        head = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n"
+        with self.server(HTTP_OK, "--body-timeout", "1", "--body-rate", "0") as server:
+            with server.connect() as connection:
+                begun = time.monotonic()
+                connection.sendall(head + b"x" * 50_000)
+                self.late(connection, begun)
+
+    def test_a_body_that_keeps_its_rate_has_time(self):
+        body = b"x" * 3000
+        head = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3000\r\n\r\n"
+        with self.server(HTTP_OK, "--body-timeout", "1", "--body-rate", "1000") as server:
+            with server.connect() as connection:
+                connection.sendall(head)
+                begun = time.monotonic()
+                for at in range(0, 3000, 250):
+                    connection.sendall(body[at:at + 250])
+                    time.sleep(0.125)  # twice the rate
+                self.assertGreater(time.monotonic() - begun, 1.4)
+                self.assertEqual(support.read_response(connection)[1], b"OK\n")
+            with server.connect() as connection:
+                begun = time.monotonic()
+                connection.sendall(head + b"x" * 999)
+                self.late(connection, begun)
+
+    def test_time_for_a_client_that_does_not_read(self):
+        text = "x" * 60_000
+        with self.server(HTTP_OK, "--write-timeout", "1", environment={"REACTOR_BODY": text}) as server:
+            with server.connect() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.settimeout(0.1)
+                begun = time.monotonic()
+                with self.assertRaises(ConnectionError):
+                    while time.monotonic() - begun < support.LIMIT:
+                        with contextlib.suppress(TimeoutError):
+                            connection.send(support.GET)
+                            time.sleep(0.002)
+                self.assertGreater(time.monotonic() - begun, 0.99)
 
     def test_in_one_process_over_v6_and_unix_sockets(self):
         name = f"unix:@reactor-http-{random.getrandbits(64):x}"

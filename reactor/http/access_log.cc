@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+// What is pending lies in room_[begin_, end_): whole lines, but for the front one after a write
+// that took a part of it. Only a timer tries again after a write that failed, so that a log that
+// nobody reads costs a few calls a second and not one for each request.
+#include "reactor/http/access_log.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+#include "reactor/base/error.h"
+#include "reactor/base/log.h"
+#include "reactor/base/process.h"
+#include "reactor/http/access_line.h"
+#include "reactor/loop/loop.h"
+
+namespace reactor::http {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t kBatch = 16 * 1024;
+constexpr Duration kRetryFull = milliseconds(20);  // a pipe whose reader is behind
+constexpr Duration kRetryFailed = seconds(1);      // a disk that is full
+constexpr Duration kTellEvery = seconds(60);
+constexpr std::string_view kStandardOutput = "-";
+
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+// Keeps a write to a pipe without readers from killing the process, whatever the application does
+// with SIGPIPE: blocks it, and takes back the one that the write raised.
+class PipeSignalGuard {
+ public:
+  PipeSignalGuard() noexcept {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  PipeSignalGuard(const PipeSignalGuard&) = delete;
+  PipeSignalGuard& operator=(const PipeSignalGuard&) = delete;
+  ~PipeSignalGuard() {
+    sigset_t pending;
+    sigpending(&pending);
+    int number = 0;
+    if (!was_pending_ && sigismember(&pending, SIGPIPE) == 1) ::sigwait(&pipe_, &number);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t pipe_{};
+  sigset_t before_{};
+  bool was_pending_ = false;
+};
+
+bool is_file(int fd) {
+  struct stat info {};
+  return ::fstat(fd, &info) == 0 && (S_ISREG(info.st_mode) || S_ISBLK(info.st_mode));
+}
+
+bool is_non_blocking(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) != 0;
+}
+
+}  // namespace
+
+// ---- Where to write ----
+
+Result<AccessLog::Target> AccessLog::open_target(const std::string& path) {
+  return path == kStandardOutput ? open_standard_output() : open_path(path.c_str());
+}
+
+Result<AccessLog::Target> AccessLog::open_path(const char* path) {
+  constexpr int kFlags = O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  constexpr mode_t kMode = 0644;
+  UniqueFd fd(::open(path, O_WRONLY | kFlags, kMode));
+  // A FIFO that nobody reads yet; opened for both it holds the first lines (fifo(7)).
+  if (!fd && errno == ENXIO) fd.reset(::open(path, O_RDWR | kFlags, kMode));
+  if (!fd) return last_system_error();
+  const Kind kind = is_file(fd.get()) ? Kind::file : Kind::own;
+  return Target{std::move(fd), kind};
+}
+
+// A pipe or a terminal is opened once more, as O_NONBLOCK would be for all who have it from us.
+// Where /dev/fd only duplicates, the flag tells.
+Result<AccessLog::Target> AccessLog::open_standard_output() {
+  const bool file = is_file(STDOUT_FILENO);
+  if (!file) {
+    UniqueFd own(::open("/dev/fd/1", O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (own && is_non_blocking(own.get())) return Target{std::move(own), Kind::own};
+  }
+  UniqueFd fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+  if (!fd) return last_system_error();
+  return Target{std::move(fd), file ? Kind::file : Kind::shared};
+}
+
+// Opening and closing a FIFO would be an end for whoever reads it.
+Result<> AccessLog::check(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode)) {
+    if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0) return {};
+    return last_system_error();
+  }
+  const Result<Target> target = open_target(path);
+  if (!target) return target.error();
+  return {};
+}
+
+Result<std::unique_ptr<AccessLog>> AccessLog::open(Loop& loop, Options options) {
+  Result<Target> target = open_target(options.path);
+  if (!target) return target.error();
+  ::tzset();  // localtime_r(3) need not
+  return std::unique_ptr<AccessLog>(
+      new AccessLog(loop, std::move(options), std::move(target).value()));
+}
+
+AccessLog::AccessLog(Loop& loop, Options options, Target target)
+    : loop_(loop),
+      options_(std::move(options)),
+      target_(std::move(target)),
+      timer_(loop.timer([this] { on_timer(); })),
+      process_(process_generation()) {
+  timer_.unref();
+}
+
+AccessLog::~AccessLog() {
+  if (process_ != process_generation()) return;
+  write_batch();
+  const std::string_view left = pending();
+  lost_ += static_cast<std::uint64_t>(std::count(left.begin(), left.end(), '\n'));
+  tell_at_ = TimePoint::min();
+  tell_losses();
+}
+
+Result<> AccessLog::reopen() {
+  if (options_.path == kStandardOutput) return {};
+  Result<Target> target = open_target(options_.path);
+  if (!target) return target.error();
+  adopt_process();
+  write_batch();
+  lose_torn();
+  target_ = std::move(target).value();
+  flush();
+  return {};
+}
+
+// ---- Lines ----
+
+void AccessLog::add(const Entry& entry) noexcept {
+  adopt_process();
+  if (kRoom - end_ < kMostAccessLine) make_room();
+  if (kRoom - end_ < kMostAccessLine) {
+    ++lost_;
+    return;
+  }
+  const std::span<char> room = std::span(room_).subspan(end_);
+  end_ += format_access_line(room, options_.format, entry, stamp());
+  if (error_ != 0) return;  // the timer runs
+  if (end_ - begin_ >= kBatch) {
+    flush();
+  } else if (!timer_.active()) {
+    timer_.start(options_.batch_time);
+  }
+}
+
+std::string_view AccessLog::stamp() {
+  const TimePoint now = loop_.now();
+  if (now >= stamp_until_) {
+    timespec wall{};
+    ::clock_gettime(CLOCK_REALTIME, &wall);
+    stamp_size_ = format_access_stamp(stamp_, options_.format, wall.tv_sec);
+    stamp_until_ = now + seconds(1) - Duration(wall.tv_nsec);
+  }
+  return {stamp_.data(), stamp_size_};
+}
+
+std::string_view AccessLog::pending() const noexcept {
+  return {room_.data() + begin_, end_ - begin_};
+}
+
+// What was collected before a fork is the parent's to write.
+void AccessLog::adopt_process() noexcept {
+  if (process_ == process_generation()) [[likely]]
+    return;
+  process_ = process_generation();
+  begin_ = end_ = 0;
+  lost_ = told_ = 0;
+  error_ = 0;
+  torn_ = false;
+}
+
+void AccessLog::make_room() noexcept {
+  const std::size_t size = end_ - begin_;
+  std::memmove(room_.data(), room_.data() + begin_, size);
+  begin_ = 0;
+  end_ = size;
+}
+
+// ---- Writing ----
+
+void AccessLog::flush() noexcept {
+  adopt_process();
+  write_batch();
+  if (error_ != 0) timer_.start(would_block(error_) ? kRetryFull : kRetryFailed);
+}
+
+void AccessLog::on_timer() {
+  flush();
+  tell_losses();
+}
+
+void AccessLog::write_batch() noexcept {
+  error_ = 0;
+  while (error_ == 0 && begin_ < end_) {
+    const std::string_view text = pending().substr(0, piece_of(pending()));
+    const auto written = write_piece(text);
+    if (written <= 0) {
+      if (written == 0) error_ = EAGAIN;
+      break;
+    }
+    begin_ += static_cast<std::size_t>(written);
+    torn_ = room_[begin_ - 1] != '\n';
+    if (torn_) error_ = EAGAIN;
+  }
+  if (error_ != 0) reason_ = error_;
+  if (begin_ == end_) begin_ = end_ = 0;
+}
+
+// Whole lines that a pipe takes in one piece or not at all (pipe(7), PIPE_BUF); for a file, all.
+std::size_t AccessLog::piece_of(std::string_view text) const noexcept {
+  if (target_.kind == Kind::file || text.size() <= PIPE_BUF) return text.size();
+  const std::size_t last = text.rfind('\n', PIPE_BUF - 1);
+  return (last != std::string_view::npos ? last : text.find('\n')) + 1;
+}
+
+// What write(2) returned; error_ is set where that is -1.
+ssize_t AccessLog::write_piece(std::string_view text) noexcept {
+  const int fd = target_.fd.get();
+  if (target_.kind == Kind::shared) {
+    pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
+    if (::poll(&ready, 1, 0) == 0) {
+      error_ = EAGAIN;
+      return -1;
+    }
+  }
+  const auto write = [&] {
+    ssize_t written = 0;
+    do {
+      written = ::write(fd, text.data(), text.size());
+    } while (written < 0 && errno == EINTR);
+    if (written < 0) error_ = errno;
+    return written;
+  };
+  if (target_.kind == Kind::file) return write();
+  const PipeSignalGuard guard;
+  return write();
+}
+
+// The rest of a line whose beginning went elsewhere.
+void AccessLog::lose_torn() noexcept {
+  if (!torn_) return;
+  begin_ += pending().find('\n') + 1;
+  if (begin_ == end_) begin_ = end_ = 0;
+  torn_ = false;
+  ++lost_;
+}
+
+void AccessLog::tell_losses() {
+  if (lost_ == told_ || loop_.now() < tell_at_) return;
+  REACTOR_LOG(warn, "access log " + options_.path + ": " + std::to_string(lost_ - told_) +
+                        " lines lost: " + system_error(reason_).message());
+  told_ = lost_;
+  tell_at_ = loop_.now() + kTellEvery;
+}
+
+}  // namespace reactor::http

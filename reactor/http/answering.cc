@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+// The half of Connection that answers: at once, or for a Responder. connection.cc is the other.
+#include <exception>
+#include <string>
+
+#include "reactor/base/check.h"
+#include "reactor/base/log.h"
+#include "reactor/http/access_log.h"
+#include "reactor/http/connection.h"
+#include "reactor/http/status.h"
+
+namespace reactor::http {
+
+// ---- At once ----
+
+inline bool Connection::call_handler(Stream& stream) {
+  Response& response = service_->response;
+  response.reset();
+  response.connection_ = this;
+  service_->stream = &stream;
+  bool well = true;
+  try {
+    service_->handler(service_->request, response);
+  } catch (const std::exception& error) {
+    well = false;
+    REACTOR_LOG(error, std::string("http handler threw: ") + error.what());
+  } catch (...) {
+    well = false;
+    REACTOR_LOG(error, "http handler threw something that is no std::exception");
+  }
+  response.connection_ = nullptr;
+  if (exchange_ != nullptr) exchange_->running = false;
+  return well;
+}
+
+// Whether the connection goes on.
+inline bool Connection::respond(Stream& stream, const Response& response, const AnswerContext& to) {
+  const int code = response.code();
+  if (response.failed() || (to.connect && code < 300)) [[unlikely]] {
+    respond_with_error(stream, response.failed() ? 500 : 501, to);
+    return false;
+  }
+  const bool no_content = has_no_content(code);
+  const std::string_view content = no_content ? std::string_view{} : response.content();
+  const AnswerHead head{.framing = no_content ? Framing::none : Framing::length,
+                        .length = content.size(),
+                        .minor_version = to.minor_version,
+                        .keep_alive = to.keep_alive && !response.closes() && !service_->draining};
+  const std::string_view sent = to.head_only ? std::string_view{} : content;
+  if (write_answer(stream, service_->date, response, head, sent)) [[likely]] {
+    if (service_->options.access_log != nullptr) [[unlikely]]
+      log_answer(stream, code, sent.size(), to);
+    return head.keep_alive;
+  }
+  respond_with_error(stream, 500, to);
+  return false;
+}
+
+void Connection::answer(Stream& stream, std::string_view& input) {
+  if (clock_ == Clock::request) clock_ = Clock::stale;
+  const bool well = call_handler(stream);
+  const Response& response = service_->response;
+  if (!well || response.deferred_ || response.next_ != nullptr || exchange_ != nullptr)
+      [[unlikely]] {
+    answer_otherwise(stream, input, well);
+    return;
+  }
+  const AnswerContext to = AnswerContext::of(service_->request);
+  // One that did not ask for the end may be sending its next request already.
+  if (!respond(stream, response, to)) stream.close(!input.empty() || to.keep_alive);
+}
+
+// Not at once, not over HTTP, or not well.
+[[gnu::noinline]] void Connection::answer_otherwise(Stream& stream, std::string_view& input,
+                                                    bool well) {
+  const Response& response = service_->response;
+  if (response.deferred_) {
+    if (!well && exchange_ != nullptr && !exchange_->over) abandon(*exchange_);
+    drop_if_over(stream);
+  } else if (!well) {
+    refuse(stream, 500, &service_->request);
+  } else if (response.next_ != nullptr && !response.failed()) {
+    hand_over(stream, input);
+    input = {};
+  } else {  // content that the handler did not ask for
+    AnswerContext to = AnswerContext::of(service_->request);
+    to.keep_alive = to.keep_alive && exchange_ == nullptr;
+    exchange_.reset();
+    static_cast<void>(respond(stream, response, to));
+    stream.close(true);
+  }
+}
+
+void Connection::hand_over(Stream& stream, std::string_view rest) {
+  const Response& response = service_->response;
+  StreamHandler& next = *response.next_;
+  const AnswerHead head{.framing = Framing::none,
+                        .keep_alive = true,
+                        .upgrade = service_->request.method != Method::connect};
+  if (exchange_ != nullptr || !write_answer(stream, service_->date, response, head, {})) {
+    refuse(stream, 500);
+    return;
+  }
+  log_answer(stream, response.code(), 0, AnswerContext::of(service_->request));
+  stream.set_handler(next);
+  stream.set_idle_timeout(Duration::zero());
+  next.on_open(stream);
+  if (rest.empty() || stream.closing() || &stream.handler() != &next) return;
+  // The octets lie in a buffer that is ours, and are whoever's they are given to.
+  auto* const octets = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
+  next.on_data(stream, {octets, rest.size()});
+}
+
+// One error answer; nothing behind the request is read, as nobody knows where it ends.
+void Connection::refuse(Stream& stream, int status, const Request* request) {
+  if (exchange_ != nullptr && exchange_->head_sent) {  // in the midst of another
+    stream.fail(make_error_code(std::errc::operation_canceled));
+    return;
+  }
+  Response& response = service_->response;
+  response.reset();
+  response.status(status).content_type("text/plain").body(reason_phrase(status));
+  AnswerContext to;
+  to.request = request;
+  static_cast<void>(respond(stream, response, to));
+  stream.close(true);
+}
+
+// The answer is in the Response already: Content::refuse.
+void Connection::refuse_content(Stream& stream) {
+  AnswerContext to = AnswerContext::of(service_->request);
+  to.keep_alive = false;
+  static_cast<void>(respond(stream, service_->response, to));
+  stream.close(true);
+}
+
+// In the place of an answer with a mistake.
+[[gnu::noinline]] void Connection::respond_with_error(Stream& stream, int status,
+                                                      const AnswerContext& to) {
+  if (status == 500) {
+    REACTOR_LOG(error,
+                "http handler: status out of 200..599, forbidden or too many octets in a "
+                "field, or an upgrade that nobody asked for");
+  }
+  Response error;
+  error.status(status).content_type("text/plain").body_in_place(reason_phrase(status));
+  const AnswerHead head{.length = error.content().size()};
+  const std::string_view sent = to.head_only ? std::string_view{} : error.content();
+  static_cast<void>(write_answer(stream, service_->date, error, head, sent));
+  log_answer(stream, status, sent.size(), to);
+}
+
+[[gnu::noinline]] void Connection::log_answer(Stream& stream, int status, std::uint64_t octets,
+                                              const AnswerContext& to) {
+  AccessLog* const log = service_->options.access_log;
+  if (log == nullptr) return;
+  AccessLog::Entry entry;
+  entry.minor_version = to.minor_version;
+  entry.status = status;
+  entry.octets = octets;
+  std::optional<Address> peer;
+  if (to.note != nullptr) {
+    peer = to.note->peer;
+    entry.method_token = to.note->method_token;
+    entry.target = to.note->target;
+    entry.referer = to.note->referer;
+    entry.user_agent = to.note->user_agent;
+    entry.time = stream.loop().now() - to.note->begun;
+  } else if (Result<Address> address = stream.peer()) {
+    peer = *address;
+  }
+  if (peer) entry.peer = &*peer;
+  if (to.note == nullptr && to.request != nullptr) {
+    entry.method_token = to.request->method_token;
+    entry.target = to.request->target;
+    entry.referer = to.request->field("Referer").value_or("");
+    entry.user_agent = to.request->field("User-Agent").value_or("");
+  }
+  log->add(entry);
+}
+
+// ---- For a Responder ----
+
+Responder Connection::defer() {
+  if (exchange_ == nullptr) exchange_ = std::make_unique<Exchange>(*this, *service_->stream);
+  exchange_->answering = true;
+  exchange_->running = true;  // the handler
+  exchange_->answer = AnswerContext::of(service_->request);
+  exchange_->answer.request = nullptr;  // its views go when the handler returns
+  if (service_->options.access_log != nullptr) {
+    exchange_->note = std::make_unique<RequestNote>(service_->request, exchange_->stream);
+    exchange_->answer.note = exchange_->note.get();
+  }
+  return Responder(*exchange_);
+}
+
+bool Connection::asks_to_upgrade() const noexcept { return !service_->request.upgrade.empty(); }
+bool Connection::asks_to_tunnel() const noexcept {
+  return service_->request.method == Method::connect;
+}
+
+void Connection::send(Exchange& exchange, const Response& response) {
+  REACTOR_CHECK(!exchange.head_sent);
+  if (exchange.reading) exchange.answer.keep_alive = false;
+  exchange.keep_alive = respond(exchange.stream, response, exchange.answer);
+  answered(exchange);
+}
+
+void Connection::begin(Exchange& exchange, const Response& response,
+                       std::optional<std::uint64_t> length) {
+  REACTOR_CHECK(!exchange.head_sent);
+  const AnswerContext& to = exchange.answer;
+  AnswerHead head{.minor_version = to.minor_version};
+  head.length = length.value_or(0);
+  if (has_no_content(response.code())) {
+    head.framing = Framing::none;
+  } else if (!length) {
+    head.framing = to.minor_version == 0 ? Framing::until_close : Framing::chunked;
+  }
+  head.keep_alive = to.keep_alive && !response.closes() && !service_->draining &&
+                    !exchange.reading && head.framing != Framing::until_close;
+  const bool wrong = response.failed() || (to.connect && response.code() < 300);
+  if (wrong || !write_answer(exchange.stream, service_->date, response, head, {})) {
+    exchange.keep_alive = respond(exchange.stream, response, to);
+    answered(exchange);
+    return;
+  }
+  exchange.head_sent = true;
+  exchange.status = response.code();
+  exchange.framing = head.framing;
+  exchange.left = head.length;
+  exchange.keep_alive = head.keep_alive;
+}
+
+void Connection::write(Exchange& exchange, std::string_view content) {
+  REACTOR_CHECK(exchange.head_sent);
+  if (exchange.framing == Framing::none || exchange.answer.head_only) return;
+  if (exchange.framing == Framing::length) {
+    if (content.size() > exchange.left) {
+      REACTOR_LOG(error, "http: more content was written than the length that was announced");
+      content = content.substr(0, exchange.left);
+    }
+    exchange.left -= content.size();
+  }
+  exchange.sent += content.size();
+  if (exchange.framing == Framing::chunked) {
+    write_chunk(exchange.stream, content);
+  } else {
+    exchange.stream.write(content);
+  }
+}
+
+void Connection::finish(Exchange& exchange) {
+  REACTOR_CHECK(exchange.head_sent);
+  if (!exchange.answer.head_only) {
+    if (exchange.framing == Framing::chunked) exchange.stream.write(kLastChunk);
+    if (exchange.framing == Framing::length && exchange.left > 0) {
+      REACTOR_LOG(error, "http: less content was written than the length that was announced");
+      exchange.stream.fail(make_error_code(std::errc::operation_canceled));
+    }
+  }
+  answered(exchange);
+}
+
+void Connection::abandon(Exchange& exchange) {
+  if (exchange.head_sent) {
+    exchange.stream.fail(make_error_code(std::errc::operation_canceled));
+  } else {
+    REACTOR_LOG(error, "http: a request was deferred and its Responder dropped");
+    Response failure;
+    failure.status(500).content_type("text/plain").body("Internal Server Error");
+    exchange.answer.keep_alive = false;
+    static_cast<void>(respond(exchange.stream, failure, exchange.answer));
+  }
+  exchange.keep_alive = false;
+  answered(exchange);
+}
+
+void Connection::answered(Exchange& exchange) {
+  exchange.over = true;
+  if (exchange.head_sent)
+    log_answer(exchange.stream, exchange.status, exchange.sent, exchange.answer);
+  if (exchange.responder != nullptr) exchange.responder->exchange_ = nullptr;
+  exchange.responder = nullptr;
+  drop_if_over(exchange.stream);
+}
+
+// Ends the exchange that was answered, unless one of its callbacks runs: then when that returns.
+void Connection::drop_if_over(Stream& stream) {
+  if (exchange_ == nullptr || !exchange_->over || exchange_->running) return;
+  const std::unique_ptr<Exchange> done = std::move(exchange_);
+  if (stream.closing()) return;
+  if (!done->keep_alive) {
+    stream.close(done->reading || partial_ != nullptr || done->answer.keep_alive);
+  } else if (!taking_) {
+    if (partial_ != nullptr || stream.ended()) {
+      go_on_soon(stream);
+    } else {
+      settle(stream);
+    }
+  }
+}
+
+void Connection::want_body(Exchange& exchange) {
+  if (!exchange.wants_continue || exchange.head_sent) return;
+  exchange.wants_continue = false;
+  exchange.stream.write(kContinue);
+}
+
+void Connection::pause_body(Exchange& exchange, bool paused) {
+  if (!exchange.reading || exchange.paused == paused) return;
+  exchange.paused = paused;
+  const TimePoint now = exchange.stream.loop().now();
+  if (paused) {
+    exchange.paused_at = now;
+  } else {
+    exchange.begun += now - exchange.paused_at;
+    if (!taking_) go_on_soon(exchange.stream);
+  }
+}
+
+}  // namespace reactor::http
