@@ -9,6 +9,8 @@
 #include "reactor/base/result.h"
 #include "reactor/base/stats.h"
 #include "reactor/base/unique_fd.h"
+#include "reactor/http/access_log.h"
+#include "reactor/http/event_stream.h"
 #include "reactor/http/server.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/address.h"

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "reactor/base/log.h"
 #include "reactor/http/server.h"
@@ -12,6 +13,9 @@ namespace servers {
 namespace {
 
 using reactor::http::AccessLog;
+
+// All but CONNECT, which 200 would turn into a tunnel.
+constexpr std::string_view kAllowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH";
 
 reactor::http::Options options_of(const Service& service, AccessLog* access_log) {
   reactor::http::Options http;
@@ -58,7 +62,11 @@ int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
   static_cast<void>(fields.add("Content-Type", service.content_type));  // checked at start
   auto server = reactor::http::Server::adopt(
                     worker.loop(), worker.listeners(),
-                    [&](const reactor::http::Request&, reactor::http::Response& response) {
+                    [&](const reactor::http::Request& request, reactor::http::Response& response) {
+                      if (request.method == reactor::http::Method::connect) [[unlikely]] {
+                        response.not_allowed(kAllowed);
+                        return;
+                      }
                       response.headers(fields).body_in_place(service.body);
                       if (close) response.close();
                     },

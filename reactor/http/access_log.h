@@ -59,7 +59,8 @@ class AccessLog {
 
   // A request and its answer; the views need to last for the call of add() only.
   struct Entry {
-    // Who asked: the host of `peer`, or `peer_text` where that is not empty.
+    // Who asked: the host of `peer`, or `peer_text` where that is not empty. A text with blanks in
+    // it is logged in JSON only, as "-" else.
     const Address* peer = nullptr;
     std::string_view peer_text;
     // Both empty where the head was never whole: logged as "-", in JSON null.

@@ -41,13 +41,10 @@ struct AnswerContext {
   bool keep_alive = false;  // the connection goes on, as far as the client is concerned
   bool head_only = false;   // HEAD: the framing of a GET and no content
   bool connect = false;     // CONNECT: 2xx would make a tunnel of the connection
-  // For the access log: the request, where its views are valid, or what was noted of it.
-  const Request* request = nullptr;
-  const RequestNote* note = nullptr;
 
   [[nodiscard]] static AnswerContext of(const Request& from) noexcept {
     return {from.minor_version, from.keep_alive, from.method == Method::head,
-            from.method == Method::connect, &from};
+            from.method == Method::connect};
   }
 };
 

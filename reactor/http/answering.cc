@@ -13,7 +13,7 @@ namespace reactor::http {
 
 // ---- At once ----
 
-inline bool Connection::call_handler(Stream& stream) {
+[[gnu::always_inline]] inline bool Connection::call_handler(Stream& stream) {
   Response& response = service_->response;
   response.reset();
   response.connection_ = this;
@@ -34,7 +34,8 @@ inline bool Connection::call_handler(Stream& stream) {
 }
 
 // Whether the connection goes on.
-inline bool Connection::respond(Stream& stream, const Response& response, const AnswerContext& to) {
+[[gnu::always_inline]] inline bool Connection::respond(Stream& stream, const Response& response,
+                                                       AnswerContext to) {
   const int code = response.code();
   if (response.failed() || (to.connect && code < 300)) [[unlikely]] {
     respond_with_error(stream, response.failed() ? 500 : 501, to);
@@ -49,7 +50,7 @@ inline bool Connection::respond(Stream& stream, const Response& response, const 
   const std::string_view sent = to.head_only ? std::string_view{} : content;
   if (write_answer(stream, service_->date, response, head, sent)) [[likely]] {
     if (service_->options.access_log != nullptr) [[unlikely]]
-      log_answer(stream, code, sent.size(), to);
+      log_answer(stream, code, sent.size());
     return head.keep_alive;
   }
   respond_with_error(stream, 500, to);
@@ -70,6 +71,11 @@ void Connection::answer(Stream& stream, std::string_view& input) {
   if (!respond(stream, response, to)) stream.close(!input.empty() || to.keep_alive);
 }
 
+[[gnu::noinline]] bool Connection::respond_slowly(Stream& stream, const Response& response,
+                                                  AnswerContext to) {
+  return respond(stream, response, to);
+}
+
 // Not at once, not over HTTP, or not well.
 [[gnu::noinline]] void Connection::answer_otherwise(Stream& stream, std::string_view& input,
                                                     bool well) {
@@ -78,7 +84,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
     if (!well && exchange_ != nullptr && !exchange_->over) abandon(*exchange_);
     drop_if_over(stream);
   } else if (!well) {
-    refuse(stream, 500, &service_->request);
+    refuse(stream, 500);
   } else if (response.next_ != nullptr && !response.failed()) {
     hand_over(stream, input);
     input = {};
@@ -86,7 +92,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
     AnswerContext to = AnswerContext::of(service_->request);
     to.keep_alive = to.keep_alive && exchange_ == nullptr;
     exchange_.reset();
-    static_cast<void>(respond(stream, response, to));
+    static_cast<void>(respond_slowly(stream, response, to));
     stream.close(true);
   }
 }
@@ -101,7 +107,7 @@ void Connection::hand_over(Stream& stream, std::string_view rest) {
     refuse(stream, 500);
     return;
   }
-  log_answer(stream, response.code(), 0, AnswerContext::of(service_->request));
+  log_answer(stream, response.code(), 0);
   stream.set_handler(next);
   stream.set_idle_timeout(Duration::zero());
   next.on_open(stream);
@@ -112,17 +118,17 @@ void Connection::hand_over(Stream& stream, std::string_view rest) {
 }
 
 // One error answer; nothing behind the request is read, as nobody knows where it ends.
-void Connection::refuse(Stream& stream, int status, const Request* request) {
+void Connection::refuse(Stream& stream, int status) {
   if (exchange_ != nullptr && exchange_->head_sent) {  // in the midst of another
     stream.fail(make_error_code(std::errc::operation_canceled));
     return;
   }
+  // Whose request it is, for the log.
+  if (exchange_ != nullptr && !exchange_->head.empty()) parse_again(*exchange_);
   Response& response = service_->response;
   response.reset();
   response.status(status).content_type("text/plain").body(reason_phrase(status));
-  AnswerContext to;
-  to.request = request;
-  static_cast<void>(respond(stream, response, to));
+  static_cast<void>(respond_slowly(stream, response, AnswerContext{}));
   stream.close(true);
 }
 
@@ -130,13 +136,13 @@ void Connection::refuse(Stream& stream, int status, const Request* request) {
 void Connection::refuse_content(Stream& stream) {
   AnswerContext to = AnswerContext::of(service_->request);
   to.keep_alive = false;
-  static_cast<void>(respond(stream, service_->response, to));
+  static_cast<void>(respond_slowly(stream, service_->response, to));
   stream.close(true);
 }
 
 // In the place of an answer with a mistake.
 [[gnu::noinline]] void Connection::respond_with_error(Stream& stream, int status,
-                                                      const AnswerContext& to) {
+                                                      AnswerContext to) {
   if (status == 500) {
     REACTOR_LOG(error,
                 "http handler: status out of 200..599, forbidden or too many octets in a "
@@ -147,35 +153,36 @@ void Connection::refuse_content(Stream& stream) {
   const AnswerHead head{.length = error.content().size()};
   const std::string_view sent = to.head_only ? std::string_view{} : error.content();
   static_cast<void>(write_answer(stream, service_->date, error, head, sent));
-  log_answer(stream, status, sent.size(), to);
+  log_answer(stream, status, sent.size());
 }
 
-[[gnu::noinline]] void Connection::log_answer(Stream& stream, int status, std::uint64_t octets,
-                                              const AnswerContext& to) {
+// For the exchange under way, else for the request that the handler has, or had.
+[[gnu::noinline]] void Connection::log_answer(Stream& stream, int status, std::uint64_t octets) {
   AccessLog* const log = service_->options.access_log;
   if (log == nullptr) return;
   AccessLog::Entry entry;
-  entry.minor_version = to.minor_version;
   entry.status = status;
   entry.octets = octets;
   std::optional<Address> peer;
-  if (to.note != nullptr) {
-    peer = to.note->peer;
-    entry.method_token = to.note->method_token;
-    entry.target = to.note->target;
-    entry.referer = to.note->referer;
-    entry.user_agent = to.note->user_agent;
-    entry.time = stream.loop().now() - to.note->begun;
-  } else if (Result<Address> address = stream.peer()) {
-    peer = *address;
+  if (exchange_ != nullptr && exchange_->note != nullptr) {
+    const RequestNote& note = *exchange_->note;
+    entry.minor_version = exchange_->answer.minor_version;
+    entry.method_token = note.method_token;
+    entry.target = note.target;
+    entry.referer = note.referer;
+    entry.user_agent = note.user_agent;
+    entry.time = stream.loop().now() - note.begun;
+    peer = note.peer;
+  } else {
+    const Request& request = service_->request;
+    entry.minor_version = request.minor_version;
+    entry.method_token = request.method_token;
+    entry.target = request.target;
+    entry.referer = request.field("Referer").value_or("");
+    entry.user_agent = request.field("User-Agent").value_or("");
+    if (const Result<Address> address = stream.peer()) peer = *address;
   }
   if (peer) entry.peer = &*peer;
-  if (to.note == nullptr && to.request != nullptr) {
-    entry.method_token = to.request->method_token;
-    entry.target = to.request->target;
-    entry.referer = to.request->field("Referer").value_or("");
-    entry.user_agent = to.request->field("User-Agent").value_or("");
-  }
   log->add(entry);
 }
 
@@ -186,10 +193,8 @@ Responder Connection::defer() {
   exchange_->answering = true;
   exchange_->running = true;  // the handler
   exchange_->answer = AnswerContext::of(service_->request);
-  exchange_->answer.request = nullptr;  // its views go when the handler returns
   if (service_->options.access_log != nullptr) {
     exchange_->note = std::make_unique<RequestNote>(service_->request, exchange_->stream);
-    exchange_->answer.note = exchange_->note.get();
   }
   return Responder(*exchange_);
 }
@@ -202,7 +207,7 @@ bool Connection::asks_to_tunnel() const noexcept {
 void Connection::send(Exchange& exchange, const Response& response) {
   REACTOR_CHECK(!exchange.head_sent);
   if (exchange.reading) exchange.answer.keep_alive = false;
-  exchange.keep_alive = respond(exchange.stream, response, exchange.answer);
+  exchange.keep_alive = respond_slowly(exchange.stream, response, exchange.answer);
   answered(exchange);
 }
 
@@ -221,7 +226,7 @@ void Connection::begin(Exchange& exchange, const Response& response,
                     !exchange.reading && head.framing != Framing::until_close;
   const bool wrong = response.failed() || (to.connect && response.code() < 300);
   if (wrong || !write_answer(exchange.stream, service_->date, response, head, {})) {
-    exchange.keep_alive = respond(exchange.stream, response, to);
+    exchange.keep_alive = respond_slowly(exchange.stream, response, to);
     answered(exchange);
     return;
   }
@@ -270,7 +275,7 @@ void Connection::abandon(Exchange& exchange) {
     Response failure;
     failure.status(500).content_type("text/plain").body("Internal Server Error");
     exchange.answer.keep_alive = false;
-    static_cast<void>(respond(exchange.stream, failure, exchange.answer));
+    static_cast<void>(respond_slowly(exchange.stream, failure, exchange.answer));
   }
   exchange.keep_alive = false;
   answered(exchange);
@@ -278,8 +283,7 @@ void Connection::abandon(Exchange& exchange) {
 
 void Connection::answered(Exchange& exchange) {
   exchange.over = true;
-  if (exchange.head_sent)
-    log_answer(exchange.stream, exchange.status, exchange.sent, exchange.answer);
+  if (exchange.head_sent) log_answer(exchange.stream, exchange.status, exchange.sent);
   if (exchange.responder != nullptr) exchange.responder->exchange_ = nullptr;
   exchange.responder = nullptr;
   drop_if_over(exchange.stream);

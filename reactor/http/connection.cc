@@ -40,7 +40,8 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
   settle(stream);
 }
 
-inline void Connection::take_input(Stream& stream, std::span<const std::byte> bytes) {
+[[gnu::always_inline]] inline void Connection::take_input(Stream& stream,
+                                                          std::span<const std::byte> bytes) {
   if (partial_ == nullptr && !waits(stream)) [[likely]] {
     const std::string_view rest = take_requests(stream, text_of(bytes));
     if (rest.empty() || stream.closing()) return;
@@ -100,11 +101,13 @@ inline std::string_view Connection::take_requests(Stream& stream, std::string_vi
 }
 
 // One request from the front of `input`.
-inline bool Connection::take_request(Stream& stream, std::string_view& input) {
+[[gnu::always_inline]] inline bool Connection::take_request(Stream& stream,
+                                                            std::string_view& input) {
   Request& request = service_->request;
   const ParseResult result = service_->parser.parse(input, progress_, request);
   if (result.incomplete()) return false;
   if (result.error()) {
+    request = {};  // nobody knows what it was
     refuse(stream, result.status);
     return false;
   }
@@ -126,7 +129,7 @@ bool Connection::begin_content(Stream& stream, std::string_view head, std::strin
     return false;
   }
   if (how == Content::collect && request.content_length > service_->options.collected_body) {
-    refuse(stream, 413, &request);
+    refuse(stream, 413);
     return false;
   }
   if (how != Content::stream && !request.chunked && input.size() >= request.content_length) {
@@ -216,6 +219,13 @@ bool Connection::take_content(Stream& stream, std::string_view part) {
   return exchange_ != nullptr && !stream.closing();
 }
 
+// Makes the views of a request anew whose head came with an earlier read.
+void Connection::parse_again(Exchange& exchange) {
+  ParseProgress progress;
+  static_cast<void>(
+      service_->parser.parse(text_of(exchange.head.data()), progress, service_->request));
+}
+
 bool Connection::content_whole(Stream& stream, std::string_view& input) {
   exchange_->reading = false;
   if (exchange_->how == Content::stream) {
@@ -224,10 +234,7 @@ bool Connection::content_whole(Stream& stream, std::string_view& input) {
     return true;
   }
   const std::unique_ptr<Exchange> whole = std::move(exchange_);
-  // The views of a request whose head came with an earlier read are made anew.
-  ParseProgress progress;
-  static_cast<void>(
-      service_->parser.parse(text_of(whole->head.data()), progress, service_->request));
+  parse_again(*whole);
   service_->request.body = text_of(whole->content.data());
   answer(stream, input);
   return true;
@@ -276,6 +283,7 @@ void Connection::on_timeout(Stream& stream) {
   } else if (idle() && progress_.fresh()) {
     stream.close();
   } else {
+    service_->request = {};
     refuse(stream, 408);
   }
 }
@@ -297,12 +305,16 @@ void Connection::on_shutdown(Stream& stream) {
 }
 
 void Connection::on_close(Stream& stream, std::error_code) noexcept {
-  const std::unique_ptr<Exchange> exchange = std::move(exchange_);
+  std::unique_ptr<Exchange> exchange = std::move(exchange_);
   if (exchange == nullptr) return;
   if (exchange->responder != nullptr) exchange->responder->exchange_ = nullptr;
   exchange->responder = nullptr;
   if (exchange->over) return;
-  if (exchange->head_sent) log_answer(stream, exchange->status, exchange->sent, exchange->answer);
+  if (exchange->head_sent) {
+    exchange_ = std::move(exchange);  // it says for whom
+    log_answer(stream, exchange_->status, exchange_->sent);
+    exchange = std::move(exchange_);
+  }
   if (!exchange->on_close) return;
   try {
     exchange->on_close();

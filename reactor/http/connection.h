@@ -94,16 +94,18 @@ class Connection final : public StreamHandler {
   [[nodiscard]] bool take_content(Stream& stream, std::string_view part);
   [[nodiscard]] bool content_whole(Stream& stream, std::string_view& input);
 
+  void parse_again(Exchange& exchange);
   [[nodiscard]] Content content_of();
   [[nodiscard]] bool call_handler(Stream& stream);
   void answer(Stream& stream, std::string_view& input);
   void answer_otherwise(Stream& stream, std::string_view& input, bool well);
   void hand_over(Stream& stream, std::string_view rest);
-  void refuse(Stream& stream, int status, const Request* request = nullptr);
+  void refuse(Stream& stream, int status);
   void refuse_content(Stream& stream);
-  [[nodiscard]] bool respond(Stream& stream, const Response& response, const AnswerContext& to);
-  void respond_with_error(Stream& stream, int status, const AnswerContext& to);
-  void log_answer(Stream& stream, int status, std::uint64_t octets, const AnswerContext& to);
+  [[nodiscard]] bool respond(Stream& stream, const Response& response, AnswerContext to);
+  bool respond_slowly(Stream& stream, const Response& response, AnswerContext to);  // not inline
+  void respond_with_error(Stream& stream, int status, AnswerContext to);
+  void log_answer(Stream& stream, int status, std::uint64_t octets);
   void answered(Exchange& exchange);
   void drop_if_over(Stream& stream);
   // Runs a callback of an exchange, which may be gone afterwards.

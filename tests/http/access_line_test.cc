@@ -2,8 +2,8 @@
 // What stands in a line of the access log.
 #include <array>
 #include <climits>
-#include <regex>
 #include <string>
+#include <utility>
 
 #include "tests/http/access_test.h"
 
@@ -25,50 +25,58 @@ class Zone {
   ~Zone() { ::unsetenv("TZ"), ::tzset(); }
 };
 
-void expect_match(const std::string& line, const std::string& pattern) {
-  EXPECT_TRUE(std::regex_match(line, std::regex(pattern))) << line;
+// The line with its time stamp taken out, and the stamp with all digits as 0 and letters as A or a.
+std::pair<std::string, std::string> split_stamp(std::string line, Format format) {
+  const bool json = format == Format::json;
+  const std::size_t begin = line.find(json ? "\"time\":\"" : "[") + (json ? 8 : 1);
+  const std::size_t end = line.find(json ? '"' : ']', begin);
+  std::string stamp = line.substr(begin, end - begin);
+  line.erase(begin, end - begin);
+  for (std::size_t i = 0; i + 6 < stamp.size(); ++i) {  // but not the zone
+    char& octet = stamp[i];
+    if (octet >= '0' && octet <= '9') octet = '0';
+    if (octet >= 'A' && octet <= 'Z') octet = 'A';
+    if (octet >= 'a' && octet <= 'z') octet = 'a';
+  }
+  return {line, stamp};
 }
-
-const std::string kCommonStamp =
-    R"(\[[0-3]\d/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/2\d{3}:\d\d:\d\d:\d\d \+0530\])";
-const std::string kJsonStamp = R"("2\d{3}-[01]\d-[0-3]\dT\d\d:\d\d:\d\d-03:30")";
 
 // ---- Formats ----
 
 TEST_P(AccessLine, Common) {
   const Zone zone("IST-5:30");
-  expect_match(line_of(Format::common, entry()),
-               R"(192\.0\.2\.7 - - )" + kCommonStamp + R"( "GET /a\?b=c HTTP/1\.1" 200 2326)");
+  const auto [line, stamp] = split_stamp(line_of(Format::common, entry()), Format::common);
+  EXPECT_EQ(line, R"(192.0.2.7 - - [] "GET /a?b=c HTTP/1.1" 200 2326)");
+  EXPECT_EQ(stamp, "00/Aaa/0000:00:00:00 +0530");
 }
 
 TEST_P(AccessLine, Combined) {
-  const Zone zone("IST-5:30");
-  expect_match(line_of(Format::combined, entry()),
-               R"(192\.0\.2\.7 - - )" + kCommonStamp +
-                   R"( "GET /a\?b=c HTTP/1\.1" 200 2326 "http://example\.com/" "curl/8\.0")");
+  const Zone zone("NST3:30");
+  const auto [line, stamp] = split_stamp(line_of(Format::combined, entry()), Format::combined);
+  EXPECT_EQ(line, R"(192.0.2.7 - - [] "GET /a?b=c HTTP/1.1" 200 2326 )"
+                  R"("http://example.com/" "curl/8.0")");
+  EXPECT_EQ(stamp, "00/Aaa/0000:00:00:00 -0330");
 }
 
 TEST_P(AccessLine, Json) {
   const Zone zone("NST3:30");
-  expect_match(line_of(Format::json, entry()),
-               R"(\{"time":)" + kJsonStamp +
-                   R"(,"peer":"192\.0\.2\.7","method":"GET","target":"/a\?b=c",)"
-                   R"("protocol":"HTTP/1\.1","status":200,"octets":2326,)"
-                   R"("referer":"http://example\.com/","user_agent":"curl/8\.0",)"
-                   R"("seconds":1\.000123\})");
+  const auto [line, stamp] = split_stamp(line_of(Format::json, entry()), Format::json);
+  EXPECT_EQ(line, R"({"time":"","peer":"192.0.2.7","method":"GET","target":"/a?b=c",)"
+                  R"("protocol":"HTTP/1.1","status":200,"octets":2326,)"
+                  R"("referer":"http://example.com/","user_agent":"curl/8.0",)"
+                  R"("seconds":1.000123})");
+  EXPECT_EQ(stamp, "0000-00-00A00:00:00-03:30");
 }
 
 TEST_P(AccessLine, WhatIsNotThere) {
-  const Zone zone("IST-5:30");
   AccessLog::Entry nothing;
   nothing.status = 408;
   nothing.time = seconds(-1);
-  expect_match(line_of(Format::combined, nothing),
-               "- - - " + kCommonStamp + R"( "-" 408 - "-" "-")");
-  const std::string json = line_of(Format::json, nothing);
-  EXPECT_EQ(json.substr(json.find(",\"peer\"")),
-            R"(,"peer":null,"method":null,"target":null,"protocol":null,"status":408,"octets":0,)"
-            R"("referer":null,"user_agent":null,"seconds":0.000000})");
+  EXPECT_EQ(split_stamp(line_of(Format::combined, nothing), Format::combined).first,
+            R"(- - - [] "-" 408 - "-" "-")");
+  EXPECT_EQ(split_stamp(line_of(Format::json, nothing), Format::json).first,
+            R"({"time":"","peer":null,"method":null,"target":null,"protocol":null,"status":408,)"
+            R"("octets":0,"referer":null,"user_agent":null,"seconds":0.000000})");
 }
 
 TEST_P(AccessLine, TheStampIsTheWallClocks) {
