@@ -7,6 +7,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "reactor/http/options.h"
 #include "servers/values.h"
 
 namespace servers {
@@ -172,11 +173,11 @@ void take(Program program, const Texts& texts, Options& options) {
     }
   }
   prefork.workers = parse_workers("--workers", texts.workers);
+  if (program == Program::http_ok) prefork.listen = reactor::http::Options::listening();
   prefork.listen.backlog = static_cast<int>(parse_number("--backlog", texts.backlog, 1, 65535));
   prefork.backend = parse_backend("--backend", texts.backend);
   prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
   prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
-  if (program == Program::http_ok) prefork.listen.defer_accept = std::chrono::seconds(1);
   options.service.max_connections =
       parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
   options.log_level = parse_level("--log-level", texts.log_level);

@@ -1,60 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/http/answer.h"
 
-#include <charconv>
-#include <cstring>
-#include <span>
+#include <algorithm>
 
-#include "reactor/http/status.h"
+#include "reactor/http/answer_writer.h"
 
 namespace reactor::http {
 namespace {
 
-// Writes one piece behind another; the caller saw to the room.
-class Pen {
- public:
-  explicit Pen(std::span<std::byte> room) : start_(room.data()), at_(room.data()) {}
-  Pen& operator<<(std::string_view text) {
-    if (text.empty()) return *this;  // its data may be null
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
-    return *this;
-  }
-  Pen& number(std::uint64_t value, int base = 10) {
-    auto* const text = reinterpret_cast<char*>(at_);
-    at_ += std::to_chars(text, text + 20, value, base).ptr - text;
-    return *this;
-  }
-  [[nodiscard]] std::size_t written() const { return static_cast<std::size_t>(at_ - start_); }
-
- private:
-  std::byte* start_;
-  std::byte* at_;
-};
-
-constexpr std::size_t kFixedHead = 256;  // status line, Date, framing, Connection
 constexpr std::size_t kChunkFrame = 32;  // its size in hexadecimal and two CRLFs
-
-void write_status_line(Pen& pen, int code, std::string_view date_line) {
-  pen << "HTTP/1.1 ";
-  pen.number(static_cast<std::uint64_t>(code)) << " " << reason_phrase(code) << "\r\n" << date_line;
-}
-
-void write_framing(Pen& pen, const AnswerHead& head) {
-  if (head.framing == Framing::length) [[likely]] {
-    pen << "Content-Length: ";
-    pen.number(head.length) << "\r\n";
-  } else if (head.framing == Framing::chunked) {
-    pen << "Transfer-Encoding: chunked\r\n";
-  }
-  if (head.upgrade) {
-    pen << "Connection: upgrade\r\n";
-  } else if (!head.keep_alive) {
-    pen << "Connection: close\r\n";
-  } else if (head.minor_version == 0) {
-    pen << "Connection: keep-alive\r\n";
-  }
-}
 
 }  // namespace
 
@@ -69,25 +23,7 @@ RequestNote::RequestNote(const Request& request, const Stream& stream)
 
 bool write_answer(Stream& stream, DateCache& date, const Response& response, const AnswerHead& head,
                   std::string_view content) {
-  const std::string_view prepared = response.prepared_fields();
-  const std::string_view fields = response.fields();
-  const std::size_t head_size = kFixedHead + prepared.size() + fields.size();
-  if (head_size > Stream::kWriteRoom) return false;
-  const bool together = head_size + content.size() <= Stream::kWriteRoom;
-  Pen pen(stream.write_room(together ? head_size + content.size() : head_size));
-  const DateCache::Lines& lines = date.at(stream.loop().now());
-  if (response.code() == 200) [[likely]] {
-    pen << std::string_view(lines.data(), lines.size());
-  } else {
-    write_status_line(pen, response.code(), {lines.data() + DateCache::kStatus, DateCache::kLine});
-  }
-  pen << prepared << fields;
-  write_framing(pen, head);
-  pen << "\r\n";
-  if (together) pen << content;
-  stream.wrote(pen.written());
-  if (!together) stream.write(content);
-  return true;
+  return write_answer_inline(stream, date, response, head, content);
 }
 
 void write_chunk(Stream& stream, std::string_view content) {

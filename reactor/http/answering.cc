@@ -6,6 +6,7 @@
 #include "reactor/base/check.h"
 #include "reactor/base/log.h"
 #include "reactor/http/access_log.h"
+#include "reactor/http/answer_writer.h"
 #include "reactor/http/connection.h"
 #include "reactor/http/status.h"
 
@@ -48,7 +49,7 @@ namespace reactor::http {
                         .minor_version = to.minor_version,
                         .keep_alive = to.keep_alive && !response.closes() && !service_->draining};
   const std::string_view sent = to.head_only ? std::string_view{} : content;
-  if (write_answer(stream, service_->date, response, head, sent)) [[likely]] {
+  if (write_answer_inline(stream, service_->date, response, head, sent)) [[likely]] {
     if (service_->options.access_log != nullptr) [[unlikely]]
       log_answer(stream, code, sent.size());
     return head.keep_alive;

@@ -29,8 +29,15 @@ enum class Content : std::uint8_t {
 };
 
 struct Options {
-  // Client speaks first, so a connection is handed over with its request (TCP_DEFER_ACCEPT).
-  Options() { transport.listen.defer_accept = std::chrono::seconds(1); }
+  // What suits HTTP: the client speaks first, so a connection is handed over with its request, and
+  // answers that nobody reads wait here, where they hold back further requests, not in the kernel.
+  [[nodiscard]] static ListenOptions listening() noexcept {
+    ListenOptions options;
+    options.defer_accept = std::chrono::seconds(1);
+    options.unsent_limit = 64 * 1024;
+    return options;
+  }
+  Options() { transport.listen = listening(); }
 
   Limits limits;
   // Octets of content that are collected for a handler (413 above); the smaller one of this and

@@ -62,6 +62,12 @@ void set_defer_accept([[maybe_unused]] int fd,
 #endif
 }
 
+void set_unsent_limit([[maybe_unused]] int fd, [[maybe_unused]] int octets) noexcept {
+#if defined(TCP_NOTSENT_LOWAT)
+  if (octets > 0) set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, octets);
+#endif
+}
+
 bool is_socket(const std::string& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
@@ -118,6 +124,7 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
     set_option(number, SOL_SOCKET, SO_REUSEADDR, 1);
     set_option(number, IPPROTO_TCP, TCP_NODELAY, 1);
     set_defer_accept(number, options.defer_accept);
+    set_unsent_limit(number, options.unsent_limit);
     if (options.reuse_port && !set_reuse_port(number)) return last_system_error();
   }
   if (address.family() == AF_INET6) {

@@ -61,6 +61,9 @@ struct ListenOptions {
   // The client speaks first: the connection is handed over with its first octets, or after this
   // long (TCP_DEFER_ACCEPT, whole seconds; 0 is off). For HTTP, not for echo.
   std::chrono::seconds defer_accept{0};
+  // Octets that the kernel takes from us before it can send them (TCP_NOTSENT_LOWAT; 0: as many as
+  // its buffer holds, some megabytes). A peer that does not read is noticed that much earlier.
+  int unsent_limit = 0;
   // Permissions of a unix socket's file, 0..0777; -1 leaves them to the umask.
   int unix_mode = -1;
 };

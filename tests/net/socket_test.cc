@@ -57,6 +57,17 @@ Socket listening(const ListenOptions& options = {}) {
 
 std::span<std::byte> bytes(std::string& text) { return std::as_writable_bytes(std::span(text)); }
 
+#if defined(TCP_NOTSENT_LOWAT)
+TEST_F(SocketTest, TheLimitOfUnsentOctetsIsInherited) {
+  ListenOptions options;
+  options.unsent_limit = 65536;
+  const Socket listener = Socket::listen(Address::loopback(0), options).value();
+  const Socket client = Socket::connect(listener.local().value()).value();
+  const Socket server = Socket::accept(listener.fd()).value();
+  EXPECT_EQ(option(server.fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT), 65536);
+}
+#endif
+
 TEST_F(SocketTest, ListensConnectsAndAccepts) {
   const Socket listener = listening();
   const Address address = listener.local().value();

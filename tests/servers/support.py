@@ -4,6 +4,8 @@
 import contextlib
 import os
 import pathlib
+import re
+import resource
 import select
 import shutil
 import signal
@@ -66,6 +68,31 @@ def descriptors_of(pid):
         with contextlib.suppress(FileNotFoundError):
             result[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
     return result
+
+
+def resident(pid):
+    """Octets of memory in use."""
+    pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def has_shadow_memory(pid):
+    """A sanitizer's, which also keeps what was freed: then sizes say nothing."""
+    pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0])
+    return pages * resource.getpagesize() > 1 << 40
+
+
+def processor_time(pid):
+    """Seconds, user and system."""
+    text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    fields = text[text.rindex(")") + 2:].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def need(*programs):
+    """Skips a test where one of these commands is missing."""
+    missing = [program for program in programs if not shutil.which(program)]
+    return unittest.skipIf(missing, f"not installed: {' '.join(missing)}")
 
 
 def clean_environment(extra=None):
@@ -224,6 +251,72 @@ def is_ok(connection):
     connection.sendall(GET)
     head, body = read_response(connection)
     return head.startswith(b"HTTP/1.1 200 ") and body == b"OK\n"
+
+
+STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d) [\t\x20-\x7e]*")
+FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t\x20-\x7e]*)")
+
+
+class Answer:
+    """One answer: its status, its fields by lower-case names, its body (None: it has none)."""
+
+    def __init__(self, head):
+        lines = head.split(b"\r\n")
+        status = STATUS_LINE.fullmatch(lines[0])
+        assert status, f"bad status line {lines[0]!r}"
+        self.status = int(status[1])
+        self.fields = {}
+        self.body = None
+        for line in lines[1:]:
+            field = FIELD.fullmatch(line)
+            assert field, f"bad field {line!r}"
+            name = field[1].lower()
+            assert name not in self.fields, f"{name!r} twice"
+            self.fields[name] = field[2].strip()
+
+    @property
+    def closes(self):
+        return self.fields.get(b"connection", b"").lower() == b"close"
+
+
+def parse_answers(data):
+    """All answers in `data`, strictly; an AssertionError where one isn't well-formed or whole.
+
+    An answer that another one's status line follows at once, or nothing at all, though its
+    length is not 0, is taken as one to HEAD: no body here may begin with a status line.
+    """
+    answers = []
+    at = 0
+    while at < len(data):
+        end = data.find(b"\r\n\r\n", at)
+        assert end >= 0, f"a head that is cut off: {data[at:at + 200]!r}"
+        answer = Answer(data[at:end])
+        answers.append(answer)
+        at = end + 4
+        if answer.status < 200:
+            assert b"content-length" not in answer.fields, "an interim answer with a length"
+            continue
+        assert b"date" in answer.fields, "no Date"
+        length = int(answer.fields[b"content-length"])
+        if at == len(data) or data.startswith(b"HTTP/1.1 ", at):
+            answer.body = b"" if length == 0 else None
+            continue
+        answer.body = data[at:at + length]
+        assert len(answer.body) == length, f"a body that is cut off: {answer.body[:200]!r}"
+        at += length
+    return answers
+
+
+def ask(client, method, path, body=None, chunked=False):
+    """Status and body of one answer on a connection that stays."""
+    headers = {"Transfer-Encoding": "chunked"} if chunked else {}
+    client.request(method, path, body=body, headers=headers, encode_chunked=chunked)
+    answer = client.getresponse()
+    return answer.status, answer.read()
+
+
+def pieces(data, size):
+    return (data[at:at + size] for at in range(0, len(data), size))
 
 
 def run(program, *arguments, environment=None, limit=LIMIT, **popen):

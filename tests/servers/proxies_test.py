@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""reactor-http-ok behind nginx and haproxy, on every backend."""
+
+import contextlib
+import csv
+import http.client
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+
+sys.dont_write_bytecode = True
+import support  # noqa: E402
+from support import HTTP_OK, ask, need, pieces, wait_until  # noqa: E402
+
+os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # where Debian has them, and not all users look
+
+OK = b"OK\n"
+CLIENTS = 4  # at once, of a proxy
+REQUESTS = 100  # of each of them
+BODY = bytes(range(256)) * 400
+
+NGINX = """
+daemon off;
+master_process off;
+pid {folder}/pid;
+error_log {folder}/errors warn;
+worker_rlimit_nofile 512;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/bodies;
+  proxy_temp_path {folder}/proxied;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  client_body_buffer_size 1m;
+  keepalive_requests 100000;
+  upstream ok {{ server 127.0.0.1:{port}; keepalive {clients}; keepalive_requests 100000; }}
+  server {{
+    listen unix:{folder}/front;
+    location / {{
+      proxy_pass http://ok;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+    }}
+    location /streamed {{
+      proxy_pass http://ok;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;
+    }}
+    location /old {{ proxy_pass http://127.0.0.1:{port}; }}
+  }}
+}}
+"""
+
+HAPROXY = """
+global
+  stats socket {folder}/stats
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 20s
+  timeout server 20s
+  option http-keep-alive
+  http-reuse always
+  retries 0
+frontend front
+  bind unix@{folder}/front
+  default_backend ok
+backend ok
+  option httpchk
+  http-check send meth OPTIONS uri * ver HTTP/1.1 hdr Host test
+  server one 127.0.0.1:{port} check inter 50ms
+"""
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """An HTTPConnection to the path of a unix socket."""
+
+    def __init__(self, path):
+        super().__init__("test", timeout=support.LIMIT)
+        self.path = path
+
+    def connect(self):
+        self.sock = support.connect(f"unix:{self.path}")
+
+
+def connections_to(port):
+    """How many TCP connections a local port has or lately had, from 127.0.0.1."""
+    here = f"0100007F:{port:04X}"
+    lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = {line[2] for line in lines if line[1] == here}
+    ends |= {line[1] for line in lines if line[2] == here}
+    return len(ends - {"00000000:0000"})
+
+
+@contextlib.contextmanager
+def child(*arguments, until, errors):
+    """A program in the foreground; ready once `until()` is true. Its errors go to a file."""
+    with open(errors, "ab") as log, subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+        try:
+            wait_until(lambda: until() or process.poll() is not None, f"{arguments[0]} works")
+            assert process.poll() is None, pathlib.Path(errors).read_text()
+            yield process
+        finally:
+            process.kill()
+
+
+def answers_at(path):
+    client = UnixConnection(path)
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(client):
+        client.request("GET", "/")
+        return client.getresponse().status == 200
+    return False
+
+
+@support.on_each_backend
+class Proxies(support.BackendTest):
+    def setUp(self):
+        stack = contextlib.ExitStack()
+        self.addCleanup(stack.close)
+        self.folder = stack.enter_context(tempfile.TemporaryDirectory())
+        self.server_ = stack.enter_context(self.server(HTTP_OK))
+        self.front = f"{self.folder}/front"
+
+    def configuration(self, text):
+        path = pathlib.Path(self.folder, "configuration")
+        path.write_text(text.format(folder=self.folder, port=self.server_.port, clients=CLIENTS))
+        return str(path)
+
+    def load(self):
+        """REQUESTS by each of CLIENTS, all methods and framings; how many answers were wrong."""
+        wrong = []
+
+        def one():
+            client = UnixConnection(self.front)
+            for number in range(REQUESTS):
+                kind = number % 5
+                try:
+                    if kind == 0:
+                        answer = ask(client, "POST", "/", BODY)
+                    elif kind == 1:
+                        answer = ask(client, "PUT", "/streamed", pieces(BODY, 7000), chunked=True)
+                    else:
+                        answer = ask(client, "GET" if kind < 4 else "HEAD", f"/{number}")
+                except (OSError, http.client.HTTPException) as error:
+                    answer = error
+                if answer != (200, b"" if kind == 4 else OK):
+                    wrong.append(answer)
+            client.close()
+
+        threads = [threading.Thread(target=one) for _ in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(2 * support.LIMIT)
+        self.assertFalse([thread for thread in threads if thread.is_alive()], "it hangs")
+        return wrong
+
+    @need("nginx")
+    def test_nginx(self):
+        errors = f"{self.folder}/errors"
+        with child("nginx", "-p", self.folder, "-e", errors, "-c", self.configuration(NGINX),
+                   until=lambda: answers_at(self.front), errors=f"{self.folder}/start"):
+            self.assertEqual(self.load(), [])
+            # All of them kept alive; one more than clients at most, for the one that asked first.
+            self.assertLessEqual(connections_to(self.server_.port), CLIENTS + 1)
+            client = UnixConnection(self.front)
+            for _ in range(20):  # in HTTP/1.0, a connection each
+                self.assertEqual(ask(client, "POST", "/old", BODY), (200, OK))
+            client.close()
+        self.assertEqual(pathlib.Path(errors).read_text(), "")
+
+    def haproxy_figures(self):
+        with support.connect(f"unix:{self.folder}/stats") as connection:
+            connection.sendall(b"show stat\n")
+            text = support.read_all(connection).decode()
+        rows = csv.DictReader(text.removeprefix("# ").splitlines())
+        return next(row for row in rows if (row["pxname"], row["svname"]) == ("ok", "one"))
+
+    @need("haproxy")
+    def test_haproxy(self):
+        errors = f"{self.folder}/errors"
+        with child("haproxy", "-db", "-q", "-f", self.configuration(HAPROXY),
+                   until=lambda: answers_at(self.front), errors=errors):
+            wait_until(lambda: self.haproxy_figures()["status"] == "UP", "the check succeeds")
+            self.assertEqual(self.load(), [])
+            figures = self.haproxy_figures()
+        for name in ("econ", "eresp", "wretr", "wredis", "srv_abrt", "hrsp_4xx", "hrsp_5xx",
+                     "chkfail", "chkdown"):
+            self.assertEqual(int(figures[name]), 0, name)
+        self.assertGreaterEqual(int(figures["hrsp_2xx"]), CLIENTS * REQUESTS)
+        self.assertLessEqual(int(figures["connect"]), 2 * CLIENTS)
+        self.assertGreaterEqual(int(figures["reuse"]), CLIENTS * (REQUESTS - 2))
+
+
+if __name__ == "__main__":
+    support.main()
