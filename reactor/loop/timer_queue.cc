@@ -11,9 +11,11 @@ TimerNode& node_of(ListLink& link) { return static_cast<TimerNode&>(link); }
 
 // Both are in order; of equals those of `older` come first. Empties both.
 void merge(IntrusiveList& older, IntrusiveList& newer, IntrusiveList& merged) {
-  while (!older.empty() && !newer.empty()) {
-    const bool newer_first = node_of(*newer.first()).order() < node_of(*older.first()).order();
-    ListLink& next = newer_first ? *newer.first() : *older.first();
+  for (;;) {
+    ListLink* const old = older.first();
+    ListLink* const fresh = newer.first();
+    if (old == nullptr || fresh == nullptr) break;
+    ListLink& next = node_of(*fresh).order() < node_of(*old).order() ? *fresh : *old;
     next.unlink();
     merged.append(next);
   }
