@@ -260,7 +260,9 @@ void Connection::run(Exchange& exchange, Call&& call) {
 
 // ---- Events ----
 
-void Connection::on_end(Stream& stream) { settle(stream); }
+void Connection::on_end(Stream& stream) {
+  if (clock_ != Clock::soon) settle(stream);  // else there is more to take
+}
 
 void Connection::on_drain(Stream& stream) {
   if (exchange_ != nullptr && exchange_->on_drain) {

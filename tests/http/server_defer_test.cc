@@ -145,6 +145,19 @@ TEST_P(DeferTest, AClientThatHalfClosedGetsItsAnswer) {
   EXPECT_EQ(peer.error, 0);
 }
 
+// The end is seen after the answer was given and before the next request was taken up.
+TEST_P(DeferTest, AHalfCloseBesideAnAnswerLosesNoRequest) {
+  serve_later();
+  Peer peer = client(get_request("/1") + get_request("/2"));
+  ASSERT_TRUE(until_asked(1));
+  ::shutdown(peer.fd.get(), SHUT_WR);
+  responders[0].send(text("<1>"));
+  ASSERT_TRUE(until_asked(2));
+  responders[1].send(text("<2>"));
+  ASSERT_TRUE(until_over(peer));
+  EXPECT_NE(peer.got.find("<2>"), std::string::npos);
+}
+
 TEST_P(DeferTest, WhatIsReadAheadOfAnAnswerIsBounded) {
   serve_later();
   Peer peer = client(get_request());

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""What RFC 9112 and the parser's contract demand of one request, once more and by other means:
+regular expressions over a request that is whole. faults() names the broken rules of RULES."""
+
+import ipaddress
+import re
+
+# name: (why it is refused where a peer may take it, source)
+RULES = {
+    "bare CR or LF": ("a line ends in CRLF; who takes less sees other lines than who does not",
+                      "RFC 9112 2.2"),
+    "empty lines": ("two before a request at most, else an endless stream of them costs for ever",
+                    "RFC 9112 2.2"),
+    "request line": ("single blanks between three parts; no repair", "RFC 9112 3"),
+    "target octets": ("visible ASCII without '#' only", "RFC 9112 3.2, RFC 3986"),
+    "target form": ("each form has its methods and its syntax", "RFC 9112 3.2.1 to 3.2.4"),
+    "version": ("HTTP/1.DIGIT; other majors are answered 505", "RFC 9112 2.3"),
+    "folded line": ("obs-fold is refused, and so is a blank before the first field",
+                    "RFC 9112 2.2, 5.2"),
+    "field name": ("a token with the colon right behind it", "RFC 9112 5.1"),
+    "field value": ("no control octets but HTAB", "RFC 9110 5.5"),
+    "no Host": ("required in HTTP/1.1", "RFC 9112 3.2"),
+    "several Hosts": ("at most one", "RFC 9112 3.2"),
+    "Host syntax": ("uri-host with an optional port", "RFC 9112 3.2, RFC 3986 3.2.2"),
+    "Content-Length": ("one field of digits below 2^64; lists and repetitions are refused though "
+                       "equal, for others take the first or the last", "RFC 9112 6.3 item 5"),
+    "length and coding": ("Content-Length with Transfer-Encoding is an attempt to smuggle",
+                          "RFC 9112 6.1, 6.3 item 3"),
+    "coding in 1.0": ("its framing is faulty", "RFC 9112 6.1"),
+    "Transfer-Encoding": ("chunked, once, last, and nothing else that is known (501)",
+                          "RFC 9112 6.1, 6.3 item 4"),
+    "expectation": ("unknown ones are answered 417", "RFC 9110 10.1.1"),
+    "chunk size": ("1*16 HEXDIG, then an extension or CRLF", "RFC 9112 7.1"),
+    "chunk extension": ("its grammar, without blanks before the first ';', and 4096 octets in all",
+                        "RFC 9112 7.1.1"),
+    "chunk end": ("CRLF right behind the data", "RFC 9112 7.1"),
+    "chunked length": ("the sizes of all chunks are below 2^64 together (413)", "RFC 9112 7.1"),
+    "trailer": ("field lines like those of the head", "RFC 9112 7.1.2"),
+}
+
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
+QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+BWS = rb"[ \t]*"
+# One that follows a name without a value may have blanks before it; those at the end are refused.
+EXTENSION = (rb";" + BWS + TOKEN + rb"(?:" + BWS + rb"=" + BWS + rb"(?:" + TOKEN + rb"|" + QUOTED +
+             rb"))?")
+EXTENSIONS = re.compile(EXTENSION + rb"(?:" + BWS + EXTENSION + rb")*")
+FIELD = re.compile(rb"(" + TOKEN + rb"):(" + VALUE + rb")")
+REG_NAME = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+MAX_LENGTH = (1 << 64) - 1
+
+
+def is_authority(text, port_required=False):
+    found = re.fullmatch(rb"(\[[0-9A-Fa-f:.]*\]|[^\[\]:]*)(?::([0-9]*))?", text)
+    if found is None:
+        return False
+    host, port = found.groups()
+    if port_required and (not host or not port):
+        return False
+    if port and int(port) > 65535:
+        return False
+    if not host.startswith(b"["):
+        return REG_NAME.fullmatch(host) is not None
+    try:
+        ipaddress.IPv6Address(host[1:-1].decode())
+    except ValueError:
+        return False
+    return True
+
+
+def is_target(method, target):
+    if method == b"CONNECT":
+        return is_authority(target, port_required=True)
+    if target == b"*":
+        return method == b"OPTIONS"
+    absolute = re.fullmatch(rb"https?://([^/?]*).*", target, re.I | re.S)
+    if absolute is None:
+        return target.startswith(b"/")
+    authority = absolute[1]
+    return not authority.startswith(b":") and authority != b"" and is_authority(authority)
+
+
+def line_faults(line):
+    """(faults, method, minor version)"""
+    parts = line.split(b" ")
+    if len(parts) != 3 or not re.fullmatch(TOKEN, parts[0]) or not parts[1]:
+        return {"request line"}, b"", 1
+    method, target, version = parts
+    if not re.fullmatch(rb"[\x21\x22\x24-\x7e]+", target):
+        return {"target octets"}, method, 1
+    if not re.fullmatch(rb"HTTP/1\.[0-9]", version):
+        return {"version"}, method, 1
+    faults = set() if is_target(method, target) else {"target form"}
+    return faults, method, int(version[-1:])
+
+
+def field_faults(lines):
+    """(faults, fields)"""
+    faults, fields = set(), []
+    for line in lines:
+        found = FIELD.fullmatch(line)
+        if found is not None:
+            fields.append((found[1].lower(), found[2].strip(b" \t")))
+        elif line[:1] in (b" ", b"\t"):
+            faults.add("folded line")
+        elif re.match(TOKEN + rb":", line):
+            faults.add("field value")
+        else:
+            faults.add("field name")
+    return faults, fields
+
+
+def values(fields, name):
+    return [value for other, value in fields if other == name]
+
+
+def host_faults(fields, minor):
+    hosts = values(fields, b"host")
+    if len(hosts) > 1:
+        return {"several Hosts"}
+    if not hosts:
+        return {"no Host"} if minor else set()
+    return set() if is_authority(hosts[0]) else {"Host syntax"}
+
+
+def framing_faults(fields, minor):
+    faults = set()
+    lengths, codings = values(fields, b"content-length"), values(fields, b"transfer-encoding")
+    if lengths and (len(lengths) > 1 or not re.fullmatch(rb"[0-9]+", lengths[0]) or
+                    int(lengths[0]) > MAX_LENGTH):
+        faults.add("Content-Length")
+    if codings and lengths:
+        faults.add("length and coding")
+    if codings and minor == 0:
+        faults.add("coding in 1.0")
+    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+        faults.add("Transfer-Encoding")
+    expectations = [each.strip(b" \t").lower() for value in values(fields, b"expect")
+                    for each in value.split(b",")]
+    if minor and not set(expectations) <= {b"100-continue", b""}:
+        faults.add("expectation")
+    return faults
+
+
+def size_line_faults(line, spent):
+    """(faults, size, octets of extensions)"""
+    size = SIZE.match(line)
+    if size is None or line[size.end():size.end() + 1] not in (b"", b";"):
+        return {"chunk size"}, 0, spent
+    extensions = line[size.end():]
+    spent += len(extensions)
+    if extensions and (spent > 4096 or not EXTENSIONS.fullmatch(extensions)):
+        return {"chunk extension"}, 0, spent
+    return set(), int(size[0], 16), spent
+
+
+def chunk_faults(text):
+    """(faults, whether the body is whole)"""
+    spent = total = 0
+    while True:
+        line, crlf, rest = text.partition(b"\r\n")
+        if b"\r" in line or b"\n" in line:
+            return {"bare CR or LF"}, False
+        faults, size, spent = size_line_faults(line, spent)
+        if faults:
+            return faults, False
+        total += size
+        if total > MAX_LENGTH:
+            return {"chunked length"}, False
+        if not crlf:
+            return set(), False
+        if size == 0:
+            return trailer_faults(rest)
+        if len(rest) > size and not b"\r\n".startswith(rest[size:size + 2]):
+            return {"chunk end"}, False
+        if len(rest) < size + 2:
+            return set(), False
+        text = rest[size + 2:]
+
+
+def trailer_faults(text):
+    lines = text.split(b"\r\n")
+    whole = b"" in lines[:-1]
+    section = lines[:lines.index(b"")] if whole else lines
+    if any(b"\r" in line or b"\n" in line for line in section):
+        return {"bare CR or LF"}, whole
+    faults, _ = field_faults(section)
+    return ({"trailer"} if faults else set()), whole
+
+
+def faults(message):
+    """(names of broken rules, whether the message is whole) of what starts with a request. Of one
+    that is not whole, more may be named than are broken."""
+    start = re.match(rb"(?:\r\n)*", message).end()
+    if start > 4:
+        return {"empty lines"}, False
+    head, end, body = message[start:].partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    broken = {"bare CR or LF"} if any(b"\r" in line or b"\n" in line for line in lines) else set()
+    found, method, minor = line_faults(lines[0])
+    broken |= found
+    found, fields = field_faults(lines[1:])
+    broken |= found
+    if not end or broken - {"target form"}:
+        return broken, False
+    broken |= host_faults(fields, minor) | framing_faults(fields, minor)
+    if broken or method == b"CONNECT":
+        return broken, True
+    if values(fields, b"transfer-encoding"):
+        return chunk_faults(body)
+    length = values(fields, b"content-length")
+    return set(), len(body) >= int(length[0]) if length else True
