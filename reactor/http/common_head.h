@@ -17,49 +17,51 @@
 
 namespace reactor::http {
 
-// "GET /target HTTP/1.1" CRLF. Its end, or nullptr.
+inline constexpr std::ptrdiff_t kBehindTarget = 11;  // " HTTP/1.1" CRLF
+
+// "GET /path HTTP/1.1" CRLF. Its end, or nullptr.
 template <class Block>
-inline const char* common_request_line(const scan::Window<Block>& window, const char* begin,
-                                       Request& request) noexcept {
+[[gnu::always_inline]] inline const char* common_request_line(const scan::Window<Block>& window,
+                                                              const char* begin,
+                                                              Request& request) noexcept {
   const char* const from = begin + 4;
-  if (!holds<std::uint32_t>(begin, "GET ")) return nullptr;
+  if (!holds<std::uint32_t>(begin, "GET ") || *from != '/') return nullptr;
   const char* const stop = scan::near_stop<Block, &Block::outside_target>(window, from);
-  if (*stop != ' ' || window.end - stop < 11 || stop == from) return nullptr;
-  if (!holds<std::uint64_t>(stop + 1, "HTTP/1.1")) return nullptr;
-  if (!holds<std::uint16_t>(stop + 9, "\r\n")) return nullptr;
+  if (window.end() - stop < kBehindTarget) return nullptr;
+  if (!holds<std::uint64_t>(stop, " HTTP/1.")) return nullptr;
+  if (!holds<std::uint32_t>(stop + 7, ".1\r\n")) return nullptr;
   request.method_token = {begin, 3};
   request.target = {from, stop};
   request.method = Method::get;
   request.minor_version = 1;
-  return stop + 11;
+  return stop + kBehindTarget;
 }
 
 // "Host: name" or "Host: name:port" CRLF, the name of letters, digits, '-' and '.', the port of up
-// to four digits: one scan both finds its end and proves its syntax. Whether it was; the value ends
-// before the CRLF.
+// to four digits: one scan both finds its end and proves its syntax. Its end, or nullptr.
 template <class Block>
-[[gnu::always_inline]] inline bool common_host(const scan::Window<Block>& window, const char* at,
-                                               Field& field) noexcept {
-  if (at > window.last || !is_any_case({at, 4}, "host")) return false;
-  if (!holds<std::uint16_t>(at + 4, ": ")) return false;
+[[gnu::always_inline]] inline const char* common_host(const scan::Window<Block>& window,
+                                                      const char* at, Field& field) noexcept {
+  if (at > window.last || !is_any_case({at, 4}, "host")) return nullptr;
+  if (!holds<std::uint16_t>(at + 4, ": ")) return nullptr;
   const char* const from = at + 6;
   const char* stop = scan::near_stop<Block, &Block::outside_label>(window, from);
-  if (*stop == ':' && window.end - stop >= 7) {
+  if (*stop == ':' && window.end() - stop >= 7) {
     const char* const port = stop + 1;
     do ++stop;
     while (chars::is(chars::kDigit, *stop) && stop - port < 4);
   }
-  if (!holds<std::uint16_t>(stop, "\r\n")) return false;
+  if (!holds<std::uint16_t>(stop, "\r\n")) return nullptr;
   field.name = {at, 4};
   field.value = {from, stop};
-  return true;
+  return stop + 2;
 }
 
 // "Name: value" CRLF with one blank. Its end, or nullptr.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_field(const scan::Window<Block>& window,
                                                        const char* at, Field& field) noexcept {
-  const char* const colon = scan::near_stop<Block, &Block::outside_label>(window, at);
+  const char* const colon = scan::near_stop<Block, &Block::outside_name>(window, at);
   if (!holds<std::uint16_t>(colon, ": ") || colon == at) return nullptr;
   const char* const from = colon + 2;
   const char* const stop = scan::stop<Block, &Block::outside_value>(window, from);
@@ -68,6 +70,37 @@ template <class Block>
   field.name = {at, colon};
   field.value = {from, stop};
   return stop + 2;
+}
+
+template <class Block>
+inline bool at_empty_line(const scan::Window<Block>& window, const char* at) noexcept {
+  return window.end() - at >= 2 && holds<std::uint16_t>(at, "\r\n");
+}
+
+// Takes field lines up to the empty line, to one that is not common, or while there is room; Host
+// nearly always comes first. Where it stopped; `field` is behind the last one taken.
+template <class Block>
+[[gnu::always_inline]] inline const char* common_fields(const scan::Window<Block>& window,
+                                                        const char* at, Field*& field,
+                                                        const Field* full, Facts& facts,
+                                                        Request& request) noexcept {
+  if (field < full) {
+    if (const char* const next = common_host(window, at, *field); next != nullptr) {
+      facts.note_plain_host(field->value, request);
+      at = next;
+      ++field;
+    }
+  }
+  for (; field < full; ++field) {
+    if (at > window.last && at_empty_line(window, at)) break;
+    Field found;
+    const char* const next = common_field(window, at, found);
+    if (next == nullptr) break;
+    *field = found;
+    facts.note(found.name, found.value, request);
+    at = next;
+  }
+  return at;
 }
 
 }  // namespace reactor::http

@@ -57,7 +57,7 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
 void Connection::take_partial(Stream& stream) {
   // Owned here meanwhile: a request that is answered from it must find the connection idle.
   std::unique_ptr<ByteBuffer> earlier = std::move(partial_);
-  if (earlier == nullptr) return;
+  if (earlier == nullptr || stream.closing()) return;
   const std::size_t left = take_requests(stream, text_of(earlier->data())).size();
   earlier->consume(earlier->size() - left);
   if (left > 0) partial_ = std::move(earlier);
@@ -90,12 +90,13 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   return exchange_ != nullptr && (exchange_->paused || !exchange_->reading);
 }
 
+// Called with something in `input` and nothing to wait for.
 inline std::string_view Connection::take_requests(Stream& stream, std::string_view input) {
   taking_ = true;
-  while (!input.empty() && !stream.closing() && !waits(stream)) {
+  do {
     const bool more = exchange_ != nullptr ? feed(stream, input) : take_request(stream, input);
     if (!more) break;
-  }
+  } while (!input.empty() && !stream.closing() && !waits(stream));
   taking_ = false;
   return input;
 }

@@ -134,7 +134,8 @@ Verdict Facts::judge_framing(const Limits& limits, const Request& request,
   return {};
 }
 
-Verdict Facts::judge(std::uint32_t flags, const Limits& limits, Request& request) noexcept {
+Verdict Facts::judge(const Limits& limits, Request& request) const noexcept {
+  const std::uint32_t flags = flags_;
   const bool modern = request.minor_version != 0;
   if ((flags & kHost) == 0) {
     if (modern) return {400, "no Host"};

@@ -61,19 +61,19 @@ class Facts {
     }
   }
 
-  // The same for a Host whose syntax is known to be good.
+  // The request line was "GET /... HTTP/1.1".
+  void note_plain_line() noexcept { flags_ |= kPlainLine; }
+
+  // The same as note() for a Host whose syntax is known to be good.
   void note_plain_host(std::string_view value, Request& request) noexcept {
     note_host(value, request);
     flags_ |= kPlainHost;
   }
 
-  // Judges the whole head and completes the request, whose method, target and version are set. The
-  // status to answer with and its reason, or a status of 0.
-  [[nodiscard]] Verdict judge(const Limits& limits, Request& request) const noexcept {
-    const bool common = (flags_ & ~kKeepAlive) == (kHost | kPlainHost) &&
-                        request.minor_version != 0 && request.target[0] == '/' &&
-                        request.method != Method::connect;
-    if (!common) return judge(flags_, limits, request);
+  // Whether the head is as plain as nearly all: "GET /... HTTP/1.1", one plain Host, nothing of a
+  // body, an upgrade or an end of the connection. If it is, completes the request.
+  [[nodiscard]] bool judge_plain(Request& request) const noexcept {
+    if ((flags_ & ~kKeepAlive) != (kPlainLine | kHost | kPlainHost)) return false;
     request.body = {};
     request.upgrade = {};
     request.content_length = 0;
@@ -82,8 +82,12 @@ class Facts {
     request.has_content_length = false;
     request.keep_alive = true;
     request.expect_continue = false;
-    return {};
+    return true;
   }
+
+  // Judges the whole head and completes the request, whose method, target and version are set. The
+  // status to answer with and its reason, or a status of 0.
+  [[nodiscard]] Verdict judge(const Limits& limits, Request& request) const noexcept;
 
  private:
   enum Flag : std::uint32_t {
@@ -102,6 +106,7 @@ class Facts {
     kBadCoding = 1U << 12U,
     kProtocol = 1U << 13U,  // an Upgrade field
     kPlainHost = 1U << 14U,
+    kPlainLine = 1U << 15U,
   };
 
   void note_host(std::string_view value, Request& request) noexcept {
@@ -121,7 +126,6 @@ class Facts {
   static std::uint32_t length(std::string_view value, std::uint32_t flags,
                               std::uint64_t& out) noexcept;
   static std::uint32_t codings(std::string_view value, std::uint32_t flags) noexcept;
-  static Verdict judge(std::uint32_t flags, const Limits& limits, Request& request) noexcept;
   static Verdict judge_framing(const Limits& limits, const Request& request,
                                std::uint32_t flags) noexcept;
 

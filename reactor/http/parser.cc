@@ -40,17 +40,9 @@ Limits sane(Limits limits) {
   return limits;
 }
 
-ParseResult result_of(const Verdict& verdict, std::size_t consumed) {
-  if (verdict.status == 0) {
-    return {.state = ParseResult::State::complete,
-            .consumed = static_cast<std::uint32_t>(consumed)};
-  }
-  return {.state = ParseResult::State::error, .status = verdict.status, .reason = verdict.reason};
-}
-
-template <class Block>
-bool at_empty_line(const scan::Window<Block>& window, const char* at) {
-  return window.end - at >= 2 && holds<std::uint16_t>(at, "\r\n");
+ParseResult completed(const char* begin, const char* end) {
+  return {.state = ParseResult::State::complete,
+          .consumed = static_cast<std::uint32_t>(end - begin)};
 }
 
 }  // namespace
@@ -61,7 +53,7 @@ RequestParser::RequestParser(const Limits& limits, ScanPath path)
       fields_(new Field[limits_.fields]),
       path_(path) {}
 
-// Out of line: it makes its arguments live in memory, which the common path does without.
+// Out of line, as all below but parse_head(): the common path keeps its registers.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::take_odd_line(std::string_view input,
                                                            ParseProgress& progress,
@@ -89,53 +81,65 @@ template <class Block>
   return result;
 }
 
+// Goes on at the place, where a line is that the shortcut did not take.
+template <class Block>
+[[gnu::noinline]] ParseResult RequestParser::take_mixed(std::string_view input,
+                                                        ParseProgress& progress, Request& request,
+                                                        Place place, Facts facts) noexcept {
+  using Window = scan::Window<Block>;
+  const std::size_t visible = std::min(input.size(), window_);
+  Field* const fields = fields_.get();
+  for (;;) {
+    const bool starts = place.phase == Phase::start;
+    const ParseResult result = take_odd_line<Block>(input, progress, request, place);
+    if (!result.complete()) return result;
+    if (place.phase == Phase::end) break;
+    if (starts) {
+      progress.empty_lines = 0;
+    } else {
+      facts.note(fields[place.fields - 1].name, fields[place.fields - 1].value, request);
+    }
+    if (!Window::fits(visible)) continue;
+    Field* field = fields + place.fields;
+    place.at = common_fields(Window::of(input.data(), visible), place.at, field,
+                             fields + limits_.fields, facts, request);
+    place.fields = static_cast<std::size_t>(field - fields);
+  }
+  request.fields = {fields, place.fields};
+  const Verdict verdict = facts.judge(limits_, request);
+  if (verdict.status == 0) return completed(input.data(), place.at);
+  return {.state = ParseResult::State::error, .status = verdict.status, .reason = verdict.reason};
+}
+
 template <class Block>
 ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& progress,
                                       Request& request) noexcept {
-  if (!progress.fresh()) {
+  using Window = scan::Window<Block>;
+  if (!progress.fresh()) [[unlikely]] {
     const ParseResult result = resume<Block>(input, progress, request);
     if (!result.complete()) return result;
     progress = {};
   }
   const char* const begin = input.data();
-  const auto window = scan::Window<Block>::of(begin, begin + std::min(input.size(), window_));
-  const bool shortcut = window.readable();
-  const char* at = shortcut ? common_request_line<Block>(window, begin, request) : nullptr;
+  const std::size_t visible = std::min(input.size(), window_);
+  const auto window = Window::of(begin, visible);
+  const char* at = Window::fits(visible) ? common_request_line(window, begin, request) : nullptr;
   if (at == nullptr) {
-    Place place{begin, begin, 0, Phase::start};
-    const ParseResult result = take_odd_line<Block>(input, progress, request, place);
-    if (!result.complete()) return result;
-    at = place.at;
+    return take_mixed<Block>(input, progress, request, {begin, begin, 0, Phase::start}, Facts());
   }
-  const char* const section = at;
+  Facts facts;
+  facts.note_plain_line();
   Field* const fields = fields_.get();
   Field* field = fields;
-  const Field* const full = shortcut ? field + limits_.fields : field;
-  Facts facts;
-  if (field < full && common_host<Block>(window, at, *field)) {  // nearly always comes first
-    facts.note_plain_host(field->value, request);
-    at = field->value.data() + field->value.size() + 2;
-    ++field;
+  at = common_fields(window, at, field, fields + limits_.fields, facts, request);
+  if (!at_empty_line(window, at) || !facts.judge_plain(request)) {
+    const char* const section = request.target.data() + request.target.size() + kBehindTarget;
+    const auto taken = static_cast<std::size_t>(field - fields);
+    return take_mixed<Block>(input, progress, request, {at, section, taken, Phase::field_start},
+                             facts);
   }
-  for (;; ++field) {
-    if (at > window.last && at_empty_line(window, at)) break;
-    Field found;
-    const char* next = field < full ? common_field<Block>(window, at, found) : nullptr;
-    if (next == nullptr) {
-      Place place{at, section, static_cast<std::size_t>(field - fields), Phase::field_start};
-      const ParseResult result = take_odd_line<Block>(input, progress, request, place);
-      if (!result.complete()) return result;
-      if (place.phase == Phase::end) break;
-      next = place.at;
-      found = *field;
-    }
-    *field = found;
-    facts.note(found.name, found.value, request);
-    at = next;
-  }
-  progress.empty_lines = 0;
   request.fields = {fields, field};
-  return result_of(facts.judge(limits_, request), static_cast<std::size_t>(at + 2 - begin));
+  return completed(begin, at + 2);
 }
 
 ParseResult RequestParser::parse(std::string_view input, ParseProgress& progress,

@@ -12,6 +12,7 @@
 
 namespace reactor::http {
 
+class Facts;   // internal
 struct Place;  // internal
 
 // Where the parsing of one unfinished request goes on: all that a connection keeps of it. A fresh
@@ -77,6 +78,9 @@ class RequestParser {
   template <class Block>
   ParseResult parse_head(std::string_view input, ParseProgress& progress,
                          Request& request) noexcept;
+  template <class Block>
+  ParseResult take_mixed(std::string_view input, ParseProgress& progress, Request& request,
+                         Place place, Facts facts) noexcept;
   template <class Block>
   ParseResult take_odd_line(std::string_view input, ParseProgress& progress, Request& request,
                             Place& place) noexcept;

@@ -31,6 +31,12 @@ struct PortableBlock {
     return outside_range<0x21>(word) | (~differs(word, '#') & kHigh);
   }
 
+  // Common: letters and '-', in names of fields nearly all.
+  static Mask outside_name(const char* at) noexcept {
+    const std::uint64_t word = load(at);
+    return ~within<'a', 'z'>(word | every(0x20)) & differs(word, '-') & kHigh;
+  }
+
   // Common: all of kLabel.
   static Mask outside_label(const char* at) noexcept {
     const std::uint64_t word = load(at);
@@ -78,17 +84,17 @@ struct PortableBlock {
 };
 
 // Text that is read block by block, the last block overlapping the one before instead of reaching
-// beyond the end. Where the text is too short for that, it is not readable: callers ask first.
+// beyond the end. A text that is too short for that has no window: callers ask first.
 template <class Block>
 struct Window {
   const char* last;  // up to here a block and one octet more fit
-  const char* end;
 
-  static Window of(const char* begin, const char* end) noexcept {
-    return {end - begin > Block::kWidth ? end - Block::kWidth - 1 : nullptr, end};
+  static bool fits(std::size_t size) noexcept { return size > std::size_t{Block::kWidth}; }
+  static Window of(const char* begin, std::size_t size) noexcept {
+    return {begin + size - Block::kWidth - 1};
   }
 
-  [[nodiscard]] bool readable() const noexcept { return last != nullptr; }
+  [[nodiscard]] const char* end() const noexcept { return last + Block::kWidth + 1; }
 };
 
 // How many octets of a block come before the first marked one. The mask is not 0.
@@ -97,63 +103,68 @@ inline std::size_t before(typename Block::Mask mask) noexcept {
   return static_cast<unsigned>(std::countr_zero(mask)) / unsigned{Block::kBits};
 }
 
-// The first uncommon octet in [from, window.end), or the end, or `from` if that is not in the
-// window, which must be readable.
+// The first uncommon octet in [from, window.end()), or the end, or `from` if that is not in the
+// window.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* uncommon(const Window<Block>& window, const char* from) noexcept {
   for (; from <= window.last; from += Block::kWidth) {
     if (const auto mask = outside(from); mask != 0) return from + before<Block>(mask);
   }
-  const auto left = window.end - from;
+  const auto left = window.end() - from;
   if (left <= 0) return from;
-  const auto mask = outside(window.end - Block::kWidth) >> ((Block::kWidth - left) * Block::kBits);
-  return mask == 0 ? window.end : from + before<Block>(mask);
+  const auto mask = outside(window.end() - Block::kWidth) >>
+                    ((Block::kWidth - left) * Block::kBits);
+  return mask == 0 ? window.end() : from + before<Block>(mask);
 }
 
-// A place outside every window that compares unequal to any text.
+// The shortcut reads two octets where a run ends. If they are not in the window, it gets this place
+// outside every window that compares unequal to any text.
 inline constexpr char kNowhere[4] = {};
 
-template <class Block>
-[[gnu::always_inline]] inline const char* with_two_octets(const Window<Block>& window,
-                                                          const char* at) noexcept {
-  return window.end - at >= 2 ? at : kNowhere + 1;
-}
-
-// Out of line: it would take registers from the common path, where the first block has the stop.
+// The first uncommon octet in [from, window.end() - 1), or nowhere. `from` is behind window.last.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
-[[gnu::noinline]] const char* far_stop(const char* last, const char* end,
-                                       const char* from) noexcept {
-  const Window<Block> window{last, end};
-  return with_two_octets(window, uncommon<Block, outside>(window, from));
-}
-
-// The same for the shortcut, which reads two octets at the stop: where less is left, it is
-// kNowhere. For runs that mostly end within a block.
-template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
-[[gnu::always_inline]] inline const char* near_stop(const Window<Block>& window,
+[[gnu::always_inline]] inline const char* tail_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
-  if (from > window.last) return far_stop<Block, outside>(window.last, window.end, from);
-  const auto mask = outside(from);
-  if (mask != 0) return from + before<Block>(mask);
-  return far_stop<Block, outside>(window.last, window.end, from + Block::kWidth);
+  const auto skipped = from - window.last;
+  if (skipped >= Block::kWidth) return kNowhere + 1;
+  const auto mask = outside(window.last) >> (skipped * Block::kBits);
+  return mask == 0 ? kNowhere + 1 : from + before<Block>(mask);
 }
 
-// For runs of any length.
+// The first uncommon octet from `from` on, or nowhere. For runs of any length.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* stop(const Window<Block>& window,
                                                const char* from) noexcept {
   for (; from <= window.last; from += Block::kWidth) {
     if (const auto mask = outside(from); mask != 0) return from + before<Block>(mask);
   }
-  return with_two_octets(window, uncommon<Block, outside>(window, from));
+  return tail_stop<Block, outside>(window, from);
+}
+
+// Out of line: it would take registers from the common path, where the first block has the stop.
+template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
+[[gnu::noinline]] const char* far_stop(Window<Block> window, const char* from) noexcept {
+  return stop<Block, outside>(window, from);
+}
+
+// The same for runs that mostly end within a block.
+template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
+[[gnu::always_inline]] inline const char* near_stop(const Window<Block>& window,
+                                                    const char* from) noexcept {
+  if (from > window.last) return far_stop<Block, outside>(window, from);
+  const auto mask = outside(from);
+  if (mask != 0) return from + before<Block>(mask);
+  return far_stop<Block, outside>(window, from + Block::kWidth);
 }
 
 // The first octet in [from, end) outside the class, or end. From `begin` <= from on memory may be
 // read.
 template <class Block, chars::Class wanted, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* run(const char* begin, const char* from, const char* end) noexcept {
-  const auto window = Window<Block>::of(begin, end);
-  if (window.readable()) from = uncommon<Block, outside>(window, from);
+  const auto size = static_cast<std::size_t>(end - begin);
+  if (Window<Block>::fits(size)) {
+    from = uncommon<Block, outside>(Window<Block>::of(begin, size), from);
+  }
   while (from != end && chars::is(wanted, *from)) ++from;
   return from;
 }

@@ -15,28 +15,33 @@ namespace reactor::http::scan {
 
 #if defined(__SSE2__)
 
-// All comparisons are signed: 0x80-0xff are below everything, and "+ 1" puts 0x7f (DEL) there too.
+// A range is tested without a comparison: its low end moved to 0, then what is beyond its high end
+// lifted, with saturation, to where the sign bit is set. The sign bits are the mask.
 struct Sse2Block {
   using Mask = std::uint32_t;
   static constexpr std::ptrdiff_t kWidth = 16;
   static constexpr int kBits = 1;
 
   static Mask outside_value(const char* at) noexcept {
-    return marked(_mm_cmpgt_epi8(_mm_add_epi8(load(at), every(1)), every(0x20)));
+    return signs(outside<0x20, 0x7e>(load(at)));
   }
 
   static Mask outside_target(const char* at) noexcept {
     const __m128i octets = load(at);
-    const __m128i visible = _mm_cmpgt_epi8(_mm_add_epi8(octets, every(1)), every(0x21));
-    return marked(_mm_andnot_si128(_mm_cmpeq_epi8(octets, every('#')), visible));
+    return signs(_mm_or_si128(outside<0x21, 0x7e>(octets), equal(octets, '#')));
+  }
+
+  static Mask outside_name(const char* at) noexcept {
+    const __m128i octets = load(at);
+    const __m128i others = outside<'a', 'z'>(_mm_or_si128(octets, every(0x20)));
+    return signs(_mm_andnot_si128(equal(octets, '-'), others));
   }
 
   static Mask outside_label(const char* at) noexcept {
     const __m128i octets = load(at);
-    const __m128i letter = within<'a', 'z'>(_mm_or_si128(octets, every(0x20)));
-    const __m128i other = within<'-', '9'>(octets);
-    const __m128i slash = _mm_cmpeq_epi8(octets, every('/'));
-    return marked(_mm_andnot_si128(slash, _mm_or_si128(letter, other)));
+    const __m128i letters = outside<'a', 'z'>(_mm_or_si128(octets, every(0x20)));
+    const __m128i others = _mm_or_si128(outside<'-', '9'>(octets), equal(octets, '/'));
+    return signs(_mm_and_si128(letters, others));
   }
 
  private:
@@ -44,13 +49,15 @@ struct Sse2Block {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
   }
   static __m128i every(char octet) noexcept { return _mm_set1_epi8(octet); }
-  template <char low, char high>
-  static __m128i within(__m128i octets) noexcept {
-    return _mm_cmpgt_epi8(_mm_add_epi8(octets, every(static_cast<char>(0x7f - high))),
-                          every(static_cast<char>(0x7f - high + low - 1)));
+  static __m128i equal(__m128i octets, char octet) noexcept {
+    return _mm_cmpeq_epi8(octets, every(octet));
   }
-  static Mask marked(__m128i common) noexcept {
-    return static_cast<Mask>(_mm_movemask_epi8(common)) ^ 0xffffU;
+  template <char low, char high>
+  static __m128i outside(__m128i octets) noexcept {
+    return _mm_adds_epu8(_mm_sub_epi8(octets, every(low)), every(0x7f - (high - low)));
+  }
+  static Mask signs(__m128i octets) noexcept {
+    return static_cast<Mask>(_mm_movemask_epi8(octets));
   }
 };
 
@@ -62,21 +69,25 @@ struct Avx2Block {
   static constexpr int kBits = 1;
 
   static Mask outside_value(const char* at) noexcept {
-    return marked(_mm256_cmpgt_epi8(_mm256_add_epi8(load(at), every(1)), every(0x20)));
+    return signs(outside<0x20, 0x7e>(load(at)));
   }
 
   static Mask outside_target(const char* at) noexcept {
     const __m256i octets = load(at);
-    const __m256i visible = _mm256_cmpgt_epi8(_mm256_add_epi8(octets, every(1)), every(0x21));
-    return marked(_mm256_andnot_si256(_mm256_cmpeq_epi8(octets, every('#')), visible));
+    return signs(_mm256_or_si256(outside<0x21, 0x7e>(octets), equal(octets, '#')));
+  }
+
+  static Mask outside_name(const char* at) noexcept {
+    const __m256i octets = load(at);
+    const __m256i others = outside<'a', 'z'>(_mm256_or_si256(octets, every(0x20)));
+    return signs(_mm256_andnot_si256(equal(octets, '-'), others));
   }
 
   static Mask outside_label(const char* at) noexcept {
     const __m256i octets = load(at);
-    const __m256i letter = within<'a', 'z'>(_mm256_or_si256(octets, every(0x20)));
-    const __m256i other = within<'-', '9'>(octets);
-    const __m256i slash = _mm256_cmpeq_epi8(octets, every('/'));
-    return marked(_mm256_andnot_si256(slash, _mm256_or_si256(letter, other)));
+    const __m256i letters = outside<'a', 'z'>(_mm256_or_si256(octets, every(0x20)));
+    const __m256i others = _mm256_or_si256(outside<'-', '9'>(octets), equal(octets, '/'));
+    return signs(_mm256_and_si256(letters, others));
   }
 
  private:
@@ -84,13 +95,15 @@ struct Avx2Block {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
   }
   static __m256i every(char octet) noexcept { return _mm256_set1_epi8(octet); }
-  template <char low, char high>
-  static __m256i within(__m256i octets) noexcept {
-    return _mm256_cmpgt_epi8(_mm256_add_epi8(octets, every(static_cast<char>(0x7f - high))),
-                             every(static_cast<char>(0x7f - high + low - 1)));
+  static __m256i equal(__m256i octets, char octet) noexcept {
+    return _mm256_cmpeq_epi8(octets, every(octet));
   }
-  static Mask marked(__m256i common) noexcept {
-    return ~static_cast<Mask>(_mm256_movemask_epi8(common));
+  template <char low, char high>
+  static __m256i outside(__m256i octets) noexcept {
+    return _mm256_adds_epu8(_mm256_sub_epi8(octets, every(low)), every(0x7f - (high - low)));
+  }
+  static Mask signs(__m256i octets) noexcept {
+    return static_cast<Mask>(_mm256_movemask_epi8(octets));
   }
 };
 
@@ -117,6 +130,12 @@ struct NeonBlock {
   static Mask outside_target(const char* at) noexcept {
     const uint8x16_t octets = load(at);
     return marked(vbicq_u8(within<0x21, 0x7e>(octets), vceqq_u8(octets, vdupq_n_u8('#'))));
+  }
+
+  static Mask outside_name(const char* at) noexcept {
+    const uint8x16_t octets = load(at);
+    const uint8x16_t letter = within<'a', 'z'>(vorrq_u8(octets, vdupq_n_u8(0x20)));
+    return marked(vorrq_u8(letter, vceqq_u8(octets, vdupq_n_u8('-'))));
   }
 
   static Mask outside_label(const char* at) noexcept {
