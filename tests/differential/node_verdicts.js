@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The verdicts of Node's own HTTP parser, for cases as http_verdicts reads them. It is asked
 // directly: behind http.Server an error hides the whole messages before it. Exits with 77 where
-// this Node has none.
+// this Node has none, or one older than 20: those go astray in the messages behind a field that is
+// called Content-Lengthy.
 'use strict';
+
+if (parseInt(process.versions.node, 10) < 20) process.exit(77);
 
 let HTTPParser;
 let methods;

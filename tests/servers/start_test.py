@@ -150,7 +150,9 @@ class Sources(unittest.TestCase):
             built = {"--bind", "--workers", "--backlog", "--max-connections", "--backend",
                      "--reuse-port", "--graceful-timeout", "--log-level", "--log", "--version", "--help"}
             if program == HTTP_OK:
-                built |= {"--keep-alive", "--body", "--content-type"}
+                built |= {"--keep-alive", "--body", "--content-type", "--header-timeout", "--body-timeout",
+                          "--body-rate", "--write-timeout", "--max-body", "--max-header", "--max-line",
+                          "--max-fields", "--access-log", "--access-log-format"}
             self.assertEqual(options, built)
             for option in built - {"--help", "--version"}:
                 self.assertIn("REACTOR_" + option[2:].upper().replace("-", "_"), out)
