@@ -112,8 +112,8 @@ inline const char* uncommon(const Window<Block>& window, const char* from) noexc
   }
   const auto left = window.end() - from;
   if (left <= 0) return from;
-  const auto mask = outside(window.end() - Block::kWidth) >>
-                    ((Block::kWidth - left) * Block::kBits);
+  const auto mask =
+      outside(window.end() - Block::kWidth) >> ((Block::kWidth - left) * Block::kBits);
   return mask == 0 ? window.end() : from + before<Block>(mask);
 }
 
