@@ -183,10 +183,11 @@ TimerQueue::Tick TimerQueue::find_slot(std::size_t& level) noexcept {
 // lies in it is a whole turn ahead.
 TimerQueue::Tick TimerQueue::next_on(std::size_t level) noexcept {
   const Tick here = position_ >> shift_of(level);
-  const auto turn = static_cast<int>((here + 1) % kSlots);
+  const Tick turn = (here + 1) % kSlots;
   std::uint64_t& occupied = occupied_[level];
   while (occupied != 0) {
-    const auto ahead = static_cast<unsigned>(std::countr_zero(std::rotr(occupied, turn)));
+    const std::uint64_t turned = occupied >> turn | occupied << (kSlots - turn) % kSlots;
+    const auto ahead = static_cast<unsigned>(std::countr_zero(turned));
     const Tick next = here + 1 + ahead;
     if (!higher_[level - 1][next % kSlots].empty()) return next << shift_of(level);
     occupied &= ~(std::uint64_t{1} << (next % kSlots));
