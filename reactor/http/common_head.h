@@ -6,8 +6,12 @@
 // test compares them); no error is ever found here. The window must be readable().
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <string_view>
 
 #include "reactor/http/chars.h"
 #include "reactor/http/facts.h"
@@ -57,6 +61,45 @@ template <class Block>
   return stop + 2;
 }
 
+// A text to be found in any case, as words to compare: an octet is equal if it is so once
+// `any_case` is set in it, which has a bit for letters only.
+struct TextWord {
+  std::uint64_t lower;
+  std::uint64_t any_case;
+
+  consteval explicit TextWord(std::string_view eight) : lower(0), any_case(0) {
+    std::array<char, 8> letters{};
+    std::array<char, 8> bits{};
+    for (std::size_t i = 0; i < letters.size(); ++i) {
+      letters[i] = eight[i];
+      bits[i] = eight[i] >= 'a' && eight[i] <= 'z' ? 0x20 : 0;
+    }
+    lower = std::bit_cast<std::uint64_t>(letters);
+    any_case = std::bit_cast<std::uint64_t>(bits);
+  }
+
+  [[nodiscard]] bool is_at(const char* at) const noexcept {
+    std::uint64_t found = 0;
+    std::memcpy(&found, at, sizeof found);
+    return (found | any_case) == lower;
+  }
+};
+
+// "Connection: keep-alive" CRLF, in any case. Its end, or nullptr.
+template <class Block>
+[[gnu::always_inline]] inline const char* common_keep_alive(const scan::Window<Block>& window,
+                                                            const char* at, Field& field) noexcept {
+  constexpr TextWord kFirst("connecti");
+  constexpr TextWord kSecond("on: keep");
+  constexpr TextWord kThird("-alive\r\n");
+  if (at > window.last || !is_any_case({at, 4}, "conn")) return nullptr;
+  if (window.end() - at < 24 || !kFirst.is_at(at)) return nullptr;
+  if (!kSecond.is_at(at + 8) || !kThird.is_at(at + 16)) return nullptr;
+  field.name = {at, 10};
+  field.value = {at + 12, 10};
+  return at + 24;
+}
+
 // "Name: value" CRLF with one blank. Its end, or nullptr.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_field(const scan::Window<Block>& window,
@@ -94,10 +137,15 @@ template <class Block>
   for (; field < full; ++field) {
     if (at > window.last && at_empty_line(window, at)) break;
     Field found;
-    const char* const next = common_field(window, at, found);
-    if (next == nullptr) break;
+    const char* next = common_keep_alive(window, at, found);
+    if (next != nullptr) {
+      facts.note_keep_alive();
+    } else {
+      next = common_field(window, at, found);
+      if (next == nullptr) break;
+      facts.note(found.name, found.value, request);
+    }
     *field = found;
-    facts.note(found.name, found.value, request);
     at = next;
   }
   return at;

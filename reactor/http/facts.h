@@ -70,6 +70,9 @@ class Facts {
     flags_ |= kPlainHost;
   }
 
+  // The same as note() for "Connection: keep-alive".
+  void note_keep_alive() noexcept { flags_ |= kKeepAlive; }
+
   // Whether the head is as plain as nearly all: "GET /... HTTP/1.1", one plain Host, nothing of a
   // body, an upgrade or an end of the connection. If it is, completes the request.
   [[nodiscard]] bool judge_plain(Request& request) const noexcept {

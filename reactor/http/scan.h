@@ -95,6 +95,10 @@ struct Window {
   }
 
   [[nodiscard]] const char* end() const noexcept { return last + Block::kWidth + 1; }
+  // Whether so many octets from `at` on are in the window; without the end in a register.
+  [[nodiscard]] bool has(const char* at, std::ptrdiff_t octets) const noexcept {
+    return at - last <= Block::kWidth + 1 - octets;
+  }
 };
 
 // How many octets of a block come before the first marked one. The mask is not 0.
@@ -151,9 +155,11 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* near_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
-  if (from > window.last) return far_stop<Block, outside>(window, from);
+  if (from > window.last) [[unlikely]]
+    return far_stop<Block, outside>(window, from);
   const auto mask = outside(from);
-  if (mask != 0) return from + before<Block>(mask);
+  if (mask != 0) [[likely]]
+    return from + before<Block>(mask);
   return far_stop<Block, outside>(window, from + Block::kWidth);
 }
 

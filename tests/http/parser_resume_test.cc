@@ -159,6 +159,56 @@ TEST(RequestParserPieces, JudgesDamagedRequestsAlikeHoweverTheyCome) {
   EXPECT_GT(complete, 100);  // else the damage was too great to test anything
 }
 
+// Lines that the parser knows by heart: the same as any other with one octet changed, or another
+// case. HTTP/1.0 shows whether keep-alive was heard.
+TEST(RequestParserPieces, KnowsItsCommonLinesToTheLastOctet) {
+  for (const std::string_view line : {"Connection: keep-alive\r\n"sv, "Host: a.example:80\r\n"sv}) {
+    const std::string before =
+        line[0] == 'H' ? "GET / HTTP/1.0\r\n" : "GET / HTTP/1.0\r\nHost: a\r\n";
+    for (std::size_t at = 0; at < line.size(); ++at) {
+      for (int octet = 0; octet < 256; ++octet) {
+        std::string changed(line);
+        changed[at] = static_cast<char>(octet);
+        // A tail that lets the shortcut look beyond the line, and a longer line that it can't know.
+        const std::string text = before + changed + "X: y\r\n\r\n";
+        RequestParser parser;
+        const Outcome once = testing::parse_once(parser, text);
+        ASSERT_EQ(testing::parse_octets(parser, text), once) << changed;
+        RequestParser portable({}, ScanPath::portable);
+        ASSERT_EQ(testing::parse_once(portable, text), once) << changed;
+      }
+    }
+  }
+}
+
+TEST(RequestParserPieces, HearsKeepAliveInAnyCaseAndNothingElse) {
+  const auto kept = [](std::string line) {
+    const std::string text = "GET / HTTP/1.0\r\nHost: a\r\n" + std::move(line) + "\r\nX: y\r\n\r\n";
+    RequestParser parser;
+    ParseProgress progress;
+    Request request;
+    EXPECT_TRUE(parser.parse(text, progress, request).complete()) << text;
+    EXPECT_EQ(request.fields.size(), 3U);
+    return request.keep_alive;
+  };
+  const std::string line = "connection: keep-alive";
+  for (std::uint32_t upper = 0; upper < 1U << 10U; ++upper) {
+    std::string mixed = line;
+    for (std::size_t i = 0; i < 10; ++i) {
+      if ((upper >> i & 1U) == 0) continue;
+      mixed[i] = static_cast<char>(mixed[i] & ~0x20);
+      if (i != 4) mixed[12 + i] = static_cast<char>(mixed[12 + i] & ~0x20);
+    }
+    ASSERT_TRUE(kept(mixed)) << mixed;
+  }
+  for (std::size_t at = 0; at < line.size(); ++at) {
+    if (line[at] < 'a') continue;
+    std::string other = line;
+    other[at] = 'q';
+    EXPECT_FALSE(kept(other)) << other;
+  }
+}
+
 struct LimitCase {
   const char* name;
   Limits limits;
