@@ -19,8 +19,7 @@ int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
   limits.max_connections = service.max_connections;
   auto server =
       reactor::Server<Echo>::adopt(worker.loop(), worker.listeners(), std::move(limits)).value();
-  worker.on_drain([&] { server->drain([&] { worker.loop().stop(); }); });
-  return worker.run();
+  return worker.serve(*server);
 }
 
 }  // namespace servers

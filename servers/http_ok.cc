@@ -72,8 +72,7 @@ int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
                     },
                     options_of(service, access_log.get()))
                     .value();
-  worker.on_drain([&] { server->drain([&] { worker.loop().stop(); }); });
-  return worker.run();
+  return worker.serve(*server);
 }
 
 }  // namespace servers

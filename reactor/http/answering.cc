@@ -15,13 +15,13 @@ namespace reactor::http {
 // ---- At once ----
 
 [[gnu::always_inline]] inline bool Connection::call_handler(Stream& stream) {
-  Response& response = service_->response;
+  Response& response = shared_->response;
   response.reset();
   response.connection_ = this;
-  service_->stream = &stream;
+  shared_->stream = &stream;
   bool well = true;
   try {
-    service_->handler(service_->request, response);
+    shared_->handler(shared_->request, response);
   } catch (const std::exception& error) {
     well = false;
     REACTOR_LOG(error, std::string("http handler threw: ") + error.what());
@@ -47,10 +47,10 @@ namespace reactor::http {
   const AnswerHead head{.framing = no_content ? Framing::none : Framing::length,
                         .length = content.size(),
                         .minor_version = to.minor_version,
-                        .keep_alive = to.keep_alive && !response.closes() && !service_->draining};
+                        .keep_alive = to.keep_alive && !response.closes() && !shared_->draining};
   const std::string_view sent = to.head_only ? std::string_view{} : content;
-  if (write_answer_inline(stream, service_->date, response, head, sent)) [[likely]] {
-    if (service_->options.access_log != nullptr) [[unlikely]]
+  if (write_answer_inline(stream, shared_->date, response, head, sent)) [[likely]] {
+    if (shared_->options.access_log != nullptr) [[unlikely]]
       log_answer(stream, code, sent.size());
     return head.keep_alive;
   }
@@ -60,14 +60,16 @@ namespace reactor::http {
 
 void Connection::answer(Stream& stream, std::string_view& input) {
   if (clock_ == Clock::request) clock_ = Clock::stale;
+  if (shared_->requests_left != 0 && --shared_->requests_left == 0) [[unlikely]]
+    shared_->on_limit();
   const bool well = call_handler(stream);
-  const Response& response = service_->response;
+  const Response& response = shared_->response;
   if (!well || response.deferred_ || response.next_ != nullptr || exchange_ != nullptr)
       [[unlikely]] {
     answer_otherwise(stream, input, well);
     return;
   }
-  const AnswerContext to = AnswerContext::of(service_->request);
+  const AnswerContext to = AnswerContext::of(shared_->request);
   // One that did not ask for the end may be sending its next request already.
   if (!respond(stream, response, to)) stream.close(!input.empty() || to.keep_alive);
 }
@@ -80,7 +82,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
 // Not at once, not over HTTP, or not well.
 [[gnu::noinline]] void Connection::answer_otherwise(Stream& stream, std::string_view& input,
                                                     bool well) {
-  const Response& response = service_->response;
+  const Response& response = shared_->response;
   if (response.deferred_) {
     if (!well && exchange_ != nullptr && !exchange_->over) abandon(*exchange_);
     drop_if_over(stream);
@@ -90,7 +92,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
     hand_over(stream, input);
     input = {};
   } else {  // content that the handler did not ask for
-    AnswerContext to = AnswerContext::of(service_->request);
+    AnswerContext to = AnswerContext::of(shared_->request);
     to.keep_alive = to.keep_alive && exchange_ == nullptr;
     exchange_.reset();
     static_cast<void>(respond_slowly(stream, response, to));
@@ -99,12 +101,12 @@ void Connection::answer(Stream& stream, std::string_view& input) {
 }
 
 void Connection::hand_over(Stream& stream, std::string_view rest) {
-  const Response& response = service_->response;
+  const Response& response = shared_->response;
   StreamHandler& next = *response.next_;
   const AnswerHead head{.framing = Framing::none,
                         .keep_alive = true,
-                        .upgrade = service_->request.method != Method::connect};
-  if (exchange_ != nullptr || !write_answer(stream, service_->date, response, head, {})) {
+                        .upgrade = shared_->request.method != Method::connect};
+  if (exchange_ != nullptr || !write_answer(stream, shared_->date, response, head, {})) {
     refuse(stream, 500);
     return;
   }
@@ -126,7 +128,7 @@ void Connection::refuse(Stream& stream, int status) {
   }
   // Whose request it is, for the log.
   if (exchange_ != nullptr && !exchange_->head.empty()) parse_again(*exchange_);
-  Response& response = service_->response;
+  Response& response = shared_->response;
   response.reset();
   response.status(status).content_type("text/plain").body(reason_phrase(status));
   static_cast<void>(respond_slowly(stream, response, AnswerContext{}));
@@ -135,9 +137,9 @@ void Connection::refuse(Stream& stream, int status) {
 
 // The answer is in the Response already: Content::refuse.
 void Connection::refuse_content(Stream& stream) {
-  AnswerContext to = AnswerContext::of(service_->request);
+  AnswerContext to = AnswerContext::of(shared_->request);
   to.keep_alive = false;
-  static_cast<void>(respond_slowly(stream, service_->response, to));
+  static_cast<void>(respond_slowly(stream, shared_->response, to));
   stream.close(true);
 }
 
@@ -153,13 +155,13 @@ void Connection::refuse_content(Stream& stream) {
   error.status(status).content_type("text/plain").body_in_place(reason_phrase(status));
   const AnswerHead head{.length = error.content().size()};
   const std::string_view sent = to.head_only ? std::string_view{} : error.content();
-  static_cast<void>(write_answer(stream, service_->date, error, head, sent));
+  static_cast<void>(write_answer(stream, shared_->date, error, head, sent));
   log_answer(stream, status, sent.size());
 }
 
 // For the exchange under way, else for the request that the handler has, or had.
 [[gnu::noinline]] void Connection::log_answer(Stream& stream, int status, std::uint64_t octets) {
-  AccessLog* const log = service_->options.access_log;
+  AccessLog* const log = shared_->options.access_log;
   if (log == nullptr) return;
   AccessLog::Entry entry;
   entry.status = status;
@@ -175,7 +177,7 @@ void Connection::refuse_content(Stream& stream) {
     entry.time = stream.loop().now() - note.begun;
     peer = note.peer;
   } else {
-    const Request& request = service_->request;
+    const Request& request = shared_->request;
     entry.minor_version = request.minor_version;
     entry.method_token = request.method_token;
     entry.target = request.target;
@@ -190,19 +192,19 @@ void Connection::refuse_content(Stream& stream) {
 // ---- For a Responder ----
 
 Responder Connection::defer() {
-  if (exchange_ == nullptr) exchange_ = std::make_unique<Exchange>(*this, *service_->stream);
+  if (exchange_ == nullptr) exchange_ = std::make_unique<Exchange>(*this, *shared_->stream);
   exchange_->answering = true;
   exchange_->running = true;  // the handler
-  exchange_->answer = AnswerContext::of(service_->request);
-  if (service_->options.access_log != nullptr) {
-    exchange_->note = std::make_unique<RequestNote>(service_->request, exchange_->stream);
+  exchange_->answer = AnswerContext::of(shared_->request);
+  if (shared_->options.access_log != nullptr) {
+    exchange_->note = std::make_unique<RequestNote>(shared_->request, exchange_->stream);
   }
   return Responder(*exchange_);
 }
 
-bool Connection::asks_to_upgrade() const noexcept { return !service_->request.upgrade.empty(); }
+bool Connection::asks_to_upgrade() const noexcept { return !shared_->request.upgrade.empty(); }
 bool Connection::asks_to_tunnel() const noexcept {
-  return service_->request.method == Method::connect;
+  return shared_->request.method == Method::connect;
 }
 
 void Connection::send(Exchange& exchange, const Response& response) {
@@ -223,10 +225,10 @@ void Connection::begin(Exchange& exchange, const Response& response,
   } else if (!length) {
     head.framing = to.minor_version == 0 ? Framing::until_close : Framing::chunked;
   }
-  head.keep_alive = to.keep_alive && !response.closes() && !service_->draining &&
+  head.keep_alive = to.keep_alive && !response.closes() && !shared_->draining &&
                     !exchange.reading && head.framing != Framing::until_close;
   const bool wrong = response.failed() || (to.connect && response.code() < 300);
-  if (wrong || !write_answer(exchange.stream, service_->date, response, head, {})) {
+  if (wrong || !write_answer(exchange.stream, shared_->date, response, head, {})) {
     exchange.keep_alive = respond_slowly(exchange.stream, response, to);
     answered(exchange);
     return;

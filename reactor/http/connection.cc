@@ -29,7 +29,7 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 // ---- Input ----
 
 void Connection::on_open(Stream& stream) {
-  stream.set_deadline(saturating_add(stream.loop().now(), service_->options.header_timeout));
+  stream.set_deadline(saturating_add(stream.loop().now(), shared_->options.header_timeout));
   clock_ = Clock::request;
 }
 
@@ -104,8 +104,8 @@ inline std::string_view Connection::take_requests(Stream& stream, std::string_vi
 // One request from the front of `input`.
 [[gnu::always_inline]] inline bool Connection::take_request(Stream& stream,
                                                             std::string_view& input) {
-  Request& request = service_->request;
-  const ParseResult result = service_->parser.parse(input, progress_, request);
+  Request& request = shared_->request;
+  const ParseResult result = shared_->parser.parse(input, progress_, request);
   if (result.incomplete()) return false;
   if (result.error()) {
     request = {};  // nobody knows what it was
@@ -123,13 +123,13 @@ inline std::string_view Connection::take_requests(Stream& stream, std::string_vi
 // ---- Content ----
 
 bool Connection::begin_content(Stream& stream, std::string_view head, std::string_view& input) {
-  Request& request = service_->request;
+  Request& request = shared_->request;
   const Content how = content_of();
   if (how == Content::refuse) {
     refuse_content(stream);
     return false;
   }
-  if (how == Content::collect && request.content_length > service_->options.collected_body) {
+  if (how == Content::collect && request.content_length > shared_->options.collected_body) {
     refuse(stream, 413);
     return false;
   }
@@ -161,11 +161,11 @@ bool Connection::begin_stream(Stream& stream, std::string_view& input) {
 }
 
 Content Connection::content_of() {
-  if (!service_->options.on_head) return Content::collect;
-  Response& response = service_->response;
+  if (!shared_->options.on_head) return Content::collect;
+  Response& response = shared_->response;
   response.reset();
   try {
-    return service_->options.on_head(service_->request, response);
+    return shared_->options.on_head(shared_->request, response);
   } catch (const std::exception& error) {
     REACTOR_LOG(error, std::string("http on_head threw: ") + error.what());
   }
@@ -191,7 +191,7 @@ bool Connection::feed_counted(Stream& stream, std::string_view& input) {
 bool Connection::feed_chunked(Stream& stream, std::string_view& input) {
   using State = ChunkedDecoder::State;
   while (!exchange_->paused) {
-    const ChunkedDecoder::Step step = exchange_->decoder.next(input, service_->options.limits);
+    const ChunkedDecoder::Step step = exchange_->decoder.next(input, shared_->options.limits);
     input.remove_prefix(step.consumed);
     if (step.state == State::error) refuse(stream, step.status);
     if (step.state == State::done) return content_whole(stream, input);
@@ -205,7 +205,7 @@ bool Connection::take_content(Stream& stream, std::string_view part) {
   Exchange& exchange = *exchange_;
   exchange.received += part.size();
   if (exchange.how == Content::collect) {
-    if (exchange.content.size() + part.size() > service_->options.collected_body) {
+    if (exchange.content.size() + part.size() > shared_->options.collected_body) {
       refuse(stream, 413);
       return false;
     }
@@ -224,7 +224,7 @@ bool Connection::take_content(Stream& stream, std::string_view part) {
 void Connection::parse_again(Exchange& exchange) {
   ParseProgress progress;
   static_cast<void>(
-      service_->parser.parse(text_of(exchange.head.data()), progress, service_->request));
+      shared_->parser.parse(text_of(exchange.head.data()), progress, shared_->request));
 }
 
 bool Connection::content_whole(Stream& stream, std::string_view& input) {
@@ -236,7 +236,7 @@ bool Connection::content_whole(Stream& stream, std::string_view& input) {
   }
   const std::unique_ptr<Exchange> whole = std::move(exchange_);
   parse_again(*whole);
-  service_->request.body = text_of(whole->content.data());
+  shared_->request.body = text_of(whole->content.data());
   answer(stream, input);
   return true;
 }
@@ -286,7 +286,7 @@ void Connection::on_timeout(Stream& stream) {
   } else if (idle() && progress_.fresh()) {
     stream.close();
   } else {
-    service_->request = {};
+    shared_->request = {};
     refuse(stream, 408);
   }
 }
@@ -295,17 +295,25 @@ void Connection::on_timeout(Stream& stream) {
 // first.
 void Connection::on_shutdown(Stream& stream) {
   if (!idle()) return;
-  const Duration spread = service_->options.drain_spread;
+  const Duration spread = shared_->options.drain_spread;
   if (spread <= Duration::zero()) {
     stream.close(true);
     return;
   }
-  service_->spread = service_->spread * 1664525 + 1013904223;
-  const auto share = static_cast<double>(service_->spread >> 8) / 0x1000000;
+  shared_->spread = shared_->spread * 1664525 + 1013904223;
+  const auto share = static_cast<double>(shared_->spread >> 8) / 0x1000000;
   const auto delay = static_cast<Duration::rep>(static_cast<double>(spread.count()) * share);
   stream.set_deadline(saturating_add(stream.loop().now(), Duration(delay)));
   clock_ = Clock::idle;
 }
+
+// Between requests it has no state but the transport's, which goes with the descriptor.
+Migration Connection::on_migrate(Stream&, std::vector<std::byte>&) {
+  return idle() && progress_.fresh() ? Migration::now : Migration::later;
+}
+
+// It has waited for its next request before.
+void Connection::on_adopt(Stream& stream, std::span<const std::byte>) { settle(stream); }
 
 void Connection::on_close(Stream& stream, std::error_code) noexcept {
   std::unique_ptr<Exchange> exchange = std::move(exchange_);
@@ -329,7 +337,7 @@ void Connection::on_close(Stream& stream, std::error_code) noexcept {
 }
 
 void Connection::set_clock(Stream& stream) {
-  const Options& options = service_->options;
+  const Options& options = shared_->options;
   if (idle()) [[likely]] {
     if (clock_ != Clock::idle) stream.set_idle_timeout(options.keep_alive);
     clock_ = Clock::idle;
@@ -347,7 +355,7 @@ void Connection::set_clock(Stream& stream) {
 
 // Each `body_rate` octets that came are worth a second.
 void Connection::set_content_deadline(Stream& stream) {
-  const Options& options = service_->options;
+  const Options& options = shared_->options;
   if (clock_ == Clock::request && options.body_rate == 0) return;
   TimePoint deadline = saturating_add(exchange_->begun, options.body_timeout);
   if (options.body_rate > 0) {

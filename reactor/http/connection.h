@@ -23,11 +23,9 @@ namespace reactor::http {
 
 // What all connections of one server share. A connection that waits for a request owns next to
 // nothing; what one answer needs is here, and is used again for the next.
-struct Service {
-  Service(Handler service_handler, Options service_options)
-      : handler(std::move(service_handler)),
-        options(std::move(service_options)),
-        parser(options.limits) {}
+struct Shared {
+  Shared(Handler its_handler, Options its_options)
+      : handler(std::move(its_handler)), options(std::move(its_options)), parser(options.limits) {}
 
   Handler handler;
   Options options;
@@ -35,16 +33,18 @@ struct Service {
   Request request;
   Response response;
   DateCache date;
-  Stream* stream = nullptr;  // of the handler that runs
+  Stream* stream = nullptr;         // of the handler that runs
+  std::uint64_t requests_left = 0;  // before on_limit is called; 0: not counted
+  Callback<void()> on_limit;
   std::uint32_t spread = 1;  // a generator's state: when which idle connection is closed
   bool draining = false;
 };
 
 class Connection final : public StreamHandler {
  public:
-  using Context = Service;
+  using Context = Shared;
 
-  explicit Connection(Service& service) noexcept : service_(&service) {}
+  explicit Connection(Shared& shared) noexcept : shared_(&shared) {}
 
   void on_open(Stream& stream) override;
   void on_data(Stream& stream, std::span<std::byte> bytes) override;
@@ -52,6 +52,8 @@ class Connection final : public StreamHandler {
   void on_drain(Stream& stream) override;
   void on_timeout(Stream& stream) override;
   void on_shutdown(Stream& stream) override;
+  Migration on_migrate(Stream& stream, std::vector<std::byte>& state) override;
+  void on_adopt(Stream& stream, std::span<const std::byte> state) override;
   void on_close(Stream& stream, std::error_code error) noexcept override;
 
   // For Response, while the handler runs.
@@ -119,7 +121,7 @@ class Connection final : public StreamHandler {
   // No input is taken until the handler, or the client by reading, has done something.
   [[nodiscard]] bool waits(const Stream& stream) const noexcept;
 
-  Service* service_;
+  Shared* shared_;
   ParseProgress progress_;
   std::unique_ptr<ByteBuffer> partial_;  // an unfinished head, or what can't be taken yet
   std::unique_ptr<Exchange> exchange_;

@@ -6,9 +6,9 @@
 namespace reactor::http {
 
 struct Server::Parts {
-  Parts(Handler handler, Options options) : service(std::move(handler), std::move(options)) {}
+  Parts(Handler handler, Options options) : shared(std::move(handler), std::move(options)) {}
 
-  Service service;  // outlives the connections
+  Shared shared;  // outlives the connections
   std::unique_ptr<reactor::Server<Connection>> server;
 };
 
@@ -27,8 +27,8 @@ Server::~Server() = default;
 Result<std::unique_ptr<Server>> Server::listen(Loop& loop, std::span<const Address> addresses,
                                                Handler handler, Options options) {
   auto parts = std::make_unique<Parts>(std::move(handler), with_keep_alive(std::move(options)));
-  auto server = reactor::Server<Connection>::listen(
-      loop, addresses, parts->service.options.transport, parts->service);
+  auto server = reactor::Server<Connection>::listen(loop, addresses,
+                                                    parts->shared.options.transport, parts->shared);
   if (!server) return server.error();
   parts->server = std::move(*server);
   return std::unique_ptr<Server>(new Server(std::move(parts)));
@@ -43,16 +43,41 @@ Result<std::unique_ptr<Server>> Server::listen(Loop& loop, const Address& addres
 Result<std::unique_ptr<Server>> Server::adopt(Loop& loop, std::vector<Socket> sockets,
                                               Handler handler, Options options) {
   auto parts = std::make_unique<Parts>(std::move(handler), with_keep_alive(std::move(options)));
-  auto server = reactor::Server<Connection>::adopt(
-      loop, std::move(sockets), parts->service.options.transport, parts->service);
+  auto server = reactor::Server<Connection>::adopt(loop, std::move(sockets),
+                                                   parts->shared.options.transport, parts->shared);
   if (!server) return server.error();
   parts->server = std::move(*server);
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 
 void Server::drain(Callback<void()> done) {
-  parts_->service.draining = true;
+  parts_->shared.draining = true;
   parts_->server->drain(std::move(done));
+}
+
+void Server::hand_over(Successor& successor, Callback<void()> done) {
+  parts_->server->hand_over(successor, std::move(done));
+}
+void Server::retry_hand_over() { parts_->server->retry_hand_over(); }
+
+Result<> Server::take_over(Socket connection, std::span<const std::byte> state) {
+  return parts_->server->take_over(std::move(connection), state);
+}
+
+Result<> Server::borrow(int listening_fd) { return parts_->server->borrow(listening_fd); }
+void Server::give_back(int listening_fd) noexcept { parts_->server->give_back(listening_fd); }
+
+void Server::set_placement(Callback<bool(const Socket&)> keep) {
+  parts_->server->set_placement(std::move(keep));
+}
+
+void Server::set_counter(Counter& connections) noexcept {
+  parts_->server->set_counter(connections);
+}
+
+void Server::set_limit(std::uint64_t requests, Callback<void()> reached) {
+  parts_->shared.requests_left = requests;
+  parts_->shared.on_limit = std::move(reached);
 }
 
 std::vector<Address> Server::addresses() const { return parts_->server->addresses(); }

@@ -28,7 +28,7 @@ namespace reactor::http {
 // with a 501 where the handler neither upgrades nor refuses it. A client that does not read its
 // answers is not read either. Belongs to its loop's thread; the handler may call drain(), not
 // destroy the server. Responders may outlive it: they are dead then.
-class Server {
+class Server final : public reactor::Service {
  public:
   // Binds, listens, accepts. Errors: those of reactor::Server::listen().
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(Loop& loop,
@@ -46,14 +46,24 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Stops accepting, answers what is under way with `Connection: close`, closes idle connections
-  // over Options::drain_spread; `done` is called from the loop when the last is gone.
-  void drain(Callback<void()> done = {});
+  // As reactor::Server::drain(): answers what is under way with `Connection: close`, closes idle
+  // connections over Options::drain_spread.
+  void drain(Callback<void()> done = {}) override;
+
+  // See Service. Idle: between requests. The limit counts requests.
+  void hand_over(Successor& successor, Callback<void()> done) override;
+  void retry_hand_over() override;
+  Result<> take_over(Socket connection, std::span<const std::byte> state) override;
+  Result<> borrow(int listening_fd) override;
+  void give_back(int listening_fd) noexcept override;
+  void set_placement(Callback<bool(const Socket&)> keep) override;
+  void set_counter(Counter& connections) noexcept override;
+  void set_limit(std::uint64_t requests, Callback<void()> reached) override;
 
   [[nodiscard]] std::vector<Address> addresses() const;
-  [[nodiscard]] std::size_t connections() const noexcept;
+  [[nodiscard]] std::size_t connections() const noexcept override;
   // Connections accepted since the start.
-  [[nodiscard]] std::uint64_t accepted() const noexcept;
+  [[nodiscard]] std::uint64_t accepted() const noexcept override;
 
  private:
   struct Parts;

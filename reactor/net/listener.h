@@ -62,6 +62,7 @@ class Listener final : private PollTarget, private TimerNode {
   // Accepts what is queued right now, at most a budget's worth, without waiting for the poller.
   void accept_now();
 
+  [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
   // Where it listens: with the real port where 0 was asked for.
   [[nodiscard]] const Address& address() const noexcept { return address_; }
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }

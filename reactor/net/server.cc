@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/net/server.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+
+#include <algorithm>
 
 namespace reactor {
 namespace {
 
 // For logs, wake-ups, files that a handler opens.
 constexpr std::size_t kDescriptorReserve = 64;
+
+// Between two offers to a successor; from the one to the other it doubles.
+constexpr Duration kFirstOffer = std::chrono::milliseconds(10);
+constexpr Duration kLastOffer = std::chrono::milliseconds(640);
 
 std::size_t descriptor_limit() {
   rlimit limit{};
@@ -47,28 +54,83 @@ std::error_code ServerBase::adopt_sockets(std::vector<Socket> sockets) {
 
 std::vector<Address> ServerBase::addresses() const {
   std::vector<Address> addresses;
+  if (draining_) return addresses;
   addresses.reserve(listeners_.size());
   for (const auto& listener : listeners_) addresses.push_back(listener->address());
   return addresses;
 }
 
+// ---- Coming ----
+
 void ServerBase::on_accept(Listener& listener, Socket connection) {
+  if (keep_ && !keep_(connection)) return;
   ++accepted_;
-  if (++connections_ >= limits_.max_connections) {
-    full_ = true;
-    for (const auto& each : listeners_) each->pause();
+  if (left_ > 0 && --left_ == 0) reached_();
+  count_up();
+  start_connection(std::move(connection), listener.where(), nullptr);
+}
+
+Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> state) {
+  const int flags = ::fcntl(connection.fd(), F_GETFL);
+  if (flags < 0 || ::fcntl(connection.fd(), F_SETFL, flags | O_NONBLOCK) != 0) {
+    return last_system_error();
   }
-  start_connection(std::move(connection), listener.where());
+  count_up();
+  start_connection(std::move(connection), where_, &state);
+  return {};
+}
+
+void ServerBase::count_up() noexcept {
+  counter_->set(++connections_);
+  if (connections_ < limits_.max_connections) return;
+  full_ = true;
+  pause_all();
+}
+
+void ServerBase::pause_all() noexcept {
+  for (const auto& listener : listeners_) listener->pause();
+  for (const Loan& loan : loans_) loan.listener->pause();
 }
 
 void ServerBase::count_down() noexcept {
-  --connections_;
-  if (full_ && !draining_ && connections_ < limits_.max_connections) {
+  counter_->set(--connections_);
+  if (full_ && !successor_ && connections_ < limits_.max_connections) {
     full_ = false;
     for (const auto& listener : listeners_) static_cast<void>(listener->resume());
+    for (const Loan& loan : loans_) static_cast<void>(loan.listener->resume());
   }
-  if (draining_ && connections_ == 0) drained_.schedule();
+  if (draining_ && connections_ == 0 && listeners_.empty()) drained_.schedule();
 }
+
+void ServerBase::set_counter(Counter& connections) noexcept {
+  counter_ = &connections;
+  counter_->set(connections_);
+}
+
+void ServerBase::set_limit(std::uint64_t connections, Callback<void()> reached) {
+  left_ = connections;
+  reached_ = std::move(reached);
+}
+
+// ---- For siblings ----
+
+Result<> ServerBase::borrow(int listening_fd) {
+  if (draining_) return {};  // who is on the way out accepts from nobody
+  UniqueFd copy(::fcntl(listening_fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return last_system_error();
+  Result<std::unique_ptr<Listener>> listener =
+      Listener::adopt(loop_, Socket(std::move(copy)), *this, false, where_);
+  if (!listener) return listener.error();
+  if (full_) (*listener)->pause();
+  loans_.push_back({listening_fd, std::move(*listener)});
+  return {};
+}
+
+void ServerBase::give_back(int listening_fd) noexcept {
+  std::erase_if(loans_, [=](const Loan& loan) { return loan.listening_fd == listening_fd; });
+}
+
+// ---- Going ----
 
 // A batch that is less than full found the end of the queue.
 void ServerBase::empty_queue(Listener& listener) {
@@ -79,17 +141,63 @@ void ServerBase::empty_queue(Listener& listener) {
   } while (accepted_ - before == Listener::kAcceptBudget);
 }
 
-void ServerBase::drain(Callback<void()> done) {
+void ServerBase::begin_end(Callback<void()> done) {
   done_ = std::move(done);
-  if (draining_) return;
-  for (const auto& listener : listeners_) empty_queue(*listener);
-  draining_ = true;
-  listeners_.clear();
+  if (std::exchange(draining_, true)) return;
   drained_ = loop_.deferred([this] {
     if (done_) done_();
   });
+}
+
+void ServerBase::drain(Callback<void()> done) {
+  const bool first = !draining_ || successor_ != nullptr;
+  begin_end(std::move(done));
+  if (!first) return;
+  successor_ = nullptr;
+  std::chrono::milliseconds wait{0};
+  for (const auto& listener : listeners_) {
+    if (listener->address().is_unix() || !Socket::refuse_new(listener->fd())) continue;
+    wait = std::max(wait, Socket::latest_arrival(listener->fd()));
+  }
+  doors_ = loop_.after(wait, [this] { close_listeners(); });
+  shut_connections_down();
+}
+
+// Who came in since the drain began finds a server that is going away.
+void ServerBase::close_listeners() {
+  for (const auto& listener : listeners_) empty_queue(*listener);
+  for (const Loan& loan : loans_) empty_queue(*loan.listener);
+  listeners_.clear();
+  loans_.clear();
   shut_connections_down();
   if (connections_ == 0) drained_.schedule();
+}
+
+void ServerBase::hand_over(Successor& successor, Callback<void()> done) {
+  if (draining_) return;
+  begin_end(std::move(done));
+  successor_ = &successor;
+  listeners_.clear();
+  loans_.clear();
+  next_offer_ = kFirstOffer;
+  doors_ = loop_.timer([this] { retry_hand_over(); });
+  doors_.start(Duration::zero());
+  if (connections_ == 0) drained_.schedule();
+}
+
+// Now and then, as a connection may be idle at any moment.
+void ServerBase::retry_hand_over() {
+  if (successor_ == nullptr) return;
+  offer_connections();
+  if (successor_ == nullptr || connections_ == 0) return;
+  doors_.start(next_offer_);
+  next_offer_ = std::min(next_offer_ * 2, kLastOffer);
+}
+
+bool ServerBase::offer(Stream& stream) {
+  const Stream::Moved moved = stream.migrate(*successor_);
+  if (moved == Stream::Moved::never && !stream.closing()) stream.request_shutdown();
+  return moved != Stream::Moved::no_room;
 }
 
 }  // namespace reactor

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "reactor/net/listener.h"
+#include "reactor/net/service.h"
 #include "reactor/net/slab.h"
 #include "reactor/net/stream.h"
 
@@ -34,19 +35,30 @@ struct ServerLimits {
 };
 
 // What Server<C> is but for C: listeners, limits, drain. Use Server<C>.
-class ServerBase : private AcceptHandler, protected StreamOwner {
+class ServerBase : public Service, private AcceptHandler, protected StreamOwner {
  public:
   ServerBase(const ServerBase&) = delete;
   ServerBase& operator=(const ServerBase&) = delete;
 
-  // Closes down without cutting anybody off: accepts what waits in the queues, closes the
+  // Closes down without cutting anybody off: lets no new connection in (Socket::refuse_new()),
+  // accepts those that are in the door, for up to 1.2 s where TCP_DEFER_ACCEPT is on, closes the
   // listeners, asks each connection by on_shutdown() to finish, and calls `done` from the loop when
   // the last is gone. Called again it only replaces `done`.
-  void drain(Callback<void()> done = {});
+  void drain(Callback<void()> done = {}) override;
 
-  [[nodiscard]] std::size_t connections() const noexcept { return connections_; }
+  // See Service.
+  void hand_over(Successor& successor, Callback<void()> done) override;
+  void retry_hand_over() override;
+  Result<> take_over(Socket connection, std::span<const std::byte> state) override;
+  Result<> borrow(int listening_fd) override;
+  void give_back(int listening_fd) noexcept override;
+  void set_placement(Callback<bool(const Socket&)> keep) override { keep_ = std::move(keep); }
+  void set_counter(Counter& connections) noexcept override;
+  void set_limit(std::uint64_t connections, Callback<void()> reached) override;
+
+  [[nodiscard]] std::size_t connections() const noexcept override { return connections_; }
   // Connections accepted since the start.
-  [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
+  [[nodiscard]] std::uint64_t accepted() const noexcept override { return accepted_; }
   // Where it listens; empty once it drains.
   [[nodiscard]] std::vector<Address> addresses() const;
   [[nodiscard]] Loop& loop() const noexcept { return loop_; }
@@ -61,21 +73,45 @@ class ServerBase : private AcceptHandler, protected StreamOwner {
   // A connection is gone: room for another one, or the end of the drain.
   void count_down() noexcept;
 
-  virtual void start_connection(Socket socket, SourceLocation where) = 0;
+  // Makes a connection of it; `state` is null where it was accepted here.
+  virtual void start_connection(Socket socket, SourceLocation where,
+                                const std::span<const std::byte>* state) = 0;
   virtual void shut_connections_down() = 0;
+  // Calls offer() for each connection; false from it ends that.
+  virtual void offer_connections() = 0;
+  // To the successor. False: it is busy.
+  [[nodiscard]] bool offer(Stream& stream);
 
  private:
+  struct Loan {
+    int listening_fd;
+    std::unique_ptr<Listener> listener;
+  };
+
   void on_accept(Listener& listener, Socket connection) final;
+  void count_up() noexcept;
+  void begin_end(Callback<void()> done);
+  void close_listeners();
+  void pause_all() noexcept;
   void empty_queue(Listener& listener);
 
   Loop& loop_;
   ServerLimits limits_;
   SourceLocation where_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<Loan> loans_;
+  Callback<bool(const Socket&)> keep_;
+  Callback<void()> reached_;
+  Counter own_counter_;
+  Counter* counter_ = &own_counter_;
   Deferred drained_;
   Callback<void()> done_;
+  Timer doors_;                     // draining: the end of accepting; handing over: the next offer
+  Successor* successor_ = nullptr;  // while handing over
+  Duration next_offer_{};
   std::size_t connections_ = 0;
   std::uint64_t accepted_ = 0;
+  std::uint64_t left_ = 0;  // to be accepted before reached_ is called; 0: not counted
   bool full_ = false;
   bool draining_ = false;
 };
@@ -175,7 +211,8 @@ class Server final : public ServerBase {
          SourceLocation where = SourceLocation::current()) requires HasContext<C>
       : ServerBase(loop, std::move(limits), where), context_(&context) {}
 
-  void start_connection(Socket socket, SourceLocation where) override {
+  void start_connection(Socket socket, SourceLocation where,
+                        const std::span<const std::byte>* state) override {
     const std::uint32_t index = slab_.allocate();
     Connection* connection = nullptr;
     try {
@@ -185,7 +222,11 @@ class Server final : public ServerBase {
       count_down();
       throw;
     }
-    connection->stream.start(true);
+    if (state == nullptr) {
+      connection->stream.start(true);
+    } else {
+      connection->stream.start_adopted(*state);
+    }
   }
 
   void on_stream_closed(Stream& stream) noexcept override {
@@ -196,6 +237,13 @@ class Server final : public ServerBase {
   void shut_connections_down() override {
     slab_.for_each([](Connection& connection) {
       if (!connection.stream.closing()) connection.stream.request_shutdown();
+    });
+  }
+
+  void offer_connections() override {
+    bool goes_on = true;
+    slab_.for_each([&](Connection& connection) {
+      if (goes_on) goes_on = offer(connection.stream);
     });
   }
 

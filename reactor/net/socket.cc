@@ -2,6 +2,9 @@
 #include "reactor/net/socket.h"
 
 #include <fcntl.h>
+#if defined(__linux__)
+#include <linux/filter.h>
+#endif
 #include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -178,6 +181,53 @@ IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept {
 }
 
 void Socket::shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }
+
+#if defined(__linux__)
+
+Result<> Socket::refuse_new(int listening_fd) noexcept {
+  // The filter sees the TCP header: octet 13 has the flags; SYN without ACK opens a connection.
+  constexpr std::uint32_t kFlags = 13, kSynAck = 0x12, kSyn = 0x02, kWhole = 0xffffffff;
+  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlags),
+                        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSynAck),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, 0), BPF_STMT(BPF_RET | BPF_K, kWhole)};
+  const sock_fprog program{sizeof(code) / sizeof(code[0]), code};
+  if (set_option(listening_fd, SOL_SOCKET, SO_ATTACH_FILTER, program)) return {};
+  return last_system_error();
+}
+
+void Socket::accept_new(int listening_fd) noexcept {
+  set_option(listening_fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
+}
+
+// The kernel asks a silent client once more after a second, and then hands it over.
+std::chrono::milliseconds Socket::latest_arrival(int listening_fd) noexcept {
+  int seconds = 0;
+  socklen_t length = sizeof(seconds);
+  ::getsockopt(listening_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &length);
+  constexpr std::chrono::milliseconds kHandshake{50};
+  return std::chrono::milliseconds(seconds * 1000) + (seconds > 0 ? 4 * kHandshake : kHandshake);
+}
+
+Result<std::size_t> Socket::queue_length(int listening_fd) noexcept {
+  tcp_info info{};
+  socklen_t length = sizeof(info);
+  if (::getsockopt(listening_fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
+    return last_system_error();
+  }
+  return std::size_t{info.tcpi_unacked};  // of a listener
+}
+
+#else
+
+Result<> Socket::refuse_new(int) noexcept { return Errc::not_supported; }
+void Socket::accept_new(int) noexcept {}
+std::chrono::milliseconds Socket::latest_arrival(int) noexcept {
+  return std::chrono::milliseconds(0);
+}
+Result<std::size_t> Socket::queue_length(int) noexcept { return Errc::not_supported; }
+
+#endif
 
 std::error_code Socket::take_error(int fd) noexcept {
   int number = 0;

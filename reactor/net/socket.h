@@ -100,6 +100,19 @@ class Socket {
   [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
   // shutdown(2) of the writing side; the peer reads the rest and then the end.
   static void shutdown_write(int fd) noexcept;
+  // For a listening TCP socket that is to be closed: SYNs of new connections are dropped, so that
+  // the queue can be emptied to the last; handshakes that have begun go on. For all copies of the
+  // socket, in all processes, until accept_new(). A client tries again after a second, and finds
+  // whoever listens there by then. Errors: not_supported where the kernel has no such filter
+  // (socket(7) SO_ATTACH_FILTER).
+  static Result<> refuse_new(int listening_fd) noexcept;
+  static void accept_new(int listening_fd) noexcept;
+  // How long after refuse_new() a connection may still come into the queue: that of
+  // TCP_DEFER_ACCEPT or of a handshake.
+  [[nodiscard]] static std::chrono::milliseconds latest_arrival(int listening_fd) noexcept;
+  // Connections that wait to be accepted. Errors: not_supported (tcp(7) TCP_INFO of a listener).
+  [[nodiscard]] static Result<std::size_t> queue_length(int listening_fd) noexcept;
+
   // SO_ERROR, and clears it.
   [[nodiscard]] static std::error_code take_error(int fd) noexcept;
   // Makes the coming close() abort the connection (RST): SO_LINGER with zero.

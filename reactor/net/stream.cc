@@ -28,6 +28,8 @@ void StreamHandler::on_end(Stream& stream) { stream.close(); }
 void StreamHandler::on_drain(Stream&) {}
 void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
 void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
+Migration StreamHandler::on_migrate(Stream&, std::vector<std::byte>&) { return Migration::no; }
+void StreamHandler::on_adopt(Stream& stream, std::span<const std::byte>) { on_open(stream); }
 void StreamHandler::on_close(Stream&, std::error_code) noexcept {}
 
 Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
@@ -61,17 +63,24 @@ void Stream::start(bool likely_readable) {
   REACTOR_CHECK(!has(kStarted));
   set(kStarted);
   if (context_->active == nullptr) {
-    open(likely_readable);
+    open(likely_readable, [this] { handler_->on_open(*this); });
   } else {  // callbacks never nest: this one's come by the loop
     set(kOpensSoon);
     loop().arm(*this, TimePoint{});
   }
 }
 
-void Stream::open(bool likely_readable) {
+void Stream::start_adopted(std::span<const std::byte> state) {
+  REACTOR_CHECK(!has(kStarted) && context_->active == nullptr);
+  set(kStarted);
+  open(true, [this, state] { handler_->on_adopt(*this, state); });
+}
+
+template <class Greeting>
+void Stream::open(bool likely_readable, Greeting&& greeting) {
   arm_timer();
   set(kUnattached);
-  if (call([this] { handler_->on_open(*this); }) == Alive::no) return;
+  if (call(greeting) == Alive::no) return;
   if (likely_readable && !has(kPaused | kClosing) && read_once() == Alive::no) return;
   clear(kUnattached);
   if (has(kClosed)) return;
@@ -348,6 +357,23 @@ void Stream::end_soon() noexcept {
   loop().arm(*this, TimePoint{});
 }
 
+Stream::Moved Stream::migrate(Successor& successor) {
+  REACTOR_CHECK(context_->active == nullptr);
+  if (has(kClosing | kPeerEnded | kShutdown | kOpensSoon) || queue_ != nullptr) {
+    return Moved::not_idle;
+  }
+  std::vector<std::byte> state;
+  const Migration wish = handler_->on_migrate(*this, state);
+  if (wish != Migration::now) return wish == Migration::later ? Moved::not_idle : Moved::never;
+  const Successor::Answer answer = successor.take(fd(), state);
+  if (answer == Successor::Answer::busy) return Moved::no_room;
+  if (answer == Successor::Answer::never) return Moved::never;
+  loop().detach(*this, Detach::staying);
+  set(kClosing);
+  finish();
+  return Moved::done;
+}
+
 Stream::Alive Stream::finish() {
   std::error_code error;
   if (has(kFailed)) {
@@ -392,7 +418,7 @@ void Stream::on_expire() {
   }
   if (has(kOpensSoon)) {
     clear(kOpensSoon);
-    open(true);
+    open(true, [this] { handler_->on_open(*this); });
     return;
   }
   if (queue_ != nullptr && !has(kFixedDeadline)) {

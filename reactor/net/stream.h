@@ -27,6 +27,7 @@
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
 #include "reactor/loop/loop.h"
+#include "reactor/net/service.h"
 #include "reactor/net/socket.h"
 
 namespace reactor {
@@ -44,6 +45,8 @@ class StreamOwner {
  protected:
   ~StreamOwner() = default;
 };
+
+enum class Migration : std::uint8_t { no, later, now };
 
 // Called back by a Stream; one object per connection, or one for many. Never deleted through this.
 class StreamHandler {
@@ -70,6 +73,15 @@ class StreamHandler {
 
   // The server is going away: finish what is under way, then close. Default: close().
   virtual void on_shutdown(Stream& stream);
+
+  // Another process is to go on with this connection (Service::hand_over()); nothing of it is
+  // buffered here. now: may be done, `state` (empty) holds what on_adopt() needs there, then
+  // on_close() follows without an error; later: ask again; no (default): on_shutdown() follows.
+  virtual Migration on_migrate(Stream& stream, std::vector<std::byte>& state);
+
+  // In place of on_open() for a connection that comes from another process, which may have been
+  // another version of the program: distrust `state`. Default: on_open().
+  virtual void on_adopt(Stream& stream, std::span<const std::byte> state);
 
   // The Stream has ended: by the peer and close() (no error), an error, or a time-out. Called once,
   // never from inside close() or write(), never when the Stream was destroyed first. The socket is
@@ -156,6 +168,16 @@ class Stream final : private PollTarget, private TimerNode {
   // where there are any the peer sees a reset, so that it can't take a part for the whole.
   void fail(std::error_code error);
 
+  // The same for a connection that comes from another process: on_adopt(state) in place of
+  // on_open(). Not from a callback of a Stream.
+  void start_adopted(std::span<const std::byte> state);
+
+  // Lets `successor` go on with it, if nothing is buffered here and the handler agrees; see
+  // on_migrate(). done: it has ended, by on_close(), and may be gone. Not from a callback of a
+  // Stream.
+  enum class Moved : std::uint8_t { done, not_idle, no_room, never };
+  [[nodiscard]] Moved migrate(Successor& successor);
+
   // Asks the handler by on_shutdown() to finish; for servers that go away. Not from a callback of
   // another Stream.
   void request_shutdown();
@@ -216,7 +238,8 @@ class Stream final : private PollTarget, private TimerNode {
   Alive call(Call&& callback);
   Alive after_callback();
   Alive flush_batch();
-  void open(bool likely_readable);
+  template <class Greeting>
+  void open(bool likely_readable, Greeting&& greeting);
   Alive read_once();
   Alive read_failed(IoResult result);
   Alive peer_ended();

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/master.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <string>
 
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
+#include "reactor/prefork/membership.h"
 #if defined(__linux__)
 #include <sys/prctl.h>
 #endif
@@ -26,16 +23,7 @@ namespace {
 constexpr Duration kLongestWait = std::chrono::hours(1);  // poll(2) counts milliseconds in an int
 constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 
-std::string name_of(unsigned slot, pid_t pid) {
-  return "worker " + std::to_string(slot) + " (pid " + std::to_string(pid) + ")";
-}
-
-std::string how_it_ended(int status) {
-  if (WIFSIGNALED(status)) return "was killed by signal " + std::to_string(WTERMSIG(status));
-  return "exited with " + std::to_string(WEXITSTATUS(status));
-}
-
-// The kernel's part; the control pipe does it everywhere, but not for a worker that is stuck.
+// The kernel's part; the control socket does it everywhere, but not for a worker that is stuck.
 void die_with_parent([[maybe_unused]] pid_t parent) {
 #if defined(__linux__)
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -59,7 +47,7 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
   try {
     std::vector<Socket> sockets = slots.sockets_of(0).value();
     slots.close();
-    Worker worker(options, 0, std::move(sockets), UniqueFd());
+    Worker worker(options, options, 0, std::move(sockets), nullptr);
     SignalPipe::unblock();
     return run_worker(serve, worker);
   } catch (const std::exception& error) {
@@ -80,6 +68,7 @@ void report(Options& options, const Slots::Failure& failure) {
 }  // namespace
 
 int run(Options options, WorkerFunction serve) {
+  options.workers = std::min(options.workers, kMostWorkers);
   Slots slots;
   Slots::Failure failure;
   if (!slots.open(options, failure)) {
@@ -90,102 +79,67 @@ int run(Options options, WorkerFunction serve) {
     if (options.on_listening) options.on_listening(address);
   }
   if (options.workers == 0) return run_alone(options, serve, slots);
-  return Master(options, serve, slots).run();
+  Result<std::unique_ptr<Board>> board = Board::make();
+  if (board) return Master(options, std::move(serve), slots, **board).run();
+  REACTOR_LOG(error, "can't share memory with the workers: " + board.error().message());
+  return kExitFailed;
 }
 
+Master::Master(Options& options, WorkerFunction serve, Slots& slots, Board& board)
+    : options_(options),
+      slots_(slots),
+      board_(board),
+      parent_(::getpid()),
+      crew_({options, std::move(serve)}, board,
+            [this](Process& process, Crew::Generation& generation, SignalBlock& blocked) {
+              become_worker(process, generation, blocked);
+            }) {}
+
 int Master::run() {
-  if (const std::error_code error = signals_.open()) {
-    REACTOR_LOG(error, "can't take over signals: " + error.message());
+  std::error_code error = signals_.open();
+  if (!error) error = mailboxes_.grow(crew_.slots());
+  if (error) {
+    REACTOR_LOG(error, "can't start: " + error.message());
     return kExitFailed;
   }
   for (;;) {
-    start_due_workers();
-    if (state_ != State::serving && all_gone()) return exit_code_;
+    crew_.advance();
+    if (crew_.hopeless() && state_ == State::serving) {
+      exit_code_ = kExitNotReady;
+      end(State::quitting, SIGQUIT);
+    }
+    announce_ready();
+    if (state_ != State::serving && crew_.empty()) return exit_code_;
     wait_for_news();
     handle_signals();
-    reap();
+    crew_.reap();
+    crew_.look_after();
     check_deadline();
   }
 }
 
-// ---- Starting ----
-
-void Master::start_due_workers() {
-  const TimePoint now = monotonic_now();
-  for (unsigned slot = 0; slot < workers_.size(); ++slot) {
-    if (state_ != State::serving) return;
-    if (workers_[slot].pid == 0 && workers_[slot].not_before <= now) start_worker(slot);
-  }
-}
-
-void Master::start_worker(unsigned slot) {
-  WorkerProcess& worker = workers_[slot];
-  worker.ready = false;
-  worker.started = monotonic_now();
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) {
-    not_started(worker, slot);
-    return;
-  }
-  UniqueFd ours(ends[0]);
-  UniqueFd theirs(ends[1]);
-  for (const int fd : ends) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
-  const pid_t master = ::getpid();
-  SignalBlock blocked;
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ours.reset();
-    die_with_parent(master);
-    become_worker(slot, std::move(theirs), blocked);
-  }
-  if (pid < 0) {
-    not_started(worker, slot);
-    return;
-  }
-  worker.pid = pid;
-  worker.control = std::move(ours);
-}
-
-// fork() or socketpair() failed: like a worker that died at once.
-void Master::not_started(WorkerProcess& worker, unsigned slot) {
-  const std::error_code error = last_system_error();
-  const Duration pause = std::max(backoff_.after_death(Duration::zero()), Backoff::kFirst);
-  worker.not_before = saturating_add(monotonic_now(), pause);
-  REACTOR_LOG(error, "can't start worker " + std::to_string(slot) + ": " + error.message());
-  count_failed_start();
-}
-
-// One for each slot before any worker was ready: it is no use to go on.
-void Master::count_failed_start() {
-  if (was_ready_ || ++failed_starts_ < workers_.size()) return;
-  REACTOR_LOG(error, "no worker became ready; the lines above say why");
-  exit_code_ = kExitNotReady;
-  end(State::quitting, SIGQUIT);
-}
-
-void Master::become_worker(unsigned slot, UniqueFd control, SignalBlock& blocked) {
+void Master::become_worker(Process& process, Crew::Generation& generation, SignalBlock& blocked) {
+  die_with_parent(parent_);
   signals_.abandon_in_worker();
-  // The other workers' control pipes must not stay open here: their end of file is the message.
-  for (WorkerProcess& other : workers_) other.control.reset();
+  // The other workers' control sockets must not stay open here: their end is the message.
+  crew_.abandon_but(process);
   int status = kExitFailed;
   try {
-    std::vector<Socket> sockets = slots_.sockets_of(slot).value();
-    slots_.close();
-    Worker worker(options_, slot, std::move(sockets), std::move(control));
+    std::vector<Socket> sockets = slots_.sockets_of(process.slot).value();
+    auto membership = std::make_unique<Membership>(
+        Membership{std::move(process.control), board_, process.seat, slots_, mailboxes_});
+    Worker worker(options_, generation.plan, process.slot, std::move(sockets),
+                  std::move(membership));
     blocked.lift();  // now that the worker hears them
-    status = run_worker(serve_, worker);
+    status = run_worker(generation.serve, worker);
   } catch (const std::exception& error) {
-    REACTOR_LOG(error, "worker " + std::to_string(slot) + " can't start: " + error.what());
+    REACTOR_LOG(error, "worker " + std::to_string(process.slot) + " can't start: " + error.what());
   }
   ::_exit(status);
 }
 
 void Master::announce_ready() {
-  if (announced_ || state_ != State::serving) return;
-  const bool all = std::all_of(workers_.begin(), workers_.end(),
-                               [](const WorkerProcess& worker) { return worker.ready; });
-  if (!all) return;
+  if (announced_ || state_ != State::serving || !crew_.complete()) return;
   announced_ = true;
   if (options_.on_ready) options_.on_ready();
 }
@@ -194,41 +148,17 @@ void Master::announce_ready() {
 
 void Master::wait_for_news() {
   std::vector<pollfd> fds;
-  std::vector<unsigned> slots;
   fds.push_back({signals_.fd(), POLLIN, 0});
-  for (unsigned slot = 0; slot < workers_.size(); ++slot) {
-    if (!workers_[slot].control) continue;
-    fds.push_back({workers_[slot].control.get(), POLLIN, 0});
-    slots.push_back(slot);
-  }
+  crew_.add_to(fds);
   const int count = ::poll(fds.data(), static_cast<nfds_t>(fds.size()), next_wait_ms());
   if (count <= 0) return;
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (fds[i + 1].revents != 0) read_control(slots[i]);
+  for (std::size_t i = 1; i < fds.size(); ++i) {
+    if (fds[i].revents != 0) crew_.read_control(fds[i].fd);
   }
-}
-
-void Master::read_control(unsigned slot) {
-  WorkerProcess& worker = workers_[slot];
-  char octet = 0;
-  const ssize_t count = ::read(worker.control.get(), &octet, 1);
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (count <= 0) {
-    worker.control.reset();  // its death is for reap() to see
-    return;
-  }
-  worker.ready = was_ready_ = true;
-  REACTOR_LOG(info, name_of(slot, worker.pid) + " is ready");
-  announce_ready();
 }
 
 int Master::next_wait_ms() const {
-  TimePoint next = deadline_;
-  if (state_ == State::serving) {
-    for (const WorkerProcess& worker : workers_) {
-      if (worker.pid == 0) next = std::min(next, worker.not_before);
-    }
-  }
+  const TimePoint next = std::min(deadline_, crew_.next_turn());
   if (next == TimePoint::max()) return -1;
   const TimePoint now = monotonic_now();
   if (next <= now) return 0;
@@ -243,7 +173,7 @@ void Master::handle_signals() {
 void Master::handle_signal(int number) {
   switch (number) {
     case SIGCHLD:
-      return;  // reap() looks after each turn
+      return;  // the crew looks after each turn
     case SIGTERM:
     case SIGINT:
       if (state_ == State::serving) {
@@ -257,42 +187,71 @@ void Master::handle_signal(int number) {
       return;
     case SIGUSR1:
       if (options_.on_reopen) options_.on_reopen();
-      send_to_all(SIGUSR1);
+      crew_.signal_all(SIGUSR1);
+      return;
+    case SIGHUP:
+      if (state_ == State::serving) reload();
+      return;
+    case SIGTTIN:
+      if (state_ == State::serving) resize(crew_.wanted() + 1);
+      return;
+    case SIGTTOU:
+      if (state_ == State::serving) resize(crew_.wanted() - 1);
       return;
     default:
       REACTOR_LOG(warn, "signal " + std::to_string(number) + " ignored: not supported");
   }
 }
 
-// ---- Deaths ----
-
-// Each of our own by its pid: an application's other children are none of our business.
-void Master::reap() {
-  for (unsigned slot = 0; slot < workers_.size(); ++slot) {
-    int status = 0;
-    if (workers_[slot].pid == 0) continue;
-    const pid_t result = ::waitpid(workers_[slot].pid, &status, WNOHANG);
-    // ECHILD: the application waited for it; what its end was is lost.
-    if (result > 0 || (result < 0 && errno == ECHILD)) handle_death(slot, status);
-  }
-}
-
-void Master::handle_death(unsigned slot, int status) {
-  WorkerProcess& worker = workers_[slot];
-  const std::string name = name_of(slot, worker.pid);
-  const TimePoint now = monotonic_now();
-  worker.pid = 0;
-  worker.ready = false;
-  worker.control.reset();
-  if (state_ != State::serving) {
-    REACTOR_LOG(info, name + " " + how_it_ended(status));
+void Master::reload() {
+  if (!options_.on_reload) {
+    REACTOR_LOG(info, "reload: the workers are replaced");
+    crew_.renew_all();
     return;
   }
-  const Duration pause = backoff_.after_death(now - worker.started);
-  worker.not_before = saturating_add(now, pause);
-  REACTOR_LOG(warn, name + " " + how_it_ended(status) + "; next start in " +
-                        std::to_string(pause / std::chrono::milliseconds(1)) + " ms");
-  count_failed_start();
+  std::optional<Options::Reload> next = options_.on_reload();
+  if (!next) return;
+  next->plan.workers = std::clamp(next->plan.workers, 1U, kMostWorkers);
+  if (!make_room_for(next->plan.workers)) return;
+  REACTOR_LOG(info, "reload: the workers are replaced by " + std::to_string(next->plan.workers) +
+                        " with the new configuration");
+  static_cast<Plan&>(options_) = next->plan;
+  crew_.reload(std::move(*next));
+}
+
+void Master::resize(unsigned workers) {
+  if (workers < 1 || workers > kMostWorkers) {
+    REACTOR_LOG(warn, "there are no fewer workers than 1, and no more than " +
+                          std::to_string(kMostWorkers));
+    return;
+  }
+  if (!make_room_for(workers)) return;
+  REACTOR_LOG(info, std::to_string(workers) + " workers from now on");
+  crew_.set_wanted(workers);
+}
+
+// Listeners and mailboxes for slots that were never there, which all workers hear of.
+bool Master::make_room_for(unsigned workers) {
+  for (unsigned slot = crew_.slots(); slot < workers; ++slot) {
+    std::error_code error = slots_.grow();
+    if (!error) error = mailboxes_.grow(slot + 1);
+    if (error) {
+      REACTOR_LOG(error, "no room for worker " + std::to_string(slot) + ": " + error.message());
+      return false;
+    }
+    Message message{.kind = Message::Kind::sibling, .slot = static_cast<std::uint16_t>(slot)};
+    for (unsigned group = 0; group < slots_.groups(); ++group) {
+      message.value = group;
+      const int listener = slots_.listener(slot, group);
+      if (listener >= 0) crew_.tell_all(message, listener);
+    }
+    message.value = Message::kMailboxIn;
+    crew_.tell_all(message, mailboxes_.into(slot));
+    message.value = Message::kMailboxOut;
+    crew_.tell_all(message, mailboxes_.out_of(slot));
+    crew_.add_slot();
+  }
+  return true;
 }
 
 // ---- The end ----
@@ -300,25 +259,18 @@ void Master::handle_death(unsigned slot, int status) {
 void Master::end(State state, int signal_number, Duration grace) {
   state_ = state;
   deadline_ = saturating_add(saturating_add(monotonic_now(), grace), kKillDelay);
-  slots_.close();  // a new connection is refused rather than left waiting for nobody
-  send_to_all(signal_number);
-}
-
-void Master::send_to_all(int signal_number) const {
-  for (const WorkerProcess& worker : workers_) {
-    if (worker.pid != 0) ::kill(worker.pid, signal_number);
-  }
+  // Nobody is let in any more; who is in the door already, the workers see to.
+  slots_.refuse_new();
+  slots_.close();
+  crew_.dismiss(signal_number);
 }
 
 void Master::check_deadline() {
   if (monotonic_now() < deadline_) return;
   REACTOR_LOG(warn, "workers did not end in time and are killed");
-  end(State::killing, SIGKILL, kForever);
-}
-
-bool Master::all_gone() const noexcept {
-  return std::all_of(workers_.begin(), workers_.end(),
-                     [](const WorkerProcess& worker) { return worker.pid == 0; });
+  state_ = State::killing;
+  deadline_ = TimePoint::max();
+  crew_.dismiss(SIGKILL);
 }
 
 }  // namespace reactor::prefork

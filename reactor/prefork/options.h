@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -12,6 +14,12 @@
 
 namespace reactor::prefork {
 
+class Worker;
+
+// What each worker process runs, after fork, and with workers = 0 this process. Its result is the
+// worker's exit status; 0 is a wanted end. An exception is logged and counts as 1.
+using WorkerFunction = Callback<int(Worker&)>;
+
 // What run() returns, and a server's main() with it.
 enum ExitCode : int {
   kExitOk = 0,         // after TERM, INT or QUIT, also when the graceful time-out expired
@@ -20,25 +28,43 @@ enum ExitCode : int {
   kExitNoListener = 4  // an address could not be bound or listened on
 };
 
-struct Options {
-  // Bound in this order before the first fork. Port 0 picks one, the same for all workers.
-  std::vector<Address> addresses;
-
-  // Worker processes; 0: no fork, serve in this process.
+// What a reload may change.
+struct Plan {
+  // Worker processes, up to kMostWorkers; 0: no fork, serve in this process (not by a reload).
   unsigned workers = 1;
 
+  // From TERM, or from the successor's `ready`, to the end of connections that are still busy; then
+  // they are cut off.
+  Duration graceful_timeout = std::chrono::seconds(30);
+
+  // A worker whose loop is silent for so long, or that is not ready after it, is replaced: SIGABRT,
+  // after 2 s more SIGKILL. Half of it before, the log names the callback that holds it up. 0: no
+  // limit.
+  Duration timeout = std::chrono::seconds(30);
+
+  // A worker that has served so many requests (or connections, see Worker::serve()) is replaced;
+  // for each worker another number, up to a tenth lower, so that not all go at once. 0: never.
+  std::uint64_t max_requests = 0;
+
+  // For each worker's Loop.
+  Backend backend = Backend::automatic;
+};
+
+inline constexpr unsigned kMostWorkers = 1024;
+
+struct Options : Plan {
+  // Bound in this order before the first fork. Port 0 picks one, the same for all workers.
+  std::vector<Address> addresses = {};
+
   // For every listener. reuse_port is set below.
-  ListenOptions listen;
+  ListenOptions listen = {};
 
   // One socket per worker and address, over which the kernel spreads connections. Off, for unix
   // sockets, and where the kernel does not balance: one socket that all workers share.
   bool reuse_port = true;
 
-  // From TERM to the end of connections that are still busy; then they are cut off.
-  Duration graceful_timeout = std::chrono::seconds(30);
-
-  // For each worker's Loop.
-  Backend backend = Backend::automatic;
+  // Where a worker that is stuck says what holds it up, as it can't log then; standard error.
+  int report_descriptor = 2;
 
   // Called in this process. An address that was bound, with its real port; once each, in order.
   Callback<void(const Address&)> on_listening = {};
@@ -48,6 +74,15 @@ struct Options {
   Callback<void(const Address&, std::error_code)> on_bind_error = {};
   // USR1 came, in the master and in each worker: reopen log files. After fork() in a worker.
   Callback<void()> on_reopen = {};
+
+  // HUP came, in the master: what the workers of the next generation go by. Nothing: the new
+  // configuration is bad, which the callback has logged; all stays as it is. Without a callback the
+  // workers are replaced as they are.
+  struct Reload {
+    Plan plan;
+    WorkerFunction serve;
+  };
+  Callback<std::optional<Reload>()> on_reload = {};
 };
 
 }  // namespace reactor::prefork

@@ -65,10 +65,12 @@ bool Slots::open(const Options& options, Failure& failure) {
 
 std::error_code Slots::open_group(const Address& address, const Options& options) {
   const bool balanced =
-      options.reuse_port && kKernelBalances && !address.is_unix() && options.workers > 1;
+      options.reuse_port && kKernelBalances && !address.is_unix() && options.workers > 0;
   ListenOptions listen = options.listen;
   listen.reuse_port = balanced;
-  Group group;
+  listen_ = options.listen;
+  slots_ = std::max(options.workers, 1U);
+  Group group{.balanced = balanced, .sockets = {}};
   Address bound = address;
   for (unsigned slot = 0; slot < (balanced ? options.workers : 1); ++slot) {
     Result<Socket> socket =
@@ -79,7 +81,7 @@ std::error_code Slots::open_group(const Address& address, const Options& options
       if (!local) return local.error();
       bound = *local;  // the port that 0 became
     }
-    group.push_back(std::move(*socket));
+    group.sockets.push_back(std::move(*socket));
   }
   remember_file(bound);
   bound_.push_back(bound);
@@ -94,10 +96,46 @@ void Slots::remember_file(const Address& address) {
   files_.push_back({std::move(path), status.st_dev, status.st_ino});
 }
 
+std::error_code Slots::grow() {
+  ListenOptions listen = listen_;
+  listen.reuse_port = true;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    Group& group = listeners_[i];
+    if (!group.balanced || group.sockets.size() > slots_) continue;
+    Result<Socket> socket = Socket::listen(bound_[i], listen);
+    if (!socket) return socket.error();
+    group.sockets.push_back(std::move(*socket));
+  }
+  ++slots_;
+  return {};
+}
+
+void Slots::learn(unsigned slot, unsigned group, Socket listener) {
+  if (group >= listeners_.size() || !listeners_[group].balanced) return;
+  std::vector<Socket>& sockets = listeners_[group].sockets;
+  if (slot >= sockets.size()) sockets.resize(slot + 1);
+  sockets[slot] = std::move(listener);
+}
+
+int Slots::listener(unsigned slot, unsigned group) const noexcept {
+  if (group >= listeners_.size() || !listeners_[group].balanced) return -1;
+  const std::vector<Socket>& sockets = listeners_[group].sockets;
+  return slot < sockets.size() ? sockets[slot].fd() : -1;
+}
+
+void Slots::refuse_new() noexcept {
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (bound_[i].is_unix()) continue;
+    for (const Socket& socket : listeners_[i].sockets) {
+      static_cast<void>(Socket::refuse_new(socket.fd()));
+    }
+  }
+}
+
 Result<std::vector<Socket>> Slots::sockets_of(unsigned slot) const {
   std::vector<Socket> sockets;
   for (const Group& group : listeners_) {
-    const Socket& own = group[std::min<std::size_t>(slot, group.size() - 1)];
+    const Socket& own = group.sockets[group.balanced ? slot : 0];
     UniqueFd copy(::fcntl(own.fd(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return last_system_error();
     sockets.emplace_back(std::move(copy));

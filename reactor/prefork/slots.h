@@ -38,12 +38,30 @@ class Slots {
   // Copies of one slot's sockets, one per address. Errors: those of fcntl(2) F_DUPFD_CLOEXEC.
   [[nodiscard]] Result<std::vector<Socket>> sockets_of(unsigned slot) const;
 
+  // One more slot, as the others. Errors: those of Socket::listen().
+  [[nodiscard]] std::error_code grow();
+  // In a worker: a listener that was opened after its fork.
+  void learn(unsigned slot, unsigned group, Socket listener);
+
+  // A group is one address: a socket for each slot, or a single one for all.
+  [[nodiscard]] unsigned groups() const noexcept {
+    return static_cast<unsigned>(listeners_.size());
+  }
+  // A slot's own socket; -1 where all share one, and where all are closed.
+  [[nodiscard]] int listener(unsigned slot, unsigned group) const noexcept;
+
+  // New connections to TCP sockets do not get in any more, for no process; see
+  // Socket::refuse_new().
+  void refuse_new() noexcept;
+
   // Closes this process's sockets; what workers adopted stays open.
   void close() noexcept { listeners_.clear(); }
 
  private:
-  // One address: a socket for each slot, or a single one for all.
-  using Group = std::vector<Socket>;
+  struct Group {
+    bool balanced = false;
+    std::vector<Socket> sockets;  // by slot where it is balanced, else one
+  };
 
   struct File {
     std::string path;
@@ -54,6 +72,8 @@ class Slots {
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
   void remember_file(const Address& address);
 
+  ListenOptions listen_;
+  unsigned slots_ = 0;
   std::vector<Group> listeners_;
   std::vector<Address> bound_;
   std::vector<File> files_;

@@ -1,24 +1,50 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/worker.h"
 
-#include <unistd.h>
-
 #include <csignal>
+#include <random>
 #include <string>
 
 #include "reactor/base/log.h"
+#include "reactor/prefork/membership.h"
+#include "reactor/prefork/stuck_report.h"
 
 namespace reactor::prefork {
+namespace {
 
-Worker::Worker(Options& options, unsigned index, std::vector<Socket> listeners, UniqueFd control)
+LoopOptions loop_options(const Plan& plan, Membership* membership) {
+  LoopOptions options{.backend = plan.backend};
+  if (membership != nullptr) options.stats = &membership->board.seat(membership->seat).loop;
+  return options;
+}
+
+// Up to a tenth less.
+std::uint64_t with_jitter(std::uint64_t requests) {
+  std::random_device random;
+  return requests - random() % (requests / 10 + 1);
+}
+
+}  // namespace
+
+Worker::Worker(Options& options, const Plan& plan, unsigned index, std::vector<Socket> listeners,
+               std::unique_ptr<Membership> membership)
     : options_(options),
+      plan_(plan),
       index_(index),
       listeners_(std::move(listeners)),
-      control_(std::move(control)),
-      loop_(LoopOptions{.backend = options.backend}) {
+      membership_(std::move(membership)),
+      loop_(loop_options(plan, membership_.get())) {
   watch_signals();
-  if (control_) watch_master();
+  if (membership_ == nullptr) return;
+  Membership& own = *membership_;
+  own.siblings =
+      std::make_unique<Siblings>(loop_, own.board, own.slots, own.mailboxes, index_, own.seat);
+  report_when_stuck(loop_, index_, options_.report_descriptor);
+  watch_master();
+  start_beating();
 }
+
+Worker::~Worker() = default;
 
 void Worker::watch_signals() {
   const auto on = [this](int number, Callback<void()> callback) {
@@ -32,7 +58,7 @@ void Worker::watch_signals() {
   on(SIGUSR1, [this] {
     if (options_.on_reopen) options_.on_reopen();
   });
-  if (control_) return;
+  if (membership_ != nullptr) return;
   // Alone: what a master would hear. In a worker these are the master's business; a terminal's
   // Ctrl-C reaches both, so the worker ignores it.
   on(SIGINT, [this] { draining_ ? end_now("INT while it drains") : drain(); });
@@ -43,25 +69,57 @@ void Worker::watch_signals() {
   }
 }
 
-// The master never writes: readable means that it is gone.
 void Worker::watch_master() {
-  master_ = loop_
-                .watch(control_.get(), Interest::read,
-                       [this](Ready) {
-                         master_.stop();
-                         end_now("the master is gone");
-                       })
+  master_ = loop_.watch(membership_->control.fd(), Interest::read, [this](Ready) { hear_master(); })
                 .value();
   master_.unref();
 }
 
-void Worker::say_ready() {
-  if (!control_) {
-    if (options_.on_ready) options_.on_ready();
-    return;
+void Worker::hear_master() {
+  for (;;) {
+    Control::Received received = membership_->control.receive();
+    if (received.ended) {
+      master_.stop();
+      end_now("the master is gone");
+      return;
+    }
+    if (!received.message) return;
+    if (received.message->kind == Message::Kind::retire) {
+      retire(received.message->value);
+    } else {
+      membership_->siblings->hear(*received.message, std::move(received.descriptor));
+    }
   }
-  const char ready = 'R';
-  if (::write(control_.get(), &ready, 1) != 1) end_now("the master is gone");
+}
+
+// A loop that has nothing to do turns all the same, to show that it can.
+void Worker::start_beating() {
+  const bool limited = plan_.timeout > Duration::zero();
+  if (!limited && membership_->board.slots() == 1) return;
+  const Duration beat = limited ? beat_of(plan_.timeout) : std::chrono::seconds(1);
+  beat_ = loop_.every(beat, [this] { membership_->siblings->look(); });
+  beat_.unref();
+}
+
+void Worker::say_ready() {
+  if (membership_ == nullptr) {
+    if (options_.on_ready) options_.on_ready();
+  } else if (!membership_->control.send({.kind = Message::Kind::ready})) {
+    end_now("the master is gone");
+  }
+}
+
+void Worker::renew() {
+  if (membership_ != nullptr) membership_->control.send({.kind = Message::Kind::renew});
+}
+
+int Worker::serve(Service& service) {
+  service_ = &service;
+  if (membership_ != nullptr) membership_->siblings->serve(service);
+  if (plan_.max_requests > 0) {
+    service.set_limit(with_jitter(plan_.max_requests), [this] { renew(); });
+  }
+  return run();
 }
 
 int Worker::run() {
@@ -72,18 +130,42 @@ int Worker::run() {
   return kExitFailed;
 }
 
-void Worker::drain() {
-  if (draining_) return;
+// ---- The end ----
+
+bool Worker::begin_drain() {
+  if (draining_) return false;
   draining_ = true;
   signals_.front().unref();
-  if (!on_drain_) {
-    loop_.stop();
-    return;
-  }
-  deadline_ = loop_.after(options_.graceful_timeout, [this] { end_now("graceful time-out"); });
+  deadline_ = loop_.after(plan_.graceful_timeout, [this] { end_now("graceful time-out"); });
   deadline_.unref();
-  on_drain_();
+  return true;
 }
+
+// For good: nobody serves any more.
+void Worker::drain() {
+  if (!begin_drain()) return;
+  if (membership_ != nullptr) {
+    membership_->siblings->withdraw();
+    membership_->slots.close();
+  }
+  if (service_ != nullptr) {
+    service_->drain([this] { loop_.stop(); });
+  } else {
+    stop_soon();
+  }
+}
+
+// The slot `heir` goes on.
+void Worker::retire(unsigned heir) {
+  if (!begin_drain()) return;
+  if (service_ != nullptr) {
+    membership_->siblings->hand_over(heir, [this] { loop_.stop(); });
+  } else {
+    stop_soon();
+  }
+}
+
+void Worker::stop_soon() { on_drain_ ? on_drain_() : loop_.stop(); }
 
 void Worker::end_now(const char* why) {
   REACTOR_LOG(info, "worker " + std::to_string(index_) + " ends at once: " + why);

@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "reactor/base/callback.h"
-#include "reactor/base/unique_fd.h"
 #include "reactor/loop/loop.h"
+#include "reactor/net/service.h"
 #include "reactor/net/socket.h"
 #include "reactor/prefork/options.h"
 
 namespace reactor::prefork {
 
+struct Membership;  // internal
+
 // A worker's side of prefork: its loop, its listeners, and what the master wants of it. Made by
-// run() in the worker process. Loop thread only; callbacks may call everything but run().
+// run() in the worker process. Loop thread only; callbacks may call everything but run() and
+// serve().
 class Worker {
  public:
-  // `control`: the pipe to the master; none with workers = 0.
-  Worker(Options& options, unsigned index, std::vector<Socket> listeners, UniqueFd control);
+  // `membership`: what a forked worker has of its master; null with workers = 0.
+  Worker(Options& options, const Plan& plan, unsigned index, std::vector<Socket> listeners,
+         std::unique_ptr<Membership> membership);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
-  ~Worker() = default;
+  ~Worker();
 
   // Made after the fork: this process's own.
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
@@ -28,30 +34,46 @@ class Worker {
   // One listening socket per address, in their order, to be adopted by servers; empty afterwards.
   [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(listeners_); }
 
-  // What to do when the worker shall end gracefully: finish. From then on the loop ends as soon as
-  // nothing is left to wait for, or when the callback has it stopped; without one, at once. After
-  // Options::graceful_timeout it is stopped in any case.
-  void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
-
-  // Tells the master that this worker accepts, and runs the loop until it is stopped. The result is
+  // Runs the loop for this server, which adopted listeners(): tells the master that it accepts,
+  // drains it at the end, hands its idle connections to the successor at a reload, accepts for
+  // siblings that are gone or stuck, and evens connections out between the workers. The result is
   // meant for the worker function to return: 0, or 1 where the loop failed, which is logged.
+  int serve(Service& service);
+
+  // The same for whoever does it all himself, without siblings. on_drain(): what to do when the
+  // worker shall end: finish. From then on the loop ends as soon as nothing is left to wait for, or
+  // when the callback has it stopped; without one, at once. After Plan::graceful_timeout it is
+  // stopped in any case.
+  void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
   int run();
+
+  // Asks the master for a successor, and to be drained when that is ready. Plan::max_requests does
+  // so by itself.
+  void renew();
 
  private:
   void watch_signals();
   void watch_master();
+  void hear_master();
+  void start_beating();
   void say_ready();
   void drain();
+  void retire(unsigned heir);
+  [[nodiscard]] bool begin_drain();
+  void stop_soon();
   void end_now(const char* why);
 
   Options& options_;
+  Plan plan_;
   unsigned index_;
   std::vector<Socket> listeners_;
-  UniqueFd control_;
+  std::unique_ptr<Membership> membership_;
   Loop loop_;
+  Service* service_ = nullptr;
   Callback<void()> on_drain_;
   std::vector<SignalWatcher> signals_;
   IoWatcher master_;
+  Timer beat_;
   Timer deadline_;
   bool draining_ = false;
 };

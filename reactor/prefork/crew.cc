@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/crew.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "reactor/base/error.h"
+#include "reactor/base/log.h"
+
+namespace reactor::prefork {
+namespace {
+
+constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
+
+std::string how_it_ended(int status) {
+  if (WIFSIGNALED(status)) return "was killed by signal " + std::to_string(WTERMSIG(status));
+  return "exited with " + std::to_string(WEXITSTATUS(status));
+}
+
+std::string in_ms(Duration duration) {
+  return std::to_string(duration / std::chrono::milliseconds(1)) + " ms";
+}
+
+// Silence before the log names the callback: long after each loop should have turned.
+Duration report_after(Duration timeout) { return timeout / 2; }
+
+}  // namespace
+
+Crew::Crew(Generation first, Board& board, Run run)
+    : current_(std::move(first)),
+      board_(board),
+      run_(std::move(run)),
+      slots_(current_.plan.workers),
+      backoff_(current_.plan.workers) {
+  board_.set_slots(slots());
+}
+
+void Crew::set_wanted(unsigned workers) { current_.plan.workers = workers; }
+
+void Crew::add_slot() {
+  slots_.emplace_back();
+  board_.set_slots(slots());
+}
+
+void Crew::reload(Generation next) {
+  if (!earlier_ && was_ready_) {
+    earlier_generation_ = generation_;
+    earlier_ = std::move(current_);
+  }
+  current_ = std::move(next);
+  generation_ = ++generations_;
+}
+
+void Crew::renew_all() { generation_ = ++generations_; }
+
+// ---- Starting ----
+
+void Crew::advance() {
+  if (dismissed_) return;
+  start_in_empty_slots();
+  if (dismissed_ || hopeless_) return;
+  retire_surplus();
+  start_a_successor();
+}
+
+void Crew::start_in_empty_slots() {
+  const TimePoint now = monotonic_now();
+  for (unsigned slot = 0; slot < wanted() && !hopeless_; ++slot) {
+    Slot& place = slots_[slot];
+    if (place.serving != nullptr || place.not_before > now) continue;
+    place.serving = start(slot);
+  }
+}
+
+// One after the other, so that there is never more than one worker more than wanted.
+void Crew::start_a_successor() {
+  if (successor_starts()) return;
+  const TimePoint now = monotonic_now();
+  for (unsigned slot = 0; slot < wanted(); ++slot) {
+    Slot& place = slots_[slot];
+    if (!outdated(place)) continue;
+    if (place.not_before <= now) place.coming = start(slot);
+    return;
+  }
+}
+
+bool Crew::successor_starts() const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return slot.coming != nullptr; });
+}
+
+bool Crew::outdated(const Slot& slot) const {
+  if (slot.serving == nullptr || slot.serving->state != Process::State::serving) return false;
+  return slot.renew || slot.serving->generation != generation_;
+}
+
+void Crew::retire_surplus() {
+  for (unsigned slot = wanted(); slot < slots(); ++slot) {
+    Slot& place = slots_[slot];
+    if (place.serving == nullptr && place.coming == nullptr) continue;
+    set_orphaned(slot, true);
+    const unsigned heir = slot % wanted();
+    if (place.coming != nullptr) leave(*std::exchange(place.coming, nullptr), heir);
+    if (place.serving != nullptr) leave(*std::exchange(place.serving, nullptr), heir);
+    board_.set_occupant(slot, Board::kNobody);
+  }
+}
+
+Process* Crew::start(unsigned slot) {
+  auto process = std::make_unique<Process>();
+  process->slot = slot;
+  process->generation = generation_;
+  process->started = process->moved = monotonic_now();
+  Result<std::pair<Control, Control>> control = Control::make_pair();
+  process->seat = control ? board_.take_seat() : Board::kNobody;
+  if (!control || process->seat == Board::kNobody) {
+    could_not_start(slot);
+    return nullptr;
+  }
+  SignalBlock blocked;
+  process->pid = ::fork();
+  if (process->pid == 0) {
+    process->pid = ::getpid();
+    process->control = std::move(control->second);
+    control->first.close();
+    run_(*process, current_, blocked);
+    ::_exit(kExitFailed);
+  }
+  if (process->pid < 0) {
+    could_not_start(slot);
+    board_.free_seat(process->seat);
+    return nullptr;
+  }
+  process->control = std::move(control->first);
+  processes_.push_back(std::move(process));
+  return processes_.back().get();
+}
+
+// Out of processes, descriptors or memory: a worker that died at once.
+void Crew::could_not_start(unsigned slot) {
+  const std::error_code error = last_system_error();
+  REACTOR_LOG(error, "can't start worker " + std::to_string(slot) + ": " + error.message());
+  slow_down(slot, Duration::zero());
+  slots_[slot].not_before =
+      std::max(slots_[slot].not_before, saturating_add(monotonic_now(), Backoff::kFirst));
+}
+
+// Counts what was no use, and says when to try again.
+void Crew::slow_down(unsigned slot, Duration lived) {
+  const Duration pause = backoff_.after_death(lived);
+  slots_[slot].not_before = saturating_add(monotonic_now(), pause);
+  if (pause > Duration::zero()) set_orphaned(slot, slots_[slot].serving == nullptr);
+  if (was_ready_ || ++failed_starts_ < wanted() || hopeless_) return;
+  hopeless_ = true;
+  REACTOR_LOG(error, "no worker became ready; the lines above say why");
+}
+
+// Those who are on their way will be outdated if they arrive after all.
+void Crew::roll_back() {
+  REACTOR_LOG(error, "the new workers do not become ready: going on with the old configuration");
+  current_ = std::move(*earlier_);
+  earlier_.reset();
+  generation_ = earlier_generation_;
+}
+
+// ---- News ----
+
+void Crew::add_to(std::vector<pollfd>& fds) const {
+  for (const auto& process : processes_) {
+    if (process->control) fds.push_back({process->control.fd(), POLLIN, 0});
+  }
+}
+
+void Crew::read_control(int fd) {
+  const auto found = std::find_if(processes_.begin(), processes_.end(), [fd](const auto& process) {
+    return process->control.fd() == fd;
+  });
+  if (found == processes_.end()) return;
+  Process& process = **found;
+  for (;;) {
+    const Control::Received received = process.control.receive();
+    if (received.ended) process.control.close();  // its death is for reap() to see
+    if (!received.message) return;
+    if (received.message->kind == Message::Kind::ready) became_ready(process);
+    if (received.message->kind == Message::Kind::renew) slots_[process.slot].renew = true;
+  }
+}
+
+void Crew::became_ready(Process& process) {
+  if (process.state != Process::State::starting) return;
+  REACTOR_LOG(info, process.name() + " is ready");
+  process.state = Process::State::serving;
+  process.moved = monotonic_now();
+  was_ready_ = true;
+  if (process.generation == generation_) earlier_.reset();
+  Slot& slot = slots_[process.slot];
+  if (slot.coming == &process) {
+    slot.coming = nullptr;
+    Process* const old = std::exchange(slot.serving, &process);
+    slot.renew = false;
+    board_.set_occupant(process.slot, process.seat);
+    if (old != nullptr) leave(*old, process.slot);
+  }
+  if (slot.serving != &process) return;
+  board_.set_occupant(process.slot, process.seat);
+  set_orphaned(process.slot, false);
+  for (unsigned other = 0; other < slots(); ++other) {
+    if (!slots_[other].orphaned) continue;
+    process.control.send(
+        {.kind = Message::Kind::orphan, .slot = static_cast<std::uint16_t>(other)});
+  }
+}
+
+// `heir`: the slot where its idle connections go.
+void Crew::leave(Process& process, unsigned heir) {
+  process.state = Process::State::leaving;
+  process.deadline =
+      saturating_add(saturating_add(monotonic_now(), current_.plan.graceful_timeout), kKillDelay);
+  const Message message{.kind = Message::Kind::retire,
+                        .slot = static_cast<std::uint16_t>(process.slot),
+                        .value = heir};
+  if (!process.control.send(message)) ::kill(process.pid, SIGTERM);
+}
+
+void Crew::set_orphaned(unsigned slot, bool orphaned) {
+  if (std::exchange(slots_[slot].orphaned, orphaned) == orphaned) return;
+  tell_all({.kind = orphaned ? Message::Kind::orphan : Message::Kind::adopted,
+            .slot = static_cast<std::uint16_t>(slot)});
+}
+
+void Crew::tell_all(const Message& message, int descriptor) const {
+  for (const auto& process : processes_) {
+    if (process->control && process->state != Process::State::starting) {
+      process->control.send(message, descriptor);
+    }
+  }
+}
+
+void Crew::reap() {
+  for (std::size_t i = 0; i < processes_.size();) {
+    int status = 0;
+    const pid_t result = ::waitpid(processes_[i]->pid, &status, WNOHANG);
+    // ECHILD: the application waited for it; what its end was is lost.
+    if (result == 0 || (result < 0 && errno != ECHILD)) {
+      ++i;
+      continue;
+    }
+    const std::unique_ptr<Process> process = std::move(processes_[i]);
+    processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(i));
+    died(*process, status);
+  }
+}
+
+void Crew::died(Process& process, int status) {
+  board_.free_seat(process.seat);
+  Slot& slot = slots_[process.slot];
+  const bool served = slot.serving == &process;
+  const bool came = slot.coming == &process;
+  if (came) slot.coming = nullptr;
+  if (served) {
+    slot.serving = std::exchange(slot.coming, nullptr);
+    slot.renew = false;
+    board_.set_occupant(process.slot, Board::kNobody);
+  }
+  const std::string line = process.name() + " " + how_it_ended(status);
+  if (dismissed_ || !(served || came)) {
+    REACTOR_LOG(info, line);
+    return;
+  }
+  const bool proves_bad =
+      process.state != Process::State::serving && earlier_ && process.generation == generation_;
+  slow_down(process.slot, monotonic_now() - process.started);
+  const Duration pause = std::max(slot.not_before - monotonic_now(), Duration::zero());
+  REACTOR_LOG(warn, line + "; next start in " + in_ms(pause));
+  if (proves_bad) roll_back();
+}
+
+// ---- Silence ----
+
+void Crew::look_after() {
+  const TimePoint now = monotonic_now();
+  for (const auto& process : processes_) look_after(*process, now);
+  const Duration timeout = current_.plan.timeout;
+  next_look_ =
+      timeout == Duration::zero() ? TimePoint::max() : saturating_add(now, beat_of(timeout));
+}
+
+void Crew::look_after(Process& process, TimePoint now) {
+  const Duration timeout = current_.plan.timeout;
+  const std::uint64_t turns = board_.seat(process.seat).loop.turns.get();
+  if (turns != process.turns) {
+    process.turns = turns;
+    process.moved = now;
+    process.reported = false;
+  }
+  if (now >= process.deadline) {
+    REACTOR_LOG(warn, process.name() + " did not end in time and is killed");
+    process.deadline = TimePoint::max();
+    ::kill(process.pid, SIGKILL);
+  } else if (timeout > Duration::zero() && process.state != Process::State::aborted) {
+    const bool starting = process.state == Process::State::starting;
+    const Duration silent = now - (starting ? process.started : process.moved);
+    if (silent >= timeout) {
+      abort(process, now, starting ? "is not ready" : "has been silent");
+    } else if (!starting && silent >= report_after(timeout) && !process.reported) {
+      process.reported = true;
+      REACTOR_LOG(warn, process.name() + " has been silent for " + in_ms(silent));
+      ::kill(process.pid, SIGUSR2);  // it says where it is
+    }
+  }
+}
+
+void Crew::abort(Process& process, TimePoint now, const std::string& why) {
+  REACTOR_LOG(error, process.name() + " " + why + " for " + in_ms(current_.plan.timeout) +
+                         " and is aborted");
+  process.state = Process::State::aborted;
+  process.deadline = saturating_add(now, kKillDelay);
+  ::kill(process.pid, SIGABRT);
+}
+
+TimePoint Crew::next_turn() const {
+  TimePoint next = next_look_;
+  for (const auto& process : processes_) next = std::min(next, process->deadline);
+  if (dismissed_) return next;
+  const bool waits = successor_starts();
+  for (unsigned slot = 0; slot < wanted(); ++slot) {
+    const Slot& place = slots_[slot];
+    const bool due = place.serving == nullptr || (!waits && outdated(place));
+    if (due) next = std::min(next, place.not_before);
+  }
+  return next;
+}
+
+// ---- The end ----
+
+void Crew::dismiss(int signal_number) {
+  dismissed_ = true;
+  signal_all(signal_number);
+}
+
+void Crew::signal_all(int signal_number) const {
+  for (const auto& process : processes_) ::kill(process->pid, signal_number);
+}
+
+bool Crew::complete() const {
+  return std::all_of(slots_.begin(), slots_.begin() + wanted(), [](const Slot& slot) {
+    return slot.serving != nullptr && slot.serving->state == Process::State::serving;
+  });
+}
+
+void Crew::abandon_but(const Process& own) noexcept {
+  for (const auto& process : processes_) {
+    if (process.get() != &own) process->control.close();
+  }
+}
+
+}  // namespace reactor::prefork

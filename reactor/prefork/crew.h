@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Crew: the worker processes, and who serves which slot. Private to prefork.
+//
+//   slot:  empty -- fork --> starting --> served -- fork --> served, a successor starts
+//            ^                  |           ^                          |
+//            +---- back-off ----+-- death   +---- it is ready: the old one leaves
+//
+// Slots from plan.workers on are retired: their listeners stay open and siblings accept from them.
+// They do so too while a slot is empty for longer than a fork takes.
+#pragma once
+
+#include <poll.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reactor/base/callback.h"
+#include "reactor/prefork/backoff.h"
+#include "reactor/prefork/board.h"
+#include "reactor/prefork/options.h"
+#include "reactor/prefork/process.h"
+#include "reactor/prefork/signal_pipe.h"
+
+namespace reactor::prefork {
+
+class Crew {
+ public:
+  using Generation = Options::Reload;
+  // What runs in a new process, right after the fork; it does not return.
+  using Run = Callback<void(Process&, Generation&, SignalBlock&)>;
+
+  Crew(Generation first, Board& board, Run run);
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  // How many slots are to be served, and how many there are.
+  [[nodiscard]] unsigned wanted() const noexcept { return current_.plan.workers; }
+  [[nodiscard]] unsigned slots() const noexcept { return static_cast<unsigned>(slots_.size()); }
+  void set_wanted(unsigned workers);  // at most slots()
+  void add_slot();
+  // Goes over to the next generation, worker by worker; stays with the present one where the first
+  // of the new workers does not become ready.
+  void reload(Generation next);
+  // Replaces all workers, by the same plan.
+  void renew_all();
+
+  // Starts and ends what is due; the master does so in each of its turns.
+  void advance();
+  // Aborts and kills who is silent or late; in each turn too.
+  void look_after();
+  // When one of these two has something to do next.
+  [[nodiscard]] TimePoint next_turn() const;
+
+  // The control sockets, to be polled, and what came from one of them.
+  void add_to(std::vector<pollfd>& fds) const;
+  void read_control(int fd);
+  // Waits for those that died, each by its pid: the application's other children are its own.
+  void reap();
+
+  // No more starts, and this signal to all.
+  void dismiss(int signal_number);
+  void signal_all(int signal_number) const;
+  void tell_all(const Message& message, int descriptor = -1) const;
+  [[nodiscard]] bool empty() const noexcept { return processes_.empty(); }
+  // Each slot has a worker that accepts.
+  [[nodiscard]] bool complete() const;
+  // Nobody was ever ready, and as many died as there are slots.
+  [[nodiscard]] bool hopeless() const noexcept { return hopeless_; }
+
+  // In a new worker: drops what is the master's.
+  void abandon_but(const Process& own) noexcept;
+
+ private:
+  struct Slot {
+    Process* serving = nullptr;  // or starting, where nobody was there before
+    Process* coming = nullptr;   // the successor, while it starts
+    TimePoint not_before{};      // of the next fork
+    bool renew = false;          // its worker asked for a successor
+    bool orphaned = false;       // its siblings know that nobody serves it
+  };
+
+  [[nodiscard]] Process* start(unsigned slot);
+  void could_not_start(unsigned slot);
+  void start_in_empty_slots();
+  void start_a_successor();
+  void retire_surplus();
+  void became_ready(Process& process);
+  void leave(Process& process, unsigned heir);
+  void died(Process& process, int status);
+  void slow_down(unsigned slot, Duration lived);
+  void roll_back();
+  void set_orphaned(unsigned slot, bool orphaned);
+  void look_after(Process& process, TimePoint now);
+  void abort(Process& process, TimePoint now, const std::string& why);
+  [[nodiscard]] bool successor_starts() const;
+  [[nodiscard]] bool outdated(const Slot& slot) const;
+
+  Generation current_;
+  std::optional<Generation> earlier_;  // to go back to, while nobody of the current one was ready
+  unsigned generation_ = 0;
+  unsigned earlier_generation_ = 0;
+  unsigned generations_ = 0;  // ever
+  Board& board_;
+  Run run_;
+  std::vector<Slot> slots_;
+  std::vector<std::unique_ptr<Process>> processes_;
+  Backoff backoff_;
+  TimePoint next_look_{};
+  unsigned failed_starts_ = 0;
+  bool was_ready_ = false;  // anybody, ever
+  bool hopeless_ = false;
+  bool dismissed_ = false;
+};
+
+}  // namespace reactor::prefork

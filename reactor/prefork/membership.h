@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "reactor/prefork/board.h"
+#include "reactor/prefork/control.h"
+#include "reactor/prefork/mailboxes.h"
+#include "reactor/prefork/siblings.h"
+#include "reactor/prefork/slots.h"
+
+namespace reactor::prefork {
+
+// What a forked worker has of its master, and with its siblings. Private to prefork.
+struct Membership {
+  Control control;
+  Board& board;
+  std::uint32_t seat;
+  Slots& slots;
+  Mailboxes& mailboxes;
+  std::unique_ptr<Siblings> siblings = nullptr;  // made once there is a loop
+};
+
+}  // namespace reactor::prefork

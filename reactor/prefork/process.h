@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "reactor/base/clock.h"
+#include "reactor/prefork/board.h"
+#include "reactor/prefork/control.h"
+
+namespace reactor::prefork {
+
+// A worker as its master sees it. Private to prefork.
+//
+//   starting -- `ready` --> serving -- a successor is ready, or the slot is closed --> leaving
+//       |                      |                                                          |
+//       +---- silent for too long: aborted, then killed ---------------------------------+--> gone
+struct Process {
+  enum class State : std::uint8_t { starting, serving, leaving, aborted };
+
+  pid_t pid = 0;
+  unsigned slot = 0;
+  unsigned generation = 0;  // of the plan that it was started with
+  State state = State::starting;
+  Control control;
+  std::uint32_t seat = 0;
+  TimePoint started{};
+  TimePoint deadline = TimePoint::max();  // to be ready, or gone
+  std::uint64_t turns = 0;                // at the last look
+  TimePoint moved{};                      // when they were seen to move
+  bool reported = false;                  // its silence
+
+  [[nodiscard]] std::string name() const {
+    return "worker " + std::to_string(slot) + " (pid " + std::to_string(pid) + ")";
+  }
+};
+
+}  // namespace reactor::prefork

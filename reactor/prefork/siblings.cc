@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/siblings.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "reactor/base/log.h"
+
+namespace reactor::prefork {
+namespace {
+
+constexpr int kLettersPerTurn = 64;
+constexpr std::uint64_t kEpoch = 32;  // connections
+
+}  // namespace
+
+Siblings::Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes, unsigned own_slot,
+                   std::uint32_t seat)
+    : loop_(loop),
+      board_(board),
+      slots_(slots),
+      mailboxes_(mailboxes),
+      own_(own_slot),
+      seat_(board.seat(seat)),
+      again_(loop.timer([this] { look(); })) {
+  again_.unref();
+  grow();
+}
+
+// There may be a slot more since the last look.
+void Siblings::grow() {
+  while (siblings_.size() < mailboxes_.count()) siblings_.emplace_back();
+}
+
+void Siblings::serve(Service& service) {
+  service_ = &service;
+  service.set_counter(seat_.connections);
+  service.set_placement([this](const Socket& connection) { return keep(connection); });
+  watch_letters(own_, letters_);
+  for (unsigned slot = 0; slot < siblings_.size(); ++slot) settle(slot);
+  seat_.accepts.store(true);
+}
+
+void Siblings::hear(const Message& message, UniqueFd descriptor) {
+  const unsigned slot = message.slot;
+  if (message.kind == Message::Kind::sibling) {
+    if (message.value == Message::kMailboxIn) {
+      mailboxes_.learn(slot, Mailboxes::End::in, std::move(descriptor));
+    } else if (message.value == Message::kMailboxOut) {
+      mailboxes_.learn(slot, Mailboxes::End::out, std::move(descriptor));
+    } else {
+      slots_.learn(slot, message.value, Socket(std::move(descriptor)));
+    }
+    grow();
+    return;
+  }
+  if (slot >= siblings_.size() || slot == own_) return;
+  siblings_[slot].orphaned = message.kind == Message::Kind::orphan;
+  settle(slot);
+}
+
+// ---- Their queues ----
+
+void Siblings::look() {
+  const TimePoint now = loop_.start_time();
+  next_look_ = saturating_add(now, kLookInterval);
+  bool worried = false;
+  for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
+    if (slot == own_) continue;
+    Sibling& sibling = siblings_[slot];
+    look_at(slot, sibling);
+    worried = worried || sibling.stuck || (!sibling.orphaned && sibling.since < now);
+  }
+  if (worried) again_.start(kLookInterval);
+}
+
+void Siblings::look_at(unsigned slot, Sibling& sibling) {
+  const TimePoint now = loop_.start_time();
+  Seat* const seat = board_.occupant(slot);
+  const std::uint64_t turns = seat == nullptr ? 0 : seat->loop.turns.get();
+  const bool moves = seat == nullptr || turns != sibling.turns;
+  sibling.turns = turns;
+  if (moves || (!sibling.stuck && !connections_wait(slot))) {
+    sibling.since = now;
+    sibling.stuck = false;
+  } else if (!sibling.stuck && now - sibling.since >= kStuck) {
+    sibling.stuck = true;
+    REACTOR_LOG(warn, "worker " + std::to_string(slot) + " is stuck: we accept from its queue");
+  }
+  settle(slot);
+}
+
+bool Siblings::connections_wait(unsigned slot) const {
+  if (board_.coming(slot).load() > 0) return true;
+  for (unsigned group = 0; group < slots_.groups(); ++group) {
+    const int listener = slots_.listener(slot, group);
+    if (listener < 0) continue;
+    const Result<std::size_t> waiting = Socket::queue_length(listener);
+    if (waiting && *waiting > 0) return true;
+  }
+  return false;
+}
+
+// Brings about what is to be.
+void Siblings::settle(unsigned slot) {
+  Sibling& sibling = siblings_[slot];
+  if (slot == own_ || service_ == nullptr) return;
+  const bool wanted = sibling.orphaned || sibling.stuck;
+  if (std::exchange(sibling.borrowed, wanted) == wanted) return;
+  wanted ? borrow(slot) : give_back(slot);
+}
+
+void Siblings::borrow(unsigned slot) {
+  for (unsigned group = 0; group < slots_.groups(); ++group) {
+    const int listener = slots_.listener(slot, group);
+    if (listener < 0) continue;  // one for all
+    if (const Result<> done = service_->borrow(listener); !done) {
+      REACTOR_LOG(
+          error, "can't accept for worker " + std::to_string(slot) + ": " + done.error().message());
+    }
+  }
+  watch_letters(slot, siblings_[slot].letters);
+}
+
+void Siblings::give_back(unsigned slot) {
+  for (unsigned group = 0; group < slots_.groups(); ++group) {
+    const int listener = slots_.listener(slot, group);
+    if (listener >= 0) service_->give_back(listener);
+  }
+  siblings_[slot].letters.stop();
+}
+
+// ---- Letters ----
+
+void Siblings::watch_letters(unsigned slot, IoWatcher& watcher) {
+  Result<IoWatcher> watched = loop_.watch(mailboxes_.out_of(slot), Interest::read,
+                                          [this, slot](Ready) { read_letters(slot); });
+  if (!watched) return;
+  watcher = std::move(*watched);
+  watcher.unref();
+}
+
+void Siblings::read_letters(unsigned slot) {
+  for (int i = 0; i < kLettersPerTurn; ++i) {
+    Result<Letter> letter = mailboxes_.receive(slot);
+    if (!letter) {
+      REACTOR_LOG(error, "a connection was lost on its way: " + letter.error().message());
+      continue;
+    }
+    if (!letter->connection) return;
+    board_.coming(slot).fetch_sub(1);
+    const Result<> taken =
+        service_->take_over(Socket(std::move(letter->connection)), letter->state);
+    if (!taken) REACTOR_LOG(error, "can't take a connection over: " + taken.error().message());
+  }
+}
+
+// ---- New connections ----
+
+// Keeps them where they are accepted, unless somebody has fewer.
+bool Siblings::keep(const Socket& connection) {
+  if (loop_.now() >= next_look_) look();
+  const std::uint64_t own = seat_.connections.get();
+  if (lives_are_short(own)) return true;
+  std::uint64_t least = own;
+  unsigned target = own_;
+  for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
+    Seat* const seat = board_.occupant(slot);
+    if (slot == own_ || seat == nullptr || !seat->accepts.load() || siblings_[slot].stuck) continue;
+    const auto coming = static_cast<std::uint64_t>(std::max(board_.coming(slot).load(), 0));
+    const std::uint64_t load = seat->connections.get() + coming;
+    if (load >= least) continue;
+    least = load;
+    target = slot;
+  }
+  if (target == own_) return true;
+  board_.coming(target).fetch_add(1);
+  const Result<bool> sent = mailboxes_.send(target, connection.fd(), {});
+  if (sent && *sent) {
+    again_.start(kLookInterval);  // whether it is taken
+    return false;
+  }
+  board_.coming(target).fetch_sub(1);
+  return true;
+}
+
+// Where most end soon, moving them is no use.
+bool Siblings::lives_are_short(std::uint64_t own) {
+  const TimePoint now = loop_.now();
+  const std::uint64_t accepted = service_->accepted() - epoch_accepted_;
+  if (accepted < kEpoch && now - epoch_ < std::chrono::seconds(1)) return short_lives_;
+  const std::uint64_t grown = own > epoch_connections_ ? own - epoch_connections_ : 0;
+  short_lives_ = grown * 2 < accepted;
+  epoch_ = now;
+  epoch_accepted_ += accepted;
+  epoch_connections_ = own;
+  return short_lives_;
+}
+
+// ---- The end ----
+
+void Siblings::withdraw() {
+  seat_.accepts.store(false);
+  if (service_ == nullptr) return;
+  service_->set_placement({});
+  again_.stop();
+}
+
+void Siblings::hand_over(unsigned heir, Callback<void()> done) {
+  withdraw();
+  heir_ = heir;
+  letters_.stop();  // the heir's, or whoever's the slot is next
+  for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
+    siblings_[slot].orphaned = siblings_[slot].stuck = false;
+    settle(slot);
+  }
+  service_->hand_over(*this, std::move(done));
+}
+
+Successor::Answer Siblings::take(int fd, std::span<const std::byte> state) noexcept {
+  board_.coming(heir_).fetch_add(1);
+  const Result<bool> sent = mailboxes_.send(heir_, fd, state);
+  if (sent && *sent) return Answer::taken;
+  board_.coming(heir_).fetch_sub(1);
+  if (!sent) return Answer::never;
+  if (room_.active()) return Answer::busy;
+  Result<IoWatcher> room = loop_.watch(mailboxes_.into(heir_), Interest::write, [this](Ready) {
+    room_.stop();
+    service_->retry_hand_over();
+  });
+  if (!room) return Answer::never;
+  room_ = std::move(*room);
+  return Answer::busy;
+}
+
+}  // namespace reactor::prefork

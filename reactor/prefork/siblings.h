@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Siblings: a worker's part in what the workers do for each other. It accepts from the queue of a
+// slot that nobody serves, or whose worker is stuck; it gives a new connection to whoever has
+// fewest; it takes the connections that others send it, and sends its own to its successor. Private
+// to prefork.
+//
+// Stuck: for 20 ms the loop has not turned although connections wait. A loop that sleeps does not
+// turn either, but a connection wakes it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "reactor/loop/loop.h"
+#include "reactor/net/service.h"
+#include "reactor/prefork/board.h"
+#include "reactor/prefork/control.h"
+#include "reactor/prefork/mailboxes.h"
+#include "reactor/prefork/slots.h"
+
+namespace reactor::prefork {
+
+class Siblings final : private Successor {
+ public:
+  static constexpr Duration kLookInterval = std::chrono::milliseconds(10);
+  static constexpr Duration kStuck = std::chrono::milliseconds(20);
+
+  Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes, unsigned own_slot,
+           std::uint32_t seat);
+  Siblings(const Siblings&) = delete;
+  Siblings& operator=(const Siblings&) = delete;
+
+  // From here on connections come and go; `service` outlives this.
+  void serve(Service& service);
+  // What the master said.
+  void hear(const Message& message, UniqueFd descriptor);
+  // Looks after the others; each beat, and more often while one of them worries us.
+  void look();
+
+  // Sends the connections to the slot `heir` as they become idle; `done` when the last is gone.
+  void hand_over(unsigned heir, Callback<void()> done);
+  // Takes what is here for us, and nothing more.
+  void withdraw();
+
+ private:
+  struct Sibling {
+    std::uint64_t turns = 0;  // of its loop, at the last look
+    TimePoint since{};        // when they moved, or nothing waited
+    bool orphaned = false;    // nobody serves it, the master says
+    bool stuck = false;
+    bool borrowed = false;  // we accept from its listeners, and read its letters
+    IoWatcher letters;
+  };
+
+  [[nodiscard]] Answer take(int fd, std::span<const std::byte> state) noexcept override;
+  [[nodiscard]] bool keep(const Socket& connection);
+  [[nodiscard]] bool lives_are_short(std::uint64_t own);
+  void look_at(unsigned slot, Sibling& sibling);
+  [[nodiscard]] bool connections_wait(unsigned slot) const;
+  void settle(unsigned slot);
+  void borrow(unsigned slot);
+  void give_back(unsigned slot);
+  void watch_letters(unsigned slot, IoWatcher& watcher);
+  void read_letters(unsigned slot);
+  void grow();
+
+  Loop& loop_;
+  Board& board_;
+  Slots& slots_;
+  Mailboxes& mailboxes_;
+  const unsigned own_;
+  Seat& seat_;
+  Service* service_ = nullptr;
+  std::vector<Sibling> siblings_;  // by slot; our own is unused
+  IoWatcher letters_;              // ours
+  IoWatcher room_;                 // in the heir's mailbox
+  Timer again_;
+  unsigned heir_ = 0;
+  TimePoint next_look_{};
+  // Of the connections since then, how many have ended already?
+  TimePoint epoch_{};
+  std::uint64_t epoch_accepted_ = 0;
+  std::uint64_t epoch_connections_ = 0;
+  bool short_lives_ = false;
+};
+
+}  // namespace reactor::prefork
