@@ -90,9 +90,11 @@ void declare_http(CLI::App& app, Texts& texts, Service& service) {
 
 void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   // Its environment name is read by binds_of(), as it may hold several.
-  app.add_option("-b,--bind", texts.bind,
-                 "HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME; repeatable (REACTOR_BIND: "
-                 "with commas between them); port 0 picks one")
+  app.add_option(
+         "-b,--bind", texts.bind,
+         "HOST:PORT, :PORT, [V6]:PORT, unix:PATH, unix:@NAME, fd:N (a listening socket that "
+         "the parent left open) or systemd (its socket units); repeatable (REACTOR_BIND: "
+         "with commas between them); port 0 picks one")
       ->type_name("ADDR")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
@@ -168,7 +170,7 @@ void take_http(const Texts& texts, Service& service) {
 void take(Program program, const Texts& texts, Options& options) {
   reactor::prefork::Options& prefork = options.prefork;
   for (const std::string& bind : binds_of(program, texts)) {
-    for (const reactor::Address& address : parse_bind("--bind", bind)) {
+    for (const reactor::prefork::Bind& address : parse_bind("--bind", bind)) {
       prefork.addresses.push_back(address);
     }
   }

@@ -69,7 +69,16 @@ class Log {
   reactor::UniqueFd file_;
 };
 
-std::string remedy_for(const reactor::Address& address, std::error_code error) {
+std::string remedy_for_inherited(const reactor::prefork::Bind& bind) {
+  if (std::holds_alternative<reactor::prefork::SystemdSockets>(bind)) {
+    return "start it by a socket unit, or give an address to bind";
+  }
+  return "pass a stream socket that listens, each only once, or give an address to bind";
+}
+
+std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error) {
+  if (!std::holds_alternative<reactor::Address>(bind)) return remedy_for_inherited(bind);
+  const reactor::Address& address = std::get<reactor::Address>(bind);
   if (error == std::errc::permission_denied || error == std::errc::operation_not_permitted) {
     if (address.is_unix()) return "let this user write to the directory, or use another path";
     return "use a port of 1024 or more, or grant CAP_NET_BIND_SERVICE (systemd: "
@@ -115,9 +124,10 @@ int run_program(Program program, Options options, reactor::prefork::WorkerFuncti
     print_line(STDOUT_FILENO, "listening on " + address.to_string());
   };
   prefork.on_ready = [] { print_line(STDOUT_FILENO, "ready"); };
-  prefork.on_bind_error = [program, &log](const reactor::Address& address, std::error_code error) {
-    const std::string what = "--bind '" + address.to_string() + "': " + error.message() + "; " +
-                             remedy_for(address, error);
+  prefork.on_bind_error = [program, &log](const reactor::prefork::Bind& bind,
+                                          std::error_code error) {
+    const std::string what =
+        "--bind '" + to_string(bind) + "': " + error.message() + "; " + remedy_for(bind, error);
     complain(program, what);
     if (log.is_file()) REACTOR_LOG(error, what);
   };

@@ -52,7 +52,7 @@ std::string backend_names() {
 }
 
 // HOST:PORT with a name in it. Each distinct address once.
-std::vector<reactor::Address> resolve(const std::string& flag, const std::string& text) {
+std::vector<reactor::prefork::Bind> resolve(const std::string& flag, const std::string& text) {
   const std::size_t colon = text.rfind(':');
   const std::string host = text.substr(0, colon);
   const std::string port = text.substr(colon + 1);
@@ -66,14 +66,25 @@ std::vector<reactor::Address> resolve(const std::string& flag, const std::string
                    "give a name that /etc/hosts or DNS knows, or an address like 127.0.0.1:9090");
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, &::freeaddrinfo);
-  std::vector<reactor::Address> addresses;
+  std::vector<reactor::prefork::Bind> addresses;
   for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
-    const auto address = reactor::Address::from(entry->ai_addr, entry->ai_addrlen);
+    const reactor::prefork::Bind address =
+        reactor::Address::from(entry->ai_addr, entry->ai_addrlen);
     if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
       addresses.push_back(address);
     }
   }
   return addresses;
+}
+
+// fd:N
+reactor::prefork::InheritedSocket parse_descriptor(const std::string& flag,
+                                                   const std::string& text) {
+  int number = -1;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data() + 3, end, number);
+  if (error == std::errc{} && stop == end && number >= 0) return {number};
+  throw BadValue(flag, text, "not the number of a descriptor", "give one like fd:3");
 }
 
 bool is_port(std::string_view text) {
@@ -151,7 +162,9 @@ void check_content_type(const std::string& flag, const std::string& text) {
   throw BadValue(flag, text, "not a media type", "give one like text/plain, in one line");
 }
 
-std::vector<reactor::Address> parse_bind(const std::string& flag, const std::string& text) {
+std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag, const std::string& text) {
+  if (text == "systemd") return {reactor::prefork::SystemdSockets{}};
+  if (text.starts_with("fd:")) return {parse_descriptor(flag, text)};
   const reactor::Result<reactor::Address> address = reactor::Address::parse(text);
   if (address) return {*address};
   if (address.error() == reactor::Errc::address_too_long) {
@@ -160,7 +173,8 @@ std::vector<reactor::Address> parse_bind(const std::string& flag, const std::str
   if (looks_like_a_name(text)) return resolve(flag, text);
   throw BadValue(
       flag, text, "not an address",
-      "use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME, with a port of 0..65535");
+      "use HOST:PORT, :PORT, [V6]:PORT, unix:PATH, unix:@NAME, fd:N or systemd, with a port of "
+      "0..65535");
 }
 
 }  // namespace servers

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "reactor/base/log.h"
-#include "reactor/net/address.h"
 #include "reactor/poller/event.h"
+#include "reactor/prefork/bind.h"
 
 namespace servers {
 
@@ -30,8 +30,8 @@ class BadValue : public std::runtime_error {
 [[nodiscard]] reactor::LogLevel parse_level(const std::string& flag, const std::string& text);
 // What a Content-Type field may hold.
 void check_content_type(const std::string& flag, const std::string& text);
-// One address, or all that a host name stands for (asked once, here).
-[[nodiscard]] std::vector<reactor::Address> parse_bind(const std::string& flag,
-                                                       const std::string& text);
+// One address, all that a host name stands for (asked once, here), fd:N or systemd.
+[[nodiscard]] std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag,
+                                                             const std::string& text);
 
 }  // namespace servers

@@ -37,6 +37,10 @@ class ReactorCategory final : public std::error_category {
         return "no such backend here: use auto, epoll, kqueue or select as available";
       case Errc::too_many_listeners:
         return "too many listeners";
+      case Errc::not_listening:
+        return "not a listening stream socket";
+      case Errc::no_sockets:
+        return "no sockets were passed to this process (LISTEN_FDS)";
     }
     return "unknown reactor error " + std::to_string(value);
   }

@@ -20,6 +20,8 @@ enum class Errc {
   queue_full,         // the peer does not read: the write queue reached its hard cap
   unknown_backend,    // REACTOR_BACKEND or LoopOptions::backend names none that exists here
   too_many_listeners,  // more addresses than a worker can be handed
+  not_listening,       // an inherited descriptor is no stream socket that listens
+  no_sockets,          // the service manager passed none (LISTEN_FDS)
 };
 
 // Category of Errc, name "reactor". Lives for the whole program.

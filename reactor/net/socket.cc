@@ -71,6 +71,23 @@ void set_unsent_limit([[maybe_unused]] int fd, [[maybe_unused]] int octets) noex
 #endif
 }
 
+// What a connection inherits from its listener.
+void set_tcp_options(int fd, const ListenOptions& options) noexcept {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_defer_accept(fd, options.defer_accept);
+  set_unsent_limit(fd, options.unsent_limit);
+}
+
+bool is_listening(int fd) noexcept {
+  int type = 0;
+  int accepts = 0;
+  socklen_t length = sizeof(type);
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0) return false;
+  length = sizeof(accepts);
+  if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &length) != 0) return false;
+  return type == SOCK_STREAM && accepts != 0;
+}
+
 bool is_socket(const std::string& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
@@ -125,9 +142,7 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   const int number = fd->get();
   if (!address.is_unix()) {
     set_option(number, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(number, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_defer_accept(number, options.defer_accept);
-    set_unsent_limit(number, options.unsent_limit);
+    set_tcp_options(number, options);
     if (options.reuse_port && !set_reuse_port(number)) return last_system_error();
   }
   if (address.family() == AF_INET6) {
@@ -137,6 +152,19 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   if (const std::error_code error = set_mode(address, options.unix_mode)) return error;
   if (::listen(number, options.backlog) != 0) return last_system_error();
   return Socket(std::move(*fd));
+}
+
+Result<Socket> Socket::adopt_listening(int fd, const ListenOptions& options) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return last_system_error();
+  if (!is_listening(fd)) return Errc::not_listening;
+  if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+    return last_system_error();
+  }
+  const Result<Address> address = local_address(fd);
+  if (!address) return address.error();
+  if (!address->is_unix()) set_tcp_options(fd, options);
+  return Socket(UniqueFd(fd));
 }
 
 Result<Socket> Socket::connect(const Address& address) {

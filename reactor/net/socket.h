@@ -80,6 +80,12 @@ class Socket {
   // Errors: those of socket(2), bind(2), listen(2).
   [[nodiscard]] static Result<Socket> listen(const Address& address, const ListenOptions& options);
 
+  // Takes over a stream socket that listens already, made by a parent or a service manager: it
+  // becomes non-blocking and close-on-exec, and `options` apply as far as they can be set late: not
+  // the backlog, reuse_port, v6_only and unix_mode. Where it fails the caller still owns `fd`.
+  // Errors: bad_file_descriptor; Errc::not_listening where it is anything else.
+  [[nodiscard]] static Result<Socket> adopt_listening(int fd, const ListenOptions& options);
+
   // A non-blocking connect that may still be under way: ready for writing when it is done; then
   // take_error() tells how it went (connect(2) EINPROGRESS).
   [[nodiscard]] static Result<Socket> connect(const Address& address);

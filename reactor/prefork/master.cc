@@ -58,10 +58,10 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
 
 void report(Options& options, const Slots::Failure& failure) {
   if (options.on_bind_error) {
-    options.on_bind_error(failure.address, failure.error);
+    options.on_bind_error(failure.bind, failure.error);
   } else {
     REACTOR_LOG(error,
-                "can't listen on " + failure.address.to_string() + ": " + failure.error.message());
+                "can't listen on " + to_string(failure.bind) + ": " + failure.error.message());
   }
 }
 
@@ -261,7 +261,7 @@ void Master::end(State state, int signal_number, Duration grace) {
   deadline_ = saturating_add(saturating_add(monotonic_now(), grace), kKillDelay);
   // Nobody is let in any more; who is in the door already, the workers see to.
   slots_.refuse_new();
-  slots_.close();
+  slots_.close_own();
   crew_.dismiss(signal_number);
 }
 

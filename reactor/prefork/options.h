@@ -11,6 +11,7 @@
 #include "reactor/net/address.h"
 #include "reactor/net/socket.h"
 #include "reactor/poller/event.h"
+#include "reactor/prefork/bind.h"
 
 namespace reactor::prefork {
 
@@ -25,7 +26,7 @@ enum ExitCode : int {
   kExitOk = 0,         // after TERM, INT or QUIT, also when the graceful time-out expired
   kExitFailed = 1,     // anything later than start; an exception out of a worker with workers = 0
   kExitNotReady = 3,   // no worker became ready
-  kExitNoListener = 4  // an address could not be bound or listened on
+  kExitNoListener = 4  // an address could not be bound, or an inherited socket not be used
 };
 
 // What a reload may change.
@@ -53,8 +54,9 @@ struct Plan {
 inline constexpr unsigned kMostWorkers = 1024;
 
 struct Options : Plan {
-  // Bound in this order before the first fork. Port 0 picks one, the same for all workers.
-  std::vector<Address> addresses = {};
+  // Bound in this order before the first fork. Port 0 picks one, the same for all workers. Sockets
+  // that are there already are taken over instead (bind.h).
+  std::vector<Bind> addresses = {};
 
   // For every listener. reuse_port is set below.
   ListenOptions listen = {};
@@ -70,8 +72,9 @@ struct Options : Plan {
   Callback<void(const Address&)> on_listening = {};
   // Every worker accepts; once.
   Callback<void()> on_ready = {};
-  // An address could not be bound; run() then returns kExitNoListener. Logged where this is empty.
-  Callback<void(const Address&, std::error_code)> on_bind_error = {};
+  // An address could not be bound, or an inherited socket not be used; run() then returns
+  // kExitNoListener. Logged where this is empty.
+  Callback<void(const Bind&, std::error_code)> on_bind_error = {};
   // USR1 came, in the master and in each worker: reopen log files. After fork() in a worker.
   Callback<void()> on_reopen = {};
 

@@ -2,11 +2,17 @@
 #include "reactor/prefork/slots.h"
 
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+
+#include "reactor/base/error.h"
+#include "reactor/prefork/systemd_sockets.h"
 
 namespace reactor::prefork {
 namespace {
@@ -17,6 +23,50 @@ constexpr bool kKernelBalances = true;
 constexpr bool kKernelBalances = false;  // plain SO_REUSEPORT gives all to one socket there
 #endif
 
+#if defined(__linux__)
+std::error_code set_reuse_port(int fd, int on) {
+  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) return {};
+  return last_system_error();
+}
+
+int option_of(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
+}
+
+// A copy by its address alone would listen on all devices.
+bool is_bound_to_device(int fd) {
+  std::array<char, IFNAMSIZ> name{};
+  socklen_t length = name.size();
+  return ::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), &length) == 0 && length > 0;
+}
+
+// Lets `group`, of one inherited socket, grow to one per slot. The kernel allows it to the user who
+// made that socket, even though it listens already; for others it stays the only one: false.
+Result<bool> spread(std::vector<Socket>& group, const Address& address, const Options& options) {
+  const int first = group.front().fd();
+  if (is_bound_to_device(first)) return false;
+  const int before = option_of(first, SOL_SOCKET, SO_REUSEPORT);
+  if (set_reuse_port(first, 1)) return false;
+  ListenOptions listen = options.listen;
+  listen.reuse_port = true;
+  listen.v6_only = address.family() == AF_INET6 && option_of(first, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
+  while (group.size() < options.workers) {
+    Result<Socket> sibling = Socket::listen(address, listen);
+    if (!sibling && group.size() == 1) {
+      if (const std::error_code error = set_reuse_port(first, before)) return error;
+      return false;
+    }
+    if (!sibling) return sibling.error();
+    group.push_back(std::move(*sibling));
+  }
+  return true;
+}
+#else
+Result<bool> spread(std::vector<Socket>&, const Address&, const Options&) { return false; }
+#endif
+
 // The first socket of a group that the kernel balances. With SO_REUSEPORT from the start a second
 // server of the same user could bind beside us and take a part of the connections. Listening
 // without it is for one server only, and lets the rest of the group in afterwards.
@@ -24,10 +74,8 @@ constexpr bool kKernelBalances = false;  // plain SO_REUSEPORT gives all to one 
 Result<Socket> claim(const Address& address, ListenOptions listen) {
   listen.reuse_port = false;
   Result<Socket> first = Socket::listen(address, listen);
-  const int on = 1;
-  if (first && ::setsockopt(first->fd(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) {
-    return last_system_error();
-  }
+  if (!first) return first;
+  if (const std::error_code error = set_reuse_port(first->fd(), 1)) return error;
   return first;
 }
 #else
@@ -43,9 +91,16 @@ Result<Socket> claim(const Address& address, const ListenOptions& listen) {
 }
 #endif
 
+bool is_spread(const Address& address, const Options& options) {
+  return options.reuse_port && kKernelBalances && !address.is_unix() && options.workers > 0;
+}
+
 }  // namespace
 
 Slots::~Slots() {
+  for (const Group& group : listeners_) {
+    if (group.inherited) Socket::accept_new(group.sockets.front().fd());
+  }
   for (const File& file : files_) {
     struct stat status {};
     if (::stat(file.path.c_str(), &status) != 0) continue;
@@ -54,18 +109,29 @@ Slots::~Slots() {
 }
 
 bool Slots::open(const Options& options, Failure& failure) {
-  for (const Address& address : options.addresses) {
-    if (const std::error_code error = open_group(address, options)) {
-      failure = {address, error};
-      return false;
-    }
+  return std::all_of(options.addresses.begin(), options.addresses.end(),
+                     [&](const Bind& bind) { return open(bind, options, failure); });
+}
+
+bool Slots::open(const Bind& bind, const Options& options, Failure& failure) {
+  failure.bind = bind;
+  if (const auto* address = std::get_if<Address>(&bind)) {
+    failure.error = open_group(*address, options);
+    return !failure.error;
   }
-  return true;
+  if (const auto* inherited = std::get_if<InheritedSocket>(&bind)) {
+    failure.error = adopt_group(inherited->fd, options);
+    return !failure.error;
+  }
+  const std::vector<int> passed = take_systemd_sockets();
+  failure.error = passed.empty() ? make_error_code(Errc::no_sockets) : std::error_code{};
+  return !passed.empty() && std::all_of(passed.begin(), passed.end(), [&](int fd) {
+    return open(InheritedSocket{fd}, options, failure);
+  });
 }
 
 std::error_code Slots::open_group(const Address& address, const Options& options) {
-  const bool balanced =
-      options.reuse_port && kKernelBalances && !address.is_unix() && options.workers > 0;
+  const bool balanced = is_spread(address, options);
   ListenOptions listen = options.listen;
   listen.reuse_port = balanced;
   listen_ = options.listen;
@@ -85,6 +151,32 @@ std::error_code Slots::open_group(const Address& address, const Options& options
   }
   remember_file(bound);
   bound_.push_back(bound);
+  listeners_.push_back(std::move(group));
+  return {};
+}
+
+// A unix socket's file is its maker's: it stays.
+std::error_code Slots::adopt_group(int fd, const Options& options) {
+  for (const Group& group : listeners_) {
+    for (const Socket& socket : group.sockets) {
+      if (socket.fd() == fd) return std::make_error_code(std::errc::address_in_use);
+    }
+  }
+  Result<Socket> socket = Socket::adopt_listening(fd, options.listen);
+  if (!socket) return socket.error();
+  const Result<Address> local = socket->local();
+  if (!local) return local.error();
+  Socket::accept_new(fd);  // where an earlier server was killed amid its drain
+  Group group{.balanced = false, .inherited = true, .sockets = {}};
+  group.sockets.push_back(std::move(*socket));
+  if (is_spread(*local, options)) {
+    Result<bool> balanced = spread(group.sockets, *local, options);
+    if (!balanced) return balanced.error();
+    group.balanced = *balanced;
+  }
+  listen_ = options.listen;
+  slots_ = std::max(options.workers, 1U);
+  bound_.push_back(*local);
   listeners_.push_back(std::move(group));
   return {};
 }
@@ -130,6 +222,11 @@ void Slots::refuse_new() noexcept {
       static_cast<void>(Socket::refuse_new(socket.fd()));
     }
   }
+}
+
+void Slots::close_own() noexcept {
+  for (Group& group : listeners_) group.sockets.resize(group.inherited ? 1 : 0);
+  std::erase_if(listeners_, [](const Group& group) { return group.sockets.empty(); });
 }
 
 Result<std::vector<Socket>> Slots::sockets_of(unsigned slot) const {

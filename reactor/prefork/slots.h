@@ -19,7 +19,7 @@ class Slots {
  public:
   // Where opening failed.
   struct Failure {
-    Address address;
+    Bind bind;
     std::error_code error;
   };
 
@@ -29,10 +29,11 @@ class Slots {
   // Removes the files of unix sockets. Not run in a worker: that leaves by _exit(2).
   ~Slots();
 
-  // Binds and listens on all addresses. False: `failure` says which one could not be had.
+  // Binds and listens on all addresses, and takes over the sockets that are there already. False:
+  // `failure` says which one could not be had.
   [[nodiscard]] bool open(const Options& options, Failure& failure);
 
-  // Where it listens, with real ports, in the order of the options.
+  // Where it listens, with real ports, in the order of the options; several for SystemdSockets.
   [[nodiscard]] const std::vector<Address>& addresses() const noexcept { return bound_; }
 
   // Copies of one slot's sockets, one per address. Errors: those of fcntl(2) F_DUPFD_CLOEXEC.
@@ -54,12 +55,15 @@ class Slots {
   // Socket::refuse_new().
   void refuse_new() noexcept;
 
-  // Closes this process's sockets; what workers adopted stays open.
+  // Closes this process's sockets; what workers adopted stays open. close_own() leaves those that
+  // are somebody else's too: at the end they let connections in again.
   void close() noexcept { listeners_.clear(); }
+  void close_own() noexcept;
 
  private:
   struct Group {
     bool balanced = false;
+    bool inherited = false;       // the first one
     std::vector<Socket> sockets;  // by slot where it is balanced, else one
   };
 
@@ -69,7 +73,9 @@ class Slots {
     ino_t inode;
   };
 
+  [[nodiscard]] bool open(const Bind& bind, const Options& options, Failure& failure);
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
+  [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
   void remember_file(const Address& address);
 
   ListenOptions listen_;

@@ -104,8 +104,8 @@ class Running {
       lines.say("listening " + address.to_string());
     };
     options.on_ready = [this] { lines.say("ready"); };
-    options.on_bind_error = [this](const Address& address, std::error_code) {
-      lines.say("bind-error " + address.to_string());
+    options.on_bind_error = [this](const Bind& bind, std::error_code) {
+      lines.say("bind-error " + to_string(bind));
     };
     options.on_reopen = [this] { lines.say("reopen " + std::to_string(::getpid())); };
   }

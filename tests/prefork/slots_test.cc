@@ -80,7 +80,7 @@ TEST_F(SlotsTest, APortInUseIsRefusedAlsoWithReusePort) {
     Slots slots;
     EXPECT_FALSE(slots.open(options_, failure_));
     EXPECT_EQ(failure_.error, std::errc::address_in_use);
-    EXPECT_EQ(failure_.address, options_.addresses[1]);
+    EXPECT_EQ(to_string(failure_.bind), to_string(options_.addresses[1]));
   }
 }
 
