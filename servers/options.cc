@@ -2,12 +2,16 @@
 #include "servers/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <iostream>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "reactor/http/options.h"
+#include "servers/config_file.h"
+#include "servers/nearest.h"
 #include "servers/values.h"
 
 namespace servers {
@@ -18,6 +22,9 @@ constexpr std::uint64_t kMostSeconds = 24ULL * 24 * 60 * 60;  // what a Stream's
 constexpr std::uint64_t kMostHead = 1ULL << 30;               // what http::Limits take
 constexpr std::uint64_t kMostFields = 65535;
 constexpr std::uint64_t kMostBody = INT64_MAX;
+
+// What is for one call of the program and no setting.
+const std::set<std::string> kNoSettings = {"config", "check-config", "version", "help"};
 
 // The values as they were given; read by take().
 struct Texts {
@@ -40,6 +47,8 @@ struct Texts {
   std::string access_log = "off";
   std::string access_log_format = "combined";
   std::string log_level = "info";
+  std::string config;
+  bool check_config = false;
 };
 
 const char* name_of(Program program) {
@@ -113,6 +122,12 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   if (program == Program::http_ok) declare_http(app, texts, options.service);
   text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
   text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
+  text("-c,--config", texts.config,
+       "file of lines KEY = VALUE, keys being these names without dashes; what is given here or in "
+       "the environment wins",
+       "FILE");
+  app.add_flag("-t,--check-config", texts.check_config,
+               "check all that is set, the file too, and serve nothing");
   app.set_version_flag("-V,--version", std::string(name_of(program)) + " " + REACTOR_VERSION);
 }
 
@@ -186,9 +201,92 @@ void take(Program program, const Texts& texts, Options& options) {
   if (program == Program::http_ok) take_http(texts, options.service);
 }
 
-int complain(Program program, const std::string& what) {
-  std::cerr << name_of(program) << ": " << what << std::endl;
-  return kExitUsage;
+// ---- The file ----
+
+bool is_in_environment(const std::string& key) {
+  const char* const value = std::getenv(environment_name(key).c_str());
+  return value != nullptr && *value != '\0';
+}
+
+std::vector<std::string> keys_of(const CLI::App& app) {
+  std::vector<std::string> keys;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      if (!kNoSettings.contains(name)) keys.push_back(name);
+    }
+  }
+  return keys;
+}
+
+BadConfig unknown(const std::string& path, const Setting& setting,
+                  const std::vector<std::string>& keys) {
+  const std::string guess = nearest(setting.key, keys);
+  return {path, setting.line,
+          setting.key + ": no such key; " +
+              (guess.empty() ? "--help names them all" : "did you mean " + guess + "?")};
+}
+
+// The settings of a file, whose keys are all known and given once unless they are repeatable.
+std::vector<Setting> read_settings(const CLI::App& app, const std::string& path) {
+  std::vector<Setting> settings = read_config("--config", path);
+  const std::vector<std::string> keys = keys_of(app);
+  std::map<std::string, unsigned> first_lines;
+  for (const Setting& setting : settings) {
+    if (std::find(keys.begin(), keys.end(), setting.key) == keys.end()) {
+      throw unknown(path, setting, keys);
+    }
+    const auto [first, fresh] = first_lines.emplace(setting.key, setting.line);
+    const auto policy = app.get_option("--" + setting.key)->get_multi_option_policy();
+    if (!fresh && policy != CLI::MultiOptionPolicy::TakeAll) {
+      throw BadConfig(path, setting.line,
+                      setting.key + ": is in line " + std::to_string(first->second) +
+                          " already; remove one of them");
+    }
+  }
+  return settings;
+}
+
+// Sets what neither a flag nor the environment did. The result are the settings that count.
+std::vector<Setting> apply_file(CLI::App& app, const std::string& path) {
+  std::vector<Setting> settings = read_settings(app, path);
+  std::erase_if(settings, [&app](const Setting& setting) {
+    return app.count("--" + setting.key) > 0 || is_in_environment(setting.key);
+  });
+  std::set<CLI::Option*> touched;
+  for (const Setting& setting : settings) {
+    CLI::Option* const option = app.get_option("--" + setting.key);
+    option->add_result(setting.value);
+    touched.insert(option);
+  }
+  for (CLI::Option* option : touched) option->run_callback();
+  return settings;
+}
+
+// The whole line for the user, which names the place in the file where that is to blame.
+std::string explain(const BadValue& error, const std::string& path,
+                    const std::vector<Setting>& settings) {
+  for (const Setting& setting : settings) {
+    if ("--" + setting.key != error.flag() || setting.value != error.value()) continue;
+    return BadConfig(path, setting.line, setting.key + error.rest()).what();
+  }
+  return error.what();
+}
+
+void check_log(const std::string& flag, const std::string& path) {
+  if (path == "-") return;
+  const reactor::Result<> writable = reactor::http::AccessLog::check(path);
+  if (writable) return;
+  throw BadValue(flag, path, writable.error().message(),
+                 "give a file that this user may write, or - for standard error");
+}
+
+void say(Parsed& parsed, int exit_code, std::string text) {
+  parsed.exit_code = exit_code;
+  parsed.text = std::move(text);
+}
+
+void complain(Parsed& parsed, Program program, const std::string& what) {
+  say(parsed, kExitUsage, std::string(name_of(program)) + ": " + what + "\n");
 }
 
 }  // namespace
@@ -200,16 +298,24 @@ Parsed parse_options(Program program, int argc, const char* const* argv) {
                                         : "Answers every HTTP request with 200 and a fixed body.",
                name_of(program));
   declare(app, program, texts, parsed.options);
+  std::vector<Setting> settings;
   try {
     app.parse(argc, argv);
+    if (!texts.config.empty()) settings = apply_file(app, texts.config);
     take(program, texts, parsed.options);
+    if (!texts.check_config) return parsed;
+    check_log("--log", parsed.options.log);
+    say(parsed, 0, "configuration ok\n");
   } catch (const CLI::Success& success) {
-    parsed.exit_code = app.exit(success);  // --help and --version
-    std::cout.flush();
+    std::ostringstream text;
+    const int exit_code = app.exit(success, text, text);  // --help and --version
+    say(parsed, exit_code, text.str());
   } catch (const CLI::ParseError& error) {
-    parsed.exit_code = complain(program, std::string(error.what()) + "; see --help");
+    complain(parsed, program, std::string(error.what()) + "; see --help");
   } catch (const BadValue& error) {
-    parsed.exit_code = complain(program, error.what());
+    complain(parsed, program, explain(error, texts.config, settings));
+  } catch (const BadConfig& error) {
+    complain(parsed, program, error.what());
   }
   return parsed;
 }

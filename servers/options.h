@@ -40,14 +40,20 @@ struct Options {
   std::string log = "-";
 };
 
-// The options, or what the program exits with at once: 0 after --help and --version, which go to
-// standard output; 2 after an error, which goes to standard error as one line that names the flag,
-// the value, the reason and the remedy. A flag wins over its environment name (REACTOR_WORKERS),
-// that over the default.
+// The options, or what the program prints and exits with at once: 0 after --help, --version and
+// --check-config, whose `text` goes to standard output; 2 after an error, whose `text` is one line
+// for standard error that names the flag or the place in the file, the value, the reason and the
+// remedy.
 struct Parsed {
   std::optional<int> exit_code;
+  std::string text;
   Options options;
 };
+
+// A flag wins over its environment name (REACTOR_WORKERS), that over the file that --config names,
+// that over the default. Prints nothing and changes nothing, so that a running server can call it
+// again with its arguments to read the file once more; it may wait for the resolver, where an
+// address is a host name.
 [[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv);
 
 }  // namespace servers

@@ -97,19 +97,18 @@ std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error
 }
 
 // At once, and in one piece; nobody may be there to read it.
-void print_line(int fd, std::string line) {
-  line += '\n';
-  [[maybe_unused]] const auto written = ::write(fd, line.data(), line.size());
+void print(int fd, const std::string& text) {
+  [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
 }
+
+void print_line(int fd, const std::string& line) { print(fd, line + "\n"); }
 
 // To whoever started the program, even where the log goes to a file.
 void complain(Program program, const std::string& what) {
   print_line(STDERR_FILENO, std::string(name_of(program)) + ": " + what);
 }
 
-}  // namespace
-
-int run_program(Program program, Options options, reactor::prefork::WorkerFunction serve) {
+int serve_options(Program program, Options options, Serve serve) {
   open_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
   Log log(program, options.log);
@@ -132,7 +131,19 @@ int run_program(Program program, Options options, reactor::prefork::WorkerFuncti
     if (log.is_file()) REACTOR_LOG(error, what);
   };
   prefork.on_reopen = [&log] { log.reopen(); };
-  return reactor::prefork::run(std::move(prefork), std::move(serve));
+  return reactor::prefork::run(
+      std::move(prefork), [serve, &service = options.service](reactor::prefork::Worker& worker) {
+        return serve(worker, service);
+      });
+}
+
+}  // namespace
+
+int run_program(Program program, int argc, const char* const* argv, Serve serve) {
+  Parsed parsed = parse_options(program, argc, argv);
+  if (!parsed.exit_code) return serve_options(program, std::move(parsed.options), serve);
+  print(*parsed.exit_code == 0 ? STDOUT_FILENO : STDERR_FILENO, parsed.text);
+  return *parsed.exit_code;
 }
 
 }  // namespace servers

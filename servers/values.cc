@@ -18,21 +18,6 @@ namespace {
 
 constexpr unsigned kMostWorkers = 1024;
 
-// One line whatever is in it: control octets as \xNN.
-std::string printable(const std::string& text) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string result;
-  for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet >= 0x20 && octet != 0x7f) {
-      result += c;
-    } else {
-      result += {'\\', 'x', kDigits[octet >> 4], kDigits[octet & 15]};
-    }
-  }
-  return result;
-}
-
 unsigned processors() {
 #if defined(__linux__)
   cpu_set_t mask;
@@ -104,9 +89,25 @@ bool looks_like_a_name(std::string_view text) {
 
 }  // namespace
 
+std::string printable(const std::string& text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string result;
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet >= 0x20 && octet != 0x7f) {
+      result += c;
+    } else {
+      result += {'\\', 'x', kDigits[octet >> 4], kDigits[octet & 15]};
+    }
+  }
+  return result;
+}
+
 BadValue::BadValue(const std::string& flag, const std::string& value, const std::string& reason,
                    const std::string& remedy)
-    : std::runtime_error(flag + " '" + printable(value) + "': " + reason + "; " + remedy) {}
+    : std::runtime_error(flag + " '" + printable(value) + "': " + reason + "; " + remedy),
+      flag_(flag),
+      value_(value) {}
 
 std::uint64_t parse_number(const std::string& flag, const std::string& text, std::uint64_t least,
                            std::uint64_t most) {

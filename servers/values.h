@@ -13,11 +13,22 @@
 
 namespace servers {
 
+// `text` as one line whatever is in it: control octets as \xNN.
+[[nodiscard]] std::string printable(const std::string& text);
+
 // A value that can't be used. what() is the whole line for the user: flag, value, reason, remedy.
 class BadValue : public std::runtime_error {
  public:
   BadValue(const std::string& flag, const std::string& value, const std::string& reason,
            const std::string& remedy);
+
+  [[nodiscard]] const std::string& flag() const noexcept { return flag_; }
+  [[nodiscard]] const std::string& value() const noexcept { return value_; }
+  // what() without the flag.
+  [[nodiscard]] std::string rest() const { return std::string(what()).substr(flag_.size()); }
+
+ private:
+  std::string flag_, value_;
 };
 
 // Each throws BadValue, naming `flag`.

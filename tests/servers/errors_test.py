@@ -44,6 +44,9 @@ BAD_OPTIONS = [
     (["--bind", "localhost:99999"], ["65535"]),
     (["--log", "/no/such/directory/log"], ["No such file or directory"]),
     (["--log", "/"], ["directory"]),
+    (["--config", "/no/such/file"], ["No such file or directory", "KEY = VALUE"]),
+    (["--config", "/"], ["regular file"]),
+    (["--config", "/dev/zero"], ["regular file"]),
 ]
 BAD_HTTP_OPTIONS = [
     (["--keep-alive", "long"], ["number"]),
