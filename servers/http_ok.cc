@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -37,7 +38,10 @@ reactor::http::Options options_of(const Service& service, AccessLog* access_log)
 // Null where there shall be none. Throws what keeps it from being opened.
 std::unique_ptr<AccessLog> open_access_log(reactor::Loop& loop, const Service& service) {
   if (!service.access_log) return nullptr;
-  return AccessLog::open(loop, *service.access_log).value();
+  auto log = AccessLog::open(loop, *service.access_log);
+  if (log) return std::move(*log);
+  throw std::runtime_error("--access-log '" + service.access_log->path +
+                           "': " + log.error().message() + "; let the workers' user write it");
 }
 
 void reopen(AccessLog& log, const std::string& path) {

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "reactor/http/options.h"
+#include "reactor/prefork/pid_file.h"
 #include "servers/config_file.h"
 #include "servers/nearest.h"
 #include "servers/values.h"
@@ -24,7 +25,7 @@ constexpr std::uint64_t kMostFields = 65535;
 constexpr std::uint64_t kMostBody = INT64_MAX;
 
 // What is for one call of the program and no setting.
-const std::set<std::string> kNoSettings = {"config", "check-config", "version", "help"};
+const std::set<std::string> kNoSettings = {"config", "check-config", "signal", "version", "help"};
 
 // The values as they were given; read by take().
 struct Texts {
@@ -49,6 +50,7 @@ struct Texts {
   std::string log_level = "info";
   std::string config;
   bool check_config = false;
+  std::string command;
 };
 
 const char* name_of(Program program) {
@@ -122,12 +124,19 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   if (program == Program::http_ok) declare_http(app, texts, options.service);
   text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
   text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
+  text("-p,--pid", options.pid, "file to write the pid to and to lock while it runs", "FILE");
+  text("-u,--user", options.user, "who the workers become after binding; needs root", "NAME");
+  text("-g,--group", options.group, "their group; the user's own if not given", "NAME");
   text("-c,--config", texts.config,
        "file of lines KEY = VALUE, keys being these names without dashes; what is given here or in "
        "the environment wins",
        "FILE");
   app.add_flag("-t,--check-config", texts.check_config,
                "check all that is set, the file too, and serve nothing");
+  app.add_option("-s,--signal", texts.command,
+                 "tell the server that holds the --pid file: reload, stop, quit, reopen, upgrade, "
+                 "or ask for its status")
+      ->type_name("NAME");
   app.set_version_flag("-V,--version", std::string(name_of(program)) + " " + REACTOR_VERSION);
 }
 
@@ -182,6 +191,18 @@ void take_http(const Texts& texts, Service& service) {
   service.access_log = {.path = texts.access_log, .format = format};
 }
 
+void take_command(const std::string& name, Options& options) {
+  const std::optional<Command> command = command_named(name);
+  if (!command) {
+    throw BadValue("--signal", name, "no such command",
+                   "give reload, stop, quit, reopen, upgrade or status");
+  }
+  if (options.pid.empty()) {
+    throw BadValue("--signal", name, "no pid file is given", "name the server's by --pid FILE");
+  }
+  options.command = command;
+}
+
 void take(Program program, const Texts& texts, Options& options) {
   reactor::prefork::Options& prefork = options.prefork;
   for (const std::string& bind : binds_of(program, texts)) {
@@ -198,6 +219,10 @@ void take(Program program, const Texts& texts, Options& options) {
   options.service.max_connections =
       parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
   options.log_level = parse_level("--log-level", texts.log_level);
+  if (!options.user.empty() || !options.group.empty()) {
+    prefork.identity = parse_identity(options.user, options.group);
+  }
+  if (!texts.command.empty()) take_command(texts.command, options);
   if (program == Program::http_ok) take_http(texts, options.service);
 }
 
@@ -280,6 +305,12 @@ void check_log(const std::string& flag, const std::string& path) {
                  "give a file that this user may write, or - for standard error");
 }
 
+void check_pid_file(const std::string& flag, const std::string& path) {
+  if (path.empty()) return;
+  const std::error_code error = reactor::prefork::PidFile::check(path);
+  if (error) throw bad_pid_file(flag, path, error);
+}
+
 void say(Parsed& parsed, int exit_code, std::string text) {
   parsed.exit_code = exit_code;
   parsed.text = std::move(text);
@@ -305,6 +336,7 @@ Parsed parse_options(Program program, int argc, const char* const* argv) {
     take(program, texts, parsed.options);
     if (!texts.check_config) return parsed;
     check_log("--log", parsed.options.log);
+    check_pid_file("--pid", parsed.options.pid);
     say(parsed, 0, "configuration ok\n");
   } catch (const CLI::Success& success) {
     std::ostringstream text;

@@ -12,6 +12,7 @@
 #include "reactor/http/limits.h"
 #include "reactor/net/address.h"
 #include "reactor/prefork/options.h"
+#include "servers/control.h"
 
 namespace servers {
 
@@ -38,6 +39,9 @@ struct Options {
   Service service;
   reactor::LogLevel log_level = reactor::LogLevel::info;
   std::string log = "-";
+  std::string pid;                 // empty: no pid file
+  std::string user, group;         // of options.prefork.identity, for messages
+  std::optional<Command> command;  // to be sent instead of serving
 };
 
 // The options, or what the program prints and exits with at once: 0 after --help, --version and

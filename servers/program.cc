@@ -8,12 +8,18 @@
 #include <string>
 
 #include "reactor/base/log_spdlog.h"
-#include "reactor/base/unique_fd.h"
+#include "reactor/prefork/descriptor_limit.h"
+#include "reactor/prefork/pid_file.h"
+#include "servers/log_file.h"
+#include "servers/values.h"
 
 namespace servers {
 namespace {
 
+using reactor::prefork::PidFile;
+
 constexpr int kExitUsage = 2;
+constexpr std::uint64_t kOtherDescriptors = 64;  // logs, the poller, pipes to the master
 
 const char* name_of(Program program) {
   return program == Program::echo ? "reactor-echo" : "reactor-http-ok";
@@ -28,46 +34,6 @@ void open_standard_descriptors() {
   } while (fd >= 0 && fd <= STDERR_FILENO);
   if (fd >= 0) ::close(fd);
 }
-
-// Where the log goes. A file is opened anew on USR1 under the same descriptor, so that nothing that
-// holds the number has to be told.
-class Log {
- public:
-  Log(Program program, std::string path) : program_(program), path_(std::move(path)) {}
-
-  [[nodiscard]] bool open() {
-    int fd = STDERR_FILENO;
-    if (path_ != "-") {
-      file_.reset(open_file());
-      if (!file_) return false;
-      fd = file_.get();
-    }
-    reactor::log_to_spdlog_fd(name_of(program_), fd);
-    return true;
-  }
-
-  [[nodiscard]] bool is_file() const { return static_cast<bool>(file_); }
-
-  void reopen() {
-    if (!file_) return;
-    const reactor::UniqueFd fresh(open_file());
-    if (!fresh) {
-      REACTOR_LOG(error, "can't reopen " + path_ + "; going on with the old file");
-      return;
-    }
-    ::dup2(fresh.get(), file_.get());
-    ::fcntl(file_.get(), F_SETFD, FD_CLOEXEC);
-  }
-
- private:
-  [[nodiscard]] int open_file() const {
-    return ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  }
-
-  Program program_;
-  std::string path_;
-  reactor::UniqueFd file_;
-};
 
 std::string remedy_for_inherited(const reactor::prefork::Bind& bind) {
   if (std::holds_alternative<reactor::prefork::SystemdSockets>(bind)) {
@@ -108,21 +74,79 @@ void complain(Program program, const std::string& what) {
   print_line(STDERR_FILENO, std::string(name_of(program)) + ": " + what);
 }
 
-int serve_options(Program program, Options options, Serve serve) {
-  open_standard_descriptors();
-  ::signal(SIGPIPE, SIG_IGN);
-  Log log(program, options.log);
-  if (!log.open()) {
-    complain(program, "--log '" + options.log + "': " + reactor::last_system_error().message() +
+// ---- Starting ----
+
+// What keeps the program from serving: said to the user already.
+struct Refused {
+  int exit_code;
+};
+
+void check_identity(Program program, const Options& options) {
+  const auto& identity = options.prefork.identity;
+  if (!identity || ::geteuid() == 0 || is_current(*identity)) return;
+  const bool user = !options.user.empty();
+  complain(program, (user ? "--user '" + options.user : "--group '" + options.group) +
+                        "': only root can change it; start as root, or leave it away");
+  throw Refused{kExitUsage};
+}
+
+void open_log(Program program, const Options& options, LogFile& log) {
+  if (const reactor::Result<> opened = log.open(); !opened) {
+    complain(program, "--log '" + options.log + "': " + opened.error().message() +
                           "; give a file that this user may write, or - for standard error");
-    return kExitUsage;
+    throw Refused{kExitUsage};
   }
+  reactor::log_to_spdlog_fd(name_of(program), log.fd());
   reactor::set_log_level(options.log_level);
+}
+
+// The workers open it, perhaps as another user.
+void give_access_log(const Service& service,
+                     const std::optional<reactor::prefork::Identity>& owner) {
+  if (!service.access_log) return;
+  const std::string& path = service.access_log->path;
+  const reactor::Result<> given = give_log_file(path, owner);
+  if (given) return;
+  REACTOR_LOG(error, "can't make " + path + " the workers' own: " + given.error().message());
+}
+
+PidFile take_pid_file(Program program, const std::string& path) {
+  if (path.empty()) return {};
+  auto taken = PidFile::take(path);
+  if (taken) return std::move(*taken);
+  if (taken.error() != std::errc::device_or_resource_busy) {
+    complain(program, bad_pid_file("--pid", path, taken.error()).what());
+    throw Refused{kExitUsage};
+  }
+  const pid_t holder = PidFile::holder(path).value_or(-1);
+  complain(program, "--pid '" + path + "': held by the running server" +
+                        (holder > 0 ? " with pid " + std::to_string(holder) : "") +
+                        "; stop that one, or give another file");
+  throw Refused{reactor::prefork::kExitFailed};
+}
+
+void raise_limit(const Options& options) {
+  if (options.service.max_connections == 0) return;
+  const std::uint64_t sockets = options.prefork.workers * options.prefork.addresses.size();
+  const std::uint64_t needed = options.service.max_connections + sockets + kOtherDescriptors;
+  const std::uint64_t limit = reactor::prefork::raise_descriptor_limit(needed);
+  if (limit >= needed) return;
+  REACTOR_LOG(warn, "--max-connections '" + std::to_string(options.service.max_connections) +
+                        "': each worker needs " + std::to_string(needed) +
+                        " descriptors and may have " + std::to_string(limit) +
+                        "; raise the limit (ulimit -n, in a unit LimitNOFILE=)");
+}
+
+void add_callbacks(Program program, Options& options, LogFile& log) {
   reactor::prefork::Options& prefork = options.prefork;
   prefork.on_listening = [](const reactor::Address& address) {
     print_line(STDOUT_FILENO, "listening on " + address.to_string());
   };
-  prefork.on_ready = [] { print_line(STDOUT_FILENO, "ready"); };
+  const uid_t user = prefork.identity ? prefork.identity->user : ::geteuid();
+  prefork.on_ready = [user] {
+    if (user == 0) REACTOR_LOG(warn, "serving as root; name a user without rights by --user");
+    print_line(STDOUT_FILENO, "ready");
+  };
   prefork.on_bind_error = [program, &log](const reactor::prefork::Bind& bind,
                                           std::error_code error) {
     const std::string what =
@@ -130,20 +154,53 @@ int serve_options(Program program, Options options, Serve serve) {
     complain(program, what);
     if (log.is_file()) REACTOR_LOG(error, what);
   };
-  prefork.on_reopen = [&log] { log.reopen(); };
-  return reactor::prefork::run(
-      std::move(prefork), [serve, &service = options.service](reactor::prefork::Worker& worker) {
-        return serve(worker, service);
-      });
+  prefork.on_reopen = [&service = options.service, owner = prefork.identity, &log] {
+    give_access_log(service, owner);
+    log.reopen();
+  };
+}
+
+int serve_options(Program program, Options options, Serve serve) {
+  open_standard_descriptors();
+  ::signal(SIGPIPE, SIG_IGN);
+  check_identity(program, options);
+  LogFile log(options.log, options.prefork.identity);
+  open_log(program, options, log);
+  PidFile pid_file = take_pid_file(program, options.pid);
+  give_access_log(options.service, options.prefork.identity);
+  raise_limit(options);
+  add_callbacks(program, options, log);
+  return reactor::prefork::run(std::move(options.prefork), [&](reactor::prefork::Worker& worker) {
+    pid_file.abandon_in_child();
+    return serve(worker, options.service);
+  });
+}
+
+// Instead of serving.
+int send_command(Program program, const Options& options) {
+  const Outcome outcome = control(*options.command, options.pid);
+  if (outcome.exit_code != 0) {
+    complain(program, outcome.text);
+  } else if (!outcome.text.empty()) {
+    print_line(STDOUT_FILENO, outcome.text);
+  }
+  return outcome.exit_code;
 }
 
 }  // namespace
 
 int run_program(Program program, int argc, const char* const* argv, Serve serve) {
   Parsed parsed = parse_options(program, argc, argv);
-  if (!parsed.exit_code) return serve_options(program, std::move(parsed.options), serve);
-  print(*parsed.exit_code == 0 ? STDOUT_FILENO : STDERR_FILENO, parsed.text);
-  return *parsed.exit_code;
+  if (parsed.exit_code) {
+    print(*parsed.exit_code == 0 ? STDOUT_FILENO : STDERR_FILENO, parsed.text);
+    return *parsed.exit_code;
+  }
+  if (parsed.options.command) return send_command(program, parsed.options);
+  try {
+    return serve_options(program, std::move(parsed.options), serve);
+  } catch (const Refused& refused) {
+    return refused.exit_code;
+  }
 }
 
 }  // namespace servers

@@ -157,6 +157,26 @@ reactor::LogLevel parse_level(const std::string& flag, const std::string& text) 
                  "give trace, debug, info, warn, error, critical or off");
 }
 
+reactor::prefork::Identity parse_identity(const std::string& user, const std::string& group) {
+  auto identity = reactor::prefork::find_identity(user, group);
+  if (identity) return std::move(*identity);
+  if (identity.error() == reactor::Errc::unknown_user) {
+    throw BadValue("--user", user, "unknown user", "give a name or number that `id` knows");
+  }
+  if (group.empty()) {
+    throw BadValue("--user", user, "has no entry and so no group of its own", "give --group too");
+  }
+  throw BadValue("--group", group, "unknown group",
+                 "give a name that `getent group` lists, or a number");
+}
+
+BadValue bad_pid_file(const std::string& flag, const std::string& path, std::error_code error) {
+  if (error == std::errc::file_exists) {
+    return {flag, path, "holds something else than a pid", "remove it or give another file"};
+  }
+  return {flag, path, error.message(), "give a file in a directory that this user may write"};
+}
+
 void check_content_type(const std::string& flag, const std::string& text) {
   reactor::http::PreparedFields fields;
   if (!text.empty() && fields.add("Content-Type", text)) return;

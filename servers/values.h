@@ -10,6 +10,7 @@
 #include "reactor/base/log.h"
 #include "reactor/poller/event.h"
 #include "reactor/prefork/bind.h"
+#include "reactor/prefork/identity.h"
 
 namespace servers {
 
@@ -39,6 +40,12 @@ class BadValue : public std::runtime_error {
 [[nodiscard]] bool parse_switch(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::Backend parse_backend(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::LogLevel parse_level(const std::string& flag, const std::string& text);
+// Throws for an unknown user (--user) or group (--group).
+[[nodiscard]] reactor::prefork::Identity parse_identity(const std::string& user,
+                                                        const std::string& group);
+// Why a pid file can't be taken, but for being held.
+[[nodiscard]] BadValue bad_pid_file(const std::string& flag, const std::string& path,
+                                    std::error_code error);
 // What a Content-Type field may hold.
 void check_content_type(const std::string& flag, const std::string& text);
 // One address, all that a host name stands for (asked once, here), fd:N or systemd.

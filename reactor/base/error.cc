@@ -41,6 +41,10 @@ class ReactorCategory final : public std::error_category {
         return "not a listening stream socket";
       case Errc::no_sockets:
         return "no sockets were passed to this process (LISTEN_FDS)";
+      case Errc::unknown_user:
+        return "unknown user";
+      case Errc::unknown_group:
+        return "unknown group";
     }
     return "unknown reactor error " + std::to_string(value);
   }

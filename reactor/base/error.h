@@ -22,6 +22,8 @@ enum class Errc {
   too_many_listeners,  // more addresses than a worker can be handed
   not_listening,       // an inherited descriptor is no stream socket that listens
   no_sockets,          // the service manager passed none (LISTEN_FDS)
+  unknown_user,        // the system knows none of this name
+  unknown_group,       // nor this group
 };
 
 // Category of Errc, name "reactor". Lives for the whole program.

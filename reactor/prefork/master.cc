@@ -31,6 +31,16 @@ void die_with_parent([[maybe_unused]] pid_t parent) {
   if (::getppid() != parent) ::_exit(kExitFailed);  // it died before that took effect
 }
 
+// False: this process must not serve, which is logged.
+bool take_identity(const Options& options) {
+  if (!options.identity) return true;
+  const std::error_code error = drop_to(*options.identity);
+  if (!error) return true;
+  REACTOR_LOG(error, "can't become user " + std::to_string(options.identity->user) + ", group " +
+                         std::to_string(options.identity->group) + ": " + error.message());
+  return false;
+}
+
 int run_worker(WorkerFunction& serve, Worker& worker) {
   try {
     return serve(worker);
@@ -45,8 +55,9 @@ int run_worker(WorkerFunction& serve, Worker& worker) {
 // In one process: no master, no fork.
 int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
   try {
+    if (!take_identity(options)) return kExitNotReady;
     std::vector<Socket> sockets = slots.sockets_of(0).value();
-    slots.close();
+    slots.close_own();
     Worker worker(options, options, 0, std::move(sockets), nullptr);
     SignalPipe::unblock();
     return run_worker(serve, worker);
@@ -119,7 +130,8 @@ int Master::run() {
 }
 
 void Master::become_worker(Process& process, Crew::Generation& generation, SignalBlock& blocked) {
-  die_with_parent(parent_);
+  if (!take_identity(options_)) ::_exit(kExitFailed);
+  die_with_parent(parent_);  // changing the user forgets it
   signals_.abandon_in_worker();
   // The other workers' control sockets must not stay open here: their end is the message.
   crew_.abandon_but(process);

@@ -12,6 +12,7 @@
 #include "reactor/net/socket.h"
 #include "reactor/poller/event.h"
 #include "reactor/prefork/bind.h"
+#include "reactor/prefork/identity.h"
 
 namespace reactor::prefork {
 
@@ -67,6 +68,11 @@ struct Options : Plan {
 
   // Where a worker that is stuck says what holds it up, as it can't log then; standard error.
   int report_descriptor = 2;
+
+  // Who the workers become after the fork, before they touch a connection; with workers = 0 this
+  // process itself, after it has bound. The master stays who it is: it reads nothing from clients,
+  // and needs its rights to bind, to read what is secret and to make log files again.
+  std::optional<Identity> identity = {};
 
   // Called in this process. An address that was bound, with its real port; once each, in order.
   Callback<void(const Address&)> on_listening = {};

@@ -119,7 +119,7 @@ TEST(Result, OfNothing) {
 TEST(Errors, EveryOneOfOursHasItsOwnMessage) {
   std::string before;
   for (int code = static_cast<int>(Errc::wrong_process);
-       code <= static_cast<int>(Errc::no_sockets); ++code) {
+       code <= static_cast<int>(Errc::unknown_group); ++code) {
     const std::string message = make_error_code(static_cast<Errc>(code)).message();
     EXPECT_EQ(message.find("unknown"), std::string::npos) << code;
     EXPECT_NE(message, before) << code;

@@ -155,13 +155,13 @@ class Sources(unittest.TestCase):
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", out))
             built = {"--bind", "--workers", "--backlog", "--max-connections", "--backend",
                      "--reuse-port", "--graceful-timeout", "--log-level", "--log", "--version", "--help",
-                     "--config", "--check-config"}
+                     "--config", "--check-config", "--pid", "--user", "--group", "--signal"}
             if program == HTTP_OK:
                 built |= {"--keep-alive", "--body", "--content-type", "--header-timeout", "--body-timeout",
                           "--body-rate", "--write-timeout", "--max-body", "--max-header", "--max-line",
                           "--max-fields", "--access-log", "--access-log-format"}
             self.assertEqual(options, built)
-            for option in built - {"--help", "--version", "--check-config"}:
+            for option in built - {"--help", "--version", "--check-config", "--signal"}:
                 self.assertIn("REACTOR_" + option[2:].upper().replace("-", "_"), out)
 
     def test_version(self):

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "servers/control.h"
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+
+#include "reactor/base/error.h"
+#include "reactor/prefork/pid_file.h"
+
+namespace servers {
+namespace {
+
+struct Row {
+  Command command;
+  const char* name;
+  int signal;  // 0: none
+};
+
+constexpr std::array<Row, 6> kRows = {{{Command::reload, "reload", SIGHUP},
+                                       {Command::stop, "stop", SIGTERM},
+                                       {Command::quit, "quit", SIGQUIT},
+                                       {Command::reopen, "reopen", SIGUSR1},
+                                       {Command::upgrade, "upgrade", SIGUSR2},
+                                       {Command::status, "status", 0}}};
+
+}  // namespace
+
+std::optional<Command> command_named(const std::string& name) {
+  for (const Row& row : kRows) {
+    if (name == row.name) return row.command;
+  }
+  return {};
+}
+
+Outcome control(Command command, const std::string& pid_path) {
+  const Row& row = *std::find_if(kRows.begin(), kRows.end(),
+                                 [command](const Row& each) { return each.command == command; });
+  const std::string flag = std::string("--signal '") + row.name + "': ";
+  const auto pid = reactor::prefork::PidFile::holder(pid_path);
+  if (!pid) {
+    return {1, flag + pid_path + ": " + pid.error().message() + "; give a file that may be read"};
+  }
+  if (*pid == 0) {
+    return {1, flag + "no server runs with the pid file " + pid_path +
+                   "; start one, or give the --pid of the one that is meant"};
+  }
+  if (*pid < 0) return {1, flag + "the server of " + pid_path + " is just starting; try again"};
+  const std::string number = std::to_string(*pid);
+  if (row.signal == 0) return {0, "running, pid " + number};
+  if (::kill(*pid, row.signal) == 0) return {0, ""};
+  return {1, flag + "pid " + number + ": " + reactor::last_system_error().message() +
+                 "; be root, or the user that started it"};
+}
+
+}  // namespace servers

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "servers/log_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "reactor/base/error.h"
+#include "reactor/base/log.h"
+
+namespace servers {
+namespace {
+
+constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC;
+
+}  // namespace
+
+reactor::Result<> give_log_file(const std::string& path,
+                                const std::optional<reactor::prefork::Identity>& owner) {
+  if (path == "-" || !owner || ::geteuid() != 0) return {};
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) return {};
+  const reactor::UniqueFd fd(::open(path.c_str(), kFlags | O_CREAT | O_NOFOLLOW, 0644));
+  if (!fd || ::fstat(fd.get(), &status) != 0) return reactor::last_system_error();
+  const bool fresh = S_ISREG(status.st_mode) && status.st_size == 0 && status.st_nlink == 1;
+  if (!fresh || status.st_uid != 0 || owner->user == 0) return {};
+  if (::fchown(fd.get(), owner->user, owner->group) != 0) return reactor::last_system_error();
+  return {};
+}
+
+reactor::Result<> LogFile::open() {
+  if (path_ == "-") return {};
+  reactor::Result<reactor::UniqueFd> file = open_file();
+  if (!file) return file.error();
+  file_ = std::move(*file);
+  return {};
+}
+
+int LogFile::fd() const noexcept { return file_ ? file_.get() : STDERR_FILENO; }
+
+void LogFile::reopen() {
+  if (!file_) return;
+  const reactor::Result<reactor::UniqueFd> fresh = open_file();
+  if (!fresh) {
+    REACTOR_LOG(error, "can't reopen " + path_ + ": " + fresh.error().message() +
+                           "; going on with the old file");
+    return;
+  }
+  // One step: a line goes to the old file or to the new one.
+  ::dup2(fresh->get(), file_.get());
+  ::fcntl(file_.get(), F_SETFD, FD_CLOEXEC);
+}
+
+reactor::Result<reactor::UniqueFd> LogFile::open_file() const {
+  if (const reactor::Result<> given = give_log_file(path_, owner_); !given) return given.error();
+  reactor::UniqueFd fd(::open(path_.c_str(), kFlags | O_CREAT, 0644));
+  if (!fd) return reactor::last_system_error();
+  return fd;
+}
+
+}  // namespace servers

@@ -1,0 +1,380 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Pid files, --signal, users and groups, descriptor limits."""
+
+import contextlib
+import grp
+import os
+import pwd
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import support  # noqa: E402
+from support import ECHO, HTTP_OK, Server, wait_until  # noqa: E402
+
+ROOT = os.getuid() == 0
+CAP_SYS_RESOURCE = 1 << 24
+NEEDS_ROOT = unittest.skipUnless(ROOT, "needs root, to become another user")
+
+
+def entry_of(*names):
+    """The first of these users that exists and isn't root."""
+    for name in names:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise unittest.SkipTest("no unprivileged user: " + " ".join(names))
+
+
+def status_of(pid):
+    """The fields of /proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as lines:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def descriptors_allowed(pid):
+    """The soft limit of a process."""
+    with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
+        return int(re.search(r"^Max open files +(\d+)", limits.read(), re.M)[1])
+
+
+class FolderTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        os.chmod(self.folder, 0o755)
+        self.pid_file = os.path.join(self.folder, "server.pid")
+
+    def content(self):
+        with open(self.pid_file, encoding="ascii") as file:
+            return file.read()
+
+
+class PidFiles(FolderTest):
+    def test_it_is_there_while_the_server_runs(self):
+        for program in (ECHO, HTTP_OK):
+            for workers in ("0", "2"):
+                with Server(program, "-w", workers, "--pid", self.pid_file) as server:
+                    server.ready()
+                    self.assertEqual(self.content(), f"{server.pid}\n")
+                    server.signal(signal.SIGTERM)
+                    self.assertEqual(server.wait(), 0)
+                self.assertFalse(os.path.exists(self.pid_file))
+
+    def test_a_second_server_is_refused_before_it_binds(self):
+        with Server(HTTP_OK, "-w", "1", "-p", self.pid_file) as server:
+            server.ready()
+            code, out, err = support.run(HTTP_OK, "-p", self.pid_file, "-b", server.addresses[0])
+            self.assertEqual((code, out), (1, ""))
+            self.assertRegex(err, rf"^reactor-http-ok: --pid '{self.pid_file}': held by the running "
+                                  rf"server with pid {server.pid}; .+\n$")
+            self.assertEqual(self.content(), f"{server.pid}\n")
+            with server.connect() as connection:
+                self.assertTrue(support.is_ok(connection))
+
+    def test_exactly_one_of_many_starts(self):
+        for _ in range(5):
+            with contextlib.ExitStack() as stack:
+                servers = [stack.enter_context(Server(ECHO, "-w", "1", "-p", self.pid_file))
+                           for _ in range(6)]
+                first = [server.read_line() for server in servers]
+                started = [s for s, line in zip(servers, first) if line is not None]
+                self.assertEqual(len(started), 1)
+                self.assertEqual(self.content(), f"{started[0].pid}\n")
+                for server in servers:
+                    if server is not started[0]:
+                        self.assertEqual(server.wait(), 1)
+
+    def test_one_that_a_crash_left_is_taken_over(self):
+        with Server(ECHO, "-w", "2", "-p", self.pid_file) as server:
+            server.ready()
+            server.signal(signal.SIGKILL)
+            server.wait()
+            with Server(ECHO, "-w", "1", "-p", self.pid_file) as second:
+                second.ready()
+                self.assertEqual(self.content(), f"{second.pid}\n")
+
+    def test_workers_do_not_keep_the_lock(self):
+        with Server(ECHO, "-w", "2", "-p", self.pid_file) as server:
+            server.ready()
+            for worker in server.workers():
+                self.assertNotIn(self.pid_file, support.descriptors_of(worker).values())
+
+    def test_it_is_removed_after_a_failed_start(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            address = "127.0.0.1:%d" % other.getsockname()[1]
+            self.assertEqual(support.run(ECHO, "-p", self.pid_file, "-b", address)[0], 4)
+        self.assertFalse(os.path.exists(self.pid_file))
+
+    def test_what_is_no_pid_file_is_left_alone(self):
+        with open(self.pid_file, "w", encoding="ascii") as file:
+            file.write("precious\n")
+        for more in ([], ["-t"]):
+            code, out, err = support.run(ECHO, "-p", self.pid_file, "-b", "127.0.0.1:0", *more)
+            self.assertEqual((code, out), (2, ""))
+            self.assertIn("something else than a pid", err)
+        self.assertEqual(self.content(), "precious\n")
+
+    def test_a_check_leaves_the_running_server_its_file(self):
+        with Server(ECHO, "-w", "1", "-p", self.pid_file) as server:
+            server.ready()
+            self.assertEqual(support.run(ECHO, "-t", "-p", self.pid_file), (0, "configuration ok\n", ""))
+            self.assertEqual(self.control("status"), (0, f"running, pid {server.pid}\n", ""))
+
+    def control(self, command):
+        return support.run(ECHO, "-s", command, "-p", self.pid_file)
+
+
+class Signals(FolderTest):
+    def control(self, command, program=HTTP_OK, **more):
+        return support.run(program, "--signal", command, "--pid", self.pid_file, **more)
+
+    def test_status(self):
+        for program in (ECHO, HTTP_OK):
+            with Server(program, "-w", "1", "-p", self.pid_file) as server:
+                server.ready()
+                self.assertEqual(self.control("status", program), (0, f"running, pid {server.pid}\n", ""))
+
+    def test_no_server(self):
+        for stale in (None, "", f"{os.getpid()}\n", "1\n"):
+            if stale is not None:
+                with open(self.pid_file, "w", encoding="ascii") as file:
+                    file.write(stale)
+            for command in ("reload", "stop", "quit", "reopen", "upgrade", "status"):
+                code, out, err = self.control(command)
+                self.assertEqual((code, out), (1, ""))
+                self.assertRegex(err, rf"^reactor-http-ok: --signal '{command}': no server runs with "
+                                      rf"the pid file {self.pid_file}; .+\n$")
+
+    def test_stop_and_quit(self):
+        for workers in ("0", "2"):
+            for command in ("stop", "quit"):
+                with Server(HTTP_OK, "-w", workers, "-p", self.pid_file) as server:
+                    server.ready()
+                    self.assertEqual(self.control(command), (0, "", ""))
+                    self.assertEqual(server.wait(), 0)
+
+    def test_reopen(self):
+        path = os.path.join(self.folder, "log")
+        with Server(HTTP_OK, "-w", "1", "-p", self.pid_file, "--log", path) as server:
+            server.ready()
+            os.rename(path, path + ".1")
+            self.assertEqual(self.control("reopen"), (0, "", ""))
+            wait_until(lambda: os.path.exists(path), "a new log file")
+
+    def test_each_command_sends_its_signal(self):
+        """A stand-in for the master holds the lock and says what it hears."""
+        script = ("import fcntl, os, signal, struct, sys\n"
+                  "fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
+                  "fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 0, 0))\n"
+                  "os.write(fd, b'%d\\n' % os.getpid())\n"
+                  "heard = [signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]\n"
+                  "signal.pthread_sigmask(signal.SIG_BLOCK, heard)\n"
+                  "print('ready', flush=True)\n"
+                  "while True: print(signal.sigwait(heard).name, flush=True)\n")
+        with subprocess.Popen([sys.executable, "-c", script, self.pid_file],
+                              stdout=subprocess.PIPE, text=True) as master:
+            try:
+                self.assertEqual(master.stdout.readline(), "ready\n")
+                for command, name in (("reload", "SIGHUP"), ("stop", "SIGTERM"), ("quit", "SIGQUIT"),
+                                      ("reopen", "SIGUSR1"), ("upgrade", "SIGUSR2")):
+                    self.assertEqual(self.control(command), (0, "", ""))
+                    self.assertEqual(master.stdout.readline(), name + "\n")
+                os.truncate(self.pid_file, 0)
+                code, _, err = self.control("stop")
+                self.assertEqual(code, 1)
+                self.assertIn("just starting; try again", err)
+            finally:
+                master.kill()
+
+    @NEEDS_ROOT
+    def test_the_server_of_another_user(self):
+        with Server(HTTP_OK, "-w", "1", "-p", self.pid_file) as server:
+            server.ready()
+            with support.for_everybody(HTTP_OK) as (program, how):
+                code, out, err = self.control("stop", program, **how)
+            self.assertEqual((code, out), (1, ""))
+            self.assertRegex(err, rf"--signal 'stop': pid {server.pid}: Operation not permitted; .+\n$")
+
+    def test_the_pid_file_may_come_from_the_environment_or_the_file(self):
+        config = os.path.join(self.folder, "conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(f"pid = {self.pid_file}\n")
+        with Server(ECHO, "-w", "1", "-c", config) as server:
+            server.ready()
+            expected = (0, f"running, pid {server.pid}\n", "")
+            self.assertEqual(support.run(ECHO, "-s", "status", "-c", config), expected)
+            self.assertEqual(support.run(ECHO, "-s", "status",
+                                         environment={"REACTOR_PID": self.pid_file}), expected)
+
+
+@NEEDS_ROOT
+class Users(FolderTest):
+    def setUp(self):
+        super().setUp()
+        self.user = entry_of("nobody", "daemon")
+
+    def is_dropped(self, pid, user, group):
+        status = status_of(pid)
+        self.assertEqual(status["Uid"].split(), [str(user)] * 4)
+        self.assertEqual(status["Gid"].split(), [str(group)] * 4)
+        self.assertNotIn("0", status["Groups"].split())
+        self.assertEqual(status["NoNewPrivs"], "1")
+        for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            self.assertEqual(int(status[name], 16), 0, name)
+
+    def test_workers_change_and_the_master_stays(self):
+        for user, group in ((self.user.pw_name, None), (str(self.user.pw_uid), None),
+                            (self.user.pw_name, "daemon"), ("54321", "54322")):
+            options = ["-u", user] + (["-g", group] if group else [])
+            gid = self.user.pw_gid if group is None else \
+                int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+            uid = int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+            with self.subTest(user=user, group=group):
+                with Server(ECHO, "-w", "2", *options) as server:
+                    server.ready()
+                    for worker in server.workers():
+                        self.is_dropped(worker, uid, gid)
+                    self.assertEqual(status_of(server.pid)["Uid"].split(), ["0"] * 4)
+                    self.assertNotIn("serving as root", server.log())
+                    with server.connect() as connection:
+                        self.assertTrue(support.echoes(connection))
+                    server.signal(signal.SIGTERM)
+                    self.assertEqual(server.wait(), 0)
+
+    def test_without_workers_the_process_itself_changes(self):
+        with Server(ECHO, "-w", "0", "-u", self.user.pw_name) as server:
+            server.ready()
+            self.is_dropped(server.pid, self.user.pw_uid, self.user.pw_gid)
+            with server.connect() as connection:
+                self.assertTrue(support.echoes(connection))
+
+    def test_a_privileged_port_is_bound_before(self):
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as setting:
+            if int(setting.read()) <= 81:
+                self.skipTest("all ports are open to every user here")
+        with Server(ECHO, "-w", "1", "-u", self.user.pw_name, bind=("127.0.0.81:81",)) as server:
+            server.ready()
+            with server.connect() as connection:
+                self.assertTrue(support.echoes(connection))
+
+    def test_workers_die_with_the_master_all_the_same(self):
+        with Server(ECHO, "-w", "2", "-u", self.user.pw_name) as server:
+            workers = server.ready().workers()
+            for worker in workers:  # stopped: only the kernel can end them
+                os.kill(worker, signal.SIGSTOP)
+            server.signal(signal.SIGKILL)
+            server.wait()
+            wait_until(lambda: not any(map(support.alive, workers)), "the workers' end")
+
+    def test_logs_can_be_reopened_by_the_workers(self):
+        log, access = (os.path.join(self.folder, name) for name in ("log", "access"))
+        with Server(HTTP_OK, "-w", "1", "-u", self.user.pw_name, "--log", log, "--access-log",
+                    access) as server:
+            server.ready()
+            for path in (log, access):
+                self.assertEqual(os.stat(path).st_uid, self.user.pw_uid)
+                os.rename(path, path + ".1")
+            server.signal(signal.SIGUSR1)
+            worker = server.workers()[0]
+            wait_until(lambda: {log, access} <= set(support.descriptors_of(worker).values()),
+                       "the worker has the new files")
+            with server.connect() as connection:
+                self.assertTrue(support.is_ok(connection))
+            wait_until(lambda: os.path.getsize(access) > 0, "a line in the new access log")
+            with open(log, encoding="utf-8") as lines:
+                self.assertNotIn("can't", lines.read())
+
+    def test_a_file_that_is_not_ours_to_give_keeps_its_owner(self):
+        precious = os.path.join(self.folder, "precious")
+        with open(precious, "w", encoding="ascii"):
+            pass
+        for how in (os.symlink, os.link):
+            log = os.path.join(self.folder, "log")
+            how(precious, log)
+            with Server(ECHO, "-w", "1", "-u", self.user.pw_name, "--log", log) as server:
+                with contextlib.suppress(AssertionError):
+                    server.ready()
+                self.assertEqual(os.stat(precious).st_uid, 0)
+            os.unlink(log)
+
+    def test_an_access_log_that_the_workers_cannot_open_is_named(self):
+        path = os.path.join(self.folder, "access")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("root's own\n")
+        with Server(HTTP_OK, "-w", "1", "-u", self.user.pw_name, "--access-log", path) as server:
+            self.assertEqual(server.wait(), 3)
+            self.assertIn(f"--access-log '{path}': Permission denied; ", server.log())
+
+    def test_serving_as_root_is_logged(self):
+        for options in ([], ["-u", "root"], ["-g", "daemon"]):
+            for workers in ("0", "1"):
+                with Server(ECHO, "-w", workers, *options) as server:
+                    server.ready()
+                    self.assertEqual(server.log().count("serving as root"), 1)
+
+    def test_a_file_that_cannot_be_removed_any_more_is_emptied(self):
+        with Server(ECHO, "-w", "0", "-u", self.user.pw_name, "-p", self.pid_file) as server:
+            server.ready()
+            self.assertEqual(self.content(), f"{server.pid}\n")
+            server.signal(signal.SIGTERM)
+            self.assertEqual(server.wait(), 0)
+        self.assertEqual(self.content(), "")
+
+    def test_others_than_root_cannot_change(self):
+        with support.for_everybody(ECHO) as (program, how):
+            for flag, value in (("--user", "daemon"), ("--group", "daemon"), ("--user", "root")):
+                code, out, err = support.run(program, flag, value, "-b", "127.0.0.1:0", **how)
+                self.assertEqual((code, out), (2, ""))
+                self.assertRegex(err, rf"^reactor-echo: {flag} '{value}': only root can change it; .+\n$")
+            self.assertEqual(support.run(program, "-t", "-u", "daemon", **how)[0], 0)
+            with Server(program, "-w", "1", "-u", str(support.NOBODY), "-g", str(support.NOBODY),
+                        **how) as server:  # who it is already
+                server.ready()
+                self.is_dropped(server.workers()[0], support.NOBODY, support.NOBODY)
+
+
+class Limits(FolderTest):
+    def limit_of(self, soft, hard, *options, **more):
+        with Server(ECHO, "-w", "2", *options, preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (soft, hard)), **more) as server:
+            server.ready()
+            limits = {descriptors_allowed(pid) for pid in server.workers()}
+            self.assertEqual(len(limits), 1)
+            return limits.pop(), server.log()
+
+    def test_raised_to_what_is_needed_and_never_lowered(self):
+        limit, log = self.limit_of(256, 4096, "--max-connections", "1000")
+        self.assertTrue(1000 < limit < 1200, limit)
+        self.assertNotIn("raise the limit", log)
+        self.assertEqual(self.limit_of(2048, 4096, "--max-connections", "1000")[0], 2048)
+        self.assertEqual(self.limit_of(256, 4096)[0], 256)
+
+    def test_what_cannot_be_had_is_logged(self):
+        with support.for_everybody(ECHO) as (program, how):
+            change = how.pop("preexec_fn", lambda: None)
+            def before():
+                resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
+                change()
+            with Server(program, "-w", "2", "--max-connections", "5000", preexec_fn=before,
+                        **how) as server:
+                server.ready()
+                self.assertEqual(descriptors_allowed(server.workers()[0]), 512)
+                self.assertRegex(server.log(), r"--max-connections '5000': each worker needs 5\d\d\d "
+                                               r"descriptors and may have 512; raise the limit ")
+
+    @unittest.skipUnless(int(status_of("self")["CapEff"], 16) & CAP_SYS_RESOURCE,
+                         "needs CAP_SYS_RESOURCE, to raise a hard limit")
+    def test_root_may_go_beyond_the_hard_limit(self):
+        self.assertGreater(self.limit_of(256, 512, "--max-connections", "5000")[0], 5000)
+
+
+if __name__ == "__main__":
+    support.main()
