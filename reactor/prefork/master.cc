@@ -58,9 +58,16 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
     if (!take_identity(options)) return kExitNotReady;
     std::vector<Socket> sockets = slots.sockets_of(0).value();
     slots.close_own();
+    const Notifier notifier;
+    options.on_ready = [&notifier, announce = std::move(options.on_ready)]() mutable {
+      if (announce) announce();
+      notifier.ready();
+    };
     Worker worker(options, options, 0, std::move(sockets), nullptr);
     SignalPipe::unblock();
-    return run_worker(serve, worker);
+    const int status = run_worker(serve, worker);
+    notifier.stopping();
+    return status;
   } catch (const std::exception& error) {
     REACTOR_LOG(error, std::string("can't start: ") + error.what());
     return kExitNotReady;
@@ -154,6 +161,8 @@ void Master::announce_ready() {
   if (announced_ || state_ != State::serving || !crew_.complete()) return;
   announced_ = true;
   if (options_.on_ready) options_.on_ready();
+  notifier_.ready();
+  notifier_.status(std::to_string(crew_.wanted()) + " workers");
 }
 
 // ---- News ----
@@ -269,6 +278,7 @@ bool Master::make_room_for(unsigned workers) {
 // ---- The end ----
 
 void Master::end(State state, int signal_number, Duration grace) {
+  if (state_ == State::serving) notifier_.stopping();
   state_ = state;
   deadline_ = saturating_add(saturating_add(monotonic_now(), grace), kKillDelay);
   // Nobody is let in any more; who is in the door already, the workers see to.

@@ -9,6 +9,7 @@
 #include "reactor/base/clock.h"
 #include "reactor/prefork/crew.h"
 #include "reactor/prefork/mailboxes.h"
+#include "reactor/prefork/notify.h"
 #include "reactor/prefork/prefork.h"
 #include "reactor/prefork/signal_pipe.h"
 #include "reactor/prefork/slots.h"
@@ -46,6 +47,7 @@ class Master {
   const pid_t parent_;  // of the workers
   Mailboxes mailboxes_;
   SignalPipe signals_;
+  const Notifier notifier_;
   Crew crew_;
   State state_ = State::serving;
   TimePoint deadline_ = TimePoint::max();

@@ -341,6 +341,26 @@ class Users(FolderTest):
                 self.is_dropped(server.workers()[0], support.NOBODY, support.NOBODY)
 
 
+class ServiceManager(FolderTest):
+    def test_it_hears_ready_once_all_accept_and_then_stopping(self):
+        for workers in ("0", "3"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                path = os.path.join(self.folder, "notify" + workers)
+                manager.bind(path)
+                manager.settimeout(support.LIMIT)
+                with Server(ECHO, "-w", workers, environment={"NOTIFY_SOCKET": path}) as server:
+                    heard = [manager.recv(4096)]
+                    self.assertEqual(heard, [b"READY=1"])
+                    self.assertEqual(len(server.workers()), int(workers))
+                    with server.ready().connect() as connection:
+                        self.assertTrue(support.echoes(connection))
+                    server.signal(signal.SIGTERM)
+                    while b"STOPPING=1" not in heard:
+                        heard.append(manager.recv(4096))
+                    self.assertEqual(server.wait(), 0)
+                    self.assertEqual(heard.count(b"READY=1"), 1)
+
+
 class Limits(FolderTest):
     def limit_of(self, soft, hard, *options, **more):
         with Server(ECHO, "-w", "2", *options, preexec_fn=lambda: resource.setrlimit(

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/notify.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <string>
+
+#include "reactor/base/error.h"
+#include "tests/support/fd_guard.h"
+#include "tests/support/log_capture.h"
+
+namespace reactor::prefork {
+namespace {
+
+constexpr std::array<const char*, 3> kVariables = {"NOTIFY_SOCKET", "WATCHDOG_USEC",
+                                                   "WATCHDOG_PID"};
+
+// A service manager: a datagram socket, and the variables that name it.
+class NotifyTest : public ::testing::TestWithParam<bool> {
+ protected:
+  NotifyTest() {
+    unset();
+    const std::string name = "reactor-notify-test." + std::to_string(::getpid());
+    const std::string path = ::testing::TempDir() + name;
+    abstract_ = GetParam();
+    path_ = abstract_ ? "@" + name : path;
+    const Address address =
+        abstract_ ? Address::unix_abstract(name).value() : Address::unix_path(path).value();
+    manager_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::bind(manager_.get(), address.data(), address.size()), 0);
+    ::setenv("NOTIFY_SOCKET", path_.c_str(), 1);
+  }
+  ~NotifyTest() override {
+    unset();
+    if (!abstract_) ::unlink(path_.c_str());
+  }
+
+  // The next message; "" where there is none.
+  [[nodiscard]] std::string message() const {
+    std::array<char, 4096> buffer;
+    const ssize_t count = ::read(manager_.get(), buffer.data(), buffer.size());
+    return count < 0 ? "" : std::string(buffer.data(), static_cast<std::size_t>(count));
+  }
+
+  static void unset() {
+    for (const char* name : kVariables) ::unsetenv(name);
+  }
+
+ private:
+  FdGuard descriptors_;
+
+ protected:
+  bool abstract_ = false;
+  std::string path_;
+  UniqueFd manager_;
+};
+
+TEST_P(NotifyTest, EachMessageIsOneDatagram) {
+  const Notifier notifier;
+  ASSERT_TRUE(notifier);
+  notifier.ready();
+  EXPECT_EQ(message(), "READY=1");
+  notifier.stopping();
+  EXPECT_EQ(message(), "STOPPING=1");
+  notifier.watchdog();
+  EXPECT_EQ(message(), "WATCHDOG=1");
+  notifier.main_pid(4711);
+  EXPECT_EQ(message(), "MAINPID=4711");
+  notifier.status("4 workers\nREADY=1");
+  EXPECT_EQ(message(), "STATUS=4 workers READY=1");
+  EXPECT_EQ(message(), "");
+}
+
+TEST_P(NotifyTest, AReloadTellsTheTime) {
+  const auto micros = [](TimePoint time) {
+    return time.time_since_epoch() / std::chrono::microseconds(1);
+  };
+  const auto before = micros(monotonic_now());
+  Notifier().reloading();
+  const auto after = micros(monotonic_now());
+  const std::string text = message();
+  const std::string begin = "RELOADING=1\nMONOTONIC_USEC=";
+  ASSERT_EQ(text.substr(0, begin.size()), begin);
+  const auto time = std::stoll(text.substr(begin.size()));
+  EXPECT_LE(before, time);
+  EXPECT_LE(time, after);
+}
+
+TEST_P(NotifyTest, TheWatchdogsInterval) {
+  const auto interval = [](const char* time, const std::string& pid) {
+    unset();
+    ::setenv("NOTIFY_SOCKET", "@none", 1);
+    if (time != nullptr) ::setenv("WATCHDOG_USEC", time, 1);
+    if (!pid.empty()) ::setenv("WATCHDOG_PID", pid.c_str(), 1);
+    return Notifier().watchdog_interval();
+  };
+  const std::string own = std::to_string(::getpid());
+  EXPECT_EQ(interval("1500000", own), std::chrono::milliseconds(1500));
+  EXPECT_EQ(interval("1500000", ""), std::chrono::milliseconds(1500));
+  EXPECT_EQ(interval("1500000", "1"), Duration::zero());
+  EXPECT_EQ(interval("1500000", own + "x"), Duration::zero());
+  EXPECT_EQ(interval(nullptr, own), Duration::zero());
+  for (const char* bad : {"", "0", "-1", "1s", "9223372036854775807", "99999999999999999999"}) {
+    EXPECT_EQ(interval(bad, own), Duration::zero()) << bad;
+  }
+}
+
+TEST_P(NotifyTest, WithoutAManagerNothingHappens) {
+  ::unsetenv("NOTIFY_SOCKET");
+  ::setenv("WATCHDOG_USEC", "1000000", 1);
+  LogCapture log;
+  const Notifier notifier;
+  EXPECT_FALSE(notifier);
+  EXPECT_EQ(notifier.watchdog_interval(), Duration::zero());
+  notifier.ready();
+  EXPECT_EQ(message(), "");
+}
+
+TEST_P(NotifyTest, AManagerThatIsGoneIsLogged) {
+  const Notifier notifier;
+  manager_.reset();
+  LogCapture log;
+  notifier.ready();
+  EXPECT_TRUE(log.contains("can't tell the service manager 'READY=1': Connection refused"));
+}
+
+TEST_P(NotifyTest, AManagerThatDoesNotReadKeepsNobodyWaiting) {
+  const Notifier notifier;
+  LogCapture log;
+  const TimePoint start = monotonic_now();
+  while (log.lines().empty()) notifier.watchdog();
+  EXPECT_LT(monotonic_now() - start, std::chrono::seconds(10));
+}
+
+TEST_P(NotifyTest, OtherKindsOfSocketsAreNotSupported) {
+  for (const std::string& name : {std::string("vsock:2:1234"), "/" + std::string(200, 'x')}) {
+    ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
+    LogCapture log;
+    EXPECT_FALSE(Notifier());
+    EXPECT_TRUE(log.contains("NOTIFY_SOCKET " + name.substr(0, 4)));
+  }
+}
+
+#if defined(__linux__)
+INSTANTIATE_TEST_SUITE_P(Sockets, NotifyTest, ::testing::Values(false, true));
+#else
+INSTANTIATE_TEST_SUITE_P(Sockets, NotifyTest, ::testing::Values(false));
+#endif
+
+}  // namespace
+}  // namespace reactor::prefork
