@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "servers/log_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "reactor/base/log.h"
+#include "reactor/base/log_spdlog.h"
+#include "tests/support/fd_guard.h"
+#include "tests/support/fork.h"
+
+namespace servers {
+namespace {
+
+volatile std::sig_atomic_t g_rotated = 0;
+
+class LogFileFork : public ::testing::Test {
+ protected:
+  LogFileFork() { std::filesystem::create_directory(folder_); }
+  ~LogFileFork() override { std::filesystem::remove_all(folder_); }
+
+  // All lines of all files, and how often each was there.
+  [[nodiscard]] std::map<std::string, int> lines() const {
+    std::map<std::string, int> found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      std::ifstream file(entry.path());
+      for (std::string line; std::getline(file, line);) ++found[line];
+    }
+    return found;
+  }
+
+ private:
+  reactor::FdGuard descriptors_;
+
+ protected:
+  const std::string folder_ = ::testing::TempDir() + "log_file_test." + std::to_string(::getpid());
+  const std::string path_ = folder_ + "/log";
+};
+
+constexpr int kWriters = 4;
+constexpr int kLines = 5000;
+
+std::string text_of(int writer, int line) {
+  return "writer " + std::to_string(writer) + " line " + std::to_string(line) +
+         std::string(static_cast<std::size_t>(line % 300), '.') + "!";
+}
+
+// A worker: the log is the one that the master opened; a rotation is heard of between two lines.
+int write_lines(LogFile& log, int writer) {
+  ::signal(SIGUSR1, [](int) { g_rotated = 1; });
+  for (int line = 0; line < kLines; ++line) {
+    REACTOR_LOG(info, text_of(writer, line));
+    if (g_rotated == 0) continue;
+    g_rotated = 0;
+    log.reopen();
+  }
+  return 0;
+}
+
+TEST_F(LogFileFork, ARotationUnderLoadNeitherTearsNorLosesNorDoublesALine) {
+  const auto writers = [&] {
+    LogFile log(path_, {});
+    EXPECT_TRUE(log.open().has_value());
+    reactor::log_to_spdlog_fd("test", log.fd());
+    ::signal(SIGUSR1, SIG_IGN);  // until a writer's handler is there
+    std::set<pid_t> children;
+    for (int writer = 0; writer < kWriters; ++writer) {
+      children.insert(reactor::spawn_child([&, writer] { return write_lines(log, writer); }));
+    }
+    for (int rotation = 0; rotation < 100; ++rotation) {
+      std::filesystem::rename(path_, path_ + "." + std::to_string(rotation));
+      log.reopen();
+      REACTOR_LOG(info, "rotation " + std::to_string(rotation) + "!");
+      for (const pid_t child : children) ::kill(child, SIGUSR1);
+      ::usleep(500);  // lets the writers write; nothing depends on it
+    }
+    for (const pid_t child : children) EXPECT_EQ(reactor::wait_for_child(child), 0);
+    return ::testing::Test::HasFailure() ? 1 : 0;
+  };
+  ASSERT_EQ(reactor::wait_for_child(reactor::spawn_child(writers)), 0);
+
+  std::set<std::string> messages;
+  for (const auto& [line, times] : lines()) {
+    EXPECT_EQ(times, 1) << line;
+    const std::size_t start = line.find(" info ");
+    ASSERT_NE(start, std::string::npos) << line;
+    messages.insert(line.substr(start + 6));
+  }
+  EXPECT_EQ(messages.size(), static_cast<std::size_t>(kWriters * kLines + 100));
+  for (int writer = 0; writer < kWriters; ++writer) {
+    for (int line = 0; line < kLines; ++line) {
+      ASSERT_TRUE(messages.contains(text_of(writer, line))) << text_of(writer, line);
+    }
+  }
+}
+
+TEST_F(LogFileFork, WhereItCannotBeOpenedAgainTheOldFileStays) {
+  EXPECT_EQ(reactor::in_child([&] {
+              LogFile log(path_, {});
+              ASSERT_TRUE(log.open().has_value());
+              reactor::log_to_spdlog_fd("test", log.fd());
+              std::filesystem::rename(path_, path_ + ".1");
+              ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
+              log.reopen();
+              REACTOR_LOG(info, "after");
+            }),
+            0);
+  std::filesystem::remove(path_);
+  std::string all;
+  for (const auto& [line, times] : lines()) all += line + "\n";
+  EXPECT_NE(all.find("can't reopen " + path_ + ": Is a directory"), std::string::npos) << all;
+  EXPECT_NE(all.find(" after\n"), std::string::npos) << all;
+}
+
+TEST_F(LogFileFork, StandardErrorIsNoFile) {
+  LogFile log("-", {});
+  ASSERT_TRUE(log.open().has_value());
+  EXPECT_FALSE(log.is_file());
+  EXPECT_EQ(log.fd(), STDERR_FILENO);
+  log.reopen();
+}
+
+TEST_F(LogFileFork, ErrorsAreThoseOfOpen) {
+  EXPECT_EQ(LogFile(folder_, {}).open().error(), std::errc::is_a_directory);
+  EXPECT_EQ(LogFile(folder_ + "/none/log", {}).open().error(),
+            std::errc::no_such_file_or_directory);
+}
+
+}  // namespace
+}  // namespace servers
