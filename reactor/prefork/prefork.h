@@ -13,8 +13,8 @@
 //   TERM graceful; INT graceful, a second one fast; QUIT fast; USR1 on_reopen; HUP replaces the
 //   workers, one after the other, without losing a connection; TTIN, TTOU one worker more, one
 //   fewer; USR2 starts the program anew with the same sockets and, once that serves, ends this one.
-// A service manager that asks for it (NOTIFY_SOCKET) is told of readiness, reloads, upgrades and the
-// end, and sees a watchdog that looks at each worker (notify.h).
+// A service manager that asks for it (NOTIFY_SOCKET) is told of readiness, reloads, upgrades and
+// the end, and sees a watchdog that looks at each worker (notify.h).
 #pragma once
 
 #include "reactor/prefork/options.h"
