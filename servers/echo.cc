@@ -10,6 +10,10 @@ class Echo final : public reactor::StreamHandler {
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
     stream.write_now(bytes);
   }
+  // What has not come back yet is still in the kernel, or in the queue, with which none goes.
+  reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>&) override {
+    return reactor::Migration::now;
+  }
 };
 
 }  // namespace

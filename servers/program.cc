@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <string>
 
 #include "reactor/base/log_spdlog.h"
@@ -110,8 +111,17 @@ void give_access_log(const Service& service,
   REACTOR_LOG(error, "can't make " + path + " the workers' own: " + given.error().message());
 }
 
+// An upgrade leaves it open for us.
+constexpr const char* kPidDescriptor = "REACTOR_UPGRADE_PID";
+
 PidFile take_pid_file(Program program, const std::string& path) {
+  const char* const left = std::getenv(kPidDescriptor);
+  const int descriptor = left == nullptr ? -1 : std::atoi(left);
+  ::unsetenv(kPidDescriptor);
   if (path.empty()) return {};
+  if (descriptor > STDERR_FILENO) {
+    if (auto inherited = PidFile::inherit(path, descriptor)) return std::move(*inherited);
+  }
   auto taken = PidFile::take(path);
   if (taken) return std::move(*taken);
   if (taken.error() != std::errc::device_or_resource_busy) {
@@ -137,15 +147,73 @@ void raise_limit(const Options& options) {
                         "; raise the limit (ulimit -n, in a unit LimitNOFILE=)");
 }
 
-void add_callbacks(Program program, Options& options, LogFile& log) {
+// Everything that a reload can't change, for a comparison.
+std::string fixed_settings(const Options& options) {
+  std::string text;
+  for (const auto& bind : options.prefork.addresses) text += to_string(bind) + " ";
+  return text + std::to_string(options.prefork.listen.backlog) +
+         (options.prefork.reuse_port ? " on " : " off ") + options.log + " " + options.pid + " " +
+         options.user + " " + options.group;
+}
+
+using Reload = reactor::prefork::Options::Reload;
+
+// HUP: the arguments, the environment and the file once more.
+struct Reloader {
+  Program program;
+  int argc;
+  const char* const* argv;
+  Serve serve;
+  PidFile& pid_file;
+  std::string fixed;
+
+  std::optional<Reload> operator()() const {
+    Parsed next = parse_options(program, argc, argv);
+    if (next.exit_code) {
+      REACTOR_LOG(error, "reload refused, all stays as it is: " + next.text);
+      return std::nullopt;
+    }
+    if (fixed_settings(next.options) != fixed) {
+      REACTOR_LOG(warn,
+                  "reload: changes of bind, backlog, reuse-port, log, pid, user and group wait "
+                  "for a restart or an upgrade (USR2)");
+    }
+    reactor::set_log_level(next.options.log_level);
+    return Reload{next.options.prefork, worker_function(std::move(next.options.service))};
+  }
+
+  [[nodiscard]] reactor::prefork::WorkerFunction worker_function(Service service) const {
+    return [serve = serve, &pid = pid_file,
+            service = std::move(service)](reactor::prefork::Worker& worker) {
+      pid.abandon_in_child();
+      return serve(worker, service);
+    };
+  }
+};
+
+void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& pid_file) {
+  reactor::prefork::Options::Upgrade& upgrade = options.prefork.upgrade;
+  upgrade.command.assign(argv, argv + argc);
+  if (pid_file.fd() >= 0) {
+    upgrade.descriptors.push_back(pid_file.fd());
+    upgrade.environment.emplace_back(kPidDescriptor, std::to_string(pid_file.fd()));
+  }
+  options.prefork.on_upgraded = [&pid_file] { pid_file.leave(); };
+}
+
+void add_callbacks(Program program, Options& options, LogFile& log, const PidFile& pid_file) {
   reactor::prefork::Options& prefork = options.prefork;
   prefork.on_listening = [](const reactor::Address& address) {
     print_line(STDOUT_FILENO, "listening on " + address.to_string());
   };
   const uid_t user = prefork.identity ? prefork.identity->user : ::geteuid();
-  prefork.on_ready = [user] {
+  const bool upgrade = std::getenv("REACTOR_UPGRADE") != nullptr;  // whose output is our parent's
+  prefork.on_ready = [user, upgrade, &pid_file] {
     if (user == 0) REACTOR_LOG(warn, "serving as root; name a user without rights by --user");
-    print_line(STDOUT_FILENO, "ready");
+    if (!upgrade) print_line(STDOUT_FILENO, "ready");
+    if (const std::error_code error = pid_file.write()) {
+      REACTOR_LOG(error, "can't write the pid file: " + error.message());
+    }
   };
   prefork.on_bind_error = [program, &log](const reactor::prefork::Bind& bind,
                                           std::error_code error) {
@@ -160,7 +228,8 @@ void add_callbacks(Program program, Options& options, LogFile& log) {
   };
 }
 
-int serve_options(Program program, Options options, Serve serve) {
+int serve_options(Program program, Options options, int argc, const char* const* argv,
+                  Serve serve) {
   open_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
   check_identity(program, options);
@@ -169,11 +238,13 @@ int serve_options(Program program, Options options, Serve serve) {
   PidFile pid_file = take_pid_file(program, options.pid);
   give_access_log(options.service, options.prefork.identity);
   raise_limit(options);
-  add_callbacks(program, options, log);
-  return reactor::prefork::run(std::move(options.prefork), [&](reactor::prefork::Worker& worker) {
-    pid_file.abandon_in_child();
-    return serve(worker, options.service);
-  });
+  add_callbacks(program, options, log, pid_file);
+  add_upgrade(options, argc, argv, pid_file);
+  const Reloader reloader{program, argc, argv, serve, pid_file, fixed_settings(options)};
+  options.prefork.on_reload = [&reloader] { return reloader(); };
+  options.prefork.report_descriptor = log.fd();
+  return reactor::prefork::run(std::move(options.prefork),
+                               reloader.worker_function(options.service));
 }
 
 // Instead of serving.
@@ -197,7 +268,7 @@ int run_program(Program program, int argc, const char* const* argv, Serve serve)
   }
   if (parsed.options.command) return send_command(program, parsed.options);
   try {
-    return serve_options(program, std::move(parsed.options), serve);
+    return serve_options(program, std::move(parsed.options), argc, argv, serve);
   } catch (const Refused& refused) {
     return refused.exit_code;
   }

@@ -31,13 +31,14 @@ Duration report_after(Duration timeout) { return timeout / 2; }
 
 }  // namespace
 
-Crew::Crew(Generation first, Board& board, Run run)
+Crew::Crew(Generation first, unsigned slots, Board& board, Run run)
     : current_(std::move(first)),
       board_(board),
       run_(std::move(run)),
-      slots_(current_.plan.workers),
+      slots_(slots),
       backoff_(current_.plan.workers) {
-  board_.set_slots(slots());
+  board_.set_slots(slots);
+  for (unsigned slot = wanted(); slot < slots; ++slot) slots_[slot].orphaned = true;
 }
 
 void Crew::set_wanted(unsigned workers) { current_.plan.workers = workers; }
@@ -343,6 +344,13 @@ void Crew::dismiss(int signal_number) {
   signal_all(signal_number);
 }
 
+void Crew::give_way() {
+  dismissed_ = true;
+  for (const auto& process : processes_) {
+    if (process->state != Process::State::aborted) leave(*process, process->slot);
+  }
+}
+
 void Crew::signal_all(int signal_number) const {
   for (const auto& process : processes_) ::kill(process->pid, signal_number);
 }
@@ -350,6 +358,19 @@ void Crew::signal_all(int signal_number) const {
 bool Crew::complete() const {
   return std::all_of(slots_.begin(), slots_.begin() + wanted(), [](const Slot& slot) {
     return slot.serving != nullptr && slot.serving->state == Process::State::serving;
+  });
+}
+
+bool Crew::settled() const {
+  return complete() && !successor_starts() &&
+         std::none_of(slots_.begin(), slots_.begin() + wanted(),
+                      [this](const Slot& slot) { return outdated(slot); });
+}
+
+bool Crew::lively(Duration time) const {
+  const TimePoint now = monotonic_now();
+  return std::all_of(processes_.begin(), processes_.end(), [&](const auto& process) {
+    return process->state != Process::State::serving || now - process->moved <= time;
   });
 }
 

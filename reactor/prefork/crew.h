@@ -31,7 +31,8 @@ class Crew {
   // What runs in a new process, right after the fork; it does not return.
   using Run = Callback<void(Process&, Generation&, SignalBlock&)>;
 
-  Crew(Generation first, Board& board, Run run);
+  // `slots`: at least as many as the plan has workers.
+  Crew(Generation first, unsigned slots, Board& board, Run run);
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
@@ -61,11 +62,17 @@ class Crew {
 
   // No more starts, and this signal to all.
   void dismiss(int signal_number);
+  // No more starts; all hand over to the workers of another master, who have the same slots.
+  void give_way();
   void signal_all(int signal_number) const;
   void tell_all(const Message& message, int descriptor = -1) const;
   [[nodiscard]] bool empty() const noexcept { return processes_.empty(); }
   // Each slot has a worker that accepts.
   [[nodiscard]] bool complete() const;
+  // Besides that, each is of the present generation.
+  [[nodiscard]] bool settled() const;
+  // All have turned within the last `time`.
+  [[nodiscard]] bool lively(Duration time) const;
   // Nobody was ever ready, and as many died as there are slots.
   [[nodiscard]] bool hopeless() const noexcept { return hopeless_; }
 

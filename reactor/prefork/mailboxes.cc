@@ -25,6 +25,10 @@ std::error_code Mailboxes::grow(unsigned count) {
   return {};
 }
 
+void Mailboxes::adopt(std::vector<std::pair<UniqueFd, UniqueFd>> ends) {
+  for (auto& [in, out] : ends) boxes_.push_back({std::move(in), std::move(out)});
+}
+
 void Mailboxes::learn(unsigned slot, End end, UniqueFd descriptor) {
   if (slot >= boxes_.size()) boxes_.resize(slot + 1);
   (end == End::in ? boxes_[slot].in : boxes_[slot].out) = std::move(descriptor);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "reactor/base/result.h"
@@ -29,6 +30,9 @@ class Mailboxes {
 
   // Makes those that are missing, up to `count`. Errors: those of socketpair(2).
   [[nodiscard]] std::error_code grow(unsigned count);
+
+  // Those of another process, before the first grow().
+  void adopt(std::vector<std::pair<UniqueFd, UniqueFd>> ends);
 
   [[nodiscard]] unsigned count() const noexcept { return static_cast<unsigned>(boxes_.size()); }
   // Readable while a letter waits; writable while one more fits.

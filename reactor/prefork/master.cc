@@ -87,34 +87,38 @@ void report(Options& options, const Slots::Failure& failure) {
 
 int run(Options options, WorkerFunction serve) {
   options.workers = std::min(options.workers, kMostWorkers);
+  Inheritance earlier = Inheritance::take();
   Slots slots;
   Slots::Failure failure;
-  if (!slots.open(options, failure)) {
+  if (!slots.open(options, earlier, failure)) {
     report(options, failure);
     return kExitNoListener;
   }
   for (const Address& address : slots.addresses()) {
-    if (options.on_listening) options.on_listening(address);
+    if (options.on_listening && !earlier) options.on_listening(address);
   }
   if (options.workers == 0) return run_alone(options, serve, slots);
   Result<std::unique_ptr<Board>> board = Board::make();
-  if (board) return Master(options, std::move(serve), slots, **board).run();
+  if (board) return Master(options, std::move(serve), slots, earlier, **board).run();
   REACTOR_LOG(error, "can't share memory with the workers: " + board.error().message());
   return kExitFailed;
 }
 
-Master::Master(Options& options, WorkerFunction serve, Slots& slots, Board& board)
+Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance& earlier,
+               Board& board)
     : options_(options),
       slots_(slots),
+      earlier_(earlier),
       board_(board),
       parent_(::getpid()),
-      crew_({options, std::move(serve)}, board,
+      crew_({options, std::move(serve)}, slots.count(), board,
             [this](Process& process, Crew::Generation& generation, SignalBlock& blocked) {
               become_worker(process, generation, blocked);
             }) {}
 
 int Master::run() {
   std::error_code error = signals_.open();
+  mailboxes_.adopt(earlier_.take_mailboxes());
   if (!error) error = mailboxes_.grow(crew_.slots());
   if (error) {
     REACTOR_LOG(error, "can't start: " + error.message());
@@ -127,6 +131,7 @@ int Master::run() {
       end(State::quitting, SIGQUIT);
     }
     announce_ready();
+    tell_manager();
     if (state_ != State::serving && crew_.empty()) return exit_code_;
     wait_for_news();
     handle_signals();
@@ -142,6 +147,8 @@ void Master::become_worker(Process& process, Crew::Generation& generation, Signa
   signals_.abandon_in_worker();
   // The other workers' control sockets must not stay open here: their end is the message.
   crew_.abandon_but(process);
+  upgrade_.abandon();
+  earlier_.abandon();
   int status = kExitFailed;
   try {
     std::vector<Socket> sockets = slots_.sockets_of(process.slot).value();
@@ -160,9 +167,26 @@ void Master::become_worker(Process& process, Crew::Generation& generation, Signa
 void Master::announce_ready() {
   if (announced_ || state_ != State::serving || !crew_.complete()) return;
   announced_ = true;
+  earlier_.say_ready();
   if (options_.on_ready) options_.on_ready();
   notifier_.ready();
   notifier_.status(std::to_string(crew_.wanted()) + " workers");
+  if (notifier_.watchdog_interval() > Duration::zero()) next_watchdog_ = monotonic_now();
+}
+
+// How a reload goes, and that all is well: only while each worker's loop turns.
+void Master::tell_manager() {
+  if (reloading_ && crew_.settled()) {
+    reloading_ = false;
+    notifier_.ready();
+    notifier_.status(std::to_string(crew_.wanted()) + " workers");
+  }
+  const TimePoint now = monotonic_now();
+  if (now < next_watchdog_) return;
+  next_watchdog_ = saturating_add(now, notifier_.watchdog_interval() / 3);
+  if (crew_.lively(std::max<Duration>(notifier_.watchdog_interval(), std::chrono::seconds(3)))) {
+    notifier_.watchdog();
+  }
 }
 
 // ---- News ----
@@ -170,16 +194,19 @@ void Master::announce_ready() {
 void Master::wait_for_news() {
   std::vector<pollfd> fds;
   fds.push_back({signals_.fd(), POLLIN, 0});
+  fds.push_back({upgrade_.fd(), POLLIN, 0});  // poll(2) passes over -1
   crew_.add_to(fds);
   const int count = ::poll(fds.data(), static_cast<nfds_t>(fds.size()), next_wait_ms());
   if (count <= 0) return;
-  for (std::size_t i = 1; i < fds.size(); ++i) {
+  if (fds[1].revents != 0) hear_upgrade();
+  for (std::size_t i = 2; i < fds.size(); ++i) {
     if (fds[i].revents != 0) crew_.read_control(fds[i].fd);
   }
 }
 
 int Master::next_wait_ms() const {
-  const TimePoint next = std::min(deadline_, crew_.next_turn());
+  const TimePoint next =
+      std::min({deadline_, upgrade_deadline_, crew_.next_turn(), next_watchdog_});
   if (next == TimePoint::max()) return -1;
   const TimePoint now = monotonic_now();
   if (next <= now) return 0;
@@ -213,6 +240,9 @@ void Master::handle_signal(int number) {
     case SIGHUP:
       if (state_ == State::serving) reload();
       return;
+    case SIGUSR2:
+      if (state_ == State::serving) upgrade();
+      return;
     case SIGTTIN:
       if (state_ == State::serving) resize(crew_.wanted() + 1);
       return;
@@ -227,6 +257,7 @@ void Master::handle_signal(int number) {
 void Master::reload() {
   if (!options_.on_reload) {
     REACTOR_LOG(info, "reload: the workers are replaced");
+    begin_reload();
     crew_.renew_all();
     return;
   }
@@ -236,8 +267,14 @@ void Master::reload() {
   if (!make_room_for(next->plan.workers)) return;
   REACTOR_LOG(info, "reload: the workers are replaced by " + std::to_string(next->plan.workers) +
                         " with the new configuration");
+  begin_reload();
   static_cast<Plan&>(options_) = next->plan;
   crew_.reload(std::move(*next));
+}
+
+void Master::begin_reload() {
+  reloading_ = true;
+  notifier_.reloading();
 }
 
 void Master::resize(unsigned workers) {
@@ -275,10 +312,61 @@ bool Master::make_room_for(unsigned workers) {
   return true;
 }
 
+// ---- Upgrade ----
+
+void Master::upgrade() {
+  if (options_.upgrade.command.empty() || ::getpid() == 1 || upgrade_.running()) {
+    REACTOR_LOG(warn, upgrade_.running() ? "an upgrade is under way already"
+                      : ::getpid() == 1
+                          ? "no upgrade in the place of process 1: it would end with "
+                            "this program; start another container instead"
+                          : "signal " + std::to_string(SIGUSR2) +
+                                " ignored: nothing says how to start the new program");
+    return;
+  }
+  Estate estate{.groups = slots_.describe(), .mailboxes = {}};
+  for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
+    estate.mailboxes.emplace_back(mailboxes_.into(slot), mailboxes_.out_of(slot));
+  }
+  if (const std::error_code error = upgrade_.start(options_.upgrade, estate)) {
+    REACTOR_LOG(error, "no upgrade: " + error.message());
+    return;
+  }
+  const Duration limit = options_.timeout;
+  if (limit > Duration::zero()) upgrade_deadline_ = saturating_add(monotonic_now(), limit);
+  REACTOR_LOG(info, "upgrade: " + options_.upgrade.command[0] + " starts as process " +
+                        std::to_string(upgrade_.pid()));
+}
+
+void Master::hear_upgrade() {
+  const pid_t pid = upgrade_.pid();
+  const Upgrade::News news = upgrade_.news();
+  if (news != Upgrade::News::none) upgrade_deadline_ = TimePoint::max();
+  switch (news) {
+    case Upgrade::News::none:
+      return;
+    case Upgrade::News::failed:
+      REACTOR_LOG(error, "upgrade: process " + std::to_string(pid) +
+                             " did not become ready; we go on as before");
+      return;
+    case Upgrade::News::ready:
+      break;
+  }
+  REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " serves; we go");
+  notifier_.main_pid(pid);
+  slots_.leave_files();
+  if (options_.on_upgraded) options_.on_upgraded();
+  state_ = State::draining;
+  deadline_ =
+      saturating_add(saturating_add(monotonic_now(), options_.graceful_timeout), kKillDelay);
+  crew_.give_way();
+}
+
 // ---- The end ----
 
 void Master::end(State state, int signal_number, Duration grace) {
   if (state_ == State::serving) notifier_.stopping();
+  upgrade_.cancel();
   state_ = state;
   deadline_ = saturating_add(saturating_add(monotonic_now(), grace), kKillDelay);
   // Nobody is let in any more; who is in the door already, the workers see to.
@@ -288,6 +376,11 @@ void Master::end(State state, int signal_number, Duration grace) {
 }
 
 void Master::check_deadline() {
+  if (monotonic_now() >= upgrade_deadline_) {
+    REACTOR_LOG(error, "upgrade: the new program is not ready in time; we go on as before");
+    upgrade_deadline_ = TimePoint::max();
+    upgrade_.cancel();
+  }
   if (monotonic_now() < deadline_) return;
   REACTOR_LOG(warn, "workers did not end in time and are killed");
   state_ = State::killing;

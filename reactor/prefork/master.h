@@ -13,12 +13,13 @@
 #include "reactor/prefork/prefork.h"
 #include "reactor/prefork/signal_pipe.h"
 #include "reactor/prefork/slots.h"
+#include "reactor/prefork/upgrade.h"
 
 namespace reactor::prefork {
 
 class Master {
  public:
-  Master(Options& options, WorkerFunction serve, Slots& slots, Board& board);
+  Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance& earlier, Board& board);
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
 
@@ -31,11 +32,15 @@ class Master {
   [[noreturn]] void become_worker(Process& process, Crew::Generation& generation,
                                   SignalBlock& blocked);
   void announce_ready();
+  void tell_manager();
+  void upgrade();
+  void hear_upgrade();
   void wait_for_news();
   [[nodiscard]] int next_wait_ms() const;
   void handle_signals();
   void handle_signal(int number);
   void reload();
+  void begin_reload();
   void resize(unsigned workers);
   [[nodiscard]] bool make_room_for(unsigned workers);
   void end(State state, int signal_number, Duration grace = {});
@@ -43,15 +48,20 @@ class Master {
 
   Options& options_;
   Slots& slots_;
+  Inheritance& earlier_;
   Board& board_;
   const pid_t parent_;  // of the workers
   Mailboxes mailboxes_;
   SignalPipe signals_;
   const Notifier notifier_;
   Crew crew_;
+  Upgrade upgrade_;
   State state_ = State::serving;
   TimePoint deadline_ = TimePoint::max();
+  TimePoint upgrade_deadline_ = TimePoint::max();
+  TimePoint next_watchdog_ = TimePoint::max();
   bool announced_ = false;
+  bool reloading_ = false;
   int exit_code_ = kExitOk;
 };
 

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "reactor/base/callback.h"
@@ -74,9 +76,22 @@ struct Options : Plan {
   // and needs its rights to bind, to read what is secret and to make log files again.
   std::optional<Identity> identity = {};
 
-  // Called in this process. An address that was bound, with its real port; once each, in order.
+  // USR2: how to start the program anew. It takes over the sockets of the addresses that it wants
+  // too, and the idle connections; once all its workers are ready, this one ends, and if it fails,
+  // all stays as it is. Empty: USR2 is ignored.
+  struct Upgrade {
+    std::vector<std::string> command;  // program, found as execvp(3) does, and arguments
+    std::vector<int> descriptors;      // of the application, that stay open under these numbers
+    std::vector<std::pair<std::string, std::string>> environment;  // names and values to add
+  };
+  Upgrade upgrade = {};
+
+  // Called in this process. The new program serves; this one goes.
+  Callback<void()> on_upgraded = {};
+  // An address that was bound, with its real port; once each, in order. Not by a
+  // program that another one started as its upgrade.
   Callback<void(const Address&)> on_listening = {};
-  // Every worker accepts; once.
+  // Every worker accepts; once. In an upgrade too.
   Callback<void()> on_ready = {};
   // An address could not be bound, or an inherited socket not be used; run() then returns
   // kExitNoListener. Logged where this is empty.

@@ -71,10 +71,15 @@ int SignalPipe::next() noexcept {
   return ::read(read_end_.get(), &octet, 1) == 1 ? octet : 0;
 }
 
-void SignalPipe::abandon_in_worker() noexcept {
+void SignalPipe::restore_defaults() noexcept {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   for (const int number : kSignals) ::sigaction(number, &action, nullptr);
+}
+
+void SignalPipe::abandon_in_worker() noexcept {
+  restore_defaults();
+  struct sigaction action {};
   action.sa_handler = SIG_IGN;
   for (const int number : {SIGINT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU}) {
     ::sigaction(number, &action, nullptr);

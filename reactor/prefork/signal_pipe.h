@@ -28,6 +28,9 @@ class SignalPipe {
   // master's business alone is ignored, as a terminal or a kill(2) of the group sends it to all.
   void abandon_in_worker() noexcept;
 
+  // Default dispositions, for a child that is to execute a program; while all are blocked.
+  static void restore_defaults() noexcept;
+
   // Unblocks the signals that open() takes over: a parent may have left them blocked (execve(2)).
   static void unblock() noexcept;
 

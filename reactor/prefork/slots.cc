@@ -108,35 +108,87 @@ Slots::~Slots() {
   }
 }
 
-bool Slots::open(const Options& options, Failure& failure) {
-  return std::all_of(options.addresses.begin(), options.addresses.end(),
-                     [&](const Bind& bind) { return open(bind, options, failure); });
+bool Slots::open(const Options& options, Inheritance& earlier, Failure& failure) {
+  listen_ = options.listen;
+  slots_ = std::max(options.workers, 1U);
+  const bool all =
+      std::all_of(options.addresses.begin(), options.addresses.end(),
+                  [&](const Bind& bind) { return open(bind, options, earlier, failure); });
+  earlier.close_rest();
+  if (!all) return false;
+  failure.error = even_out();
+  return !failure.error;
 }
 
-bool Slots::open(const Bind& bind, const Options& options, Failure& failure) {
+bool Slots::open(const Bind& bind, const Options& options, Inheritance& earlier, Failure& failure) {
   failure.bind = bind;
-  if (const auto* address = std::get_if<Address>(&bind)) {
-    failure.error = open_group(*address, options);
-    return !failure.error;
+  const std::size_t before = listeners_.size();
+  std::vector<ListenerGroup> groups = earlier.take_groups(to_string(bind));
+  if (groups.empty()) {
+    failure.error = open(bind, options);
+  } else {
+    for (ListenerGroup& group : groups) {
+      if (!failure.error) failure.error = take_earlier(std::move(group));
+    }
   }
+  for (std::size_t i = before; i < listeners_.size(); ++i) {
+    listeners_[i].key = to_string(bind);
+    listeners_[i].inherited = !std::holds_alternative<Address>(bind);
+  }
+  return !failure.error;
+}
+
+std::error_code Slots::open(const Bind& bind, const Options& options) {
+  if (const auto* address = std::get_if<Address>(&bind)) return open_group(*address, options);
   if (const auto* inherited = std::get_if<InheritedSocket>(&bind)) {
-    failure.error = adopt_group(inherited->fd, options);
-    return !failure.error;
+    return adopt_group(inherited->fd, options);
   }
   const std::vector<int> passed = take_systemd_sockets();
-  failure.error = passed.empty() ? make_error_code(Errc::no_sockets) : std::error_code{};
-  return !passed.empty() && std::all_of(passed.begin(), passed.end(), [&](int fd) {
-    return open(InheritedSocket{fd}, options, failure);
-  });
+  if (passed.empty()) return Errc::no_sockets;
+  for (const int fd : passed) {
+    if (const std::error_code error = adopt_group(fd, options)) return error;
+  }
+  return {};
+}
+
+std::error_code Slots::take_earlier(ListenerGroup&& earlier) {
+  Group group{.key = {}, .balanced = earlier.balanced, .sockets = {}};
+  for (const int fd : earlier.descriptors) group.sockets.emplace_back(UniqueFd(fd));
+  const Result<Address> local = group.sockets.front().local();
+  if (!local) return local.error();
+  remember_file(*local);
+  bound_.push_back(*local);
+  listeners_.push_back(std::move(group));
+  return {};
+}
+
+// Each group that has a socket for each slot has as many as any other.
+std::error_code Slots::even_out() {
+  for (const Group& group : listeners_) {
+    if (group.balanced) slots_ = std::max(slots_, static_cast<unsigned>(group.sockets.size()));
+  }
+  const unsigned wanted = slots_;
+  for (slots_ = 0; slots_ < wanted;) {
+    if (const std::error_code error = grow()) return error;
+  }
+  return {};
+}
+
+std::vector<ListenerGroup> Slots::describe() const {
+  std::vector<ListenerGroup> groups;
+  for (const Group& group : listeners_) {
+    ListenerGroup described{.key = group.key, .balanced = group.balanced, .descriptors = {}};
+    for (const Socket& socket : group.sockets) described.descriptors.push_back(socket.fd());
+    groups.push_back(std::move(described));
+  }
+  return groups;
 }
 
 std::error_code Slots::open_group(const Address& address, const Options& options) {
   const bool balanced = is_spread(address, options);
   ListenOptions listen = options.listen;
   listen.reuse_port = balanced;
-  listen_ = options.listen;
-  slots_ = std::max(options.workers, 1U);
-  Group group{.balanced = balanced, .sockets = {}};
+  Group group{.key = {}, .balanced = balanced, .sockets = {}};
   Address bound = address;
   for (unsigned slot = 0; slot < (balanced ? options.workers : 1); ++slot) {
     Result<Socket> socket =
@@ -167,15 +219,13 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   const Result<Address> local = socket->local();
   if (!local) return local.error();
   Socket::accept_new(fd);  // where an earlier server was killed amid its drain
-  Group group{.balanced = false, .inherited = true, .sockets = {}};
+  Group group{.key = {}, .sockets = {}};
   group.sockets.push_back(std::move(*socket));
   if (is_spread(*local, options)) {
     Result<bool> balanced = spread(group.sockets, *local, options);
     if (!balanced) return balanced.error();
     group.balanced = *balanced;
   }
-  listen_ = options.listen;
-  slots_ = std::max(options.workers, 1U);
   bound_.push_back(*local);
   listeners_.push_back(std::move(group));
   return {};

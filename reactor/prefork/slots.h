@@ -10,6 +10,7 @@
 
 #include "reactor/net/socket.h"
 #include "reactor/prefork/options.h"
+#include "reactor/prefork/upgrade.h"
 
 namespace reactor::prefork {
 
@@ -29,9 +30,14 @@ class Slots {
   // Removes the files of unix sockets. Not run in a worker: that leaves by _exit(2).
   ~Slots();
 
-  // Binds and listens on all addresses, and takes over the sockets that are there already. False:
-  // `failure` says which one could not be had.
-  [[nodiscard]] bool open(const Options& options, Failure& failure);
+  // Binds and listens on all addresses, and takes over the sockets that are there already, first
+  // of all those of an earlier program. False: `failure` says which one could not be had.
+  [[nodiscard]] bool open(const Options& options, Inheritance& earlier, Failure& failure);
+  // What a later program gets, and then also the files of unix sockets.
+  [[nodiscard]] std::vector<ListenerGroup> describe() const;
+  void leave_files() noexcept { files_.clear(); }
+  // At least as many as workers; more where an earlier program had more.
+  [[nodiscard]] unsigned count() const noexcept { return slots_; }
 
   // Where it listens, with real ports, in the order of the options; several for SystemdSockets.
   [[nodiscard]] const std::vector<Address>& addresses() const noexcept { return bound_; }
@@ -62,6 +68,7 @@ class Slots {
 
  private:
   struct Group {
+    std::string key;  // what was asked for
     bool balanced = false;
     bool inherited = false;       // the first one
     std::vector<Socket> sockets;  // by slot where it is balanced, else one
@@ -73,7 +80,11 @@ class Slots {
     ino_t inode;
   };
 
-  [[nodiscard]] bool open(const Bind& bind, const Options& options, Failure& failure);
+  [[nodiscard]] bool open(const Bind& bind, const Options& options, Inheritance& earlier,
+                          Failure& failure);
+  [[nodiscard]] std::error_code open(const Bind& bind, const Options& options);
+  [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier);
+  [[nodiscard]] std::error_code even_out();
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
   void remember_file(const Address& address);

@@ -42,11 +42,12 @@ class SlotsTest : public ::testing::Test {
  protected:
   Options options_;
   Slots::Failure failure_;
+  Inheritance none_;
 };
 
 TEST_F(SlotsTest, OneSocketPerSlotOnOnePort) {
   Slots slots;
-  ASSERT_TRUE(slots.open(options_, failure_));
+  ASSERT_TRUE(slots.open(options_, none_, failure_));
   ASSERT_EQ(slots.addresses().size(), 1U);
   EXPECT_NE(slots.addresses()[0].port(), 0);
   EXPECT_EQ(inodes(slots, 4).size(), 4U);
@@ -59,7 +60,7 @@ TEST_F(SlotsTest, OneSocketPerSlotOnOnePort) {
 TEST_F(SlotsTest, OneForAllWhereItIsSwitchedOff) {
   options_.reuse_port = false;
   Slots slots;
-  ASSERT_TRUE(slots.open(options_, failure_));
+  ASSERT_TRUE(slots.open(options_, none_, failure_));
   EXPECT_EQ(inodes(slots, 4).size(), 1U);
 }
 
@@ -67,7 +68,7 @@ TEST_F(SlotsTest, UnixSocketsAreShared) {
   const std::string path = ::testing::TempDir() + "slots_test." + std::to_string(::getpid());
   options_.addresses.push_back(Address::unix_path(path).value());
   Slots slots;
-  ASSERT_TRUE(slots.open(options_, failure_));
+  ASSERT_TRUE(slots.open(options_, none_, failure_));
   EXPECT_EQ(inodes(slots, 4, 0).size(), 4U);
   EXPECT_EQ(inodes(slots, 4, 1).size(), 1U);
 }
@@ -78,7 +79,7 @@ TEST_F(SlotsTest, APortInUseIsRefusedAlsoWithReusePort) {
     const Socket other = Socket::listen(Address::loopback(0), options_.listen).value();
     options_.addresses = {Address::loopback(0), other.local().value()};
     Slots slots;
-    EXPECT_FALSE(slots.open(options_, failure_));
+    EXPECT_FALSE(slots.open(options_, none_, failure_));
     EXPECT_EQ(failure_.error, std::errc::address_in_use);
     EXPECT_EQ(to_string(failure_.bind), to_string(options_.addresses[1]));
   }
@@ -94,7 +95,7 @@ TEST_F(SlotsTest, NoTwoHaveOnePortHoweverTheyRace) {
     const auto open = [&](std::size_t rival) {
       Slots::Failure failure;
       for (--waiting; waiting > 0;) std::this_thread::yield();
-      opened[rival] = rivals[rival].open(options_, failure);
+      opened[rival] = rivals[rival].open(options_, none_, failure);
     };
     std::thread other(open, 0);
     open(1);
@@ -108,13 +109,13 @@ TEST_F(SlotsTest, RemovesItsOwnFileAndNobodyElses) {
   options_.addresses = {Address::unix_path(path).value()};
   {
     Slots slots;
-    ASSERT_TRUE(slots.open(options_, failure_));
+    ASSERT_TRUE(slots.open(options_, none_, failure_));
     EXPECT_EQ(::access(path.c_str(), F_OK), 0);
   }
   EXPECT_NE(::access(path.c_str(), F_OK), 0);
   {
     Slots slots;
-    ASSERT_TRUE(slots.open(options_, failure_));
+    ASSERT_TRUE(slots.open(options_, none_, failure_));
     ASSERT_EQ(::unlink(path.c_str()), 0);
     std::ofstream(path) << "another's";
   }

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/upgrade.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+
+#include "reactor/base/error.h"
+#include "reactor/base/log.h"
+#include "reactor/prefork/signal_pipe.h"
+
+namespace reactor::prefork {
+namespace {
+
+constexpr int kPatience = 5000;  // milliseconds: for what is in the socket before exec(2)
+constexpr std::string_view kEnd = "end";
+
+std::string listed(const std::vector<int>& numbers) {
+  std::string text;
+  for (const int number : numbers) text += (text.empty() ? "" : ",") + std::to_string(number);
+  return text;
+}
+
+std::string described(const Estate& estate) {
+  std::string text;
+  for (const ListenerGroup& group : estate.groups) {
+    text += std::string("group ") + (group.balanced ? "1 " : "0 ") + listed(group.descriptors) +
+            " " + group.key + "\n";
+  }
+  std::vector<int> ends;
+  for (const auto& [in, out] : estate.mailboxes) ends.insert(ends.end(), {in, out});
+  return text + "mailboxes " + listed(ends) + "\n" + std::string(kEnd) + "\n";
+}
+
+// What follows `count` blanks, or nothing.
+std::string_view word(std::string_view& line) {
+  const std::size_t blank = std::min(line.find(' '), line.size());
+  const std::string_view first = line.substr(0, blank);
+  line.remove_prefix(std::min(blank + 1, line.size()));
+  return first;
+}
+
+bool parse_number(std::string_view text, int& number) {
+  const char* const end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, number);
+  return result.ec == std::errc{} && result.ptr == end && number >= 0;
+}
+
+// Only what is open.
+bool parse_list(std::string_view text, std::vector<int>& numbers) {
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    int number = -1;
+    if (!parse_number(text.substr(0, comma), number)) return false;
+    if (::fcntl(number, F_SETFD, FD_CLOEXEC) != 0) return false;
+    numbers.push_back(number);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return true;
+}
+
+void keep_over_exec(int fd) { ::fcntl(fd, F_SETFD, 0); }
+
+// In the child: only what is async-signal-safe would be needed after a fork of several threads; the
+// master has one.
+[[noreturn]] void execute(const Options::Upgrade& how, const Estate& estate, int channel) {
+  keep_over_exec(channel);
+  for (const ListenerGroup& group : estate.groups) {
+    std::for_each(group.descriptors.begin(), group.descriptors.end(), &keep_over_exec);
+  }
+  for (const auto& [in, out] : estate.mailboxes) {
+    keep_over_exec(in);
+    keep_over_exec(out);
+  }
+  std::for_each(how.descriptors.begin(), how.descriptors.end(), &keep_over_exec);
+  ::setenv(Upgrade::kName, std::to_string(channel).c_str(), 1);
+  for (const auto& [name, value] : how.environment) ::setenv(name.c_str(), value.c_str(), 1);
+  std::vector<char*> arguments;
+  for (const std::string& argument : how.command) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  ::execvp(arguments[0], arguments.data());
+  REACTOR_LOG(error, "can't start " + how.command[0] + ": " + last_system_error().message());
+  ::_exit(127);
+}
+
+// Its workers end with it.
+void end(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) return last_system_error();
+  UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  for (const int fd : ends) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  const std::string text = described(estate);
+  // Into the socket's buffer: nobody reads yet.
+  const int size = static_cast<int>(2 * text.size());
+  ::setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+  if (::write(ours.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return make_error_code(std::errc::no_buffer_space);
+  }
+  SignalBlock blocked;
+  const pid_t pid = ::fork();
+  if (pid < 0) return last_system_error();
+  if (pid == 0) {
+    SignalPipe::restore_defaults();
+    blocked.lift();
+    execute(how, estate, theirs.get());
+  }
+  channel_ = std::move(ours);
+  pid_ = pid;
+  return {};
+}
+
+Upgrade::News Upgrade::news() {
+  char octet = 0;
+  const ssize_t count = ::read(channel_.get(), &octet, 1);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return News::none;
+  channel_.reset();
+  const pid_t pid = std::exchange(pid_, 0);
+  if (count == 1) return News::ready;
+  end(pid);  // if it is not gone by itself: it does not want us
+  return News::failed;
+}
+
+void Upgrade::cancel() noexcept {
+  if (pid_ == 0) return;
+  channel_.reset();
+  end(std::exchange(pid_, 0));
+}
+
+// ---- The new program ----
+
+Inheritance Inheritance::take() {
+  Inheritance inheritance;
+  const char* const value = std::getenv(Upgrade::kName);
+  if (value == nullptr) return inheritance;
+  int number = -1;
+  const bool open = parse_number(value, number) && ::fcntl(number, F_SETFD, FD_CLOEXEC) == 0;
+  ::unsetenv(Upgrade::kName);
+  if (open) inheritance.channel_.reset(number);
+  if (open && inheritance.read()) return inheritance;
+  REACTOR_LOG(error, std::string(Upgrade::kName) + " makes no sense and is ignored");
+  inheritance.channel_.reset();
+  inheritance.estate_ = {};
+  return inheritance;
+}
+
+// All lines were written before we were.
+bool Inheritance::read() {
+  std::string text;
+  std::array<char, 4096> buffer;
+  const std::string last = "\n" + std::string(kEnd) + "\n";
+  while (text.find(last) == std::string::npos) {
+    pollfd wait{channel_.get(), POLLIN, 0};
+    if (::poll(&wait, 1, kPatience) != 1) return false;
+    const ssize_t count = ::recv(channel_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count <= 0) return false;
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+  std::string_view rest = text;
+  for (std::size_t end = rest.find('\n'); end != std::string::npos; end = rest.find('\n')) {
+    if (rest.substr(0, end) == kEnd) return true;
+    if (!parse(rest.substr(0, end))) return false;
+    rest.remove_prefix(end + 1);
+  }
+  return false;
+}
+
+bool Inheritance::parse(std::string_view line) {
+  const std::string_view kind = word(line);
+  if (kind == "group") {
+    ListenerGroup group;
+    group.balanced = word(line) == "1";
+    if (!parse_list(word(line), group.descriptors) || group.descriptors.empty()) return false;
+    group.key = line;
+    estate_.groups.push_back(std::move(group));
+    return true;
+  }
+  std::vector<int> ends;
+  if (kind != "mailboxes" || !parse_list(word(line), ends) || ends.size() % 2 != 0) return false;
+  for (std::size_t i = 0; i < ends.size(); i += 2) {
+    estate_.mailboxes.emplace_back(ends[i], ends[i + 1]);
+  }
+  return true;
+}
+
+std::vector<ListenerGroup> Inheritance::take_groups(const std::string& key) {
+  std::vector<ListenerGroup> found;
+  std::erase_if(estate_.groups, [&](ListenerGroup& group) {
+    const bool wanted = group.key == key;
+    if (wanted) found.push_back(std::move(group));
+    return wanted;
+  });
+  return found;
+}
+
+std::vector<std::pair<UniqueFd, UniqueFd>> Inheritance::take_mailboxes() {
+  std::vector<std::pair<UniqueFd, UniqueFd>> boxes;
+  for (const auto& [in, out] : estate_.mailboxes) boxes.emplace_back(UniqueFd(in), UniqueFd(out));
+  estate_.mailboxes.clear();
+  return boxes;
+}
+
+void Inheritance::close_rest() {
+  for (const ListenerGroup& group : estate_.groups) {
+    REACTOR_LOG(warn, "nobody listens on " + group.key + " any more");
+    for (const int fd : group.descriptors) UniqueFd(fd).reset();
+  }
+  estate_.groups.clear();
+}
+
+void Inheritance::abandon() noexcept { channel_.reset(); }
+
+void Inheritance::say_ready() {
+  if (!channel_) return;
+  const char ready = 'R';
+  [[maybe_unused]] const auto written = ::write(channel_.get(), &ready, 1);
+  channel_.reset();
+}
+
+}  // namespace reactor::prefork
