@@ -207,13 +207,16 @@ void add_callbacks(Program program, Options& options, LogFile& log, const PidFil
     print_line(STDOUT_FILENO, "listening on " + address.to_string());
   };
   const uid_t user = prefork.identity ? prefork.identity->user : ::geteuid();
-  const bool upgrade = std::getenv("REACTOR_UPGRADE") != nullptr;  // whose output is our parent's
-  prefork.on_ready = [user, upgrade, &pid_file] {
+  const auto begin = [user, &pid_file] {
     if (user == 0) REACTOR_LOG(warn, "serving as root; name a user without rights by --user");
-    if (!upgrade) print_line(STDOUT_FILENO, "ready");
     if (const std::error_code error = pid_file.write()) {
       REACTOR_LOG(error, "can't write the pid file: " + error.message());
     }
+  };
+  prefork.on_succession = begin;
+  prefork.on_ready = [begin] {
+    begin();
+    print_line(STDOUT_FILENO, "ready");
   };
   prefork.on_bind_error = [program, &log](const reactor::prefork::Bind& bind,
                                           std::error_code error) {

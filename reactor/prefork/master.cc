@@ -167,8 +167,9 @@ void Master::become_worker(Process& process, Crew::Generation& generation, Signa
 void Master::announce_ready() {
   if (announced_ || state_ != State::serving || !crew_.complete()) return;
   announced_ = true;
+  Callback<void()>& announce = earlier_ ? options_.on_succession : options_.on_ready;
+  if (announce) announce();
   earlier_.say_ready();
-  if (options_.on_ready) options_.on_ready();
   notifier_.ready();
   notifier_.status(std::to_string(crew_.wanted()) + " workers");
   if (notifier_.watchdog_interval() > Duration::zero()) next_watchdog_ = monotonic_now();

@@ -91,8 +91,10 @@ struct Options : Plan {
   // An address that was bound, with its real port; once each, in order. Not by a
   // program that another one started as its upgrade.
   Callback<void(const Address&)> on_listening = {};
-  // Every worker accepts; once. In an upgrade too.
+  // Every worker accepts; once.
   Callback<void()> on_ready = {};
+  // In place of on_ready, where another program started this one as its upgrade, and ends now.
+  Callback<void()> on_succession = {};
   // An address could not be bound, or an inherited socket not be used; run() then returns
   // kExitNoListener. Logged where this is empty.
   Callback<void(const Bind&, std::error_code)> on_bind_error = {};
