@@ -15,6 +15,8 @@
 #include "reactor/loop/loop.h"
 #include "reactor/net/address.h"
 #include "reactor/net/listener.h"
+#include "reactor/net/network.h"
+#include "reactor/net/proxy.h"
 #include "reactor/net/server.h"
 #include "reactor/net/socket.h"
 #include "reactor/net/stream.h"

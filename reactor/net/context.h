@@ -11,6 +11,7 @@
 
 #include "reactor/loop/loop.h"
 #include "reactor/net/linger.h"
+#include "reactor/net/proxy.h"
 
 namespace reactor {
 
@@ -52,6 +53,8 @@ class NetContext final : public LoopExtension {
   const Listener* accepting = nullptr;
   // Errors on their way to on_close.
   std::unordered_map<const Stream*, std::error_code> failures;
+  // What Stream::announce() said.
+  std::unordered_map<const Stream*, ProxiedAddresses> announced;
   Lingerers lingerers;
 
  private:

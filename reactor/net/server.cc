@@ -5,6 +5,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <new>
+#include <vector>
+
+#include "reactor/net/proxy_gate.h"
+#include "reactor/net/proxy_header.h"
 
 namespace reactor {
 namespace {
@@ -15,6 +20,28 @@ constexpr std::size_t kDescriptorReserve = 64;
 // Between two offers to a successor; from the one to the other it doubles.
 constexpr Duration kFirstOffer = std::chrono::milliseconds(10);
 constexpr Duration kLastOffer = std::chrono::milliseconds(640);
+
+// Says before a handler's state whose connection it is, as a proxy would. So no state is empty but
+// that of a connection of which nobody has made anything yet.
+class Introduction final : public Successor {
+ public:
+  Introduction(Successor& successor, const Stream& stream)
+      : successor_(successor), stream_(stream) {}
+
+  Answer take(int fd, std::span<const std::byte> state) noexcept override {
+    try {
+      std::vector<std::byte> letter = proxy_header(stream_.announced());
+      letter.insert(letter.end(), state.begin(), state.end());
+      return successor_.take(fd, letter);
+    } catch (const std::bad_alloc&) {
+      return Answer::never;
+    }
+  }
+
+ private:
+  Successor& successor_;
+  const Stream& stream_;
+};
 
 std::size_t descriptor_limit() {
   rlimit limit{};
@@ -28,6 +55,13 @@ std::size_t descriptor_limit() {
 ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
     : loop_(loop), limits_(std::move(limits)), where_(where) {
   if (limits_.max_connections == 0) limits_.max_connections = descriptor_limit();
+  if (limits_.proxy.protocol == ProxyProtocol::off) return;
+  gate_ = std::make_unique<ProxyGate>(
+      loop_, limits_.proxy,
+      [this](Socket socket, SourceLocation origin, const ProxiedAddresses* addresses) {
+        start_connection(std::move(socket), origin, addresses, nullptr);
+      },
+      [this] { count_down(); });
 }
 
 ServerBase::~ServerBase() = default;
@@ -52,6 +86,10 @@ std::error_code ServerBase::adopt_sockets(std::vector<Socket> sockets) {
   return {};
 }
 
+ProxyStats ServerBase::proxy_stats() const noexcept {
+  return gate_ == nullptr ? ProxyStats{} : gate_->stats();
+}
+
 std::vector<Address> ServerBase::addresses() const {
   std::vector<Address> addresses;
   if (draining_) return addresses;
@@ -67,7 +105,15 @@ void ServerBase::on_accept(Listener& listener, Socket connection) {
   ++accepted_;
   if (left_ > 0 && --left_ == 0) reached_();
   count_up();
-  start_connection(std::move(connection), listener.where(), nullptr);
+  admit(std::move(connection), listener.where());
+}
+
+void ServerBase::admit(Socket connection, SourceLocation where) {
+  if (gate_ != nullptr) {
+    gate_->admit(std::move(connection), where);
+  } else {
+    start_connection(std::move(connection), where, nullptr, nullptr);
+  }
 }
 
 Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> state) {
@@ -75,8 +121,19 @@ Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> sta
   if (flags < 0 || ::fcntl(connection.fd(), F_SETFL, flags | O_NONBLOCK) != 0) {
     return last_system_error();
   }
+  if (state.empty()) {
+    count_up();
+    admit(std::move(connection), where_);
+    return {};
+  }
+  ProxyHeaderParser introduction(ProxyProtocol::v2);
+  const ProxyHeaderParser::Step step = introduction.next(state);
+  if (step.state != ProxyHeaderParser::State::done)
+    return std::make_error_code(std::errc::bad_message);
+  const auto& addresses = introduction.addresses();
+  const std::span<const std::byte> rest = state.subspan(step.consumed);
   count_up();
-  start_connection(std::move(connection), where_, &state);
+  start_connection(std::move(connection), where_, addresses ? &*addresses : nullptr, &rest);
   return {};
 }
 
@@ -195,7 +252,8 @@ void ServerBase::retry_hand_over() {
 }
 
 bool ServerBase::offer(Stream& stream) {
-  const Stream::Moved moved = stream.migrate(*successor_);
+  Introduction introduction(*successor_, stream);
+  const Stream::Moved moved = stream.migrate(introduction);
   if (moved == Stream::Moved::never && !stream.closing()) stream.request_shutdown();
   return moved != Stream::Moved::no_room;
 }

@@ -20,11 +20,14 @@
 #include <vector>
 
 #include "reactor/net/listener.h"
+#include "reactor/net/proxy.h"
 #include "reactor/net/service.h"
 #include "reactor/net/slab.h"
 #include "reactor/net/stream.h"
 
 namespace reactor {
+
+class ProxyGate;
 
 struct ServerLimits {
   // Connections at once; at the limit accepting pauses and the kernel's queue fills. 0: as many as
@@ -32,6 +35,9 @@ struct ServerLimits {
   std::size_t max_connections = 0;
   StreamOptions stream = {};
   ListenOptions listen = {};  // for Server::listen(); adopted sockets are set up already
+  // The header that connections have to begin with. One that waits for it counts as a connection,
+  // but has no Stream and no C yet: they are made once it is here, and know the client by it.
+  ProxyOptions proxy = {};
 };
 
 // What Server<C> is but for C: listeners, limits, drain. Use Server<C>.
@@ -59,6 +65,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   [[nodiscard]] std::size_t connections() const noexcept override { return connections_; }
   // Connections accepted since the start.
   [[nodiscard]] std::uint64_t accepted() const noexcept override { return accepted_; }
+  // What became of connections at ServerLimits::proxy; zeros where it is off.
+  [[nodiscard]] ProxyStats proxy_stats() const noexcept;
   // Where it listens; empty once it drains.
   [[nodiscard]] std::vector<Address> addresses() const;
   [[nodiscard]] Loop& loop() const noexcept { return loop_; }
@@ -73,8 +81,15 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   // A connection is gone: room for another one, or the end of the drain.
   void count_down() noexcept;
 
-  // Makes a connection of it; `state` is null where it was accepted here.
+  // The doors are closed, and nobody else takes connections over.
+  [[nodiscard]] bool finishing() const noexcept {
+    return draining_ && successor_ == nullptr && listeners_.empty();
+  }
+
+  // Makes a connection of it. `addresses`: what a proxy says of it; null where nothing. `state` is
+  // null where it was accepted here.
   virtual void start_connection(Socket socket, SourceLocation where,
+                                const ProxiedAddresses* addresses,
                                 const std::span<const std::byte>* state) = 0;
   virtual void shut_connections_down() = 0;
   // Calls offer() for each connection; false from it ends that.
@@ -89,6 +104,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   };
 
   void on_accept(Listener& listener, Socket connection) final;
+  void admit(Socket connection, SourceLocation where);
   void count_up() noexcept;
   void begin_end(Callback<void()> done);
   void close_listeners();
@@ -99,6 +115,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   ServerLimits limits_;
   SourceLocation where_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unique_ptr<ProxyGate> gate_;  // where there is a PROXY protocol
   std::vector<Loan> loans_;
   Callback<bool(const Socket&)> keep_;
   Callback<void()> reached_;
@@ -211,13 +228,17 @@ class Server final : public ServerBase {
          SourceLocation where = SourceLocation::current()) requires HasContext<C>
       : ServerBase(loop, std::move(limits), where), context_(&context) {}
 
-  void start_connection(Socket socket, SourceLocation where,
+  void start_connection(Socket socket, SourceLocation where, const ProxiedAddresses* addresses,
                         const std::span<const std::byte>* state) override {
     const std::uint32_t index = slab_.allocate();
     Connection* connection = nullptr;
     try {
       connection = ::new (slab_.memory(index)) Connection(*this, index, std::move(socket), where);
+      if (addresses != nullptr) {
+        connection->stream.announce(addresses->source, addresses->destination);
+      }
     } catch (...) {
+      if (connection != nullptr) std::destroy_at(connection);
       slab_.deallocate(index);
       count_down();
       throw;
@@ -226,6 +247,10 @@ class Server final : public ServerBase {
       connection->stream.start(true);
     } else {
       connection->stream.start_adopted(*state);
+    }
+    // Only one that waited for its header comes this late.
+    if (finishing() && slab_.in_use(index) && !connection->stream.closing()) {
+      connection->stream.request_shutdown();
     }
   }
 

@@ -41,8 +41,9 @@ class Service {
   virtual void hand_over(Successor& successor, Callback<void()> done) = 0;
   // After Answer::busy: offers again those that were turned away.
   virtual void retry_hand_over() = 0;
-  // A connection from another process, with the state that its handler gave it there. Errors: those
-  // of fcntl(2); the connection is closed then.
+  // A connection from another process, with the state that Successor::take() got there; empty where
+  // it was only accepted. Errors: those of fcntl(2); bad_message for a state that no Service wrote.
+  // The connection is closed then.
   virtual Result<> take_over(Socket connection, std::span<const std::byte> state) = 0;
 
   // Accepts from the listening socket of a sibling too, of which a copy is made, until give_back()

@@ -36,6 +36,10 @@ class Slab {
     return (*chunks_[index / kObjects])[index % kObjects].data();
   }
 
+  [[nodiscard]] bool in_use(std::uint32_t index) const noexcept {
+    return (used_[index / kObjects] & bit(index)) != 0;
+  }
+
   // Takes the memory back; the object in it has been destroyed.
   void deallocate(std::uint32_t index) noexcept {
     used_[index / kObjects] &= ~bit(index);

@@ -201,6 +201,12 @@ IoResult Socket::receive(int fd, std::span<std::byte> buffer) noexcept {
   return count == 0 ? IoResult::end_of_stream() : not_moved(errno);
 }
 
+IoResult Socket::peek(int fd, std::span<std::byte> buffer) noexcept {
+  const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), MSG_PEEK);
+  if (count > 0) return IoResult::bytes(static_cast<std::size_t>(count));
+  return count == 0 ? IoResult::end_of_stream() : not_moved(errno);
+}
+
 IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept {
   const ssize_t count = ::send(fd, bytes.data(), bytes.size(), kSendFlags);
   if (count >= 0) [[likely]]

@@ -104,6 +104,8 @@ class Socket {
   // One recv(2) / send(2), never SIGPIPE. An empty buffer reads as the end of the stream.
   [[nodiscard]] static IoResult receive(int fd, std::span<std::byte> buffer) noexcept;
   [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
+  // As receive(), but what it gives stays there to be received again (recv(2) MSG_PEEK).
+  [[nodiscard]] static IoResult peek(int fd, std::span<std::byte> buffer) noexcept;
   // shutdown(2) of the writing side; the peer reads the rest and then the end.
   static void shutdown_write(int fd) noexcept;
   // For a listening TCP socket that is to be closed: SYNs of new connections are dropped, so that

@@ -48,6 +48,7 @@ Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOp
 Stream::~Stream() {
   if (attached() || armed() || has(kUnattached)) {  // else the loop may be gone already
     if (has(kFailed)) context_->failures.erase(this);
+    context_->announced.erase(this);
     if (context_->active == this) context_->active = nullptr;
     loop().detach(*this, Detach::closing);
     loop().disarm(*this);
@@ -394,6 +395,7 @@ Stream::Alive Stream::finish() {
   if (context.active == this && owner_ != nullptr) owner_->on_stream_closed(*this);
   if (context.active != this) return Alive::no;
   context.active = nullptr;
+  context.announced.erase(this);
   clear(kUnattached);
   return Alive::yes;
 }

@@ -34,6 +34,7 @@ namespace reactor {
 
 class ByteBuffer;
 class NetContext;
+struct ProxiedAddresses;
 class Stream;
 
 // Whoever a Stream belongs to, where that is not its handler: a Server.
@@ -198,8 +199,14 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] bool closing() const noexcept { return (flags_ & kClosing) != 0; }
   // Whether the peer has half-closed.
   [[nodiscard]] bool ended() const noexcept { return (flags_ & kPeerEnded) != 0; }
-  [[nodiscard]] Result<Address> peer() const { return Socket::peer_address(fd()); }
-  [[nodiscard]] Result<Address> local() const { return Socket::local_address(fd()); }
+  // The socket's addresses, or those of announce(). Errors: those of getpeername(2).
+  [[nodiscard]] Result<Address> peer() const;
+  [[nodiscard]] Result<Address> local() const;
+  // For a connection that a proxy makes for somebody else: what peer() and local() give from now
+  // on, until on_close() is over. Takes memory only where it is called. Throws std::bad_alloc.
+  void announce(const Address& peer, const Address& local);
+  // What it was told; null where nothing.
+  [[nodiscard]] const ProxiedAddresses* announced() const noexcept;
 
  private:
   enum Flag : std::uint16_t {
@@ -217,7 +224,7 @@ class Stream final : private PollTarget, private TimerNode {
     kMoreInput = 1 << 11,      // the last read filled its buffer
     kOpensSoon = 1 << 14,      // start() was called in another stream's callback
     kQueued = 1 << 13,         // there is a queue
-    kUnattached = 1 << 12,     // a callback runs before or after its time in the loop
+    kUnattached = 1 << 12,     // not in the loop, but a callback runs, or announce() did
   };
   // Before the next read there is something to look at, or there is none.
   static constexpr unsigned kNoPlainRead = kPaused | kHeldBack | kPeerEnded | kClosing | kMoreInput;

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/network.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstring>
+
+#include "reactor/base/error.h"
+
+namespace reactor {
+namespace {
+
+using Octets = std::array<std::uint8_t, 16>;
+
+constexpr unsigned kV4Bits = 32;
+constexpr unsigned kV6Bits = 128;
+constexpr unsigned kMappedBits = kV6Bits - kV4Bits;
+constexpr std::size_t kMappedOctets = kMappedBits / 8;
+constexpr Octets kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};  // RFC 4291 section 2.5.5.2
+
+// Whether the first `bits` of both are the same.
+bool same_prefix(const Octets& a, const Octets& b, unsigned bits) noexcept {
+  const auto whole = static_cast<std::ptrdiff_t>(bits / 8);
+  if (!std::equal(a.begin(), a.begin() + whole, b.begin())) return false;
+  const auto at = static_cast<std::size_t>(whole);
+  const unsigned rest = bits % 8;
+  return rest == 0 || ((a[at] ^ b[at]) >> (8 - rest)) == 0;
+}
+
+bool is_v4(const Octets& octets, unsigned bits) noexcept {
+  return bits >= kMappedBits && same_prefix(octets, kMapped, kMappedBits);
+}
+
+// The number of bits that the prefix may have: 0 where `host` is no address.
+unsigned parse_host(std::string_view host, Octets& octets) {
+  const std::string text(host);
+  octets = kMapped;
+  if (text.find('\0') != std::string::npos) return 0;
+  if (::inet_pton(AF_INET, text.c_str(), octets.data() + kMappedOctets) == 1) return kV4Bits;
+  return ::inet_pton(AF_INET6, text.c_str(), octets.data()) == 1 ? kV6Bits : 0;
+}
+
+bool parse_length(std::string_view text, unsigned most, unsigned& bits) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
+  const bool padded = text.size() > 1 && text.front() == '0';
+  return error == std::errc{} && end == text.data() + text.size() && bits <= most && !padded;
+}
+
+}  // namespace
+
+Result<Network> Network::parse(std::string_view text) {
+  Octets octets{};
+  const std::size_t slash = text.find('/');
+  const unsigned most = parse_host(text.substr(0, slash), octets);
+  unsigned bits = most;
+  if (most == 0) return Errc::bad_address;
+  if (slash != std::string_view::npos && !parse_length(text.substr(slash + 1), most, bits)) {
+    return Errc::bad_address;
+  }
+  bits += kV6Bits - most;
+  // What lies behind the prefix.
+  for (unsigned bit = bits; bit < kV6Bits; ++bit) {
+    if ((octets[bit / 8] >> (7 - bit % 8) & 1) != 0) return Errc::bad_address;
+  }
+  return Network(octets, bits);
+}
+
+bool Network::contains(const Address& address) const noexcept {
+  Octets octets = kMapped;
+  if (address.family() == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, address.data(), sizeof(v4));
+    std::memcpy(octets.data() + kMappedOctets, &v4.sin_addr, sizeof(v4.sin_addr));
+  } else if (address.family() == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, address.data(), sizeof(v6));
+    std::memcpy(octets.data(), &v6.sin6_addr, sizeof(v6.sin6_addr));
+  } else {
+    return false;
+  }
+  // "::/0" is all of IPv6 and none of IPv4.
+  return is_v4(octets, kV6Bits) == is_v4(octets_, bits_) && same_prefix(octets, octets_, bits_);
+}
+
+std::string Network::to_string() const {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const bool v4 = is_v4(octets_, bits_);
+  const std::uint8_t* const from = octets_.data() + (v4 ? kMappedOctets : 0);
+  ::inet_ntop(v4 ? AF_INET : AF_INET6, from, text.data(), text.size());
+  return std::string(text.data()) + "/" + std::to_string(v4 ? bits_ - kMappedBits : bits_);
+}
+
+}  // namespace reactor

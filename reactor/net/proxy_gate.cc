@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// A header is looked at before it is read: so no octet behind it is ever taken, and nobody has to
+// keep it. All that was seen of an unfinished one is read at once, so the poller does not report it
+// again.
+#include "reactor/net/proxy_gate.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "reactor/base/log.h"
+#include "reactor/net/proxy_header.h"
+
+namespace reactor {
+namespace {
+
+constexpr std::size_t kGlance = 512;                            // more than all usual headers have
+constexpr Duration kReportInterval = std::chrono::seconds(10);  // between two lines of one kind
+
+}  // namespace
+
+class ProxyGate::Visitor final : public PollTarget, public TimerNode {
+ public:
+  Visitor(ProxyGate& gate, Socket connection, const Address& from, SourceLocation origin)
+      : PollTarget(connection.fd()),
+        socket(std::move(connection)),
+        parser(gate.options_.protocol),
+        peer(from),
+        where(origin),
+        gate_(gate) {}
+
+  void on_ready(Ready) override { gate_.read(*this); }
+  void on_expire() override { gate_.drop(*this, Why::timed_out); }
+  [[nodiscard]] HandleInfo describe() const noexcept override {
+    return {"proxy header", PollTarget::fd(), {}, where};
+  }
+
+  Socket socket;
+  ProxyHeaderParser parser;
+  Address peer;
+  SourceLocation where;
+  std::list<std::unique_ptr<Visitor>>::iterator place;
+
+ private:
+  ProxyGate& gate_;
+};
+
+ProxyGate::ProxyGate(Loop& loop, const ProxyOptions& options, Passed passed, Dropped dropped)
+    : loop_(loop), options_(options), passed_(std::move(passed)), dropped_(std::move(dropped)) {}
+
+ProxyGate::~ProxyGate() {
+  for (const auto& visitor : visitors_) {
+    if (!visitor->attached() && !visitor->armed()) continue;  // the loop may be gone already
+    loop_.detach(*visitor, Detach::closing);
+    loop_.disarm(*visitor);
+  }
+}
+
+bool ProxyGate::allowed(const Address& from) const noexcept {
+  return from.is_unix() ||
+         std::any_of(options_.allow_from.begin(), options_.allow_from.end(),
+                     [&](const Network& network) { return network.contains(from); });
+}
+
+void ProxyGate::admit(Socket connection, SourceLocation where) {
+  const Result<Address> peer = connection.peer();
+  if (!peer || !allowed(*peer)) {
+    connection = {};
+    turn_away(peer ? Why::not_allowed : Why::gone, peer ? *peer : Address());
+    return;
+  }
+  visitors_.push_front(std::make_unique<Visitor>(*this, std::move(connection), *peer, where));
+  Visitor& visitor = *visitors_.front();
+  visitor.place = visitors_.begin();
+  loop_.arm(visitor, saturating_add(loop_.now(), options_.time_limit));
+  read(visitor);  // often it is here already
+}
+
+void ProxyGate::read(Visitor& visitor) {
+  std::array<std::byte, kGlance> memory;  // the loop's scratch may be in use: drain() accepts
+  const std::span<std::byte> room = memory;
+  const IoResult seen = Socket::peek(visitor.fd(), room);
+  if (seen.would_block()) {
+    if (!visitor.attached() && !loop_.attach(visitor, Interest::read)) drop(visitor, Why::gone);
+    return;
+  }
+  if (!seen.ok()) {
+    drop(visitor, Why::gone);
+    return;
+  }
+  const ProxyHeaderParser::Step step = visitor.parser.next(room.first(seen.count()));
+  if (step.state == ProxyHeaderParser::State::bad) {
+    drop(visitor, Why::malformed);
+    return;
+  }
+  if (!Socket::receive(visitor.fd(), room.first(step.consumed)).moved(step.consumed)) {
+    drop(visitor, Why::gone);
+  } else if (step.state == ProxyHeaderParser::State::done) {
+    pass(visitor);
+  } else if (!visitor.attached() && !loop_.attach(visitor, Interest::read)) {
+    drop(visitor, Why::gone);
+  }
+}
+
+std::unique_ptr<ProxyGate::Visitor> ProxyGate::take_out(Visitor& visitor) noexcept {
+  loop_.disarm(visitor);
+  std::unique_ptr<Visitor> owned = std::move(*visitor.place);
+  visitors_.erase(visitor.place);
+  return owned;
+}
+
+void ProxyGate::pass(Visitor& visitor) {
+  const std::unique_ptr<Visitor> owned = take_out(visitor);
+  if (owned->attached()) loop_.detach(*owned, Detach::staying);
+  ++stats_.passed;
+  const auto& addresses = owned->parser.addresses();
+  passed_(std::move(owned->socket), owned->where, addresses ? &*addresses : nullptr);
+}
+
+void ProxyGate::drop(Visitor& visitor, Why why) {
+  std::unique_ptr<Visitor> owned = take_out(visitor);
+  loop_.detach(*owned, Detach::closing);
+  const Address from = owned->peer;
+  owned.reset();
+  turn_away(why, from);
+}
+
+void ProxyGate::turn_away(Why why, const Address& from) {
+  const std::array<std::uint64_t*, kReasons> counters = {&stats_.not_allowed, &stats_.malformed,
+                                                         &stats_.timed_out, &stats_.gone};
+  ++*counters[static_cast<std::size_t>(why)];
+  report(why, from);
+  dropped_();
+}
+
+// Whoever connects at will does not write the log at will.
+void ProxyGate::report(Why why, const Address& from) {
+  static constexpr std::array<const char*, kReasons> kTexts = {
+      "that address may not send a PROXY header",
+      "it does not begin with the PROXY header that is asked for",
+      "no whole PROXY header in time",
+      "it ended before its PROXY header",
+  };
+  Report& report = reports_[static_cast<std::size_t>(why)];
+  if (loop_.now() < report.next) {
+    ++report.since;
+    return;
+  }
+  std::string line = "dropped a connection from " + from.to_string() + ": " +
+                     kTexts[static_cast<std::size_t>(why)];
+  if (report.since > 0) line += "; so were " + std::to_string(report.since) + " more before it";
+  report = {.next = saturating_add(loop_.now(), kReportInterval), .since = 0};
+  // Port scanners and plain health checks do that all day.
+  if (why == Why::gone) {
+    REACTOR_LOG(debug, line);
+  } else {
+    REACTOR_LOG(warn, line);
+  }
+}
+
+}  // namespace reactor
