@@ -21,6 +21,7 @@ class Echo final : public reactor::StreamHandler {
 int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
   reactor::ServerLimits limits;
   limits.max_connections = service.max_connections;
+  limits.proxy = service.proxy;
   auto server =
       reactor::Server<Echo>::adopt(worker.loop(), worker.listeners(), std::move(limits)).value();
   return worker.serve(*server);

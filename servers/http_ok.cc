@@ -27,6 +27,7 @@ reactor::http::Options options_of(const Service& service, AccessLog* access_log)
   http.body_rate = service.body_rate;
   http.transport.stream.write_timeout = service.write_timeout;
   http.transport.max_connections = service.max_connections;
+  http.transport.proxy = service.proxy;
   http.access_log = access_log;
   // Nobody looks at a body, so none takes up memory.
   http.on_head = [](const reactor::http::Request&, reactor::http::Response&) {

@@ -35,6 +35,8 @@ struct Texts {
   std::string max_connections = "0";
   std::string backend = "auto";
   std::string reuse_port = "on";
+  std::string proxy_protocol = "off";
+  std::vector<std::string> proxy_allow_from;
   std::string graceful_timeout = "30";
   std::string keep_alive = "75";
   std::string header_timeout = "60";
@@ -119,6 +121,17 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
        "per worker; 0 is the descriptor limit less a reserve", "N");
   text("--backend", texts.backend, "auto, epoll, kqueue or select, as far as built in", "NAME");
   text("--reuse-port", texts.reuse_port, "one listening socket per worker", "on|off");
+  text("--proxy-protocol", texts.proxy_protocol,
+       "version of the header that a proxy in front puts before each connection; then nobody is "
+       "served without one",
+       "off|v1|v2|auto");
+  app.add_option("--proxy-allow-from", texts.proxy_allow_from,
+                 "the proxies' addresses or networks; repeatable, or with commas between them; all "
+                 "others are dropped, but for unix sockets")
+      ->type_name("CIDR")
+      ->envname(environment_name("proxy-allow-from"))
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   text("--graceful-timeout", texts.graceful_timeout,
        "time that busy connections have after TERM or INT", "SECONDS");
   if (program == Program::http_ok) declare_http(app, texts, options.service);
@@ -203,6 +216,29 @@ void take_command(const std::string& name, Options& options) {
   options.command = command;
 }
 
+bool is_unix(const reactor::prefork::Bind& bind) {
+  const auto* const address = std::get_if<reactor::Address>(&bind);
+  return address != nullptr && address->is_unix();
+}
+
+// A header says whatever its sender likes, so somebody has to say whose counts.
+reactor::ProxyOptions take_proxy(const Texts& texts,
+                                 const std::vector<reactor::prefork::Bind>& binds) {
+  reactor::ProxyOptions proxy;
+  proxy.protocol = parse_proxy_protocol("--proxy-protocol", texts.proxy_protocol);
+  for (const std::string& text : texts.proxy_allow_from) {
+    for (const reactor::Network& network : parse_networks("--proxy-allow-from", text)) {
+      proxy.allow_from.push_back(network);
+    }
+  }
+  const bool open = !std::all_of(binds.begin(), binds.end(), is_unix);
+  if (proxy.protocol != reactor::ProxyProtocol::off && open && proxy.allow_from.empty()) {
+    throw BadValue("--proxy-protocol", texts.proxy_protocol, "nobody is allowed to send the header",
+                   "name the proxies, like --proxy-allow-from 10.0.0.0/8, or listen at unix: only");
+  }
+  return proxy;
+}
+
 void take(Program program, const Texts& texts, Options& options) {
   reactor::prefork::Options& prefork = options.prefork;
   for (const std::string& bind : binds_of(program, texts)) {
@@ -216,6 +252,7 @@ void take(Program program, const Texts& texts, Options& options) {
   prefork.backend = parse_backend("--backend", texts.backend);
   prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
   prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
+  options.service.proxy = take_proxy(texts, prefork.addresses);
   options.service.max_connections =
       parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
   options.log_level = parse_level("--log-level", texts.log_level);

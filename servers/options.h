@@ -11,6 +11,7 @@
 #include "reactor/http/access_log.h"
 #include "reactor/http/limits.h"
 #include "reactor/net/address.h"
+#include "reactor/net/proxy.h"
 #include "reactor/prefork/options.h"
 #include "servers/control.h"
 
@@ -21,6 +22,7 @@ enum class Program { echo, http_ok };
 // What a worker goes by.
 struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit less a reserve
+  reactor::ProxyOptions proxy;
   // reactor-http-ok only.
   reactor::http::Limits limits;
   reactor::Duration keep_alive = std::chrono::seconds(75);

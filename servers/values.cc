@@ -157,6 +157,31 @@ reactor::LogLevel parse_level(const std::string& flag, const std::string& text) 
                  "give trace, debug, info, warn, error, critical or off");
 }
 
+reactor::ProxyProtocol parse_proxy_protocol(const std::string& flag, const std::string& text) {
+  using reactor::ProxyProtocol;
+  if (text == "off") return ProxyProtocol::off;
+  if (text == "v1") return ProxyProtocol::v1;
+  if (text == "v2") return ProxyProtocol::v2;
+  if (text == "auto") return ProxyProtocol::either;
+  throw BadValue(flag, text, "no such version", "give off, v1, v2 or auto");
+}
+
+std::vector<reactor::Network> parse_networks(const std::string& flag, const std::string& text) {
+  std::vector<reactor::Network> networks;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const auto network = reactor::Network::parse(part);
+    if (!network) {
+      throw BadValue(flag, text, "'" + printable(part) + "' is not a network",
+                     "give an address or a prefix without host bits, like 10.0.0.0/8 or ::1");
+    }
+    networks.push_back(*network);
+    begin = end + 1;
+  }
+  return networks;
+}
+
 reactor::prefork::Identity parse_identity(const std::string& user, const std::string& group) {
   auto identity = reactor::prefork::find_identity(user, group);
   if (identity) return std::move(*identity);

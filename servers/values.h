@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "reactor/base/log.h"
+#include "reactor/net/network.h"
+#include "reactor/net/proxy.h"
 #include "reactor/poller/event.h"
 #include "reactor/prefork/bind.h"
 #include "reactor/prefork/identity.h"
@@ -40,6 +42,11 @@ class BadValue : public std::runtime_error {
 [[nodiscard]] bool parse_switch(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::Backend parse_backend(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::LogLevel parse_level(const std::string& flag, const std::string& text);
+[[nodiscard]] reactor::ProxyProtocol parse_proxy_protocol(const std::string& flag,
+                                                          const std::string& text);
+// One network, or several with commas between them.
+[[nodiscard]] std::vector<reactor::Network> parse_networks(const std::string& flag,
+                                                           const std::string& text);
 // Throws for an unknown user (--user) or group (--group).
 [[nodiscard]] reactor::prefork::Identity parse_identity(const std::string& user,
                                                         const std::string& group);

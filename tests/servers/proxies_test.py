@@ -7,6 +7,7 @@ import csv
 import http.client
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,27 @@ backend ok
   server one 127.0.0.1:{port} check inter 50ms
 """
 
+# Its front is a descriptor, so that a free port is found.
+HAPROXY_SENDS = """
+global
+  stats socket {folder}/stats
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 20s
+  timeout server 20s
+  http-reuse always
+  retries 0
+frontend front
+  bind fd@{front}
+  default_backend ok
+backend ok
+  option httpchk
+  http-check send meth OPTIONS uri /check ver HTTP/1.1 hdr Host test
+  server one 127.0.0.1:{port} {send} check {check} inter 50ms
+"""
+CLIENT = "127.0.0.77"  # nobody else here
+
 
 class UnixConnection(http.client.HTTPConnection):
     """An HTTPConnection to the path of a unix socket."""
@@ -100,10 +122,10 @@ def connections_to(port):
 
 
 @contextlib.contextmanager
-def child(*arguments, until, errors):
+def child(*arguments, until, errors, pass_fds=()):
     """A program in the foreground; ready once `until()` is true. Its errors go to a file."""
     with open(errors, "ab") as log, subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=pass_fds) as process:
         try:
             wait_until(lambda: until() or process.poll() is not None, f"{arguments[0]} works")
             assert process.poll() is None, pathlib.Path(errors).read_text()
@@ -118,6 +140,14 @@ def answers_at(path):
         client.request("GET", "/")
         return client.getresponse().status == 200
     return False
+
+
+def haproxy_figures(folder):
+    with support.connect(f"unix:{folder}/stats") as connection:
+        connection.sendall(b"show stat\n")
+        text = support.read_all(connection).decode()
+    rows = csv.DictReader(text.removeprefix("# ").splitlines())
+    return next(row for row in rows if (row["pxname"], row["svname"]) == ("ok", "one"))
 
 
 @support.on_each_backend
@@ -177,27 +207,78 @@ class Proxies(support.BackendTest):
             client.close()
         self.assertEqual(pathlib.Path(errors).read_text(), "")
 
-    def haproxy_figures(self):
-        with support.connect(f"unix:{self.folder}/stats") as connection:
-            connection.sendall(b"show stat\n")
-            text = support.read_all(connection).decode()
-        rows = csv.DictReader(text.removeprefix("# ").splitlines())
-        return next(row for row in rows if (row["pxname"], row["svname"]) == ("ok", "one"))
-
     @need("haproxy")
     def test_haproxy(self):
         errors = f"{self.folder}/errors"
         with child("haproxy", "-db", "-q", "-f", self.configuration(HAPROXY),
                    until=lambda: answers_at(self.front), errors=errors):
-            wait_until(lambda: self.haproxy_figures()["status"] == "UP", "the check succeeds")
+            wait_until(lambda: haproxy_figures(self.folder)["status"] == "UP", "the check succeeds")
             self.assertEqual(self.load(), [])
-            figures = self.haproxy_figures()
+            figures = haproxy_figures(self.folder)
         for name in ("econ", "eresp", "wretr", "wredis", "srv_abrt", "hrsp_4xx", "hrsp_5xx",
                      "chkfail", "chkdown"):
             self.assertEqual(int(figures[name]), 0, name)
         self.assertGreaterEqual(int(figures["hrsp_2xx"]), CLIENTS * REQUESTS)
         self.assertLessEqual(int(figures["connect"]), 2 * CLIENTS)
         self.assertGreaterEqual(int(figures["reuse"]), CLIENTS * (REQUESTS - 2))
+
+
+@need("haproxy")
+@support.on_each_backend
+class ProxyProtocol(support.BackendTest):
+    """haproxy says whose connections it makes."""
+
+    def test_v1(self):
+        self.check("v1", "send-proxy", "check-send-proxy")
+
+    def test_v2(self):
+        self.check("v2", "send-proxy-v2", "check-send-proxy")
+
+    def test_v2_with_more_than_addresses(self):
+        self.check("v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id", "check-send-proxy")
+
+    def test_auto(self):
+        for send in ("send-proxy", "send-proxy-v2"):
+            self.check("auto", send, "check-send-proxy")
+
+    def check(self, protocol, send, check):
+        with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as front, \
+                self.server(HTTP_OK, "--proxy-protocol", protocol, "--proxy-allow-from", "127.0.0.1",
+                            "--access-log", f"{folder}/access", "--access-log-format", "common") as server:
+            path = pathlib.Path(folder, "configuration")
+            path.write_text(HAPROXY_SENDS.format(folder=folder, port=server.port, send=send,
+                                                 check=check, front=front.fileno()))
+            with child("haproxy", "-db", "-q", "-f", str(path), pass_fds=[front.fileno()],
+                       until=lambda: self.up(folder), errors=f"{folder}/errors"):
+                port = front.getsockname()[1]
+                client = http.client.HTTPConnection("127.0.0.1", port, timeout=support.LIMIT,
+                                                    source_address=(CLIENT, 0))
+                for number in range(20):
+                    self.assertEqual(ask(client, "GET", f"/client/{number}"), (200, OK))
+                client.close()
+                other = http.client.HTTPConnection("127.0.0.1", port, timeout=support.LIMIT)
+                self.assertEqual(ask(other, "GET", "/other"), (200, OK))
+                other.close()
+                figures = haproxy_figures(folder)
+            lines = self.lines(folder)
+        for name in ("econ", "eresp", "wretr", "chkfail", "chkdown", "hrsp_4xx", "hrsp_5xx"):
+            self.assertEqual(int(figures[name]), 0, name)
+        asked = {number: [line.split()[0] for line in lines if f" /{number} " in line]
+                 for number in ("client/0", "client/19", "other")}
+        self.assertEqual(asked, {"client/0": [CLIENT], "client/19": [CLIENT], "other": ["127.0.0.1"]})
+        checks = {line.split()[0] for line in lines if " /check " in line}
+        self.assertEqual(checks, {"127.0.0.1"}, "haproxy's own, which no client asked for")
+
+    def up(self, folder):
+        with contextlib.suppress(OSError, StopIteration):
+            return haproxy_figures(folder)["check_status"] == "L7OK"
+        return False
+
+    def lines(self, folder):
+        path = pathlib.Path(folder, "access")
+        ends = (" /client/0 ", " /client/19 ", " /other ", " /check ")
+        wait_until(lambda: all(end in path.read_text() for end in ends), "the access log is written")
+        return path.read_text().splitlines()
 
 
 if __name__ == "__main__":

@@ -155,7 +155,8 @@ class Sources(unittest.TestCase):
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", out))
             built = {"--bind", "--workers", "--backlog", "--max-connections", "--backend",
                      "--reuse-port", "--graceful-timeout", "--log-level", "--log", "--version", "--help",
-                     "--config", "--check-config", "--pid", "--user", "--group", "--signal"}
+                     "--config", "--check-config", "--pid", "--user", "--group", "--signal",
+                     "--proxy-protocol", "--proxy-allow-from"}
             if program == HTTP_OK:
                 built |= {"--keep-alive", "--body", "--content-type", "--header-timeout", "--body-timeout",
                           "--body-rate", "--write-timeout", "--max-body", "--max-header", "--max-line",
