@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/support/proxy_headers.h"
@@ -229,6 +230,31 @@ TEST(ProxyHeader, SignaturesAreRefusedAtTheFirstWrongOctet) {
       text[at] = static_cast<char>(text[at] ^ 1);
       EXPECT_EQ(parse(text, ProxyProtocol::either).text, kBad) << at;
     }
+  }
+}
+
+TEST(ProxyHeader, WhatIsWrittenIsReadAgain) {
+  const std::vector<std::pair<const char*, const char*>> pairs = {
+      {"192.0.2.1:1", "192.0.2.2:65535"},
+      {"[2001:db8::1]:0", "[::ffff:192.0.2.2]:443"},
+      {"unix:/client", "unix:@server"}};
+  for (const auto& [source, destination] : pairs) {
+    const ProxiedAddresses addresses = {Address::parse(source).value(),
+                                        Address::parse(destination).value()};
+    const std::vector<std::byte> header = proxy_header(&addresses);
+    ProxyHeaderParser parser(ProxyProtocol::v2);
+    const auto step = parser.next(header);
+    EXPECT_EQ(step.state, State::done);
+    EXPECT_EQ(step.consumed, header.size());
+    EXPECT_EQ(parser.addresses(), addresses) << source;
+  }
+  const ProxiedAddresses mixed = {Address::loopback(1), Address::parse("[::1]:1").value()};
+  const ProxiedAddresses none;
+  for (const ProxiedAddresses* const nothing :
+       std::vector<const ProxiedAddresses*>{nullptr, &mixed, &none}) {
+    ProxyHeaderParser parser(ProxyProtocol::v2);
+    EXPECT_EQ(parser.next(proxy_header(nothing)).state, State::done);
+    EXPECT_FALSE(parser.addresses());
   }
 }
 

@@ -28,6 +28,8 @@ struct Notes {
   int opened = 0, alive = 0, shutdowns = 0;
   std::string closed_peers;  // as known in on_close
   bool pause_at_open = false;
+  bool migrates = false;
+  std::string adopted;       // the states
   Stream* stream = nullptr;  // the last that was opened
 };
 
@@ -51,6 +53,14 @@ class Named final : public StreamHandler {
     ++notes_.shutdowns;
     stream.write("bye");
     stream.close();
+  }
+  Migration on_migrate(Stream&, std::vector<std::byte>& state) override {
+    const auto text = std::as_bytes(std::span(std::string_view("state ")));
+    state.assign(text.begin(), text.end());
+    return notes_.migrates ? Migration::now : Migration::no;
+  }
+  void on_adopt(Stream&, std::span<const std::byte> state) override {
+    notes_.adopted.append(reinterpret_cast<const char*>(state.data()), state.size());
   }
   void on_close(Stream& stream, std::error_code) noexcept override {
     if (const auto peer = stream.peer()) notes_.closed_peers += peer->to_string();
@@ -324,6 +334,74 @@ TEST_P(ServerProxyTest, AStreamThatWasAnnouncedMayDieUnstarted) {
   link.stream.reset();
   Link next(loop);  // often in the same memory
   EXPECT_NE(next.stream->peer().value(), somebody) << (next.stream.get() == before);
+}
+
+// Another process, as far as the server that hands over can see.
+class Heir final : public Successor {
+ public:
+  Answer take(int fd, std::span<const std::byte> state) noexcept override {
+    letters.emplace_back(UniqueFd(::dup(fd)), std::vector<std::byte>(state.begin(), state.end()));
+    return Answer::taken;
+  }
+  std::vector<std::pair<UniqueFd, std::vector<std::byte>>> letters;
+};
+
+TEST_P(ServerProxyTest, AConnectionThatMovesKeepsItsAddresses) {
+  notes.migrates = true;
+  listen(limits());
+  const std::string address = server->addresses()[0].to_string();
+  Peer known = client(), unknown = client(), waiting = client();
+  known.write(kLine);
+  unknown.write("PROXY UNKNOWN\r\n");
+  waiting.write(kLine.substr(0, 10));
+  EXPECT_TRUE(gets(known, kSaid)) << known.got;
+  EXPECT_TRUE(pump(loop, [&] { return unknown.read(), !unknown.got.empty(); }));
+  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 3; }));
+
+  Heir heir;
+  bool done = false;
+  server->hand_over(heir, [&] { done = true; });
+  EXPECT_TRUE(run_bounded(loop, [&] { return heir.letters.size() == 2; }));
+  waiting.write(kLine.substr(10));
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  ASSERT_EQ(heir.letters.size(), 3U);
+
+  Notes later;
+  const auto next = get(Server<Named>::listen(loop, Address::loopback(0), limits(), later));
+  for (auto& [fd, state] : heir.letters) {
+    EXPECT_TRUE(next->take_over(Socket(std::move(fd)), state));
+  }
+  EXPECT_EQ(later.adopted, "state state state ") << "without what came before it";
+  std::string peers;
+  next->for_each([&](Stream& stream, Named&) { peers += stream.peer()->to_string() + " "; });
+  const std::string own = Socket::local_address(unknown.fd.get()).value().to_string();
+  EXPECT_NE(peers.find("192.0.2.1:56324 "), std::string::npos) << peers;
+  EXPECT_NE(peers.find(own + " "), std::string::npos) << peers;
+  EXPECT_EQ(next->proxy_stats().passed, 0U) << "no header is asked for again";
+}
+
+TEST_P(ServerProxyTest, AConnectionThatWasOnlyAcceptedElsewhereStillNeedsItsHeader) {
+  listen(limits());
+  const Socket elsewhere = get(Socket::listen(Address::loopback(0), {}));
+  Peer peer = connect(get(elsewhere.local()));
+  peer.write(kLine.substr(0, 10));
+  Socket accepted;
+  EXPECT_TRUE(pump(
+      loop, [&] { return static_cast<bool>(accepted = get(Socket::accept(elsewhere.fd()))); }));
+  EXPECT_TRUE(server->take_over(std::move(accepted), {}));
+  EXPECT_EQ(notes.alive, 0);
+  peer.write(kLine.substr(10));
+  EXPECT_TRUE(gets(peer, kSaid)) << peer.got;
+}
+
+TEST_P(ServerProxyTest, AStateThatNoServerWroteIsRefused) {
+  listen(limits());
+  const auto [ours, theirs] = make_tcp_pair();
+  EXPECT_EQ(
+      server->take_over(Socket(UniqueFd(::dup(ours.get()))), std::as_bytes(std::span("state")))
+          .error(),
+      std::errc::bad_message);
+  EXPECT_EQ(server->connections(), 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, ServerProxyTest, every_backend(), BackendName());

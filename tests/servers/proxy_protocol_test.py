@@ -4,6 +4,8 @@
 
 import contextlib
 import os
+import pathlib
+import signal
 import socket
 import struct
 import sys
@@ -25,6 +27,12 @@ TIME_LIMIT = 3
 
 def on(version, *networks):
     return "--proxy-protocol", version, "--proxy-allow-from", ",".join(networks or ["127.0.0.1"])
+
+
+def lines_of(path, count):
+    """The lines of a file, once there are so many."""
+    lines = pathlib.Path(path).read_text().splitlines()
+    return lines if len(lines) >= count else None
 
 
 def ended(connection):
@@ -54,11 +62,26 @@ class ProxyProtocol(support.BackendTest):
                              "--access-log-format", "common") as server:
                 for text in (V1, V1_V6, V2, LOCAL):
                     self.served(server, text)
-                with open(path, encoding="ascii") as log:
-                    lines = wait_until(lambda: (log.seek(0), log.readlines())[1][3:] and
-                                       (log.seek(0), log.readlines())[1], "four lines")
+                lines = wait_until(lambda: lines_of(path, 4), "four lines")
             self.assertEqual(sorted(line.split()[0] for line in lines),
                              ["127.0.0.1", "192.0.2.1", "192.0.2.1", "2001:db8::1"])
+
+    def test_a_connection_that_moves_to_a_new_worker_keeps_its_client(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "access")
+            with self.server(HTTP_OK, *on("v2"), "--access-log", path,
+                             "--access-log-format", "common") as server:
+                with server.connect() as connection:
+                    connection.sendall(V2 + GET)
+                    self.assertEqual(read_response(connection)[1], b"OK\n")
+                    before = set(server.workers())
+                    server.signal(signal.SIGHUP)
+                    wait_until(lambda: len(server.workers()) == 2 and
+                               not before & set(server.workers()), "new workers")
+                    connection.sendall(GET)
+                    self.assertEqual(read_response(connection)[1], b"OK\n")
+                    lines = wait_until(lambda: lines_of(path, 2), "two lines")
+            self.assertEqual([line.split()[0] for line in lines], ["192.0.2.1", "192.0.2.1"])
 
     def test_pipelined_requests_behind_the_header(self):
         with self.server(HTTP_OK, *on("v2")) as server, server.connect() as connection:
