@@ -110,15 +110,6 @@ Result<PidFile> PidFile::take(const std::string& path) {
   }
 }
 
-Result<PidFile> PidFile::inherit(const std::string& path, int fd) {
-  if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return last_system_error();
-  UniqueFd file(fd);
-  if (!is_at(fd, path)) return std::make_error_code(std::errc::no_such_file_or_directory);
-  return PidFile(path, std::move(file));
-}
-
-std::error_code PidFile::write() const { return fd_ ? write_pid(fd_.get()) : std::error_code{}; }
-
 std::error_code PidFile::check(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDWR | kFlags));
   if (fd) {

@@ -32,16 +32,6 @@ class PidFile {
   // file_exists for what is no pid file; those of open(2).
   [[nodiscard]] static Result<PidFile> take(const std::string& path);
 
-  // Takes over one that the program before us holds and left open for us; its lock is ours too.
-  // write() puts our pid into it, once we are the master. Errors: those of fcntl(2);
-  // no_such_file_or_directory where the path names another file by now.
-  [[nodiscard]] static Result<PidFile> inherit(const std::string& path, int fd);
-  [[nodiscard]] std::error_code write() const;
-  // The other side of that: it stays, and is another's.
-  void leave() noexcept { fd_.reset(); }
-  // -1: none.
-  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
-
   // Whether take() could succeed, as far as permissions go; makes and locks nothing.
   [[nodiscard]] static std::error_code check(const std::string& path);
 
