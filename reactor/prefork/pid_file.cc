@@ -83,9 +83,6 @@ std::error_code lock(int fd) {
 
 }  // namespace
 
-PidFile::PidFile(std::string path, UniqueFd fd)
-    : path_(std::move(path)), fd_(std::move(fd)), owner_(::getpid()) {}
-
 PidFile::~PidFile() {
   if (!fd_ || owner_ != ::getpid()) return;
   if (!is_at(fd_.get(), path_)) return;
@@ -105,9 +102,24 @@ Result<PidFile> PidFile::take(const std::string& path) {
     if (const std::error_code error = lock(fd.get())) return error;
     if (!is_at(fd.get(), path)) continue;  // its owner ended and removed it meanwhile
     if (read_pid(fd.get()) == 0) return std::make_error_code(std::errc::file_exists);
-    if (const std::error_code error = write_pid(fd.get())) return error;
-    return PidFile(path, std::move(fd));
+    PidFile file(path, std::move(fd));
+    if (const std::error_code error = file.claim()) return error;
+    return file;
   }
+}
+
+Result<PidFile> PidFile::adopt(const std::string& path, int fd) {
+  if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return last_system_error();
+  if (!is_at(fd, path)) return std::make_error_code(std::errc::no_such_file_or_directory);
+  return PidFile(path, UniqueFd(fd));
+}
+
+// Where the lock is the open file's, it is held already by whoever shares that.
+std::error_code PidFile::claim() {
+  if (const std::error_code error = lock(fd_.get())) return error;
+  if (const std::error_code error = write_pid(fd_.get())) return error;
+  owner_ = ::getpid();
+  return {};
 }
 
 std::error_code PidFile::check(const std::string& path) {

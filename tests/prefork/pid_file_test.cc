@@ -176,6 +176,58 @@ TEST_F(PidFileFork, AChildThatAbandonedItDoesNotKeepTheLock) {
   ::kill(worker, SIGKILL);
 }
 
+#if defined(F_OFD_SETLK)
+// At no time is the file free for a third one; whoever ends last removes it.
+TEST_F(PidFileFork, ASuccessorTakesItOver) {
+  PidFile file = PidFile::take(path_).value();
+  const int fd = ::dup(file.fd());
+  const pid_t successor = spawn_child([&] {
+    file.abandon_in_child();
+    PidFile own = PidFile::adopt(path_, fd).value();
+    EXPECT_EQ(content(), std::to_string(::getppid()) + "\n");
+    EXPECT_EQ(own.claim(), std::error_code());
+    lines_.say("claimed");
+    for (;;) ::pause();
+    return 0;
+  });
+  ::close(fd);
+  EXPECT_EQ(lines_.next(), "claimed");
+  EXPECT_EQ(content(), std::to_string(successor) + "\n");
+  EXPECT_EQ(PidFile::holder(path_).value(), successor);
+  file.hand_over();
+  EXPECT_EQ(PidFile::take(path_).error(), std::errc::device_or_resource_busy);
+  kill(successor);
+  EXPECT_EQ(PidFile::holder(path_).value(), 0);
+}
+
+TEST_F(PidFileFork, ASuccessorThatFailsHarmsNothing) {
+  PidFile file = PidFile::take(path_).value();
+  for (const bool claims : {false, true}) {
+    const int fd = ::dup(file.fd());
+    EXPECT_EQ(in_child([&] {
+                file.abandon_in_child();
+                PidFile own = PidFile::adopt(path_, fd).value();
+                if (claims) {
+                  EXPECT_EQ(own.claim(), std::error_code());
+                  ::_exit(0);
+                }
+              }),
+              0);
+    ::close(fd);
+    EXPECT_EQ(file.claim(), std::error_code());
+    EXPECT_EQ(content(), own_);
+  }
+  EXPECT_EQ(PidFile::holder(path_).value(), ::getpid());
+}
+#endif
+
+TEST_F(PidFileTest, AnotherFileIsNotAdopted) {
+  put("");
+  EXPECT_EQ(PidFile::adopt(path_, -1).error(), std::errc::bad_file_descriptor);
+  const UniqueFd other(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(PidFile::adopt(path_, other.get()).error(), std::errc::no_such_file_or_directory);
+}
+
 // However the starts and ends of many fall together, never do two hold it.
 TEST_F(PidFileFork, NoTwoHoldItHoweverTheyRace) {
   std::vector<pid_t> rivals;
