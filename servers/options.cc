@@ -38,6 +38,8 @@ struct Texts {
   std::string proxy_protocol = "off";
   std::vector<std::string> proxy_allow_from;
   std::string graceful_timeout = "30";
+  std::string timeout = "30";
+  std::string max_requests = "0";
   std::string keep_alive = "75";
   std::string header_timeout = "60";
   std::string body_timeout = "60";
@@ -133,7 +135,14 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   text("--graceful-timeout", texts.graceful_timeout,
-       "time that busy connections have after TERM or INT", "SECONDS");
+       "time that busy connections have after TERM, INT or a reload", "SECONDS");
+  text("--timeout", texts.timeout,
+       "a worker whose loop is silent for so long is replaced; 0: no limit", "SECONDS");
+  text("--max-requests", texts.max_requests,
+       program == Program::echo
+           ? "a worker is replaced after so many connections, or up to a tenth less; 0: never"
+           : "a worker is replaced after so many requests, or up to a tenth less; 0: never",
+       "N");
   if (program == Program::http_ok) declare_http(app, texts, options.service);
   text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
   text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
@@ -252,6 +261,8 @@ void take(Program program, const Texts& texts, Options& options) {
   prefork.backend = parse_backend("--backend", texts.backend);
   prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
   prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
+  prefork.timeout = seconds("--timeout", texts.timeout);
+  prefork.max_requests = parse_number("--max-requests", texts.max_requests, 0, INT64_MAX);
   options.service.proxy = take_proxy(texts, prefork.addresses);
   options.service.max_connections =
       parse_number("--max-connections", texts.max_connections, 0, 10'000'000);

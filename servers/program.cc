@@ -120,7 +120,7 @@ PidFile take_pid_file(Program program, const std::string& path) {
   ::unsetenv(kPidDescriptor);
   if (path.empty()) return {};
   if (descriptor > STDERR_FILENO) {
-    if (auto inherited = PidFile::inherit(path, descriptor)) return std::move(*inherited);
+    if (auto inherited = PidFile::adopt(path, descriptor)) return std::move(*inherited);
   }
   auto taken = PidFile::take(path);
   if (taken) return std::move(*taken);
@@ -198,10 +198,10 @@ void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& p
     upgrade.descriptors.push_back(pid_file.fd());
     upgrade.environment.emplace_back(kPidDescriptor, std::to_string(pid_file.fd()));
   }
-  options.prefork.on_upgraded = [&pid_file] { pid_file.leave(); };
+  options.prefork.on_upgraded = [&pid_file] { pid_file.hand_over(); };
 }
 
-void add_callbacks(Program program, Options& options, LogFile& log, const PidFile& pid_file) {
+void add_callbacks(Program program, Options& options, LogFile& log, PidFile& pid_file) {
   reactor::prefork::Options& prefork = options.prefork;
   prefork.on_listening = [](const reactor::Address& address) {
     print_line(STDOUT_FILENO, "listening on " + address.to_string());
@@ -209,7 +209,8 @@ void add_callbacks(Program program, Options& options, LogFile& log, const PidFil
   const uid_t user = prefork.identity ? prefork.identity->user : ::geteuid();
   const auto begin = [user, &pid_file] {
     if (user == 0) REACTOR_LOG(warn, "serving as root; name a user without rights by --user");
-    if (const std::error_code error = pid_file.write()) {
+    if (pid_file.fd() < 0) return;
+    if (const std::error_code error = pid_file.claim()) {
       REACTOR_LOG(error, "can't write the pid file: " + error.message());
     }
   };

@@ -24,6 +24,8 @@ BAD_OPTIONS = [
     (["--max-connections", "lots"], ["number"]),
     (["--max-connections", "99999999999999999999999"], ["range"]),
     (["--graceful-timeout", "soon"], ["number"]),
+    (["--timeout", "-1"], ["number"]),
+    (["--max-requests", "many"], ["number"]),
     (["--backend", "poll"], ["select"]),
     (["--reuse-port", "yes"], ["on or off"]),
     (["--proxy-protocol", "v3"], ["off, v1, v2 or auto"]),
