@@ -40,6 +40,7 @@ struct Texts {
   std::string graceful_timeout = "30";
   std::string timeout = "30";
   std::string max_requests = "0";
+  std::string pin = "none";
   std::string keep_alive = "75";
   std::string header_timeout = "60";
   std::string body_timeout = "60";
@@ -136,6 +137,10 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   text("--graceful-timeout", texts.graceful_timeout,
        "time that busy connections have after TERM, INT or a reload", "SECONDS");
+  text("--pin", texts.pin,
+       "processors to pin the workers to, one each; connections go to the worker on the one that "
+       "got them",
+       "none|auto|LIST");
   text("--timeout", texts.timeout,
        "a worker whose loop is silent for so long is replaced; 0: no limit", "SECONDS");
   text("--max-requests", texts.max_requests,
@@ -262,6 +267,7 @@ void take(Program program, const Texts& texts, Options& options) {
   prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
   prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
   prefork.timeout = seconds("--timeout", texts.timeout);
+  prefork.processors = parse_processors("--pin", texts.pin);
   prefork.max_requests = parse_number("--max-requests", texts.max_requests, 0, INT64_MAX);
   options.service.proxy = take_proxy(texts, prefork.addresses);
   options.service.max_connections =

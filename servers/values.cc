@@ -2,16 +2,17 @@
 #include "servers/values.h"
 
 #include <netdb.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <memory>
+#include <sstream>
 #include <string_view>
 
 #include "reactor/base/error.h"
 #include "reactor/http/response.h"
+#include "reactor/prefork/processors.h"
 
 namespace servers {
 namespace {
@@ -19,12 +20,8 @@ namespace {
 constexpr unsigned kMostWorkers = 1024;
 
 unsigned processors() {
-#if defined(__linux__)
-  cpu_set_t mask;
-  if (::sched_getaffinity(0, sizeof(mask), &mask) == 0) {
-    return static_cast<unsigned>(std::max(1, CPU_COUNT(&mask)));
-  }
-#endif
+  const std::size_t allowed = reactor::prefork::allowed_processors().size();
+  if (allowed > 0) return static_cast<unsigned>(allowed);
   return static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
@@ -131,6 +128,31 @@ unsigned parse_workers(const std::string& flag, const std::string& text) {
     throw BadValue(flag, text, "not a number of workers",
                    "give 1..1024, 0 to serve in this process, or auto");
   }
+}
+
+std::vector<int> parse_processors(const std::string& flag, const std::string& text) {
+  if (text == "none") return {};
+  const std::vector<int> allowed = reactor::prefork::allowed_processors();
+  if (text == "auto") return allowed;
+  std::vector<int> list;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const std::size_t dash = part.find('-');
+    constexpr std::uint64_t kMost = 4095;
+    const std::uint64_t first = parse_number(flag, part.substr(0, dash), 0, kMost);
+    const std::uint64_t last =
+        dash == std::string::npos ? first : parse_number(flag, part.substr(dash + 1), 0, kMost);
+    if (last < first) throw BadValue(flag, text, "a range that runs backwards", "give it as 2-5");
+    for (std::uint64_t i = first; i <= last; ++i) list.push_back(static_cast<int>(i));
+  }
+  for (const int processor : list) {
+    if (std::find(allowed.begin(), allowed.end(), processor) != allowed.end()) continue;
+    throw BadValue(
+        flag, text, "this process may not run on processor " + std::to_string(processor),
+        "give none, auto, or a list of " + reactor::prefork::processors_to_string(allowed));
+  }
+  if (list.empty()) throw BadValue(flag, text, "no list of processors", "give none, auto or 0,2-5");
+  return list;
 }
 
 bool parse_switch(const std::string& flag, const std::string& text) {

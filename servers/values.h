@@ -39,6 +39,8 @@ class BadValue : public std::runtime_error {
                                          std::uint64_t least, std::uint64_t most);
 // 0..1024, or `auto`: one per processor that this process may run on.
 [[nodiscard]] unsigned parse_workers(const std::string& flag, const std::string& text);
+// none, auto (the processors that this process may run on), or a list like 0,2-5 of such.
+[[nodiscard]] std::vector<int> parse_processors(const std::string& flag, const std::string& text);
 [[nodiscard]] bool parse_switch(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::Backend parse_backend(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::LogLevel parse_level(const std::string& flag, const std::string& text);

@@ -13,6 +13,7 @@
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/prefork/membership.h"
+#include "reactor/prefork/processors.h"
 #if defined(__linux__)
 #include <sys/prctl.h>
 #endif
@@ -74,6 +75,16 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
   }
 }
 
+// A worker that can't be pinned serves all the same.
+void pin(const Process& process, const Plan& plan) {
+  if (plan.processors.empty()) return;
+  const int processor = plan.processors[process.slot % plan.processors.size()];
+  if (const std::error_code error = pin_to(processor)) {
+    REACTOR_LOG(warn, process.name() + " can't be pinned to processor " +
+                          std::to_string(processor) + ": " + error.message());
+  }
+}
+
 void report(Options& options, const Slots::Failure& failure) {
   if (options.on_bind_error) {
     options.on_bind_error(failure.bind, failure.error);
@@ -124,6 +135,7 @@ int Master::run() {
     REACTOR_LOG(error, "can't start: " + error.message());
     return kExitFailed;
   }
+  place();
   for (;;) {
     crew_.advance();
     if (crew_.hopeless() && state_ == State::serving) {
@@ -141,6 +153,29 @@ int Master::run() {
   }
 }
 
+// Which way connections find a worker.
+void Master::place() {
+  std::vector<int> of_slots;
+  const std::vector<int>& processors = options_.processors;
+  for (unsigned slot = 0; slot < crew_.slots() && !processors.empty(); ++slot) {
+    of_slots.push_back(processors[slot % processors.size()]);
+  }
+  const bool distinct = of_slots.size() <= processors.size();
+  if (!distinct) of_slots.clear();
+  const unsigned steered = slots_.steer(of_slots);
+  std::string text = std::to_string(slots_.groups()) + " addresses: ";
+  unsigned balanced = 0;
+  for (unsigned group = 0; group < slots_.groups(); ++group) {
+    if (slots_.listener(0, group) >= 0) ++balanced;
+  }
+  text += std::to_string(steered) + " steered by processor, " + std::to_string(balanced - steered) +
+          " with a socket per worker, " + std::to_string(slots_.groups() - balanced) +
+          " with one for all";
+  if (!processors.empty())
+    text += "; workers pinned to processors " + processors_to_string(processors);
+  REACTOR_LOG(info, text);
+}
+
 void Master::become_worker(Process& process, Crew::Generation& generation, SignalBlock& blocked) {
   if (!take_identity(options_)) ::_exit(kExitFailed);
   die_with_parent(parent_);  // changing the user forgets it
@@ -150,6 +185,7 @@ void Master::become_worker(Process& process, Crew::Generation& generation, Signa
   upgrade_.abandon();
   earlier_.abandon();
   int status = kExitFailed;
+  pin(process, generation.plan);
   try {
     std::vector<Socket> sockets = slots_.sockets_of(process.slot).value();
     auto membership = std::make_unique<Membership>(
@@ -270,6 +306,7 @@ void Master::reload() {
                         " with the new configuration");
   begin_reload();
   static_cast<Plan&>(options_) = next->plan;
+  place();
   crew_.reload(std::move(*next));
 }
 
@@ -309,6 +346,7 @@ bool Master::make_room_for(unsigned workers) {
     message.value = Message::kMailboxOut;
     crew_.tell_all(message, mailboxes_.out_of(slot));
     crew_.add_slot();
+    place();
   }
   return true;
 }

@@ -31,6 +31,7 @@ class Master {
 
   [[noreturn]] void become_worker(Process& process, Crew::Generation& generation,
                                   SignalBlock& blocked);
+  void place();
   void announce_ready();
   void tell_manager();
   void upgrade();

@@ -52,6 +52,12 @@ struct Plan {
 
   // For each worker's Loop.
   Backend backend = Backend::automatic;
+
+  // Processors to pin the workers to, one after the other and again from the first; empty: none.
+  // Where there are no more workers than processors, and one socket for each, a connection goes to
+  // the worker on the processor that got its SYN, however many that has; else to whoever has
+  // fewest.
+  std::vector<int> processors = {};
 };
 
 inline constexpr unsigned kMostWorkers = 1024;

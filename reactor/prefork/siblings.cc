@@ -33,8 +33,9 @@ void Siblings::grow() {
   while (siblings_.size() < mailboxes_.count()) siblings_.emplace_back();
 }
 
-void Siblings::serve(Service& service) {
+void Siblings::serve(Service& service, bool even_out) {
   service_ = &service;
+  even_out_ = even_out;
   service.set_counter(seat_.connections);
   service.set_placement([this](const Socket& connection) { return keep(connection); });
   watch_letters(own_, letters_);
@@ -162,7 +163,7 @@ void Siblings::read_letters(unsigned slot) {
 bool Siblings::keep(const Socket& connection) {
   if (loop_.now() >= next_look_) look();
   const std::uint64_t own = seat_.connections.get();
-  if (lives_are_short(own)) return true;
+  if (!even_out_ || lives_are_short(own)) return true;
   std::uint64_t least = own;
   unsigned target = own_;
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {

@@ -31,8 +31,9 @@ class Siblings final : private Successor {
   Siblings(const Siblings&) = delete;
   Siblings& operator=(const Siblings&) = delete;
 
-  // From here on connections come and go; `service` outlives this.
-  void serve(Service& service);
+  // From here on connections come and go; `service` outlives this. `even_out`: new ones go to
+  // whoever has fewest.
+  void serve(Service& service, bool even_out);
   // What the master said.
   void hear(const Message& message, UniqueFd descriptor);
   // Looks after the others; each beat, and more often while one of them worries us.
@@ -83,6 +84,7 @@ class Siblings final : private Successor {
   std::uint64_t epoch_accepted_ = 0;
   std::uint64_t epoch_connections_ = 0;
   bool short_lives_ = false;
+  bool even_out_ = true;
 };
 
 }  // namespace reactor::prefork

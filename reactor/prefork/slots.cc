@@ -12,6 +12,7 @@
 #include <array>
 
 #include "reactor/base/error.h"
+#include "reactor/prefork/steering.h"
 #include "reactor/prefork/systemd_sockets.h"
 
 namespace reactor::prefork {
@@ -125,7 +126,7 @@ bool Slots::open(const Bind& bind, const Options& options, Inheritance& earlier,
   const std::size_t before = listeners_.size();
   std::vector<ListenerGroup> groups = earlier.take_groups(to_string(bind));
   if (groups.empty()) {
-    failure.error = open(bind, options);
+    failure.error = open(bind, options, failure);
   } else {
     for (ListenerGroup& group : groups) {
       if (!failure.error) failure.error = take_earlier(std::move(group));
@@ -138,7 +139,7 @@ bool Slots::open(const Bind& bind, const Options& options, Inheritance& earlier,
   return !failure.error;
 }
 
-std::error_code Slots::open(const Bind& bind, const Options& options) {
+std::error_code Slots::open(const Bind& bind, const Options& options, Failure& failure) {
   if (const auto* address = std::get_if<Address>(&bind)) return open_group(*address, options);
   if (const auto* inherited = std::get_if<InheritedSocket>(&bind)) {
     return adopt_group(inherited->fd, options);
@@ -146,6 +147,7 @@ std::error_code Slots::open(const Bind& bind, const Options& options) {
   const std::vector<int> passed = take_systemd_sockets();
   if (passed.empty()) return Errc::no_sockets;
   for (const int fd : passed) {
+    failure.bind = InheritedSocket{fd};
     if (const std::error_code error = adopt_group(fd, options)) return error;
   }
   return {};
@@ -263,6 +265,18 @@ int Slots::listener(unsigned slot, unsigned group) const noexcept {
   if (group >= listeners_.size() || !listeners_[group].balanced) return -1;
   const std::vector<Socket>& sockets = listeners_[group].sockets;
   return slot < sockets.size() ? sockets[slot].fd() : -1;
+}
+
+unsigned Slots::steer(std::span<const int> processors) noexcept {
+  unsigned steered = 0;
+  for (const Group& group : listeners_) {
+    if (!group.balanced) continue;
+    const int listener = group.sockets.front().fd();
+    stop_steering(listener);
+    if (group.sockets.size() != processors.size()) continue;
+    if (!steer_by_processor(listener, processors)) ++steered;
+  }
+  return steered;
 }
 
 void Slots::refuse_new() noexcept {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -57,6 +58,11 @@ class Slots {
   // A slot's own socket; -1 where all share one, and where all are closed.
   [[nodiscard]] int listener(unsigned slot, unsigned group) const noexcept;
 
+  // Gives connections to workers by processor, `processors` having one for each slot, or none: ends
+  // that. How many
+  // groups do so from now on; the others spread them as before.
+  unsigned steer(std::span<const int> processors) noexcept;
+
   // New connections to TCP sockets do not get in any more, for no process; see
   // Socket::refuse_new().
   void refuse_new() noexcept;
@@ -82,7 +88,7 @@ class Slots {
 
   [[nodiscard]] bool open(const Bind& bind, const Options& options, Inheritance& earlier,
                           Failure& failure);
-  [[nodiscard]] std::error_code open(const Bind& bind, const Options& options);
+  [[nodiscard]] std::error_code open(const Bind& bind, const Options& options, Failure& failure);
   [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier);
   [[nodiscard]] std::error_code even_out();
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);

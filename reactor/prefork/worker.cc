@@ -115,7 +115,7 @@ void Worker::renew() {
 
 int Worker::serve(Service& service) {
   service_ = &service;
-  if (membership_ != nullptr) membership_->siblings->serve(service);
+  if (membership_ != nullptr) membership_->siblings->serve(service, plan_.processors.empty());
   if (plan_.max_requests > 0) {
     service.set_limit(with_jitter(plan_.max_requests), [this] { renew(); });
   }

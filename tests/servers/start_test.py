@@ -154,7 +154,7 @@ class Sources(unittest.TestCase):
             self.assertEqual(support.run(program, "-h"), (0, out, ""))
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", out))
             built = {"--bind", "--workers", "--backlog", "--max-connections", "--backend",
-                     "--reuse-port", "--graceful-timeout", "--timeout", "--max-requests", "--log-level", "--log", "--version", "--help",
+                     "--reuse-port", "--pin", "--graceful-timeout", "--timeout", "--max-requests", "--log-level", "--log", "--version", "--help",
                      "--config", "--check-config", "--pid", "--user", "--group", "--signal",
                      "--proxy-protocol", "--proxy-allow-from"}
             if program == HTTP_OK:
