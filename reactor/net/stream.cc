@@ -358,23 +358,6 @@ void Stream::end_soon() noexcept {
   loop().arm(*this, TimePoint{});
 }
 
-Stream::Moved Stream::migrate(Successor& successor) {
-  REACTOR_CHECK(context_->active == nullptr);
-  if (has(kClosing | kPeerEnded | kShutdown | kOpensSoon) || queue_ != nullptr) {
-    return Moved::not_idle;
-  }
-  std::vector<std::byte> state;
-  const Migration wish = handler_->on_migrate(*this, state);
-  if (wish != Migration::now) return wish == Migration::later ? Moved::not_idle : Moved::never;
-  const Successor::Answer answer = successor.take(fd(), state);
-  if (answer == Successor::Answer::busy) return Moved::no_room;
-  if (answer == Successor::Answer::never) return Moved::never;
-  loop().detach(*this, Detach::staying);
-  set(kClosing);
-  finish();
-  return Moved::done;
-}
-
 Stream::Alive Stream::finish() {
   std::error_code error;
   if (has(kFailed)) {

@@ -173,7 +173,7 @@ bool Inheritance::read() {
   while (text.find(last) == std::string::npos) {
     pollfd wait{channel_.get(), POLLIN, 0};
     if (::poll(&wait, 1, kPatience) != 1) return false;
-    const ssize_t count = ::recv(channel_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const ssize_t count = ::read(channel_.get(), buffer.data(), buffer.size());
     if (count <= 0) return false;
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }
