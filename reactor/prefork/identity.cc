@@ -21,6 +21,11 @@ using GroupNumber = int;  // getgrouplist(3) there
 #else
 using GroupNumber = gid_t;
 #endif
+#if defined(__linux__)
+using GroupCount = std::size_t;  // setgroups(2) there
+#else
+using GroupCount = int;
+#endif
 constexpr int kMostGroups = 65536;  // NGROUPS_MAX of Linux
 
 template <class Number>
@@ -99,7 +104,7 @@ bool is_current(const Identity& identity) noexcept {
 
 std::error_code drop_to(const Identity& identity) noexcept {
   if (::geteuid() == 0) {
-    if (::setgroups(identity.groups.size(), identity.groups.data()) != 0 ||
+    if (::setgroups(static_cast<GroupCount>(identity.groups.size()), identity.groups.data()) != 0 ||
         ::setgid(identity.group) != 0 || ::setuid(identity.user) != 0) {
       return last_system_error();
     }
