@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/mailboxes.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "reactor/net/fd_passing.h"
 
@@ -39,7 +39,7 @@ Result<bool> Mailboxes::send(unsigned slot, int connection,
   if (state.size() > kMaxState) return make_error_code(std::errc::message_size);
   std::array<std::byte, kMaxState + 1> message;
   message[0] = kVersion;
-  std::memcpy(message.data() + 1, state.data(), state.size());
+  std::copy(state.begin(), state.end(), message.begin() + 1);  // there may be none
   const IoResult result =
       send_with_descriptor(into(slot), std::span(message).first(state.size() + 1), connection);
   if (result.ok()) return true;
