@@ -126,10 +126,11 @@ bool Slots::open(const Bind& bind, const Options& options, Inheritance& earlier,
   const std::size_t before = listeners_.size();
   std::vector<ListenerGroup> groups = earlier.take_groups(to_string(bind));
   if (groups.empty()) {
-    failure.error = open(bind, options, failure);
+    open(bind, options, failure);
   } else {
     for (ListenerGroup& group : groups) {
-      if (!failure.error) failure.error = take_earlier(std::move(group));
+      const bool ours = std::holds_alternative<Address>(bind);
+      if (!failure.error) failure.error = take_earlier(std::move(group), ours);
     }
   }
   for (std::size_t i = before; i < listeners_.size(); ++i) {
@@ -139,26 +140,29 @@ bool Slots::open(const Bind& bind, const Options& options, Inheritance& earlier,
   return !failure.error;
 }
 
-std::error_code Slots::open(const Bind& bind, const Options& options, Failure& failure) {
-  if (const auto* address = std::get_if<Address>(&bind)) return open_group(*address, options);
+void Slots::open(const Bind& bind, const Options& options, Failure& failure) {
+  if (const auto* address = std::get_if<Address>(&bind)) {
+    failure.error = open_group(*address, options);
+    return;
+  }
   if (const auto* inherited = std::get_if<InheritedSocket>(&bind)) {
-    return adopt_group(inherited->fd, options);
+    failure.error = adopt_group(inherited->fd, options);
+    return;
   }
   const std::vector<int> passed = take_systemd_sockets();
-  if (passed.empty()) return Errc::no_sockets;
+  if (passed.empty()) failure.error = Errc::no_sockets;
   for (const int fd : passed) {
-    failure.bind = InheritedSocket{fd};
-    if (const std::error_code error = adopt_group(fd, options)) return error;
+    failure = {InheritedSocket{fd}, adopt_group(fd, options)};  // which of them it is
+    if (failure.error) return;
   }
-  return {};
 }
 
-std::error_code Slots::take_earlier(ListenerGroup&& earlier) {
+std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
   Group group{.key = {}, .balanced = earlier.balanced, .sockets = {}};
   for (const int fd : earlier.descriptors) group.sockets.emplace_back(UniqueFd(fd));
   const Result<Address> local = group.sockets.front().local();
   if (!local) return local.error();
-  remember_file(*local);
+  if (ours) remember_file(*local);
   bound_.push_back(*local);
   listeners_.push_back(std::move(group));
   return {};

@@ -88,8 +88,9 @@ class Slots {
 
   [[nodiscard]] bool open(const Bind& bind, const Options& options, Inheritance& earlier,
                           Failure& failure);
-  [[nodiscard]] std::error_code open(const Bind& bind, const Options& options, Failure& failure);
-  [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier);
+  void open(const Bind& bind, const Options& options, Failure& failure);
+  // `ours`: a unix socket's file is to be removed at the end.
+  [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier, bool ours);
   [[nodiscard]] std::error_code even_out();
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);

@@ -108,6 +108,30 @@ class Descriptors(unittest.TestCase):
                 self.assertEqual(server.wait(), 0)
             self.assertTrue(os.path.exists(path))
 
+    def test_an_upgrade_keeps_it_and_leaves_the_file_too(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+            path = os.path.join(folder, "socket")
+            pid_file = os.path.join(folder, "pid")
+            listener.bind(path)
+            listener.listen()
+            with Server(ECHO, "-w", "2", "-p", pid_file, "--bind", f"fd:{listener.fileno()}", bind=(),
+                        pass_fds=[listener.fileno()]) as server:
+                server.ready()
+                server.signal(signal.SIGUSR2)
+
+                def successor():
+                    with open(pid_file, encoding="ascii") as file:
+                        pid = file.read().strip()
+                    return int(pid) if pid and int(pid) != server.pid else None
+                pid = wait_until(successor, "the successor's pid")
+                self.assertEqual(server.wait(), 0)
+                with server.connect() as connection:
+                    self.assertTrue(support.echoes(connection))
+                os.kill(pid, signal.SIGTERM)
+                wait_until(lambda: not support.alive(pid), "the successor's end")
+            self.assertTrue(os.path.exists(path))
+            self.assertFalse(os.path.exists(pid_file))
+
     def test_the_next_server_takes_the_same_socket(self):
         with tcp() as listener:
             for _ in range(3):
