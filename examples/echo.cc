@@ -24,7 +24,6 @@ int main() {
   };
   return reactor::prefork::run(std::move(options), [](reactor::prefork::Worker& worker) {
     auto server = reactor::Server<Echo>::adopt(worker.loop(), worker.listeners(), {}).value();
-    worker.on_drain([&] { server->drain([&] { worker.loop().stop(); }); });
-    return worker.run();
+    return worker.serve(*server);
   });
 }
