@@ -109,9 +109,10 @@ Result<> Loop::reinit_after_fork() { return core_->reinit_after_fork(); }
 const LoopStats& Loop::stats() const noexcept { return *core_->stats; }
 HandleInfo Loop::current() const noexcept { return core_->slow.current(); }
 
-Result<> Loop::attach(PollTarget& target, Interest interest, bool background) {
+Result<> Loop::attach(PollTarget& target, Interest interest, bool background, Sharing sharing) {
   if (!core_->in_own_process()) return Errc::wrong_process;
-  return core_->registry.attach(target, interest, background, Trigger::level);
+  const Trigger trigger = sharing == Sharing::shared ? Trigger::exclusive : Trigger::level;
+  return core_->registry.attach(target, interest, background, trigger);
 }
 
 Result<> Loop::set_interest(PollTarget& target, Interest interest) {

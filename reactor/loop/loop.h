@@ -162,8 +162,10 @@ class Loop {
   // ---- For transports: bare targets and nodes, nothing allocated. Loop thread only. ----
 
   // Watches target.fd(). Errors as watch(). The target keeps run() going unless `background`.
-  Result<> attach(PollTarget& target, Interest interest, bool background = false);
-  // Dropping interest is lazy, and costs a system call only if an event comes that nobody wants.
+  Result<> attach(PollTarget& target, Interest interest, bool background = false,
+                  Sharing sharing = Sharing::alone);
+  // Dropping interest is lazy, and costs a system call only if an event comes that nobody wants; a
+  // shared descriptor is out of the kernel's set at once, so that others get the event.
   // Errors as IoWatcher::set().
   Result<> set_interest(PollTarget& target, Interest interest);
   // Ends it; never fails. Nothing happens where it is not attached.

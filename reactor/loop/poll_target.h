@@ -38,6 +38,10 @@ class PollTarget : public Dispatchable {
   int fd_;
 };
 
+// Who polls a descriptor. `shared`: other processes too, of which an event shall wake one where the
+// kernel can do that (EPOLLEXCLUSIVE); whoever is woken has to take what there is, or others wait.
+enum class Sharing : std::uint8_t { alone, shared };
+
 // What happens to a descriptor after detach(). `closing`: its only copy is closed right away, so
 // the kernel forgets it by itself and a system call is saved. `staying`: it lives on somewhere.
 enum class Detach : std::uint8_t { closing, staying };

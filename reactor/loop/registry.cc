@@ -89,7 +89,8 @@ std::error_code Registry::attach(PollTarget& target, Interest interest, bool bac
   slot.target = &target;
   slot.wanted = slot.polled = Interest::none;
   slot.flags = static_cast<std::uint8_t>((background ? kBackground : 0) |
-                                         (trigger == Trigger::edge ? kEdge : 0));
+                                         (trigger == Trigger::edge ? kEdge : 0) |
+                                         (trigger == Trigger::exclusive ? kShared : 0));
   target.index_ = index;
   by_number_[static_cast<std::size_t>(target.fd_)] = index;
   if (!background) ++keeping_;
@@ -104,10 +105,14 @@ std::error_code Registry::poll_for(Slot& slot, Interest interest) {
   const int fd = slot.target->fd_;
   const Token token = token_of(*slot.target);
   std::error_code error;
+  if (any(slot.polled) && (slot.flags & kShared) != 0) {  // can't be modified
+    drop(slot);
+    if ((slot.flags & kDead) != 0) return Errc::handle_dead;
+  }
   if (any(slot.polled)) {
     error = poller_->modify(fd, slot.polled, interest, token);
   } else {
-    const Trigger trigger = (slot.flags & kEdge) != 0 ? Trigger::edge : Trigger::level;
+    const Trigger trigger = trigger_of(slot);
     error = poller_->add(fd, interest, token, trigger);
     if (error == std::errc::file_exists) {
       // The kernel kept what ended here: the open file has another name somewhere. It is ours now.
@@ -129,8 +134,16 @@ std::error_code Registry::set_interest(PollTarget& target, Interest interest) {
   Slot& slot = slots_[target.index_];
   if ((slot.flags & kDead) != 0) return Errc::handle_dead;
   slot.wanted = interest;
-  if ((interest & slot.polled) == interest) return {};  // dropped lazily
+  if ((interest & slot.polled) == interest) {  // dropped lazily
+    if (!any(interest) && any(slot.polled) && (slot.flags & kShared) != 0) drop(slot);
+    return {};
+  }
   return poll_for(slot, interest);
+}
+
+Trigger Registry::trigger_of(const Slot& slot) noexcept {
+  if ((slot.flags & kEdge) != 0) return Trigger::edge;
+  return (slot.flags & kShared) != 0 ? Trigger::exclusive : Trigger::level;
 }
 
 Interest Registry::interest(const PollTarget& target) const noexcept {
@@ -227,7 +240,11 @@ void Registry::drop_unwanted(Slot& slot) {
     static_cast<void>(poll_for(slot, slot.wanted));
     return;
   }
-  // Hang-ups come unasked: out of the set altogether, added again on resume (G5).
+  drop(slot);
+}
+
+// Hang-ups come unasked: out of the set altogether, added again on resume (G5).
+void Registry::drop(Slot& slot) {
   if (forgotten(poller_->remove(slot.target->fd_, slot.polled))) {
     mark_dead(slot);
     needs_rebuild_ = true;  // an event of something that can't be named any more

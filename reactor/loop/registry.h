@@ -84,7 +84,7 @@ class Registry {
   }
 
  private:
-  enum Flag : std::uint8_t { kBackground = 1, kEdge = 2, kDead = 4, kForked = 8 };
+  enum Flag : std::uint8_t { kBackground = 1, kEdge = 2, kDead = 4, kForked = 8, kShared = 16 };
 
   struct Slot {  // 16 bytes: four in a cache line
     PollTarget* target = nullptr;
@@ -102,6 +102,8 @@ class Registry {
   std::error_code claim_number(int fd);
   std::error_code poll_for(Slot& slot, Interest interest);
   void drop_unwanted(Slot& slot);
+  void drop(Slot& slot);
+  [[nodiscard]] static Trigger trigger_of(const Slot& slot) noexcept;
   void note_stale(const Slot& slot) noexcept;
   void mark_dead(Slot& slot) noexcept;
   void note_forks() noexcept;

@@ -25,6 +25,11 @@ std::uint32_t to_epoll(Interest interest) {
   return events;
 }
 
+std::uint32_t to_epoll(Trigger trigger) {
+  if (trigger == Trigger::edge) return EPOLLET;
+  return trigger == Trigger::exclusive ? std::uint32_t{EPOLLEXCLUSIVE} : 0;
+}
+
 // HUP and ERR come unasked (epoll_ctl(2)) and mean "call, and you will learn": readable, writable.
 constexpr Interest to_interest(std::uint32_t events) {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return Interest::read_write;
@@ -60,8 +65,7 @@ class EpollPoller final : public Poller {
   explicit EpollPoller(UniqueFd epoll) : epoll_(std::move(epoll)) {}
 
   std::error_code add(int fd, Interest interest, Token token, Trigger trigger) override {
-    const std::uint32_t edge = trigger == Trigger::edge ? std::uint32_t{EPOLLET} : 0;
-    return control(EPOLL_CTL_ADD, fd, to_epoll(interest) | edge, token);
+    return control(EPOLL_CTL_ADD, fd, to_epoll(interest) | to_epoll(trigger), token);
   }
 
   std::error_code modify(int fd, Interest, Interest after, Token token) override {

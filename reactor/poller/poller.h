@@ -40,8 +40,9 @@ struct PollEvent {
   Ready ready;  // hang-up and error already turned into readable and writable
 };
 
-// How the loop's own wake-up descriptor is watched: see add().
-enum class Trigger : std::uint8_t { level, edge };
+// How a descriptor is watched: see add(). `edge`: the loop's own wake-up descriptor. `exclusive`: a
+// socket that several processes poll.
+enum class Trigger : std::uint8_t { level, edge, exclusive };
 
 // One per Loop, used on the loop's thread only. In a forked child only the destructor may be
 // called: it closes what the process really owns and leaves the parent's kernel set alone (G9).
@@ -53,7 +54,9 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
 
   // Starts watching `fd` (>= 0, any number). `interest` is not none. Trigger::edge is a wish, and
-  // edge_triggered() tells whether it is granted.
+  // edge_triggered() tells whether it is granted. Trigger::exclusive is one, too: of the pollers
+  // that wait with it, an event need not wake more than one. It can't be modified then, but has to
+  // be removed and added again.
   // Errors: file_exists where the kernel still holds this very open file under this number;
   // operation_not_permitted (EPERM) for what can't be polled (a regular file); bad_file_descriptor.
   // A number that was closed behind our back and opened anew counts as new.
