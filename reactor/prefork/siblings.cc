@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/siblings.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -30,7 +32,9 @@ Siblings::Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes,
 
 // There may be a slot more since the last look.
 void Siblings::grow() {
-  while (siblings_.size() < mailboxes_.count()) siblings_.emplace_back();
+  while (siblings_.size() < mailboxes_.count()) {
+    siblings_.emplace_back().since = loop_.now();
+  }
 }
 
 void Siblings::serve(Service& service, bool even_out) {
@@ -93,7 +97,8 @@ void Siblings::look_at(unsigned slot, Sibling& sibling) {
 }
 
 bool Siblings::connections_wait(unsigned slot) const {
-  if (board_.coming(slot).load() > 0) return true;
+  pollfd mailbox{mailboxes_.out_of(slot), POLLIN, 0};
+  if (::poll(&mailbox, 1, 0) > 0) return true;
   for (unsigned group = 0; group < slots_.groups(); ++group) {
     const int listener = slots_.listener(slot, group);
     if (listener < 0) continue;
@@ -129,7 +134,7 @@ void Siblings::give_back(unsigned slot) {
     const int listener = slots_.listener(slot, group);
     if (listener >= 0) service_->give_back(listener);
   }
-  siblings_[slot].letters.stop();
+  siblings_[slot].letters = {};
 }
 
 // ---- Letters ----
@@ -211,7 +216,7 @@ void Siblings::withdraw() {
 void Siblings::hand_over(unsigned heir, Callback<void()> done) {
   withdraw();
   heir_ = heir;
-  letters_.stop();  // the heir's, or whoever's the slot is next
+  letters_ = {};  // the heir's, or whoever's the slot is next
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
     siblings_[slot].orphaned = siblings_[slot].stuck = false;
     settle(slot);
@@ -225,7 +230,7 @@ Successor::Answer Siblings::take(int fd, std::span<const std::byte> state) noexc
   if (sent && *sent) return Answer::taken;
   board_.coming(heir_).fetch_sub(1);
   if (!sent) return Answer::never;
-  if (room_.active()) return Answer::busy;
+  if (room_ && room_.active()) return Answer::busy;
   Result<IoWatcher> room = loop_.watch(mailboxes_.into(heir_), Interest::write, [this](Ready) {
     room_.stop();
     service_->retry_hand_over();
