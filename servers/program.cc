@@ -179,6 +179,8 @@ struct Reloader {
                   "for a restart or an upgrade (USR2)");
     }
     reactor::set_log_level(next.options.log_level);
+    give_access_log(next.options.service, next.options.prefork.identity);
+    raise_limit(next.options);
     return Reload{next.options.prefork, worker_function(std::move(next.options.service))};
   }
 

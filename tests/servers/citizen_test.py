@@ -390,6 +390,22 @@ class Limits(FolderTest):
                 self.assertRegex(server.log(), r"--max-connections '5000': each worker needs 5\d\d\d "
                                                r"descriptors and may have 512; raise the limit ")
 
+    def test_a_reload_raises_it_too(self):
+        config = os.path.join(self.folder, "conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write("max-connections = 300\n")
+        with Server(ECHO, "-w", "1", "-c", config, preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (256, 4096))) as server:
+            before = server.ready().workers()
+            with open(config, "w", encoding="ascii") as file:
+                file.write("max-connections = 2000\n")
+            server.signal(signal.SIGHUP)
+
+            def raised():
+                return [pid for pid in set(server.workers()) - set(before)
+                        if descriptors_allowed(pid) > 2000]
+            wait_until(raised, "a worker with a higher limit")
+
     @unittest.skipUnless(int(status_of("self")["CapEff"], 16) & CAP_SYS_RESOURCE,
                          "needs CAP_SYS_RESOURCE, to raise a hard limit")
     def test_root_may_go_beyond_the_hard_limit(self):
