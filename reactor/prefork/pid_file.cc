@@ -64,12 +64,15 @@ bool is_regular(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
+// At no time is it empty: it may hold this pid already, and somebody read it.
 std::error_code write_pid(int fd) {
   const std::string line = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(fd, 0) != 0) return last_system_error();
   const ssize_t written = ::pwrite(fd, line.data(), line.size(), 0);
-  if (written == static_cast<ssize_t>(line.size())) return {};
-  return written < 0 ? last_system_error() : std::make_error_code(std::errc::no_space_on_device);
+  if (written < 0) return last_system_error();
+  if (written != static_cast<ssize_t>(line.size())) {
+    return std::make_error_code(std::errc::no_space_on_device);
+  }
+  return ::ftruncate(fd, written) == 0 ? std::error_code{} : last_system_error();
 }
 
 std::error_code lock(int fd) {
