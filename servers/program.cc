@@ -166,6 +166,7 @@ struct Reloader {
   Serve serve;
   PidFile& pid_file;
   std::string fixed;
+  Service& current;  // of the latest generation
 
   std::optional<Reload> operator()() const {
     Parsed next = parse_options(program, argc, argv);
@@ -181,7 +182,8 @@ struct Reloader {
     reactor::set_log_level(next.options.log_level);
     give_access_log(next.options.service, next.options.prefork.identity);
     raise_limit(next.options);
-    return Reload{next.options.prefork, worker_function(std::move(next.options.service))};
+    current = std::move(next.options.service);
+    return Reload{next.options.prefork, worker_function(current)};
   }
 
   [[nodiscard]] reactor::prefork::WorkerFunction worker_function(Service service) const {
@@ -246,7 +248,8 @@ int serve_options(Program program, Options options, int argc, const char* const*
   raise_limit(options);
   add_callbacks(program, options, log, pid_file);
   add_upgrade(options, argc, argv, pid_file);
-  const Reloader reloader{program, argc, argv, serve, pid_file, fixed_settings(options)};
+  const Reloader reloader{program,        argc, argv, serve, pid_file, fixed_settings(options),
+                          options.service};
   options.prefork.on_reload = [&reloader] { return reloader(); };
   options.prefork.report_descriptor = log.fd();
   return reactor::prefork::run(std::move(options.prefork),
