@@ -18,7 +18,7 @@ using Octets = std::array<std::byte, sizeof(Message)>;
 }  // namespace
 
 // A stream, as the end of file must be seen everywhere. What is sent is so small that it is never
-// cut: the buffers hold thousands of messages, and are multiples of them.
+// cut: it goes into the buffer as one piece, or not at all.
 Result<std::pair<Control, Control>> Control::make_pair() {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) return last_system_error();
