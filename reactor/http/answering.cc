@@ -47,7 +47,7 @@ namespace reactor::http {
   const AnswerHead head{.framing = no_content ? Framing::none : Framing::length,
                         .length = content.size(),
                         .minor_version = to.minor_version,
-                        .keep_alive = to.keep_alive && !response.closes() && !shared_->draining};
+                        .keep_alive = to.keep_alive && !response.closes() && !leaves()};
   const std::string_view sent = to.head_only ? std::string_view{} : content;
   if (write_answer_inline(stream, shared_->date, response, head, sent)) [[likely]] {
     if (shared_->options.access_log != nullptr) [[unlikely]]
@@ -225,8 +225,8 @@ void Connection::begin(Exchange& exchange, const Response& response,
   } else if (!length) {
     head.framing = to.minor_version == 0 ? Framing::until_close : Framing::chunked;
   }
-  head.keep_alive = to.keep_alive && !response.closes() && !shared_->draining &&
-                    !exchange.reading && head.framing != Framing::until_close;
+  head.keep_alive = to.keep_alive && !response.closes() && !leaves() && !exchange.reading &&
+                    head.framing != Framing::until_close;
   const bool wrong = response.failed() || (to.connect && response.code() < 300);
   if (wrong || !write_answer(exchange.stream, shared_->date, response, head, {})) {
     exchange.keep_alive = respond_slowly(exchange.stream, response, to);

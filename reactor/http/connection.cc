@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <exception>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "reactor/base/log.h"
 #include "reactor/http/status.h"
@@ -18,6 +20,31 @@ constexpr std::size_t kHeldInput = 64 * 1024;  // what is read ahead of an answe
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The state of a connection that goes on in another process: a version, then milliseconds, the
+// least significant octet first. Later versions append to it.
+constexpr std::byte kStateVersion{1};
+constexpr std::size_t kStateSize = 5;
+
+std::vector<std::byte> write_wait(Duration left) {
+  using std::chrono::milliseconds;
+  const auto clamped = std::clamp(std::chrono::duration_cast<milliseconds>(left), milliseconds(0),
+                                  milliseconds(UINT32_MAX));
+  std::vector<std::byte> state{kStateVersion};
+  for (unsigned shift = 0; shift < 32; shift += 8) {
+    state.push_back(static_cast<std::byte>(clamped.count() >> shift));
+  }
+  return state;
+}
+
+std::optional<Duration> read_wait(std::span<const std::byte> state) {
+  if (state.size() < kStateSize || state[0] != kStateVersion) return std::nullopt;
+  std::uint32_t wait = 0;
+  for (std::size_t i = kStateSize - 1; i > 0; --i) {
+    wait = (wait << 8) | std::to_integer<std::uint32_t>(state[i]);
+  }
+  return std::chrono::milliseconds(wait);
 }
 
 std::span<const std::byte> bytes_of(std::string_view text) {
@@ -294,6 +321,7 @@ void Connection::on_timeout(Stream& stream) {
 // A connection between requests is closed, some time; one that is amid a request gets its answer
 // first.
 void Connection::on_shutdown(Stream& stream) {
+  leaving_ = true;
   if (!idle()) return;
   const Duration spread = shared_->options.drain_spread;
   if (spread <= Duration::zero()) {
@@ -307,13 +335,26 @@ void Connection::on_shutdown(Stream& stream) {
   clock_ = Clock::idle;
 }
 
-// Between requests it has no state but the transport's, which goes with the descriptor.
-Migration Connection::on_migrate(Stream&, std::vector<std::byte>&) {
-  return idle() && progress_.fresh() ? Migration::now : Migration::later;
+// Between requests there is nothing but the time that it may still wait for the next one.
+Migration Connection::on_migrate(Stream& stream, std::vector<std::byte>& state) {
+  if (!idle() || !progress_.fresh()) return Migration::later;
+  state = write_wait(stream.time_left());
+  return Migration::now;
 }
 
-// It has waited for its next request before.
-void Connection::on_adopt(Stream& stream, std::span<const std::byte>) { settle(stream); }
+// The wait for the next request goes on. What can't be read is another version's: it begins anew.
+void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
+  const Duration keep_alive = shared_->options.keep_alive;
+  const Duration left = read_wait(state).value_or(keep_alive);
+  if (keep_alive <= Duration::zero()) return;
+  stream.set_deadline(saturating_add(stream.loop().now(), std::min(left, keep_alive)));
+  clock_ = Clock::stale;
+}
+
+StreamHandler* Connection::adopting_handler() {
+  auto& make = shared_->options.on_adopt_upgraded;
+  return make ? make() : nullptr;
+}
 
 void Connection::on_close(Stream& stream, std::error_code) noexcept {
   std::unique_ptr<Exchange> exchange = std::move(exchange_);
@@ -339,8 +380,10 @@ void Connection::on_close(Stream& stream, std::error_code) noexcept {
 void Connection::set_clock(Stream& stream) {
   const Options& options = shared_->options;
   if (idle()) [[likely]] {
-    if (clock_ != Clock::idle) stream.set_idle_timeout(options.keep_alive);
+    if (clock_ == Clock::idle) return;
+    stream.set_idle_timeout(options.keep_alive);
     clock_ = Clock::idle;
+    stream.offer();
   } else if (waits(stream)) {
     if (clock_ == Clock::none || clock_ == Clock::soon) return;
     stream.set_idle_timeout(Duration::zero());

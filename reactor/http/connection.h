@@ -54,6 +54,8 @@ class Connection final : public StreamHandler {
   void on_shutdown(Stream& stream) override;
   Migration on_migrate(Stream& stream, std::vector<std::byte>& state) override;
   void on_adopt(Stream& stream, std::span<const std::byte> state) override;
+  // For the server: who goes on with an upgraded connection of another process; null: nobody.
+  [[nodiscard]] StreamHandler* adopting_handler();
   void on_close(Stream& stream, std::error_code error) noexcept override;
 
   // For Response, while the handler runs.
@@ -116,6 +118,8 @@ class Connection final : public StreamHandler {
 
   void set_clock(Stream& stream);
   void set_content_deadline(Stream& stream);
+  // No request is taken after the next answer.
+  [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
   // No request, and no part of one, is here.
   [[nodiscard]] bool idle() const noexcept { return partial_ == nullptr && exchange_ == nullptr; }
   // No input is taken until the handler, or the client by reading, has done something.
@@ -128,6 +132,7 @@ class Connection final : public StreamHandler {
   Clock clock_ = Clock::idle;
   bool taking_ = false;  // take_requests() is running
   bool input_paused_ = false;
+  bool leaving_ = false;  // by on_shutdown(): the next answer is the last
 };
 
 }  // namespace reactor::http

@@ -58,6 +58,10 @@ struct Options {
   // Asked at the end of the head of each request that has content. Without it: Content::collect.
   // Its views last until it returns. `response` is for Content::refuse.
   Callback<Content(const Request&, Response&)> on_head;
+  // Makes the handler of an upgraded connection that comes from another process, where its own one
+  // agreed by on_migrate(); on_adopt() follows. It outlives the connection. Without it, and for
+  // null, such a connection is closed.
+  Callback<StreamHandler*()> on_adopt_upgraded;
   // Where requests are logged; null: nowhere. Outlives the server.
   AccessLog* access_log = nullptr;
   // Connections, listening, write queue. Its idle time-out is set from keep_alive.

@@ -64,6 +64,7 @@ Result<> Server::take_over(Socket connection, std::span<const std::byte> state) 
   return parts_->server->take_over(std::move(connection), state);
 }
 
+void Server::share_listeners() { parts_->server->share_listeners(); }
 Result<> Server::borrow(int listening_fd) { return parts_->server->borrow(listening_fd); }
 void Server::give_back(int listening_fd) noexcept { parts_->server->give_back(listening_fd); }
 

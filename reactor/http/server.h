@@ -54,6 +54,7 @@ class Server final : public reactor::Service {
   void hand_over(Successor& successor, Callback<void()> done) override;
   void retry_hand_over() override;
   Result<> take_over(Socket connection, std::span<const std::byte> state) override;
+  void share_listeners() override;
   Result<> borrow(int listening_fd) override;
   void give_back(int listening_fd) noexcept override;
   void set_placement(Callback<bool(const Socket&)> keep) override;

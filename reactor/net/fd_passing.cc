@@ -105,6 +105,10 @@ IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
   while (count < 0 && errno == EINTR);
   if (count < 0) return result_of(count);
   take_descriptors(message, descriptor);
+  if ((message.msg_flags & MSG_TRUNC) != 0) {  // half a state is worse than none
+    descriptor.reset();
+    return IoResult::failed(EMSGSIZE);
+  }
   return count == 0 ? IoResult::end_of_stream() : result_of(count);
 }
 

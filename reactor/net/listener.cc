@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "reactor/base/log.h"
 #include "reactor/base/process.h"
@@ -82,9 +83,23 @@ void Listener::remove_own_file() noexcept {
   }
 }
 
+Result<> Listener::share() {
+  if (std::exchange(shared_, true) || !attached()) return {};
+  loop_->detach(*this, Detach::staying);
+  const Interest interest = paused_ || armed() ? Interest::none : Interest::read;
+  return loop_->attach(*this, interest, false, Sharing::shared);
+}
+
 void Listener::pause() noexcept {
-  paused_ = true;
-  if (attached()) static_cast<void>(loop_->set_interest(*this, Interest::none));
+  if (std::exchange(paused_, true) || !attached()) return;
+  static_cast<void>(loop_->set_interest(*this, Interest::none));
+  if (shared_ && !armed()) loop_->arm(*this, TimePoint{});
+}
+
+// The event of a connection that came before the pause may have been told to nobody else.
+void Listener::accept_last() {
+  Result<Socket> connection = Socket::accept(socket_.fd());
+  if (connection && *connection) handler_->on_accept(*this, std::move(*connection));
 }
 
 Result<> Listener::resume() noexcept {
@@ -93,11 +108,11 @@ Result<> Listener::resume() noexcept {
   return loop_->set_interest(*this, Interest::read);
 }
 
-void Listener::accept_now() { accept_batch(); }
+bool Listener::accept_now() { return accept_batch(); }
 
 void Listener::on_ready(Ready) { accept_batch(); }
 
-void Listener::accept_batch() {
+bool Listener::accept_batch() {
   NetContext& context = NetContext::of(*loop_);
   // on_accept may destroy this listener, which then takes its name away; a nested batch of another
   // one does the same, and only ends this one early.
@@ -105,7 +120,7 @@ void Listener::accept_batch() {
   for (int budget = kAcceptBudget; budget > 0 && context.accepting == this && !paused_; --budget) {
     Result<Socket> connection = Socket::accept(socket_.fd());
     if (connection) {
-      if (!*connection) return;
+      if (!*connection) return false;
       handler_->on_accept(*this, std::move(*connection));
       continue;
     }
@@ -114,13 +129,14 @@ void Listener::accept_batch() {
         continue;
       case AcceptFailure::pause:
         back_off(connection.error());
-        return;
+        return false;
       case AcceptFailure::fatal:
         loop_->detach(*this, Detach::staying);
         handler_->on_listener_error(*this, connection.error());
-        return;
+        return false;
     }
   }
+  return context.accepting == this && !paused_;
 }
 
 // The kernel keeps what is queued; asking again at once would only spin.
@@ -134,7 +150,10 @@ void Listener::back_off(std::error_code error) {
 }
 
 void Listener::on_expire() {
-  if (paused_) return;
+  if (paused_) {
+    if (shared_) accept_last();
+    return;
+  }
   static_cast<void>(loop_->set_interest(*this, Interest::read));
   accept_batch();
 }

@@ -53,6 +53,11 @@ class Listener final : private PollTarget, private TimerNode {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
+  // From here on it is one of several processes that poll this socket: a connection need not wake
+  // them all (EPOLLEXCLUSIVE, where there is such a thing). Pausing then takes one connection more,
+  // as it may have woken only us. Errors: those of Loop::attach(), and it accepts nothing then.
+  Result<> share();
+
   // Stops accepting; what waits in the kernel's queue stays there. resume() goes on.
   // resume errors: those of Loop::set_interest().
   void pause() noexcept;
@@ -60,7 +65,8 @@ class Listener final : private PollTarget, private TimerNode {
   [[nodiscard]] bool paused() const noexcept { return paused_; }
 
   // Accepts what is queued right now, at most a budget's worth, without waiting for the poller.
-  void accept_now();
+  // False: the queue is empty, or nothing can be accepted now. True: there may be more.
+  bool accept_now();
 
   [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
   // Where it listens: with the real port where 0 was asked for.
@@ -76,7 +82,8 @@ class Listener final : private PollTarget, private TimerNode {
   void on_ready(Ready ready) override;
   void on_expire() override;
   [[nodiscard]] HandleInfo describe() const noexcept override;
-  void accept_batch();
+  bool accept_batch();
+  void accept_last();
   void back_off(std::error_code error);
   void remember_file();
   void remove_own_file() noexcept;
@@ -89,6 +96,7 @@ class Listener final : private PollTarget, private TimerNode {
   std::uint64_t exhaustions_ = 0;
   bool paused_ = false;
   bool removes_file_ = false;
+  bool shared_ = false;
   std::uint32_t made_in_;  // process generation: a child leaves the file alone
   std::uint64_t file_device_ = 0, file_inode_ = 0;
 };

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <vector>
 
@@ -20,17 +21,20 @@ constexpr std::size_t kDescriptorReserve = 64;
 // Between two offers to a successor; from the one to the other it doubles.
 constexpr Duration kFirstOffer = std::chrono::milliseconds(10);
 constexpr Duration kLastOffer = std::chrono::milliseconds(640);
+// After which one that was never idle is asked to finish.
+constexpr Duration kPatience = std::chrono::seconds(2);
 
 // Says before a handler's state whose connection it is, as a proxy would. So no state is empty but
 // that of a connection of which nobody has made anything yet.
 class Introduction final : public Successor {
  public:
-  Introduction(Successor& successor, const Stream& stream)
-      : successor_(successor), stream_(stream) {}
+  Introduction(Successor& successor, const Stream& stream, std::byte handled)
+      : successor_(successor), stream_(stream), handled_(handled) {}
 
   Answer take(int fd, std::span<const std::byte> state) noexcept override {
     try {
       std::vector<std::byte> letter = proxy_header(stream_.announced());
+      letter.push_back(handled_);
       letter.insert(letter.end(), state.begin(), state.end());
       return successor_.take(fd, letter);
     } catch (const std::bad_alloc&) {
@@ -41,6 +45,7 @@ class Introduction final : public Successor {
  private:
   Successor& successor_;
   const Stream& stream_;
+  std::byte handled_;
 };
 
 std::size_t descriptor_limit() {
@@ -59,7 +64,7 @@ ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
   gate_ = std::make_unique<ProxyGate>(
       loop_, limits_.proxy,
       [this](Socket socket, SourceLocation origin, const ProxiedAddresses* addresses) {
-        start_connection(std::move(socket), origin, addresses, nullptr);
+        start_connection(std::move(socket), origin, {.addresses = addresses});
       },
       [this] { count_down(); });
 }
@@ -77,6 +82,7 @@ std::error_code ServerBase::listen_at(std::span<const Address> addresses) {
 }
 
 std::error_code ServerBase::adopt_sockets(std::vector<Socket> sockets) {
+  adopted_ = true;
   for (Socket& socket : sockets) {
     Result<std::unique_ptr<Listener>> listener =
         Listener::adopt(loop_, std::move(socket), *this, false, where_);
@@ -101,18 +107,19 @@ std::vector<Address> ServerBase::addresses() const {
 // ---- Coming ----
 
 void ServerBase::on_accept(Listener& listener, Socket connection) {
+  const SourceLocation where = listener.where();  // the calls below may close the listener
   if (keep_ && !keep_(connection)) return;
   ++accepted_;
   if (left_ > 0 && --left_ == 0) reached_();
   count_up();
-  admit(std::move(connection), listener.where());
+  admit(std::move(connection), where);
 }
 
 void ServerBase::admit(Socket connection, SourceLocation where) {
   if (gate_ != nullptr) {
     gate_->admit(std::move(connection), where);
   } else {
-    start_connection(std::move(connection), where, nullptr, nullptr);
+    start_connection(std::move(connection), where, {});
   }
 }
 
@@ -124,16 +131,23 @@ Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> sta
   if (state.empty()) {
     count_up();
     admit(std::move(connection), where_);
+    go_on_ending();
     return {};
   }
   ProxyHeaderParser introduction(ProxyProtocol::v2);
   const ProxyHeaderParser::Step step = introduction.next(state);
-  if (step.state != ProxyHeaderParser::State::done)
+  if (step.state != ProxyHeaderParser::State::done || step.consumed == state.size()) {
     return std::make_error_code(std::errc::bad_message);
+  }
   const auto& addresses = introduction.addresses();
-  const std::span<const std::byte> rest = state.subspan(step.consumed);
+  const Handled handled{std::to_integer<std::uint8_t>(state[step.consumed])};
+  if (handled == Handled::otherwise && !adopts_upgraded()) return Errc::not_supported;
+  const std::span<const std::byte> rest = state.subspan(step.consumed + 1);
   count_up();
-  start_connection(std::move(connection), where_, addresses ? &*addresses : nullptr, &rest);
+  start_connection(
+      std::move(connection), where_,
+      {.addresses = addresses ? &*addresses : nullptr, .state = &rest, .handled = handled});
+  go_on_ending();
   return {};
 }
 
@@ -171,14 +185,30 @@ void ServerBase::set_limit(std::uint64_t connections, Callback<void()> reached) 
 
 // ---- For siblings ----
 
+void ServerBase::share_listeners() {
+  shared_ = true;
+  for (const auto& listener : listeners_) {
+    if (!Socket::is_balanced(listener->fd())) share(*listener);
+  }
+}
+
+void ServerBase::share(Listener& listener) {
+  if (const Result<> shared = listener.share(); !shared)
+    on_listener_error(listener, shared.error());
+}
+
 Result<> ServerBase::borrow(int listening_fd) {
   if (draining_) return {};  // who is on the way out accepts from nobody
+  for (const Loan& loan : loans_) {
+    if (loan.listening_fd == listening_fd) return std::make_error_code(std::errc::file_exists);
+  }
   UniqueFd copy(::fcntl(listening_fd, F_DUPFD_CLOEXEC, 0));
   if (!copy) return last_system_error();
   Result<std::unique_ptr<Listener>> listener =
       Listener::adopt(loop_, Socket(std::move(copy)), *this, false, where_);
   if (!listener) return listener.error();
   if (full_) (*listener)->pause();
+  share(**listener);
   loans_.push_back({listening_fd, std::move(*listener)});
   return {};
 }
@@ -189,20 +219,11 @@ void ServerBase::give_back(int listening_fd) noexcept {
 
 // ---- Going ----
 
-// A batch that is less than full found the end of the queue.
-void ServerBase::empty_queue(Listener& listener) {
-  std::uint64_t before = 0;
-  do {
-    before = accepted_;
-    listener.accept_now();
-  } while (accepted_ - before == Listener::kAcceptBudget);
-}
-
 void ServerBase::begin_end(Callback<void()> done) {
   done_ = std::move(done);
   if (std::exchange(draining_, true)) return;
   drained_ = loop_.deferred([this] {
-    if (done_) done_();
+    if (connections_ == 0 && done_) done_();  // else one more came in, and ends later
   });
 }
 
@@ -213,48 +234,84 @@ void ServerBase::drain(Callback<void()> done) {
   successor_ = nullptr;
   std::chrono::milliseconds wait{0};
   for (const auto& listener : listeners_) {
-    if (listener->address().is_unix() || !Socket::refuse_new(listener->fd())) continue;
+    if (listener->address().is_unix()) continue;
+    if (!shared_ && !Socket::refuse_new(listener->fd())) continue;
     wait = std::max(wait, Socket::latest_arrival(listener->fd()));
   }
   doors_ = loop_.after(wait, [this] { close_listeners(); });
   shut_connections_down();
 }
 
-// Who came in since the drain began finds a server that is going away.
+// Who came in since the drain began finds a server that is going away; at the limit too, as those
+// that are left in a queue are cut off. What is accepted may give listeners back.
 void ServerBase::close_listeners() {
-  for (const auto& listener : listeners_) empty_queue(*listener);
-  for (const Loan& loan : loans_) empty_queue(*loan.listener);
-  listeners_.clear();
-  loans_.clear();
+  limits_.max_connections = std::numeric_limits<std::size_t>::max();
+  for (const Loan& loan : std::exchange(loans_, {})) accept_all(*loan.listener);
+  for (const auto& listener : std::exchange(listeners_, {})) {
+    accept_all(*listener);
+    // The socket may live on, with whoever it came from.
+    if (adopted_ && !shared_) Socket::accept_new(listener->fd());
+  }
   shut_connections_down();
   if (connections_ == 0) drained_.schedule();
 }
 
+void ServerBase::accept_all(Listener& listener) {
+  static_cast<void>(listener.resume());
+  while (listener.accept_now()) {
+  }
+}
+
 void ServerBase::hand_over(Successor& successor, Callback<void()> done) {
-  if (draining_) return;
+  const bool first = !draining_;
   begin_end(std::move(done));
+  if (!first) return;
   successor_ = &successor;
-  listeners_.clear();
   loans_.clear();
+  for (const auto& listener : std::exchange(listeners_, {})) {
+    // A connection that woke us may have woken nobody else.
+    if (!shared_ || Socket::is_balanced(listener->fd())) continue;
+    static_cast<void>(listener->resume());
+    listener->accept_now();
+  }
   next_offer_ = kFirstOffer;
-  doors_ = loop_.timer([this] { retry_hand_over(); });
+  patience_ = saturating_add(loop_.start_time(), kPatience);
+  doors_ = loop_.timer([this] { offer_all(); });
   doors_.start(Duration::zero());
   if (connections_ == 0) drained_.schedule();
 }
 
-// Now and then, as a connection may be idle at any moment.
+// By way of the loop: no connection may end inside a callback of another one.
 void ServerBase::retry_hand_over() {
-  if (successor_ == nullptr) return;
-  offer_connections();
+  if (successor_ != nullptr) doors_.start(Duration::zero());
+}
+
+void ServerBase::on_stream_idle(Stream&) noexcept { retry_hand_over(); }
+
+// Now and then, as a connection may be idle at any moment. One that never is has to end: a
+// successor that has no room is waited for.
+void ServerBase::offer_all() {
+  const bool room = offer_connections();
   if (successor_ == nullptr || connections_ == 0) return;
+  if (room && loop_.now() >= patience_) shut_connections_down();
   doors_.start(next_offer_);
   next_offer_ = std::min(next_offer_ * 2, kLastOffer);
 }
 
-bool ServerBase::offer(Stream& stream) {
-  Introduction introduction(*successor_, stream);
+// One that came over while this server ends goes the way of the others.
+void ServerBase::go_on_ending() {
+  retry_hand_over();
+  if (finishing() && listeners_.empty()) shut_connections_down();
+}
+
+bool ServerBase::offer(Stream& stream, Handled handled) {
+  if (handled == Handled::otherwise && !adopts_upgraded()) {
+    ask_to_end(stream);
+    return true;
+  }
+  Introduction introduction(*successor_, stream, static_cast<std::byte>(handled));
   const Stream::Moved moved = stream.migrate(introduction);
-  if (moved == Stream::Moved::never && !stream.closing()) stream.request_shutdown();
+  if (moved == Stream::Moved::never) ask_to_end(stream);
   return moved != Stream::Moved::no_room;
 }
 

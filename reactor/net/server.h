@@ -56,6 +56,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void hand_over(Successor& successor, Callback<void()> done) override;
   void retry_hand_over() override;
   Result<> take_over(Socket connection, std::span<const std::byte> state) override;
+  void share_listeners() override;
   Result<> borrow(int listening_fd) override;
   void give_back(int listening_fd) noexcept override;
   void set_placement(Callback<bool(const Socket&)> keep) override { keep_ = std::move(keep); }
@@ -86,16 +87,26 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
     return draining_ && successor_ == nullptr && listeners_.empty();
   }
 
-  // Makes a connection of it. `addresses`: what a proxy says of it; null where nothing. `state` is
-  // null where it was accepted here.
-  virtual void start_connection(Socket socket, SourceLocation where,
-                                const ProxiedAddresses* addresses,
-                                const std::span<const std::byte>* state) = 0;
+  // Who handles a connection that comes from another process; travels before its state.
+  enum class Handled : std::uint8_t { by_server, otherwise };  // otherwise: it was upgraded
+  struct Origin {
+    const ProxiedAddresses* addresses = nullptr;  // what a proxy says of it; null where nothing
+    const std::span<const std::byte>* state = nullptr;  // null where it was accepted here
+    Handled handled = Handled::by_server;
+  };
+
+  virtual void start_connection(Socket socket, SourceLocation where, const Origin& origin) = 0;
   virtual void shut_connections_down() = 0;
-  // Calls offer() for each connection; false from it ends that.
-  virtual void offer_connections() = 0;
+  // Calls offer() for each connection, until it gives false, and gives what it gave.
+  virtual bool offer_connections() = 0;
   // To the successor. False: it is busy.
-  [[nodiscard]] bool offer(Stream& stream);
+  [[nodiscard]] bool offer(Stream& stream, Handled handled);
+  // Once: some finish by and by.
+  static void ask_to_end(Stream& stream) {
+    if (!stream.closing() && !stream.asked_to_end()) stream.request_shutdown();
+  }
+  // Whether upgraded connections can come from another process.
+  [[nodiscard]] virtual bool adopts_upgraded() const noexcept = 0;
 
  private:
   struct Loan {
@@ -109,7 +120,11 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void begin_end(Callback<void()> done);
   void close_listeners();
   void pause_all() noexcept;
-  void empty_queue(Listener& listener);
+  void share(Listener& listener);
+  void accept_all(Listener& listener);
+  void offer_all();
+  void go_on_ending();
+  void on_stream_idle(Stream& stream) noexcept final;
 
   Loop& loop_;
   ServerLimits limits_;
@@ -126,11 +141,14 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Timer doors_;                     // draining: the end of accepting; handing over: the next offer
   Successor* successor_ = nullptr;  // while handing over
   Duration next_offer_{};
+  TimePoint patience_{};
   std::size_t connections_ = 0;
   std::uint64_t accepted_ = 0;
   std::uint64_t left_ = 0;  // to be accepted before reached_ is called; 0: not counted
   bool full_ = false;
   bool draining_ = false;
+  bool adopted_ = false;
+  bool shared_ = false;  // see share_listeners()
 };
 
 // What a C is made from: nothing, or its `Context`, which outlives the server.
@@ -142,6 +160,13 @@ concept HasContext = requires {
 template <class C>
 concept ConnectionHandler = std::derived_from<C, StreamHandler> &&
     (HasContext<C> || std::default_initializable<C>);
+
+// A C that can tell who goes on with a connection of another process's C that had another handler
+// by then, as after an HTTP upgrade: its on_adopt() is called. Null: nobody.
+template <class C>
+concept AdoptsUpgraded = requires(C& c) {
+  { c.adopting_handler() } -> std::same_as<StreamHandler*>;
+};
 
 // Belongs to its loop's thread. Destroying it closes everything at once, without callbacks; not
 // from a callback of one of its connections.
@@ -228,14 +253,13 @@ class Server final : public ServerBase {
          SourceLocation where = SourceLocation::current()) requires HasContext<C>
       : ServerBase(loop, std::move(limits), where), context_(&context) {}
 
-  void start_connection(Socket socket, SourceLocation where, const ProxiedAddresses* addresses,
-                        const std::span<const std::byte>* state) override {
+  void start_connection(Socket socket, SourceLocation where, const Origin& origin) override {
     const std::uint32_t index = slab_.allocate();
     Connection* connection = nullptr;
     try {
       connection = ::new (slab_.memory(index)) Connection(*this, index, std::move(socket), where);
-      if (addresses != nullptr) {
-        connection->stream.announce(addresses->source, addresses->destination);
+      if (origin.addresses != nullptr) {
+        connection->stream.announce(origin.addresses->source, origin.addresses->destination);
       }
     } catch (...) {
       if (connection != nullptr) std::destroy_at(connection);
@@ -243,15 +267,24 @@ class Server final : public ServerBase {
       count_down();
       throw;
     }
-    if (state == nullptr) {
+    if constexpr (AdoptsUpgraded<C>) {
+      if (origin.handled == Handled::otherwise) {
+        StreamHandler* const next = connection->handler.adopting_handler();
+        if (next == nullptr) {
+          destroy(*connection);
+          count_down();
+          return;
+        }
+        connection->stream.set_handler(*next);
+      }
+    }
+    if (origin.state == nullptr) {
       connection->stream.start(true);
     } else {
-      connection->stream.start_adopted(*state);
+      connection->stream.start_adopted(*origin.state);
     }
     // Only one that waited for its header comes this late.
-    if (finishing() && slab_.in_use(index) && !connection->stream.closing()) {
-      connection->stream.request_shutdown();
-    }
+    if (finishing() && slab_.in_use(index)) ask_to_end(connection->stream);
   }
 
   void on_stream_closed(Stream& stream) noexcept override {
@@ -260,17 +293,20 @@ class Server final : public ServerBase {
   }
 
   void shut_connections_down() override {
-    slab_.for_each([](Connection& connection) {
-      if (!connection.stream.closing()) connection.stream.request_shutdown();
-    });
+    slab_.for_each([](Connection& connection) { ask_to_end(connection.stream); });
   }
 
-  void offer_connections() override {
+  bool offer_connections() override {
     bool goes_on = true;
     slab_.for_each([&](Connection& connection) {
-      if (goes_on) goes_on = offer(connection.stream);
+      const bool own = &connection.stream.handler() == &connection.handler;
+      if (goes_on)
+        goes_on = offer(connection.stream, own ? Handled::by_server : Handled::otherwise);
     });
+    return goes_on;
   }
+
+  bool adopts_upgraded() const noexcept override { return AdoptsUpgraded<C>; }
 
   void destroy(Connection& connection) noexcept {
     const std::uint32_t index = connection.index;

@@ -46,6 +46,11 @@ class Service {
   // The connection is closed then.
   virtual Result<> take_over(Socket connection, std::span<const std::byte> state) = 0;
 
+  // From here on its listeners are other processes' too, who go on accepting when it ends: drain()
+  // does not stop new connections at them (Socket::refuse_new()), which is for whoever ends them
+  // all. Those that the kernel does not balance are polled as shared (Listener::share()).
+  virtual void share_listeners() = 0;
+
   // Accepts from the listening socket of a sibling too, of which a copy is made, until give_back()
   // of the same descriptor. Errors: those of Listener::adopt(); file_exists where it is borrowed
   // already.

@@ -48,14 +48,6 @@ Result<UniqueFd> open_socket(int family) {
   return fd;
 }
 
-bool set_reuse_port(int fd) noexcept {
-#if defined(SO_REUSEPORT_LB)
-  return set_option(fd, SOL_SOCKET, SO_REUSEPORT_LB, 1);
-#else
-  return set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-#endif
-}
-
 void set_defer_accept([[maybe_unused]] int fd,
                       [[maybe_unused]] std::chrono::seconds time) noexcept {
 #if defined(TCP_DEFER_ACCEPT)
@@ -77,6 +69,12 @@ void set_tcp_options(int fd, const ListenOptions& options) noexcept {
   set_defer_accept(fd, options.defer_accept);
   set_unsent_limit(fd, options.unsent_limit);
 }
+
+#if defined(SO_REUSEPORT_LB)
+constexpr int kReusePort = SO_REUSEPORT_LB;
+#else
+constexpr int kReusePort = SO_REUSEPORT;
+#endif
 
 bool is_listening(int fd) noexcept {
   int type = 0;
@@ -143,7 +141,8 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   if (!address.is_unix()) {
     set_option(number, SOL_SOCKET, SO_REUSEADDR, 1);
     set_tcp_options(number, options);
-    if (options.reuse_port && !set_reuse_port(number)) return last_system_error();
+    if (options.reuse_port && !set_option(number, SOL_SOCKET, kReusePort, 1))
+      return last_system_error();
   }
   if (address.family() == AF_INET6) {
     set_option(number, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0);
@@ -212,6 +211,12 @@ IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept {
   if (count >= 0) [[likely]]
     return IoResult::bytes(static_cast<std::size_t>(count));
   return not_moved(errno);
+}
+
+bool Socket::is_balanced(int listening_fd) noexcept {
+  int on = 0;
+  socklen_t length = sizeof(on);
+  return ::getsockopt(listening_fd, SOL_SOCKET, kReusePort, &on, &length) == 0 && on != 0;
 }
 
 void Socket::shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }

@@ -118,6 +118,9 @@ class Socket {
   // How long after refuse_new() a connection may still come into the queue: that of
   // TCP_DEFER_ACCEPT or of a handshake.
   [[nodiscard]] static std::chrono::milliseconds latest_arrival(int listening_fd) noexcept;
+  // Whether the kernel spreads connections over several sockets like this one; see
+  // ListenOptions::reuse_port.
+  [[nodiscard]] static bool is_balanced(int listening_fd) noexcept;
   // Connections that wait to be accepted. Errors: not_supported (tcp(7) TCP_INFO of a listener).
   [[nodiscard]] static Result<std::size_t> queue_length(int listening_fd) noexcept;
 

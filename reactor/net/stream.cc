@@ -15,6 +15,9 @@
 #include "reactor/net/context.h"
 
 namespace reactor {
+
+void StreamOwner::on_stream_idle(Stream&) noexcept {}
+
 namespace {
 
 // Smaller writes are copied and collected; larger ones are not worth a copy.
@@ -349,6 +352,7 @@ void Stream::fail(std::error_code error) {
 
 void Stream::request_shutdown() {
   if (has(kClosing)) return;
+  set(kAskedToEnd);
   handler_->on_shutdown(*this);
 }
 
@@ -435,6 +439,10 @@ void Stream::set_idle_timeout(Duration timeout) noexcept {
   if (has(kClosing)) return;
   clear(kFixedDeadline);
   arm_timer();
+}
+
+Duration Stream::time_left() const noexcept {
+  return armed() ? std::max(deadline() - loop().start_time(), Duration::zero()) : kForever;
 }
 
 void Stream::set_deadline(TimePoint deadline) noexcept {

@@ -43,6 +43,9 @@ class StreamOwner {
   // on_close is over, and did not destroy the Stream: now it may be.
   virtual void on_stream_closed(Stream& stream) noexcept = 0;
 
+  // See Stream::offer(). Called in the Stream's callbacks, too: nothing may happen to it yet.
+  virtual void on_stream_idle(Stream& stream) noexcept;
+
  protected:
   ~StreamOwner() = default;
 };
@@ -179,9 +182,17 @@ class Stream final : private PollTarget, private TimerNode {
   enum class Moved : std::uint8_t { done, not_idle, no_room, never };
   [[nodiscard]] Moved migrate(Successor& successor);
 
-  // Asks the handler by on_shutdown() to finish; for servers that go away. Not from a callback of
-  // another Stream.
+  // For handlers that said Migration::later, or will: it could be now. Its owner is told, who asks
+  // by on_migrate() soon, not from here; costs next to nothing where nobody is interested.
+  void offer() noexcept {
+    if (owner_ != nullptr) owner_->on_stream_idle(*this);
+  }
+
+  // Asks the handler by on_shutdown() to finish; for servers that go away. Such a Stream does not
+  // migrate any more. Not from a callback of another Stream.
   void request_shutdown();
+
+  [[nodiscard]] bool asked_to_end() const noexcept { return has(kAskedToEnd); }
 
   // Calls on_timeout() after `timeout` without a read or a write; 0: never. Up to 24 days, rounded
   // up to milliseconds.
@@ -189,6 +200,9 @@ class Stream final : private PollTarget, private TimerNode {
   // Not before on_open(). Calls on_timeout() at `deadline`, whatever is read or written; replaces
   // the idle and the write time-out until it passes or set_idle_timeout() is called.
   void set_deadline(TimePoint deadline) noexcept;
+
+  // Until on_timeout(), if nothing moves meanwhile; kForever where that is switched off.
+  [[nodiscard]] Duration time_left() const noexcept;
 
   [[nodiscard]] Loop& loop() const noexcept;
   [[nodiscard]] StreamHandler& handler() const noexcept { return *handler_; }
@@ -223,6 +237,7 @@ class Stream final : private PollTarget, private TimerNode {
     kFixedDeadline = 1 << 10,  // set_deadline()
     kMoreInput = 1 << 11,      // the last read filled its buffer
     kOpensSoon = 1 << 14,      // start() was called in another stream's callback
+    kAskedToEnd = 1 << 15,     // request_shutdown()
     kQueued = 1 << 13,         // there is a queue
     kUnattached = 1 << 12,     // not in the loop, but a callback runs, or announce() did
   };

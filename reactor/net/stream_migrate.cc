@@ -10,12 +10,13 @@ namespace reactor {
 
 Stream::Moved Stream::migrate(Successor& successor) {
   REACTOR_CHECK(context_->active == nullptr);
-  if (has(kClosing | kPeerEnded | kShutdown | kOpensSoon) || queue_ != nullptr) {
-    return Moved::not_idle;
-  }
+  constexpr unsigned kNotIdle = kClosing | kPeerEnded | kShutdown | kOpensSoon | kAskedToEnd;
+  if (has(kNotIdle) || queue_ != nullptr) return Moved::not_idle;
   std::vector<std::byte> state;
   const Migration wish = handler_->on_migrate(*this, state);
-  if (wish != Migration::now) return wish == Migration::later ? Moved::not_idle : Moved::never;
+  if (wish == Migration::no) return Moved::never;
+  // The callback may have written, or closed.
+  if (wish == Migration::later || has(kNotIdle) || queue_ != nullptr) return Moved::not_idle;
   const Successor::Answer answer = successor.take(fd(), state);
   if (answer == Successor::Answer::busy) return Moved::no_room;
   if (answer == Successor::Answer::never) return Moved::never;

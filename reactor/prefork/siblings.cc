@@ -40,6 +40,7 @@ void Siblings::grow() {
 void Siblings::serve(Service& service, bool even_out) {
   service_ = &service;
   even_out_ = even_out;
+  service.share_listeners();
   service.set_counter(seat_.connections);
   service.set_placement([this](const Socket& connection) { return keep(connection); });
   watch_letters(own_, letters_);
