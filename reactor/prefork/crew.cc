@@ -236,9 +236,7 @@ void Crew::set_orphaned(unsigned slot, bool orphaned) {
 
 void Crew::tell_all(const Message& message, int descriptor) const {
   for (const auto& process : processes_) {
-    if (process->control && process->state != Process::State::starting) {
-      process->control.send(message, descriptor);
-    }
+    if (process->control) process->control.send(message, descriptor);
   }
 }
 
@@ -254,6 +252,20 @@ void Crew::reap() {
     const std::unique_ptr<Process> process = std::move(processes_[i]);
     processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(i));
     died(*process, status);
+  }
+}
+
+// As process 1 of a container we are left the orphans of all others there, and nobody else waits
+// for them. Where the first to be waited for is ours, the next turn sees to it.
+void Crew::reap_orphans() {
+  siginfo_t info{};
+  while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+    const bool ours = std::any_of(processes_.begin(), processes_.end(), [&](const auto& process) {
+      return process->pid == info.si_pid;
+    });
+    if (ours) return;
+    ::waitpid(info.si_pid, nullptr, WNOHANG);
+    info = {};
   }
 }
 

@@ -59,6 +59,8 @@ class Crew {
   void read_control(int fd);
   // Waits for those that died, each by its pid: the application's other children are its own.
   void reap();
+  // Waits for all others: for process 1 of a container, whose they are when their parents end.
+  void reap_orphans();
 
   // No more starts, and this signal to all.
   void dismiss(int signal_number);

@@ -148,6 +148,7 @@ int Master::run() {
     wait_for_news();
     handle_signals();
     crew_.reap();
+    if (parent_ == 1) crew_.reap_orphans();
     crew_.look_after();
     check_deadline();
   }

@@ -32,9 +32,7 @@ Siblings::Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes,
 
 // There may be a slot more since the last look.
 void Siblings::grow() {
-  while (siblings_.size() < mailboxes_.count()) {
-    siblings_.emplace_back().since = loop_.now();
-  }
+  while (siblings_.size() < mailboxes_.count()) siblings_.emplace_back();
 }
 
 void Siblings::serve(Service& service, bool even_out) {
@@ -76,7 +74,7 @@ void Siblings::look() {
     if (slot == own_) continue;
     Sibling& sibling = siblings_[slot];
     look_at(slot, sibling);
-    worried = worried || sibling.stuck || (!sibling.orphaned && sibling.since < now);
+    worried = worried || sibling.suspect_since;
   }
   if (worried) again_.start(kLookInterval);
 }
@@ -88,11 +86,13 @@ void Siblings::look_at(unsigned slot, Sibling& sibling) {
   const bool moves = seat == nullptr || turns != sibling.turns;
   sibling.turns = turns;
   if (moves || (!sibling.stuck && !connections_wait(slot))) {
-    sibling.since = now;
+    sibling.suspect_since.reset();
     sibling.stuck = false;
-  } else if (!sibling.stuck && now - sibling.since >= kStuck) {
+  } else if (!sibling.suspect_since) {
+    sibling.suspect_since = now;
+  } else if (!sibling.stuck && now - *sibling.suspect_since >= kStuck) {
     sibling.stuck = true;
-    REACTOR_LOG(warn, "worker " + std::to_string(slot) + " is stuck: we accept from its queue");
+    REACTOR_LOG(info, "worker " + std::to_string(slot) + " is stuck: we accept from its queue");
   }
   settle(slot);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,9 +47,9 @@ class Siblings final : private Successor {
 
  private:
   struct Sibling {
-    std::uint64_t turns = 0;  // of its loop, at the last look
-    TimePoint since{};        // when they moved, or nothing waited
-    bool orphaned = false;    // nobody serves it, the master says
+    std::uint64_t turns = 0;                 // of its loop, at the last look
+    std::optional<TimePoint> suspect_since;  // they stand still although connections wait
+    bool orphaned = false;                   // nobody serves it, the master says
     bool stuck = false;
     bool borrowed = false;  // we accept from its listeners, and read its letters
     IoWatcher letters;

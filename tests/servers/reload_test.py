@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""HUP, TTIN, TTOU and --max-requests: workers come and go, and no client sees it."""
+
+import os
+import signal
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import ledger  # noqa: E402
+import support  # noqa: E402
+from ledger import Ledger  # noqa: E402
+from support import ECHO, HTTP_OK, wait_until  # noqa: E402
+
+RELOADS = int(os.environ.get("REACTOR_RELOADS", "20"))
+PROGRAMS = ((HTTP_OK, ledger.Http, support.is_ok), (ECHO, ledger.Echo, support.echoes))
+
+
+def reload(server, count):
+    """Sends HUP and waits for `count` new workers without an old one."""
+    old = set(server.workers())
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: len(server.workers()) == count and not old & set(server.workers()),
+               "all workers replaced")
+
+
+class NothingLost(support.BackendTest):
+    def assert_all_answered(self, book):
+        book.stop()
+        self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
+
+
+@support.on_each_backend
+class Reload(NothingLost):
+    def under_load(self, program, protocol, reloads, *options, **more):
+        with self.server(program, *options, **more) as server:
+            with Ledger(server.addresses[0], protocol, kept=8, fresh=8, pause=0.003) as book:
+                for _ in range(reloads):
+                    book.wait_for(20)
+                    reload(server, 2)
+                book.wait_for(100)
+                self.assert_all_answered(book)
+
+    def test_http_under_load(self):
+        self.under_load(HTTP_OK, ledger.Http, RELOADS)
+
+    def test_echo_under_load(self):
+        self.under_load(ECHO, ledger.Echo, RELOADS)
+
+    def test_one_listener_for_all(self):
+        for program, protocol, _ in PROGRAMS:
+            self.under_load(program, protocol, RELOADS // 4, "--reuse-port", "off")
+
+    def test_unix_sockets(self):
+        for program, protocol, _ in PROGRAMS:
+            with tempfile.TemporaryDirectory() as folder:
+                self.under_load(program, protocol, RELOADS // 4, bind=(f"unix:{folder}/socket",))
+
+    def test_again_before_the_last_one_is_through(self):
+        with self.server(HTTP_OK, "-w", "4") as server:
+            with Ledger(server.addresses[0], kept=8, fresh=8, pause=0.003) as book:
+                old = set(server.workers())
+                for _ in range(10):
+                    book.wait_for(5)
+                    server.signal(signal.SIGHUP)
+                wait_until(lambda: len(server.workers()) == 4 and not old & set(server.workers()),
+                           "all workers replaced")
+                self.assert_all_answered(book)
+
+    def test_idle_connections_go_on_with_the_new_workers(self):
+        count = 1000 if self.backend != "select" else 400
+        for program, _, works in PROGRAMS:
+            with self.subTest(program=program), self.server(program) as server:
+                idle = [server.connect() for _ in range(count)]
+                self.assertTrue(all(works(connection) for connection in idle))
+                old = server.workers()
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: server.log().count("is ready") == 4, "the new workers")
+                wait_until(lambda: not set(old) & set(server.workers()), "the old ones gone", 1)
+                self.assertTrue(all(works(connection) for connection in idle))
+                self.assertNotIn("lost", server.log())
+                for connection in idle:
+                    connection.close()
+
+    def test_a_request_in_the_middle_is_finished_by_the_old_one(self):
+        with self.server(HTTP_OK, "-w", "1") as server, server.connect() as connection:
+            self.assertTrue(support.is_ok(connection))
+            (old,) = server.workers()
+            connection.sendall(support.GET[:10])
+            with server.connect() as other:
+                self.assertTrue(support.is_ok(other))  # by then the half was read
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: server.log().count("is ready") == 2, "a successor")
+            self.assertIn(old, server.workers())
+            connection.sendall(support.GET[10:])
+            self.assertEqual(support.read_response(connection)[1], b"OK\n")
+            wait_until(lambda: old not in server.workers(), "its end")
+
+
+@support.on_each_backend
+class Resize(NothingLost):
+    def resize(self, server, number, count):
+        server.signal(number)
+        wait_until(lambda: len(server.workers()) == count, f"{count} workers")
+
+    def test_under_load(self):
+        for program, protocol, _ in PROGRAMS:
+            for reuse in ("on", "off"):
+                with self.server(program, "-w", "3", "--reuse-port", reuse) as server:
+                    with Ledger(server.addresses[0], protocol, kept=4, fresh=8, pause=0.003) as book:
+                        for most in (3, 5, 4):
+                            for count in range(len(server.workers()) - 1, 0, -1):
+                                self.resize(server, signal.SIGTTOU, count)
+                                book.wait_for(30)
+                            for count in range(2, most + 1):
+                                self.resize(server, signal.SIGTTIN, count)
+                                book.wait_for(30)
+                        reload(server, 3)  # the number of the configuration
+                        book.wait_for(100)
+                        self.assert_all_answered(book)
+                    self.assertLess(book.slowest, 1)  # no SYN was sent twice
+
+    def test_a_new_slot_amid_a_reload(self):
+        with self.server(HTTP_OK) as server:
+            with Ledger(server.addresses[0], kept=4, fresh=8, pause=0.003) as book:
+                for round_ in range(6):
+                    server.signal(signal.SIGHUP)  # which makes them 2 again
+                    for count in range(3, 4 + round_):
+                        server.signal(signal.SIGTTIN)
+                        said = f" {count} workers from now on"
+                        wait_until(lambda: server.log().count(said) > round_ + 3 - count, said)
+                    book.wait_for(30)
+                wait_until(lambda: len(server.workers()) == 8, "8 workers")
+                for count in range(7, 0, -1):
+                    self.resize(server, signal.SIGTTOU, count)
+                book.wait_for(100)
+                self.assert_all_answered(book)
+
+    def test_who_waits_in_a_retired_queue_is_served(self):
+        for program, _, works in PROGRAMS:
+            with self.subTest(program=program), self.server(program) as server:
+                first, second = server.workers()
+                for pid in (first, second):
+                    os.kill(pid, signal.SIGSTOP)
+                waiting = [server.connect() for _ in range(40)]
+                server.signal(signal.SIGTTOU)
+                wait_until(lambda: "1 workers from now on" in server.log(), "the new number")
+                os.kill(first, signal.SIGCONT)  # which is slot 0's or the retired one's
+                os.kill(second, signal.SIGCONT)
+                self.assertTrue(all(works(connection) for connection in waiting))
+                for connection in waiting:
+                    connection.close()
+                wait_until(lambda: len(server.workers()) == 1, "one worker")
+
+    def test_never_none(self):
+        with self.server(ECHO, "-w", "1") as server:
+            (worker,) = server.workers()
+            server.signal(signal.SIGTTOU)
+            wait_until(lambda: "no fewer workers than 1" in server.log(), "the warning")
+            self.assertEqual(server.workers(), [worker])
+
+
+@support.on_each_backend
+class MaxRequests(NothingLost):
+    def test_workers_are_replaced_and_nothing_is_lost(self):
+        for program, protocol, _ in PROGRAMS:
+            with self.subTest(program=program):
+                with self.server(program, "--max-requests", "100") as server:
+                    old = server.workers()
+                    with Ledger(server.addresses[0], protocol, kept=4, fresh=8) as book:
+                        wait_until(lambda: server.log().count("is ready") >= 12, "12 workers")
+                        self.assert_all_answered(book)
+                    self.assertFalse(set(old) & set(server.workers()))
+                    self.assertNotIn("killed", server.log())
+
+
+if __name__ == "__main__":
+    support.main()
