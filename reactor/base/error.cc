@@ -35,16 +35,14 @@ class ReactorCategory final : public std::error_category {
         return "peer does not read: write queue is full";
       case Errc::unknown_backend:
         return "no such backend here: use auto, epoll, kqueue or select as available";
-      case Errc::too_many_listeners:
-        return "too many listeners";
       case Errc::not_listening:
         return "not a listening stream socket";
       case Errc::no_sockets:
         return "no sockets were passed to this process (LISTEN_FDS)";
       case Errc::unknown_user:
-        return "unknown user";
+        return "no such user";
       case Errc::unknown_group:
-        return "unknown group";
+        return "no such group";
     }
     return "unknown reactor error " + std::to_string(value);
   }

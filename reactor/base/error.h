@@ -19,11 +19,10 @@ enum class Errc {
   timed_out,          // a deadline of ours passed (== std::errc::timed_out)
   queue_full,         // the peer does not read: the write queue reached its hard cap
   unknown_backend,    // REACTOR_BACKEND or LoopOptions::backend names none that exists here
-  too_many_listeners,  // more addresses than a worker can be handed
-  not_listening,       // an inherited descriptor is no stream socket that listens
-  no_sockets,          // the service manager passed none (LISTEN_FDS)
-  unknown_user,        // the system knows none of this name
-  unknown_group,       // nor this group
+  not_listening,      // an inherited descriptor is no stream socket that listens
+  no_sockets,         // the service manager passed none (LISTEN_FDS)
+  unknown_user,       // the system knows none of this name
+  unknown_group,      // nor this group
 };
 
 // Category of Errc, name "reactor". Lives for the whole program.

@@ -22,9 +22,10 @@ namespace reactor {
 [[nodiscard]] IoResult send_with_descriptor(int socket, std::span<const std::byte> bytes,
                                             int descriptor) noexcept;
 
-// Receives one message, and the descriptor that came with it, closed on exec. Other descriptors that
-// were sent with it are closed; where this process has none free `descriptor` stays empty. Errors:
-// those of recvmsg(2); message_size where `buffer` is too small: the message is dropped then.
+// Receives one message, and the descriptor that came with it, closed on exec. Other descriptors
+// that were sent with it are closed; where this process has none free `descriptor` stays empty.
+// Errors: those of recvmsg(2); message_size where `buffer` is too small: the message is dropped
+// then.
 [[nodiscard]] IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
                                                UniqueFd& descriptor) noexcept;
 

@@ -260,9 +260,8 @@ void Crew::reap() {
 void Crew::reap_orphans() {
   siginfo_t info{};
   while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
-    const bool ours = std::any_of(processes_.begin(), processes_.end(), [&](const auto& process) {
-      return process->pid == info.si_pid;
-    });
+    const bool ours = std::any_of(processes_.begin(), processes_.end(),
+                                  [&](const auto& process) { return process->pid == info.si_pid; });
     if (ours) return;
     ::waitpid(info.si_pid, nullptr, WNOHANG);
     info = {};
