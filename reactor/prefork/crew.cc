@@ -151,9 +151,15 @@ void Crew::could_not_start(unsigned slot) {
       std::max(slots_[slot].not_before, saturating_add(monotonic_now(), Backoff::kFirst));
 }
 
+// Up to a quarter more, so that what fails together is not tried together again.
+Duration Crew::with_jitter(Duration pause) noexcept {
+  random_ = random_ * 1664525 + 1013904223;
+  return pause + pause / 4 * static_cast<Duration::rep>(random_ >> 24U) / 256;
+}
+
 // Counts what was no use, and says when to try again.
 void Crew::slow_down(unsigned slot, Duration lived) {
-  const Duration pause = backoff_.after_death(lived);
+  const Duration pause = with_jitter(backoff_.after_death(lived));
   slots_[slot].not_before = saturating_add(monotonic_now(), pause);
   if (pause > Duration::zero()) set_orphaned(slot, slots_[slot].serving == nullptr);
   if (was_ready_ || ++failed_starts_ < wanted() || hopeless_) return;

@@ -10,7 +10,9 @@
 #pragma once
 
 #include <poll.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -99,6 +101,7 @@ class Crew {
   void leave(Process& process, unsigned heir);
   void died(Process& process, int status);
   void slow_down(unsigned slot, Duration lived);
+  [[nodiscard]] Duration with_jitter(Duration pause) noexcept;
   void roll_back();
   void set_orphaned(unsigned slot, bool orphaned);
   void look_after(Process& process, TimePoint now);
@@ -117,6 +120,7 @@ class Crew {
   std::vector<std::unique_ptr<Process>> processes_;
   Backoff backoff_;
   TimePoint next_look_{};
+  std::uint32_t random_ = static_cast<std::uint32_t>(::getpid());  // a generator's state
   unsigned failed_starts_ = 0;
   bool was_ready_ = false;  // anybody, ever
   bool hopeless_ = false;
