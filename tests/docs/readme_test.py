@@ -136,6 +136,29 @@ class Examples(unittest.TestCase):
                 self.assertEqual(exchange(address, b"x" * size), b"x" * size)
             self.assertEqual(program.end(), 0)
 
+    def test_counter_goes_on_over_a_reload_and_an_upgrade(self):
+        with Program([EXAMPLES / "example_counter"], start_new_session=True) as program:
+            with socket.create_connection(program.address(), 10) as connection:
+                connection.settimeout(10)
+                lines = connection.makefile("rw")
+
+                def next_number():
+                    lines.write("x\n")
+                    lines.flush()
+                    return int(lines.readline())
+
+                self.assertEqual([next_number(), next_number()], [1, 2])
+                for number, said in ((signal.SIGHUP, 2), (signal.SIGUSR2, 2)):
+                    program.process.send_signal(number)
+                    ends = 0
+                    while ends < said:  # the old workers are gone: so the connection has moved
+                        ends += " exited with 0" in program.process.stderr.readline()
+                    before = next_number()
+                    self.assertEqual(next_number(), before + 1)
+                self.assertEqual(next_number(), 7)
+            self.assertEqual(program.process.wait(20), 0)  # the old master; the new one is its child
+            os.killpg(program.process.pid, signal.SIGTERM)
+
     def test_http_answers(self):
         with Program([EXAMPLES / "example_http"]) as program:
             address = program.address()

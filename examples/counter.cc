@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// A server whose connections have a state that survives a reload (HUP) and an upgrade (USR2): each
+// line is answered with how many came on this connection.
+#include <cstring>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "reactor/net/server.h"
+#include "reactor/prefork/prefork.h"
+
+namespace {
+
+class Counter final : public reactor::StreamHandler {
+  void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
+    for (const std::byte octet : bytes) {
+      if (octet == std::byte{'\n'}) stream.write(std::to_string(++lines_) + "\n");
+    }
+  }
+  // A worker that leaves asks: may this connection go on in another process, and what has that to
+  // know? What was written and not sent yet is not our business: then nobody asks.
+  reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>& state) override {
+    state.resize(sizeof lines_);
+    std::memcpy(state.data(), &lines_, sizeof lines_);
+    return reactor::Migration::now;
+  }
+  // In the other process, in place of on_open(). It may be another version of the program:
+  // distrust.
+  void on_adopt(reactor::Stream&, std::span<const std::byte> state) override {
+    if (state.size() == sizeof lines_) std::memcpy(&lines_, state.data(), sizeof lines_);
+  }
+
+  std::uint64_t lines_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  reactor::prefork::Options options;
+  options.addresses = {reactor::Address::parse("127.0.0.1:0").value()};
+  options.workers = 2;
+  options.upgrade.command.assign(argv, argv + argc);
+  options.on_listening = [](const reactor::Address& address) {
+    std::cout << "listening on " << address.to_string() << std::endl;
+  };
+  return reactor::prefork::run(std::move(options), [](reactor::prefork::Worker& worker) {
+    auto server = reactor::Server<Counter>::adopt(worker.loop(), worker.listeners(), {}).value();
+    return worker.serve(*server);
+  });
+}
