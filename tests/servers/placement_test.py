@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """--pin: where workers run, and which worker a connection goes to."""
 
+import contextlib
 import os
 import sys
 import unittest
@@ -15,6 +16,16 @@ PROCESSORS = sorted(os.sched_getaffinity(0))
 
 def sockets_of(pid):
     return {target for target in support.descriptors_of(pid).values() if target.startswith("socket:")}
+
+
+@contextlib.contextmanager
+def on_processor(cpu):
+    """Loopback: a SYN comes in where it is sent."""
+    try:
+        os.sched_setaffinity(0, {cpu})
+        yield
+    finally:
+        os.sched_setaffinity(0, PROCESSORS)
 
 
 @unittest.skipIf(len(PROCESSORS) < 2, "one processor only")
@@ -40,11 +51,8 @@ class Pin(support.BackendTest):
             on = {next(iter(os.sched_getaffinity(pid))): pid for pid in server.workers()}
             for cpu in PROCESSORS[:2]:
                 before = len(sockets_of(on[cpu]))
-                try:
-                    os.sched_setaffinity(0, {cpu})  # loopback: the SYN comes in where it is sent
+                with on_processor(cpu):
                     connections = [server.connect() for _ in range(20)]
-                finally:
-                    os.sched_setaffinity(0, PROCESSORS)
                 self.assertTrue(all(support.echoes(connection) for connection in connections))
                 self.assertEqual(len(sockets_of(on[cpu])) - before, 20)
                 for connection in connections:
@@ -56,22 +64,12 @@ class Pin(support.BackendTest):
             wait_until(lambda: len(server.workers()) == 2, "two workers")
             wait_until(lambda: server.log().count("1 steered") >= 1, "both are steered to")
             for cpu in PROCESSORS[:2]:
-                try:
-                    os.sched_setaffinity(0, {cpu})
-                    connection = server.connect()
-                finally:
-                    os.sched_setaffinity(0, PROCESSORS)
-                with connection:
+                with on_processor(cpu), server.connect() as connection:
                     self.assertTrue(support.echoes(connection))
             server.signal(22)  # TTOU: its queue stays, and is the other one's
             wait_until(lambda: len(server.workers()) == 1, "one worker")
             for cpu in PROCESSORS[:2] * 5:
-                try:
-                    os.sched_setaffinity(0, {cpu})
-                    connection = server.connect()
-                finally:
-                    os.sched_setaffinity(0, PROCESSORS)
-                with connection:
+                with on_processor(cpu), server.connect() as connection:
                     self.assertTrue(support.echoes(connection))
 
 
