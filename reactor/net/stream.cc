@@ -16,8 +16,6 @@
 
 namespace reactor {
 
-void StreamOwner::on_stream_idle(Stream&) noexcept {}
-
 namespace {
 
 // Smaller writes are copied and collected; larger ones are not worth a copy.
@@ -439,10 +437,6 @@ void Stream::set_idle_timeout(Duration timeout) noexcept {
   if (has(kClosing)) return;
   clear(kFixedDeadline);
   arm_timer();
-}
-
-Duration Stream::time_left() const noexcept {
-  return armed() ? std::max(deadline() - loop().start_time(), Duration::zero()) : kForever;
 }
 
 void Stream::set_deadline(TimePoint deadline) noexcept {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The part of Stream that lets another process go on with its connection.
+#include <algorithm>
 #include <vector>
 
 #include "reactor/base/check.h"
@@ -7,6 +8,12 @@
 #include "reactor/net/stream.h"
 
 namespace reactor {
+
+void StreamOwner::on_stream_idle(Stream&) noexcept {}
+
+Duration Stream::time_left() const noexcept {
+  return armed() ? std::max(deadline() - loop().start_time(), Duration::zero()) : kForever;
+}
 
 Stream::Moved Stream::migrate(Successor& successor) {
   REACTOR_CHECK(context_->active == nullptr);

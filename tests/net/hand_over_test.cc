@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+// Connections that move between two servers, through a socket pair as between processes.
+
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reactor/net/server.h"
+#include "tests/support/fd_guard.h"
+#include "tests/support/loop_test.h"
+#include "tests/support/mail.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct Ways {
+  Migration wish = Migration::now;
+  bool ends = true;  // when asked to
+  int opened = 0, adopted = 0, closed = 0, asked_to_end = 0;
+  std::string state;
+};
+
+class Mover final : public StreamHandler {
+ public:
+  using Context = Ways;
+  explicit Mover(Ways& ways) : ways_(ways) {}
+  void on_open(Stream&) override { ++ways_.opened; }
+  void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write_now(bytes); }
+  Migration on_migrate(Stream&, std::vector<std::byte>& state) override {
+    state.assign(3, std::byte{'m'});
+    return ways_.wish;
+  }
+  void on_adopt(Stream&, std::span<const std::byte> state) override {
+    ++ways_.adopted;
+    ways_.state.assign(reinterpret_cast<const char*>(state.data()), state.size());
+  }
+  void on_shutdown(Stream& stream) override {
+    ++ways_.asked_to_end;
+    if (ways_.ends) stream.close();
+  }
+  void on_close(Stream&, std::error_code error) noexcept override {
+    EXPECT_FALSE(error);
+    ++ways_.closed;
+  }
+
+ private:
+  Ways& ways_;
+};
+
+class HandOver : public LoopTest {
+ protected:
+  void SetUp() override {
+    old = get(Server<Mover>::listen(loop, Address::loopback(0), {}, before));
+    next = get(Server<Mover>::listen(loop, Address::loopback(0), {}, after));
+  }
+  Peer client(std::size_t number = 1) {
+    Peer peer;
+    peer.fd = get(Socket::connect(old->addresses().at(0))).release();
+    EXPECT_TRUE(run_bounded(loop, [&] { return old->connections() == number; }));
+    return peer;
+  }
+  void go() {
+    old->hand_over(mail, [this] { done = true; });
+  }
+  bool echoes(Peer& peer, std::string_view text) {
+    peer.got.clear();
+    peer.write(text);
+    return pump(loop, [&] { return peer.read(), peer.got.size() >= text.size() || peer.over(); }) &&
+           peer.got == text;
+  }
+
+  Loop loop{quiet_options()};
+  Ways before, after;
+  Mail mail;
+  bool done = false;
+  std::unique_ptr<Server<Mover>> old, next;
+};
+
+TEST_P(HandOver, AnIdleConnectionGoesOnThereWithItsState) {
+  Peer peer = client();
+  EXPECT_TRUE(echoes(peer, "here"));
+  go();
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  EXPECT_EQ(mail.deliver(*next), 1);
+  EXPECT_EQ(before.closed, 1) << "without an error";
+  EXPECT_EQ(after.adopted, 1);
+  EXPECT_EQ(after.opened, 0);
+  EXPECT_EQ(after.state, "mmm");
+  EXPECT_EQ(next->connections(), 1U);
+  EXPECT_EQ(next->accepted(), 0U);
+  EXPECT_TRUE(echoes(peer, "there"));
+}
+
+TEST_P(HandOver, OctetsOnTheirWayAreAnsweredThere) {
+  Peer peer = client();
+  go();
+  peer.write("on their way");
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  peer.write(", and more");
+  mail.deliver(*next);
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() >= 22; }));
+  EXPECT_EQ(peer.got, "on their way, and more");
+}
+
+TEST_P(HandOver, WhatIsQueuedLeavesFirst) {
+  Peer peer = client();
+  const std::string text = pattern(32 << 20);
+  std::size_t sent = 0;
+  const auto queued = [&] {
+    std::size_t octets = 0;
+    old->for_each([&](Stream& stream, Mover&) { octets = stream.queued(); });
+    return octets > 0;
+  };
+  EXPECT_TRUE(pump(loop, [&] {
+    sent += peer.write(std::string_view(text).substr(sent, 65536));
+    return queued();
+  }));
+  go();
+  run_for(loop, milliseconds(30));
+  EXPECT_EQ(mail.asked, 0);
+  EXPECT_TRUE(pump(loop, [&] {
+    peer.read();
+    mail.deliver(*next);
+    return peer.got.size() >= sent || peer.over();
+  }));
+  EXPECT_TRUE(peer.got == text.substr(0, sent)) << "each octet, once, in order";
+  EXPECT_TRUE(pump(loop, [&] { return mail.deliver(*next), done; }));
+  EXPECT_EQ(after.adopted, 1);
+}
+
+TEST_P(HandOver, AFullMailboxIsTriedAgain) {
+  constexpr std::size_t kMany = 600;  // above what any mailbox holds
+  std::vector<Peer> peers;
+  for (std::size_t i = 1; i <= kMany; ++i) peers.push_back(client(i));
+  go();
+  EXPECT_TRUE(run_bounded(loop, [&] { return mail.turned_away > 0; }));
+  EXPECT_GT(old->connections(), 0U);
+  EXPECT_FALSE(done);
+  EXPECT_TRUE(pump(loop, [&] {
+    if (mail.deliver(*next) > 0) old->retry_hand_over();
+    return done;
+  }));
+  mail.deliver(*next);
+  EXPECT_EQ(next->connections(), kMany);
+  EXPECT_EQ(before.asked_to_end, 0);
+  EXPECT_TRUE(echoes(peers.front(), "first"));
+  EXPECT_TRUE(echoes(peers.back(), "last"));
+}
+
+TEST_P(HandOver, OneThatMayNotMoveIsAskedToFinishOnce) {
+  before.wish = Migration::no;
+  before.ends = false;
+  Peer peer = client();
+  go();
+  run_for(loop, milliseconds(100));  // several offers
+  EXPECT_EQ(before.asked_to_end, 1);
+  EXPECT_TRUE(echoes(peer, "still here"));
+  peer.fd.reset();
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+}
+
+TEST_P(HandOver, WhatTheSuccessorRefusesEndsHere) {
+  mail.refuses = true;
+  Peer peer = client();
+  go();
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  EXPECT_EQ(before.asked_to_end, 1);
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; }));
+}
+
+TEST_P(HandOver, OneThatIsNeverIdleIsAskedToFinish) {
+  before.wish = Migration::later;
+  Peer peer = client();
+  go();
+  run_for(loop, milliseconds(50));
+  EXPECT_EQ(before.asked_to_end, 0);
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  EXPECT_EQ(before.asked_to_end, 1);
+}
+
+TEST_P(HandOver, OneThatSaysItIsIdleGoesAtOnce) {
+  before.wish = Migration::later;
+  Peer peer = client();
+  go();
+  run_for(loop, milliseconds(400));  // from now on offers are far apart
+  before.wish = Migration::now;
+  const TimePoint start = monotonic_now();
+  old->for_each([](Stream& stream, Mover&) { stream.offer(); });
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  EXPECT_LT(monotonic_now() - start, milliseconds(150));
+}
+
+TEST_P(HandOver, WhatComesToAServerThatEndsGoesOn) {
+  Peer peer = client();
+  Peer keeps_it = client(2);
+  go();
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  const FdPair pair = make_tcp_pair();
+  EXPECT_TRUE(old->take_over(Socket(UniqueFd(::dup(pair.near.get()))), {}));
+  EXPECT_TRUE(run_bounded(loop, [&] { return old->connections() == 0; }));
+  EXPECT_EQ(mail.deliver(*next), 3);
+}
+
+TEST_P(HandOver, AnUpgradedConnectionStaysWhereNobodyCouldGoOnWithIt) {
+  Peer peer = client();
+  Recorder other;
+  old->for_each([&](Stream& stream, Mover&) { stream.set_handler(other); });
+  go();
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  EXPECT_EQ(other.shutdowns, 1);
+  EXPECT_EQ(mail.asked, 0);
+}
+
+TEST_P(HandOver, DrainAfterwardsEndsTheRest) {
+  before.wish = Migration::later;
+  Peer peer = client();
+  go();
+  run_for(loop, milliseconds(20));
+  bool drained = false;
+  old->drain([&] { drained = true; });
+  EXPECT_TRUE(pump(loop, [&] { return drained; }));
+  EXPECT_FALSE(done) << "replaced";
+}
+
+// ---- Siblings ----
+
+TEST_P(HandOver, AServerAcceptsForASiblingUntilItGivesBack) {
+  const Socket theirs = get(Socket::listen(Address::loopback(0), {}));
+  const auto before_loan = FdGuard::open_descriptors();
+  ASSERT_TRUE(next->borrow(theirs.fd()));
+  EXPECT_EQ(next->borrow(theirs.fd()).error(), std::errc::file_exists);
+  Peer peer;
+  peer.fd = get(Socket::connect(theirs.local().value())).release();
+  EXPECT_TRUE(echoes(peer, "hello"));
+  peer.fd.reset();
+  EXPECT_TRUE(run_bounded(loop, [&] { return next->connections() == 0; }));
+  next->give_back(theirs.fd());
+  EXPECT_EQ(FdGuard::open_descriptors(), before_loan);
+  peer.fd = get(Socket::connect(theirs.local().value())).release();
+  run_for(loop, milliseconds(20));
+  EXPECT_EQ(next->connections(), 0U);
+}
+
+TEST_P(HandOver, PlacementMayGiveTheListenerBackAndSendTheConnectionElsewhere) {
+  const Socket theirs = get(Socket::listen(Address::loopback(0), {}));
+  ASSERT_TRUE(old->borrow(theirs.fd()));
+  UniqueFd elsewhere;
+  bool keeps = true;
+  old->set_placement([&](const Socket& connection) {
+    old->give_back(theirs.fd());
+    if (!keeps) elsewhere = UniqueFd(::dup(connection.fd()));
+    return keeps;
+  });
+  Peer first, second;
+  first.fd = get(Socket::connect(theirs.local().value())).release();
+  EXPECT_TRUE(echoes(first, "kept"));
+  keeps = false;
+  second.fd = get(Socket::connect(old->addresses()[0])).release();
+  EXPECT_TRUE(run_bounded(loop, [&] { return static_cast<bool>(elsewhere); }));
+  EXPECT_EQ(old->connections(), 1U);
+  EXPECT_TRUE(next->take_over(Socket(std::move(elsewhere)), {}));
+  EXPECT_TRUE(echoes(second, "placed"));
+}
+
+TEST_P(HandOver, AConnectionThatWasOnlyPlacedIsANewOne) {
+  const FdPair pair = make_tcp_pair();
+  EXPECT_TRUE(next->take_over(Socket(UniqueFd(::dup(pair.near.get()))), {}));
+  EXPECT_EQ(after.opened, 1);
+  EXPECT_EQ(after.adopted, 0);
+}
+
+// ---- The end of all ----
+
+TEST_P(HandOver, DrainServesWhatIsQueuedEvenAtTheLimit) {
+  Ways ways;
+  ServerLimits limits;
+  limits.max_connections = 2;
+  const auto full = get(Server<Mover>::listen(loop, Address::loopback(0), limits, ways));
+  ways.ends = false;
+  std::vector<Peer> peers(10);
+  for (Peer& peer : peers) {
+    peer.fd = get(Socket::connect(full->addresses()[0])).release();
+    peer.write("hi");
+  }
+  run_for(loop, milliseconds(20));
+  EXPECT_EQ(full->connections(), 2U);
+  bool drained = false;
+  full->drain([&] { drained = true; });
+  for (Peer& peer : peers) {
+    EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.got == "hi" || peer.over(); }));
+    EXPECT_EQ(peer.got, "hi") << peer.error;
+    peer.fd.reset();
+  }
+  EXPECT_TRUE(pump(loop, [&] { return drained; }));
+}
+
+TEST_P(HandOver, DrainLeavesASocketThatLivesOnAsItWas) {
+  Ways ways;
+  const Socket original = get(Socket::listen(Address::loopback(0), {}));
+  for (const bool shared : {false, true}) {
+    std::vector<Socket> sockets;
+    sockets.emplace_back(UniqueFd(::dup(original.fd())));
+    const auto server = get(Server<Mover>::adopt(loop, std::move(sockets), {}, ways));
+    if (shared) server->share_listeners();
+    bool drained = false;
+    server->drain([&] { drained = true; });
+    EXPECT_TRUE(pump(loop, [&] { return drained; }));
+    const Socket client = get(Socket::connect(original.local().value()));
+    EXPECT_TRUE(pump(loop, [&] { return static_cast<bool>(get(Socket::accept(original.fd()))); }))
+        << "its owner is deaf";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, HandOver, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "reactor/loop/loop.h"
+#include "reactor/net/fd_passing.h"
+#include "reactor/net/service.h"
+#include "tests/support/loop_test.h"
+
+namespace reactor {
+
+// A successor in the same process: what is sent goes through a socket pair to another service, as
+// it would to another process.
+class Mail final : public Successor {
+ public:
+  Mail() : ends_(get(message_pair())) {}
+
+  Answer take(int fd, std::span<const std::byte> state) noexcept override {
+    ++asked;
+    if (refuses) return Answer::never;
+    const IoResult sent = send_with_descriptor(ends_.first.get(), state, fd);
+    if (sent.would_block()) ++turned_away;
+    return sent.ok() ? Answer::taken : sent.would_block() ? Answer::busy : Answer::never;
+  }
+
+  // Takes what is there, at most `letters`, to `next`. Gives how many.
+  int deliver(Service& next, int letters = 1 << 30) {
+    int count = 0;
+    for (; count < letters; ++count) {
+      std::array<std::byte, 4096> state;
+      UniqueFd descriptor;
+      const IoResult got = receive_with_descriptor(ends_.second.get(), state, descriptor);
+      if (!got.ok()) break;
+      EXPECT_TRUE(descriptor);
+      EXPECT_TRUE(next.take_over(Socket(std::move(descriptor)),
+                                 std::span<const std::byte>(state).first(got.count())));
+    }
+    return count;
+  }
+
+  int asked = 0, turned_away = 0;
+  bool refuses = false;
+
+ private:
+  std::pair<UniqueFd, UniqueFd> ends_;
+};
+
+}  // namespace reactor
