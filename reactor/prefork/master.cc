@@ -395,6 +395,7 @@ void Master::hear_upgrade() {
   REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " serves; we go");
   notifier_.main_pid(pid);
   slots_.leave_files();
+  succeeded_ = true;
   if (options_.on_upgraded) options_.on_upgraded();
   state_ = State::draining;
   deadline_ =
@@ -409,8 +410,9 @@ void Master::end(State state, int signal_number, Duration grace) {
   upgrade_.cancel();
   state_ = state;
   deadline_ = saturating_add(saturating_add(monotonic_now(), grace), kKillDelay);
-  // Nobody is let in any more; who is in the door already, the workers see to.
-  slots_.refuse_new();
+  // Nobody is let in any more; who is in the door already, the workers see to. Unless the sockets
+  // are a new program's by now.
+  if (!succeeded_) slots_.refuse_new();
   slots_.close_own();
   crew_.dismiss(signal_number);
 }

@@ -63,6 +63,7 @@ class Master {
   TimePoint next_watchdog_ = TimePoint::max();
   bool announced_ = false;
   bool reloading_ = false;
+  bool succeeded_ = false;  // by a new program
   int exit_code_ = kExitOk;
 };
 
