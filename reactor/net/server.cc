@@ -21,6 +21,7 @@ constexpr std::size_t kDescriptorReserve = 64;
 // Between two offers to a successor; from the one to the other it doubles.
 constexpr Duration kFirstOffer = std::chrono::milliseconds(10);
 constexpr Duration kLastOffer = std::chrono::milliseconds(640);
+constexpr Duration kSecondLook = std::chrono::seconds(1);
 // After which one that was never idle is asked to finish.
 constexpr Duration kPatience = std::chrono::seconds(2);
 
@@ -187,8 +188,21 @@ void ServerBase::set_limit(std::uint64_t connections, Callback<void()> reached) 
 
 void ServerBase::share_listeners() {
   shared_ = true;
+  bool polled_by_all = false;
   for (const auto& listener : listeners_) {
-    if (!Socket::is_balanced(listener->fd())) share(*listener);
+    if (Socket::is_balanced(listener->fd())) continue;
+    share(*listener);
+    polled_by_all = true;
+  }
+  if (!polled_by_all) return;
+  second_look_ = loop_.every(kSecondLook, [this] { look_again(); });
+  second_look_.unref();
+}
+
+// The kernel may have told of a connection only a process that was stopped right then.
+void ServerBase::look_again() {
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (!Socket::is_balanced(listeners_[i]->fd())) listeners_[i]->accept_now();
   }
 }
 

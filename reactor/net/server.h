@@ -117,6 +117,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void on_accept(Listener& listener, Socket connection) final;
   void admit(Socket connection, SourceLocation where);
   void count_up() noexcept;
+  void look_again();
   void begin_end(Callback<void()> done);
   void close_listeners();
   void pause_all() noexcept;
@@ -138,6 +139,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Counter* counter_ = &own_counter_;
   Deferred drained_;
   Callback<void()> done_;
+  Timer second_look_;               // at listeners that several processes poll
   Timer doors_;                     // draining: the end of accepting; handing over: the next offer
   Successor* successor_ = nullptr;  // while handing over
   Duration next_offer_{};

@@ -244,8 +244,8 @@ std::chrono::milliseconds Socket::latest_arrival(int listening_fd) noexcept {
   int seconds = 0;
   socklen_t length = sizeof(seconds);
   ::getsockopt(listening_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &length);
-  constexpr std::chrono::milliseconds kHandshake{50};
-  return std::chrono::milliseconds(seconds * 1000) + (seconds > 0 ? 4 * kHandshake : kHandshake);
+  constexpr std::chrono::milliseconds kHandshake{250};  // its last step: a round trip
+  return std::chrono::seconds(seconds) + kHandshake;
 }
 
 Result<std::size_t> Socket::queue_length(int listening_fd) noexcept {
