@@ -6,14 +6,35 @@
 namespace servers {
 namespace {
 
+// At the end, for who got in but was not heard yet: what it says is on its way.
+constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
+
 class Echo final : public reactor::StreamHandler {
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
+    heard_ = true;
     stream.write_now(bytes);
+    if (ending_) stream.close();
   }
+  void on_shutdown(reactor::Stream& stream) override {
+    ending_ = true;
+    if (heard_) {
+      stream.close();
+    } else {
+      stream.set_deadline(reactor::saturating_add(stream.loop().now(), kFirstWord));
+    }
+  }
+  void on_timeout(reactor::Stream& stream) override { stream.close(); }
   // What has not come back yet is still in the kernel, or in the queue, with which none goes.
-  reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>&) override {
+  reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>& state) override {
+    state.assign(1, std::byte{heard_});
     return reactor::Migration::now;
   }
+  void on_adopt(reactor::Stream&, std::span<const std::byte> state) override {
+    heard_ = !state.empty() && state[0] != std::byte{0};
+  }
+
+  bool heard_ = false;
+  bool ending_ = false;
 };
 
 }  // namespace

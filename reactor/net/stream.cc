@@ -349,6 +349,9 @@ void Stream::fail(std::error_code error) {
 }
 
 void Stream::request_shutdown() {
+  // What has arrived by now was sent to a server that was there.
+  const bool reads = attached() && context_->active == nullptr && !has(kNoPlainRead);
+  if (reads && read_once() == Alive::no) return;
   if (has(kClosing)) return;
   set(kAskedToEnd);
   handler_->on_shutdown(*this);

@@ -188,8 +188,8 @@ class Stream final : private PollTarget, private TimerNode {
     if (owner_ != nullptr) owner_->on_stream_idle(*this);
   }
 
-  // Asks the handler by on_shutdown() to finish; for servers that go away. Such a Stream does not
-  // migrate any more. Not from a callback of another Stream.
+  // Reads what is there, then asks the handler by on_shutdown() to finish; for servers that go
+  // away. Such a Stream does not migrate any more. Not from a callback of another Stream.
   void request_shutdown();
 
   [[nodiscard]] bool asked_to_end() const noexcept { return has(kAskedToEnd); }

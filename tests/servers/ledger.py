@@ -13,7 +13,7 @@ import support
 
 # What may become of a request, and of a connection without one.
 ANSWERED = "answered"
-REFUSED = "refused"  # at connect
+REFUSED = "refused"  # at connect, or that timed out
 RESET = "reset"
 UNANSWERED = "unanswered"  # the end of the connection instead of an answer
 LATE = "late"  # nothing at all within the patience
@@ -148,7 +148,7 @@ class Ledger:
         now = time.monotonic()
         for client in self.clients:
             if client.asking and now - client.asked > self.patience:
-                self.lose(client, LATE, "")
+                self.lose(client, LATE if client.sent else REFUSED, "time-out")
 
     def ask(self, client):
         if client.socket is None and not self.reconnects:

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The end: under load nobody who got in is left without an answer, and nothing is left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+import ledger  # noqa: E402
+import support  # noqa: E402
+from ledger import Ledger  # noqa: E402
+from support import ECHO, HTTP_OK, Server, wait_until  # noqa: E402
+
+PROGRAMS = ((HTTP_OK, ledger.Http, support.is_ok), (ECHO, ledger.Echo, support.echoes))
+
+
+def kill(pid, number=signal.SIGKILL):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+@support.on_each_backend
+class Drain(support.BackendTest):
+    def test_under_load_who_got_in_is_answered(self):
+        for program, protocol, _ in PROGRAMS:
+            for options in ((), ("--reuse-port", "off"), ("-w", "1"), ("-w", "0")):
+                with self.subTest(program=program, options=options):
+                    with self.server(program, *options) as server:
+                        with Ledger(server.addresses[0], protocol, fresh=16) as book:
+                            book.wait_for(300)
+                            server.signal(signal.SIGTERM)
+                            self.assertEqual(server.wait(5), 0)
+                            book.stop()
+                            book.counts.pop(ledger.REFUSED, 0)
+                            self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
+
+    def test_idle_ones_are_closed_and_a_slow_one_is_answered(self):
+        with self.server(HTTP_OK) as server, contextlib.ExitStack() as stack:
+            idle = [stack.enter_context(server.connect()) for _ in range(50)]
+            self.assertTrue(all(support.is_ok(connection) for connection in idle))
+            slow = [stack.enter_context(server.connect()) for _ in range(10)]
+            begin = time.monotonic()
+            server.signal(signal.SIGTERM)
+            self.assertTrue(all(connection.recv(1) == b"" for connection in idle))
+            time.sleep(max(0.0, begin + 0.5 - time.monotonic()))
+            for connection in slow:
+                self.assertTrue(support.is_ok(connection))
+            self.assertEqual(server.wait(3.5), 0)
+
+    def test_amid_a_reload(self):
+        for program, protocol, _ in PROGRAMS:
+            for _ in range(5):
+                with self.server(program, "-w", "3") as server:
+                    with Ledger(server.addresses[0], protocol, fresh=8) as book:
+                        book.wait_for(100)
+                        server.signal(signal.SIGHUP)
+                        book.wait_for(1)
+                        server.signal(signal.SIGTERM)
+                        self.assertEqual(server.wait(5), 0)
+                        book.stop()
+                        book.counts.pop(ledger.REFUSED, 0)
+                        self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
+
+
+@support.on_each_backend
+class MasterKilled(support.BackendTest):
+    def test_amid_a_reload_nothing_is_left(self):
+        for _ in range(5):
+            with self.server(ECHO, "-w", "4") as server, server.connect() as connection:
+                self.assertTrue(support.echoes(connection))
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: "reload: " in server.log(), "the reload")
+                server.signal(signal.SIGKILL)
+                server.wait()
+                wait_until(lambda: not in_group(server.pid), "nobody of the group", 4)
+                self.assertTrue(server.refuses())
+
+    def test_a_stopped_worker_goes_too(self):
+        with self.server(ECHO) as server:
+            os.kill(server.workers()[0], signal.SIGSTOP)
+            server.signal(signal.SIGKILL)
+            server.wait()
+            wait_until(lambda: not in_group(server.pid), "nobody of the group", 4)
+
+
+def in_group(group):
+    """Living processes of a process group."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(ProcessLookupError):
+            if entry.isdigit() and os.getpgid(int(entry)) == group and support.alive(int(entry)):
+                found.append(int(entry))
+    return found
+
+
+@support.on_each_backend
+class CrashLoop(support.BackendTest):
+    def crash(self, server, slot, seconds, seen, over):
+        """Kills whoever serves this slot, as soon as it is there."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not over.is_set():
+            for line in server.log().splitlines():
+                if f"worker {slot} (pid " in line and line.endswith(") is ready"):
+                    pid = int(line.partition("(pid ")[2].partition(")")[0])
+                    if pid not in seen:
+                        seen.add(pid)
+                        kill(pid)
+            time.sleep(0.005)
+
+    def test_siblings_serve_meanwhile(self):
+        with self.server(HTTP_OK, "-w", "3", "--log-level", "info") as server:
+            seen, over = set(), threading.Event()
+            killer = threading.Thread(target=self.crash, args=(server, 1, 5, seen, over))
+            busy = support.processor_time(server.pid)
+            with Ledger(server.addresses[0], fresh=4, pause=0.01) as book:
+                book.wait_for(50)
+                begin = time.monotonic()
+                killer.start()
+                killer.join()
+                took = time.monotonic() - begin
+                busy = support.processor_time(server.pid) - busy
+                wait_until(lambda: len(server.workers()) == 3, "all are back", 12)
+                book.wait_for(200)
+                book.stop()
+            self.assertGreater(len(seen), 3)
+            self.assertLess(len(seen), 10)
+            if not support.has_shadow_memory(server.pid):
+                self.assertLess(busy / took, 0.02)
+            # Each that was killed may have had the few connections there were.
+            lost = sum(book.counts.values()) - book.answers
+            self.assertLessEqual(lost, 4 * len(seen), book.said())
+            self.assertNotIn(ledger.REFUSED, book.counts)
+            self.assertNotIn(ledger.LATE, book.counts)
+            self.assertLess(book.slowest, 1.5)
+
+
+@unittest.skipUnless(os.getuid() == 0, "takes root")
+@support.need("unshare", "nsenter")
+class FirstProcess(unittest.TestCase):
+    """As process 1 of a container."""
+
+    @contextlib.contextmanager
+    def container(self):
+        probe = subprocess.run(["unshare", "-pf", "--mount-proc", "true"], capture_output=True,
+                               check=False)
+        if probe.returncode != 0:
+            self.skipTest("namespaces are not allowed here")
+        with Server("unshare", "-pf", "--kill-child", "--mount-proc", HTTP_OK, "-w", "2", "-b",
+                    "127.0.0.1:0", bind=()) as outer:
+            outer.ready()
+            (first,) = support.children_of(outer.pid)
+            yield outer, first
+
+    def test_it_serves_reloads_and_ends(self):
+        with self.container() as (outer, first):
+            with Ledger(outer.addresses[0], kept=2, fresh=2, pause=0.003) as book:
+                book.wait_for(50)
+                old = set(support.children_of(first))
+                self.assertEqual(len(old), 2)
+                os.kill(first, signal.SIGHUP)
+                wait_until(lambda: not old & set(support.children_of(first)), "new workers")
+                book.wait_for(50)
+                kill(support.children_of(first)[0])
+                wait_until(lambda: len(support.children_of(first)) == 2, "a successor")
+                book.wait_for(50)
+                book.stop()
+            os.kill(first, signal.SIGTERM)
+            self.assertEqual(outer.wait(), 0)
+
+    def test_orphans_are_waited_for(self):
+        with self.container() as (outer, first):
+            # Each leaves a child that is process 1's from then on, and ends.
+            for _ in range(3):
+                subprocess.run(["nsenter", "-t", str(first), "-p", "-m", "sh", "-c",
+                                "sleep 0.05 & sleep 0.02 & exit"], check=True, timeout=support.LIMIT)
+            workers = [pid for pid in support.children_of(first)]
+            self.assertGreaterEqual(len(workers), 2)
+            wait_until(lambda: len(support.children_of(first)) == 2, "the orphans waited for")
+            os.kill(first, signal.SIGTERM)
+            self.assertEqual(outer.wait(), 0)
+
+
+if __name__ == "__main__":
+    support.main()

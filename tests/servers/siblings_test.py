@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What workers do for each other: they serve the queue of one that is stuck, and even out."""
+
+import os
+import signal
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+import ledger  # noqa: E402
+import support  # noqa: E402
+from ledger import Ledger  # noqa: E402
+from support import BACKENDS, ECHO, HTTP_OK, wait_until  # noqa: E402
+
+
+def percentile(times, percent):
+    return sorted(times)[len(times) * percent // 100]
+
+
+@support.on_each_backend
+class Stuck(support.BackendTest):
+    def stop_one(self, server):
+        victim = server.workers()[0]
+        os.kill(victim, signal.SIGSTOP)
+        wait_until(lambda: support.stat_of(victim)[0] == "T", "the worker is stopped")
+        return victim
+
+    def test_new_connections_do_not_wait_for_it(self):
+        seconds = 10 if self.backend == BACKENDS[0] else 2
+        with self.server(HTTP_OK, "-w", "4") as server:
+            slow = support.has_shadow_memory(server.pid)
+            with Ledger(server.addresses[0], fresh=8, pause=0.004) as book:
+                book.wait_for(100)
+                victim = self.stop_one(server)
+                before = len(book.times)
+                time.sleep(seconds)
+                meanwhile = book.times[before:]
+                self.assertIn(victim, server.workers())  # nobody kills it before --timeout
+                os.kill(victim, signal.SIGCONT)
+                book.wait_for(500)
+                book.stop()
+                self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
+            self.assertGreater(len(meanwhile), 100 * seconds)
+            # One in four would have waited for it.
+            self.assertLess(percentile(meanwhile, 99), 0.5 if slow else 0.05)
+            self.assertIn("is stuck: we accept from its queue", server.log())
+
+    def test_it_takes_part_again_afterwards(self):
+        with self.server(ECHO, "-w", "2") as server:
+            victim = self.stop_one(server)
+            connections = [server.connect() for _ in range(40)]
+            self.assertTrue(all(support.echoes(connection) for connection in connections))
+            os.kill(victim, signal.SIGCONT)
+            base = sockets_of(victim)
+            for connection in connections:
+                connection.close()
+            wait_until(lambda: sockets_of(victim) <= base, "the end of what it had")
+            again = [server.connect() for _ in range(40)]
+            self.assertTrue(all(support.echoes(connection) for connection in again))
+            self.assertGreater(sockets_of(victim), base + 5)
+            for connection in again:
+                connection.close()
+
+    def test_after_the_time_out_it_is_replaced(self):
+        for program, protocol in ((HTTP_OK, ledger.Http), (ECHO, ledger.Echo)):
+            with self.subTest(program=program):
+                with self.server(program, "-w", "2", "--timeout", "2") as server:
+                    with Ledger(server.addresses[0], protocol, fresh=4, pause=0.004) as book:
+                        book.wait_for(50)
+                        begin = time.monotonic()
+                        victim = self.stop_one(server)
+                        wait_until(lambda: victim not in server.workers(), "its end")
+                        took = time.monotonic() - begin
+                        wait_until(lambda: len(server.workers()) == 2, "its successor")
+                        book.wait_for(100)
+                        book.stop()
+                        # It may have accepted some of the 4 before it was stopped.
+                        lost = sum(book.counts.values()) - book.answers
+                        self.assertLessEqual(lost, 4, book.said())
+                        self.assertNotIn(ledger.REFUSED, book.counts)
+                    self.assertGreater(took, 2)  # silent for 2 s, then SIGABRT, 2 s later SIGKILL
+                    self.assertLess(took, 9)
+                    for line in ("has been silent for ", " for 2000 ms and is aborted",
+                                 "did not end in time and is killed", "was killed by signal 9"):
+                        self.assertIn(line, server.log())
+
+
+def sockets_of(pid):
+    return sum(target.startswith("socket:") for target in support.descriptors_of(pid).values())
+
+
+@support.on_each_backend
+class Balance(support.BackendTest):
+    def open(self, server, works, count):
+        """One after the other; they are closed at the end of the test."""
+        connections = []
+        for _ in range(count):
+            connections.append(server.connect())
+            self.addCleanup(connections[-1].close)
+            self.assertTrue(works(connections[-1]))
+        return connections
+
+    def test_long_lived_connections_end_even(self):
+        for reuse in ("on", "off"):
+            for program, works in ((ECHO, support.echoes), (HTTP_OK, support.is_ok)):
+                with self.subTest(program=program, reuse_port=reuse):
+                    with self.server(program, "-w", "8", "--reuse-port", reuse) as server:
+                        base = {pid: sockets_of(pid) for pid in server.workers()}
+                        self.open(server, works, 64)
+                        loads = sorted(sockets_of(pid) - base[pid] for pid in base)
+                        self.assertEqual(sum(loads), 64)
+                        self.assertLessEqual(loads[-1] - loads[0], 2, loads)  # +-1 of 8
+                        self.assertGreaterEqual(loads[0], 7, loads)
+
+    def test_still_after_a_reload(self):
+        with self.server(ECHO, "-w", "4") as server:
+            connections = self.open(server, support.echoes, 32)
+            old = set(server.workers())
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: not old & set(server.workers()), "new workers")
+            self.assertTrue(all(support.echoes(connection) for connection in connections))
+            loads = sorted(sockets_of(pid) for pid in server.workers())
+            self.assertLessEqual(loads[-1] - loads[0], 2, loads)
+
+
+if __name__ == "__main__":
+    support.main()
