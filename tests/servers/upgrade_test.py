@@ -131,6 +131,8 @@ class Upgrade(support.BackendTest):
                         except OSError as error:
                             failures.append(str(error))
                             connection = None
+                    if connection:
+                        connection.close()
 
                 clients = [threading.Thread(target=ask_again_and_again, args=(i % 2 == 0,))
                            for i in range(8)]
