@@ -78,7 +78,7 @@ class MasterKilled(support.BackendTest):
                 wait_until(lambda: "reload: " in server.log(), "the reload")
                 server.signal(signal.SIGKILL)
                 server.wait()
-                wait_until(lambda: not in_group(server.pid), "nobody of the group", 4)
+                wait_until(lambda: not support.in_group(server.pid), "nobody of the group", 4)
                 self.assertTrue(server.refuses())
 
     def test_a_stopped_worker_goes_too(self):
@@ -86,17 +86,7 @@ class MasterKilled(support.BackendTest):
             os.kill(server.workers()[0], signal.SIGSTOP)
             server.signal(signal.SIGKILL)
             server.wait()
-            wait_until(lambda: not in_group(server.pid), "nobody of the group", 4)
-
-
-def in_group(group):
-    """Living processes of a process group."""
-    found = []
-    for entry in os.listdir("/proc"):
-        with contextlib.suppress(ProcessLookupError):
-            if entry.isdigit() and os.getpgid(int(entry)) == group and support.alive(int(entry)):
-                found.append(int(entry))
-    return found
+            wait_until(lambda: not support.in_group(server.pid), "nobody of the group", 4)
 
 
 @support.on_each_backend

@@ -61,6 +61,16 @@ def children_of(pid):
     return sorted(found)
 
 
+def in_group(group):
+    """Living processes of a process group."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(ProcessLookupError):
+            if entry.isdigit() and os.getpgid(int(entry)) == group and alive(int(entry)):
+                found.append(int(entry))
+    return found
+
+
 def descriptors_of(pid):
     """What a process has open: number and target."""
     result = {}

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Random signals under load, and an account of each connection and each request: answered, or lost
+with a killed worker that had accepted it. Nothing is unexplained.
+
+REACTOR_CHAOS_SEED repeats a run (the moments differ), REACTOR_CHAOS_SECONDS sets its length,
+REACTOR_CHAOS_BACKENDS limits it to some backends."""
+
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import sys
+import tempfile
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+import ledger  # noqa: E402
+import support  # noqa: E402
+from ledger import Ledger  # noqa: E402
+from support import BACKENDS, ECHO, HTTP_OK, wait_until  # noqa: E402
+
+SEED = int(os.environ.get("REACTOR_CHAOS_SEED", random.SystemRandom().randrange(1 << 32)))
+SECONDS = float(os.environ.get("REACTOR_CHAOS_SECONDS", "10"))
+MOST_WORKERS = 6
+MOMENT = 2.0  # from a kill to the last time that somebody notices
+
+
+def sockets_of(pid):
+    """Inodes of what a process holds."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return {target[8:-1] for target in support.descriptors_of(pid).values()
+                if target.startswith("socket:[")}
+    return set()
+
+
+def peers_by_inode(port):
+    """Inode to the client's port, for all connections of a server's port."""
+    found = {}
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].rpartition(":")[2], 16) == port:
+            found[fields[9]] = int(fields[2].rpartition(":")[2], 16)
+    return found
+
+
+class Chaos:
+    """What happens to one server. The master changes by an upgrade, so it goes by its pid file."""
+
+    def __init__(self, pid_file, address, luck):
+        self.pid_file = pid_file
+        self.port = int(address.rpartition(":")[2])
+        self.luck = luck
+        self.stopped = []
+        self.victims = []  # of a kill: its time, and the ports of the clients that were lost by it
+        self.done = []
+        self.actions = [(self.kill, 3), (self.stop, 3), (self.cont, 4), (self.reload, 3),
+                        (self.more, 3), (self.fewer, 3), (self.upgrade, 1), (self.nothing, 4)]
+
+    def master(self):
+        return wait_until(lambda: self.pid_file.exists() and int(self.pid_file.read_text() or "0"),
+                          "a pid in the file")
+
+    def workers(self):
+        master = self.master()
+        return [pid for pid in support.children_of(master)
+                if support.alive(pid) and self.is_worker(pid, master)]
+
+    @staticmethod
+    def is_worker(pid, master):
+        """Not the successor that an upgrade starts: that leaves the old one's command line alone too,
+        but has workers of its own sooner or later, and their ready lines."""
+        return not support.children_of(pid) and support.stat_of(master) is not None
+
+    def signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.master(), number)
+
+    def act(self):
+        action = self.luck.choices([a for a, _ in self.actions], [w for _, w in self.actions])[0]
+        self.done.append(action.__name__)
+        action()
+
+    def nothing(self):
+        pass
+
+    def kill(self):
+        workers = self.workers()
+        if len(workers) < 2:
+            return
+        victim = self.luck.choice(workers)
+        with contextlib.suppress(ProcessLookupError):
+            # Stopped first, so that it neither accepts nor gives away while it is looked into.
+            os.kill(victim, signal.SIGSTOP)
+            wait_until(lambda: (support.stat_of(victim) or "Z")[0] in "TZX", "it stands still")
+            held = sockets_of(victim)
+            shared = set()
+            for other in self.workers():
+                if other != victim:
+                    shared |= sockets_of(other)
+            peers = peers_by_inode(self.port)
+            lost = {peers[inode] for inode in held - shared if inode in peers}
+            self.victims.append((time.monotonic(), lost))
+            os.kill(victim, signal.SIGKILL)
+        self.stopped = [pid for pid in self.stopped if pid != victim]
+
+    def stop(self):
+        workers = self.workers()
+        if len(self.stopped) < max(1, len(workers) // 2) and workers:
+            victim = self.luck.choice(workers)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGSTOP)
+                self.stopped.append(victim)
+
+    def cont(self):
+        if self.stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.stopped.pop(0), signal.SIGCONT)
+
+    def cont_all(self):
+        while self.stopped:
+            self.cont()
+
+    def reload(self):
+        self.signal(signal.SIGHUP)
+
+    def more(self):
+        if len(self.workers()) < MOST_WORKERS:
+            self.signal(signal.SIGTTIN)
+
+    def fewer(self):
+        self.signal(signal.SIGTTOU)
+
+    def upgrade(self):
+        self.cont_all()  # who is stopped would keep the old master waiting
+        self.signal(signal.SIGUSR2)
+
+    def explains(self, loss):
+        """Whether it was lost with a worker that had accepted it."""
+        return loss.kind in (ledger.RESET, ledger.UNANSWERED, ledger.CLOSED_IDLE) and any(
+            loss.opened <= when <= loss.when <= when + MOMENT + support.LIMIT and loss.port in ports
+            for when, ports in self.victims)
+
+
+class Test(support.BackendTest):
+    def play(self, program, protocol):
+        seed = f"{SEED} {os.path.basename(program)} {self.backend}"
+        print(f"seed {SEED}: {seed}, {SECONDS} s", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            pid_file = pathlib.Path(folder, "pid")
+            with self.server(program, "-w", "4", "--pid", str(pid_file)) as server:
+                chaos = Chaos(pid_file, server.addresses[0], random.Random(seed))
+                with Ledger(server.addresses[0], protocol, kept=12, fresh=12, pause=0.005) as book:
+                    try:
+                        self.let_go(chaos, book)
+                    finally:
+                        if book.failure is None:
+                            self.account(chaos, book)
+                self.end(chaos.master())
+
+    def let_go(self, chaos, book):
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            chaos.act()
+            time.sleep(chaos.luck.uniform(0.01, 0.3))
+            if book.failure is not None:
+                break
+        chaos.cont_all()
+        wait_until(lambda: len(chaos.workers()) > 0, "workers", 15)
+        book.wait_for(500)
+
+    def account(self, chaos, book):
+        book.stop()
+        lost = [loss for loss in book.losses if chaos.explains(loss)]
+        unexplained = [loss for loss in book.losses if not chaos.explains(loss)]
+        print(f"  {len(chaos.done)} actions, {len(chaos.victims)} kills; {book.connections} "
+              f"connections, {book.answers} answers, {len(lost)} lost with a killed worker, "
+              f"{len(unexplained)} unexplained; slowest {book.slowest:.3f} s", file=sys.stderr)
+        self.assertEqual(unexplained, [], f"seed {SEED}; {chaos.done}; {chaos.victims}")
+        self.assertGreater(book.answers, 50 * SECONDS)
+
+    def end(self, master):
+        """With no word to anybody: nothing is left."""
+        group = os.getpgid(master)
+        os.kill(master, signal.SIGKILL)
+        wait_until(lambda: not support.in_group(group), "nobody left", 4)
+
+
+def chosen_backends():
+    return os.environ.get("REACTOR_CHAOS_BACKENDS", BACKENDS[0]).split()
+
+
+class ChaosTest(Test):
+    def test_http(self):
+        for self.backend in chosen_backends():
+            self.play(HTTP_OK, ledger.Http)
+
+    def test_echo(self):
+        for self.backend in chosen_backends():
+            self.play(ECHO, ledger.Echo)
+
+
+del Test
+
+if __name__ == "__main__":
+    support.main()
