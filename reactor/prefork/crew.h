@@ -38,6 +38,8 @@ class Crew {
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
+  // Of the generation that is served, or comes.
+  [[nodiscard]] const Plan& plan() const noexcept { return current_.plan; }
   // How many slots are to be served, and how many there are.
   [[nodiscard]] unsigned wanted() const noexcept { return current_.plan.workers; }
   [[nodiscard]] unsigned slots() const noexcept { return static_cast<unsigned>(slots_.size()); }

@@ -263,7 +263,7 @@ void Master::handle_signal(int number) {
     case SIGTERM:
     case SIGINT:
       if (state_ == State::serving) {
-        end(State::draining, SIGTERM, options_.graceful_timeout);
+        end(State::draining, SIGTERM, crew_.plan().graceful_timeout);
       } else if (number == SIGINT && state_ == State::draining) {
         end(State::quitting, SIGQUIT);
       }
@@ -306,7 +306,6 @@ void Master::reload() {
   REACTOR_LOG(info, "reload: the workers are replaced by " + std::to_string(next->plan.workers) +
                         " with the new configuration");
   begin_reload();
-  static_cast<Plan&>(options_) = next->plan;
   place();
   crew_.reload(std::move(*next));
 }
@@ -372,7 +371,7 @@ void Master::upgrade() {
     REACTOR_LOG(error, "no upgrade: " + error.message());
     return;
   }
-  const Duration limit = options_.timeout;
+  const Duration limit = crew_.plan().timeout;
   if (limit > Duration::zero()) upgrade_deadline_ = saturating_add(monotonic_now(), limit);
   REACTOR_LOG(info, "upgrade: " + options_.upgrade.command[0] + " starts as process " +
                         std::to_string(upgrade_.pid()));
@@ -399,7 +398,7 @@ void Master::hear_upgrade() {
   if (options_.on_upgraded) options_.on_upgraded();
   state_ = State::draining;
   deadline_ =
-      saturating_add(saturating_add(monotonic_now(), options_.graceful_timeout), kKillDelay);
+      saturating_add(saturating_add(monotonic_now(), crew_.plan().graceful_timeout), kKillDelay);
   crew_.give_way();
 }
 
