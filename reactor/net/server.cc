@@ -281,6 +281,9 @@ void ServerBase::hand_over(Successor& successor, Callback<void()> done) {
   begin_end(std::move(done));
   if (!first) return;
   successor_ = &successor;
+  next_offer_ = kFirstOffer;
+  patience_ = saturating_add(loop_.start_time(), kPatience);
+  doors_ = loop_.timer([this] { offer_all(); });
   loans_.clear();
   for (const auto& listener : std::exchange(listeners_, {})) {
     // A connection that woke us may have woken nobody else.
@@ -288,9 +291,6 @@ void ServerBase::hand_over(Successor& successor, Callback<void()> done) {
     static_cast<void>(listener->resume());
     listener->accept_now();
   }
-  next_offer_ = kFirstOffer;
-  patience_ = saturating_add(loop_.start_time(), kPatience);
-  doors_ = loop_.timer([this] { offer_all(); });
   doors_.start(Duration::zero());
   if (connections_ == 0) drained_.schedule();
 }

@@ -38,7 +38,7 @@ def sockets_of(pid):
 
 
 def start_of(pid):
-    """What exec(2) told the program."""
+    """What exec(2) told a program: addresses above all, which change each time."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return pathlib.Path(f"/proc/{pid}/auxv").read_bytes()
     return b""
@@ -75,7 +75,7 @@ class Chaos:
         return pid
 
     def workers(self):
-        """Forked by the master. What an upgrade starts went through exec(2), where addresses change."""
+        """Forked by the master. What an upgrade starts went through exec(2)."""
         master = self.master()
         return [pid for pid in support.children_of(master)
                 if support.alive(pid) and start_of(pid) == start_of(master)]
@@ -166,7 +166,8 @@ class ChaosTest(unittest.TestCase):
             with Server(program, "-w", "4", "--backend", backend, "--pid", str(pid_file)) as server:
                 server.ready()
                 seconds = SECONDS_SANITIZED if support.has_shadow_memory(server.pid) else SECONDS
-                print(f"{os.path.basename(program)} {backend}: seed {SEED}, {seconds} s", flush=True)
+                name = os.path.basename(program)
+                print(f"{name} {backend}: seed {SEED}, {seconds} s", flush=True)
                 chaos = Chaos(pid_file, server.addresses[0], luck)
                 with Ledger(server.addresses[0], protocol, kept=12, fresh=12, pause=0.005) as book:
                     self.let_go(chaos, book, seconds)
@@ -187,8 +188,9 @@ class ChaosTest(unittest.TestCase):
         book.stop()
         lost = [loss for loss in book.losses if chaos.explains(loss)]
         unexplained = [loss for loss in book.losses if not chaos.explains(loss)]
-        print(f"  {len(chaos.done)} signals, {len(chaos.victims)} kills, {len(chaos.masters)} masters; {book.connections} "
-              f"connections, {book.answers} answers, {len(lost)} lost with a killed worker, "
+        print(f"  {len(chaos.done)} signals, {len(chaos.victims)} kills, "
+              f"{len(chaos.masters)} masters; {book.connections} connections, "
+              f"{book.answers} answers, {len(lost)} lost with a killed worker, "
               f"{len(unexplained)} unexplained; slowest {book.slowest:.3f} s", flush=True)
         self.assertEqual(unexplained, [], f"seed {SEED}; {chaos.done}; {chaos.victims}")
 

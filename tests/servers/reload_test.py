@@ -109,7 +109,8 @@ class Resize(NothingLost):
         for program, protocol, _ in PROGRAMS:
             for reuse in ("on", "off"):
                 with self.server(program, "-w", "3", "--reuse-port", reuse) as server:
-                    with Ledger(server.addresses[0], protocol, kept=4, fresh=8, pause=0.003) as book:
+                    address = server.addresses[0]
+                    with Ledger(address, protocol, kept=4, fresh=8, pause=0.003) as book:
                         for most in (3, 5, 4):
                             for count in range(len(server.workers()) - 1, 0, -1):
                                 self.resize(server, signal.SIGTTOU, count)
