@@ -157,7 +157,7 @@ int Master::run() {
 // Which way connections find a worker.
 void Master::place() {
   std::vector<int> of_slots;
-  const std::vector<int>& processors = options_.processors;
+  const std::vector<int>& processors = crew_.plan().processors;
   for (unsigned slot = 0; slot < crew_.slots() && !processors.empty(); ++slot) {
     of_slots.push_back(processors[slot % processors.size()]);
   }
@@ -306,8 +306,8 @@ void Master::reload() {
   REACTOR_LOG(info, "reload: the workers are replaced by " + std::to_string(next->plan.workers) +
                         " with the new configuration");
   begin_reload();
-  place();
   crew_.reload(std::move(*next));
+  place();
 }
 
 void Master::begin_reload() {
