@@ -348,15 +348,6 @@ void Stream::fail(std::error_code error) {
   if (context_->active != this) end_soon();
 }
 
-void Stream::request_shutdown() {
-  // What has arrived by now was sent to a server that was there.
-  const bool reads = attached() && context_->active == nullptr && !has(kNoPlainRead);
-  if (reads && read_once() == Alive::no) return;
-  if (has(kClosing)) return;
-  set(kAskedToEnd);
-  handler_->on_shutdown(*this);
-}
-
 // By way of the timer, as on_close must not run inside close() or write().
 void Stream::end_soon() noexcept {
   set(kFixedDeadline);

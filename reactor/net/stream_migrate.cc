@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The part of Stream that lets another process go on with its connection.
+// The part of Stream for a server that goes away: its end, or another process that goes on.
 #include <algorithm>
 #include <vector>
 
@@ -31,6 +31,15 @@ Stream::Moved Stream::migrate(Successor& successor) {
   set(kClosing);
   finish();
   return Moved::done;
+}
+
+void Stream::request_shutdown() {
+  // What has arrived by now was sent to a server that was there.
+  const bool reads = attached() && context_->active == nullptr && !has(kNoPlainRead);
+  if (reads && read_once() == Alive::no) return;
+  if (has(kClosing)) return;
+  set(kAskedToEnd);
+  handler_->on_shutdown(*this);
 }
 
 }  // namespace reactor
