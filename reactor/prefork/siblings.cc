@@ -14,6 +14,8 @@ namespace {
 
 constexpr int kLettersPerTurn = 64;
 constexpr std::uint64_t kEpoch = 32;  // connections
+// In the log: one that is full looks stuck each time it goes to sleep.
+constexpr Duration kBetweenLines = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -92,9 +94,16 @@ void Siblings::look_at(unsigned slot, Sibling& sibling) {
     sibling.suspect_since = now;
   } else if (!sibling.stuck && now - *sibling.suspect_since >= kStuck) {
     sibling.stuck = true;
-    REACTOR_LOG(info, "worker " + std::to_string(slot) + " is stuck: we accept from its queue");
+    say_stuck(slot, now);
   }
   settle(slot);
+}
+
+void Siblings::say_stuck(unsigned slot, TimePoint now) {
+  Sibling& sibling = siblings_[slot];
+  if (now < sibling.next_line) return;
+  sibling.next_line = now + kBetweenLines;
+  REACTOR_LOG(info, "worker " + std::to_string(slot) + " is stuck: we accept from its queue");
 }
 
 bool Siblings::connections_wait(unsigned slot) const {

@@ -51,6 +51,7 @@ class Siblings final : private Successor {
     std::optional<TimePoint> suspect_since;  // they stand still although connections wait
     bool orphaned = false;                   // nobody serves it, the master says
     bool stuck = false;
+    TimePoint next_line{};  // in the log, of that
     bool borrowed = false;  // we accept from its listeners, and read its letters
     IoWatcher letters;
   };
@@ -59,6 +60,7 @@ class Siblings final : private Successor {
   [[nodiscard]] bool keep(const Socket& connection);
   [[nodiscard]] bool lives_are_short(std::uint64_t own);
   void look_at(unsigned slot, Sibling& sibling);
+  void say_stuck(unsigned slot, TimePoint now);
   [[nodiscard]] bool connections_wait(unsigned slot) const;
   void settle(unsigned slot);
   void borrow(unsigned slot);
