@@ -3,8 +3,8 @@
 """Random signals under load, and an account of each connection and each request: answered, or lost
 with a killed worker that had accepted it. Nothing is unexplained.
 
-REACTOR_CHAOS_SEED repeats a run but for its exact moments; REACTOR_CHAOS_SECONDS is the length for
-each program, REACTOR_CHAOS_BACKENDS says on which backends."""
+REACTOR_CHAOS_SEED repeats a run but for its exact moments; REACTOR_CHAOS_SECONDS is the length of
+each of its four runs, REACTOR_CHAOS_BACKENDS says on which backends."""
 
 import contextlib
 import os
@@ -23,8 +23,8 @@ from ledger import Ledger  # noqa: E402
 from support import BACKENDS, ECHO, HTTP_OK, Server, wait_until  # noqa: E402
 
 SEED = int(os.environ.get("REACTOR_CHAOS_SEED", random.SystemRandom().randrange(1 << 32)))
-SECONDS = float(os.environ.get("REACTOR_CHAOS_SECONDS", "30"))
-SECONDS_SANITIZED = float(os.environ.get("REACTOR_CHAOS_SECONDS", "5"))
+SECONDS = float(os.environ.get("REACTOR_CHAOS_SECONDS", "15"))
+SECONDS_SANITIZED = float(os.environ.get("REACTOR_CHAOS_SECONDS", "4"))
 PLACES = os.environ.get("REACTOR_CHAOS_BACKENDS", BACKENDS[0]).split()
 MOST_WORKERS = 6
 
@@ -152,22 +152,25 @@ class Chaos:
 
 class ChaosTest(unittest.TestCase):
     def test_http(self):
-        for backend in PLACES:
-            self.play(HTTP_OK, ledger.Http, backend)
+        self.play_everywhere(HTTP_OK, ledger.Http)
 
     def test_echo(self):
-        for backend in PLACES:
-            self.play(ECHO, ledger.Echo, backend)
+        self.play_everywhere(ECHO, ledger.Echo)
 
-    def play(self, program, protocol, backend):
-        luck = random.Random(f"{SEED} {os.path.basename(program)} {backend}")
+    def play_everywhere(self, program, protocol):
+        for backend in PLACES:
+            for reuse in ("on", "off"):
+                self.play(program, protocol, "--backend", backend, "--reuse-port", reuse)
+
+    def play(self, program, protocol, *options):
+        name = " ".join((os.path.basename(program), *options))
+        luck = random.Random(f"{SEED} {name}")
         with tempfile.TemporaryDirectory() as folder:
             pid_file = pathlib.Path(folder, "pid")
-            with Server(program, "-w", "4", "--backend", backend, "--pid", str(pid_file)) as server:
+            with Server(program, "-w", "4", "--pid", str(pid_file), *options) as server:
                 server.ready()
                 seconds = SECONDS_SANITIZED if support.has_shadow_memory(server.pid) else SECONDS
-                name = os.path.basename(program)
-                print(f"{name} {backend}: seed {SEED}, {seconds} s", flush=True)
+                print(f"{name}: seed {SEED}, {seconds} s", flush=True)
                 chaos = Chaos(pid_file, server.addresses[0], luck)
                 with Ledger(server.addresses[0], protocol, kept=12, fresh=12, pause=0.005) as book:
                     self.let_go(chaos, book, seconds)

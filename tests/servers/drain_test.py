@@ -89,8 +89,7 @@ class MasterKilled(support.BackendTest):
             wait_until(lambda: not support.in_group(server.pid), "nobody of the group", 4)
 
 
-@support.on_each_backend
-class CrashLoop(support.BackendTest):
+class CrashLoop(unittest.TestCase):
     def crash(self, server, slot, seconds, seen, over):
         """Kills whoever serves this slot, as soon as it is there."""
         end = time.monotonic() + seconds
@@ -104,7 +103,8 @@ class CrashLoop(support.BackendTest):
             time.sleep(0.005)
 
     def test_siblings_serve_meanwhile(self):
-        with self.server(HTTP_OK, "-w", "3", "--log-level", "info") as server:
+        with Server(HTTP_OK, "-w", "3") as server:
+            server.ready()
             seen, over = set(), threading.Event()
             killer = threading.Thread(target=self.crash, args=(server, 1, 5, seen, over))
             busy = support.processor_time(server.pid)
