@@ -11,30 +11,40 @@ constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
 
 class Echo final : public reactor::StreamHandler {
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
-    heard_ = true;
+    if (state_ != State::heard) [[unlikely]] {
+      answer_first_word(stream, bytes);
+      return;
+    }
     stream.write_now(bytes);
-    if (ending_) stream.close();
   }
   void on_shutdown(reactor::Stream& stream) override {
-    ending_ = true;
-    if (heard_) {
+    if (state_ == State::heard) {
       stream.close();
     } else {
       stream.set_deadline(reactor::saturating_add(stream.loop().now(), kFirstWord));
+      state_ = State::ending;
     }
   }
   void on_timeout(reactor::Stream& stream) override { stream.close(); }
   // What has not come back yet is still in the kernel, or in the queue, with which none goes.
   reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>& state) override {
-    state.assign(1, std::byte{heard_});
+    state.assign(1, static_cast<std::byte>(state_));
     return reactor::Migration::now;
   }
   void on_adopt(reactor::Stream&, std::span<const std::byte> state) override {
-    heard_ = !state.empty() && state[0] != std::byte{0};
+    if (!state.empty() && state[0] == static_cast<std::byte>(State::heard)) state_ = State::heard;
   }
 
-  bool heard_ = false;
-  bool ending_ = false;
+ private:
+  enum class State : unsigned char { unheard, heard, ending };
+
+  [[gnu::noinline]] void answer_first_word(reactor::Stream& stream, std::span<std::byte> bytes) {
+    stream.write_now(bytes);
+    if (state_ == State::ending) stream.close();
+    state_ = State::heard;
+  }
+
+  State state_ = State::unheard;
 };
 
 }  // namespace
