@@ -9,42 +9,41 @@ namespace {
 // At the end, for who got in but was not heard yet: what it says is on its way.
 constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
 
-class Echo final : public reactor::StreamHandler {
-  void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
-    if (state_ != State::heard) [[unlikely]] {
-      answer_first_word(stream, bytes);
-      return;
-    }
-    stream.write_now(bytes);
-  }
-  void on_shutdown(reactor::Stream& stream) override {
-    if (state_ == State::heard) {
-      stream.close();
-    } else {
-      stream.set_deadline(reactor::saturating_add(stream.loop().now(), kFirstWord));
-      state_ = State::ending;
-    }
-  }
-  void on_timeout(reactor::Stream& stream) override { stream.close(); }
-  // What has not come back yet is still in the kernel, or in the queue, with which none goes.
-  reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>& state) override {
-    state.assign(1, static_cast<std::byte>(state_));
+// What has not come back yet is still in the kernel, or in the queue, with which none migrates.
+class Handler : public reactor::StreamHandler {
+  reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>&) override {
     return reactor::Migration::now;
   }
-  void on_adopt(reactor::Stream&, std::span<const std::byte> state) override {
-    if (!state.empty() && state[0] == static_cast<std::byte>(State::heard)) state_ = State::heard;
+};
+
+// Of all connections that said something.
+class Echo final : public Handler {
+  void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
+    stream.write_now(bytes);
   }
+};
+
+// Of one that did not yet.
+class FirstWord final : public Handler {
+ public:
+  using Context = Echo;
+  explicit FirstWord(Echo& echo) noexcept : echo_(echo) {}
+
+  // For one that said something before it came here from another worker.
+  [[nodiscard]] reactor::StreamHandler* adopting_handler() noexcept { return &echo_; }
 
  private:
-  enum class State : unsigned char { unheard, heard, ending };
-
-  [[gnu::noinline]] void answer_first_word(reactor::Stream& stream, std::span<std::byte> bytes) {
+  void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
     stream.write_now(bytes);
-    if (state_ == State::ending) stream.close();
-    state_ = State::heard;
+    stream.set_handler(echo_);
+    if (stream.asked_to_end()) stream.close();
   }
+  void on_shutdown(reactor::Stream& stream) override {
+    stream.set_deadline(reactor::saturating_add(stream.loop().now(), kFirstWord));
+  }
+  void on_timeout(reactor::Stream& stream) override { stream.close(); }
 
-  State state_ = State::unheard;
+  Echo& echo_;
 };
 
 }  // namespace
@@ -53,8 +52,10 @@ int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
   reactor::ServerLimits limits;
   limits.max_connections = service.max_connections;
   limits.proxy = service.proxy;
+  Echo echo;
   auto server =
-      reactor::Server<Echo>::adopt(worker.loop(), worker.listeners(), std::move(limits)).value();
+      reactor::Server<FirstWord>::adopt(worker.loop(), worker.listeners(), std::move(limits), echo)
+          .value();
   return worker.serve(*server);
 }
 
