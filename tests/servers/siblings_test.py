@@ -109,8 +109,10 @@ class Balance(support.BackendTest):
                     with self.server(program, "-w", "8", "--reuse-port", reuse) as server:
                         base = {pid: sockets_of(pid) for pid in server.workers()}
                         self.open(server, works, 64)
+                        # The last one may still be open where it was given away.
+                        wait_until(lambda: sum(map(sockets_of, base)) == sum(base.values()) + 64,
+                                   "each connection in one place")
                         loads = sorted(sockets_of(pid) - base[pid] for pid in base)
-                        self.assertEqual(sum(loads), 64)
                         self.assertLessEqual(loads[-1] - loads[0], 2, loads)  # +-1 of 8
                         self.assertGreaterEqual(loads[0], 7, loads)
 
