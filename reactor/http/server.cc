@@ -24,26 +24,26 @@ Options with_keep_alive(Options options) {
 Server::Server(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
 Server::~Server() = default;
 
-Result<std::unique_ptr<Server>> Server::listen(Loop& loop, std::span<const Address> addresses,
+Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Address> addresses,
                                                Handler handler, Options options) {
   auto parts = std::make_unique<Parts>(std::move(handler), with_keep_alive(std::move(options)));
-  auto server = reactor::Server<Connection>::listen(loop, addresses,
+  auto server = reactor::Server<Connection>::listen(here, addresses,
                                                     parts->shared.options.transport, parts->shared);
   if (!server) return server.error();
   parts->server = std::move(*server);
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 
-Result<std::unique_ptr<Server>> Server::listen(Loop& loop, const Address& address, Handler handler,
-                                               Options options) {
-  return listen(loop, std::span<const Address>(&address, 1), std::move(handler),
+Result<std::unique_ptr<Server>> Server::listen(LoopHere here, const Address& address,
+                                               Handler handler, Options options) {
+  return listen(here, std::span<const Address>(&address, 1), std::move(handler),
                 std::move(options));
 }
 
-Result<std::unique_ptr<Server>> Server::adopt(Loop& loop, std::vector<Socket> sockets,
+Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket> sockets,
                                               Handler handler, Options options) {
   auto parts = std::make_unique<Parts>(std::move(handler), with_keep_alive(std::move(options)));
-  auto server = reactor::Server<Connection>::adopt(loop, std::move(sockets),
+  auto server = reactor::Server<Connection>::adopt(here, std::move(sockets),
                                                    parts->shared.options.transport, parts->shared);
   if (!server) return server.error();
   parts->server = std::move(*server);

@@ -31,15 +31,15 @@ namespace reactor::http {
 class Server final : public reactor::Service {
  public:
   // Binds, listens, accepts. Errors: those of reactor::Server::listen().
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(Loop& loop,
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
                                                               std::span<const Address> addresses,
                                                               Handler handler,
                                                               Options options = {});
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(Loop& loop, const Address& address,
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here, const Address& address,
                                                               Handler handler,
                                                               Options options = {});
   // Takes sockets that listen already. Errors: those of reactor::Server::adopt().
-  [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(Loop& loop,
+  [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
                                                              std::vector<Socket> sockets,
                                                              Handler handler, Options options = {});
   ~Server();

@@ -170,6 +170,16 @@ concept AdoptsUpgraded = requires(C& c) {
   { c.adopting_handler() } -> std::same_as<StreamHandler*>;
 };
 
+// A loop, and the line that gave it to a server: dumps of the loop, and log lines about a slow or
+// stuck callback of a connection, name it. Any Loop& becomes one.
+struct LoopHere {
+  LoopHere(Loop& given, SourceLocation line = SourceLocation::current()) noexcept
+      : loop(given), where(line) {}
+
+  Loop& loop;
+  SourceLocation where;
+};
+
 // Belongs to its loop's thread. Destroying it closes everything at once, without callbacks; not
 // from a callback of one of its connections.
 template <ConnectionHandler C>
@@ -179,32 +189,33 @@ class Server final : public ServerBase {
   // C has one. Errors: those of Listener::listen(); what was bound before the error is closed
   // again.
   template <class... Context>
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(Loop& loop,
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
                                                               std::span<const Address> addresses,
                                                               ServerLimits limits,
                                                               Context&... context) {
-    std::unique_ptr<Server> server(new Server(loop, std::move(limits), context...));
+    std::unique_ptr<Server> server(new Server(here, std::move(limits), context...));
     if (const std::error_code error = server->listen_at(addresses)) return error;
     return server;
   }
   template <class... Context>
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(Loop& loop, const Address& address,
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here, const Address& address,
                                                               ServerLimits limits,
                                                               Context&... context) {
-    return listen(loop, std::span<const Address>(&address, 1), std::move(limits), context...);
+    return listen(here, std::span<const Address>(&address, 1), std::move(limits), context...);
   }
-  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(Loop& loop, const Address& address) {
-    return listen(loop, address, ServerLimits{});
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
+                                                              const Address& address) {
+    return listen(here, address, ServerLimits{});
   }
 
   // Takes sockets that listen already: a prefork worker's, a service manager's.
   // Errors: those of Listener::adopt().
   template <class... Context>
-  [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(Loop& loop,
+  [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
                                                              std::vector<Socket> sockets,
                                                              ServerLimits limits,
                                                              Context&... context) {
-    std::unique_ptr<Server> server(new Server(loop, std::move(limits), context...));
+    std::unique_ptr<Server> server(new Server(here, std::move(limits), context...));
     if (const std::error_code error = server->adopt_sockets(std::move(sockets))) return error;
     return server;
   }
@@ -248,12 +259,10 @@ class Server final : public ServerBase {
     std::uint32_t index;
   };
 
-  explicit Server(Loop& loop, ServerLimits limits,
-                  SourceLocation where = SourceLocation::current()) requires(!HasContext<C>)
-      : ServerBase(loop, std::move(limits), where) {}
-  Server(Loop& loop, ServerLimits limits, Context& context,
-         SourceLocation where = SourceLocation::current()) requires HasContext<C>
-      : ServerBase(loop, std::move(limits), where), context_(&context) {}
+  Server(LoopHere here, ServerLimits limits) requires(!HasContext<C>)
+      : ServerBase(here.loop, std::move(limits), here.where) {}
+  Server(LoopHere here, ServerLimits limits, Context& context) requires HasContext<C>
+      : ServerBase(here.loop, std::move(limits), here.where), context_(&context) {}
 
   void start_connection(Socket socket, SourceLocation where, const Origin& origin) override {
     const std::uint32_t index = slab_.allocate();

@@ -110,7 +110,10 @@ Requests read_requests(std::string_view input, const Limits& limits) {
     asked.head = request.method == http::Method::head;
     asked.tunnel = request.method == http::Method::connect;
     asked.last = !request.keep_alive || asked.tunnel;
-    if (!take_content(request, input, limits, asked, out.refusal)) break;
+    if (!take_content(request, input, limits, asked, out.refusal)) {
+      out.broken = asked.target;
+      break;
+    }
     out.whole.push_back(std::move(asked));
     if (out.whole.back().last) break;
   }

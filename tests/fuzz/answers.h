@@ -21,7 +21,8 @@ struct Asked {
 
 struct Requests {
   std::vector<Asked> whole;
-  int refusal = 0;  // the status of the error behind them
+  int refusal = 0;     // the status of the error behind them
+  std::string broken;  // the target of a request whose content has that error
 };
 
 // As RequestParser and ChunkedDecoder read them, when all of the input is there.

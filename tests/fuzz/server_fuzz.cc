@@ -155,7 +155,9 @@ void check_client(const fuzz::FakeClient& client, std::string_view input, bool o
   const bool ended = !answers.empty() && answers.back().closes;
   demand(ended || answers.size() >= asked, "each request is answered");
   if (requests.refusal == 0 || answers.size() <= asked) return;
-  demand(answers.back().status == requests.refusal, "the right status");
+  // Content that is refused at the head is never read, and never found to be wrong.
+  const bool at_head = requests.broken.substr(0, requests.broken.find('?')) == "/refuse";
+  demand(answers.back().status == (at_head ? 403 : requests.refusal), "the right status");
 }
 
 std::vector<std::string_view> split(std::string_view text) {

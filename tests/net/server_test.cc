@@ -57,6 +57,22 @@ bool answered(Loop& loop, Peer& peer, std::string_view text) {
          peer.got == text;
 }
 
+TEST_P(ServerTest, DumpsNameTheLineThatMadeIt) {
+  Loop loop(quiet_options());
+  const int line = __LINE__ + 1;
+  auto server = get(Server<Echo>::listen(loop, Address::loopback(0)));
+  Peer peer = connect(server->addresses().front());
+  peer.write("x");
+  ASSERT_TRUE(answered(loop, peer, "x"));
+  std::ostringstream out;
+  loop.dump(out);
+  const std::string place = "server_test.cc:" + std::to_string(line);
+  const std::size_t listener = out.str().find(place);
+  ASSERT_NE(listener, std::string::npos) << out.str();
+  EXPECT_NE(out.str().find(place, listener + 1), std::string::npos)
+      << "and a stream: " << out.str();
+}
+
 TEST_P(ServerTest, ServesManyConnections) {
   Loop loop(options());
   const auto server = get(Server<Echo>::listen(loop, Address::loopback(0)));
