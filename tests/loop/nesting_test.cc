@@ -135,11 +135,14 @@ TEST_P(Nesting, ALoopCarriesAnotherLoop) {
     static_cast<void>(read_text(pipe.near.get()));
   }));
   Timer inner_timer = inner.after(milliseconds(5), [&] { ++fired; });
-  Timer timeout = outer.timer([&] { EXPECT_TRUE(inner.poll()); });
-  IoWatcher carrier = get(outer.watch(get(inner.backend_fd()), Interest::read, [&](Ready) {
+  Timer timeout;
+  const auto carry = [&] {
     EXPECT_TRUE(inner.poll());
     timeout.start(inner.next_timeout());
-  }));
+  };
+  timeout = outer.timer(carry);
+  IoWatcher carrier =
+      get(outer.watch(get(inner.backend_fd()), Interest::read, [&](Ready) { carry(); }));
   timeout.start(inner.next_timeout());
   write_text(pipe.far.get(), "!");
   EXPECT_TRUE(run_bounded(outer, [&] { return calls > 0 && fired > 0; }));

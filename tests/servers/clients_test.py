@@ -65,7 +65,7 @@ class Echo(support.BackendTest):
             self.assertEqual(server.workers(), workers)
 
     def test_max_connections(self):
-        with self.server(ECHO, "--max-connections", "3", "--reuse-port", "off", "-w", "1") as server:
+        with self.server(ECHO, "--max-connections", "3", "-w", "1") as server:
             first = [server.connect() for _ in range(3)]
             for connection in first:
                 self.assertTrue(support.echoes(connection))
