@@ -8,4 +8,16 @@ NetContext& NetContext::of(Loop& loop) {
   return static_cast<NetContext&>(*loop.extension());
 }
 
+// The table does not move: a signal handler may read it (Loop::current()).
+std::uint8_t NetContext::find_place(SourceLocation place) noexcept {
+  std::size_t number = 0;
+  while (number < places_used_ && (places_[number].line() != place.line() ||
+                                   places_[number].file_name() != place.file_name())) {
+    ++number;
+  }
+  if (number == places_used_ && number < kPlaces - 1) places_[places_used_++] = place;
+  last_place_ = static_cast<std::uint8_t>(number);
+  return last_place_;
+}
+
 }  // namespace reactor

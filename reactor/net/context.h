@@ -4,11 +4,13 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <system_error>
 #include <unordered_map>
 
+#include "reactor/base/source_location.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/linger.h"
 #include "reactor/net/proxy.h"
@@ -43,6 +45,15 @@ class NetContext final : public LoopExtension {
     return batch;
   }
 
+  // A number for a line that makes Streams, in place of the line in each of them. There are few;
+  // the last number is that of all beyond kPlaces, and names none.
+  [[nodiscard]] std::uint8_t number_of(SourceLocation place) noexcept {
+    const SourceLocation& last = places_[last_place_];
+    const bool same = last.line() == place.line() && last.file_name() == place.file_name();
+    return same ? last_place_ : find_place(place);
+  }
+  [[nodiscard]] SourceLocation place(std::uint8_t number) const noexcept { return places_[number]; }
+
   Loop& loop;
   const std::span<std::byte> scratch;  // the loop's
   // The stream whose callback runs: writes to it are collected. Set to null when it is destroyed,
@@ -58,7 +69,13 @@ class NetContext final : public LoopExtension {
   Lingerers lingerers;
 
  private:
+  static constexpr std::size_t kPlaces = 256;
+  [[nodiscard]] std::uint8_t find_place(SourceLocation place) noexcept;
+
   std::unique_ptr<std::byte[]> batch_;
+  std::uint8_t last_place_ = 0;
+  std::size_t places_used_ = 1;  // the first is the unknown one
+  std::array<SourceLocation, kPlaces> places_;
 };
 
 }  // namespace reactor

@@ -12,7 +12,7 @@
 
 #include "reactor/base/byte_buffer.h"
 #include "reactor/base/check.h"
-#include "reactor/net/context.h"
+#include "reactor/net/stream_inside.h"
 
 namespace reactor {
 
@@ -37,12 +37,11 @@ Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOp
                StreamOwner* owner, SourceLocation where)
     : PollTarget(socket.release().release()),
       handler_(&handler),
-      line_(static_cast<std::uint16_t>(std::min(where.line(), std::uint32_t{UINT16_MAX}))),
       context_(&NetContext::of(loop)),
       options_(&options),
-      owner_(owner),
-      file_(where.file_name()) {
+      owner_(owner) {
   static_assert(sizeof(Stream) <= 104);
+  place_ = context_->number_of(where);
   set_idle_timeout(options.idle_timeout);
 }
 
@@ -59,17 +58,30 @@ Stream::~Stream() {
 
 Loop& Stream::loop() const noexcept { return context_->loop; }
 
-HandleInfo Stream::describe() const noexcept { return {"stream", fd(), {}, {file_, line_}}; }
+HandleInfo Stream::describe() const noexcept {
+  return {"stream", fd(), {}, context_->place(place_)};
+}
 
 void Stream::start(bool likely_readable) {
   REACTOR_CHECK(!has(kStarted));
-  set(kStarted);
   if (context_->active == nullptr) {
-    open(likely_readable, [this] { handler_->on_open(*this); });
+    begin(likely_readable);
   } else {  // callbacks never nest: this one's come by the loop
-    set(kOpensSoon);
     loop().arm(*this, TimePoint{});
   }
+}
+
+void Stream::begin(bool likely_readable) {
+  if (has(kExtras) && extras_->transport != nullptr) {
+    open_transport();
+  } else {
+    open_here(likely_readable);
+  }
+}
+
+void Stream::open_here(bool likely_readable) {
+  set(kStarted);
+  open(likely_readable, [this] { handler_->on_open(*this); });
 }
 
 void Stream::start_adopted(std::span<const std::byte> state) {
@@ -83,18 +95,20 @@ void Stream::open(bool likely_readable, Greeting&& greeting) {
   arm_timer();
   set(kUnattached);
   if (call(greeting) == Alive::no) return;
-  if (likely_readable && !has(kPaused | kClosing) && read_once() == Alive::no) return;
+  if (likely_readable && !has(kNoRead) && read_turn() == Alive::no) return;
   clear(kUnattached);
   if (has(kClosed)) return;
-  if (const Result<> result = loop().attach(*this, wanted_interest()); !result) {
-    fail(result.error());
-  }
+  attach();
 }
 
-// A later deadline is a store; the wheel looks at it when the earlier one passes.
-inline void Stream::touch(TimePoint now) noexcept {
-  if (idle_ms_ == 0 || has(kFixedDeadline) || queue_ != nullptr) return;
-  postpone_lazily(now + std::chrono::milliseconds(idle_ms_));
+void Stream::attach() {
+  if (!attached()) {
+    if (const Result<> result = loop().attach(*this, wanted_interest()); !result) {
+      fail(result.error());
+      return;
+    }
+  }
+  if (has(kExtras)) update_interest();
 }
 
 // ---- Reading ----
@@ -104,45 +118,25 @@ void Stream::on_ready(Ready ready) {
     read_once();
     return;
   }
+  if (has(kExtras)) {
+    on_ready_slowly(ready);
+    return;
+  }
   if (ready.writable() && flush_queue() == Alive::no) return;
   // What happened since the event was fetched may have put an end to reading.
   clear(kMoreInput);
-  if (ready.readable() && !has(kNoPlainRead)) read_once();
-}
-
-inline Stream::Alive Stream::after_callback() {
-  NetContext& context = *context_;
-  context.active = nullptr;
-  if (context.batch_used == 0 && !has(kClosing | kShutdown)) [[likely]]
-    return Alive::yes;
-  return flush_batch();
+  if (ready.readable() && !has(kNoRead)) read_once();
 }
 
 Stream::Alive Stream::flush_batch() {
   if (context_->batch_used > 0) send_or_queue(context_->take_batch());
   if (!has(kClosing | kShutdown)) return Alive::yes;
   send_fin_if_due();
-  if (has(kClosing) && (queue_ == nullptr || has(kFailed))) return finish();
+  if (can_finish()) return finish();
   return Alive::yes;
 }
 
-// Runs a piece of user code. An exception goes on its way after the Stream has been put in order.
-template <class Call>
-Stream::Alive Stream::call(Call&& callback) {
-  NetContext& context = *context_;
-  context.active = this;
-  try {
-    callback();
-  } catch (...) {
-    if (context.active == this) after_callback();
-    throw;
-  }
-  if (context.active != this) [[unlikely]] {
-    context.batch_used = 0;  // what a dead stream had collected
-    return Alive::no;
-  }
-  return after_callback();
-}
+Stream::Alive Stream::read_turn() { return has(kExtras) ? read_slowly() : read_once(); }
 
 // One read a turn: a busy peer keeps nobody waiting (G10), and a short read means drained.
 Stream::Alive Stream::read_once() {
@@ -184,9 +178,10 @@ void Stream::resume_reading() {
 }
 
 Interest Stream::wanted_interest() const noexcept {
+  if (has(kExtras)) return slow_interest();
   Interest interest = Interest::none;
-  if (!has(kPaused | kHeldBack | kPeerEnded | kClosing)) interest = Interest::read;
-  return queue_ != nullptr ? interest | Interest::write : interest;
+  if (!has(kNoRead)) interest = Interest::read;
+  return has(kQueued) ? interest | Interest::write : interest;
 }
 
 void Stream::update_interest() {
@@ -194,6 +189,7 @@ void Stream::update_interest() {
   if (const Result<> result = loop().set_interest(*this, wanted_interest()); !result) {
     fail(result.error());
   }
+  if (has(kExtras)) read_again();
 }
 
 // ---- Writing ----
@@ -214,8 +210,8 @@ void Stream::write(std::span<const std::byte> bytes) {
 
 // The way of an only answer is straight; everything else goes the long way.
 void Stream::write_now(std::span<const std::byte> bytes) {
-  if (context_->active != this || context_->batch_used > 0 || has(kClosing | kShutdown | kQueued))
-      [[unlikely]] {
+  if (context_->active != this || context_->batch_used > 0 ||
+      has(kClosing | kShutdown | kNoPlainWrite)) [[unlikely]] {
     write_slowly(bytes);
     return;
   }
@@ -256,11 +252,13 @@ void Stream::wrote(std::size_t count) {
 
 void Stream::send_or_queue(std::span<const std::byte> bytes) {
   IoResult result = IoResult::blocked();
-  if (queue_ == nullptr && !has(kFailed)) [[likely]] {
+  if (!has(kNoPlainWrite)) [[likely]] {
     result = Socket::send(fd(), bytes);
-    if (result.count() == bytes.size()) [[likely]]
-      return;
+  } else if (!has(kQueued | kFailed)) {
+    result = send_slowly(bytes);
   }
+  if (result.count() == bytes.size()) [[likely]]
+    return;
   send_rest(bytes, result);
 }
 
@@ -270,11 +268,9 @@ void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
 }
 
 void Stream::enqueue(std::span<const std::byte> bytes) {
-  const bool first = queue_ == nullptr;
-  if (first) {
-    queue_ = std::make_unique<ByteBuffer>();
-    set(kQueued);
-  }
+  const bool first = !has(kQueued);
+  if (queue_ == nullptr) queue_ = std::make_unique<ByteBuffer>();
+  set(kQueued);
   if (queue_->size() + bytes.size() > options_->queue_limit) {
     fail(Errc::queue_full);
     return;
@@ -287,19 +283,12 @@ void Stream::enqueue(std::span<const std::byte> bytes) {
 
 // Writes what is queued, as much as the kernel takes.
 Stream::Alive Stream::flush_queue() {
-  if (queue_ == nullptr) return Alive::yes;
-  const IoResult result = Socket::send(fd(), queue_->data());
-  if (result.is_error()) {
-    fail(result.error());
-    return Alive::yes;
-  }
-  queue_->consume(result.count());
-  const bool empty = queue_->empty();
-  if (empty) {
-    queue_.reset();
-    clear(kQueued);
-  }
-  if (empty || result.count() > 0) arm_timer();
+  if (!has(kQueued)) return Alive::yes;
+  const bool moved = has(kExtras) ? flush_slowly() : flush_buffer(queue_);
+  if (has(kFailed)) return Alive::yes;
+  if (queue_ == nullptr && !has(kExtras)) clear(kQueued);
+  const bool empty = !has(kQueued);
+  if (empty || moved) arm_timer();
   const bool drained = has(kHeldBack) && queued() <= options_->low_water;
   if (drained) clear(kHeldBack);
   if (empty || drained) update_interest();
@@ -307,6 +296,16 @@ Stream::Alive Stream::flush_queue() {
   return call([this, drained] {
     if (drained && !has(kClosing)) handler_->on_drain(*this);
   });
+}
+
+// Whether anything was written; an empty buffer is gone.
+bool Stream::flush_buffer(std::unique_ptr<ByteBuffer>& buffer) {
+  const IoResult result =
+      has(kExtras) ? send_slowly(buffer->data()) : Socket::send(fd(), buffer->data());
+  if (result.is_error()) fail(result.error());
+  buffer->consume(result.count());
+  if (buffer->empty()) buffer.reset();
+  return result.count() > 0;
 }
 
 std::size_t Stream::queued() const noexcept { return queue_ == nullptr ? 0 : queue_->size(); }
@@ -321,7 +320,8 @@ void Stream::shutdown() {
 }
 
 void Stream::send_fin_if_due() noexcept {
-  if (!has(kShutdown) || has(kFinSent | kFailed) || queue_ != nullptr) return;
+  if (has(kExtras)) end_writing();
+  if (!has(kShutdown) || has(kFinSent | kFailed | kQueued)) return;
   set(kFinSent);
   Socket::shutdown_write(fd());
   if (has(kPeerEnded)) close();
@@ -331,10 +331,11 @@ void Stream::close(bool linger) {
   if (linger) set(kLinger);
   if (has(kClosing)) return;
   // Octets that arrive unread while the queue is written out would make the end a reset.
-  if (has(kMoreInput | kHeldBack | kPaused) || queue_ != nullptr) set(kLinger);
+  if (has(kMoreInput | kHeldBack | kPaused | kQueued)) set(kLinger);
   set(kClosing);
   if (context_->active == this) return;
-  if (queue_ == nullptr) {
+  if (has(kExtras)) end_writing();
+  if (can_finish()) {
     end_soon();
   } else {
     update_interest();
@@ -361,11 +362,13 @@ Stream::Alive Stream::finish() {
     error = found->second;
     context_->failures.erase(found);
     clear(kFailed);
-    if (queue_ != nullptr) Socket::reset_on_close(fd());
+    if (has(kQueued)) Socket::reset_on_close(fd());
   }
   if (error || has(kPeerEnded)) clear(kLinger);
   set(kClosed | kClosing);
+  clear(kQueued);
   queue_.reset();
+  if (has(kExtras)) extras_->again.stop();
   release_socket();
   NetContext& context = *context_;
   context.active = this;
@@ -387,56 +390,6 @@ void Stream::release_socket() {
   if (has(kLinger)) {
     context_->lingerers.add(std::move(socket), options_->linger_time, options_->linger_bytes);
   }
-}
-
-// ---- Time ----
-
-// One node serves the idle time-out, the deadline, the write time-out, and the end that is near.
-void Stream::on_expire() {
-  if (has(kClosing) && (queue_ == nullptr || has(kFailed))) {
-    finish();
-    return;
-  }
-  if (has(kOpensSoon)) {
-    clear(kOpensSoon);
-    open(true, [this] { handler_->on_open(*this); });
-    return;
-  }
-  if (queue_ != nullptr && !has(kFixedDeadline)) {
-    fail(Errc::timed_out);
-    finish();
-    return;
-  }
-  clear(kFixedDeadline);
-  const Alive alive = call([this] { handler_->on_timeout(*this); });
-  if (alive == Alive::yes && !has(kClosing) && !armed()) arm_timer();
-}
-
-void Stream::arm_timer() noexcept {
-  if (!has(kStarted) || has(kFixedDeadline | kOpensSoon)) return;
-  Duration timeout = std::chrono::milliseconds(idle_ms_);
-  if (queue_ != nullptr) timeout = options_->write_timeout;
-  if (timeout > Duration::zero()) {
-    loop().arm(*this, saturating_add(loop().start_time(), timeout));
-  } else {
-    loop().disarm(*this);
-  }
-}
-
-void Stream::set_idle_timeout(Duration timeout) noexcept {
-  constexpr Duration kLongest = std::chrono::hours(24 * 24);
-  const auto rounded =
-      std::chrono::ceil<std::chrono::milliseconds>(std::clamp(timeout, Duration::zero(), kLongest));
-  idle_ms_ = static_cast<std::uint32_t>(rounded.count());
-  if (has(kClosing)) return;
-  clear(kFixedDeadline);
-  arm_timer();
-}
-
-void Stream::set_deadline(TimePoint deadline) noexcept {
-  if (has(kClosing | kOpensSoon)) return;
-  set(kFixedDeadline);
-  loop().arm(*this, deadline);
 }
 
 }  // namespace reactor

@@ -36,6 +36,7 @@ class ByteBuffer;
 class NetContext;
 struct ProxiedAddresses;
 class Stream;
+class Transport;
 
 // Whoever a Stream belongs to, where that is not its handler: a Server.
 class StreamOwner {
@@ -111,7 +112,8 @@ struct StreamOptions {
   std::size_t linger_bytes = 1 << 20;                 // how much of it
 };
 
-// 104 bytes; no buffer while nothing is queued.
+// 104 bytes; no buffer while nothing is queued. What few Streams need lies in a block of its own,
+// made when the first of it is set: such a Stream is a little slower, the others pay nothing.
 class Stream final : private PollTarget, private TimerNode {
  public:
   static constexpr std::size_t kWriteRoom = 64 * 1024;  // the most that write_room() gives
@@ -125,10 +127,14 @@ class Stream final : private PollTarget, private TimerNode {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
+  // How octets are moved, where not by recv(2) and send(2). Before start().
+  void set_transport(std::unique_ptr<Transport> transport);
+
   // Begins to read. `likely_readable`: try to read before asking the poller, as a connection that
   // was just accepted often has its first octets there, and may be over before it needs polling.
   // Callbacks may run inside, on_close included; the Stream may be gone when it returns. An error
-  // to register with the poller ends the Stream by on_close.
+  // to register with the poller ends the Stream by on_close. With a transport on_open() comes when
+  // its Transport::open() is done.
   void start(bool likely_readable = false);
 
   // Sends `bytes`, in order, after what is queued. Inside this Stream's callbacks small writes are
@@ -173,12 +179,12 @@ class Stream final : private PollTarget, private TimerNode {
   void fail(std::error_code error);
 
   // The same for a connection that comes from another process: on_adopt(state) in place of
-  // on_open(). Not from a callback of a Stream.
+  // on_open(). Not from a callback of a Stream; not with a transport.
   void start_adopted(std::span<const std::byte> state);
 
   // Lets `successor` go on with it, if nothing is buffered here and the handler agrees; see
-  // on_migrate(). done: it has ended, by on_close(), and may be gone. Not from a callback of a
-  // Stream.
+  // on_migrate(). done: it has ended, by on_close(), and may be gone. Never with a transport.
+  // Not from a callback of a Stream.
   enum class Moved : std::uint8_t { done, not_idle, no_room, never };
   [[nodiscard]] Moved migrate(Successor& successor);
 
@@ -224,7 +230,7 @@ class Stream final : private PollTarget, private TimerNode {
 
  private:
   enum Flag : std::uint16_t {
-    kStarted = 1 << 0,
+    kStarted = 1 << 0,         // on_open() was, or is being, called
     kPaused = 1 << 1,          // by pause_reading()
     kHeldBack = 1 << 2,        // by a full write queue
     kPeerEnded = 1 << 3,       // it half-closed
@@ -236,13 +242,16 @@ class Stream final : private PollTarget, private TimerNode {
     kClosed = 1 << 9,          // on_close was, or is being, called
     kFixedDeadline = 1 << 10,  // set_deadline()
     kMoreInput = 1 << 11,      // the last read filled its buffer
-    kOpensSoon = 1 << 14,      // start() was called in another stream's callback
-    kAskedToEnd = 1 << 15,     // request_shutdown()
-    kQueued = 1 << 13,         // there is a queue
     kUnattached = 1 << 12,     // not in the loop, but a callback runs, or announce() did
+    kQueued = 1 << 13,         // something is yet to be written
+    kExtras = 1 << 14,         // there are extras_: neither read nor write is plain
+    kAskedToEnd = 1 << 15,     // request_shutdown()
   };
+  static constexpr unsigned kNoRead = kPaused | kHeldBack | kPeerEnded | kClosing;
   // Before the next read there is something to look at, or there is none.
-  static constexpr unsigned kNoPlainRead = kPaused | kHeldBack | kPeerEnded | kClosing | kMoreInput;
+  static constexpr unsigned kNoPlainRead = kNoRead | kMoreInput | kExtras;
+  static constexpr unsigned kNoPlainWrite = kQueued | kFailed | kExtras;
+  struct Extras;  // stream_inside.h
 
   friend class StreamHandler;  // the default read_buffer()
 
@@ -262,11 +271,20 @@ class Stream final : private PollTarget, private TimerNode {
   Alive flush_batch();
   template <class Greeting>
   void open(bool likely_readable, Greeting&& greeting);
+  void begin(bool likely_readable);
+  void open_here(bool likely_readable);
+  void attach();
+  Alive read_turn();
   Alive read_once();
   Alive read_failed(IoResult result);
   Alive peer_ended();
   Alive flush_queue();
+  bool flush_buffer(std::unique_ptr<ByteBuffer>& buffer);
   Alive finish();
+  // The end is near, and nothing has to be written before.
+  [[nodiscard]] bool can_finish() const noexcept {
+    return has(kClosing) && (!has(kQueued) || has(kFailed));
+  }
   void send_or_queue(std::span<const std::byte> bytes);
   void write_slowly(std::span<const std::byte> bytes);
   void send_rest(std::span<const std::byte> bytes, IoResult result);
@@ -279,16 +297,28 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] Interest wanted_interest() const noexcept;
   void release_socket();
 
+  // With extras:
+  Extras& extras();
+  [[nodiscard]] bool opening() const noexcept;
+  void open_transport();
+  void on_ready_slowly(Ready ready);
+  Alive read_slowly();
+  IoResult send_slowly(std::span<const std::byte> bytes);
+  bool flush_slowly();
+  void end_writing();
+  void read_again();
+  [[nodiscard]] Interest slow_interest() const noexcept;
+
   // The first cache line: with both bases, what each event touches.
   StreamHandler* handler_;
   std::uint16_t flags_ = 0;
-  std::uint16_t line_;  // where it was made, with file_; 65535 for all beyond
+  std::uint8_t place_;  // where it was made: NetContext::place()
   std::uint32_t idle_ms_ = 0;
   NetContext* context_;
   const StreamOptions* options_;
   std::unique_ptr<ByteBuffer> queue_;
   StreamOwner* owner_;
-  const char* file_;
+  std::unique_ptr<Extras> extras_;
 };
 
 }  // namespace reactor

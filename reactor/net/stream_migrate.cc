@@ -4,8 +4,7 @@
 #include <vector>
 
 #include "reactor/base/check.h"
-#include "reactor/net/context.h"
-#include "reactor/net/stream.h"
+#include "reactor/net/stream_inside.h"
 
 namespace reactor {
 
@@ -17,13 +16,14 @@ Duration Stream::time_left() const noexcept {
 
 Stream::Moved Stream::migrate(Successor& successor) {
   REACTOR_CHECK(context_->active == nullptr);
-  constexpr unsigned kNotIdle = kClosing | kPeerEnded | kShutdown | kOpensSoon | kAskedToEnd;
-  if (has(kNotIdle) || queue_ != nullptr) return Moved::not_idle;
+  constexpr unsigned kNotIdle = kClosing | kPeerEnded | kShutdown | kQueued | kAskedToEnd;
+  if (has(kExtras) && extras_->transport != nullptr) return Moved::never;
+  if (has(kNotIdle) || !has(kStarted)) return Moved::not_idle;
   std::vector<std::byte> state;
   const Migration wish = handler_->on_migrate(*this, state);
   if (wish == Migration::no) return Moved::never;
   // The callback may have written, or closed.
-  if (wish == Migration::later || has(kNotIdle) || queue_ != nullptr) return Moved::not_idle;
+  if (wish == Migration::later || has(kNotIdle)) return Moved::not_idle;
   const Successor::Answer answer = successor.take(fd(), state);
   if (answer == Successor::Answer::busy) return Moved::no_room;
   if (answer == Successor::Answer::never) return Moved::never;
@@ -35,8 +35,8 @@ Stream::Moved Stream::migrate(Successor& successor) {
 
 void Stream::request_shutdown() {
   // What has arrived by now was sent to a server that was there.
-  const bool reads = attached() && context_->active == nullptr && !has(kNoPlainRead);
-  if (reads && read_once() == Alive::no) return;
+  const bool reads = attached() && context_->active == nullptr && !has(kNoRead | kMoreInput);
+  if (reads && read_turn() == Alive::no) return;
   if (has(kClosing)) return;
   set(kAskedToEnd);
   handler_->on_shutdown(*this);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/sigpipe.h"
+
+#include <pthread.h>
+
+namespace reactor {
+namespace {
+
+bool is_pending() noexcept {
+  sigset_t pending;
+  sigemptyset(&pending);
+  return ::sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+sigset_t only_sigpipe() noexcept {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  return set;
+}
+
+}  // namespace
+
+SigpipeBlock::SigpipeBlock() noexcept : was_pending_(is_pending()) {
+  const sigset_t set = only_sigpipe();
+  ::pthread_sigmask(SIG_BLOCK, &set, &before_);
+}
+
+// A signal that is ignored was never pending, and then sigwait() would wait for ever.
+void SigpipeBlock::take_back() noexcept {
+  if (was_pending_ || !is_pending()) return;
+  const sigset_t set = only_sigpipe();
+  int number = 0;
+  ::sigwait(&set, &number);
+}
+
+SigpipeBlock::~SigpipeBlock() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+}  // namespace reactor

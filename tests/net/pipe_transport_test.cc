@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/pipe_transport.h"
+
+#include <csignal>
+#include <memory>
+#include <string>
+
+#include "tests/support/loop_test.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::milliseconds;
+
+// One end of a pipe as a Stream, the other as a descriptor.
+struct PipeLink {
+  PipeLink(Loop& loop, bool reads) {
+    FdPair pair = make_pipe();
+    UniqueFd& own = reads ? pair.near : pair.far;
+    other = std::move(reads ? pair.far : pair.near);
+    auto transport = std::make_unique<PipeTransport>(own.get());
+    stream = std::make_unique<Stream>(loop, Socket(std::move(own)), handler, options);
+    stream->set_transport(std::move(transport));
+    stream->start();
+  }
+
+  StreamOptions options;
+  Recorder handler;
+  UniqueFd other;
+  std::unique_ptr<Stream> stream;
+};
+
+class Pipes : public LoopTest {};
+
+TEST_P(Pipes, ReadsToTheEnd) {
+  Loop loop(options());
+  PipeLink link(loop, true);
+  write_text(link.other.get(), "one ");
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "one "; }));
+  write_text(link.other.get(), "two");
+  link.other.reset();
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+  EXPECT_EQ(link.handler.got, "one two");
+  EXPECT_EQ(link.handler.ends, 1);
+  EXPECT_FALSE(link.handler.error);
+}
+
+TEST_P(Pipes, WritesMoreThanThePipeHolds) {
+  Loop loop(options());
+  PipeLink link(loop, false);
+  EXPECT_TRUE(link.stream->ended()) << "nobody writes to it";
+  const std::string text = pattern(500000);
+  link.stream->write(text);
+  EXPECT_GT(link.stream->queued(), 0U);
+  link.stream->shutdown();
+  std::string got;
+  EXPECT_TRUE(pump(loop, [&] {
+    got += read_text(link.other.get());
+    return link.handler.closes > 0;
+  }));
+  got += read_text(link.other.get());
+  EXPECT_EQ(got, text);
+  EXPECT_FALSE(link.handler.error);
+}
+
+// Before, while and after: the signal neither kills nor stays.
+TEST_P(Pipes, NobodyReadsIsAnErrorAndNoSignal) {
+  Loop loop(options());
+  PipeLink link(loop, false);
+  EXPECT_LE(run_for(loop, milliseconds(5)), 3) << "an idle one does not spin";
+  link.other.reset();
+  EXPECT_LE(run_for(loop, milliseconds(5)), 3) << "nor one without a reader";
+  link.stream->write("x");
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+  EXPECT_EQ(link.handler.error, std::errc::broken_pipe);
+  sigset_t pending, blocked;
+  ::sigpending(&pending);
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 0);
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  EXPECT_EQ(sigismember(&blocked, SIGPIPE), 0);
+}
+
+TEST_P(Pipes, ASignalThatWasPendingStaysPending) {
+  sigset_t pipe, before, pending;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  ::pthread_kill(::pthread_self(), SIGPIPE);
+  {
+    Loop loop(options());
+    PipeLink link(loop, false);
+    link.other.reset();
+    link.stream->write("x");
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+  }
+  ::sigpending(&pending);
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 1);
+  int number = 0;
+  if (sigismember(&pending, SIGPIPE) == 1) ::sigwait(&pipe, &number);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST_P(Pipes, WritingToAReadOnlyEndFails) {
+  Loop loop(options());
+  PipeLink link(loop, true);
+  link.stream->write("x");
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+  EXPECT_EQ(link.handler.error, std::errc::bad_file_descriptor);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Pipes, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor
