@@ -199,14 +199,14 @@ TEST_P(StreamTransport, APauseHoldsBackWhatItHas) {
   link.handler.when_data = [](Stream& stream, std::string_view) { stream.pause_reading(); };
   link.start();
   link.peer.write(marked("ABCDEF"));
-  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "AB"; }));
+  EXPECT_TRUE(pump(loop, [&] { return link.handler.got == "AB"; }));
   EXPECT_LE(run_for(loop, milliseconds(10)), 3);
   EXPECT_EQ(link.handler.got, "AB");
   link.stream->resume_reading();
-  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "ABCD"; }));
+  EXPECT_TRUE(pump(loop, [&] { return link.handler.got == "ABCD"; }));
   link.handler.when_data = [&](Stream&, std::string_view) { link.stream.reset(); };
   link.stream->resume_reading();
-  EXPECT_TRUE(run_bounded(loop, [&] { return link.stream == nullptr; }));
+  EXPECT_TRUE(pump(loop, [&] { return link.stream == nullptr; }));
   EXPECT_EQ(link.handler.got, "ABCDEF");
 }
 
@@ -233,7 +233,7 @@ TEST_P(StreamTransport, StartedInAnothersCallback) {
   EXPECT_TRUE(run_bounded(loop, [&] { return second.handler.got == "ABC"; }));
 }
 
-// With nobody to take it over there is a transport, too: it is asked to end.
+// What a transport knows of a connection can't go with it.
 TEST_P(StreamTransport, DoesNotMigrate) {
   struct Taker final : Successor {
     Answer take(int, std::span<const std::byte>) noexcept override { return Answer::taken; }
