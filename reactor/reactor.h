@@ -21,5 +21,6 @@
 #include "reactor/net/server.h"
 #include "reactor/net/socket.h"
 #include "reactor/net/stream.h"
+#include "reactor/net/tcp_options.h"
 #include "reactor/net/transport.h"
 #include "reactor/prefork/prefork.h"

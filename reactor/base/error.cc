@@ -43,6 +43,8 @@ class ReactorCategory final : public std::error_category {
         return "no such user";
       case Errc::unknown_group:
         return "no such group";
+      case Errc::file_truncated:
+        return "file is shorter than what of it was to be sent";
     }
     return "unknown reactor error " + std::to_string(value);
   }

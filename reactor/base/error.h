@@ -23,6 +23,7 @@ enum class Errc {
   no_sockets,         // the service manager passed none (LISTEN_FDS)
   unknown_user,       // the system knows none of this name
   unknown_group,      // nor this group
+  file_truncated,     // a file is shorter than what of it was to be sent
 };
 
 // Category of Errc, name "reactor". Lives for the whole program.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #if defined(__linux__)
 #include <linux/filter.h>
+#include <sys/sendfile.h>
 #endif
 #include <netinet/tcp.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 
 #include <cerrno>
 #include <string>
+
+#include "reactor/net/sigpipe.h"
 
 namespace reactor {
 namespace {
@@ -64,10 +67,21 @@ void set_unsent_limit([[maybe_unused]] int fd, [[maybe_unused]] int octets) noex
 }
 
 // What a connection inherits from its listener.
-void set_tcp_options(int fd, const ListenOptions& options) noexcept {
+Result<> set_tcp_options(int fd, const ListenOptions& options) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_defer_accept(fd, options.defer_accept);
   set_unsent_limit(fd, options.unsent_limit);
+  return options.tcp.apply(fd);
+}
+
+Result<> set_fast_open([[maybe_unused]] int fd, int queue) noexcept {
+  if (queue == 0) return {};
+#if defined(TCP_FASTOPEN)
+  if (set_option(fd, IPPROTO_TCP, TCP_FASTOPEN, queue)) return {};
+  return last_system_error();
+#else
+  return Errc::not_supported;
+#endif
 }
 
 #if defined(SO_REUSEPORT_LB)
@@ -140,7 +154,7 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   const int number = fd->get();
   if (!address.is_unix()) {
     set_option(number, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_tcp_options(number, options);
+    if (const Result<> set = set_tcp_options(number, options); !set) return set.error();
     if (options.reuse_port && !set_option(number, SOL_SOCKET, kReusePort, 1))
       return last_system_error();
   }
@@ -150,6 +164,9 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   if (const std::error_code error = bind_to(number, address)) return error;
   if (const std::error_code error = set_mode(address, options.unix_mode)) return error;
   if (::listen(number, options.backlog) != 0) return last_system_error();
+  if (!address.is_unix()) {
+    if (const Result<> set = set_fast_open(number, options.fast_open); !set) return set.error();
+  }
   return Socket(std::move(*fd));
 }
 
@@ -162,7 +179,10 @@ Result<Socket> Socket::adopt_listening(int fd, const ListenOptions& options) {
   }
   const Result<Address> address = local_address(fd);
   if (!address) return address.error();
-  if (!address->is_unix()) set_tcp_options(fd, options);
+  if (!address->is_unix()) {
+    if (const Result<> set = set_tcp_options(fd, options); !set) return set.error();
+    if (const Result<> set = set_fast_open(fd, options.fast_open); !set) return set.error();
+  }
   return Socket(UniqueFd(fd));
 }
 
@@ -223,6 +243,18 @@ void Socket::shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }
 
 #if defined(__linux__)
 
+IoResult Socket::send_file(int fd, int file, std::uint64_t offset, std::size_t count) noexcept {
+  if (offset > std::uint64_t{INT64_MAX}) return IoResult::failed(EINVAL);
+  off_t place = static_cast<off_t>(offset);
+  SigpipeBlock block;
+  const ssize_t sent = ::sendfile(fd, file, &place, count);
+  if (sent > 0) return IoResult::bytes(static_cast<std::size_t>(sent));
+  if (sent == 0) return IoResult::end_of_stream();
+  const int number = errno;
+  if (number == EPIPE) block.take_back();
+  return not_moved(number == ENOSYS ? EOPNOTSUPP : number);
+}
+
 Result<> Socket::refuse_new(int listening_fd) noexcept {
   // The filter sees the TCP header: octet 13 has the flags; SYN without ACK opens a connection.
   constexpr std::uint32_t kFlags = 13, kSynAck = 0x12, kSyn = 0x02, kWhole = 0xffffffff;
@@ -259,6 +291,9 @@ Result<std::size_t> Socket::queue_length(int listening_fd) noexcept {
 
 #else
 
+IoResult Socket::send_file(int, int, std::uint64_t, std::size_t) noexcept {
+  return IoResult::failed(EOPNOTSUPP);
+}
 Result<> Socket::refuse_new(int) noexcept { return Errc::not_supported; }
 void Socket::accept_new(int) noexcept {}
 std::chrono::milliseconds Socket::latest_arrival(int) noexcept {

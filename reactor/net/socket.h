@@ -12,6 +12,7 @@
 #include "reactor/base/result.h"
 #include "reactor/base/unique_fd.h"
 #include "reactor/net/address.h"
+#include "reactor/net/tcp_options.h"
 
 namespace reactor {
 
@@ -66,6 +67,10 @@ struct ListenOptions {
   int unsent_limit = 0;
   // Permissions of a unix socket's file, 0..0777; -1 leaves them to the umask.
   int unix_mode = -1;
+  // Connections that may hand over octets with their SYN before the handshake is over; 0: none
+  // (TCP_FASTOPEN; net.ipv4.tcp_fastopen has to allow it). For protocols that survive a repetition.
+  int fast_open = 0;
+  TcpOptions tcp = {};  // of the accepted connections; errors of these and fast_open are listen's
 };
 
 // Owns one socket, or none.
@@ -104,6 +109,11 @@ class Socket {
   // One recv(2) / send(2), never SIGPIPE. An empty buffer reads as the end of the stream.
   [[nodiscard]] static IoResult receive(int fd, std::span<std::byte> buffer) noexcept;
   [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
+  // One sendfile(2) of up to `count` octets from `offset` of a regular file, never SIGPIPE; the end
+  // of stream is the file's. Errors: operation_not_supported where the system has none; that and
+  // invalid_argument where these two descriptors can't do it.
+  [[nodiscard]] static IoResult send_file(int fd, int file, std::uint64_t offset,
+                                          std::size_t count) noexcept;
   // As receive(), but what it gives stays there to be received again (recv(2) MSG_PEEK).
   [[nodiscard]] static IoResult peek(int fd, std::span<std::byte> buffer) noexcept;
   // shutdown(2) of the writing side; the peer reads the rest and then the end.

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "reactor/base/byte_buffer.h"
 #include "reactor/base/check.h"
@@ -133,6 +134,7 @@ Stream::Alive Stream::flush_batch() {
   if (!has(kClosing | kShutdown)) return Alive::yes;
   send_fin_if_due();
   if (can_finish()) return finish();
+  if (has(kClosed)) clear(kUnattached);  // detach() was called
   return Alive::yes;
 }
 
@@ -185,11 +187,14 @@ Interest Stream::wanted_interest() const noexcept {
 }
 
 void Stream::update_interest() {
+  if (has(kExtras)) {
+    update_slowly();
+    return;
+  }
   if (!attached()) return;  // start() will ask
   if (const Result<> result = loop().set_interest(*this, wanted_interest()); !result) {
     fail(result.error());
   }
-  if (has(kExtras)) read_again();
 }
 
 // ---- Writing ----
@@ -271,12 +276,12 @@ void Stream::enqueue(std::span<const std::byte> bytes) {
   const bool first = !has(kQueued);
   if (queue_ == nullptr) queue_ = std::make_unique<ByteBuffer>();
   set(kQueued);
-  if (queue_->size() + bytes.size() > options_->queue_limit) {
+  if (queued() + bytes.size() > options_->queue_limit) {
     fail(Errc::queue_full);
     return;
   }
   queue_->append(bytes);
-  if (queue_->size() >= options_->high_water) set(kHeldBack);
+  if (queued() >= options_->high_water) set(kHeldBack);
   if (first) arm_timer();
   update_interest();
 }
@@ -289,9 +294,10 @@ Stream::Alive Stream::flush_queue() {
   if (queue_ == nullptr && !has(kExtras)) clear(kQueued);
   const bool empty = !has(kQueued);
   if (empty || moved) arm_timer();
-  const bool drained = has(kHeldBack) && queued() <= options_->low_water;
+  bool drained = has(kHeldBack) && queued() <= options_->low_water;
   if (drained) clear(kHeldBack);
-  if (empty || drained) update_interest();
+  if (has(kExtras)) drained |= std::exchange(extras_->file_left, false);
+  if (empty || drained || has(kExtras)) update_interest();
   if (!drained && !(empty && has(kClosing | kShutdown))) return Alive::yes;
   return call([this, drained] {
     if (drained && !has(kClosing)) handler_->on_drain(*this);
@@ -308,7 +314,15 @@ bool Stream::flush_buffer(std::unique_ptr<ByteBuffer>& buffer) {
   return result.count() > 0;
 }
 
-std::size_t Stream::queued() const noexcept { return queue_ == nullptr ? 0 : queue_->size(); }
+std::size_t Stream::queued() const noexcept {
+  std::size_t sum = queue_ == nullptr ? 0 : queue_->size();
+  if (has(kExtras)) sum += extras_->queued_before_files();
+  return sum;
+}
+
+bool Stream::has_room() const noexcept {
+  return queued() < options_->high_water && !(has(kExtras) && !extras_->files.empty());
+}
 
 // ---- Ending ----
 
@@ -368,7 +382,7 @@ Stream::Alive Stream::finish() {
   set(kClosed | kClosing);
   clear(kQueued);
   queue_.reset();
-  if (has(kExtras)) extras_->again.stop();
+  if (has(kExtras)) extras_->end();
   release_socket();
   NetContext& context = *context_;
   context.active = this;

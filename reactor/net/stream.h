@@ -157,9 +157,15 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] std::size_t queued() const noexcept;
   // Whether the queue is below the high-water mark: stop producing while it is not, go on at
   // on_drain().
-  [[nodiscard]] bool writable() const noexcept {
-    return !has(kQueued) || queued() < options_->high_water;
-  }
+  [[nodiscard]] bool writable() const noexcept { return !has(kQueued) || has_room(); }
+
+  // Sends `length` octets of a regular file from `offset` on, in order with what is written before
+  // and after; without a copy where the kernel can do that (sendfile(2)). A disk that is slow holds
+  // the loop up. writable() is false until they have left, and on_drain() says so, except where all
+  // left at once. Ignored once closing, or after shutdown(). A file that turns out to be shorter
+  // ends the Stream by on_close(Errc::file_truncated), and the peer sees a reset; other errors are
+  // those of pread(2). Throws std::bad_alloc.
+  void send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length);
 
   // Stops and goes on reading. The kernel's buffer then holds the peer back. Independent of the
   // pause that a full write queue makes.
@@ -177,6 +183,16 @@ class Stream final : private PollTarget, private TimerNode {
   // Ends without waiting, then on_close(error) from the loop. Octets that are queued are dropped;
   // where there are any the peer sees a reset, so that it can't take a part for the whole.
   void fail(std::error_code error);
+
+  // Ends at once: the peer sees a reset, on_close(std::errc::connection_aborted) comes from the
+  // loop.
+  void abort();
+
+  // Gives the socket back, non-blocking; the Stream has ended then, without on_close(), and may be
+  // destroyed (a Server does so by itself, soon). Errors: Errc::not_supported with a transport,
+  // not_connected once closing or before start(), device_or_resource_busy while something is
+  // queued.
+  [[nodiscard]] Result<Socket> detach();
 
   // The same for a connection that comes from another process: on_adopt(state) in place of
   // on_open(). Not from a callback of a Stream; not with a transport.
@@ -206,6 +222,28 @@ class Stream final : private PollTarget, private TimerNode {
   // Not before on_open(). Calls on_timeout() at `deadline`, whatever is read or written; replaces
   // the idle and the write time-out until it passes or set_idle_timeout() is called.
   void set_deadline(TimePoint deadline) noexcept;
+
+  // Each of these goes by itself, whatever the two above say. Durations of zero or less, and
+  // TimePoint::max(), switch it off. Precise to a tick (0.53 ms), never early.
+  // Calls on_timeout() after `timeout` without a read, again and again; time in which reading is
+  // paused, or held back by a full queue or the rate, does not count.
+  void set_read_timeout(Duration timeout);
+  // Fails with Errc::timed_out after `timeout` in which something was queued and nothing of it
+  // left. In place of StreamOptions::write_timeout.
+  void set_write_timeout(Duration timeout);
+  // Fails with Errc::timed_out at `deadline`, whatever is read or written.
+  void set_total_deadline(TimePoint deadline);
+
+  // Octets a second that are read, or written, at the most; 0: no limit. What it may not move now,
+  // it moves later; reading leaves it with the kernel, which holds the peer back. After a rest 50
+  // ms are made up for, no more.
+  void set_read_rate(std::uint64_t octets);
+  void set_write_rate(std::uint64_t octets);
+
+  // Counts octets from here on: those given to on_data(), and those the kernel took. 0 before.
+  void count_bytes() { extras(); }
+  [[nodiscard]] std::uint64_t bytes_read() const noexcept;
+  [[nodiscard]] std::uint64_t bytes_written() const noexcept;
 
   // Until on_timeout(), if nothing moves meanwhile; kForever where that is switched off.
   [[nodiscard]] Duration time_left() const noexcept;
@@ -283,7 +321,7 @@ class Stream final : private PollTarget, private TimerNode {
   Alive finish();
   // The end is near, and nothing has to be written before.
   [[nodiscard]] bool can_finish() const noexcept {
-    return has(kClosing) && (!has(kQueued) || has(kFailed));
+    return has(kClosing) && !has(kClosed) && (!has(kQueued) || has(kFailed));
   }
   void send_or_queue(std::span<const std::byte> bytes);
   void write_slowly(std::span<const std::byte> bytes);
@@ -305,8 +343,15 @@ class Stream final : private PollTarget, private TimerNode {
   Alive read_slowly();
   IoResult send_slowly(std::span<const std::byte> bytes);
   bool flush_slowly();
+  bool send_piece();
+  bool copy_piece(std::size_t most);
+  void sent(std::size_t count, TimePoint now) noexcept;
   void end_writing();
   void read_again();
+  void update_slowly();
+  void watch_times();
+  void on_times();
+  [[nodiscard]] bool has_room() const noexcept;
   [[nodiscard]] Interest slow_interest() const noexcept;
 
   // The first cache line: with both bases, what each event touches.

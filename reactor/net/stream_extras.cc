@@ -13,6 +13,13 @@ Stream::Extras& Stream::extras() {
   return *extras_;
 }
 
+std::uint64_t Stream::bytes_read() const noexcept { return has(kExtras) ? extras_->bytes_read : 0; }
+std::uint64_t Stream::bytes_written() const noexcept {
+  return has(kExtras) ? extras_->bytes_written : 0;
+}
+
+// ---- The transport's beginning and end ----
+
 bool Stream::opening() const noexcept { return has(kExtras) && extras_->opening; }
 
 void Stream::set_transport(std::unique_ptr<Transport> transport) {
@@ -46,14 +53,45 @@ void Stream::open_transport() {
   }
 }
 
+// Once everything is written, and nothing more will be.
+void Stream::end_writing() {
+  Extras& extras = *extras_;
+  if (extras.transport == nullptr || extras.opening || extras.ended_writing) return;
+  if (!has(kClosing | kShutdown) || has(kQueued | kFailed)) return;
+  if (!extras.transport->end_writing(fd()).would_block()) {
+    extras.ended_writing = true;
+    return;
+  }
+  set(kQueued);
+  arm_timer();
+  update_interest();
+}
+
+// ---- What is waited for ----
+
 Interest Stream::slow_interest() const noexcept {
-  const Transport* const transport = extras_->transport.get();
-  const Interest reading = transport == nullptr ? Interest::read : transport->read_needs();
-  if (extras_->opening) return reading;
+  const Extras& extras = *extras_;
+  if (extras.opening) return extras.read_needs();
   Interest interest = Interest::none;
-  if (!has(kNoRead)) interest = reading;
-  if (!has(kQueued)) return interest;
-  return interest | (transport == nullptr ? Interest::write : transport->write_needs());
+  if (!has(kNoRead) && !extras.read_waits) interest = extras.read_needs();
+  if (has(kQueued) && !extras.write_waits) interest = interest | extras.write_needs();
+  return interest;
+}
+
+void Stream::update_slowly() {
+  watch_times();
+  if (!attached()) return;
+  if (const Result<> result = loop().set_interest(*this, slow_interest()); !result) {
+    fail(result.error());
+  }
+  read_again();
+}
+
+// For what the transport has read ahead there will be no event.
+void Stream::read_again() {
+  const Extras& extras = *extras_;
+  if (extras.transport == nullptr || extras.opening || extras.read_waits || has(kNoRead)) return;
+  if (extras.transport->has_input()) extras_->again.schedule();
 }
 
 void Stream::on_ready_slowly(Ready ready) {
@@ -62,17 +100,25 @@ void Stream::on_ready_slowly(Ready ready) {
     open_transport();
     return;
   }
-  const Transport* const transport = extras.transport.get();
-  const Interest reading = transport == nullptr ? Interest::read : transport->read_needs();
-  const Interest writing = transport == nullptr ? Interest::write : transport->write_needs();
-  if (any(ready.bits() & writing) && flush_queue() == Alive::no) return;
+  const bool reads = any(ready.bits() & extras.read_needs());
+  if (any(ready.bits() & extras.write_needs()) && flush_queue() == Alive::no) return;
   clear(kMoreInput);
-  if (any(ready.bits() & reading) && !has(kNoRead)) read_slowly();
+  if (reads && !has(kNoRead)) read_slowly();
 }
 
+// ---- Moving octets ----
+
 Stream::Alive Stream::read_slowly() {
-  Transport* const transport = extras_->transport.get();
-  const std::span<std::byte> buffer = handler_->read_buffer(*this);
+  Extras& extras = *extras_;
+  Transport* const transport = extras.transport.get();
+  const TimePoint now = loop().start_time();
+  const std::size_t allowance = extras.read_rate.allowance(now);
+  if (allowance == 0) {
+    update_interest();
+    return Alive::yes;
+  }
+  std::span<std::byte> buffer = handler_->read_buffer(*this);
+  buffer = buffer.first(std::min(buffer.size(), allowance));
   const IoResult result =
       transport == nullptr ? Socket::receive(fd(), buffer) : transport->read(fd(), buffer);
   if (result.end()) return peer_ended();
@@ -86,51 +132,56 @@ Stream::Alive Stream::read_slowly() {
     return Alive::yes;
   }
   if (count == buffer.size()) set(kMoreInput);
-  touch(loop().now());
+  extras.bytes_read += count;
+  extras.read_rate.took(count, now);
+  extras.reading.moved();
+  touch(now);
   if (call([&] { handler_->on_data(*this, buffer.first(count)); }) == Alive::no) return Alive::no;
   update_interest();
   return Alive::yes;
 }
 
-// For what the transport has read ahead there will be no event.
-void Stream::read_again() {
-  const Extras& extras = *extras_;
-  if (extras.transport == nullptr || extras.opening || has(kNoRead)) return;
-  if (extras.transport->has_input()) extras_->again.schedule();
-}
-
 // An error has ended the Stream, and is would-block for the caller.
 IoResult Stream::send_slowly(std::span<const std::byte> bytes) {
   Extras& extras = *extras_;
-  if (extras.opening) return IoResult::blocked();
+  const TimePoint now = loop().start_time();
+  bytes = bytes.first(std::min(bytes.size(), extras.write_rate.allowance(now)));
+  if (extras.opening || bytes.empty()) return IoResult::blocked();
   Transport* const transport = extras.transport.get();
   const IoResult result =
       transport == nullptr ? Socket::send(fd(), bytes) : transport->write(fd(), bytes);
-  if (result.ok() || result.would_block()) return result;
-  fail(transport == nullptr ? result.error() : transport->error(result));
-  return IoResult::blocked();
+  if (result.is_error() || result.end()) {
+    fail(transport == nullptr ? result.error() : transport->error(result));
+    return IoResult::blocked();
+  }
+  sent(result.count(), now);
+  return result;
+}
+
+void Stream::sent(std::size_t count, TimePoint now) noexcept {
+  if (count == 0) return;
+  extras_->bytes_written += count;
+  extras_->write_rate.took(count, now);
+  extras_->writing.moved();
 }
 
 bool Stream::flush_slowly() {
-  const bool moved = queue_ != nullptr && flush_buffer(queue_);
+  Extras& extras = *extras_;
+  bool moved = false;
+  while (!extras.files.empty()) {
+    std::unique_ptr<ByteBuffer>& before = extras.files.front().before;
+    if (before != nullptr) moved |= flush_buffer(before);
+    if (before != nullptr || has(kFailed)) return moved;
+    moved |= send_piece();
+    if (has(kFailed) || extras.files.front().left > 0) return moved;
+    extras.files.pop_front();
+    extras.file_left = extras.files.empty();
+  }
+  if (queue_ != nullptr) moved |= flush_buffer(queue_);
   if (queue_ != nullptr || has(kFailed)) return moved;
   clear(kQueued);
   end_writing();
   return moved;
-}
-
-// Once everything is written, and nothing more will be.
-void Stream::end_writing() {
-  Extras& extras = *extras_;
-  if (extras.transport == nullptr || extras.opening || extras.ended_writing) return;
-  if (!has(kClosing | kShutdown) || has(kQueued | kFailed)) return;
-  if (!extras.transport->end_writing(fd()).would_block()) {
-    extras.ended_writing = true;
-    return;
-  }
-  set(kQueued);
-  arm_timer();
-  update_interest();
 }
 
 }  // namespace reactor

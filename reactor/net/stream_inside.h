@@ -2,10 +2,14 @@
 // What the files of Stream share. Private to them.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 
+#include "reactor/base/byte_buffer.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/context.h"
+#include "reactor/net/rate_limit.h"
 #include "reactor/net/stream.h"
 #include "reactor/net/transport.h"
 
@@ -13,10 +17,70 @@ namespace reactor {
 
 // What few Streams have. Where there is one, octets are moved by read_slowly() and send_slowly().
 struct Stream::Extras {
+  static constexpr TimePoint kNever = TimePoint::max();
+
+  // A part of a file that waits to be sent.
+  struct Piece {
+    std::unique_ptr<ByteBuffer> before;  // to be sent first; may be null
+    UniqueFd file;
+    std::uint64_t offset, left;
+    bool copied = false;  // sendfile(2) can't do it
+  };
+
+  // A time-out that runs while something is waited for.
+  struct Waiting {
+    Duration timeout{};  // 0: none
+    TimePoint due = kNever;
+
+    void watch(bool waits, TimePoint now) noexcept {
+      if (!waits || timeout <= Duration::zero()) {
+        due = kNever;
+      } else if (due == kNever) {
+        due = saturating_add(now, timeout);
+      }
+    }
+    // It came; watch() says what is next.
+    void moved() noexcept { due = kNever; }
+  };
+
+  [[nodiscard]] std::size_t queued_before_files() const noexcept {
+    std::size_t sum = 0;
+    for (const Piece& piece : files) sum += piece.before == nullptr ? 0 : piece.before->size();
+    return sum;
+  }
+  // What the Stream's own node has to watch.
+  [[nodiscard]] Duration write_timeout(const StreamOptions& options) const noexcept {
+    return writing.timeout > Duration::zero() ? Duration::zero() : options.write_timeout;
+  }
+  [[nodiscard]] Interest read_needs() const noexcept {
+    return transport == nullptr ? Interest::read : transport->read_needs();
+  }
+  [[nodiscard]] Interest write_needs() const noexcept {
+    return transport == nullptr ? Interest::write : transport->write_needs();
+  }
+  // The Stream has ended: nothing of this happens any more.
+  void end() {
+    if (again) again.stop();
+    if (timer) timer.stop();
+    files.clear();
+  }
+
   std::unique_ptr<Transport> transport;  // null: the socket
   Deferred again;                        // reads input that the poller knows nothing of
   bool opening = false;                  // by the transport; on_open() is not called yet
   bool ended_writing = false;            // by the transport
+
+  std::deque<Piece> files;  // with what is to be sent before each; the queue comes after all
+  bool file_left = false;   // on_drain() is to come
+
+  Timer timer;  // for the earliest of these
+  TimePoint timer_at = kNever;
+  Waiting reading, writing;
+  TimePoint total_due = kNever;
+  RateLimit read_rate, write_rate;
+  bool read_waits = false, write_waits = false;  // for the rate
+
+  std::uint64_t bytes_read = 0, bytes_written = 0;
 };
 
 inline Stream::Alive Stream::after_callback() {

@@ -12,6 +12,10 @@ void Stream::on_expire() {
     finish();
     return;
   }
+  if (has(kClosed)) {  // detach()
+    owner_->on_stream_closed(*this);
+    return;
+  }
   if (!has(kStarted) && !opening()) {
     begin(true);
     return;
@@ -29,7 +33,8 @@ void Stream::on_expire() {
 void Stream::arm_timer() noexcept {
   if (!has(kStarted) || has(kFixedDeadline)) return;
   Duration timeout = std::chrono::milliseconds(idle_ms_);
-  if (has(kQueued)) timeout = options_->write_timeout;
+  if (has(kQueued))
+    timeout = has(kExtras) ? extras_->write_timeout(*options_) : options_->write_timeout;
   if (timeout > Duration::zero()) {
     loop().arm(*this, saturating_add(loop().start_time(), timeout));
   } else {

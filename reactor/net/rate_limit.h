@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "reactor/base/clock.h"
+
+namespace reactor {
+
+// Octets a second: a bucket that fills with time, in which a rest of 50 ms collects at the most, so
+// that who paused may not make up for it. It gives 10 ms' worth at least, so that whoever waits for
+// it is not called for each octet. Private to net/.
+class RateLimit {
+ public:
+  // 0: no limit. Begins with 10 ms' worth.
+  void set(std::uint64_t octets_a_second, TimePoint now) noexcept {
+    rate_ = static_cast<double>(octets_a_second);
+    if (rate_ > 0) paid_until_ = now - time_for(least());
+  }
+
+  // How many octets may be moved now. 0: none before ready_at().
+  [[nodiscard]] std::size_t allowance(TimePoint now) const noexcept {
+    if (rate_ <= 0) return SIZE_MAX;
+    const double credit = std::chrono::duration<double>(now - counted_from(now)).count() * rate_;
+    return credit < least() ? 0 : static_cast<std::size_t>(credit);
+  }
+  [[nodiscard]] TimePoint ready_at() const noexcept { return paid_until_ + time_for(least()); }
+
+  void took(std::size_t octets, TimePoint now) noexcept {
+    if (rate_ > 0) paid_until_ = counted_from(now) + time_for(static_cast<double>(octets));
+  }
+
+ private:
+  [[nodiscard]] double least() const noexcept { return std::max(1.0, rate_ / 100); }
+  // Rounded up, so that the credit is there by then.
+  [[nodiscard]] Duration time_for(double octets) const noexcept {
+    return Duration(static_cast<std::int64_t>(std::ceil(octets * 1e9 / rate_)));
+  }
+  [[nodiscard]] TimePoint counted_from(TimePoint now) const noexcept {
+    constexpr Duration kLongestRest = std::chrono::milliseconds(50);
+    return std::max(paid_until_, now - std::max(kLongestRest, time_for(2)));
+  }
+
+  double rate_ = 0;
+  TimePoint paid_until_{};
+};
+
+}  // namespace reactor

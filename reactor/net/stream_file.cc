@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// The part of Stream that sends files.
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "reactor/net/stream_inside.h"
+
+namespace reactor {
+namespace {
+
+// A turn's worth: a fast peer keeps nobody else waiting (G10).
+constexpr std::size_t kTurn = 512 * 1024;
+
+bool cannot_do_it(IoResult result) noexcept {
+  const std::error_code error = result.error();
+  return error == std::errc::operation_not_supported || error == std::errc::invalid_argument;
+}
+
+}  // namespace
+
+void Stream::send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) {
+  if (has(kClosing | kShutdown) || length == 0) return;
+  if (context_->active == this && context_->batch_used > 0) send_or_queue(context_->take_batch());
+  if (has(kFailed)) return;
+  Extras& extras = this->extras();
+  extras.files.push_back({nullptr, std::move(file), offset, length});
+  extras.files.back().before = std::move(queue_);
+  const bool first = !has(kQueued);
+  if (first && context_->active != this) touch(loop().start_time());
+  set(kQueued);
+  if (first) {
+    flush_slowly();
+    extras.file_left = false;
+    arm_timer();
+  }
+  update_interest();
+}
+
+// Of the file at the front.
+bool Stream::send_piece() {
+  Extras& extras = *extras_;
+  Extras::Piece& piece = extras.files.front();
+  const TimePoint now = loop().start_time();
+  const std::size_t most =
+      std::min({kTurn, extras.write_rate.allowance(now),
+                static_cast<std::size_t>(std::min<std::uint64_t>(piece.left, kTurn))});
+  if (extras.opening || most == 0) return false;
+  if (extras.transport != nullptr || piece.copied) return copy_piece(most);
+  const IoResult result = Socket::send_file(fd(), piece.file.get(), piece.offset, most);
+  if (cannot_do_it(result)) {
+    piece.copied = true;
+    return copy_piece(most);
+  }
+  if (result.end()) {
+    fail(Errc::file_truncated);
+  } else if (result.is_error()) {
+    fail(result.error());
+  }
+  sent(result.count(), now);
+  piece.offset += result.count();
+  piece.left -= result.count();
+  return result.count() > 0;
+}
+
+// The loop's buffers may be in use by the callback that sends the file.
+bool Stream::copy_piece(std::size_t most) {
+  Extras::Piece& piece = extras_->files.front();
+  std::array<std::byte, 16 * 1024> buffer;
+  bool moved = false;
+  while (most > 0) {
+    const std::size_t wanted = std::min(buffer.size(), most);
+    const ssize_t count =
+        ::pread(piece.file.get(), buffer.data(), wanted, static_cast<off_t>(piece.offset));
+    if (count <= 0) {
+      if (count == 0) fail(Errc::file_truncated);
+      if (count < 0 && errno != EINTR) fail(last_system_error());
+      return moved;
+    }
+    const std::span<const std::byte> bytes(buffer.data(), static_cast<std::size_t>(count));
+    const std::size_t written = send_slowly(bytes).count();
+    moved |= written > 0;
+    piece.offset += written;
+    piece.left -= written;
+    most -= written;
+    if (written < bytes.size()) return moved;
+  }
+  return moved;
+}
+
+}  // namespace reactor

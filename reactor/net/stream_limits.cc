@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// The limits of a Stream in time and in octets a second. One timer serves all; it is set to the
+// earliest, and left alone when that moves away: it looks again then.
+#include <algorithm>
+
+#include "reactor/net/stream_inside.h"
+
+namespace reactor {
+
+void Stream::set_read_timeout(Duration timeout) {
+  Extras& extras = this->extras();
+  extras.reading = {timeout};
+  update_interest();
+}
+
+void Stream::set_write_timeout(Duration timeout) {
+  Extras& extras = this->extras();
+  extras.writing = {timeout};
+  if (!has(kClosing)) arm_timer();
+  update_interest();
+}
+
+void Stream::set_total_deadline(TimePoint deadline) {
+  extras().total_due = deadline;
+  update_interest();
+}
+
+void Stream::set_read_rate(std::uint64_t octets) {
+  extras().read_rate.set(octets, loop().start_time());
+  update_interest();
+}
+
+void Stream::set_write_rate(std::uint64_t octets) {
+  extras().write_rate.set(octets, loop().start_time());
+  update_interest();
+}
+
+// Called after whatever may change what is waited for.
+void Stream::watch_times() {
+  Extras& extras = *extras_;
+  if (has(kClosed)) return;
+  const TimePoint now = loop().start_time();
+  const bool reads = attached() && !extras.opening && !has(kNoRead);
+  extras.read_waits = reads && extras.read_rate.allowance(now) == 0;
+  extras.write_waits = has(kQueued) && !extras.opening && extras.write_rate.allowance(now) == 0;
+  extras.reading.watch(reads && !extras.read_waits, now);
+  extras.writing.watch(has(kQueued) && !extras.write_waits, now);
+  TimePoint soonest = std::min({extras.reading.due, extras.writing.due, extras.total_due});
+  if (extras.read_waits) soonest = std::min(soonest, extras.read_rate.ready_at());
+  if (extras.write_waits) soonest = std::min(soonest, extras.write_rate.ready_at());
+  if (soonest >= extras.timer_at) return;
+  if (!extras.timer) {
+    extras.timer = loop().timer([this] { on_times(); }, context_->place(place_));
+    extras.timer.unref();  // as all that a Stream waits for: it counts while it is in the loop
+  }
+  extras.timer_at = soonest;
+  extras.timer.start(soonest - now);
+}
+
+void Stream::on_times() {
+  Extras& extras = *extras_;
+  extras.timer_at = Extras::kNever;
+  const TimePoint now = loop().now();
+  if (std::min(extras.total_due, extras.writing.due) <= now) {
+    fail(Errc::timed_out);
+    return;
+  }
+  if (extras.reading.due <= now) {
+    extras.reading.moved();
+    if (call([this] { handler_->on_timeout(*this); }) == Alive::no) return;
+  }
+  // At once, not by way of the poller, whose interest need not change for it then.
+  if (extras.write_waits && has(kQueued) && flush_queue() == Alive::no) return;
+  if (extras.read_waits && attached() && !has(kNoRead) && read_slowly() == Alive::no) return;
+  update_interest();
+}
+
+}  // namespace reactor
