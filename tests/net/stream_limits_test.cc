@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+// What a Stream may take: time for reading, for writing and in all, and octets a second.
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "reactor/base/error.h"
+#include "reactor/net/rate_limit.h"
+#include "tests/support/loop_test.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+// What a shared machine may be late by; an early one is never excused.
+constexpr Duration kLate = milliseconds(150);
+
+class StreamLimits : public LoopTest {
+ protected:
+  static bool run_to_close(Loop& loop, Link& link) {
+    return run_bounded(loop, [&] { return link.handler.closes > 0; });
+  }
+  static void expect_between(TimePoint start, Duration least, Duration slack = kLate) {
+    const Duration taken = monotonic_now() - start;
+    EXPECT_GE(taken, least);
+    EXPECT_LE(taken, least + slack);
+  }
+};
+
+TEST_P(StreamLimits, ReadTimeOutIsNotPutOffByWriting) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  const TimePoint start = monotonic_now();
+  link.stream->set_read_timeout(milliseconds(30));
+  while (link.handler.closes == 0 && monotonic_now() - start < kLimit) {
+    link.stream->write("x");
+    run_for(loop, milliseconds(4));
+  }
+  expect_between(start, milliseconds(30));
+  EXPECT_EQ(link.handler.timeouts, 1);
+  EXPECT_EQ(link.handler.error, Errc::timed_out);
+}
+
+TEST_P(StreamLimits, EachReadStartsItAnewAndSoDoesItsCall) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_timeout = [](Stream&) {};
+  link.start();
+  link.stream->set_read_timeout(milliseconds(40));
+  TimePoint last{};
+  for (int i = 0; i < 8; ++i) {
+    last = monotonic_now();
+    link.peer.write("x");
+    run_for(loop, milliseconds(8));
+  }
+  EXPECT_EQ(link.handler.timeouts, 0);
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts == 1; }));
+  EXPECT_GE(monotonic_now() - last, milliseconds(40));
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts == 2; }));
+  EXPECT_GE(monotonic_now() - last, milliseconds(80));
+  EXPECT_EQ(link.handler.closes, 0);
+}
+
+TEST_P(StreamLimits, ReadTimeOutDoesNotRunWhileReadingIsPausedOrOff) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_timeout = [](Stream&) {};
+  link.start();
+  link.stream->set_read_timeout(milliseconds(5));
+  link.stream->pause_reading();
+  run_for(loop, milliseconds(25));
+  EXPECT_EQ(link.handler.timeouts, 0);
+  const TimePoint start = monotonic_now();
+  link.stream->resume_reading();
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts == 1; }));
+  EXPECT_GE(monotonic_now() - start, milliseconds(5));
+  link.stream->set_read_timeout(Duration::zero());
+  run_for(loop, milliseconds(15));
+  EXPECT_EQ(link.handler.timeouts, 1);
+}
+
+TEST_P(StreamLimits, WriteTimeOutInPlaceOfTheSharedOne) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.write_timeout = milliseconds(1);
+  Link link(loop, settings);
+  link.start();
+  link.stream->set_write_timeout(milliseconds(40));
+  run_for(loop, milliseconds(50));
+  EXPECT_EQ(link.handler.closes, 0) << "nothing is queued";
+  const TimePoint start = monotonic_now();
+  link.stream->write(pattern(8000000));
+  ASSERT_GT(link.stream->queued(), 0U);
+  EXPECT_TRUE(run_to_close(loop, link));
+  expect_between(start, milliseconds(40));
+  EXPECT_EQ(link.handler.error, Errc::timed_out);
+  EXPECT_EQ(link.handler.timeouts, 0);
+}
+
+TEST_P(StreamLimits, ProgressPutsTheWriteTimeOutOffAndDeadlinesDoNot) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->set_write_timeout(milliseconds(120));
+  link.stream->set_deadline(monotonic_now() + hours(1));  // which replaces only the shared one
+  link.stream->write(pattern(8000000));
+  std::size_t got = 0;
+  const TimePoint start = monotonic_now();
+  TimePoint last = start;
+  while (monotonic_now() - start < milliseconds(250) && link.handler.closes == 0) {
+    const std::size_t count = read_text(link.peer.fd.get(), 300000).size();
+    got += count;
+    run_for(loop, milliseconds(8));
+    if (count > 0) last = monotonic_now();
+  }
+  EXPECT_EQ(link.handler.closes, 0) << "after " << got << " octets";
+  EXPECT_LT(got, 8000000U) << "or else nothing is left to wait for";
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_GE(monotonic_now() - last, milliseconds(100));
+  EXPECT_EQ(link.handler.error, Errc::timed_out);
+}
+
+TEST_P(StreamLimits, ATotalDeadlineEndsItWhateverMoves) {
+  Loop loop(options());
+  Link link(loop);
+  const TimePoint start = monotonic_now();
+  link.stream->set_total_deadline(start + milliseconds(40));
+  link.start();
+  link.stream->set_idle_timeout(hours(1));
+  while (link.handler.closes == 0 && monotonic_now() - start < kLimit) {
+    link.peer.write("x");
+    run_for(loop, milliseconds(5));
+  }
+  expect_between(start, milliseconds(40));
+  EXPECT_EQ(link.handler.error, Errc::timed_out);
+  EXPECT_EQ(link.handler.timeouts, 0) << "nobody is asked";
+  EXPECT_GT(link.handler.got.size(), 0U);
+}
+
+TEST_P(StreamLimits, ATotalDeadlineCanBeMovedAndTakenBack) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->set_total_deadline(monotonic_now() + milliseconds(5));
+  link.stream->set_total_deadline(TimePoint::max());
+  run_for(loop, milliseconds(20));
+  EXPECT_EQ(link.handler.closes, 0);
+  const TimePoint start = monotonic_now();
+  link.stream->set_total_deadline(start + hours(1));
+  link.stream->set_total_deadline(start + milliseconds(10));
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_GE(monotonic_now() - start, milliseconds(10));
+}
+
+TEST_P(StreamLimits, AStreamMayGoWithItsLimits) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_timeout = [&](Stream&) { link.stream.reset(); };
+  link.start();
+  link.stream->set_total_deadline(monotonic_now() + milliseconds(20));
+  link.stream->set_read_timeout(milliseconds(2));
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.stream == nullptr; }));
+  run_for(loop, milliseconds(30));
+  EXPECT_EQ(link.handler.closes, 0);
+}
+
+TEST_P(StreamLimits, AClosedOneHasNoLimits) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->set_read_timeout(milliseconds(3));
+  link.stream->set_total_deadline(monotonic_now() + milliseconds(10));
+  link.stream->close();
+  EXPECT_TRUE(run_to_close(loop, link));
+  run_for(loop, milliseconds(20));
+  EXPECT_EQ(link.handler.closes, 1);
+  EXPECT_FALSE(link.handler.error);
+  EXPECT_EQ(link.handler.timeouts, 0);
+}
+
+// ---- octets a second ----
+
+TEST_P(StreamLimits, ReadsNoFasterThanItsRate) {
+  Loop loop(options());
+  Link link(loop);
+  link.stream->set_read_rate(1000000);
+  link.start();
+  const std::string text = pattern(400000);
+  const TimePoint start = monotonic_now();
+  std::size_t sent = 0;
+  int turns = 0;
+  while (link.handler.got.size() < text.size() && monotonic_now() - start < kLimit) {
+    sent += link.peer.write(std::string_view(text).substr(sent));
+    EXPECT_TRUE(loop.run_once(milliseconds(5)));
+    ++turns;
+  }
+  expect_between(start, milliseconds(360), milliseconds(80) + kLate);
+  EXPECT_EQ(link.handler.got, text);
+  EXPECT_LT(turns, 400) << "a timer each 10 ms";
+}
+
+TEST_P(StreamLimits, WritesNoFasterThanItsRate) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.low_water = settings.high_water = 1 << 20;
+  Link link(loop, settings);
+  link.stream->set_write_rate(1000000);
+  link.start();
+  const std::string text = pattern(400000);
+  const TimePoint start = monotonic_now();
+  link.stream->write(text);
+  EXPECT_GT(link.stream->queued(), 300000U);
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.got.size() == text.size(); }));
+  expect_between(start, milliseconds(360), milliseconds(80) + kLate);
+  EXPECT_EQ(link.peer.got, text);
+  link.stream->set_write_rate(0);
+  link.stream->write(text);
+  EXPECT_TRUE(
+      pump(loop, [&] { return link.peer.read(), link.peer.got.size() == 2 * text.size(); }));
+  EXPECT_LT(monotonic_now() - start, milliseconds(750)) << "no limit any more";
+}
+
+TEST_P(StreamLimits, ASlowRateIsNoTimeOut) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.write_timeout = milliseconds(100);
+  Link link(loop, settings);
+  link.stream->set_write_rate(100);
+  link.stream->set_read_rate(100);
+  link.stream->set_write_timeout(milliseconds(5));
+  link.stream->set_read_timeout(hours(1));
+  link.start();
+  link.stream->write("1234567");
+  link.peer.write("1234567");
+  EXPECT_TRUE(pump(loop, [&] {
+    link.peer.read();
+    return link.peer.got.size() == 7 && link.handler.got.size() == 7;
+  }));
+  EXPECT_EQ(link.handler.closes, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, StreamLimits, every_backend(), BackendName());
+
+// Whoever takes what it is allowed, whenever it may, gets the rate, within one per cent and 10 ms.
+TEST(RateLimit, GivesWhatItSays) {
+  for (const std::uint64_t rate : {1ULL, 7ULL, 100ULL, 12345ULL, 1000000ULL, 40000000000ULL}) {
+    RateLimit limit;
+    TimePoint now{hours(5)};
+    const TimePoint start = now;
+    const double whole = std::max(2.0, 10.0 / static_cast<double>(rate));
+    limit.set(rate, now);
+    double moved = 0;
+    while (std::chrono::duration<double>(now - start).count() < whole) {
+      const std::size_t allowance = limit.allowance(now);
+      if (allowance == 0) {
+        ASSERT_GT(limit.ready_at(), now);
+        now = limit.ready_at();
+        ASSERT_GT(limit.allowance(now), 0U) << "ready_at() is late enough";
+        continue;
+      }
+      limit.took(allowance, now);
+      moved += static_cast<double>(allowance);
+    }
+    const double right = whole * static_cast<double>(rate);
+    EXPECT_NEAR(moved, right, std::max(right * 0.02, 1.0)) << rate;
+  }
+}
+
+TEST(RateLimit, ARestIsNotMadeUpFor) {
+  RateLimit limit;
+  TimePoint now{hours(5)};
+  EXPECT_EQ(limit.allowance(now), SIZE_MAX) << "none is set";
+  limit.set(1000, now);
+  EXPECT_EQ(limit.allowance(now), 10U) << "the first octets need not wait";
+  EXPECT_EQ(limit.allowance(now + hours(1)), 50U);
+  limit.set(0, now);
+  EXPECT_EQ(limit.allowance(now), SIZE_MAX);
+}
+
+}  // namespace
+}  // namespace reactor
