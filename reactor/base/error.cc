@@ -45,6 +45,10 @@ class ReactorCategory final : public std::error_category {
         return "no such group";
       case Errc::file_truncated:
         return "file is shorter than what of it was to be sent";
+      case Errc::control_truncated:
+        return "descriptors were lost on their way: raise the limit of open files (ulimit -n)";
+      case Errc::surplus_descriptors:
+        return "the peer passed more descriptors than were expected";
     }
     return "unknown reactor error " + std::to_string(value);
   }

@@ -24,6 +24,8 @@ enum class Errc {
   unknown_user,       // the system knows none of this name
   unknown_group,      // nor this group
   file_truncated,     // a file is shorter than what of it was to be sent
+  control_truncated,  // descriptors that came with octets were lost, as this process has none free
+  surplus_descriptors,  // more of them came than were expected
 };
 
 // Category of Errc, name "reactor". Lives for the whole program.

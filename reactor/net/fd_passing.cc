@@ -25,28 +25,56 @@ constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 constexpr int kReceiveFlags = MSG_DONTWAIT;
 #endif
 
-constexpr std::size_t kMostDescriptors = 16;  // that a stranger may send us in one message
-
 IoResult result_of(ssize_t count) noexcept {
   if (count >= 0) return IoResult::bytes(static_cast<std::size_t>(count));
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return IoResult::blocked();
   return IoResult::failed(errno);
 }
 
-// Keeps the first of the descriptors that came; the others would leak.
-void take_descriptors(const msghdr& message, UniqueFd& kept) noexcept {
+struct Message {
+  Message(std::byte* octets, std::size_t count) noexcept : part{octets, count} {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+  }
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMostDescriptors)> control;
+  iovec part;
+  msghdr header{};
+};
+
+// Puts the descriptors that came into `places` as far as they go; the others would leak. Gives how
+// many came.
+std::size_t take_descriptors(const msghdr& message, std::span<UniqueFd> places) noexcept {
+  std::size_t came = 0;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
        part = CMSG_NXTHDR(const_cast<msghdr*>(&message), part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < count; ++i, ++came) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
       UniqueFd descriptor(fd);
       ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-      if (!kept) kept = std::move(descriptor);
+      if (came < places.size()) places[came] = std::move(descriptor);
     }
   }
+  return came;
+}
+
+void close_all(std::span<UniqueFd> places) noexcept {
+  for (UniqueFd& place : places) place.reset();
+}
+
+// One recvmsg(2); room for as many descriptors as one message can have.
+IoResult receive(int socket, Message& message) noexcept {
+  message.header.msg_control = message.control.data();
+  message.header.msg_controllen = message.control.size();
+  ssize_t count = 0;
+  do count = ::recvmsg(socket, &message.header, kReceiveFlags);
+  while (count < 0 && errno == EINTR);
+  return count == 0 ? IoResult::end_of_stream() : result_of(count);
 }
 
 }  // namespace
@@ -64,28 +92,36 @@ Result<std::pair<UniqueFd, UniqueFd>> message_pair() {
         ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
       return last_system_error();
     }
+#if defined(SO_NOSIGPIPE)
+    const int on = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
+#endif
   }
   return pair;
 }
 
 IoResult send_with_descriptor(int socket, std::span<const std::byte> bytes,
                               int descriptor) noexcept {
-  iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  if (descriptor >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  const std::span<const int> one(&descriptor, descriptor >= 0 ? 1 : 0);
+  return send_with_descriptors(socket, bytes, one);
+}
+
+IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
+                               std::span<const int> descriptors) noexcept {
+  if (descriptors.size() > kMostDescriptors) return IoResult::failed(EINVAL);
+  Message message(const_cast<std::byte*>(bytes.data()), bytes.size());
+  if (const std::size_t size = descriptors.size_bytes(); size > 0) {
+    message.control.fill(0);
+    message.header.msg_control = message.control.data();
+    message.header.msg_controllen = static_cast<decltype(msghdr::msg_controllen)>(CMSG_SPACE(size));
+    cmsghdr* const header = CMSG_FIRSTHDR(&message.header);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    header->cmsg_len = static_cast<decltype(cmsghdr::cmsg_len)>(CMSG_LEN(size));
+    std::memcpy(CMSG_DATA(header), descriptors.data(), size);
   }
   ssize_t count = 0;
-  do count = ::sendmsg(socket, &message, kSendFlags);
+  do count = ::sendmsg(socket, &message.header, kSendFlags);
   while (count < 0 && errno == EINTR);
   return result_of(count);
 }
@@ -93,23 +129,36 @@ IoResult send_with_descriptor(int socket, std::span<const std::byte> bytes,
 IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
                                  UniqueFd& descriptor) noexcept {
   descriptor.reset();
-  iovec part{buffer.data(), buffer.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMostDescriptors)> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t count = 0;
-  do count = ::recvmsg(socket, &message, kReceiveFlags);
-  while (count < 0 && errno == EINTR);
-  if (count < 0) return result_of(count);
-  take_descriptors(message, descriptor);
-  if ((message.msg_flags & MSG_TRUNC) != 0) {  // half a state is worse than none
+  Message message(buffer.data(), buffer.size());
+  const IoResult result = receive(socket, message);
+  if (!result.ok() && !result.end()) return result;
+  take_descriptors(message.header, {&descriptor, 1});
+  if ((message.header.msg_flags & MSG_TRUNC) != 0) {  // half a state is worse than none
     descriptor.reset();
     return IoResult::failed(EMSGSIZE);
   }
-  return count == 0 ? IoResult::end_of_stream() : result_of(count);
+  return result;
+}
+
+Result<ReceivedDescriptors> receive_with_descriptors(int socket, std::span<std::byte> buffer,
+                                                     std::span<UniqueFd> places) {
+  close_all(places);
+  Message message(buffer.data(), buffer.size());
+  const IoResult result = receive(socket, message);
+  if (result.is_error()) return result.error();
+  if (result.would_block()) return ReceivedDescriptors{};
+  const std::size_t came = take_descriptors(message.header, places);
+  std::error_code error;
+  if ((message.header.msg_flags & MSG_CTRUNC) != 0) {
+    error = Errc::control_truncated;
+  } else if (came > places.size()) {
+    error = Errc::surplus_descriptors;
+  } else if ((message.header.msg_flags & MSG_TRUNC) != 0) {
+    error = system_error(EMSGSIZE);
+  }
+  if (!error) return ReceivedDescriptors{result, came};
+  close_all(places);
+  return error;
 }
 
 }  // namespace reactor

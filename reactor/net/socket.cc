@@ -7,13 +7,13 @@
 #include <sys/sendfile.h>
 #endif
 #include <netinet/tcp.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <string>
+#include <cstddef>
 
 #include "reactor/net/sigpipe.h"
+#include "reactor/net/unix_path.h"
 
 namespace reactor {
 namespace {
@@ -100,35 +100,9 @@ bool is_listening(int fd) noexcept {
   return type == SOCK_STREAM && accepts != 0;
 }
 
-bool is_socket(const std::string& path) {
-  struct stat status {};
-  return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
-}
-
-// Whether a bind found only the file that a dead server left: a live one takes the connection, or
-// would if its backlog were not full (unix(7)).
-bool remove_stale(const Address& address) {
-  const std::string path(address.path());
-  if (path.empty() || !is_socket(path)) return false;
-  const Result<UniqueFd> probe = open_socket(AF_UNIX);
-  if (!probe) return false;
-  if (::connect(probe->get(), address.data(), address.size()) == 0) return false;
-  return errno == ECONNREFUSED && ::unlink(path.c_str()) == 0;
-}
-
-std::error_code bind_to(int fd, const Address& address) {
-  if (::bind(fd, address.data(), address.size()) == 0) return {};
-  const std::error_code error = last_system_error();
-  if (error != std::errc::address_in_use || !remove_stale(address)) return error;
+std::error_code bind_to(int fd, const Address& address, const ListenOptions& options) {
+  if (address.is_unix()) return bind_unix(fd, address, options.unix_mode);
   return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
-}
-
-// The permissions are set before anybody can connect: that takes listen().
-std::error_code set_mode(const Address& address, int mode) {
-  if (mode < 0 || address.path().empty()) return {};
-  const std::string path(address.path());
-  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
-  return last_system_error();
 }
 
 // A call that moved nothing. EINTR can't stop one that does not block (recv(2)); should it come,
@@ -143,6 +117,12 @@ Result<Address> name_of(Call call) {
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);
   if (call(reinterpret_cast<sockaddr*>(&storage), &length) != 0) return last_system_error();
+#if !defined(__linux__)
+  // BSD pads what has no name with zeros, which would look like an abstract one.
+  constexpr socklen_t kNoName = offsetof(sockaddr_un, sun_path);
+  const auto& local = reinterpret_cast<const sockaddr_un&>(storage);
+  if (storage.ss_family == AF_UNIX && local.sun_path[0] == '\0') length = kNoName;
+#endif
   return Address::from(reinterpret_cast<const sockaddr*>(&storage), length);
 }
 
@@ -161,9 +141,13 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   if (address.family() == AF_INET6) {
     set_option(number, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0);
   }
-  if (const std::error_code error = bind_to(number, address)) return error;
-  if (const std::error_code error = set_mode(address, options.unix_mode)) return error;
-  if (::listen(number, options.backlog) != 0) return last_system_error();
+  const SocketFolderLock lock(address);
+  if (const std::error_code error = bind_to(number, address, options)) return error;
+  if (::listen(number, options.backlog) != 0) {
+    const std::error_code error = last_system_error();
+    unbind_unix(address);
+    return error;
+  }
   if (!address.is_unix()) {
     if (const Result<> set = set_fast_open(number, options.fast_open); !set) return set.error();
   }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Socket: the system's socket calls, non-blocking and close-on-exec, as values and Results. The
-// only file pair that calls accept, recv and send. Nothing here blocks, logs, allocates or throws.
+// only file pair that calls accept, recv and send. Nothing here blocks, logs or throws, listen()
+// aside.
 #pragma once
+
+#include <sys/types.h>
 
 #include <chrono>
 #include <cstddef>
@@ -65,12 +68,20 @@ struct ListenOptions {
   // Octets that the kernel takes from us before it can send them (TCP_NOTSENT_LOWAT; 0: as many as
   // its buffer holds, some megabytes). A peer that does not read is noticed that much earlier.
   int unsent_limit = 0;
-  // Permissions of a unix socket's file, 0..0777; -1 leaves them to the umask.
+  // Permissions of a unix socket's file, 0..0777, which it has before anybody can connect; -1
+  // leaves them to the umask.
   int unix_mode = -1;
   // Connections that may hand over octets with their SYN before the handshake is over; 0: none
   // (TCP_FASTOPEN; net.ipv4.tcp_fastopen has to allow it). For protocols that survive a repetition.
   int fast_open = 0;
   TcpOptions tcp = {};  // of the accepted connections; errors of these and fast_open are listen's
+};
+
+// Who is at the other end of a unix socket.
+struct PeerCredentials {
+  pid_t pid = 0;  // 0 where it can't be told: FreeBSD, or a process of another pid namespace
+  uid_t uid = 0;  // the effective ones
+  gid_t gid = 0;
 };
 
 // Owns one socket, or none.
@@ -81,8 +92,10 @@ class Socket {
 
   // A bound, listening stream socket: SO_REUSEADDR and TCP_NODELAY are set (accepted sockets
   // inherit the latter on Linux and BSD). A unix path that a dead server left behind is replaced;
-  // one on which a server still answers is address_in_use, and so is a path that is no socket.
-  // Errors: those of socket(2), bind(2), listen(2).
+  // one on which a server still answers is address_in_use, and so is a path that is no socket. Of
+  // several servers that start on one path at the same moment one gets it. May wait for that: up
+  // to 0.25 s while another one is about to begin.
+  // Errors: those of socket(2), bind(2), listen(2); no file is left behind then.
   [[nodiscard]] static Result<Socket> listen(const Address& address, const ListenOptions& options);
 
   // Takes over a stream socket that listens already, made by a parent or a service manager: it
@@ -140,6 +153,10 @@ class Socket {
   static void reset_on_close(int fd) noexcept;
   [[nodiscard]] static Result<Address> local_address(int fd);
   [[nodiscard]] static Result<Address> peer_address(int fd);
+  // Who connected, or who listened, at the time of connect(2) or listen(2): whatever became of that
+  // process, and its pid, since. Errors: Errc::not_supported for all but unix sockets;
+  // not_connected (unix(7) SO_PEERCRED, getpeereid(3)).
+  [[nodiscard]] static Result<PeerCredentials> peer_credentials(int fd);
 
  private:
   UniqueFd fd_;
