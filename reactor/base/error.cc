@@ -49,6 +49,8 @@ class ReactorCategory final : public std::error_category {
         return "descriptors were lost on their way: raise the limit of open files (ulimit -n)";
       case Errc::surplus_descriptors:
         return "the peer passed more descriptors than were expected";
+      case Errc::bad_directory:
+        return "the working directory for the new process can't be entered";
     }
     return "unknown reactor error " + std::to_string(value);
   }

@@ -26,6 +26,7 @@ enum class Errc {
   file_truncated,     // a file is shorter than what of it was to be sent
   control_truncated,  // descriptors that came with octets were lost, as this process has none free
   surplus_descriptors,  // more of them came than were expected
+  bad_directory,        // the one that a new process was to start in can't be entered
 };
 
 // Category of Errc, name "reactor". Lives for the whole program.

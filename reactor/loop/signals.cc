@@ -170,4 +170,14 @@ std::error_code Signals::reopen() {
 
 HandleInfo Signals::describe() const noexcept { return {"signal pipe", fd(), {}, {}}; }
 
+void reset_signals() noexcept {
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  // SIGKILL, SIGSTOP and those that the C library keeps to itself refuse.
+  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &action, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
 }  // namespace reactor

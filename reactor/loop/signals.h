@@ -47,4 +47,8 @@ class Signals final : public PollTarget {
   std::size_t due_ = 0;             // of them, to be called
 };
 
+// For a forked child that is about to call exec: no signal is blocked, handled or ignored any more.
+// All are to be blocked when it is called, or the parent's handlers may run. Async-signal-safe.
+void reset_signals() noexcept;
+
 }  // namespace reactor

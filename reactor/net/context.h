@@ -9,6 +9,7 @@
 #include <span>
 #include <system_error>
 #include <unordered_map>
+#include <vector>
 
 #include "reactor/base/source_location.h"
 #include "reactor/loop/loop.h"
@@ -67,6 +68,8 @@ class NetContext final : public LoopExtension {
   // What Stream::announce() said.
   std::unordered_map<const Stream*, ProxiedAddresses> announced;
   Lingerers lingerers;
+  // Children that are yet to end, of each Process that is gone.
+  std::vector<std::unique_ptr<LoopExtension>> wards;
 
  private:
   static constexpr std::size_t kPlaces = 256;

@@ -70,7 +70,8 @@ void close_all(std::span<UniqueFd> places) noexcept {
 // One recvmsg(2); room for as many descriptors as one message can have.
 IoResult receive(int socket, Message& message) noexcept {
   message.header.msg_control = message.control.data();
-  message.header.msg_controllen = message.control.size();
+  message.header.msg_controllen =
+      static_cast<decltype(msghdr::msg_controllen)>(message.control.size());
   ssize_t count = 0;
   do count = ::recvmsg(socket, &message.header, kReceiveFlags);
   while (count < 0 && errno == EINTR);

@@ -12,7 +12,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
 
   bool start(Duration time) {
     Loop& loop = owner_.loop_;
-    Socket::shutdown_write(fd_.get());
+    if (!Socket::shutdown_write(fd_.get())) return false;  // nothing can be lost any more
     if (!loop.attach(*this, Interest::read)) return false;
     loop.arm(*this, saturating_add(loop.now(), time));
     return true;

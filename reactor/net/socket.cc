@@ -223,7 +223,7 @@ bool Socket::is_balanced(int listening_fd) noexcept {
   return ::getsockopt(listening_fd, SOL_SOCKET, kReusePort, &on, &length) == 0 && on != 0;
 }
 
-void Socket::shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }
+bool Socket::shutdown_write(int fd) noexcept { return ::shutdown(fd, SHUT_WR) == 0; }
 
 #if defined(__linux__)
 

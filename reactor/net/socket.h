@@ -129,8 +129,9 @@ class Socket {
                                           std::size_t count) noexcept;
   // As receive(), but what it gives stays there to be received again (recv(2) MSG_PEEK).
   [[nodiscard]] static IoResult peek(int fd, std::span<std::byte> buffer) noexcept;
-  // shutdown(2) of the writing side; the peer reads the rest and then the end.
-  static void shutdown_write(int fd) noexcept;
+  // shutdown(2) of the writing side; the peer reads the rest and then the end. False where there is
+  // no such thing: it is gone, or this is no socket.
+  static bool shutdown_write(int fd) noexcept;
   // For a listening TCP socket that is to be closed: SYNs of new connections are dropped, so that
   // the queue can be emptied to the last; handshakes that have begun go on. For all copies of the
   // socket, in all processes, until accept_new(). A client tries again after a second, and finds

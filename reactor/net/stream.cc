@@ -51,7 +51,7 @@ Stream::~Stream() {
     if (has(kFailed)) context_->failures.erase(this);
     context_->announced.erase(this);
     if (context_->active == this) context_->active = nullptr;
-    loop().detach(*this, Detach::closing);
+    loop().detach(*this, has(kExtras) ? Detach::staying : Detach::closing);
     loop().disarm(*this);
   }
   UniqueFd(fd()).reset();
@@ -397,7 +397,8 @@ Stream::Alive Stream::finish() {
 }
 
 void Stream::release_socket() {
-  loop().detach(*this, has(kLinger) ? Detach::staying : Detach::closing);
+  // A transport's descriptor may be a copy of others': open_shared_pipe().
+  loop().detach(*this, has(kLinger | kExtras) ? Detach::staying : Detach::closing);
   loop().disarm(*this);
   UniqueFd socket(fd());
   set_fd(-1);

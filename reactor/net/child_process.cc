@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/child_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <list>
+#include <string_view>
+#include <utility>
+
+#include "reactor/base/process.h"
+#include "reactor/net/context.h"
+#include "reactor/net/pipe.h"
+#include "reactor/net/unix_pipe.h"
+#include "reactor/net/unix_spawn.h"
+
+extern char** environ;
+
+namespace reactor {
+namespace {
+
+const StreamOptions kDefaultOptions;
+
+// How long the Loop's end may wait for children that were killed just before.
+constexpr int kLastWaits = 200;  // of 1 ms each
+
+std::string_view name_of(std::string_view variable) {
+  return variable.substr(0, variable.find('='));
+}
+
+std::vector<std::string> environment_for(const ProcessOptions& options) {
+  std::vector<std::string> result = options.environment;
+  for (char** each = environ; options.inherit_environment && *each != nullptr; ++each) {
+    const std::string_view variable(*each);
+    const bool replaced =
+        std::any_of(options.environment.begin(), options.environment.end(),
+                    [&](const std::string& own) { return name_of(own) == name_of(variable); });
+    if (!replaced) result.emplace_back(variable);
+  }
+  return result;
+}
+
+// What execvp(3) would try.
+std::vector<std::string> files_for(const std::string& program,
+                                   const std::vector<std::string>& environment) {
+  if (program.empty() || program.find('/') != std::string::npos) return {program};
+  std::string_view path = "/usr/local/bin:/bin:/usr/bin";
+  for (const std::string& variable : environment) {
+    if (name_of(variable) == "PATH") path = std::string_view(variable).substr(5);
+  }
+  std::vector<std::string> files;
+  for (std::size_t start = 0, end = 0; end != std::string_view::npos; start = end + 1) {
+    end = path.find(':', start);
+    const std::string_view folder = path.substr(start, end - start);
+    files.push_back((folder.empty() ? "." : std::string(folder)) + "/" + program);
+  }
+  return files;
+}
+
+bool is_text(const std::string& text) { return text.find('\0') == std::string::npos; }
+
+bool is_valid(const ProcessOptions& options) {
+  const auto& variables = options.environment;
+  return !options.arguments.empty() &&
+         std::all_of(options.arguments.begin(), options.arguments.end(), &is_text) &&
+         std::all_of(variables.begin(), variables.end(),
+                     [](const std::string& variable) {
+                       const std::size_t sign = variable.find('=');
+                       return is_text(variable) && sign != std::string::npos && sign > 0;
+                     }) &&
+         is_text(options.directory);
+}
+
+Result<UniqueFd> open_null() {
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return last_system_error();
+  return copy_descriptor(null.get());
+}
+
+}  // namespace
+
+Redirect Redirect::to(int fd) noexcept {
+  Redirect result(Kind::descriptor);
+  result.fd_ = fd;
+  return result;
+}
+
+Redirect Redirect::pipe(StreamHandler& handler) noexcept { return pipe(handler, kDefaultOptions); }
+
+Redirect Redirect::pipe(StreamHandler& handler, const StreamOptions& options) noexcept {
+  Redirect result(Kind::pipe);
+  result.handler_ = &handler;
+  result.options_ = &options;
+  return result;
+}
+
+// The descriptors of a process that is about to start.
+struct Process::Setup {
+  // The child's end of stream `number`, and ours.
+  Result<> connect(std::size_t number, const Redirect& redirect) {
+    switch (redirect.kind_) {
+      case Redirect::Kind::inherit:
+        return {};
+      case Redirect::Kind::null:
+        return keep(number, open_null());
+      case Redirect::Kind::descriptor:
+        return keep(number, copy_descriptor(redirect.fd_));
+      case Redirect::Kind::with_output:
+        return keep(number, copy_descriptor(theirs[1] ? theirs[1].get() : STDOUT_FILENO));
+      case Redirect::Kind::pipe:
+        break;
+    }
+    Result<PipeEnds> pipe = make_pipe_ends();
+    if (!pipe) return pipe.error();
+    if (number == 0) std::swap(pipe->read, pipe->write);
+    ours[number] = std::move(pipe->read);
+    theirs[number] = std::move(pipe->write);
+    return {};
+  }
+
+  Result<> keep(std::size_t number, Result<UniqueFd> fd) {
+    if (!fd) return fd.error();
+    theirs[number] = std::move(*fd);
+    return {};
+  }
+
+  std::array<UniqueFd, 3> theirs, ours;
+};
+
+// What outlives a Process that is destroyed before its child has ended: with the loop, then.
+struct Process::Ward final : LoopExtension {
+  Ward(Process* process, pid_t child, bool whole_group)
+      : owner(process), pid(child), target(whole_group ? -child : child) {}
+  Ward(const Ward&) = delete;
+  Ward& operator=(const Ward&) = delete;
+
+  // The loop ends before the child did. SIGKILL works at once, but for a process that is stuck in
+  // the kernel, which nobody can wait for.
+  ~Ward() override {
+    if (!killed || made_in != process_generation()) return;
+    for (int left = kLastWaits; left > 0 && ::waitpid(pid, nullptr, WNOHANG) == 0; --left) {
+      ::poll(nullptr, 0, 1);
+    }
+  }
+
+  void on_exit(ExitStatus status) {
+    killed = false;
+    if (owner != nullptr) {
+      owner->ended(status);
+    } else {
+      std::erase_if(context->wards, [this](const auto& each) { return each.get() == this; });
+    }
+  }
+
+  Process* owner;
+  pid_t pid, target;
+  bool killed = false;
+  NetContext* context = nullptr;  // that it was left to
+  std::uint32_t made_in = process_generation();
+  ChildWatcher watcher;
+};
+
+Process::Process(OnExit on_exit) noexcept : on_exit_(std::move(on_exit)) {}
+
+Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions& options,
+                                                OnExit on_exit, SourceLocation where) {
+  if (!is_valid(options)) return system_error(EINVAL);
+  Setup setup;
+  const std::array<const Redirect*, 3> redirects{&options.input, &options.output, &options.errors};
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (Result<> result = setup.connect(i, *redirects[i]); !result) return result.error();
+  }
+  std::unique_ptr<Process> process(new Process(std::move(on_exit)));
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (!setup.ours[i]) continue;
+    Result<std::unique_ptr<Stream>> stream = open_pipe(
+        loop, std::move(setup.ours[i]), *redirects[i]->handler_, *redirects[i]->options_, where);
+    if (!stream) return stream.error();
+    process->streams_[i] = std::move(*stream);
+  }
+  SpawnPlan plan;
+  plan.arguments = options.arguments;
+  plan.environment = environment_for(options);
+  plan.files = files_for(options.arguments[0], plan.environment);
+  plan.directory = options.directory;
+  plan.group = static_cast<SpawnPlan::Group>(options.group);
+  for (std::size_t i = 0; i < 3; ++i) plan.streams[i] = setup.theirs[i].get();
+  Result<pid_t> pid = spawn_child(plan);
+  if (!pid) return pid.error();
+  process->pid_ = *pid;
+  if (Result<> result = process->watch(loop, options, where); !result) return result.error();
+  setup = {};
+  for (const auto& stream : process->streams_) {
+    if (stream != nullptr) stream->start();
+  }
+  return process;
+}
+
+Result<> Process::watch(Loop& loop, const ProcessOptions& options, SourceLocation where) {
+  ward_ = std::make_unique<Ward>(this, pid_, options.group != ProcessGroup::same);
+  Result<ChildWatcher> watcher = loop.on_exit(
+      pid_, [ward = ward_.get()](ExitStatus status) { ward->on_exit(status); }, where);
+  if (!watcher) return watcher.error();
+  ward_->watcher = std::move(*watcher);
+  ward_->context = &NetContext::of(loop);
+  return {};
+}
+
+Process::~Process() {
+  if (ward_ == nullptr || ward_->made_in != process_generation()) return;
+  ward_->owner = nullptr;
+  if (kills_) {
+    ::kill(ward_->target, SIGKILL);
+    ward_->killed = true;
+  }
+  if (!ward_->watcher || !ward_->watcher.active()) return;  // the loop is gone
+  ward_->watcher.unref();
+  NetContext& context = *ward_->context;
+  context.wards.push_back(std::move(ward_));
+}
+
+bool Process::running() const noexcept { return ward_ != nullptr; }
+
+Result<> Process::kill(int signal) noexcept {
+  if (ward_ == nullptr) return system_error(ESRCH);
+  if (ward_->made_in != process_generation()) return Errc::wrong_process;
+  if (::kill(ward_->target, signal) != 0) return last_system_error();
+  return {};
+}
+
+// The callback may destroy this.
+void Process::ended(ExitStatus status) {
+  ward_.reset();
+  OnExit callback = std::move(on_exit_);
+  if (callback) callback(*this, status);
+}
+
+}  // namespace reactor

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/pipe.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "reactor/base/error.h"
+#include "reactor/net/pipe_transport.h"
+#include "reactor/net/unix_pipe.h"
+
+namespace reactor {
+namespace {
+
+// For a descriptor that may block, as others want it so.
+class SharedTransport final : public Transport {
+ public:
+  explicit SharedTransport(int fd) noexcept : pipe_(fd) {}
+
+  IoResult read(int fd, std::span<std::byte> buffer) override {
+    return is_ready(fd, POLLIN) ? pipe_.read(fd, buffer) : IoResult::blocked();
+  }
+  // A pipe that can be written takes this much without waiting (pipe(7)).
+  IoResult write(int fd, std::span<const std::byte> bytes) override {
+    constexpr std::size_t kMost = PIPE_BUF;
+    if (!is_ready(fd, POLLOUT)) return IoResult::blocked();
+    return pipe_.write(fd, bytes.first(std::min(bytes.size(), kMost)));
+  }
+  IoResult end_writing(int fd) override { return pipe_.end_writing(fd); }
+  [[nodiscard]] bool can_read() const noexcept override { return pipe_.can_read(); }
+
+ private:
+  static bool is_ready(int fd, short events) noexcept {
+    pollfd entry{fd, events, 0};
+    return ::poll(&entry, 1, 0) == 1;
+  }
+
+  PipeTransport pipe_;
+};
+
+// For what no poller takes as it is always ready. The Stream watches something that is so, too.
+class FileTransport final : public Transport {
+ public:
+  explicit FileTransport(UniqueFd file) noexcept : file_(std::move(file)), pipe_(file_.get()) {}
+
+  IoResult read(int, std::span<std::byte> buffer) override {
+    return pipe_.read(file_.get(), buffer);
+  }
+  IoResult write(int, std::span<const std::byte> bytes) override {
+    return pipe_.write(file_.get(), bytes);
+  }
+  IoResult end_writing(int) override { return pipe_.end_writing(file_.get()); }
+  [[nodiscard]] bool can_read() const noexcept override { return pipe_.can_read(); }
+
+ private:
+  UniqueFd file_;
+  PipeTransport pipe_;
+};
+
+using Opened = Result<std::unique_ptr<Stream>>;
+
+Opened make(Loop& loop, UniqueFd fd, std::unique_ptr<Transport> transport, StreamHandler& handler,
+            const StreamOptions& options, SourceLocation where) {
+  auto stream =
+      std::make_unique<Stream>(loop, Socket(std::move(fd)), handler, options, nullptr, where);
+  stream->set_transport(std::move(transport));
+  return stream;
+}
+
+// The reading end of a pipe that nobody writes to is readable for ever, and on every backend.
+Opened open_file(Loop& loop, UniqueFd file, StreamHandler& handler, const StreamOptions& options,
+                 SourceLocation where) {
+  Result<PipeEnds> pipe = make_pipe_ends();
+  if (!pipe) return pipe.error();
+  auto transport = std::make_unique<FileTransport>(std::move(file));
+  return make(loop, std::move(pipe->read), std::move(transport), handler, options, where);
+}
+
+// Whether the loop's poller takes it: no error; Errc::not_pollable for files.
+std::error_code try_to_watch(Loop& loop, int fd) {
+  const Result<IoWatcher> probe = loop.watch(fd, Interest::read, [](Ready) {});
+  return probe ? std::error_code{} : probe.error();
+}
+
+}  // namespace
+
+Opened open_pipe(Loop& loop, UniqueFd fd, StreamHandler& handler, const StreamOptions& options,
+                 SourceLocation where) {
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0) return last_system_error();
+  const std::error_code error = try_to_watch(loop, fd.get());
+  if (error == Errc::not_pollable) return open_file(loop, std::move(fd), handler, options, where);
+  if (error) return error;
+  if (::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) return last_system_error();
+  auto transport = std::make_unique<PipeTransport>(fd.get());
+  return make(loop, std::move(fd), std::move(transport), handler, options, where);
+}
+
+Opened open_shared_pipe(Loop& loop, int fd, StreamHandler& handler, const StreamOptions& options,
+                        SourceLocation where) {
+  Result<UniqueFd> copy = copy_descriptor(fd);
+  if (!copy) return copy.error();
+  const std::error_code error = try_to_watch(loop, copy->get());
+  if (error == Errc::not_pollable) {
+    return open_file(loop, std::move(*copy), handler, options, where);
+  }
+  if (error) return error;
+  auto transport = std::make_unique<SharedTransport>(copy->get());
+  return make(loop, std::move(*copy), std::move(transport), handler, options, where);
+}
+
+}  // namespace reactor

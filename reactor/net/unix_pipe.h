@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Pipes as the system makes them. Private to net/.
+#pragma once
+
+#include "reactor/base/result.h"
+#include "reactor/base/unique_fd.h"
+
+namespace reactor {
+
+struct PipeEnds {
+  UniqueFd read, write;
+};
+
+// A pipe that is closed on exec, with numbers beyond standard error's. Errors: those of pipe(2).
+[[nodiscard]] Result<PipeEnds> make_pipe_ends();
+
+// A copy of `fd` that is closed on exec, with a number beyond standard error's. Errors: those of
+// fcntl(2).
+[[nodiscard]] Result<UniqueFd> copy_descriptor(int fd);
+
+}  // namespace reactor
