@@ -26,4 +26,5 @@
 #include "reactor/net/stream.h"
 #include "reactor/net/tcp_options.h"
 #include "reactor/net/transport.h"
+#include "reactor/prefork/fork_server.h"
 #include "reactor/prefork/prefork.h"

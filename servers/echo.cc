@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "servers/echo.h"
 
+#include <string>
+
 #include "reactor/net/server.h"
+#include "servers/reply.h"
 
 namespace servers {
 namespace {
@@ -16,25 +19,39 @@ class Handler : public reactor::StreamHandler {
   }
 };
 
-// Of all connections that said something.
+// Of all connections that said something, where they get just that back.
 class Echo final : public Handler {
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
     stream.write_now(bytes);
   }
 };
 
+// As Echo, with something said about it.
+class Answer final : public Handler {
+ public:
+  explicit Answer(Reply reply) noexcept : reply_(reply) {}
+
+ private:
+  void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
+    const std::string text = to_reply(reply_, bytes);
+    stream.write(std::as_bytes(std::span(text)));
+  }
+
+  const Reply reply_;
+};
+
 // Of one that did not yet.
 class FirstWord final : public Handler {
  public:
-  using Context = Echo;
-  explicit FirstWord(Echo& echo) noexcept : echo_(echo) {}
+  using Context = reactor::StreamHandler;
+  explicit FirstWord(reactor::StreamHandler& echo) noexcept : echo_(echo) {}
 
   // For one that said something before it came here from another worker.
   [[nodiscard]] reactor::StreamHandler* adopting_handler() noexcept { return &echo_; }
 
  private:
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
-    stream.write_now(bytes);
+    echo_.on_data(stream, bytes);
     stream.set_handler(echo_);
     if (stream.asked_to_end()) stream.close();
   }
@@ -43,7 +60,7 @@ class FirstWord final : public Handler {
   }
   void on_timeout(reactor::Stream& stream) override { stream.close(); }
 
-  Echo& echo_;
+  reactor::StreamHandler& echo_;
 };
 
 }  // namespace
@@ -53,9 +70,12 @@ int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
   limits.max_connections = service.max_connections;
   limits.proxy = service.proxy;
   Echo echo;
-  auto server =
-      reactor::Server<FirstWord>::adopt(worker.loop(), worker.listeners(), std::move(limits), echo)
-          .value();
+  Answer answer(service.reply);
+  reactor::StreamHandler& handler =
+      service.reply == Reply::raw ? static_cast<reactor::StreamHandler&>(echo) : answer;
+  auto server = reactor::Server<FirstWord>::adopt(worker.loop(), worker.listeners(),
+                                                  std::move(limits), handler)
+                    .value();
   return worker.serve(*server);
 }
 

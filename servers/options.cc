@@ -34,6 +34,9 @@ struct Texts {
   std::string backlog = "2048";
   std::string max_connections = "0";
   std::string backend = "auto";
+  std::string model = "prefork";
+  std::string max_children = "40";
+  std::string reply = "raw";
   std::string reuse_port = "on";
   std::string proxy_protocol = "off";
   std::vector<std::string> proxy_allow_from;
@@ -123,6 +126,11 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   text("--max-connections", texts.max_connections,
        "per worker; 0 is the descriptor limit less a reserve", "N");
   text("--backend", texts.backend, "auto, epoll, kqueue or select, as far as built in", "NAME");
+  text("--model", texts.model,
+       "prefork: connections are served in the workers; fork: each in a process of its own",
+       "prefork|fork");
+  text("--max-children", texts.max_children, "with --model fork, connections at once per worker",
+       "N");
   text("--reuse-port", texts.reuse_port, "one listening socket per worker", "on|off");
   text("--proxy-protocol", texts.proxy_protocol,
        "version of the header that a proxy in front puts before each connection; then nobody is "
@@ -148,6 +156,11 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
            ? "a worker is replaced after so many connections, or up to a tenth less; 0: never"
            : "a worker is replaced after so many requests, or up to a tenth less; 0: never",
        "N");
+  if (program == Program::echo) {
+    text("--reply", texts.reply,
+         "what is sent back for what is read: the data, `PID: data`, or `Echo=>data at TIME`",
+         "raw|pid|time");
+  }
   if (program == Program::http_ok) declare_http(app, texts, options.service);
   text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
   text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
@@ -264,6 +277,8 @@ void take(Program program, const Texts& texts, Options& options) {
   if (program == Program::http_ok) prefork.listen = reactor::http::Options::listening();
   prefork.listen.backlog = static_cast<int>(parse_number("--backlog", texts.backlog, 1, 65535));
   prefork.backend = parse_backend("--backend", texts.backend);
+  prefork.model = parse_model("--model", texts.model);
+  prefork.max_children = parse_number("--max-children", texts.max_children, 1, 1'000'000);
   prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
   prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
   prefork.timeout = seconds("--timeout", texts.timeout);
@@ -272,6 +287,10 @@ void take(Program program, const Texts& texts, Options& options) {
   options.service.proxy = take_proxy(texts, prefork.addresses);
   options.service.max_connections =
       parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
+  if (options.service.max_connections > 0) {
+    prefork.max_children = std::min(prefork.max_children, options.service.max_connections);
+  }
+  options.service.reply = parse_reply("--reply", texts.reply);
   options.log_level = parse_level("--log-level", texts.log_level);
   if (!options.user.empty() || !options.group.empty()) {
     prefork.identity = parse_identity(options.user, options.group);

@@ -14,6 +14,7 @@
 #include "reactor/net/proxy.h"
 #include "reactor/prefork/options.h"
 #include "servers/control.h"
+#include "servers/reply.h"
 
 namespace servers {
 
@@ -23,6 +24,8 @@ enum class Program { echo, http_ok };
 struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit less a reserve
   reactor::ProxyOptions proxy;
+  // reactor-echo only.
+  Reply reply = Reply::raw;
   // reactor-http-ok only.
   reactor::http::Limits limits;
   reactor::Duration keep_alive = std::chrono::seconds(75);

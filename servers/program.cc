@@ -164,7 +164,6 @@ struct Reloader {
   int argc;
   const char* const* argv;
   Serve serve;
-  PidFile& pid_file;
   std::string fixed;
   Service& current;  // of the latest generation
 
@@ -187,9 +186,7 @@ struct Reloader {
   }
 
   [[nodiscard]] reactor::prefork::WorkerFunction worker_function(Service service) const {
-    return [serve = serve, &pid = pid_file,
-            service = std::move(service)](reactor::prefork::Worker& worker) {
-      pid.abandon_in_child();
+    return [serve = serve, service = std::move(service)](reactor::prefork::Worker& worker) {
       return serve(worker, service);
     };
   }
@@ -207,6 +204,7 @@ void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& p
 
 void add_callbacks(Program program, Options& options, LogFile& log, PidFile& pid_file) {
   reactor::prefork::Options& prefork = options.prefork;
+  prefork.on_fork = [&pid_file] { pid_file.abandon_in_child(); };
   prefork.on_listening = [](const reactor::Address& address) {
     print_line(STDOUT_FILENO, "listening on " + address.to_string());
   };
@@ -248,8 +246,7 @@ int serve_options(Program program, Options options, int argc, const char* const*
   raise_limit(options);
   add_callbacks(program, options, log, pid_file);
   add_upgrade(options, argc, argv, pid_file);
-  const Reloader reloader{program,        argc, argv, serve, pid_file, fixed_settings(options),
-                          options.service};
+  const Reloader reloader{program, argc, argv, serve, fixed_settings(options), options.service};
   options.prefork.on_reload = [&reloader] { return reloader(); };
   options.prefork.report_descriptor = log.fd();
   return reactor::prefork::run(std::move(options.prefork),

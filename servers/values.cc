@@ -169,6 +169,19 @@ reactor::Backend parse_backend(const std::string& flag, const std::string& text)
   throw BadValue(flag, text, "no such backend here", "give one of: " + backend_names());
 }
 
+reactor::prefork::Model parse_model(const std::string& flag, const std::string& text) {
+  if (text == "prefork") return reactor::prefork::Model::prefork;
+  if (text == "fork") return reactor::prefork::Model::fork;
+  throw BadValue(flag, text, "no such model", "give prefork or fork");
+}
+
+Reply parse_reply(const std::string& flag, const std::string& text) {
+  if (text == "raw") return Reply::raw;
+  if (text == "pid") return Reply::pid;
+  if (text == "time") return Reply::time;
+  throw BadValue(flag, text, "no such reply", "give raw, pid or time");
+}
+
 reactor::LogLevel parse_level(const std::string& flag, const std::string& text) {
   using reactor::LogLevel;
   for (const LogLevel level : {LogLevel::trace, LogLevel::debug, LogLevel::info, LogLevel::warn,

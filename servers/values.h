@@ -13,6 +13,8 @@
 #include "reactor/poller/event.h"
 #include "reactor/prefork/bind.h"
 #include "reactor/prefork/identity.h"
+#include "reactor/prefork/options.h"
+#include "servers/reply.h"
 
 namespace servers {
 
@@ -43,6 +45,8 @@ class BadValue : public std::runtime_error {
 [[nodiscard]] std::vector<int> parse_processors(const std::string& flag, const std::string& text);
 [[nodiscard]] bool parse_switch(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::Backend parse_backend(const std::string& flag, const std::string& text);
+[[nodiscard]] reactor::prefork::Model parse_model(const std::string& flag, const std::string& text);
+[[nodiscard]] Reply parse_reply(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::LogLevel parse_level(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::ProxyProtocol parse_proxy_protocol(const std::string& flag,
                                                           const std::string& text);

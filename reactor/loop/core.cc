@@ -235,6 +235,14 @@ std::error_code Core::reinit_after_fork() {
   return lost;
 }
 
+void Core::close_in_child() noexcept {
+  registry.detach(wakeup, Detach::staying);
+  registry.detach(signals, Detach::staying);
+  wakeup.close();
+  signals.close();
+  registry.close_in_child();
+}
+
 void Core::link(HandleSlot& slot) noexcept {
   slot.older = newest;
   if (newest != nullptr) newest->newer = &slot;

@@ -38,6 +38,7 @@ class Core {
   void request_stop() noexcept;
   void post(Callback<void()> call);
   std::error_code reinit_after_fork();
+  void close_in_child() noexcept;
   [[nodiscard]] bool in_own_process() const noexcept;
   // What a start() counts from: cached in a turn, the clock outside.
   [[nodiscard]] TimePoint start_time() const noexcept { return in_turn_ ? now : monotonic_now(); }

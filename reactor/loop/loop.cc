@@ -106,6 +106,8 @@ Result<int> Loop::backend_fd() const {
 Duration Loop::next_timeout() { return core_->next_timeout(); }
 Backend Loop::backend() const noexcept { return core_->backend; }
 Result<> Loop::reinit_after_fork() { return core_->reinit_after_fork(); }
+void Loop::close_in_child() noexcept { core_->close_in_child(); }
+std::size_t Loop::keeping() const noexcept { return core_->keeping + core_->registry.keeping(); }
 const LoopStats& Loop::stats() const noexcept { return *core_->stats; }
 HandleInfo Loop::current() const noexcept { return core_->slow.current(); }
 

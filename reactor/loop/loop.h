@@ -151,8 +151,17 @@ class Loop {
   // Errors: those of the kernel; nested_run from inside a callback.
   Result<> reinit_after_fork();
 
+  // In a forked child that goes on with a loop of its own: closes what this one holds in the kernel
+  // and every descriptor that it watches (but 0, 1 and 2), so that all of them are the parent's
+  // alone. The parent's set and socket files stay as they are (G9). Nothing that was made with this
+  // loop may be used from here on, nor be destroyed: the child leaves by _exit(2). Callbacks may
+  // call it.
+  void close_in_child() noexcept;
+
   [[nodiscard]] const LoopStats& stats() const noexcept;
   [[nodiscard]] HandleCounts counts() const noexcept;
+  // How many active handles and transports keep run() going.
+  [[nodiscard]] std::size_t keeping() const noexcept;
   // One line per live handle: kind, number, age in seconds, file:line where it was made.
   void dump(std::ostream& out) const;
   // The handle whose callback runs right now; an empty `kind` where none does. Async-signal-safe,

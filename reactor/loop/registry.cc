@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/loop/registry.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -273,6 +275,15 @@ std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
     if (error && !forgotten(error) && !first_error) first_error = error;
   }
   return first_error;
+}
+
+// The standard ones are everybody's, whoever watches them.
+void Registry::close_in_child() noexcept {
+  for (const Slot& slot : slots_) {
+    const bool held = slot.target != nullptr && (slot.flags & kDead) == 0;
+    if (held && slot.target->fd_ > STDERR_FILENO) ::close(slot.target->fd_);
+  }
+  poller_.reset();
 }
 
 }  // namespace reactor

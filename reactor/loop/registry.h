@@ -74,6 +74,8 @@ class Registry {
 
   // Puts all registrations into a new kernel set: after needs_rebuild(), or in a forked child.
   std::error_code rebuild(std::unique_ptr<Poller> poller);
+  // As Loop's; nothing but destruction may follow.
+  void close_in_child() noexcept;
 
   [[nodiscard]] Poller& poller() noexcept { return *poller_; }
   template <class Visit>

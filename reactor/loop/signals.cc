@@ -74,6 +74,7 @@ std::error_code Signals::open_pipe() {
 
 std::error_code Signals::take_over(int number) {
   Delivery& delivery = delivery_of(number);
+  delivery.came.store(false);  // what a parent has not heard yet is the parent's
   delivery.pipe.store(write_end_.get());
   delivery.generation.store(process_generation());
   struct sigaction action {};
@@ -101,10 +102,12 @@ void Signals::give_back(int number) noexcept {
 std::error_code Signals::add(SignalSlot& slot) {
   if (slot.number < 1 || slot.number >= NSIG) return system_error(EINVAL);
   Delivery& delivery = delivery_of(slot.number);
-  if (delivery.owner != nullptr && delivery.owner != this) return Errc::signal_taken;
+  // A loop of the parent's holds nothing here; what was there before it comes back at the end.
+  const bool inherited = delivery.generation.load() != process_generation();
+  if (delivery.owner != nullptr && delivery.owner != this && !inherited) return Errc::signal_taken;
   if (const std::error_code error = open_pipe()) return error;
   slots_.reserve(slots_.size() + 1);
-  if (delivery.owner == nullptr) {
+  if (delivery.owner != this) {
     if (const std::error_code error = take_over(slot.number)) return error;
   }
   slots_.push_back(&slot);
@@ -121,7 +124,7 @@ void Signals::remove(SignalSlot& slot) noexcept {
   const bool last = std::none_of(slots_.begin(), slots_.end(), [&](const SignalSlot* other) {
     return other->number == slot.number;
   });
-  if (last) give_back(slot.number);
+  if (last && delivery_of(slot.number).owner == this) give_back(slot.number);
 }
 
 void Signals::on_ready(Ready) {
@@ -160,7 +163,6 @@ std::error_code Signals::reopen() {
   for (std::size_t number = 1; number < g_deliveries.size(); ++number) {
     Delivery& delivery = g_deliveries[number];
     if (delivery.owner != this) continue;
-    delivery.came.store(false);  // the parent's signal, not ours
     if (const std::error_code error = take_over(static_cast<int>(number))) return error;
   }
   for (SignalSlot* slot : slots_) slot->due = false;

@@ -32,6 +32,11 @@ class Signals final : public PollTarget {
 
   // In a forked child: the same watchers, by a pipe and handlers of its own.
   std::error_code reopen();
+  // Nothing else, while detached.
+  void close() noexcept {
+    read_end_.reset();
+    write_end_.reset();
+  }
 
   void on_ready(Ready ready) override;
   [[nodiscard]] HandleInfo describe() const noexcept override;

@@ -18,6 +18,12 @@ class Wakeup final : public PollTarget {
   // Makes the descriptors; again after a fork, while detached.
   [[nodiscard]] std::error_code open();
 
+  // In a forked child, while detached.
+  void close() noexcept {
+    read_end_.reset();
+    write_end_.reset();
+  }
+
   // Ends the wait that is under way, or the next one. From any thread or signal handler.
   void wake() noexcept;
 

@@ -42,6 +42,9 @@ class Mailboxes {
   // In a worker: one end of a mailbox that was made after its fork.
   void learn(unsigned slot, End end, UniqueFd descriptor);
 
+  // Closes this process's ends.
+  void close() noexcept { boxes_.clear(); }
+
   // Sends a copy of `connection`. No value: the box is full, or too many descriptors are under way.
   // Errors: message_size for a state beyond kMaxState, those of sendmsg(2).
   [[nodiscard]] Result<bool> send(unsigned slot, int connection,

@@ -13,24 +13,14 @@
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/prefork/membership.h"
+#include "reactor/prefork/parent.h"
 #include "reactor/prefork/processors.h"
-#if defined(__linux__)
-#include <sys/prctl.h>
-#endif
 
 namespace reactor::prefork {
 namespace {
 
 constexpr Duration kLongestWait = std::chrono::hours(1);  // poll(2) counts milliseconds in an int
 constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
-
-// The kernel's part; the control socket does it everywhere, but not for a worker that is stuck.
-void die_with_parent([[maybe_unused]] pid_t parent) {
-#if defined(__linux__)
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-#endif
-  if (::getppid() != parent) ::_exit(kExitFailed);  // it died before that took effect
-}
 
 // False: this process must not serve, which is logged.
 bool take_identity(const Options& options) {
@@ -44,7 +34,7 @@ bool take_identity(const Options& options) {
 
 int run_worker(WorkerFunction& serve, Worker& worker) {
   try {
-    return serve(worker);
+    return worker.execute(serve);
   } catch (const std::exception& error) {
     REACTOR_LOG(error, std::string("worker ends by an exception: ") + error.what());
   } catch (...) {
@@ -179,12 +169,13 @@ void Master::place() {
 
 void Master::become_worker(Process& process, Crew::Generation& generation, SignalBlock& blocked) {
   if (!take_identity(options_)) ::_exit(kExitFailed);
-  die_with_parent(parent_);  // changing the user forgets it
+  die_with(parent_);  // changing the user forgets it
   signals_.abandon_in_worker();
   // The other workers' control sockets must not stay open here: their end is the message.
   crew_.abandon_but(process);
   upgrade_.abandon();
   earlier_.abandon();
+  if (options_.on_fork) options_.on_fork();
   int status = kExitFailed;
   pin(process, generation.plan);
   try {

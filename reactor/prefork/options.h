@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,6 +33,12 @@ enum ExitCode : int {
   kExitNoListener = 4  // an address could not be bound, or an inherited socket not be used
 };
 
+// How a worker serves its connections; the worker function is the same.
+enum class Model : std::uint8_t {
+  prefork,  // all of them in its loop
+  fork      // each in a process of its own, which may block: see fork_server.h
+};
+
 // What a reload may change.
 struct Plan {
   // Worker processes, up to kMostWorkers; 0: no fork, serve in this process (not by a reload).
@@ -52,6 +59,12 @@ struct Plan {
 
   // For each worker's Loop.
   Backend backend = Backend::automatic;
+
+  // With Model::fork the worker function runs once for each connection, in its process: the Worker
+  // has no listeners there, and Worker::serve() returns when the connection is over.
+  // `max_children`: connections at once, per worker; 0 stands for 40.
+  Model model = Model::prefork;
+  std::size_t max_children = 40;
 
   // Processors to pin the workers to, one after the other and again from the first; empty: none.
   // Where there are no more workers than processors, and one socket for each, a connection goes to
@@ -92,6 +105,8 @@ struct Options : Plan {
   };
   Upgrade upgrade = {};
 
+  // Called first in each process that is forked, to let go of what is this process's alone.
+  Callback<void()> on_fork = {};
   // Called in this process. The new program serves; this one goes.
   Callback<void()> on_upgraded = {};
   // An address that was bound, with its real port; once each, in order. Not by a

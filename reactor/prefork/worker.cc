@@ -6,6 +6,7 @@
 #include <string>
 
 #include "reactor/base/log.h"
+#include "reactor/prefork/fork_server.h"
 #include "reactor/prefork/membership.h"
 #include "reactor/prefork/stuck_report.h"
 
@@ -33,7 +34,8 @@ Worker::Worker(Options& options, const Plan& plan, unsigned index, std::vector<S
       index_(index),
       listeners_(std::move(listeners)),
       membership_(std::move(membership)),
-      loop_(loop_options(plan, membership_.get())) {
+      own_loop_(std::in_place, loop_options(plan, membership_.get())),
+      loop_(*own_loop_) {
   watch_signals();
   if (membership_ == nullptr) return;
   Membership& own = *membership_;
@@ -42,6 +44,11 @@ Worker::Worker(Options& options, const Plan& plan, unsigned index, std::vector<S
   report_when_stuck(loop_, index_, options_.report_descriptor);
   watch_master();
   start_beating();
+}
+
+Worker::Worker(Options& options, const Plan& plan, unsigned index, Child& child)
+    : options_(options), plan_(plan), index_(index), loop_(child.loop()), child_(&child) {
+  watch_reopen();
 }
 
 Worker::~Worker() = default;
@@ -55,9 +62,7 @@ void Worker::watch_signals() {
   on(SIGTERM, [this] { drain(); });
   signals_.front().ref();  // until it drains, a worker without work waits for some
   on(SIGQUIT, [this] { end_now("QUIT"); });
-  on(SIGUSR1, [this] {
-    if (options_.on_reopen) options_.on_reopen();
-  });
+  watch_reopen();
   if (membership_ != nullptr) return;
   // Alone: what a master would hear. In a worker these are the master's business; a terminal's
   // Ctrl-C reaches both, so the worker ignores it.
@@ -67,6 +72,16 @@ void Worker::watch_signals() {
       REACTOR_LOG(warn, "signal " + std::to_string(ignored) + " ignored: no workers to act on");
     });
   }
+}
+
+void Worker::watch_reopen() {
+  signals_.push_back(loop_.on_signal(SIGUSR1, [this] { reopen(); }).value());
+  signals_.back().unref();
+}
+
+void Worker::reopen() {
+  if (options_.on_reopen) options_.on_reopen();
+  if (fork_server_ != nullptr) fork_server_->signal_children(SIGUSR1);
 }
 
 void Worker::watch_master() {
@@ -113,7 +128,33 @@ void Worker::renew() {
   if (membership_ != nullptr) membership_->control.send({.kind = Message::Kind::renew});
 }
 
+int Worker::execute(WorkerFunction& serve) {
+  if (plan_.model == Model::prefork) return serve(*this);
+  ServerLimits limits;
+  limits.max_connections = plan_.max_children;
+  const std::unique_ptr<ForkServer> server =
+      ForkServer::adopt(loop_, listeners(), std::move(limits), [this, &serve](Child& child) {
+        return serve_connection(serve, child);
+      }).value();
+  fork_server_ = server.get();
+  const int status = this->serve(*server);
+  fork_server_ = nullptr;
+  return status;
+}
+
+// In the child, which has closed what this worker's loop watched, but not what it only keeps.
+int Worker::serve_connection(WorkerFunction& serve, Child& child) {
+  if (options_.on_fork) options_.on_fork();
+  if (membership_ != nullptr) {
+    membership_->slots.close();
+    membership_->mailboxes.close();
+  }
+  Worker worker(options_, plan_, index_, child);
+  return serve(worker);
+}
+
 int Worker::serve(Service& service) {
+  if (child_ != nullptr) return child_->serve(service);
   service_ = &service;
   if (membership_ != nullptr) membership_->siblings->serve(service, plan_.processors.empty());
   if (plan_.max_requests > 0) {
@@ -123,6 +164,10 @@ int Worker::serve(Service& service) {
 }
 
 int Worker::run() {
+  if (child_ != nullptr) {
+    REACTOR_LOG(error, "a process per connection needs a worker function that calls serve()");
+    return kExitFailed;
+  }
   say_ready();
   const Result<> result = loop_.run();
   if (result) return kExitOk;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "reactor/base/callback.h"
@@ -13,6 +14,8 @@
 
 namespace reactor::prefork {
 
+class Child;
+class ForkServer;
 struct Membership;  // internal
 
 // A worker's side of prefork: its loop, its listeners, and what the master wants of it. Made by
@@ -23,6 +26,8 @@ class Worker {
   // `membership`: what a forked worker has of its master; null with workers = 0.
   Worker(Options& options, const Plan& plan, unsigned index, std::vector<Socket> listeners,
          std::unique_ptr<Membership> membership);
+  // In the process of one connection.
+  Worker(Options& options, const Plan& plan, unsigned index, Child& child);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -31,21 +36,26 @@ class Worker {
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
   // 0 .. workers - 1; a successor has its predecessor's.
   [[nodiscard]] unsigned index() const noexcept { return index_; }
-  // One listening socket per address, in their order, to be adopted by servers; empty afterwards.
+  // One listening socket per address, in their order, to be adopted by servers; empty afterwards,
+  // and in the process of a connection.
   [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(listeners_); }
 
   // Runs the loop for this server, which adopted listeners(): tells the master that it accepts,
   // drains it at the end, hands its idle connections to the successor at a reload, accepts for
   // siblings that are gone or stuck, and evens connections out between the workers. The result is
-  // meant for the worker function to return: 0, or 1 where the loop failed, which is logged.
+  // meant for the worker function to return: 0, or 1 where the loop failed, which is logged. In the
+  // process of a connection: serves that and returns; see Child::serve().
   int serve(Service& service);
 
   // The same for whoever does it all himself, without siblings. on_drain(): what to do when the
   // worker shall end: finish. From then on the loop ends as soon as nothing is left to wait for, or
   // when the callback has it stopped; without one, at once. After Plan::graceful_timeout it is
-  // stopped in any case.
+  // stopped in any case. Not with Model::fork, where it logs so and gives 1.
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
   int run();
+
+  // What run() of prefork.h calls: `serve`, by Plan::model once here or for each connection.
+  int execute(WorkerFunction& serve);
 
   // Asks the master for a successor, and to be drained when that is ready. Plan::max_requests does
   // so by itself.
@@ -53,6 +63,9 @@ class Worker {
 
  private:
   void watch_signals();
+  void watch_reopen();
+  void reopen();
+  int serve_connection(WorkerFunction& serve, Child& child);
   void watch_master();
   void hear_master();
   void start_beating();
@@ -68,7 +81,10 @@ class Worker {
   unsigned index_;
   std::vector<Socket> listeners_;
   std::unique_ptr<Membership> membership_;
-  Loop loop_;
+  std::optional<Loop> own_loop_;  // none in a Child
+  Loop& loop_;
+  Child* child_ = nullptr;
+  ForkServer* fork_server_ = nullptr;
   Service* service_ = nullptr;
   Callback<void()> on_drain_;
   std::vector<SignalWatcher> signals_;

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace servers {
+
+// What an echo server sends back for what it read.
+enum class Reply : std::uint8_t {
+  raw,  // `data`
+  pid,  // `PID: data`, of the process that read it
+  time  // `Echo=>data at TIME`, as asctime(3) has it: `Sat Nov 21 14:46:14 2026`
+};
+
+[[nodiscard]] std::string to_reply(Reply reply, std::span<const std::byte> data);
+
+}  // namespace servers
