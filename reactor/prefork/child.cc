@@ -41,7 +41,8 @@ int Child::serve(Service& service) {
   }
   blocked_.lift();
   while (!ended_ && !over(service)) {
-    if (const Result<> turn = loop_.run_once(); !turn) {
+    // A deferred call may be what ends it: no sleep after that.
+    if (const Result<> turn = loop_.run_once(loop_.next_timeout()); !turn) {
       REACTOR_LOG(error, "a connection's loop failed: " + turn.error().message());
       return kExitFailed;
     }

@@ -135,6 +135,7 @@ void ForkServer::become_child(pid_t parent, SignalBlock& blocked) noexcept {
   try {
     die_with(parent);
     Waiting own = std::move(waiting_.front());
+    if (on_fork_) on_fork_();
     const Backend backend = loop().backend();
     loop().close_in_child();
     waiting_.clear();

@@ -81,6 +81,10 @@ class ForkServer final : public ServerBase {
 
   Result<> take_over(Socket connection, std::span<const std::byte> state) override;
 
+  // Called first in each child, to close what only the parent shall have. What its loop watches is
+  // closed after that; nothing may be opened before.
+  void set_on_fork(Callback<void()> on_fork) { on_fork_ = std::move(on_fork); }
+
   // Sends a signal to each child, as USR1 to open log files again.
   void signal_children(int number) noexcept;
   // Those that were forked and not waited for; connections() counts those that wait for a fork too.
@@ -123,6 +127,7 @@ class ForkServer final : public ServerBase {
   void tell_to_finish(pid_t pid, Forked& child) noexcept;
 
   Serve serve_;
+  Callback<void()> on_fork_;
   const std::size_t max_children_;
   UniqueFd lifeline_, lifeline_end_;  // the children read it; the end is here and nowhere else
   std::deque<Waiting> waiting_;       // accepted, to be forked for

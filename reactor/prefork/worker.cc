@@ -132,25 +132,24 @@ int Worker::execute(WorkerFunction& serve) {
   if (plan_.model == Model::prefork) return serve(*this);
   ServerLimits limits;
   limits.max_connections = plan_.max_children;
-  const std::unique_ptr<ForkServer> server =
-      ForkServer::adopt(loop_, listeners(), std::move(limits), [this, &serve](Child& child) {
-        return serve_connection(serve, child);
-      }).value();
+  const auto serve_one = [this, &serve](Child& child) {
+    Worker worker(options_, plan_, index_, child);
+    return serve(worker);
+  };
+  const auto server = ForkServer::adopt(loop_, listeners(), std::move(limits), serve_one).value();
+  server->set_on_fork([this] { close_in_child(); });
   fork_server_ = server.get();
   const int status = this->serve(*server);
   fork_server_ = nullptr;
   return status;
 }
 
-// In the child, which has closed what this worker's loop watched, but not what it only keeps.
-int Worker::serve_connection(WorkerFunction& serve, Child& child) {
+// What is open here but not watched by the loop.
+void Worker::close_in_child() {
   if (options_.on_fork) options_.on_fork();
-  if (membership_ != nullptr) {
-    membership_->slots.close();
-    membership_->mailboxes.close();
-  }
-  Worker worker(options_, plan_, index_, child);
-  return serve(worker);
+  if (membership_ == nullptr) return;
+  membership_->slots.close();
+  membership_->mailboxes.close();
 }
 
 int Worker::serve(Service& service) {

@@ -65,7 +65,7 @@ class Worker {
   void watch_signals();
   void watch_reopen();
   void reopen();
-  int serve_connection(WorkerFunction& serve, Child& child);
+  void close_in_child();
   void watch_master();
   void hear_master();
   void start_beating();
