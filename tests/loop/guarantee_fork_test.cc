@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // G9: in a forked child destructors only close descriptors; use gives wrong_process from every
 // Result call; reinit_after_fork() makes the loop the child's own and ends child watchers.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <memory>
 #include <utility>
@@ -80,6 +83,52 @@ TEST_P(GuaranteesFork, G9_TheChildMayMakeALoopOfItsOwn) {
             }),
             0);
   EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_P(GuaranteesFork, G9_TheChildMayCloseWhatTheParentsLoopWatches) {
+  Loop loop(options());
+  FdPair watched = make_pipe(), paused = make_pipe(), other = make_pipe();
+  int calls = 0, signals = 0;
+  const auto count = [&](Ready) { ++calls; };
+  IoWatcher watcher = get(loop.watch(watched.near.get(), Interest::read, count));
+  IoWatcher sleeping = get(loop.watch(paused.near.get(), Interest::none, count));
+  SignalWatcher taken = get(loop.on_signal(SIGUSR1, [&] { ++signals; }));
+  EXPECT_EQ(in_child([&] {
+              loop.close_in_child();
+              EXPECT_EQ(::fcntl(watched.near.get(), F_GETFD), -1);
+              EXPECT_EQ(::fcntl(paused.near.get(), F_GETFD), -1);
+              EXPECT_NE(::fcntl(other.near.get(), F_GETFD), -1);
+              ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+            }),
+            0);
+  write_text(watched.far.get(), "!");
+  EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(calls, 1) << "it is still in the parent's set";
+  ::raise(SIGUSR1);
+  EXPECT_TRUE(run_bounded(loop, [&] { return signals > 0; }));
+}
+
+TEST_P(GuaranteesFork, G9_ALoopOfTheChildMayWatchTheSameSignals) {
+  Loop loop(options());
+  int calls = 0;
+  SignalWatcher watcher = get(loop.on_signal(SIGUSR1, [&] { ++calls; }));
+  ::raise(SIGUSR1);  // not yet heard
+  EXPECT_EQ(in_child([&] {
+              Loop own(options());
+              int own_calls = 0;
+              SignalWatcher mine = get(own.on_signal(SIGUSR1, [&] { ++own_calls; }));
+              watcher.stop();  // takes nothing away
+              int others = 0;
+              SignalWatcher other = get(own.on_signal(SIGUSR2, [&] { ++others; }));
+              ::raise(SIGUSR2);
+              EXPECT_TRUE(run_bounded(own, [&] { return others > 0; }));
+              EXPECT_EQ(own_calls, 0) << "that one was the parent's";
+              ::raise(SIGUSR1);
+              EXPECT_TRUE(run_bounded(own, [&] { return own_calls > 0; }));
+            }),
+            0);
+  EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
   EXPECT_EQ(calls, 1);
 }
 

@@ -23,6 +23,8 @@ BAD_OPTIONS = [
     (["--backlog", "12x"], ["number"]),
     (["--max-connections", "lots"], ["number"]),
     (["--max-connections", "99999999999999999999999"], ["range"]),
+    (["--model", "thread"], ["prefork or fork"]),
+    (["--max-children", "0"], ["1.."]),
     (["--graceful-timeout", "soon"], ["number"]),
     (["--timeout", "-1"], ["number"]),
     (["--pin", "some"], ["number"]),

@@ -154,9 +154,12 @@ class Sources(unittest.TestCase):
             self.assertEqual(support.run(program, "-h"), (0, out, ""))
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", out))
             built = {"--bind", "--workers", "--backlog", "--max-connections", "--backend",
-                     "--reuse-port", "--pin", "--graceful-timeout", "--timeout", "--max-requests", "--log-level", "--log", "--version", "--help",
+                     "--model", "--max-children", "--reuse-port", "--pin", "--graceful-timeout", "--timeout",
+                     "--max-requests", "--log-level", "--log", "--version", "--help",
                      "--config", "--check-config", "--pid", "--user", "--group", "--signal",
                      "--proxy-protocol", "--proxy-allow-from"}
+            if program == ECHO:
+                built |= {"--reply"}
             if program == HTTP_OK:
                 built |= {"--keep-alive", "--body", "--content-type", "--header-timeout", "--body-timeout",
                           "--body-rate", "--write-timeout", "--max-body", "--max-header", "--max-line",

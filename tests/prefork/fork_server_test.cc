@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+// A process for each connection: ForkServer in a loop of the test's, and Plan::model in workers.
+// The test's own ends of connections have copies in the children, so they are shut down, not
+// closed, to be over.
+#include "reactor/prefork/fork_server.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <set>
+#include <stdexcept>
+
+#include "reactor/net/server.h"
+#include "tests/prefork/prefork_test.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/loop_test.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor::prefork {
+namespace {
+
+using std::chrono::milliseconds;
+
+class ForkServers : public LoopTest {};
+
+// Answers with its process, with a signal that kills it, after somebody let it go on, or at all.
+class Talker final : public StreamHandler {
+ public:
+  using Context = FdPair;
+  explicit Talker(FdPair& gate) : gate_(gate) {}
+  void on_data(Stream& stream, std::span<std::byte> bytes) override {
+    const std::string_view word(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (word == "pid") return stream.write(std::to_string(::getpid()));
+    if (word == "throw") throw std::runtime_error("a bad day");
+    if (word == "block") {
+      pollfd wait{gate_.near.get(), POLLIN, 0};
+      while (::poll(&wait, 1, 10'000) < 0 && errno == EINTR) {
+      }
+    }
+    stream.write(bytes);
+  }
+  void on_shutdown(Stream& stream) override {
+    stream.write("bye");
+    stream.close();
+  }
+
+ private:
+  FdPair& gate_;
+};
+
+Peer connect(const ServerBase& server) {
+  Peer peer;
+  peer.fd = get(Socket::connect(server.addresses().front())).release();
+  return peer;
+}
+
+void hang_up(const Peer& peer) { ::shutdown(peer.fd.get(), SHUT_RDWR); }
+
+// What is answered to `word`, which is the whole answer but for "pid".
+std::string ask(Loop& loop, Peer& peer, std::string_view word) {
+  peer.got.clear();
+  peer.write(word);
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), !peer.got.empty() || peer.over(); }));
+  return peer.got;
+}
+
+bool ended(Loop& loop, Peer& peer) {
+  return pump(loop, [&] { return peer.read(), peer.over(); });
+}
+
+bool childless() { return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD; }
+
+TEST_P(ForkServers, EachConnectionHasAProcess) {
+  Loop loop(options());
+  FdPair gate = make_pipe();
+  auto server = get(ForkServer::listen<Talker>(loop, Address::loopback(0), {}, gate));
+  Peer first = connect(*server), second = connect(*server);
+  const std::string pid = ask(loop, first, "pid");
+  EXPECT_EQ(ask(loop, first, "pid"), pid) << "and keeps it";
+  EXPECT_NE(ask(loop, second, "pid"), pid);
+  EXPECT_NE(ask(loop, second, "pid"), std::to_string(::getpid()));
+  EXPECT_EQ(server->children(), 2U);
+  EXPECT_EQ(server->connections(), 2U);
+  EXPECT_EQ(server->accepted(), 2U);
+  hang_up(first);
+  EXPECT_TRUE(pump(loop, [&] { return server->children() == 1; }));
+  EXPECT_EQ(server->connections(), 1U);
+  hang_up(second);
+  EXPECT_TRUE(pump(loop, [&] { return server->children() == 0; }));
+  EXPECT_TRUE(childless()) << "each was waited for in the turn in which it ended";
+}
+
+// The end of the input is seen as on any Stream, and what was sent before is answered in full.
+TEST_P(ForkServers, AHalfClosedConnectionIsAnswered) {
+  Loop loop(options());
+  FdPair gate = make_pipe();
+  auto server = get(ForkServer::listen<Talker>(loop, Address::loopback(0), {}, gate));
+  Peer peer = connect(*server);
+  const std::string all = pattern(200'000);
+  std::size_t sent = 0;
+  EXPECT_TRUE(pump(loop, [&] {
+    sent += peer.write(std::string_view(all).substr(sent));
+    peer.read();
+    return sent == all.size();
+  }));
+  ::shutdown(peer.fd.get(), SHUT_WR);
+  EXPECT_TRUE(ended(loop, peer));
+  EXPECT_TRUE(peer.end && peer.got == all);
+}
+
+TEST_P(ForkServers, AtTheLimitTheNextOneWaits) {
+  Loop loop(options());
+  FdPair gate = make_pipe();
+  ServerLimits limits;
+  limits.max_connections = 2;
+  auto server = get(ForkServer::listen<Talker>(loop, Address::loopback(0), limits, gate));
+  Peer first = connect(*server), second = connect(*server), third = connect(*server);
+  EXPECT_NE(ask(loop, first, "pid"), "");
+  EXPECT_NE(ask(loop, second, "pid"), "");
+  third.write("me too");
+  EXPECT_LE(run_for(loop, milliseconds(30)), 5) << "it does not spin either";
+  EXPECT_EQ(server->accepted(), 2U) << "it is in the kernel's queue";
+  hang_up(first);
+  EXPECT_TRUE(pump(loop, [&] { return third.read(), third.got == "me too"; }));
+  // A sibling's connection is never refused, but waits as well.
+  const FdPair pair = make_tcp_pair();
+  Peer fourth;
+  fourth.fd.reset(::dup(pair.far.get()));
+  ASSERT_TRUE(server->take_over(Socket(UniqueFd(::dup(pair.near.get()))), {}));
+  EXPECT_EQ(server->connections(), 3U);
+  fourth.write("and me");
+  run_for(loop, milliseconds(10));
+  EXPECT_EQ(server->children(), 2U);
+  hang_up(second);
+  EXPECT_TRUE(pump(loop, [&] { return fourth.read(), fourth.got == "and me"; }));
+}
+
+TEST_P(ForkServers, AHandlerThatBlocksHoldsNobodyUp) {
+  Loop loop(options());
+  FdPair gate = make_pipe();
+  auto server = get(ForkServer::listen<Talker>(loop, Address::loopback(0), {}, gate));
+  Peer blocked = connect(*server);
+  EXPECT_NE(ask(loop, blocked, "pid"), "");
+  blocked.got.clear();
+  blocked.write("block");
+  Duration best = Duration::max();
+  for (int i = 0; i < 5; ++i) {
+    const TimePoint begin = monotonic_now();
+    Peer other = connect(*server);
+    EXPECT_EQ(ask(loop, other, "hello"), "hello");
+    best = std::min<Duration>(best, monotonic_now() - begin);
+    hang_up(other);
+  }
+  EXPECT_LT(best, milliseconds(10));
+  blocked.read();
+  EXPECT_EQ(blocked.got, "");
+  write_text(gate.far.get(), "!");
+  EXPECT_TRUE(pump(loop, [&] { return blocked.read(), blocked.got == "block"; }));
+}
+
+TEST_P(ForkServers, ADeadChildIsOneConnectionLess) {
+  LogCapture log;
+  Loop loop(options());
+  FdPair gate = make_pipe();
+  ServerLimits limits;
+  limits.max_connections = 2;
+  auto server = get(ForkServer::listen<Talker>(loop, Address::loopback(0), limits, gate));
+  Peer first = connect(*server), second = connect(*server);
+  const std::string pid = ask(loop, first, "pid");
+  const std::string other = ask(loop, second, "pid");
+  ::kill(std::stoi(pid), SIGKILL);
+  EXPECT_TRUE(ended(loop, first));
+  EXPECT_TRUE(pump(loop, [&] { return server->children() == 1; }));
+  EXPECT_TRUE(log.contains("(pid " + pid + ") was killed by signal 9"));
+  EXPECT_EQ(ask(loop, second, "pid"), other);
+  Peer third = connect(*server);
+  EXPECT_NE(ask(loop, third, "pid"), "");
+  EXPECT_EQ(ask(loop, third, "throw"), "") << "an exception ends the one connection too";
+  EXPECT_TRUE(pump(loop, [&] { return server->children() == 1; }));
+  EXPECT_EQ(ask(loop, second, "pid"), other);
+}
+
+// TERM is what tells the children, though the parent's loop watches that, too.
+TEST_P(ForkServers, DrainLetsChildrenFinishAndNobodyIn) {
+  Loop loop(options());
+  int terms = 0;
+  SignalWatcher term = get(loop.on_signal(SIGTERM, [&] { ++terms; }));
+  term.unref();
+  FdPair gate = make_pipe();
+  auto server = get(ForkServer::listen<Talker>(loop, Address::loopback(0), {}, gate));
+  const Address address = server->addresses().front();
+  Peer first = connect(*server), busy = connect(*server);
+  EXPECT_NE(ask(loop, first, "pid"), "");
+  EXPECT_NE(ask(loop, busy, "pid"), "");
+  busy.got.clear();
+  busy.write("block");
+  bool done = false;
+  server->drain([&] { done = true; });
+  EXPECT_TRUE(ended(loop, first));
+  EXPECT_EQ(first.got.substr(first.got.size() - 3), "bye");
+  EXPECT_TRUE(pump(loop, [&] { return server->children() == 1; }));
+  EXPECT_FALSE(done);
+  EXPECT_TRUE(pump(loop, [&] { return loop.counts().transports == 0; })) << "the doors are closed";
+  Peer late;
+  late.fd = get(Socket::connect(address)).release();
+  EXPECT_TRUE(ended(loop, late));
+  EXPECT_EQ(late.error, ECONNREFUSED) << "the child that lives has no copy of the listener";
+  write_text(gate.far.get(), "!");
+  EXPECT_TRUE(ended(loop, busy));
+  EXPECT_EQ(busy.got, "blockbye");
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_TRUE(done);
+  EXPECT_EQ(terms, 0);
+}
+
+TEST_P(ForkServers, DestructionKillsTheChildrenAndWaitsForThem) {
+  Loop loop(options());
+  FdPair gate = make_pipe();
+  auto server = get(ForkServer::listen<Talker>(loop, Address::loopback(0), {}, gate));
+  Peer idle = connect(*server), blocked = connect(*server);
+  EXPECT_NE(ask(loop, idle, "pid"), "");
+  EXPECT_NE(ask(loop, blocked, "pid"), "");
+  blocked.write("block");
+  server.reset();
+  EXPECT_TRUE(childless());
+  EXPECT_TRUE(ended(loop, idle));
+  EXPECT_TRUE(ended(loop, blocked));
+  EXPECT_TRUE(run_to_end(loop));
+}
+
+// What is started for a connection is waited for, what was there before is not.
+TEST_P(ForkServers, AChildEndsWithWhatItsConnectionStarted) {
+  class Afterwards final : public StreamHandler {
+   public:
+    using Context = FdPair;
+    explicit Afterwards(FdPair& pipe) : pipe_(pipe) {}
+    void on_data(Stream& stream, std::span<std::byte>) override {
+      static Timer later;  // outlives the connection; of this process alone
+      later = stream.loop().after(milliseconds(20), [&loop = stream.loop(), &pipe = pipe_] {
+        loop.post([&pipe] { write_text(pipe.far.get(), "done"); });
+      });
+      stream.close();
+    }
+
+   private:
+    FdPair& pipe_;
+  };
+  Loop loop(options());
+  FdPair pipe = make_pipe();
+  auto server =
+      get(ForkServer::listen(loop, std::vector{Address::loopback(0)}, {}, [&pipe](Child& child) {
+        const Timer always = child.loop().every(milliseconds(1), [] {});
+        auto service = get(Server<Afterwards>::adopt(child.loop(), {}, {}, pipe));
+        return child.serve(*service);
+      }));
+  Peer peer = connect(*server);
+  peer.write("x");
+  EXPECT_TRUE(pump(loop, [&] { return server->accepted() == 1 && server->connections() == 0; }));
+  EXPECT_EQ(read_text(pipe.near.get()), "done");
+  EXPECT_TRUE(ended(loop, peer));
+}
+
+// Root may fork beyond every limit, so that it becomes somebody else for this.
+TEST_P(ForkServers, AForkThatFailsIsTriedAgain) {
+#if defined(__linux__)
+  EXPECT_EQ(in_child([&] {
+              if (::geteuid() == 0) {
+                ASSERT_EQ(::setuid(54321), 0);
+              }
+              LogCapture log;
+              Loop loop(options());
+              FdPair gate = make_pipe();
+              auto server = get(ForkServer::listen<Talker>(loop, Address::loopback(0), {}, gate));
+              rlimit before{};
+              ::getrlimit(RLIMIT_NPROC, &before);
+              const rlimit none{1, before.rlim_max};
+              ASSERT_EQ(::setrlimit(RLIMIT_NPROC, &none), 0);
+              Peer first = connect(*server), second = connect(*server);
+              first.write("first");
+              second.write("second");
+              EXPECT_LE(run_for(loop, milliseconds(250)), 10) << "no spinning";
+              EXPECT_EQ(server->connections(), 2U);
+              EXPECT_EQ(server->children(), 0U);
+              const auto warns = std::count_if(
+                  log.lines().begin(), log.lines().end(), [](const LogCapture::Line& line) {
+                    return line.text.find("can't fork") != std::string::npos;
+                  });
+              EXPECT_EQ(warns, 1) << "of the first, and not of the second try";
+              ASSERT_EQ(::setrlimit(RLIMIT_NPROC, &before), 0);
+              EXPECT_TRUE(pump(loop, [&] { return first.read(), first.got == "first"; }));
+              EXPECT_TRUE(pump(loop, [&] { return second.read(), second.got == "second"; }));
+            }),
+            0);
+#else
+  GTEST_SKIP() << "no way to make fork() fail";
+#endif
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, ForkServers, every_backend(), BackendName());
+
+// ---- In workers ----
+
+class ForkModel : public PreforkTest {
+ protected:
+  [[nodiscard]] Options forking(unsigned workers) const {
+    Options result = options(workers);
+    result.model = Model::fork;
+    return result;
+  }
+};
+
+int serve_talkers(Worker& worker, const Lines& lines) {
+  lines.say("process " + std::to_string(::getpid()));
+  FdPair gate = make_pipe();
+  auto server = get(Server<Talker>::adopt(worker.loop(), worker.listeners(), {}, gate));
+  return worker.serve(*server);
+}
+
+UniqueFd connect_to(const std::string& address) {
+  UniqueFd fd = get(Socket::connect(get(Address::parse(address)))).release();
+  pollfd wait{fd.get(), POLLOUT, 0};
+  ::poll(&wait, 1, 5000);
+  return fd;
+}
+
+TEST_P(ForkModel, TheWorkerFunctionRunsForEachConnection) {
+  for (const unsigned workers : {0U, 2U}) {
+    Running master(forking(workers), &serve_talkers);
+    const std::string address = master.lines.after("listening ");
+    static_cast<void>(master.lines.after("ready"));
+    const UniqueFd first = connect_to(address);
+    const std::string pid = master.lines.after("process ");
+    const UniqueFd second = connect_to(address);
+    EXPECT_NE(master.lines.after("process "), pid);
+    // Log files are opened again in all of them.
+    if (workers == 0) {
+      master.signal(SIGUSR1);
+      std::set<std::string> reopened;
+      for (int i = 0; i < 3; ++i) reopened.insert(master.lines.after("reopen "));
+      EXPECT_EQ(reopened.size(), 3U);
+      EXPECT_TRUE(reopened.contains(pid));
+    }
+    master.signal(SIGTERM);
+    EXPECT_EQ(master.lines.after("returned "), "0");
+    EXPECT_EQ(master.wait(), 0);
+  }
+}
+
+TEST_P(ForkModel, AFunctionThatDoesNotServeIsToldSo) {
+  Running master(forking(1), [](Worker& worker, const Lines&) { return worker.run(); });
+  const std::string address = master.lines.after("listening ");
+  static_cast<void>(master.lines.after("ready"));
+  const UniqueFd connection = connect_to(address);
+  EXPECT_EQ(master.lines.after("log a process per connection needs "),
+            "a worker function that calls serve()");
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, ForkModel, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::prefork
