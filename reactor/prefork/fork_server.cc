@@ -114,6 +114,7 @@ bool ForkServer::start_child(Waiting& waiting) {
     return false;
   }
   next_retry_ = {};
+  again_.stop();
   Result<ChildWatcher> watcher =
       loop().on_exit(pid, [this, pid](ExitStatus status) { on_exit(pid, status); });
   if (!watcher) {  // neither a descriptor nor SIGCHLD is to be had

@@ -35,6 +35,7 @@ class SignalBlock;  // internal
 // Belongs to its loop's thread. Fork from a process with one thread: a child has no others, and the
 // locks that they held stay locked. A child has a copy of all memory, but the descriptors that the
 // parent's loop watches are closed in it; it leaves by _exit(2), without destructors of the parent.
+// It dies with its parent; on Linux already with the thread that forked it.
 //
 // As a Service: drain() asks the children to finish, as hand_over() does, since a connection can't
 // leave its process. Destroying it kills the children, and waits for that.

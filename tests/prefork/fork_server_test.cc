@@ -15,6 +15,7 @@
 #include <stdexcept>
 
 #include "reactor/net/server.h"
+#include "reactor/prefork/signal_pipe.h"
 #include "tests/prefork/prefork_test.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"
@@ -262,6 +263,17 @@ TEST_P(ForkServers, AChildEndsWithWhatItsConnectionStarted) {
   EXPECT_TRUE(pump(loop, [&] { return server->accepted() == 1 && server->connections() == 0; }));
   EXPECT_EQ(read_text(pipe.near.get()), "done");
   EXPECT_TRUE(ended(loop, peer));
+}
+
+// Where the kernel does not kill it.
+TEST_P(ForkServers, AChildEndsWithItsParent) {
+  FdPair lifeline = make_pipe(), pair = make_tcp_pair(), gate = make_pipe();
+  SignalBlock blocked;
+  Child child(Socket(std::move(pair.near)), {}, std::move(lifeline.near), GetParam(), blocked);
+  auto service = get(Server<Talker>::adopt(child.loop(), {}, {}, gate));
+  const Timer death = child.loop().after(milliseconds(5), [&] { lifeline.far.reset(); });
+  EXPECT_EQ(child.serve(*service), 0);
+  EXPECT_EQ(service->connections(), 1U) << "it was not over";
 }
 
 // Root may fork beyond every limit, so that it becomes somebody else for this.
