@@ -16,6 +16,8 @@
 #include "reactor/net/address.h"
 #include "reactor/net/child_process.h"
 #include "reactor/net/fd_passing.h"
+#include "reactor/net/datagram.h"
+#include "reactor/net/endpoint.h"
 #include "reactor/net/listener.h"
 #include "reactor/net/network.h"
 #include "reactor/net/pipe.h"

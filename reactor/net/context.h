@@ -70,6 +70,8 @@ class NetContext final : public LoopExtension {
   Lingerers lingerers;
   // Children that are yet to end, of each Process that is gone.
   std::vector<std::unique_ptr<LoopExtension>> wards;
+  // The DatagramExchange, made for the first Datagram.
+  std::unique_ptr<LoopExtension> datagrams;
 
  private:
   static constexpr std::size_t kPlaces = 256;

@@ -43,6 +43,7 @@ CALL_DOORS = [
     (r"(?<![\w.>])(::)?p?select\s*\(", r"reactor/poller/select_poller\.cc"),
     (r"(?<![\w.>])(::)?sigaction\s*\(", r"reactor/loop/signals\.cc|reactor/prefork/.*"),
     (r"(?<![\w.>])::(accept4?|recv|send)\s*\(", r"reactor/net/socket\.cc"),
+    (r"(?<![\w.>])::(recv|send)mmsg\s*\(", r"reactor/net/datagram_batch\.cc"),
 ]
 
 # Where a platform may be asked for; a poller file has one guard around the whole of it.
@@ -52,7 +53,7 @@ PLATFORM_IF = re.compile(
 )
 PLATFORM_FILES = re.compile(
     r"reactor/poller/\w*poller\.cc|reactor/poller/kqueue_\w+\.(cc|h)|reactor/loop/(wakeup|children)\.cc|"
-    r"reactor/net/(socket|datagram|unix_\w+)\.cc|reactor/prefork/.*|reactor/base/process\.cc"
+    r"reactor/net/(socket|datagram_(socket|batch)|unix_\w+)\.cc|reactor/prefork/.*|reactor/base/process\.cc"
 )
 
 MAX_LINES = 450

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+// Datagram: opening, receiving, callbacks. datagram_send.cc has the other direction.
+#include "reactor/net/datagram.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "reactor/net/context.h"
+#include "reactor/net/datagram_exchange.h"
+#include "reactor/net/datagram_queue.h"
+#include "reactor/net/datagram_socket.h"
+#include "reactor/net/multicast.h"
+
+namespace reactor {
+namespace {
+
+constexpr std::size_t kMaxSize = 4 << 20;
+
+// What waits is taken over this many messages at a time; where each may be many datagrams, fewer.
+constexpr unsigned kCoalescedMessages = 16;
+
+Address make_v4(std::span<const std::byte> octets, std::uint16_t port) noexcept {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  std::memcpy(&address.sin_addr, octets.data(), sizeof(address.sin_addr));
+  return Address::from(reinterpret_cast<const sockaddr*>(&address), sizeof(address))
+      .with_port(port);
+}
+
+Address make_v6(const PacketInfo& info, std::uint16_t port) noexcept {
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  std::memcpy(&address.sin6_addr, info.destination.data(), sizeof(address.sin6_addr));
+  if (IN6_IS_ADDR_LINKLOCAL(&address.sin6_addr)) address.sin6_scope_id = info.interface;
+  return Address::from(reinterpret_cast<const sockaddr*>(&address), sizeof(address))
+      .with_port(port);
+}
+
+}  // namespace
+
+DatagramExchange& DatagramExchange::of(Loop& loop) {
+  NetContext& context = NetContext::of(loop);
+  if (context.datagrams == nullptr) context.datagrams = std::make_unique<DatagramExchange>();
+  return static_cast<DatagramExchange&>(*context.datagrams);
+}
+
+Address Message::from() const noexcept {
+  return Address::from(received_->name, received_->name_size);
+}
+
+Address Message::local() const noexcept {
+  const std::uint16_t port = socket_->address().port();
+  if (received_->info.family == AF_INET) return make_v4(received_->info.destination, port);
+  if (received_->info.family == AF_INET6) return make_v6(received_->info, port);
+  return socket_->address();
+}
+
+void DatagramHandler::on_batch_end(Datagram&) {}
+void DatagramHandler::on_drain(Datagram&) {}
+void DatagramHandler::on_error(Datagram&, std::error_code) {}
+
+Datagram::Datagram(Loop& loop, Socket socket, DatagramHandler& handler, Address address,
+                   const DatagramOptions& options, SourceLocation where)
+    : PollTarget(socket.fd()),
+      loop_(&loop),
+      exchange_(&DatagramExchange::of(loop)),
+      handler_(&handler),
+      socket_(std::move(socket)),
+      address_(std::move(address)),
+      where_(where),
+      max_size_(std::clamp(options.max_size, std::size_t{1}, kMaxSize)),
+      queue_limit_(options.queue_limit),
+      batches_(options.batches) {
+  const DatagramTraits traits = equip_datagram_socket(fd(), address_, options);
+  tells_local_ = traits.tells_local;
+  coalesces_ = traits.coalesces;
+  segment_limit_ = traits.segments && batches_ ? kMaxSize : 0;
+}
+
+Result<std::unique_ptr<Datagram>> Datagram::bind(Loop& loop, const Address& local,
+                                                 DatagramHandler& handler,
+                                                 const DatagramOptions& options,
+                                                 SourceLocation where) {
+  Result<Socket> socket = open_datagram_socket(local, {}, options);
+  if (!socket) return socket.error();
+  return adopt(loop, std::move(*socket), handler, options, true, where);
+}
+
+Result<std::unique_ptr<Datagram>> Datagram::connect(Loop& loop, const Address& peer,
+                                                    DatagramHandler& handler,
+                                                    const DatagramOptions& options,
+                                                    SourceLocation where) {
+  Result<Socket> socket = open_datagram_socket(options.local, peer, options);
+  if (!socket) return socket.error();
+  return adopt(loop, std::move(*socket), handler, options, true, where);
+}
+
+Result<std::unique_ptr<Datagram>> Datagram::adopt(Loop& loop, Socket socket,
+                                                  DatagramHandler& handler,
+                                                  const DatagramOptions& options, bool remove_file,
+                                                  SourceLocation where) {
+  if (Result<> result = adopt_datagram_socket(socket.fd()); !result) return result.error();
+  Result<Address> address = socket.local();
+  if (!address) return address.error();
+  std::unique_ptr<Datagram> datagram(
+      new Datagram(loop, std::move(socket), handler, std::move(*address), options, where));
+  if (remove_file) datagram->file_.remember(datagram->address_);
+  if (Result<> result = loop.attach(*datagram, Interest::read); !result) return result.error();
+  return datagram;
+}
+
+Datagram::~Datagram() {
+  if (entry_ != nullptr) entry_->forget();
+  if (attached() || armed()) {  // else the loop may be gone already
+    if (exchange_->delivery.socket == this) exchange_->delivery.socket = nullptr;
+    if (exchange_->collector == this) send_collected();
+    loop_->detach(*this, Detach::staying);  // a master may hold a copy
+    loop_->disarm(*this);
+  }
+  file_.remove();
+}
+
+void Datagram::on_ready(Ready ready) {
+  Entry entry(*this);
+  if (ready.writable() && queue_ != nullptr && !writing_waits_) send_queued();
+  if (ready.readable() && !paused_ && !reading_waits_) receive_batch(entry);
+  if (entry.alive()) report(entry);
+}
+
+void Datagram::on_expire() {
+  Entry entry(*this);
+  soon_ = reading_waits_ = writing_waits_ = false;
+  if (exchange_->delivery.socket == this) deliver(entry);
+  if (!entry.alive()) return;
+  if (exchange_->collector == this) send_collected();
+  if (queue_ != nullptr) send_queued();
+  update_interest();
+  report(entry);
+}
+
+// One system call a turn, or as many datagrams as one would give (G10).
+void Datagram::receive_batch(Entry& entry) {
+  DatagramExchange::Delivery& delivery = exchange_->delivery;
+  if (delivery.socket != nullptr) {  // an exception left it
+    Datagram& other = *delivery.socket;
+    if (&other == this) return deliver(entry);
+    Entry its_entry(other);
+    other.deliver(its_entry);
+    if (!entry.alive() || paused_) return;
+  }
+  ReceiveBatch::Shape shape;
+  shape.size = coalesces_ ? ReceiveBatch::kLargest : max_size_;
+  shape.messages = !batches_ ? 1 : coalesces_ ? kCoalescedMessages : ReceiveBatch::kMessages;
+  shape.control = tells_local_ || coalesces_;
+  const unsigned rounds = batches_ ? 1 : ReceiveBatch::kMessages;
+  for (unsigned round = 0; round < rounds && entry.alive() && !paused_; ++round) {
+    const int count = exchange_->incoming.receive(fd(), shape);
+    ++stats_.receive_calls;
+    if (count <= 0) {
+      if (count < 0 || round == 0) receive_failed(-count);
+      return;
+    }
+    delivery = {this, 0, static_cast<unsigned>(count), 0};
+    deliver(entry);
+  }
+}
+
+// Hands over what is left of the batch, and sends what was said to it.
+void Datagram::deliver(Entry& entry) {
+  // What is collected and what is left shall be seen to after an exception as well.
+  struct Batch {
+    explicit Batch(DatagramExchange& all) noexcept : exchange(all) { exchange.in_batch = true; }
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+    ~Batch() {
+      exchange.in_batch = false;
+      if (exchange.collector != nullptr) exchange.collector->soon();
+      if (exchange.delivery.socket != nullptr) exchange.delivery.socket->soon();
+    }
+    DatagramExchange& exchange;
+  } batch(*exchange_);
+
+  DatagramExchange& exchange = *exchange_;
+  DatagramExchange::Delivery& delivery = exchange.delivery;
+  while (entry.alive() && delivery.next < delivery.count) {
+    deliver_one(exchange.incoming.message(delivery.next));
+  }
+  if (!entry.alive()) return exchange.flush();
+  delivery.socket = nullptr;
+  handler_->on_batch_end(*this);
+  exchange.flush();
+}
+
+void Datagram::deliver_one(const ReceivedMessage& received) {
+  DatagramExchange::Delivery& delivery = exchange_->delivery;
+  const std::size_t left = received.bytes.size() - delivery.offset;
+  const std::size_t whole = received.segment == 0 ? left : std::min(left, received.segment);
+  std::span<std::byte> bytes = received.bytes.subspan(delivery.offset, whole);
+  delivery.offset += whole;
+  if (delivery.offset == received.bytes.size()) ++delivery.next, delivery.offset = 0;
+  const bool truncated = bytes.size() > max_size_ || received.truncated;
+  if (bytes.size() > max_size_) bytes = bytes.first(max_size_);
+  ++stats_.received;
+  if (truncated) ++stats_.truncated;
+  handler_->on_datagram(*this, Message(*this, received, bytes, truncated));
+}
+
+// Without an error there was nothing, in spite of the event: perhaps the queue of errors is why.
+void Datagram::receive_failed(int number) {
+  if (number == 0) return drain_error_queue(fd());
+  note_error(number);
+  if (is_network_error(number)) return;  // which took it out of the socket
+  reading_waits_ = true;
+  retry_later();
+}
+
+void Datagram::report(Entry& entry) {
+  if (error_) {
+    handler_->on_error(*this, std::exchange(error_, {}));
+    if (!entry.alive()) return;
+  }
+  if (std::exchange(drained_, false) && queue_ == nullptr) handler_->on_drain(*this);
+}
+
+void Datagram::note_error(int number) {
+  ++stats_.errors;
+  if (!error_) error_ = system_error(number);
+  if (entry_ == nullptr) soon();
+}
+
+void Datagram::soon() {
+  if (std::exchange(soon_, true)) return;
+  loop_->arm(*this, TimePoint{});
+}
+
+void Datagram::retry_later() {
+  if (!soon_) loop_->arm(*this, saturating_add(loop_->now(), kRetryDelay));
+  update_interest();
+}
+
+void Datagram::update_interest() {
+  const bool reads = !paused_ && !reading_waits_;
+  const bool writes = queue_ != nullptr && !writing_waits_;
+  const Interest interest =
+      (reads ? Interest::read : Interest::none) | (writes ? Interest::write : Interest::none);
+  // Where it fails the descriptor was closed under us, and nothing comes any more (G8).
+  static_cast<void>(loop_->set_interest(*this, interest));
+}
+
+void Datagram::pause_reading() {
+  paused_ = true;
+  update_interest();
+}
+
+void Datagram::resume_reading() {
+  paused_ = false;
+  update_interest();
+}
+
+HandleInfo Datagram::describe() const noexcept { return {"datagram", fd(), {}, where_}; }
+
+Result<> Datagram::join(const Address& group, unsigned interface) {
+  return multicast::join(fd(), group, interface);
+}
+Result<> Datagram::join(const Address& group, const Address& interface) {
+  return multicast::join(fd(), group, interface);
+}
+Result<> Datagram::leave(const Address& group, unsigned interface) {
+  return multicast::leave(fd(), group, interface);
+}
+Result<> Datagram::leave(const Address& group, const Address& interface) {
+  return multicast::leave(fd(), group, interface);
+}
+Result<> Datagram::set_multicast_interface(unsigned interface) {
+  return multicast::set_interface(fd(), address_.family(), interface);
+}
+Result<> Datagram::set_multicast_interface(const Address& interface) {
+  return multicast::set_interface(fd(), interface);
+}
+Result<> Datagram::set_multicast_loop(bool on) {
+  return multicast::set_loop(fd(), address_.family(), on);
+}
+Result<> Datagram::set_multicast_ttl(int hops) {
+  return multicast::set_hops(fd(), address_.family(), hops);
+}
+Result<> Datagram::set_broadcast(bool on) { return multicast::set_broadcast(fd(), on); }
+
+}  // namespace reactor

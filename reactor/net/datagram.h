@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+// Datagram: a socket of messages (UDP or unix) in a loop, and DatagramHandler, which is called
+// back.
+//
+// Many datagrams move in one system call where the kernel has such a call: what waits is received
+// together and handed over one by one, and what is sent meanwhile is collected and leaves together
+// when the last one was handed over. Sent from elsewhere it leaves in the same turn of the loop.
+// The room for this is the loop's: an idle socket has none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <system_error>
+
+#include "reactor/base/clock.h"
+#include "reactor/base/result.h"
+#include "reactor/loop/loop.h"
+#include "reactor/net/socket.h"
+#include "reactor/net/socket_file.h"
+
+namespace reactor {
+
+class Datagram;
+class DatagramExchange;
+struct OutgoingMessage;
+struct ReceivedMessage;
+
+// A datagram that came in. Valid until on_datagram() returns.
+class Message {
+ public:
+  // May be empty: a datagram without content is one, and never an end. Writable for your own use.
+  [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
+  // It was larger than DatagramOptions::max_size; the rest is lost.
+  [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+  // Who sent it; a unix socket without a name can't be answered.
+  [[nodiscard]] Address from() const noexcept;
+  // The address it was sent to, also where the socket is bound to a wildcard (but not on systems
+  // without IP_PKTINFO); may be a group or a broadcast.
+  [[nodiscard]] Address local() const noexcept;
+
+ private:
+  friend class Datagram;
+  Message(const Datagram& socket, const ReceivedMessage& received, std::span<std::byte> bytes,
+          bool truncated) noexcept
+      : socket_(&socket), received_(&received), bytes_(bytes), truncated_(truncated) {}
+
+  const Datagram* socket_;
+  const ReceivedMessage* received_;
+  std::span<std::byte> bytes_;
+  bool truncated_;
+};
+
+// Called back by a Datagram. Callbacks may call everything, and may destroy the Datagram.
+class DatagramHandler {
+ public:
+  virtual void on_datagram(Datagram& socket, const Message& message) = 0;
+
+  // All datagrams that were received together were handed over.
+  virtual void on_batch_end(Datagram& socket);
+
+  // The queue, which was not empty (writable()), is.
+  virtual void on_drain(Datagram& socket);
+
+  // The socket works on. What the network answered to an earlier datagram (connection_refused,
+  // host_unreachable, ...; udp(7): connected sockets only, as a rule), or why one could not be sent
+  // (message_size, permission_denied, ...). Several of one batch are one call with the first, and
+  // DatagramStats counts them. Never called inside send(). Default: nothing; datagrams get lost.
+  virtual void on_error(Datagram& socket, std::error_code error);
+
+ protected:
+  ~DatagramHandler() = default;
+};
+
+struct DatagramOptions {
+  // Octets of the largest datagram that is received whole, 1 to 4 MiB. UDP's end at 65,507.
+  std::size_t max_size = 64 * 1024;
+  // Octets that are kept here while the kernel takes no more, with 128 on top for each datagram.
+  // What comes beyond is dropped, and counted.
+  std::size_t queue_limit = 1 << 20;
+  // Off: a system call for each datagram, and each leaves inside send().
+  bool batches = true;
+  // Datagrams of one size to one receiver are cut up by the kernel or the card (UDP_SEGMENT), and
+  // come in uncut (UDP_GRO), where they can; on_datagram() sees no difference.
+  bool segmentation_offload = true;
+  bool receive_offload = true;
+  // Several sockets per address, the kernel spreads senders over them (SO_REUSEPORT).
+  bool reuse_port = false;
+  // Several sockets per address, each gets a copy of what is sent to a group (SO_REUSEADDR).
+  bool reuse_address = false;
+  bool v6_only = false;    // off: a v6 wildcard takes v4 datagrams too (ipv6(7))
+  bool broadcast = false;  // may send to broadcast addresses
+  int unix_mode = -1;      // as ListenOptions
+  // SO_RCVBUF and SO_SNDBUF in octets; 0: the system's. Clipped by net.core.rmem_max, wmem_max.
+  int receive_buffer = 0;
+  int send_buffer = 0;
+  // For connect(): where to send from; none lets the system choose.
+  Address local;
+};
+
+// Counts since the socket was made.
+struct DatagramStats {
+  std::uint64_t received = 0, sent = 0;
+  std::uint64_t truncated = 0;  // of those received
+  std::uint64_t dropped = 0;    // given to send(), but refused by the kernel or by a full queue
+  std::uint64_t errors = 0;     // that the kernel reported
+  std::uint64_t receive_calls = 0, send_calls = 0;
+};
+
+// Belongs to its loop's thread.
+class Datagram final : private PollTarget, private TimerNode {
+ public:
+  // Until the kernel is asked again, where it can't tell that it takes more.
+  static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);
+
+  // Receives what is sent to `local`. A unix path that a dead server left behind is replaced, one
+  // that is alive is address_in_use; the file goes with the Datagram. `handler` outlives it.
+  // Errors: those of socket(2), bind(2), setsockopt(2), Loop::attach().
+  [[nodiscard]] static Result<std::unique_ptr<Datagram>> bind(
+      Loop& loop, const Address& local, DatagramHandler& handler,
+      const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
+
+  // Sends to, and receives from, `peer` only; on_error() tells when it is not there. From
+  // options.local where that is given; else a unix socket gets a name of the kernel's (Linux), so
+  // that it can be answered. Errors: as bind(), those of connect(2).
+  [[nodiscard]] static Result<std::unique_ptr<Datagram>> connect(
+      Loop& loop, const Address& peer, DatagramHandler& handler,
+      const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
+
+  // Takes a socket that is there already (of a master, of a service manager), which becomes
+  // non-blocking and close-on-exec. Of the options those for bind(2) do nothing. `remove_file`:
+  // unlink its file at the end, if it is still this one's. Errors: not_a_socket;
+  // wrong_protocol_type where it is no datagram socket; those of Loop::attach().
+  [[nodiscard]] static Result<std::unique_ptr<Datagram>> adopt(
+      Loop& loop, Socket socket, DatagramHandler& handler, const DatagramOptions& options = {},
+      bool remove_file = false, SourceLocation where = SourceLocation::current());
+
+  // What is collected leaves now, what is queued is dropped; no callback. In a forked child it only
+  // closes (G9).
+  ~Datagram();
+  Datagram(const Datagram&) = delete;
+  Datagram& operator=(const Datagram&) = delete;
+
+  // Sends one datagram, which is copied; nothing to send is a datagram as well. What goes wrong is
+  // told by on_error(). Throws std::bad_alloc, but only while the kernel takes no more.
+  void send(std::span<const std::byte> bytes);  // connected ones only
+  void send(std::string_view text);
+  void send_to(std::span<const std::byte> bytes, const Address& to);
+  void send_to(std::string_view text, const Address& to);
+  // From `from`, an address of this host (a Message's local(), for an answer that comes later),
+  // where the socket is bound to a wildcard. Where the system refuses that, it chooses one itself.
+  void send_to(std::span<const std::byte> bytes, const Address& to, const Address& from);
+  // To who sent `message`, from the address that it was sent to.
+  void reply(const Message& message, std::span<const std::byte> bytes);
+  void reply(const Message& message, std::string_view text);
+
+  // Sends what is collected at once: before a long computation.
+  void flush();
+
+  // Nothing is queued. Stop producing while it is not so, go on at on_drain().
+  [[nodiscard]] bool writable() const noexcept { return queue_ == nullptr; }
+  // Octets that the kernel did not take yet.
+  [[nodiscard]] std::size_t queued() const noexcept;
+
+  // Stops and goes on receiving; meanwhile the kernel's buffer fills, and then drops. Datagrams
+  // that were received together with the present one are still handed over.
+  void pause_reading();
+  void resume_reading();
+
+  // Multicast (ip(7), ipv6(7)). The interface is an index (if_nametoindex(3)), 0 lets the system
+  // choose; or for v4 its address. Errors: those of setsockopt(2): no_such_device,
+  // address_in_use where it is a member already, address_not_available where it is none.
+  Result<> join(const Address& group, unsigned interface = 0);
+  Result<> join(const Address& group, const Address& interface);
+  Result<> leave(const Address& group, unsigned interface = 0);
+  Result<> leave(const Address& group, const Address& interface);
+  // What is sent to groups leaves by this interface.
+  Result<> set_multicast_interface(unsigned interface);
+  Result<> set_multicast_interface(const Address& interface);
+  // Whether what is sent to groups comes to members on this host, too. The default is yes.
+  Result<> set_multicast_loop(bool on);
+  // How many routers may pass on what is sent to groups, 0..255. The default is 1: none.
+  Result<> set_multicast_ttl(int hops);
+  Result<> set_broadcast(bool on);
+
+  [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
+  // Where it is bound: with the real port where 0 was asked for.
+  [[nodiscard]] const Address& address() const noexcept { return address_; }
+  // Errors: not_connected.
+  [[nodiscard]] Result<Address> peer() const { return socket_.peer(); }
+  [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
+  [[nodiscard]] const DatagramStats& stats() const noexcept { return stats_; }
+  // Whether the kernel joins and cuts datagrams for this socket; sending stops to be so where the
+  // network card can't.
+  [[nodiscard]] bool segments() const noexcept { return segment_limit_ > 0; }
+  [[nodiscard]] bool coalesces() const noexcept { return coalesces_; }
+
+ private:
+  // Put on the stack where callbacks run: tells whether the Datagram survived them.
+  class Entry {
+   public:
+    explicit Entry(Datagram& socket) noexcept : socket_(&socket) { socket.entry_ = this; }
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+    ~Entry() {
+      if (alive()) socket_->entry_ = nullptr;
+    }
+    [[nodiscard]] bool alive() const noexcept { return socket_ != nullptr; }
+    void forget() noexcept { socket_ = nullptr; }
+
+   private:
+    Datagram* socket_;
+  };
+  struct Queue;
+
+  friend class DatagramExchange;
+  friend class Message;
+
+  Datagram(Loop& loop, Socket socket, DatagramHandler& handler, Address address,
+           const DatagramOptions& options, SourceLocation where);
+  void on_ready(Ready ready) override;
+  void on_expire() override;
+  [[nodiscard]] HandleInfo describe() const noexcept override;
+
+  void receive_batch(Entry& entry);
+  void deliver(Entry& entry);
+  void deliver_one(const ReceivedMessage& received);
+  void receive_failed(int number);
+  void report(Entry& entry);
+
+  void send(const OutgoingMessage& message);
+  void send_collected();
+  void settle_failure(unsigned index, int number);
+  void send_one_by_one(unsigned index, int noted = 0);
+  void send_or_queue(const OutgoingMessage& message, int noted = 0);
+  enum class Fate : std::uint8_t { sent, blocked, lost };
+  Fate try_to_send(const OutgoingMessage& message, int noted = 0);
+  [[nodiscard]] bool must_wait(const OutgoingMessage& message) const noexcept;
+  void enqueue(const OutgoingMessage& message);
+  void send_queued();
+
+  void note_error(int number);
+  void soon();
+  void retry_later();
+  void update_interest();
+
+  Loop* loop_;
+  DatagramExchange* exchange_;
+  DatagramHandler* handler_;
+  Socket socket_;
+  Address address_;
+  SocketFile file_;
+  SourceLocation where_;
+  DatagramStats stats_;
+  std::unique_ptr<Queue> queue_;  // only while it is not empty
+  Entry* entry_ = nullptr;
+  std::error_code error_;  // to be reported
+  std::size_t max_size_;
+  std::size_t queue_limit_;
+  std::size_t segment_limit_ = 0;  // datagrams up to this size may be joined
+  bool batches_;
+  bool coalesces_ = false;
+  bool tells_local_ = false;
+  bool paused_ = false;
+  bool reading_waits_ = false;  // for the timer; likewise
+  bool writing_waits_ = false;
+  bool soon_ = false;     // the timer is set to this turn
+  bool drained_ = false;  // to be reported
+};
+
+}  // namespace reactor

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// Datagram: sending. What is sent is collected with the loop's exchange, leaves together, and waits
+// in a queue of the socket's own only while the kernel has no room.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "reactor/base/process.h"
+#include "reactor/net/datagram.h"
+#include "reactor/net/datagram_exchange.h"
+#include "reactor/net/datagram_queue.h"
+
+namespace reactor {
+namespace {
+
+std::span<const std::byte> octets_of(std::string_view text) noexcept {
+  return std::as_bytes(std::span(text));
+}
+
+PacketInfo leaving_from(const Address& from) noexcept {
+  PacketInfo info;
+  if (from.family() == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, from.data(), sizeof(v4));
+    std::memcpy(info.source.data(), &v4.sin_addr, sizeof(v4.sin_addr));
+  } else if (from.family() == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, from.data(), sizeof(v6));
+    std::memcpy(info.source.data(), &v6.sin6_addr, sizeof(v6.sin6_addr));
+    info.interface = v6.sin6_scope_id;
+  } else {
+    return info;
+  }
+  info.family = from.family();
+  return info;
+}
+
+}  // namespace
+
+void DatagramExchange::flush() {
+  if (collector != nullptr) collector->send_collected();
+}
+
+void Datagram::send(std::span<const std::byte> bytes) {
+  send(OutgoingMessage{bytes, nullptr, 0, {}});
+}
+
+void Datagram::send(std::string_view text) { send(octets_of(text)); }
+
+void Datagram::send_to(std::span<const std::byte> bytes, const Address& to) {
+  send(OutgoingMessage{bytes, to.data(), to.size(), {}});
+}
+
+void Datagram::send_to(std::string_view text, const Address& to) { send_to(octets_of(text), to); }
+
+void Datagram::send_to(std::span<const std::byte> bytes, const Address& to, const Address& from) {
+  send(OutgoingMessage{bytes, to.data(), to.size(),
+                       tells_local_ ? leaving_from(from) : PacketInfo{}});
+}
+
+void Datagram::reply(const Message& message, std::span<const std::byte> bytes) {
+  const ReceivedMessage& received = *message.received_;
+  send(OutgoingMessage{bytes, received.name, received.name_size, received.info});
+}
+
+void Datagram::reply(const Message& message, std::string_view text) {
+  reply(message, octets_of(text));
+}
+
+void Datagram::flush() {
+  if (exchange_->collector == this) send_collected();
+}
+
+std::size_t Datagram::queued() const noexcept { return queue_ == nullptr ? 0 : queue_->cost; }
+
+void Datagram::send(const OutgoingMessage& message) {
+  if (!batches_) return send_or_queue(message);
+  DatagramExchange& exchange = *exchange_;
+  if (exchange.collector != this || !exchange.outgoing.fits(message.bytes.size())) {
+    exchange.flush();
+  }
+  if (!exchange.outgoing.fits(message.bytes.size())) return send_or_queue(message);
+  exchange.collector = this;
+  exchange.collected_in = process_generation();
+  exchange.outgoing.add(message, segment_limit_);
+  if (!exchange.in_batch) soon();
+}
+
+void Datagram::send_collected() {
+  SendBatch& batch = exchange_->outgoing;
+  exchange_->collector = nullptr;
+  const bool mine = exchange_->collected_in == process_generation();
+  for (unsigned i = 0; mine && i < batch.size();) {
+    if (queue_ != nullptr) {
+      send_one_by_one(i++);
+      continue;
+    }
+    const int sent = batch.send(fd(), i, batch.size() - i);
+    ++stats_.send_calls;
+    for (int k = 0; k < sent; ++k) stats_.sent += batch.datagrams(i++);
+    if (sent < 0) settle_failure(i++, -sent);
+  }
+  batch.clear();
+}
+
+// Message `index` was not sent: once more, in its simplest form.
+void Datagram::settle_failure(unsigned index, int number) {
+  const SendBatch& batch = exchange_->outgoing;
+  if (batch.datagrams(index) > 1 && number == EIO) {
+    segment_limit_ = 0;  // a card that can't (udp(7))
+  } else if (batch.datagrams(index) > 1 && (number == EINVAL || number == EMSGSIZE)) {
+    // Larger than what the path takes in one piece; such ones have to leave in fragments.
+    segment_limit_ = batch.segment(index) - 1;
+  } else if (is_network_error(number)) {
+    note_error(number);  // perhaps it is an earlier one's
+    return send_one_by_one(index, number);
+  }
+  send_one_by_one(index);
+}
+
+void Datagram::send_one_by_one(unsigned index, int noted) {
+  const SendBatch& batch = exchange_->outgoing;
+  OutgoingMessage message = batch.message(index);
+  std::span<const std::byte> left = message.bytes;
+  for (std::size_t n = batch.datagrams(index); n > 0; --n) {
+    message.bytes = left.first(std::min(left.size(), batch.segment(index)));
+    left = left.subspan(message.bytes.size());
+    send_or_queue(message, noted);
+  }
+}
+
+void Datagram::send_or_queue(const OutgoingMessage& message, int noted) {
+  if (must_wait(message) || try_to_send(message, noted) == Fate::blocked) enqueue(message);
+}
+
+// `noted`: the error of the same message that is noted already.
+Datagram::Fate Datagram::try_to_send(const OutgoingMessage& message, int noted) {
+  ++stats_.send_calls;
+  int number = send_datagram(fd(), message);
+  if (is_network_error(number) && number != noted) {
+    note_error(number);
+    number = send_datagram(fd(), message);
+  }
+  if ((number == EINVAL || number == EADDRNOTAVAIL) && message.info.family != AF_UNSPEC) {
+    OutgoingMessage plain = message;
+    plain.info = {};
+    number = send_datagram(fd(), plain);
+  }
+  if (number == 0) {
+    ++stats_.sent;
+    return Fate::sent;
+  }
+  if (is_full(number)) return Fate::blocked;
+  if (!is_network_error(number)) note_error(number);
+  ++stats_.dropped;
+  return Fate::lost;
+}
+
+// What comes later never overtakes what is queued for the same receiver. A unix receiver that does
+// not read blocks nobody else; with UDP it is our own buffer that is full, for all of them.
+bool Datagram::must_wait(const OutgoingMessage& message) const noexcept {
+  if (queue_ == nullptr) return false;
+  if (!address_.is_unix()) return true;
+  return std::any_of(queue_->items.begin(), queue_->items.end(),
+                     [&](const QueuedDatagram& item) { return item.goes_where(message); });
+}
+
+void Datagram::enqueue(const OutgoingMessage& message) {
+  const std::size_t cost = QueuedDatagram::cost_of(message.bytes.size());
+  if (queued() + cost > queue_limit_) {
+    ++stats_.dropped;
+    return;
+  }
+  const bool first = queue_ == nullptr;
+  if (first) queue_ = std::make_unique<Queue>();
+  queue_->items.emplace_back(message);
+  queue_->cost += cost;
+  if (first) update_interest();
+}
+
+void Datagram::send_queued() {
+  std::deque<QueuedDatagram>& items = queue_->items;
+  std::deque<QueuedDatagram> blocked;
+  bool moved = false;
+  while (!items.empty()) {
+    const OutgoingMessage message = items.front().message();
+    const bool waits = std::any_of(blocked.begin(), blocked.end(), [&](const auto& item) {
+      return !address_.is_unix() || item.goes_where(message);
+    });
+    if (waits || try_to_send(message) == Fate::blocked) {
+      blocked.push_back(std::move(items.front()));
+    } else {
+      queue_->cost -= items.front().cost();
+      moved = true;
+    }
+    items.pop_front();
+  }
+  items.swap(blocked);
+  if (items.empty()) {
+    queue_.reset();
+    drained_ = true;
+    if (entry_ == nullptr) soon();
+    return update_interest();
+  }
+  if (moved) return;
+  // It said that there was room: of our buffer perhaps, but not of the receiver's (unix(7)).
+  writing_waits_ = true;
+  retry_later();
+}
+
+}  // namespace reactor

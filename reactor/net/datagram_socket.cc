@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#if defined(__APPLE__)
+#define __APPLE_USE_RFC_3542  // else IPV6_RECVPKTINFO is hidden
+#endif
+#include "reactor/net/datagram_socket.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "reactor/net/datagram.h"
+#include "reactor/net/unix_path.h"
+
+namespace reactor {
+namespace {
+
+#if defined(__linux__)
+constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+#else
+constexpr int kSocketFlags = 0;
+#endif
+
+template <class Value>
+bool set_option(int fd, int level, int name, const Value& value) noexcept {
+  return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
+
+Result<UniqueFd> open_socket(int family) {
+  UniqueFd fd(::socket(family, SOCK_DGRAM | kSocketFlags, 0));
+  if (!fd) return last_system_error();
+  if (kSocketFlags == 0) {
+    if (const Result<> made = adopt_datagram_socket(fd.get()); !made) return made.error();
+  }
+  return fd;
+}
+
+#if defined(SO_REUSEPORT_LB)
+constexpr int kReusePort = SO_REUSEPORT_LB;
+#else
+constexpr int kReusePort = SO_REUSEPORT;
+#endif
+
+bool set_options_before_bind(int fd, int family, const DatagramOptions& options) noexcept {
+  if (family == AF_UNIX) return true;
+  if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0);
+#if defined(IP_MULTICAST_ALL)
+  // Else it would get what other programs joined, too (ip(7)).
+  set_option(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+#endif
+#if defined(IPV6_MULTICAST_ALL)
+  if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+#endif
+  if (options.broadcast && !set_option(fd, SOL_SOCKET, SO_BROADCAST, 1)) return false;
+  if (options.reuse_address && !set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return false;
+  return !options.reuse_port || set_option(fd, SOL_SOCKET, kReusePort, 1);
+}
+
+std::error_code bind_to(int fd, const Address& local, const DatagramOptions& options) {
+  if (local.is_unix()) return bind_unix(fd, local, options.unix_mode);
+  return ::bind(fd, local.data(), local.size()) == 0 ? std::error_code{} : last_system_error();
+}
+
+// A unix client without a name could not be answered; where the kernel can, it is given one.
+void bind_to_some_name([[maybe_unused]] int fd) noexcept {
+#if defined(__linux__)
+  sockaddr name{};
+  name.sa_family = AF_UNIX;
+  static_cast<void>(::bind(fd, &name, sizeof(name.sa_family)));  // autobind (unix(7))
+#endif
+}
+
+bool is_any(const Address& address) noexcept {
+  if (address.family() == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, address.data(), sizeof(v4));
+    return v4.sin_addr.s_addr == htonl(INADDR_ANY);
+  }
+  if (address.family() != AF_INET6) return false;
+  sockaddr_in6 v6{};
+  std::memcpy(&v6, address.data(), sizeof(v6));
+  return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
+}
+
+bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
+#if defined(IPV6_RECVPKTINFO)
+  if (family == AF_INET6) return set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+#endif
+#if defined(IP_PKTINFO)
+  if (family == AF_INET) return set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+#endif
+  return false;
+}
+
+}  // namespace
+
+Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
+                                    const DatagramOptions& options) {
+  const bool binds = local.family() != AF_UNSPEC;
+  const int family = binds ? local.family() : peer.family();
+  Result<UniqueFd> fd = open_socket(family);
+  if (!fd) return fd.error();
+  const int number = fd->get();
+  if (!set_options_before_bind(number, family, options)) return last_system_error();
+  const SocketFolderLock lock(local);
+  if (binds) {
+    if (const std::error_code error = bind_to(number, local, options)) return error;
+  } else if (family == AF_UNIX) {
+    bind_to_some_name(number);
+  }
+  if (peer.family() == AF_UNSPEC || ::connect(number, peer.data(), peer.size()) == 0) {
+    return Socket(std::move(*fd));
+  }
+  const std::error_code error = last_system_error();
+  unbind_unix(local);
+  return error;
+}
+
+Result<> adopt_datagram_socket(int fd) {
+  int type = 0;
+  socklen_t length = sizeof(type);
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0) return last_system_error();
+  if (type != SOCK_DGRAM) return std::make_error_code(std::errc::wrong_protocol_type);
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+      ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+    return last_system_error();
+  }
+#if defined(SO_NOSIGPIPE)
+  set_option(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#endif
+  return {};
+}
+
+DatagramTraits equip_datagram_socket(int fd, const Address& local,
+                                     const DatagramOptions& options) noexcept {
+  DatagramTraits traits;
+  if (options.receive_buffer > 0) set_option(fd, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
+  if (options.send_buffer > 0) set_option(fd, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
+  if (local.is_unix()) return traits;
+  if (is_any(local)) traits.tells_local = tell_local(fd, local.family());
+#if defined(UDP_SEGMENT)
+  int segment = 0;
+  socklen_t length = sizeof(segment);
+  traits.segments = options.segmentation_offload &&
+                    ::getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &length) == 0;
+#endif
+#if defined(UDP_GRO)
+  traits.coalesces = options.receive_offload && set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
+#endif
+  return traits;
+}
+
+}  // namespace reactor

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Opening and setting up datagram sockets. Private to net/.
+#pragma once
+
+#include "reactor/base/result.h"
+#include "reactor/net/address.h"
+#include "reactor/net/socket.h"
+
+namespace reactor {
+
+struct DatagramOptions;
+
+// What a socket was set up to do, as far as the kernel can.
+struct DatagramTraits {
+  bool tells_local = false;  // IP_PKTINFO
+  bool segments = false;     // UDP_SEGMENT (udp(7))
+  bool coalesces = false;    // UDP_GRO
+};
+
+// A socket that is bound to `local` and connected to `peer`, as far as these are there. A unix path
+// that a dead server left behind is replaced. Errors: those of socket(2), bind(2), connect(2),
+// setsockopt(2).
+[[nodiscard]] Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
+                                                  const DatagramOptions& options);
+// Makes it non-blocking and close-on-exec. Errors: not_a_socket; wrong_protocol_type for one of
+// another type; those of fcntl(2).
+[[nodiscard]] Result<> adopt_datagram_socket(int fd);
+// Switches on what the options want and the kernel has.
+[[nodiscard]] DatagramTraits equip_datagram_socket(int fd, const Address& local,
+                                                   const DatagramOptions& options) noexcept;
+
+}  // namespace reactor

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "reactor/net/address.h"
+
+namespace reactor {
+
+// An address with the kind of socket that belongs there, as a server's --bind takes and prints it:
+// all forms of Address for streams; `udp:HOST:PORT` and `unixgram:PATH`, `unixgram:@NAME` for
+// datagrams.
+struct Endpoint {
+  enum class Kind : std::uint8_t { stream, datagram };
+
+  Address address;
+  Kind kind = Kind::stream;
+
+  // Errors: those of Address::parse().
+  [[nodiscard]] static Result<Endpoint> parse(std::string_view text);
+  // As parse() takes it.
+  [[nodiscard]] std::string to_string() const;
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+}  // namespace reactor

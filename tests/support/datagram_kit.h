@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// What the tests of datagrams share: a handler that records, and a peer that is a plain socket.
+#pragma once
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reactor/net/datagram.h"
+#include "tests/support/loop_test.h"
+
+namespace reactor {
+
+// Notes what it is called with. A hook runs besides.
+class DatagramRecorder : public DatagramHandler {
+ public:
+  void on_datagram(Datagram& socket, const Message& message) override {
+    got.emplace_back(message.text());
+    truncated.push_back(message.truncated());
+    if (echoes) socket.reply(message, message.bytes());
+    if (when_datagram) when_datagram(socket, message);
+  }
+  void on_batch_end(Datagram& socket) override {
+    ++batches;
+    if (when_batch_end) when_batch_end(socket);
+  }
+  void on_drain(Datagram& socket) override {
+    ++drains;
+    if (when_drain) when_drain(socket);
+  }
+  void on_error(Datagram& socket, std::error_code error) override {
+    errors.push_back(error);
+    if (when_error) when_error(socket);
+  }
+
+  Callback<void(Datagram&, const Message&)> when_datagram;
+  Callback<void(Datagram&)> when_batch_end, when_drain, when_error;
+  std::vector<std::string> got;
+  std::vector<bool> truncated;
+  std::vector<std::error_code> errors;
+  int batches = 0, drains = 0;
+  bool echoes = false;
+};
+
+// The other side: a plain socket that does not block.
+class DatagramPeer {
+ public:
+  explicit DatagramPeer(const Address& local) : fd_(::socket(local.family(), kType, 0)) {
+    EXPECT_EQ(::bind(fd_.get(), local.data(), local.size()), 0) << local.to_string();
+  }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] Address address() const { return Socket::local_address(fd()).value(); }
+
+  bool send(std::string_view text, const Address& to) const {
+    return ::sendto(fd(), text.data(), text.size(), 0, to.data(), to.size()) >= 0;
+  }
+  // Takes what is there; `from` is the sender of the last.
+  void read() {
+    std::string room(70000, '\0');
+    while (true) {
+      sockaddr_storage name{};
+      socklen_t size = sizeof(name);
+      const ssize_t count =
+          ::recvfrom(fd(), room.data(), room.size(), 0, reinterpret_cast<sockaddr*>(&name), &size);
+      if (count < 0) return;
+      got.emplace_back(room, 0, static_cast<std::size_t>(count));
+      from = Address::from(reinterpret_cast<const sockaddr*>(&name), size);
+    }
+  }
+
+  std::vector<std::string> got;
+  Address from;
+
+ private:
+#if defined(SOCK_NONBLOCK)
+  static constexpr int kType = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+#else
+  static constexpr int kType = SOCK_DGRAM;
+#endif
+  UniqueFd fd_;
+};
+
+// A folder for socket files, gone with it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() : path_((std::filesystem::temp_directory_path() / "reactorXXXXXX").string()) {
+    EXPECT_NE(::mkdtemp(path_.data()), nullptr);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+
+  [[nodiscard]] std::string file(std::string_view name) const {
+    return path_ + "/" + std::string(name);
+  }
+  [[nodiscard]] Address socket(std::string_view name) const {
+    return Address::unix_path(file(name)).value();
+  }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace reactor
