@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: MIT
+// Datagrams where something is in the way: errors of the network, full queues, offloads that the
+// kernel refuses, control data that does not fit; and groups.
+#include <net/if.h>
+#include <netinet/udp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reactor/net/endpoint.h"
+#include "tests/support/datagram_kit.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::milliseconds;
+
+class DatagramLimitsTest : public LoopTest {};
+
+Address parse(std::string_view text) { return Address::parse(text).value(); }
+
+// A port at which nobody listens, and which nobody gets while it is held by a connected socket.
+Address closed_port() {
+  DatagramPeer gone(Address::loopback(0));
+  return gone.address();
+}
+
+TEST_P(DatagramLimitsTest, AClosedPortIsOneErrorAndNoSpin) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  const Address nobody = closed_port();
+  const auto client = get(Datagram::connect(loop, nobody, handler));
+  client->send("anybody there?");
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); }));
+  EXPECT_EQ(handler.errors.at(0), std::errc::connection_refused);
+  EXPECT_LE(run_for(loop, milliseconds(20)), 3);
+  EXPECT_EQ(handler.errors.size(), 1U);
+  // Then normal work: somebody listens there now.
+  DatagramPeer peer(nobody);
+  client->send("hello");
+  ASSERT_TRUE(pump(loop, [&] { return peer.read(), !peer.got.empty(); }));
+  ASSERT_TRUE(peer.send("hi", client->address()));
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
+  EXPECT_EQ(handler.errors.size(), 1U);
+}
+
+TEST_P(DatagramLimitsTest, AnErrorThatWaitsDoesNotTakeTheNextDatagram) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  const Address nobody = closed_port();
+  const auto client = get(Datagram::connect(loop, nobody, handler));
+  client->pause_reading();
+  client->send("lost");
+  client->flush();
+  DatagramPeer peer(nobody);
+  client->send("arrives");
+  client->flush();
+  peer.read();
+  EXPECT_EQ(peer.got, std::vector<std::string>{"arrives"});
+  EXPECT_TRUE(handler.errors.empty()) << "never inside send() or flush()";
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); }));
+  EXPECT_LE(run_for(loop, milliseconds(20)), 3);
+  EXPECT_EQ(handler.errors.size(), 1U);
+  EXPECT_EQ(handler.errors.at(0), std::errc::connection_refused);
+  EXPECT_EQ(client->stats().dropped, 0U);
+}
+
+TEST_P(DatagramLimitsTest, ATooLargeOneIsAnErrorAndTheOthersLeave) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  DatagramPeer peer(Address::loopback(0));
+  const auto client = get(Datagram::connect(loop, peer.address(), handler));
+  client->send("before");
+  client->send(std::string(65508, 'x'));
+  client->send(std::string(300000, 'x'));  // more than is collected at once
+  client->send("after");
+  ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 2; }));
+  EXPECT_EQ(peer.got, (std::vector<std::string>{"before", "after"}));
+  ASSERT_FALSE(handler.errors.empty());
+  for (const std::error_code error : handler.errors) EXPECT_EQ(error, std::errc::message_size);
+  EXPECT_EQ(client->stats().dropped, 2U);
+  EXPECT_EQ(client->stats().sent, 2U);
+}
+
+TEST_P(DatagramLimitsTest, ItIsAnErrorToSendToNobody) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  const auto server = get(Datagram::bind(loop, Address::loopback(0), handler));
+  server->send("to whom?");
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); }));
+  EXPECT_EQ(server->stats().dropped, 1U);
+}
+
+#if defined(__linux__)
+// A socket with a queue of errors is reported as ready until that is read.
+TEST_P(DatagramLimitsTest, AQueueOfErrorsDoesNotSpin) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(fd.get(), IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
+  const auto client = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
+  client->send_to("x", closed_port());
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); }));
+  EXPECT_LE(run_for(loop, milliseconds(20)), 6);
+}
+#endif
+
+// ---- Full queues ----
+
+class FullQueueTest : public LoopTest {};
+
+// Sends until something is queued.
+std::size_t fill(Datagram& socket, const Address& to) {
+  std::size_t sent = 0;
+  for (; socket.writable() && sent < 100000; ++sent) {
+    socket.send_to(std::to_string(sent), to);
+    socket.flush();
+  }
+  return sent;
+}
+
+TEST_P(FullQueueTest, QueuesWhatAUnixReceiverDoesNotReadAndDrains) {
+  for (const bool connected : {true, false}) {
+    Loop loop(options());
+    const TemporaryFolder folder;
+    DatagramRecorder handler;
+    DatagramPeer peer(folder.socket("peer"));
+    const auto socket = get(connected ? Datagram::connect(loop, peer.address(), handler)
+                                      : Datagram::bind(loop, folder.socket("s"), handler));
+    std::vector<std::string> sent;
+    while (socket->writable() && sent.size() < 100000) {
+      sent.push_back(std::to_string(sent.size()));
+      connected ? socket->send(sent.back()) : socket->send_to(sent.back(), peer.address());
+      socket->flush();
+    }
+    ASSERT_FALSE(socket->writable());
+    sent.emplace_back();  // an empty one keeps its place as well
+    connected ? socket->send("") : socket->send_to("", peer.address());
+    sent.emplace_back("last");
+    connected ? socket->send("last") : socket->send_to("last", peer.address());
+    // 5 ms apart where the kernel can't tell when there is room.
+    EXPECT_LE(run_for(loop, milliseconds(40)), 12) << connected;
+    EXPECT_EQ(handler.drains, 0);
+    EXPECT_GE(socket->queued(), 128U * 3);
+    ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == sent.size(); }));
+    EXPECT_EQ(peer.got, sent);
+    ASSERT_TRUE(run_bounded(loop, [&] { return handler.drains > 0; }));
+    EXPECT_EQ(handler.drains, 1);
+    EXPECT_TRUE(socket->writable());
+    EXPECT_EQ(socket->queued(), 0U);
+    EXPECT_EQ(socket->stats().dropped, 0U);
+  }
+}
+
+TEST_P(FullQueueTest, BeyondTheLimitItDropsAndCounts) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramOptions settings;
+  settings.queue_limit = 1000;
+  DatagramRecorder handler;
+  DatagramPeer peer(folder.socket("peer"));
+  const auto socket = get(Datagram::bind(loop, folder.socket("s"), handler, settings));
+  const std::size_t sent = fill(*socket, peer.address());
+  for (int i = 0; i < 20; ++i) socket->send_to(std::string(100, 'x'), peer.address());
+  ASSERT_TRUE(loop.poll());
+  EXPECT_EQ(socket->stats().dropped, 17U);  // one queued by fill(), 3 more of 228 fit into 1,000
+  EXPECT_LE(socket->queued(), 1000U);
+  ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == sent + 3; }));
+  ASSERT_TRUE(run_bounded(loop, [&] { return handler.drains == 1; }));
+}
+
+TEST_P(FullQueueTest, WhoDoesNotReadHoldsNobodyElseUp) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramRecorder handler;
+  DatagramPeer lazy(folder.socket("lazy")), eager(folder.socket("eager"));
+  const auto socket = get(Datagram::bind(loop, folder.socket("s"), handler));
+  fill(*socket, lazy.address());
+  ASSERT_FALSE(socket->writable());
+  for (int i = 0; i < 5; ++i) {
+    socket->send_to("more", lazy.address());
+    socket->send_to(std::to_string(i), eager.address());
+  }
+  socket->flush();
+  eager.read();
+  EXPECT_EQ(eager.got, (std::vector<std::string>{"0", "1", "2", "3", "4"}));
+}
+
+TEST_P(FullQueueTest, MayBeDestroyedInOnDrainAndWhileItIsFull) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramRecorder handler;
+  DatagramPeer peer(folder.socket("peer"));
+  auto socket = get(Datagram::bind(loop, folder.socket("s"), handler));
+  handler.when_drain = [&](Datagram&) { socket.reset(); };
+  fill(*socket, peer.address());
+  ASSERT_TRUE(pump(loop, [&] { return peer.read(), socket == nullptr; }));
+  socket = get(Datagram::bind(loop, folder.socket("s"), handler));
+  fill(*socket, peer.address());
+  socket.reset();
+  EXPECT_LE(run_for(loop, milliseconds(10)), 2);
+}
+
+// ---- Offloads ----
+
+#if defined(UDP_SEGMENT) && defined(UDP_GRO)
+
+class OffloadTest : public LoopTest {};
+
+// What a plain socket gets of datagrams of these sizes, sent in one batch.
+std::vector<std::size_t> sizes_sent(Loop& loop, Datagram& client,
+                                    const std::vector<std::size_t>& sizes) {
+  DatagramPeer peer(Address::loopback(0));
+  for (const std::size_t size : sizes) client.send_to(std::string(size, 'x'), peer.address());
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == sizes.size(); }));
+  std::vector<std::size_t> got;
+  for (const std::string& text : peer.got) got.push_back(text.size());
+  return got;
+}
+
+TEST_P(OffloadTest, JoinedDatagramsArriveAsTheyWereSent) {
+  const std::vector<std::size_t> sizes = {100, 100, 100, 40, 100, 0, 100, 100, 101, 101, 9000, 1};
+  Loop loop(options());
+  DatagramRecorder handler;
+  const auto client = get(Datagram::bind(loop, Address::loopback(0), handler));
+  if (!client->segments()) GTEST_SKIP() << "the kernel has no UDP_SEGMENT";
+  EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
+  EXPECT_EQ(client->stats().sent, sizes.size());
+  EXPECT_EQ(client->stats().send_calls, 1U);
+  const std::vector<std::size_t> many(100, 80);  // more than one message may hold
+  EXPECT_EQ(sizes_sent(loop, *client, many), many);
+  EXPECT_TRUE(client->segments());
+}
+
+// The kernel refuses to cut up for a socket without checksums: what a card that can't looks like.
+TEST_P(OffloadTest, ARefusalFallsBackToPlainOnes) {
+  const std::vector<std::size_t> sizes(30, 1000);
+  Loop loop(options());
+  DatagramRecorder handler;
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
+  const Address any = Address::loopback(0);
+  ASSERT_EQ(::bind(fd.get(), any.data(), any.size()), 0);
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_NO_CHECK, &on, sizeof(on)), 0);
+  const auto client = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
+  if (!client->segments()) GTEST_SKIP() << "the kernel has no UDP_SEGMENT";
+  EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
+  EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
+  EXPECT_EQ(client->stats().sent, 60U);
+  EXPECT_EQ(client->stats().dropped, 0U);
+  EXPECT_TRUE(handler.errors.empty());
+  EXPECT_LE(client->stats().send_calls, 1U + 30 + 1) << "it asks once";
+}
+
+// A burst that comes in one piece is handed over as what was sent; max_size cuts each.
+TEST_P(OffloadTest, CoalescedDatagramsAreHandedOverOneByOne) {
+  for (const std::size_t max_size : {std::size_t{65536}, std::size_t{64}}) {
+    Loop loop(options());
+    DatagramOptions settings;
+    settings.max_size = max_size;
+    DatagramRecorder sender, handler;
+    const auto server = get(Datagram::bind(loop, Address::loopback(0), handler, settings));
+    const auto client = get(Datagram::connect(loop, server->address(), sender));
+    if (!server->coalesces() || !client->segments()) GTEST_SKIP() << "the kernel has no UDP_GRO";
+    handler.echoes = true;
+    std::vector<std::string> sent;
+    for (std::size_t i = 0; i < 50; ++i) sent.push_back(pattern(200).substr(i, 100));
+    sent.emplace_back("short");
+    for (const std::string& text : sent) client->send(text);
+    ASSERT_TRUE(run_bounded(loop, [&] { return sender.got.size() == sent.size(); }));
+    for (std::string& text : sent) text = text.substr(0, max_size);
+    EXPECT_EQ(handler.got, sent);
+    EXPECT_EQ(sender.got, sent);
+    EXPECT_EQ(server->stats().receive_calls, 1U);
+    EXPECT_EQ(server->stats().truncated, max_size == 64 ? 50U : 0U);
+  }
+}
+
+TEST_P(OffloadTest, SwitchedOffItWorksAsWell) {
+  Loop loop(options());
+  DatagramOptions off;
+  off.segmentation_offload = off.receive_offload = false;
+  DatagramRecorder handler;
+  const auto client = get(Datagram::bind(loop, Address::loopback(0), handler, off));
+  EXPECT_FALSE(client->segments() || client->coalesces());
+  const std::vector<std::size_t> sizes(100, 10);
+  EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, OffloadTest, every_backend(), BackendName());
+
+#endif
+
+// ---- Control data ----
+
+// Descriptors that a unix peer sends along are not taken in: the fixture's guard would see them.
+TEST_P(DatagramLimitsTest, DescriptorsSentAlongAreNotTaken) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramRecorder handler;
+  const auto server = get(Datagram::bind(loop, folder.socket("s"), handler));
+  DatagramPeer peer(folder.socket("peer"));
+  std::array<int, 100> numbers{};
+  numbers.fill(peer.fd());
+  std::vector<std::byte> control(CMSG_SPACE(sizeof(numbers)));
+  std::string text = "gift";
+  iovec piece{text.data(), text.size()};
+  msghdr message{};
+  const Address to = server->address();
+  message.msg_name = const_cast<sockaddr*>(to.data());
+  message.msg_namelen = to.size();
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = static_cast<decltype(message.msg_controllen)>(control.size());
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(numbers));
+  std::memcpy(CMSG_DATA(header), numbers.data(), sizeof(numbers));
+  const auto before = FdGuard::open_descriptors();
+  ASSERT_GE(::sendmsg(peer.fd(), &message, 0), 0);
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
+  EXPECT_EQ(FdGuard::open_descriptors(), before);
+  EXPECT_EQ(handler.got, std::vector<std::string>{"gift"});
+  EXPECT_FALSE(handler.truncated.at(0));
+}
+
+#if defined(__linux__)
+// A socket that was adopted may be set up to tell more than there is room for.
+TEST_P(DatagramLimitsTest, ControlDataThatDoesNotFitIsLeftOut) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  handler.echoes = true;
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
+  const Address any = parse("0.0.0.0:0");
+  ASSERT_EQ(::bind(fd.get(), any.data(), any.size()), 0);
+  const int on = 1;
+  for (const int option : {IP_RECVTTL, IP_RECVTOS, IP_RECVOPTS, IP_RETOPTS, IP_RECVORIGDSTADDR}) {
+    ASSERT_EQ(::setsockopt(fd.get(), IPPROTO_IP, option, &on, sizeof(on)), 0);
+  }
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)), 0);
+  const auto server = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
+  DatagramPeer peer(Address::loopback(0));
+  const Address to = parse("127.0.0.1:" + std::to_string(server->address().port()));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(peer.send("x", to));
+  ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 3; }));
+  EXPECT_EQ(handler.truncated, std::vector<bool>(3, false));
+}
+#endif
+
+// ---- Groups ----
+
+// Gets what is sent to `group` by way of the loopback interface, or tells why it can't.
+template <class Change, class SetInterface>
+std::string try_group(Loop& loop, const Address& bind, const Address& group, const Change& change,
+                      const SetInterface& set_interface) {
+  DatagramRecorder handler;
+  const auto member = get(Datagram::bind(loop, bind, handler));
+  const Address to = group.with_port(member->address().port());
+  if (const Result<> joined = change(*member, true); !joined) return joined.error().message();
+  if (const Result<> set = set_interface(*member); !set) return set.error().message();
+  EXPECT_TRUE(member->set_multicast_loop(true));
+  EXPECT_TRUE(member->set_multicast_ttl(0));
+  member->send_to("to all", to);
+  if (!run_bounded(
+          loop, [&] { return !handler.got.empty() || !handler.errors.empty(); },
+          milliseconds(500))) {
+    return "nothing came";
+  }
+  if (!handler.errors.empty()) return handler.errors.front().message();
+  EXPECT_FALSE(change(*member, true)) << "it is a member already";
+  EXPECT_TRUE(change(*member, false));
+  member->send_to("to others", to);
+  EXPECT_LE(run_for(loop, milliseconds(5)), 3);
+  EXPECT_EQ(handler.got, std::vector<std::string>{"to all"});
+  return "";
+}
+
+unsigned loopback_index() {
+  const unsigned index = ::if_nametoindex("lo");
+  return index != 0 ? index : ::if_nametoindex("lo0");
+}
+
+TEST_P(DatagramLimitsTest, GroupsAreJoinedAndLeftByAddress) {
+  Loop loop(options());
+  const Address group = parse("239.255.77.1:0"), lo = Address::loopback(0);
+  const std::string why = try_group(
+      loop, parse("0.0.0.0:0"), group,
+      [&](Datagram& d, bool in) { return in ? d.join(group, lo) : d.leave(group, lo); },
+      [&](Datagram& d) { return d.set_multicast_interface(lo); });
+  if (!why.empty()) GTEST_SKIP() << "no multicast on loopback: " << why;
+}
+
+TEST_P(DatagramLimitsTest, GroupsAreJoinedAndLeftByIndex) {
+  const unsigned index = loopback_index();
+  for (const char* const text : {"239.255.77.1:0", "[ff01::7701]:0"}) {
+    Loop loop(options());
+    const Address group = parse(text);
+    const bool six = group.family() == AF_INET6;
+    if (six && Address::any(0).family() != AF_INET6) GTEST_SKIP() << "no v6 here";
+    const std::string why = try_group(
+        loop, parse(six ? "[::]:0" : "0.0.0.0:0"), group,
+        [&](Datagram& d, bool in) { return in ? d.join(group, index) : d.leave(group, index); },
+        [&](Datagram& d) { return d.set_multicast_interface(index); });
+    if (!why.empty()) GTEST_SKIP() << "no multicast to " << text << " on loopback: " << why;
+  }
+}
+
+TEST_P(DatagramLimitsTest, WrongGroupsAndOptionsAreErrors) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  const auto socket = get(Datagram::bind(loop, parse("0.0.0.0:0"), handler));
+  EXPECT_FALSE(socket->join(Address::loopback(0)));
+  EXPECT_FALSE(socket->leave(parse("239.255.77.2:0")));
+  EXPECT_EQ(socket->join(Address()).error(), Errc::not_supported);
+  EXPECT_EQ(socket->join(parse("[ff02::1]:0"), Address::loopback(0)).error(), Errc::not_supported);
+  EXPECT_FALSE(socket->join(parse("239.255.77.2:0"), 1000000));
+  EXPECT_EQ(socket->set_multicast_ttl(256).error(), std::errc::invalid_argument);
+  EXPECT_TRUE(socket->set_broadcast(true));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, DatagramLimitsTest, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, FullQueueTest, every_backend(), BackendName());
+
+TEST(EndpointTest, ParsesAndPrints) {
+  for (const char* const text :
+       {"127.0.0.1:80", "[::1]:80", "unix:/s", "unix:@n", "udp:127.0.0.1:80", "udp:[::1]:80",
+        "unixgram:/s", "unixgram:@n"}) {
+    const Result<Endpoint> endpoint = Endpoint::parse(text);
+    ASSERT_TRUE(endpoint) << text;
+    EXPECT_EQ(endpoint->to_string(), text);
+    const bool datagram =
+        std::string_view(text).find("u") == 0 && std::string_view(text).find("unix:") != 0;
+    EXPECT_EQ(endpoint->kind == Endpoint::Kind::datagram, datagram) << text;
+  }
+  EXPECT_EQ(Endpoint::parse("udp::53")->address, Address::any(53));
+  for (const char* const text :
+       {"udp:", "udp:unix:/s", "unixgram:", "udp:/s", "udp:1", "unixgram", "tcp:127.0.0.1:80"}) {
+    EXPECT_FALSE(Endpoint::parse(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace reactor
