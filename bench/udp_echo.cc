@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// usage: udp_echo plain|batches|offload     prints "listening on udp:ADDRESS:PORT" and answers
+//   plain    a system call for each datagram that comes and for each that leaves
+//   batches  recvmmsg(2) and sendmmsg(2)
+//   offload  and datagrams joined by the kernel (UDP_GRO, UDP_SEGMENT): the library's default
+#include <iostream>
+#include <string_view>
+
+#include "reactor/net/datagram.h"
+
+namespace {
+
+class Echo final : public reactor::DatagramHandler {
+  void on_datagram(reactor::Datagram& socket, const reactor::Message& message) override {
+    socket.reply(message, message.bytes());
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view mode = argc > 1 ? argv[1] : "offload";
+  reactor::DatagramOptions options;
+  options.batches = mode != "plain";
+  options.segmentation_offload = options.receive_offload = mode == "offload";
+  reactor::Loop loop;
+  Echo echo;
+  const auto socket =
+      reactor::Datagram::bind(loop, reactor::Address::loopback(0), echo, options).value();
+  std::cout << "listening on udp:" << socket->address().to_string() << std::endl;
+  loop.run().value();
+}

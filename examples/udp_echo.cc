@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// An echo server for datagrams. `example_udp_echo udp::5000` or `... unixgram:/tmp/echo`.
+#include <iostream>
+
+#include "reactor/net/datagram.h"
+#include "reactor/net/endpoint.h"
+
+namespace {
+
+class Echo final : public reactor::DatagramHandler {
+  void on_datagram(reactor::Datagram& socket, const reactor::Message& message) override {
+    socket.reply(message, message.bytes());
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* const where = argc > 1 ? argv[1] : "udp:127.0.0.1:0";
+  const auto endpoint = reactor::Endpoint::parse(where);
+  if (!endpoint || endpoint->kind != reactor::Endpoint::Kind::datagram) {
+    std::cerr << "usage: udp_echo udp:HOST:PORT|unixgram:PATH\n";
+    return 2;
+  }
+  reactor::Loop loop;
+  Echo echo;
+  const auto socket = reactor::Datagram::bind(loop, endpoint->address, echo);
+  if (!socket) {
+    std::cerr << where << ": " << socket.error().message() << '\n';
+    return 1;
+  }
+  const auto interrupt = loop.on_signal(SIGINT, [&] { loop.stop(); });
+  const auto terminate = loop.on_signal(SIGTERM, [&] { loop.stop(); });
+  const reactor::Endpoint bound{(*socket)->address(), endpoint->kind};
+  std::cout << "listening on " << bound.to_string() << std::endl;
+  loop.run().value();
+}
