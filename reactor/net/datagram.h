@@ -208,7 +208,9 @@ class Datagram final : private PollTarget, private TimerNode {
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
     ~Entry() {
-      if (alive()) socket_->entry_ = nullptr;
+      if (!alive()) return;
+      socket_->entry_ = nullptr;
+      if (socket_->error_ || socket_->drained_) socket_->soon();  // left by an exception
     }
     [[nodiscard]] bool alive() const noexcept { return socket_ != nullptr; }
     void forget() noexcept { socket_ = nullptr; }

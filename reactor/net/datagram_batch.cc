@@ -146,12 +146,15 @@ void put_segment(ControlWriter& writer, std::size_t segment) noexcept {
 #endif
 }
 
+// The calls for one message are cheaper where it is only one.
 int receive_messages(int fd, std::span<MessageHeader> headers) noexcept {
 #if defined(__linux__)
-  const int count =
-      ::recvmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()), MSG_DONTWAIT, nullptr);
-  return count >= 0 ? count : -errno;
-#else
+  if (headers.size() > 1) {
+    const int taken = ::recvmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()),
+                                 MSG_DONTWAIT, nullptr);
+    return taken >= 0 ? taken : -errno;
+  }
+#endif
   int count = 0;
   for (MessageHeader& header : headers) {
     const ssize_t size = ::recvmsg(fd, &header.msg_hdr, MSG_DONTWAIT);
@@ -160,22 +163,22 @@ int receive_messages(int fd, std::span<MessageHeader> headers) noexcept {
     ++count;
   }
   return count;
-#endif
 }
 
 int send_messages(int fd, std::span<MessageHeader> headers) noexcept {
 #if defined(__linux__)
-  const int count =
-      ::sendmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()), kSendFlags);
-  return count >= 0 ? count : -errno;
-#else
+  if (headers.size() > 1) {
+    const int taken =
+        ::sendmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()), kSendFlags);
+    return taken >= 0 ? taken : -errno;
+  }
+#endif
   int count = 0;
   for (const MessageHeader& header : headers) {
     if (::sendmsg(fd, &header.msg_hdr, kSendFlags) < 0) return count > 0 ? count : -errno;
     ++count;
   }
   return count;
-#endif
 }
 
 }  // namespace

@@ -2,15 +2,11 @@
 #include "reactor/net/listener.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <string>
 #include <utility>
 
 #include "reactor/base/log.h"
-#include "reactor/base/process.h"
 #include "reactor/net/context.h"
 
 namespace reactor {
@@ -26,8 +22,7 @@ Listener::Listener(Loop& loop, Socket socket, AcceptHandler& handler, Address ad
       handler_(&handler),
       socket_(std::move(socket)),
       address_(std::move(address)),
-      where_(where),
-      made_in_(process_generation()) {}
+      where_(where) {}
 
 Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const Address& address,
                                                    AcceptHandler& handler,
@@ -48,7 +43,7 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, Acc
   }
   std::unique_ptr<Listener> listener(
       new Listener(loop, std::move(socket), handler, std::move(*address), where));
-  if (remove_file) listener->remember_file();
+  if (remove_file) listener->file_.remember(listener->address_);
   if (Result<> result = loop.attach(*listener, Interest::read); !result) return result.error();
   return listener;
 }
@@ -60,27 +55,7 @@ Listener::~Listener() {
     loop_->detach(*this, Detach::staying);  // a master may hold a copy
     loop_->disarm(*this);
   }
-  remove_own_file();
-}
-
-// Which file is ours: by the time of the end another server may have put its own there.
-void Listener::remember_file() {
-  struct stat status {};
-  const std::string path(address_.path());
-  if (path.empty() || ::stat(path.c_str(), &status) != 0) return;
-  removes_file_ = true;
-  file_device_ = static_cast<std::uint64_t>(status.st_dev);  // signed on macOS
-  file_inode_ = status.st_ino;
-}
-
-void Listener::remove_own_file() noexcept {
-  if (!removes_file_ || made_in_ != process_generation()) return;
-  struct stat status {};
-  const std::string path(address_.path());
-  if (::stat(path.c_str(), &status) != 0) return;
-  if (static_cast<std::uint64_t>(status.st_dev) == file_device_ && status.st_ino == file_inode_) {
-    ::unlink(path.c_str());
-  }
+  file_.remove();
 }
 
 Result<> Listener::share() {

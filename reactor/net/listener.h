@@ -8,6 +8,7 @@
 #include "reactor/base/result.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/socket.h"
+#include "reactor/net/socket_file.h"
 
 namespace reactor {
 
@@ -85,20 +86,16 @@ class Listener final : private PollTarget, private TimerNode {
   bool accept_batch();
   void accept_last();
   void back_off(std::error_code error);
-  void remember_file();
-  void remove_own_file() noexcept;
 
   Loop* loop_;
   AcceptHandler* handler_;
   Socket socket_;
   Address address_;
+  SocketFile file_;
   SourceLocation where_;
   std::uint64_t exhaustions_ = 0;
   bool paused_ = false;
-  bool removes_file_ = false;
   bool shared_ = false;
-  std::uint32_t made_in_;  // process generation: a child leaves the file alone
-  std::uint64_t file_device_ = 0, file_inode_ = 0;
 };
 
 }  // namespace reactor

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <string>
+#include <utility>
 
 #include "reactor/base/process.h"
 
@@ -12,21 +12,20 @@ namespace reactor {
 
 void SocketFile::remember(const Address& address) {
   struct stat status {};
-  const std::string path(address.path());
+  std::string path(address.path());
   if (path.empty() || ::stat(path.c_str(), &status) != 0) return;
-  address_ = address;
+  path_ = std::move(path);
   made_in_ = process_generation();
   device_ = static_cast<std::uint64_t>(status.st_dev);  // signed on macOS
   inode_ = status.st_ino;
 }
 
 void SocketFile::remove() noexcept {
-  if (address_.path().empty() || made_in_ != process_generation()) return;
   struct stat status {};
-  const std::string path(address_.path());
-  if (::stat(path.c_str(), &status) != 0) return;
+  if (path_.empty() || made_in_ != process_generation()) return;
+  if (::stat(path_.c_str(), &status) != 0) return;
   if (static_cast<std::uint64_t>(status.st_dev) == device_ && status.st_ino == inode_) {
-    ::unlink(path.c_str());
+    ::unlink(path_.c_str());
   }
 }
 

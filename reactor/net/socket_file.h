@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "reactor/net/address.h"
 
@@ -16,7 +17,7 @@ class SocketFile {
   void remove() noexcept;
 
  private:
-  Address address_;
+  std::string path_;           // empty: none
   std::uint32_t made_in_ = 0;  // process generation
   std::uint64_t device_ = 0, inode_ = 0;
 };

@@ -140,7 +140,7 @@ TEST_P(DatagramTest, TruncationIsTold) {
     DatagramRecorder handler;
     const auto server = get(Datagram::bind(loop, Address::loopback(0), handler, settings));
     DatagramPeer peer(Address::loopback(0));
-    for (const std::size_t size : {2048, 2049, 9000, 1}) {
+    for (const std::size_t size : std::vector<std::size_t>{2048, 2049, 9000, 1}) {
       ASSERT_TRUE(peer.send(std::string(size, 's'), server->address()));
     }
     ASSERT_TRUE(run_bounded(loop, [&] { return handler.got.size() == 4; }));
