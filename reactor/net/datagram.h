@@ -264,7 +264,8 @@ class Datagram final : private PollTarget, private TimerNode {
   std::error_code error_;  // to be reported
   std::size_t max_size_;
   std::size_t queue_limit_;
-  std::size_t segment_limit_ = 0;  // datagrams up to this size may be joined
+  std::size_t segment_limit_ = 0;      // datagrams up to this size may be joined
+  std::uint32_t source_refusals_ = 0;  // times that `from` was one to which the system said no
   bool batches_;
   bool coalesces_ = false;
   bool tells_local_ = false;

@@ -78,7 +78,7 @@ void read_control(msghdr& header, ReceivedMessage& message) noexcept {
 #endif
 #if defined(IPV6_RECVPKTINFO)
     if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_PKTINFO &&
-        size >= sizeof(in6_pktinfo)) {
+        size >= sizeof(in6_pktinfo) && message.info.family == AF_UNSPEC) {
       read_v6(item, message.info);
     }
 #endif

@@ -107,16 +107,18 @@ void Datagram::send_collected() {
 // Message `index` was not sent: once more, in its simplest form.
 void Datagram::settle_failure(unsigned index, int number) {
   const SendBatch& batch = exchange_->outgoing;
-  if (batch.datagrams(index) > 1 && number == EIO) {
-    segment_limit_ = 0;  // a card that can't (udp(7))
-  } else if (batch.datagrams(index) > 1 && (number == EINVAL || number == EMSGSIZE)) {
-    // Larger than what the path takes in one piece; such ones have to leave in fragments.
-    segment_limit_ = batch.segment(index) - 1;
-  } else if (is_network_error(number)) {
+  const bool joined = batch.datagrams(index) > 1;
+  const bool refused = joined && (number == EIO || number == EINVAL || number == EMSGSIZE);
+  if (is_network_error(number) && !refused) {
     note_error(number);  // perhaps it is an earlier one's
     return send_one_by_one(index, number);
   }
+  const std::uint32_t before = source_refusals_;
   send_one_by_one(index);
+  if (!refused || source_refusals_ != before) return;
+  // A card that can't (udp(7)); or more than the path takes in one piece, which has to leave in
+  // fragments.
+  segment_limit_ = number == EIO ? 0 : batch.segment(index) - 1;
 }
 
 void Datagram::send_one_by_one(unsigned index, int noted) {
@@ -146,6 +148,7 @@ Datagram::Fate Datagram::try_to_send(const OutgoingMessage& message, int noted) 
     OutgoingMessage plain = message;
     plain.info = {};
     number = send_datagram(fd(), plain);
+    ++source_refusals_;
   }
   if (number == 0) {
     ++stats_.sent;

@@ -85,14 +85,17 @@ bool is_any(const Address& address) noexcept {
   return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
 }
 
+// A v6 socket that takes v4 as well is told both ways where it can be: only v4's own tells the
+// source for an answer to a broadcast.
 bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
-#if defined(IPV6_RECVPKTINFO)
-  if (family == AF_INET6) return set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-#endif
+  bool told = false;
 #if defined(IP_PKTINFO)
-  if (family == AF_INET) return set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  told = set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
 #endif
-  return false;
+#if defined(IPV6_RECVPKTINFO)
+  if (family == AF_INET6) told = set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+#endif
+  return told;
 }
 
 }  // namespace

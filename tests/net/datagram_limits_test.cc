@@ -359,6 +359,44 @@ TEST_P(DatagramLimitsTest, ControlDataThatDoesNotFitIsLeftOut) {
 
 // ---- Groups ----
 
+#if defined(__linux__)
+// What was sent to all can't be answered from there.
+TEST_P(DatagramLimitsTest, BroadcastsAreAnswered) {
+  for (const char* const wildcard : {"0.0.0.0:0", "[::]:0"}) {
+    if (wildcard[0] == '[' && Address::any(0).family() != AF_INET6) continue;
+    Loop loop(options());
+    DatagramRecorder handler;
+    handler.echoes = true;
+    const auto server = get(Datagram::bind(loop, parse(wildcard), handler));
+    DatagramPeer peer(Address::loopback(0));
+    const int on = 1;
+    ASSERT_EQ(::setsockopt(peer.fd(), SOL_SOCKET, SO_BROADCAST, &on, sizeof(on)), 0);
+    const Address all = parse("127.255.255.255:" + std::to_string(server->address().port()));
+    if (!peer.send("1", all)) GTEST_SKIP() << "no broadcast on loopback";
+    ASSERT_TRUE(peer.send("2", all));
+    ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 2; })) << wildcard;
+    EXPECT_EQ(peer.from.to_string(), all.to_string().replace(4, 11, "0.0.1"));
+    EXPECT_TRUE(handler.errors.empty());
+  }
+}
+
+TEST_P(DatagramLimitsTest, WhereTheSourceIsRefusedTheSystemChooses) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  const auto server = get(Datagram::bind(loop, parse("0.0.0.0:0"), handler));
+  const bool segments = server->segments();
+  DatagramPeer peer(Address::loopback(0));
+  const Address foreign = parse("192.0.2.1:1");  // for documentation only (RFC 5737)
+  const std::string text = "x";
+  for (int i = 0; i < 3; ++i) {
+    server->send_to(std::as_bytes(std::span(text)), peer.address(), foreign);
+  }
+  ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 3; }));
+  EXPECT_TRUE(handler.errors.empty());
+  EXPECT_EQ(server->segments(), segments) << "that was not the reason";
+}
+#endif
+
 // Gets what is sent to `group` by way of the loopback interface, or tells why it can't.
 template <class Change, class SetInterface>
 std::string try_group(Loop& loop, const Address& bind, const Address& group, const Change& change,
