@@ -36,6 +36,12 @@ PacketInfo leaving_from(const Address& from) noexcept {
   return info;
 }
 
+// What the kernel says of a source that is none of this host's, depending on its version.
+bool may_be_the_source(int number, const OutgoingMessage& message) noexcept {
+  return message.info.family != AF_UNSPEC &&
+         (number == EINVAL || number == EADDRNOTAVAIL || number == ENETUNREACH);
+}
+
 }  // namespace
 
 void DatagramExchange::flush() {
@@ -109,7 +115,7 @@ void Datagram::settle_failure(unsigned index, int number) {
   const SendBatch& batch = exchange_->outgoing;
   const bool joined = batch.datagrams(index) > 1;
   const bool refused = joined && (number == EIO || number == EINVAL || number == EMSGSIZE);
-  if (is_network_error(number) && !refused) {
+  if (is_network_error(number) && !refused && !may_be_the_source(number, batch.message(index))) {
     note_error(number);  // perhaps it is an earlier one's
     return send_one_by_one(index, number);
   }
@@ -140,22 +146,21 @@ void Datagram::send_or_queue(const OutgoingMessage& message, int noted) {
 Datagram::Fate Datagram::try_to_send(const OutgoingMessage& message, int noted) {
   ++stats_.send_calls;
   int number = send_datagram(fd(), message);
-  if (is_network_error(number) && number != noted) {
-    note_error(number);
-    number = send_datagram(fd(), message);
-  }
-  if ((number == EINVAL || number == EADDRNOTAVAIL) && message.info.family != AF_UNSPEC) {
+  if (may_be_the_source(number, message)) {
+    ++source_refusals_;
     OutgoingMessage plain = message;
     plain.info = {};
     number = send_datagram(fd(), plain);
-    ++source_refusals_;
+  } else if (is_network_error(number) && number != noted) {
+    note_error(noted = number);
+    number = send_datagram(fd(), message);
   }
   if (number == 0) {
     ++stats_.sent;
     return Fate::sent;
   }
   if (is_full(number)) return Fate::blocked;
-  if (!is_network_error(number)) note_error(number);
+  if (number != noted) note_error(number);
   ++stats_.dropped;
   return Fate::lost;
 }
