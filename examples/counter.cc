@@ -40,8 +40,8 @@ int main(int argc, char** argv) {
   options.addresses = {reactor::Address::parse("127.0.0.1:0").value()};
   options.workers = 2;
   options.upgrade.command.assign(argv, argv + argc);
-  options.on_listening = [](const reactor::Address& address) {
-    std::cout << "listening on " << address.to_string() << std::endl;
+  options.on_listening = [](const reactor::Endpoint& endpoint) {
+    std::cout << "listening on " << endpoint.to_string() << std::endl;
   };
   return reactor::prefork::run(std::move(options), [](reactor::prefork::Worker& worker) {
     auto server = reactor::Server<Counter>::adopt(worker.loop(), worker.listeners(), {}).value();

@@ -19,8 +19,8 @@ int main() {
   reactor::prefork::Options options;
   options.addresses = {reactor::Address::parse("127.0.0.1:0").value()};
   options.workers = 2;
-  options.on_listening = [](const reactor::Address& address) {
-    std::cout << "listening on " << address.to_string() << std::endl;
+  options.on_listening = [](const reactor::Endpoint& endpoint) {
+    std::cout << "listening on " << endpoint.to_string() << std::endl;
   };
   return reactor::prefork::run(std::move(options), [](reactor::prefork::Worker& worker) {
     auto server = reactor::Server<Echo>::adopt(worker.loop(), worker.listeners(), {}).value();

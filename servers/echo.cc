@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "servers/echo.h"
 
+#include <memory>
 #include <string>
+#include <vector>
 
+#include "reactor/net/datagram.h"
 #include "reactor/net/server.h"
 #include "servers/reply.h"
 
@@ -11,6 +14,8 @@ namespace {
 
 // At the end, for who got in but was not heard yet: what it says is on its way.
 constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
+
+constexpr int kLastTurns = 1000;  // of the loop, for datagrams at the end
 
 // What has not come back yet is still in the kernel, or in the queue, with which none migrates.
 class Handler : public reactor::StreamHandler {
@@ -63,6 +68,47 @@ class FirstWord final : public Handler {
   reactor::StreamHandler& echo_;
 };
 
+class DatagramEcho final : public reactor::DatagramHandler {
+ public:
+  explicit DatagramEcho(Reply reply) noexcept : reply_(reply) {}
+
+ private:
+  void on_datagram(reactor::Datagram& socket, const reactor::Message& message) override {
+    if (reply_ == Reply::raw) {
+      socket.reply(message, message.bytes());
+    } else {
+      socket.reply(message, to_reply(reply_, message.bytes()));
+    }
+  }
+
+  const Reply reply_;
+};
+
+using Datagrams = std::vector<std::unique_ptr<reactor::Datagram>>;
+
+Datagrams adopt_datagrams(reactor::prefork::Worker& worker, DatagramEcho& echo) {
+  Datagrams datagrams;
+  for (reactor::Socket& socket : worker.datagrams()) {
+    datagrams.push_back(reactor::Datagram::adopt(worker.loop(), std::move(socket), echo).value());
+  }
+  return datagrams;
+}
+
+std::uint64_t received(const Datagrams& datagrams) {
+  std::uint64_t sum = 0;
+  for (const auto& socket : datagrams) sum += socket->stats().received;
+  return sum;
+}
+
+// What had come in at the end; who goes on sending does not keep us.
+void answer_rest(reactor::Loop& loop, const Datagrams& datagrams) {
+  std::uint64_t before = 0;
+  for (int turn = 0; turn < kLastTurns; ++turn) {
+    before = received(datagrams);
+    if (!loop.poll() || received(datagrams) == before) return;
+  }
+}
+
 }  // namespace
 
 int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
@@ -76,7 +122,11 @@ int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
   auto server = reactor::Server<FirstWord>::adopt(worker.loop(), worker.listeners(),
                                                   std::move(limits), handler)
                     .value();
-  return worker.serve(*server);
+  DatagramEcho datagram_echo(service.reply);
+  const Datagrams datagrams = adopt_datagrams(worker, datagram_echo);
+  const int status = worker.serve(*server);
+  if (!datagrams.empty()) answer_rest(worker.loop(), datagrams);
+  return status;
 }
 
 }  // namespace servers

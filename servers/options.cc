@@ -243,9 +243,25 @@ void take_command(const std::string& name, Options& options) {
   options.command = command;
 }
 
-bool is_unix(const reactor::prefork::Bind& bind) {
-  const auto* const address = std::get_if<reactor::Address>(&bind);
-  return address != nullptr && address->is_unix();
+bool is_for_datagrams(const reactor::prefork::Bind& bind) {
+  const auto* const endpoint = std::get_if<reactor::Endpoint>(&bind);
+  return endpoint != nullptr && endpoint->kind == reactor::Endpoint::Kind::datagram;
+}
+
+// Where no PROXY header can come from just anybody.
+bool is_closed(const reactor::prefork::Bind& bind) {
+  const auto* const endpoint = std::get_if<reactor::Endpoint>(&bind);
+  return endpoint != nullptr && (endpoint->address.is_unix() || is_for_datagrams(bind));
+}
+
+void check_model(const Texts& texts, const reactor::prefork::Options& options) {
+  if (options.model != reactor::prefork::Model::fork) return;
+  const auto found =
+      std::find_if(options.addresses.begin(), options.addresses.end(), is_for_datagrams);
+  if (found == options.addresses.end()) return;
+  throw BadValue("--model", texts.model,
+                 "datagrams (--bind " + to_string(*found) + ") come without a connection",
+                 "use --model prefork, or bind streams only");
 }
 
 // A header says whatever its sender likes, so somebody has to say whose counts.
@@ -258,7 +274,7 @@ reactor::ProxyOptions take_proxy(const Texts& texts,
       proxy.allow_from.push_back(network);
     }
   }
-  const bool open = !std::all_of(binds.begin(), binds.end(), is_unix);
+  const bool open = !std::all_of(binds.begin(), binds.end(), is_closed);
   if (proxy.protocol != reactor::ProxyProtocol::off && open && proxy.allow_from.empty()) {
     throw BadValue("--proxy-protocol", texts.proxy_protocol, "nobody is allowed to send the header",
                    "name the proxies, like --proxy-allow-from 10.0.0.0/8, or listen at unix: only");
@@ -268,8 +284,10 @@ reactor::ProxyOptions take_proxy(const Texts& texts,
 
 void take(Program program, const Texts& texts, Options& options) {
   reactor::prefork::Options& prefork = options.prefork;
+  const bool datagrams = program == Program::echo;
+  prefork.datagrams = datagrams;
   for (const std::string& bind : binds_of(program, texts)) {
-    for (const reactor::prefork::Bind& address : parse_bind("--bind", bind)) {
+    for (const reactor::prefork::Bind& address : parse_bind("--bind", bind, datagrams)) {
       prefork.addresses.push_back(address);
     }
   }
@@ -279,6 +297,7 @@ void take(Program program, const Texts& texts, Options& options) {
   prefork.backend = parse_backend("--backend", texts.backend);
   prefork.model = parse_model("--model", texts.model);
   prefork.max_children = parse_number("--max-children", texts.max_children, 1, 1'000'000);
+  check_model(texts, prefork);
   prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
   prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
   prefork.timeout = seconds("--timeout", texts.timeout);

@@ -44,8 +44,9 @@ std::string remedy_for_inherited(const reactor::prefork::Bind& bind) {
 }
 
 std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error) {
-  if (!std::holds_alternative<reactor::Address>(bind)) return remedy_for_inherited(bind);
-  const reactor::Address& address = std::get<reactor::Address>(bind);
+  const auto* const endpoint = std::get_if<reactor::Endpoint>(&bind);
+  if (endpoint == nullptr) return remedy_for_inherited(bind);
+  const reactor::Address& address = endpoint->address;
   if (error == std::errc::permission_denied || error == std::errc::operation_not_permitted) {
     if (address.is_unix()) return "let this user write to the directory, or use another path";
     return "use a port of 1024 or more, or grant CAP_NET_BIND_SERVICE (systemd: "
@@ -53,7 +54,7 @@ std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error
   }
   if (error == std::errc::address_in_use) {
     if (address.is_unix()) return "stop the server that answers there, or remove what is no socket";
-    return "stop what listens there (ss -ltnp names it), or use another port";
+    return "stop what listens there (ss -lntup names it), or use another port";
   }
   if (error == std::errc::address_not_available) {
     return "use an address of this machine (ip address lists them)";
@@ -205,8 +206,8 @@ void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& p
 void add_callbacks(Program program, Options& options, LogFile& log, PidFile& pid_file) {
   reactor::prefork::Options& prefork = options.prefork;
   prefork.on_fork = [&pid_file] { pid_file.abandon_in_child(); };
-  prefork.on_listening = [](const reactor::Address& address) {
-    print_line(STDOUT_FILENO, "listening on " + address.to_string());
+  prefork.on_listening = [](const reactor::Endpoint& endpoint) {
+    print_line(STDOUT_FILENO, "listening on " + endpoint.to_string());
   };
   const uid_t user = prefork.identity ? prefork.identity->user : ::geteuid();
   const auto begin = [user, &pid_file] {

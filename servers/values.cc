@@ -33,13 +33,18 @@ std::string backend_names() {
   return names;
 }
 
-// HOST:PORT with a name in it. Each distinct address once.
+constexpr std::string_view kUdp = "udp:";
+
+// HOST:PORT or udp:HOST:PORT with a name in it. Each distinct address once.
 std::vector<reactor::prefork::Bind> resolve(const std::string& flag, const std::string& text) {
+  using reactor::Endpoint;
+  const bool udp = text.starts_with(kUdp);
+  const std::size_t begin = udp ? kUdp.size() : 0;
   const std::size_t colon = text.rfind(':');
-  const std::string host = text.substr(0, colon);
+  const std::string host = text.substr(begin, colon - begin);
   const std::string port = text.substr(colon + 1);
   addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_socktype = udp ? SOCK_DGRAM : SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
@@ -51,7 +56,8 @@ std::vector<reactor::prefork::Bind> resolve(const std::string& flag, const std::
   std::vector<reactor::prefork::Bind> addresses;
   for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
     const reactor::prefork::Bind address =
-        reactor::Address::from(entry->ai_addr, entry->ai_addrlen);
+        Endpoint(reactor::Address::from(entry->ai_addr, entry->ai_addrlen),
+                 udp ? Endpoint::Kind::datagram : Endpoint::Kind::stream);
     if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
       addresses.push_back(address);
     }
@@ -243,19 +249,28 @@ void check_content_type(const std::string& flag, const std::string& text) {
   throw BadValue(flag, text, "not a media type", "give one like text/plain, in one line");
 }
 
-std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag, const std::string& text) {
+std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag, const std::string& text,
+                                               bool datagrams) {
+  if (!datagrams && (text.starts_with(kUdp) || text.starts_with("unixgram:"))) {
+    throw BadValue(flag, text, "a socket for datagrams, and HTTP/1.1 is spoken over streams",
+                   "use HOST:PORT or unix:PATH");
+  }
   if (text == "systemd") return {reactor::prefork::SystemdSockets{}};
   if (text.starts_with("fd:")) return {parse_descriptor(flag, text)};
-  const reactor::Result<reactor::Address> address = reactor::Address::parse(text);
-  if (address) return {*address};
-  if (address.error() == reactor::Errc::address_too_long) {
+  const reactor::Result<reactor::Endpoint> endpoint = reactor::Endpoint::parse(text);
+  if (endpoint) return {*endpoint};
+  if (endpoint.error() == reactor::Errc::address_too_long) {
     throw BadValue(flag, text, "path too long for a unix socket", "use at most 107 octets");
   }
-  if (looks_like_a_name(text)) return resolve(flag, text);
+  if (looks_like_a_name(text.substr(text.starts_with(kUdp) ? kUdp.size() : 0))) {
+    return resolve(flag, text);
+  }
   throw BadValue(
       flag, text, "not an address",
       "use HOST:PORT, :PORT, [V6]:PORT, unix:PATH, unix:@NAME, fd:N or systemd, with a port of "
-      "0..65535");
+      "0..65535" +
+          (datagrams ? std::string("; for datagrams udp:HOST:PORT, unixgram:PATH or unixgram:@NAME")
+                     : std::string()));
 }
 
 }  // namespace servers

@@ -61,8 +61,10 @@ class BadValue : public std::runtime_error {
                                     std::error_code error);
 // What a Content-Type field may hold.
 void check_content_type(const std::string& flag, const std::string& text);
-// One address, all that a host name stands for (asked once, here), fd:N or systemd.
+// One address, all that a host name stands for (asked once, here), fd:N or systemd. `datagrams`:
+// whether those have a use.
 [[nodiscard]] std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag,
-                                                             const std::string& text);
+                                                             const std::string& text,
+                                                             bool datagrams);
 
 }  // namespace servers

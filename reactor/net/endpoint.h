@@ -15,6 +15,10 @@ namespace reactor {
 struct Endpoint {
   enum class Kind : std::uint8_t { stream, datagram };
 
+  Endpoint() = default;
+  Endpoint(const Address& where, Kind what = Kind::stream)  // NOLINT: an address is one for streams
+      : address(where), kind(what) {}
+
   Address address;
   Kind kind = Kind::stream;
 

@@ -4,12 +4,12 @@
 #include <string>
 #include <variant>
 
-#include "reactor/net/address.h"
+#include "reactor/net/endpoint.h"
 
 namespace reactor::prefork {
 
-// A stream socket that listens already, under this number, as the parent process left it. run()
-// owns it from then on.
+// A stream socket that listens already, or a datagram socket that is bound, under this number, as
+// the parent process left it. run() owns it from then on.
 struct InheritedSocket {
   int fd = -1;
   friend bool operator==(const InheritedSocket&, const InheritedSocket&) = default;
@@ -21,12 +21,13 @@ struct SystemdSockets {
   friend bool operator==(const SystemdSockets&, const SystemdSockets&) = default;
 };
 
-// Where to listen: an address to bind, or what is there already. Compares by content.
-using Bind = std::variant<Address, InheritedSocket, SystemdSockets>;
+// Where to listen: an address to bind, or what is there already. Compares by content. An Address
+// becomes one for streams.
+using Bind = std::variant<Endpoint, InheritedSocket, SystemdSockets>;
 
-// As Address::to_string(), `fd:N` or `systemd`.
+// As Endpoint::to_string(), `fd:N` or `systemd`.
 [[nodiscard]] inline std::string to_string(const Bind& bind) {
-  if (const auto* address = std::get_if<Address>(&bind)) return address->to_string();
+  if (const auto* address = std::get_if<Endpoint>(&bind)) return address->to_string();
   if (const auto* socket = std::get_if<InheritedSocket>(&bind)) {
     return "fd:" + std::to_string(socket->fd);
   }

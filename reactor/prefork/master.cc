@@ -47,7 +47,7 @@ int run_worker(WorkerFunction& serve, Worker& worker) {
 int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
   try {
     if (!take_identity(options)) return kExitNotReady;
-    std::vector<Socket> sockets = slots.sockets_of(0).value();
+    Worker::Sockets sockets{slots.listeners_of(0).value(), slots.datagrams().value()};
     slots.close_own();
     const Notifier notifier;
     options.on_ready = [&notifier, announce = std::move(options.on_ready)]() mutable {
@@ -95,8 +95,8 @@ int run(Options options, WorkerFunction serve) {
     report(options, failure);
     return kExitNoListener;
   }
-  for (const Address& address : slots.addresses()) {
-    if (options.on_listening && !earlier) options.on_listening(address);
+  for (const Endpoint& endpoint : slots.addresses()) {
+    if (options.on_listening && !earlier) options.on_listening(endpoint);
   }
   if (options.workers == 0) return run_alone(options, serve, slots);
   Result<std::unique_ptr<Board>> board = Board::make();
@@ -179,7 +179,7 @@ void Master::become_worker(Process& process, Crew::Generation& generation, Signa
   int status = kExitFailed;
   pin(process, generation.plan);
   try {
-    std::vector<Socket> sockets = slots_.sockets_of(process.slot).value();
+    Worker::Sockets sockets{slots_.listeners_of(process.slot).value(), slots_.datagrams().value()};
     auto membership = std::make_unique<Membership>(
         Membership{std::move(process.control), board_, process.seat, slots_, mailboxes_});
     Worker worker(options_, generation.plan, process.slot, std::move(sockets),

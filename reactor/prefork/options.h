@@ -79,6 +79,9 @@ struct Options : Plan {
   // Bound in this order before the first fork. Port 0 picks one, the same for all workers. Sockets
   // that are there already are taken over instead (bind.h).
   std::vector<Bind> addresses = {};
+  // Whether the worker function takes Worker::datagrams(). Off: a datagram socket that was left by
+  // the parent process is an error, as it would not be read.
+  bool datagrams = false;
 
   // For every listener. reuse_port is set below.
   ListenOptions listen = {};
@@ -111,7 +114,7 @@ struct Options : Plan {
   Callback<void()> on_upgraded = {};
   // An address that was bound, with its real port; once each, in order. Not by a
   // program that another one started as its upgrade.
-  Callback<void(const Address&)> on_listening = {};
+  Callback<void(const Endpoint&)> on_listening = {};
   // Every worker accepts; once.
   Callback<void()> on_ready = {};
   // In place of on_ready, where another program started this one as its upgrade, and ends now.

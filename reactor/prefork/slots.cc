@@ -12,6 +12,8 @@
 #include <array>
 
 #include "reactor/base/error.h"
+#include "reactor/net/datagram.h"
+#include "reactor/net/datagram_socket.h"
 #include "reactor/prefork/steering.h"
 #include "reactor/prefork/systemd_sockets.h"
 
@@ -92,6 +94,23 @@ Result<Socket> claim(const Address& address, const ListenOptions& listen) {
 }
 #endif
 
+bool is_for_datagrams(int fd) {
+  int type = 0;
+  socklen_t length = sizeof(type);
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM;
+}
+
+Endpoint::Kind kind_of(bool datagrams) {
+  return datagrams ? Endpoint::Kind::datagram : Endpoint::Kind::stream;
+}
+
+bool add_copy(std::vector<Socket>& sockets, const Socket& socket) {
+  UniqueFd copy(::fcntl(socket.fd(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return false;
+  sockets.emplace_back(std::move(copy));
+  return true;
+}
+
 bool is_spread(const Address& address, const Options& options) {
   return options.reuse_port && kKernelBalances && !address.is_unix() && options.workers > 0;
 }
@@ -100,7 +119,7 @@ bool is_spread(const Address& address, const Options& options) {
 
 Slots::~Slots() {
   for (const Group& group : listeners_) {
-    if (group.inherited) Socket::accept_new(group.sockets.front().fd());
+    if (group.inherited && !group.datagrams) Socket::accept_new(group.sockets.front().fd());
   }
   for (const File& file : files_) {
     struct stat status {};
@@ -129,20 +148,22 @@ bool Slots::open(const Bind& bind, const Options& options, Inheritance& earlier,
     open(bind, options, failure);
   } else {
     for (ListenerGroup& group : groups) {
-      const bool ours = std::holds_alternative<Address>(bind);
+      const bool ours = std::holds_alternative<Endpoint>(bind);
       if (!failure.error) failure.error = take_earlier(std::move(group), ours);
     }
   }
   for (std::size_t i = before; i < listeners_.size(); ++i) {
     listeners_[i].key = to_string(bind);
-    listeners_[i].inherited = !std::holds_alternative<Address>(bind);
+    listeners_[i].inherited = !std::holds_alternative<Endpoint>(bind);
   }
   return !failure.error;
 }
 
 void Slots::open(const Bind& bind, const Options& options, Failure& failure) {
-  if (const auto* address = std::get_if<Address>(&bind)) {
-    failure.error = open_group(*address, options);
+  if (const auto* endpoint = std::get_if<Endpoint>(&bind)) {
+    failure.error = endpoint->kind == Endpoint::Kind::stream
+                        ? open_group(endpoint->address, options)
+                        : open_datagrams(endpoint->address, options);
     return;
   }
   if (const auto* inherited = std::get_if<InheritedSocket>(&bind)) {
@@ -163,7 +184,8 @@ std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
   const Result<Address> local = group.sockets.front().local();
   if (!local) return local.error();
   if (ours) remember_file(*local);
-  bound_.push_back(*local);
+  group.datagrams = is_for_datagrams(group.sockets.front().fd());
+  bound_.emplace_back(*local, kind_of(group.datagrams));
   listeners_.push_back(std::move(group));
   return {};
 }
@@ -208,8 +230,27 @@ std::error_code Slots::open_group(const Address& address, const Options& options
     group.sockets.push_back(std::move(*socket));
   }
   remember_file(bound);
-  bound_.push_back(bound);
+  bound_.emplace_back(bound);
   listeners_.push_back(std::move(group));
+  return {};
+}
+
+std::error_code Slots::open_datagrams(const Address& address, const Options& options) {
+  DatagramOptions datagrams;
+  datagrams.v6_only = options.listen.v6_only;
+  datagrams.unix_mode = options.listen.unix_mode;
+  Result<Socket> socket = open_datagram_socket(address, {}, datagrams);
+  if (!socket) return socket.error();
+  return add_datagrams(std::move(*socket), true);
+}
+
+std::error_code Slots::add_datagrams(Socket socket, bool ours) {
+  const Result<Address> local = socket.local();
+  if (!local) return local.error();
+  if (ours) remember_file(*local);
+  bound_.emplace_back(*local, Endpoint::Kind::datagram);
+  listeners_.push_back({.key = {}, .datagrams = true, .sockets = {}});
+  listeners_.back().sockets.push_back(std::move(socket));
   return {};
 }
 
@@ -219,6 +260,10 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
     for (const Socket& socket : group.sockets) {
       if (socket.fd() == fd) return std::make_error_code(std::errc::address_in_use);
     }
+  }
+  if (options.datagrams && is_for_datagrams(fd)) {
+    if (const Result<> adopted = adopt_datagram_socket(fd); !adopted) return adopted.error();
+    return add_datagrams(Socket(UniqueFd(fd)), false);
   }
   Result<Socket> socket = Socket::adopt_listening(fd, options.listen);
   if (!socket) return socket.error();
@@ -232,7 +277,7 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
     if (!balanced) return balanced.error();
     group.balanced = *balanced;
   }
-  bound_.push_back(*local);
+  bound_.emplace_back(*local);
   listeners_.push_back(std::move(group));
   return {};
 }
@@ -250,7 +295,7 @@ std::error_code Slots::grow() {
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
     Group& group = listeners_[i];
     if (!group.balanced || group.sockets.size() > slots_) continue;
-    Result<Socket> socket = Socket::listen(bound_[i], listen);
+    Result<Socket> socket = Socket::listen(bound_[i].address, listen);
     if (!socket) return socket.error();
     group.sockets.push_back(std::move(*socket));
   }
@@ -285,7 +330,7 @@ unsigned Slots::steer(std::span<const int> processors) noexcept {
 
 void Slots::refuse_new() noexcept {
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    if (bound_[i].is_unix()) continue;
+    if (bound_[i].address.is_unix() || listeners_[i].datagrams) continue;
     for (const Socket& socket : listeners_[i].sockets) {
       static_cast<void>(Socket::refuse_new(socket.fd()));
     }
@@ -297,13 +342,20 @@ void Slots::close_own() noexcept {
   std::erase_if(listeners_, [](const Group& group) { return group.sockets.empty(); });
 }
 
-Result<std::vector<Socket>> Slots::sockets_of(unsigned slot) const {
+Result<std::vector<Socket>> Slots::listeners_of(unsigned slot) const {
   std::vector<Socket> sockets;
   for (const Group& group : listeners_) {
-    const Socket& own = group.sockets[group.balanced ? slot : 0];
-    UniqueFd copy(::fcntl(own.fd(), F_DUPFD_CLOEXEC, 0));
-    if (!copy) return last_system_error();
-    sockets.emplace_back(std::move(copy));
+    if (group.datagrams) continue;
+    if (!add_copy(sockets, group.sockets[group.balanced ? slot : 0])) return last_system_error();
+  }
+  return sockets;
+}
+
+Result<std::vector<Socket>> Slots::datagrams() const {
+  std::vector<Socket> sockets;
+  for (const Group& group : listeners_) {
+    if (!group.datagrams) continue;
+    if (!add_copy(sockets, group.sockets.front())) return last_system_error();
   }
   return sockets;
 }

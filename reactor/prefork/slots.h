@@ -15,8 +15,8 @@
 
 namespace reactor::prefork {
 
-// The listening sockets of all workers: bound once, before the first fork, and kept for good by the
-// master. Private to prefork.
+// The listening sockets of all workers, and those of datagrams: bound once, before the first fork,
+// and kept for good by the master. Private to prefork.
 class Slots {
  public:
   // Where opening failed.
@@ -41,10 +41,13 @@ class Slots {
   [[nodiscard]] unsigned count() const noexcept { return slots_; }
 
   // Where it listens, with real ports, in the order of the options; several for SystemdSockets.
-  [[nodiscard]] const std::vector<Address>& addresses() const noexcept { return bound_; }
+  [[nodiscard]] const std::vector<Endpoint>& addresses() const noexcept { return bound_; }
 
-  // Copies of one slot's sockets, one per address. Errors: those of fcntl(2) F_DUPFD_CLOEXEC.
-  [[nodiscard]] Result<std::vector<Socket>> sockets_of(unsigned slot) const;
+  // Copies of one slot's listeners, one per address. Errors: those of fcntl(2) F_DUPFD_CLOEXEC.
+  [[nodiscard]] Result<std::vector<Socket>> listeners_of(unsigned slot) const;
+  // Copies of the sockets for datagrams, which all slots share: none of them may keep what its
+  // socket's queue holds from the others.
+  [[nodiscard]] Result<std::vector<Socket>> datagrams() const;
 
   // One more slot, as the others. Errors: those of Socket::listen().
   [[nodiscard]] std::error_code grow();
@@ -76,7 +79,8 @@ class Slots {
   struct Group {
     std::string key;  // what was asked for
     bool balanced = false;
-    bool inherited = false;       // the first one
+    bool inherited = false;  // the first one
+    bool datagrams = false;
     std::vector<Socket> sockets;  // by slot where it is balanced, else one
   };
 
@@ -93,13 +97,15 @@ class Slots {
   [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier, bool ours);
   [[nodiscard]] std::error_code even_out();
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
+  [[nodiscard]] std::error_code open_datagrams(const Address& address, const Options& options);
+  [[nodiscard]] std::error_code add_datagrams(Socket socket, bool ours);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
   void remember_file(const Address& address);
 
   ListenOptions listen_;
   unsigned slots_ = 0;
   std::vector<Group> listeners_;
-  std::vector<Address> bound_;
+  std::vector<Endpoint> bound_;  // by group
   std::vector<File> files_;
 };
 

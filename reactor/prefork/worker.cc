@@ -27,12 +27,12 @@ std::uint64_t with_jitter(std::uint64_t requests) {
 
 }  // namespace
 
-Worker::Worker(Options& options, const Plan& plan, unsigned index, std::vector<Socket> listeners,
+Worker::Worker(Options& options, const Plan& plan, unsigned index, Sockets sockets,
                std::unique_ptr<Membership> membership)
     : options_(options),
       plan_(plan),
       index_(index),
-      listeners_(std::move(listeners)),
+      sockets_(std::move(sockets)),
       membership_(std::move(membership)),
       own_loop_(std::in_place, loop_options(plan, membership_.get())),
       loop_(*own_loop_) {
@@ -130,6 +130,10 @@ void Worker::renew() {
 
 int Worker::execute(WorkerFunction& serve) {
   if (plan_.model == Model::prefork) return serve(*this);
+  if (!sockets_.datagrams.empty()) {
+    REACTOR_LOG(error, "a process per connection: datagrams have none; serve them in the loop");
+    return kExitFailed;
+  }
   ServerLimits limits;
   limits.max_connections = plan_.max_children;
   const auto serve_one = [this, &serve](Child& child) {

@@ -23,8 +23,11 @@ struct Membership;  // internal
 // serve().
 class Worker {
  public:
+  struct Sockets {
+    std::vector<Socket> listeners, datagrams;
+  };
   // `membership`: what a forked worker has of its master; null with workers = 0.
-  Worker(Options& options, const Plan& plan, unsigned index, std::vector<Socket> listeners,
+  Worker(Options& options, const Plan& plan, unsigned index, Sockets sockets,
          std::unique_ptr<Membership> membership);
   // In the process of one connection.
   Worker(Options& options, const Plan& plan, unsigned index, Child& child);
@@ -38,7 +41,11 @@ class Worker {
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   // One listening socket per address, in their order, to be adopted by servers; empty afterwards,
   // and in the process of a connection.
-  [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(listeners_); }
+  [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(sockets_.listeners); }
+  // One socket per Endpoint for datagrams, in their order, which the workers share: any of them may
+  // get a datagram, and after the end of one the others have its queue. To be adopted by Datagrams;
+  // empty afterwards.
+  [[nodiscard]] std::vector<Socket> datagrams() noexcept { return std::move(sockets_.datagrams); }
 
   // Runs the loop for this server, which adopted listeners(): tells the master that it accepts,
   // drains it at the end, hands its idle connections to the successor at a reload, accepts for
@@ -79,7 +86,7 @@ class Worker {
   Options& options_;
   Plan plan_;
   unsigned index_;
-  std::vector<Socket> listeners_;
+  Sockets sockets_;
   std::unique_ptr<Membership> membership_;
   std::optional<Loop> own_loop_;  // none in a Child
   Loop& loop_;

@@ -100,8 +100,8 @@ class Running {
 
  private:
   void add_callbacks(Options& options) {
-    options.on_listening = [this](const Address& address) {
-      lines.say("listening " + address.to_string());
+    options.on_listening = [this](const Endpoint& endpoint) {
+      lines.say("listening " + endpoint.to_string());
     };
     options.on_ready = [this] { lines.say("ready"); };
     options.on_bind_error = [this](const Bind& bind, std::error_code) {

@@ -28,7 +28,7 @@ class SlotsTest : public ::testing::Test {
   static std::set<ino_t> inodes(const Slots& slots, unsigned workers, std::size_t index = 0) {
     std::set<ino_t> result;
     for (unsigned slot = 0; slot < workers; ++slot) {
-      const std::vector<Socket> sockets = slots.sockets_of(slot).value();
+      const std::vector<Socket> sockets = slots.listeners_of(slot).value();
       struct stat status {};
       EXPECT_EQ(::fstat(sockets.at(index).fd(), &status), 0);
       result.insert(status.st_ino);
@@ -49,11 +49,11 @@ TEST_F(SlotsTest, OneSocketPerSlotOnOnePort) {
   Slots slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   ASSERT_EQ(slots.addresses().size(), 1U);
-  EXPECT_NE(slots.addresses()[0].port(), 0);
+  EXPECT_NE(slots.addresses()[0].address.port(), 0);
   EXPECT_EQ(inodes(slots, 4).size(), 4U);
   for (unsigned slot = 0; slot < 4; ++slot) {
-    const std::vector<Socket> sockets = slots.sockets_of(slot).value();
-    EXPECT_EQ(sockets.at(0).local().value(), slots.addresses()[0]);
+    const std::vector<Socket> sockets = slots.listeners_of(slot).value();
+    EXPECT_EQ(sockets.at(0).local().value(), slots.addresses()[0].address);
   }
 }
 
