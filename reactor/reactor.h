@@ -18,6 +18,7 @@
 #include "reactor/net/fd_passing.h"
 #include "reactor/net/datagram.h"
 #include "reactor/net/endpoint.h"
+#include "reactor/net/connector.h"
 #include "reactor/net/listener.h"
 #include "reactor/net/network.h"
 #include "reactor/net/pipe.h"

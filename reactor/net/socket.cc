@@ -45,8 +45,8 @@ bool finish_socket([[maybe_unused]] int fd) noexcept {
 #endif
 }
 
-Result<UniqueFd> open_socket(int family) {
-  UniqueFd fd(::socket(family, SOCK_STREAM | kSocketFlags, 0));
+Result<UniqueFd> open_socket(int family, int type = SOCK_STREAM, int protocol = 0) {
+  UniqueFd fd(::socket(family, type | kSocketFlags, protocol));
   if (!fd || !finish_socket(fd.get())) return last_system_error();
   return fd;
 }
@@ -103,6 +103,16 @@ bool is_listening(int fd) noexcept {
 std::error_code bind_to(int fd, const Address& address, const ListenOptions& options) {
   if (address.is_unix()) return bind_unix(fd, address, options.unix_mode);
   return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
+}
+
+// Without a port to take, it is taken by connect(), which finds one that is free towards the peer;
+// with one, a connection of before may still be in TIME_WAIT (ip(7), socket(7)).
+std::error_code bind_client(int fd, const Address& local) {
+  if (local.port() != 0) set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+#if defined(IP_BIND_ADDRESS_NO_PORT)
+  if (!local.is_unix()) set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+#endif
+  return ::bind(fd, local.data(), local.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
 // A call that moved nothing. EINTR can't stop one that does not block (recv(2)); should it come,
@@ -170,10 +180,20 @@ Result<Socket> Socket::adopt_listening(int fd, const ListenOptions& options) {
   return Socket(UniqueFd(fd));
 }
 
-Result<Socket> Socket::connect(const Address& address) {
+Result<Socket> Socket::open(int family, int type, int protocol) {
+  Result<UniqueFd> fd = open_socket(family, type, protocol);
+  if (!fd) return fd.error();
+  return Socket(std::move(*fd));
+}
+
+Result<Socket> Socket::connect(const Address& address, const ConnectOptions& options) {
   Result<UniqueFd> fd = open_socket(address.family());
   if (!fd) return fd.error();
-  if (!address.is_unix()) set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (!address.is_unix() && options.no_delay) set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (options.local) {
+    if (options.local->family() != address.family()) return system_error(EAFNOSUPPORT);
+    if (const std::error_code error = bind_client(fd->get(), *options.local)) return error;
+  }
   // EINTR: the connect goes on by itself, as after EINPROGRESS (connect(2)).
   if (::connect(fd->get(), address.data(), address.size()) != 0 && errno != EINPROGRESS &&
       errno != EINTR) {

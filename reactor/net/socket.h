@@ -9,8 +9,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
+#include "reactor/base/clock.h"
 #include "reactor/base/error.h"
 #include "reactor/base/result.h"
 #include "reactor/base/unique_fd.h"
@@ -84,6 +86,20 @@ struct PeerCredentials {
   gid_t gid = 0;
 };
 
+// How a connection is made.
+struct ConnectOptions {
+  // Of a Connector: until it gives up, counted from its making. kForever leaves it to the kernel,
+  // which tries a TCP address for minutes.
+  Duration timeout = std::chrono::seconds(30);
+  // Of a Connector: until the next address is tried beside one that does not answer. At least 10
+  // ms, to be fair to the network (RFC 8305 section 5).
+  Duration attempt_delay = std::chrono::milliseconds(250);
+  // Connects from here; port 0 is any. An address of another family can't be reached then. A unix
+  // path stays in the file system.
+  std::optional<Address> local;
+  bool no_delay = true;  // TCP_NODELAY (tcp(7)), as on what a listener accepts
+};
+
 // Owns one socket, or none.
 class Socket {
  public:
@@ -104,9 +120,15 @@ class Socket {
   // Errors: bad_file_descriptor; Errc::not_listening where it is anything else.
   [[nodiscard]] static Result<Socket> adopt_listening(int fd, const ListenOptions& options);
 
+  // Any socket(2), non-blocking and close-on-exec. Errors: those of socket(2).
+  [[nodiscard]] static Result<Socket> open(int family, int type, int protocol = 0);
+
   // A non-blocking connect that may still be under way: ready for writing when it is done; then
-  // take_error() tells how it went (connect(2) EINPROGRESS).
-  [[nodiscard]] static Result<Socket> connect(const Address& address);
+  // take_error() tells how it went (connect(2) EINPROGRESS). Uses `local` and `no_delay`.
+  // Errors: those of socket(2), bind(2), connect(2); address_family_not_supported where `local` is
+  // of another family; resource_unavailable_try_again where the backlog of a unix socket is full.
+  [[nodiscard]] static Result<Socket> connect(const Address& address,
+                                              const ConnectOptions& options = {});
 
   // One accepted connection, non-blocking and close-on-exec; would-block is an empty Socket.
   // Errors: those of accept(2); see is_transient_accept_error().

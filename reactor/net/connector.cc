@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+//
+//   waiting_ --start_attempts()--> running_ --on_writable()--> finish(socket)
+//                                     |  ^
+//                                     |  '-- retry(): a full unix backlog
+//                                     '--fail()--> start_attempts(); the last one: finish(error)
+//
+// Only finish() calls the user, and only the loop calls what leads there: not connect(), add() and
+// no_more().
+#include "reactor/net/connector.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "reactor/base/error.h"
+
+namespace reactor {
+namespace {
+
+// The higher, the more it tells about the host that was to be reached.
+int weight(std::error_code error) noexcept {
+  const auto is_one_of = [&](auto... conditions) { return ((error == conditions) || ...); };
+  using std::errc;
+  if (is_one_of(errc::connection_refused, errc::connection_reset, errc::connection_aborted)) {
+    return 3;
+  }
+  if (error == errc::timed_out) return 1;
+  const bool no_way =
+      is_one_of(errc::network_unreachable, errc::host_unreachable, errc::network_down,
+                errc::address_family_not_supported, errc::address_not_available);
+  return no_way ? 0 : 2;
+}
+
+// A connect to a port of this host that nobody listens on can meet itself, where the kernel happens
+// to pick the same port for this side: a simultaneous open (RFC 9293 section 3.5).
+bool connected_to_itself(const Socket& socket, const Address& address) {
+  if (address.is_unix()) return false;
+  const Result<Address> local = socket.local();
+  const Result<Address> peer = socket.peer();
+  return local && peer && *local == *peer;
+}
+
+}  // namespace
+
+Connector::Connector(Loop& loop, const ConnectOptions& options, Done done, SourceLocation where)
+    : loop_(&loop),
+      options_(options),
+      done_(std::move(done)),
+      where_(where),
+      delay_(loop.timer([this] { start_attempts(); }, where)),
+      retry_(loop.timer([this] { retry(); }, where)),
+      deadline_(loop.after(
+          options.timeout,
+          [this] {
+            cancel_running(make_error_code(Errc::timed_out));
+            finish(Errc::timed_out);
+          },
+          where)) {}
+
+Result<std::unique_ptr<Connector>> Connector::grow(Loop& loop, const ConnectOptions& options,
+                                                   Done done, SourceLocation where) {
+  if (!loop.in_own_process()) return Errc::wrong_process;
+  if (!done) return std::make_error_code(std::errc::invalid_argument);
+  return std::unique_ptr<Connector>(new Connector(loop, options, std::move(done), where));
+}
+
+Result<std::unique_ptr<Connector>> Connector::connect(Loop& loop,
+                                                      std::span<const Address> addresses,
+                                                      const ConnectOptions& options, Done done,
+                                                      SourceLocation where) {
+  Result<std::unique_ptr<Connector>> connector = grow(loop, options, std::move(done), where);
+  if (!connector) return connector;
+  (*connector)->add(addresses);
+  (*connector)->no_more();
+  return connector;
+}
+
+Result<std::unique_ptr<Connector>> Connector::connect(Loop& loop, const Address& address,
+                                                      const ConnectOptions& options, Done done,
+                                                      SourceLocation where) {
+  return connect(loop, std::span(&address, 1), options, std::move(done), where);
+}
+
+void Connector::add(std::span<const Address> addresses) {
+  if (!pending()) return;
+  waiting_.insert(waiting_.end(), addresses.begin(), addresses.end());
+  schedule();
+}
+
+void Connector::no_more() {
+  growing_ = false;
+  if (pending()) schedule();
+}
+
+// The timer also runs out at once: what is called here may call the user, who called us.
+void Connector::schedule() {
+  if (running_.empty()) {
+    delay_.start(Duration::zero());
+  } else if (!waiting_.empty() && !delay_.active()) {
+    delay_.start(next_start_ - loop_->start_time());
+  }
+}
+
+// The first one of another family than the latest attempt's, or else the first one.
+std::size_t Connector::next() const noexcept {
+  if (attempts_.empty()) return 0;
+  const auto differs = [latest = attempts_.back().address.family()](const Address& address) {
+    return address.family() != latest;
+  };
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(), differs);
+  return found == waiting_.end() ? 0 : static_cast<std::size_t>(found - waiting_.begin());
+}
+
+void Connector::start_attempts() {
+  delay_.stop();
+  while (!waiting_.empty()) {
+    const auto chosen = waiting_.begin() + static_cast<std::ptrdiff_t>(next());
+    running_.push_back({attempts_.size(), Socket(), IoWatcher()});
+    attempts_.push_back({*chosen, {}});
+    waiting_.erase(chosen);
+    const std::error_code error = begin(running_.back());
+    if (!error) {
+      next_start_ = saturating_add(loop_->start_time(), options_.attempt_delay);
+      if (!waiting_.empty()) delay_.start(options_.attempt_delay);
+      return;
+    }
+    attempts_.back().error = error;
+    running_.pop_back();
+  }
+  next_start_ = {};
+  if (running_.empty() && !growing_) finish(most_telling_error());
+}
+
+std::error_code Connector::begin(Running& attempt) {
+  const Address& address = attempts_[attempt.number].address;
+  Result<Socket> socket = Socket::connect(address, options_);
+  if (!socket) {
+    const std::error_code error = socket.error();
+    if (error != std::errc::resource_unavailable_try_again || !address.is_unix()) return error;
+    retry_.start(kRetryDelay);
+    return {};
+  }
+  attempt.socket = std::move(*socket);
+  Result<IoWatcher> watcher = loop_->watch(
+      attempt.socket.fd(), Interest::write,
+      [this, number = attempt.number](Ready) { on_writable(number); }, where_);
+  if (!watcher) return watcher.error();
+  attempt.watcher = std::move(*watcher);
+  return {};
+}
+
+// Writable means that it is decided; SO_ERROR says how (connect(2) EINPROGRESS).
+void Connector::on_writable(std::size_t number) {
+  const auto found = std::find_if(running_.begin(), running_.end(),
+                                  [=](const Running& one) { return one.number == number; });
+  const std::error_code error = Socket::take_error(found->socket.fd());
+  if (error) return fail(number, error);
+  if (connected_to_itself(found->socket, attempts_[number].address)) {
+    Socket::reset_on_close(found->socket.fd());  // or the port would stay taken for a minute
+    return fail(number, std::make_error_code(std::errc::connection_refused));
+  }
+  found->watcher = IoWatcher();
+  Socket winner = std::move(found->socket);
+  running_.erase(found);
+  cancel_running(std::make_error_code(std::errc::operation_canceled));
+  finish(std::move(winner));
+}
+
+void Connector::retry() {
+  for (Running& attempt : running_) {
+    if (attempt.socket) continue;
+    const std::error_code error = begin(attempt);
+    if (!error) continue;
+    retry_.start(kRetryDelay);  // for the others
+    return fail(attempt.number, error);
+  }
+}
+
+void Connector::fail(std::size_t number, std::error_code error) {
+  attempts_[number].error = error;
+  std::erase_if(running_, [=](const Running& one) { return one.number == number; });
+  const bool was_latest = number + 1 == attempts_.size();
+  if (was_latest || running_.empty()) start_attempts();
+}
+
+std::error_code Connector::most_telling_error() const noexcept {
+  if (attempts_.empty()) return std::make_error_code(std::errc::destination_address_required);
+  return std::max_element(attempts_.begin(), attempts_.end(),
+                          [](const ConnectAttempt& a, const ConnectAttempt& b) {
+                            return weight(a.error) < weight(b.error);
+                          })
+      ->error;
+}
+
+void Connector::cancel_running(std::error_code error) {
+  for (const Running& one : running_) attempts_[one.number].error = error;
+  running_.clear();
+}
+
+// The callback may destroy this object.
+void Connector::finish(Result<Socket> result) {
+  waiting_.clear();
+  delay_.stop();
+  retry_.stop();
+  deadline_.stop();
+  Done done = std::move(done_);
+  done(std::move(result));
+}
+
+}  // namespace reactor
