@@ -5,13 +5,17 @@ include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/reactor")
 
-# The adaptor has its own export, so that only who asks for it needs spdlog.
+# What needs a foreign library has its own export, so that only who asks for it needs that.
 set(libraries reactor reactor_http reactor_prefork)
 install(TARGETS ${libraries} EXPORT reactor-targets FILE_SET HEADERS)
 install(EXPORT reactor-targets NAMESPACE reactor:: DESTINATION "${package_dir}")
 if(REACTOR_WITH_SPDLOG)
   install(TARGETS reactor_spdlog EXPORT reactor-spdlog-targets FILE_SET HEADERS)
   install(EXPORT reactor-spdlog-targets NAMESPACE reactor:: DESTINATION "${package_dir}")
+endif()
+if(REACTOR_HAS_DNS)
+  install(TARGETS reactor_dns EXPORT reactor-dns-targets FILE_SET HEADERS)
+  install(EXPORT reactor-dns-targets NAMESPACE reactor:: DESTINATION "${package_dir}")
 endif()
 
 configure_package_config_file(
@@ -54,4 +58,7 @@ reactor_install_pc(reactor-http reactor_http "HTTP/1.1 server" REQUIRES "${core}
 reactor_install_pc(reactor-prefork reactor_prefork "prefork master" REQUIRES "${core}")
 if(REACTOR_WITH_SPDLOG)
   reactor_install_pc(reactor-spdlog reactor_spdlog "spdlog adaptor" REQUIRES "${core}" FOREIGN spdlog)
+endif()
+if(REACTOR_HAS_DNS)
+  reactor_install_pc(reactor-dns reactor_dns "resolver" REQUIRES "${core}" FOREIGN libcares)
 endif()

@@ -33,6 +33,7 @@ INCLUDE_DOORS = [
     (r"spdlog/.*|fmt/.*", r"reactor/base/log_spdlog\.cc|servers/.*"),
     (r"coroutine", r"reactor/coro/.*"),
     (r"CLI/.*", r"servers/options\.cc"),
+    (r"ares\w*\.h", r"reactor/dns/.*\.cc"),
     (r"(\.\./)*tests/.*", r"tests/.*"),
 ]
 
@@ -151,6 +152,8 @@ SAMPLES = [
     ("reactor/base/log_spdlog.cc", "#include <spdlog/spdlog.h>", 0),
     ("reactor/net/f.cc", "auto n = ::recv(fd, p, n, 0);\nauto m = ::send(fd, p, n, 0);", 2),
     ("reactor/net/socket.cc", "auto n = ::recv(fd, p, n, 0);\n#ifdef __linux__", 0),
+    ("reactor/dns/a.cc", '#include <ares.h>\n#include "reactor/net/address.h"', 0),
+    ("reactor/net/k.cc", '#include <ares.h>\n#include "reactor/dns/resolver.h"', 2),
     ("reactor/net/g.cc", "auto n = socket.recv(b);\n// ::recv(fd)\nlog(\"::send(\");", 0),
     ("reactor/net/h.cc", "::sigaction(1, &a, nullptr);\nstruct sigaction a;", 1),
     ("reactor/net/i.cc", "#if defined(__APPLE__)", 1),

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Channel: c-ares's sockets and its clock on a loop. Private to dns/.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <unordered_map>
+
+#include "reactor/base/result.h"
+#include "reactor/loop/loop.h"
+
+struct ares_channeldata;
+
+namespace reactor::dns {
+
+struct ResolverOptions;
+
+class Channel {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Channel>> open(Loop& loop,
+                                                             const ResolverOptions& options,
+                                                             SourceLocation where);
+  // Ends what is under way with ARES_EDESTRUCTION.
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  [[nodiscard]] ares_channeldata* get() const noexcept { return channel_; }
+
+  // To be called after each call of c-ares that may change what it waits for. Throws what was
+  // thrown while c-ares was calling us: no exception passes through C (G6).
+  void settle();
+
+ private:
+  Channel(Loop& loop, SourceLocation where);
+  [[nodiscard]] std::error_code init(const ResolverOptions& options);
+  [[nodiscard]] std::error_code set_servers(const ResolverOptions& options);
+  static void on_socket_state(void* self, int fd, int readable, int writable) noexcept;
+  void watch(int fd, Interest interest);
+  void process(int readable_fd, int writable_fd);
+
+  Loop* loop_;
+  SourceLocation where_;
+  ares_channeldata* channel_ = nullptr;
+  std::unordered_map<int, IoWatcher> watchers_;
+  Timer timer_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace reactor::dns
