@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The public headers in one, but for coro/, which wants a compiler with coroutines.
+// The public headers in one, but for coro/, which wants a compiler with coroutines, and dns/, which
+// needs c-ares.
 #pragma once
 
 #include "reactor/base/callback.h"

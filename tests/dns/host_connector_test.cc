@@ -97,16 +97,16 @@ TEST_P(HostConnectorTest, V4WaitsOnlySoLongForV6) {
   finish();
   ASSERT_TRUE(socket) << error.message();
   EXPECT_GE(time, HostConnector::kResolutionDelay);
-  EXPECT_LT(time, milliseconds(1000)) << "that question takes much longer";
+  EXPECT_LT(time, milliseconds(1500)) << "that question takes much longer";
 }
 
 TEST_P(HostConnectorTest, V6DoesNotWait) {
   if (!listen_v6()) GTEST_SKIP();
-  entry().v4_delay = milliseconds(1000);
+  entry().v4_delay = milliseconds(4000);
   const auto connector = start();
   finish();
   ASSERT_TRUE(socket) << error.message();
-  EXPECT_LT(time, milliseconds(900));
+  EXPECT_LT(time, milliseconds(2000));
 }
 
 TEST_P(HostConnectorTest, AnAnswerThatComesLaterIsTriedToo) {
