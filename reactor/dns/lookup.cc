@@ -72,8 +72,8 @@ void Lookup::end(std::error_code why) noexcept {
 // The callback may destroy the Query, and with it this object.
 void Lookup::deliver() {
   Resolver::Done callback = std::move(done);
-  if (error) return callback(error);
-  callback(std::move(addresses));
+  using Answer = Result<std::vector<Address>>;
+  callback(error ? Answer(error) : Answer(std::move(addresses)));
 }
 
 }  // namespace reactor::dns
