@@ -78,8 +78,8 @@ void HostConnector::finish(Result<Socket> result) {
   delay_.stop();
   const bool nothing_to_try = v4_.there && v6_.there && attempts().empty();
   Connector::Done callback = std::move(done_);
-  if (nothing_to_try) return callback(dns_error());
-  callback(std::move(result));
+  if (nothing_to_try) result = dns_error();
+  if (callback) callback(std::move(result));
 }
 
 }  // namespace reactor::dns

@@ -73,7 +73,7 @@ void Lookup::end(std::error_code why) noexcept {
 void Lookup::deliver() {
   Resolver::Done callback = std::move(done);
   using Answer = Result<std::vector<Address>>;
-  callback(error ? Answer(error) : Answer(std::move(addresses)));
+  if (callback) callback(error ? Answer(error) : Answer(std::move(addresses)));
 }
 
 }  // namespace reactor::dns

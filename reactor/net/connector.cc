@@ -204,7 +204,7 @@ void Connector::finish(Result<Socket> result) {
   retry_.stop();
   deadline_.stop();
   Done done = std::move(done_);
-  done(std::move(result));
+  if (done) done(std::move(result));
 }
 
 }  // namespace reactor
