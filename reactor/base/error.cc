@@ -51,6 +51,10 @@ class ReactorCategory final : public std::error_category {
         return "the peer passed more descriptors than were expected";
       case Errc::bad_directory:
         return "the working directory for the new process can't be entered";
+      case Errc::too_long:
+        return "longer than the limit";
+      case Errc::unexpected_end:
+        return "the peer ended the stream in the middle of something";
     }
     return "unknown reactor error " + std::to_string(value);
   }
@@ -62,6 +66,8 @@ class ReactorCategory final : public std::error_category {
         return std::errc::not_supported;
       case Errc::timed_out:
         return std::errc::timed_out;
+      case Errc::too_long:
+        return std::errc::message_size;
       case Errc::bad_address:
         return std::errc::invalid_argument;
       case Errc::address_too_long:

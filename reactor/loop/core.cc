@@ -47,7 +47,7 @@ Core::Core(LoopOptions loop_options, Backend chosen, std::unique_ptr<Poller> pol
       generation_(process_generation()) {}
 
 Core::~Core() {
-  extension.reset();
+  for (std::size_t layer = extensions.size(); layer-- > 0;) extensions[layer].reset();
   for (HandleSlot* slot = newest; slot != nullptr; slot = slot->older) {
     const HandleInfo info = slot->dispatchable().describe();
     REACTOR_LOG(debug, "loop is gone before its " + std::string(info.kind) + " made at " +

@@ -2,6 +2,7 @@
 // Core: the loop's state and its turn. Private; Loop is its public face.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <exception>
 #include <memory>
@@ -75,7 +76,7 @@ class Core {
   IntrusiveList scheduled;       // deferred calls, for the next turn
   HandleSlot* newest = nullptr;  // all live handles
   std::size_t keeping = 0;       // active handles, besides the registry's, that keep run() going
-  std::unique_ptr<LoopExtension> extension;
+  std::array<std::unique_ptr<LoopExtension>, 2> extensions;  // by Layer
   std::unique_ptr<std::byte[]> scratch;
 
  private:

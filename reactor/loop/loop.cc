@@ -146,10 +146,15 @@ std::span<std::byte> Loop::scratch() noexcept {
   return {core_->scratch.get(), kScratchSize};
 }
 
-LoopExtension* Loop::extension() noexcept { return core_->extension.get(); }
+void Loop::hold() noexcept { core_->count_keeping(true); }
+void Loop::release() noexcept { core_->count_keeping(false); }
 
-void Loop::set_extension(std::unique_ptr<LoopExtension> extension) noexcept {
-  core_->extension = std::move(extension);
+LoopExtension* Loop::extension(Layer layer) noexcept {
+  return core_->extensions[static_cast<std::size_t>(layer)].get();
+}
+
+void Loop::set_extension(Layer layer, std::unique_ptr<LoopExtension> extension) noexcept {
+  core_->extensions[static_cast<std::size_t>(layer)] = std::move(extension);
 }
 
 bool Loop::in_own_process() const noexcept { return core_->in_own_process(); }

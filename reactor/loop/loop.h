@@ -63,6 +63,9 @@ struct HandleCounts {
   std::size_t transports = 0;  // streams, listeners and others on bare poll targets
 };
 
+// The layers above that keep something with a loop.
+enum class Layer : std::uint8_t { net, coro };
+
 // Base of what a layer above keeps with a loop; see Loop::extension().
 class LoopExtension {
  public:
@@ -187,9 +190,13 @@ class Loop {
 
   // 64 KiB to read into; whatever a callback left there is gone at the next one.
   [[nodiscard]] std::span<std::byte> scratch() noexcept;
-  // One object of the layer above (net), made once and destroyed with the loop; null before set.
-  [[nodiscard]] LoopExtension* extension() noexcept;
-  void set_extension(std::unique_ptr<LoopExtension> extension) noexcept;
+  // Keeps run() going until it is released as often: for who waits on a bare timer node.
+  void hold() noexcept;
+  void release() noexcept;
+  // One object of a layer above, made once and destroyed with the loop, while all of the loop still
+  // works and the higher layer's first; null before set.
+  [[nodiscard]] LoopExtension* extension(Layer layer) noexcept;
+  void set_extension(Layer layer, std::unique_ptr<LoopExtension> extension) noexcept;
   // False in a forked child that did not call reinit_after_fork().
   [[nodiscard]] bool in_own_process() const noexcept;
 

@@ -4,8 +4,11 @@
 namespace reactor {
 
 NetContext& NetContext::of(Loop& loop) {
-  if (loop.extension() == nullptr) loop.set_extension(std::make_unique<NetContext>(loop));
-  return static_cast<NetContext&>(*loop.extension());
+  if (LoopExtension* made = loop.extension(Layer::net)) return static_cast<NetContext&>(*made);
+  auto context = std::make_unique<NetContext>(loop);
+  NetContext& result = *context;
+  loop.set_extension(Layer::net, std::move(context));
+  return result;
 }
 
 // The table does not move: a signal handler may read it (Loop::current()).

@@ -28,6 +28,7 @@ std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.
 void StreamHandler::on_open(Stream&) {}
 void StreamHandler::on_end(Stream& stream) { stream.close(); }
 void StreamHandler::on_drain(Stream&) {}
+void StreamHandler::on_flushed(Stream&) {}
 void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
 void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
 Migration StreamHandler::on_migrate(Stream&, std::vector<std::byte>&) { return Migration::no; }
@@ -298,9 +299,11 @@ Stream::Alive Stream::flush_queue() {
   if (drained) clear(kHeldBack);
   if (has(kExtras)) drained |= std::exchange(extras_->file_left, false);
   if (empty || drained || has(kExtras)) update_interest();
-  if (!drained && !(empty && has(kClosing | kShutdown))) return Alive::yes;
-  return call([this, drained] {
+  if (!drained && !empty) return Alive::yes;
+  return call([this, drained, empty, &context = *context_] {
     if (drained && !has(kClosing)) handler_->on_drain(*this);
+    if (context.active != this || !empty || has(kClosing | kQueued)) return;
+    handler_->on_flushed(*this);
   });
 }
 

@@ -73,6 +73,9 @@ class StreamHandler {
   // The write queue, which was above the high-water mark, fell below the low one.
   virtual void on_drain(Stream& stream);
 
+  // The write queue is empty: the kernel has taken all of it. After on_drain(). Default: nothing.
+  virtual void on_flushed(Stream& stream);
+
   // The idle time-out or the deadline passed. Default: fail with Errc::timed_out.
   virtual void on_timeout(Stream& stream);
 
@@ -252,6 +255,8 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] StreamHandler& handler() const noexcept { return *handler_; }
   // The next callback goes there.
   void set_handler(StreamHandler& handler) noexcept { handler_ = &handler; }
+  // From now on; they outlive it.
+  void set_options(const StreamOptions& options) noexcept { options_ = &options; }
   [[nodiscard]] int fd() const noexcept { return PollTarget::fd(); }
   // From close(), fail() or an error on: nothing that is written is sent any more.
   [[nodiscard]] bool closing() const noexcept { return (flags_ & kClosing) != 0; }

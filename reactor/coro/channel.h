@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+// Channel<T>: a bounded queue between coroutines of one loop. push() waits while it is full, pop()
+// while it is empty, so that a slow consumer holds a fast producer back.
+//
+//   Channel<std::string> lines(16);
+//   ... co_await lines.push("hello");
+//   ... while (auto line = co_await lines.pop()) use(*line);   // until close()
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "reactor/coro/context.h"
+
+namespace reactor::coro {
+
+// Any number of coroutines may push and pop; they are served in their order. Destroying the task
+// that waits in a pop() loses no value. Destroying the channel closes it for those who wait.
+// Belongs to its loop's thread.
+template <class T>
+class Channel {
+ public:
+  class Push;
+  class Pop;
+
+  // Takes up to `capacity` values, at least one, before a push() waits. Allocates here, and only
+  // here.
+  explicit Channel(std::size_t capacity)
+      : capacity_(std::max<std::size_t>(capacity, 1)),
+        ring_(std::make_unique<std::optional<T>[]>(capacity_)) {}
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+  ~Channel();
+
+  // `bool taken = co_await channel.push(value)`: false where the channel was closed; the value is
+  // lost then.
+  [[nodiscard]] Push push(T value) { return Push(*this, std::move(value)); }
+  // `std::optional<T> value = co_await channel.pop()`: nothing where the channel was closed and all
+  // that was in it is taken.
+  [[nodiscard]] Pop pop() noexcept { return Pop(*this); }
+
+  // At once, from callbacks too. False, and `value` untouched, where it is full or closed; nothing
+  // where it is empty.
+  [[nodiscard]] bool try_push(T&& value);
+  [[nodiscard]] std::optional<T> try_pop();
+
+  // No push from here on; those that wait give false. What is in it can still be taken.
+  void close() noexcept;
+  [[nodiscard]] bool closed() const noexcept { return closed_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+ private:
+  // Someone who waits: in a list of the channel from then until he goes on.
+  struct Seat : ListLink {
+    explicit Seat(Channel& at) noexcept : channel(&at) {}
+    Seat(Seat&& other) noexcept : channel(other.channel) {}
+    ~Seat() { unlink(); }
+    Channel* channel;  // null after the channel's end
+    Waiter waiter;
+  };
+
+  // Values that nobody was woken for.
+  [[nodiscard]] bool poppable() const noexcept { return size_ > promised_; }
+  void put(T&& value) {
+    ring_[(first_ + size_) % capacity_].emplace(std::move(value));
+    ++size_;
+    wake_one_popper();
+  }
+  [[nodiscard]] std::optional<T> take() {
+    std::optional<T> value = std::exchange(ring_[first_], std::nullopt);
+    first_ = (first_ + 1) % capacity_;
+    --size_;
+    wake_one_pusher();
+    return value;
+  }
+  void wake_one_popper() noexcept;
+  void wake_one_pusher();
+  static void abandon(IntrusiveList& seats, bool wake) noexcept;
+
+  std::size_t capacity_;
+  std::unique_ptr<std::optional<T>[]> ring_;
+  std::size_t first_ = 0, size_ = 0;
+  std::size_t promised_ = 0;  // values for those in woken_
+  bool closed_ = false;
+  IntrusiveList pushers_;
+  IntrusiveList poppers_;
+  IntrusiveList woken_;  // poppers who will go on
+};
+
+template <class T>
+class Channel<T>::Push : private Seat {
+ public:
+  Push(Channel& at, T value) : Seat(at), value_(std::move(value)) {}
+  Push(Push&&) = default;
+
+  [[nodiscard]] bool await_ready() {
+    taken_ = this->channel->try_push(std::move(value_));
+    return taken_ || this->channel->closed_;
+  }
+  template <std::derived_from<Promise> P>
+  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
+    this->waiter.suspend(coroutine);
+    this->channel->pushers_.append(*this);
+  }
+  bool await_resume() const noexcept { return taken_; }
+
+ private:
+  friend class Channel;
+  T value_;
+  bool taken_ = false;
+};
+
+template <class T>
+class Channel<T>::Pop : private Seat {
+ public:
+  explicit Pop(Channel& at) noexcept : Seat(at) {}
+  Pop(Pop&&) noexcept = default;
+  ~Pop() {
+    // Woken for a value, but destroyed before it went on: the next one's.
+    if (!promised_ || this->channel == nullptr) return;
+    this->unlink();
+    --this->channel->promised_;
+    this->channel->wake_one_popper();
+  }
+
+  [[nodiscard]] bool await_ready() const noexcept {
+    return this->channel->poppable() || this->channel->closed_;
+  }
+  template <std::derived_from<Promise> P>
+  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
+    this->waiter.suspend(coroutine);
+    this->channel->poppers_.append(*this);
+  }
+  [[nodiscard]] std::optional<T> await_resume() {
+    if (this->channel == nullptr) return std::nullopt;
+    this->unlink();
+    if (std::exchange(promised_, false)) {
+      --this->channel->promised_;
+      return this->channel->take();
+    }
+    return this->channel->try_pop();
+  }
+
+ private:
+  friend class Channel;
+  bool promised_ = false;
+};
+
+template <class T>
+Channel<T>::~Channel() {
+  abandon(pushers_, true);
+  abandon(poppers_, true);
+  abandon(woken_, false);
+}
+
+template <class T>
+bool Channel<T>::try_push(T&& value) {
+  if (closed_ || size_ == capacity_) return false;
+  put(std::move(value));
+  return true;
+}
+
+template <class T>
+std::optional<T> Channel<T>::try_pop() {
+  if (!poppable()) return std::nullopt;
+  return take();
+}
+
+template <class T>
+void Channel<T>::close() noexcept {
+  closed_ = true;
+  // Who is woken for nothing finds it closed. The link of a seat stays with the channel.
+  while (ListLink* link = pushers_.first()) {
+    link->unlink();
+    static_cast<Seat*>(link)->waiter.wake();
+  }
+  while (ListLink* link = poppers_.first()) {
+    link->unlink();
+    woken_.append(*link);
+    static_cast<Seat*>(link)->waiter.wake();
+  }
+}
+
+template <class T>
+void Channel<T>::wake_one_popper() noexcept {
+  ListLink* const link = poppers_.first();
+  if (link == nullptr || !poppable()) return;
+  auto& popper = static_cast<Pop&>(static_cast<Seat&>(*link));
+  popper.promised_ = true;
+  ++promised_;
+  popper.unlink();
+  woken_.append(popper);
+  popper.waiter.wake();
+}
+
+template <class T>
+void Channel<T>::wake_one_pusher() {
+  ListLink* const link = pushers_.first();
+  if (link == nullptr) return;
+  auto& pusher = static_cast<Push&>(static_cast<Seat&>(*link));
+  pusher.unlink();
+  pusher.taken_ = true;
+  put(std::move(pusher.value_));
+  pusher.waiter.wake();
+}
+
+template <class T>
+void Channel<T>::abandon(IntrusiveList& seats, bool wake) noexcept {
+  while (ListLink* link = seats.first()) {
+    auto& seat = static_cast<Seat&>(*link);
+    seat.unlink();
+    seat.channel = nullptr;
+    if (wake) seat.waiter.wake();
+  }
+}
+
+}  // namespace reactor::coro

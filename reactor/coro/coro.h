@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// Umbrella of the coroutine layer's public headers.
+#pragma once
+
+#include "reactor/coro/channel.h"
+#include "reactor/coro/event.h"
+#include "reactor/coro/listener.h"
+#include "reactor/coro/server.h"
+#include "reactor/coro/sleep.h"
+#include "reactor/coro/spawn.h"
+#include "reactor/coro/stream.h"
+#include "reactor/coro/task.h"
+#include "reactor/coro/timeout.h"
+#include "reactor/coro/wait.h"
+#include "reactor/coro/when.h"

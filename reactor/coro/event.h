@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "reactor/coro/context.h"
+
+namespace reactor::coro {
+
+class EventWait;
+
+// A gate: closed until set(), then open until reset(). Destroying it lets those go on who wait.
+// Belongs to its loop's thread.
+class Event {
+ public:
+  Event() noexcept = default;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event() { set(); }
+
+  // Opens it: all who wait go on soon.
+  void set() noexcept {
+    set_ = true;
+    while (ListLink* link = waiters_.first()) static_cast<Waiter*>(link)->wake();
+  }
+  void reset() noexcept { set_ = false; }
+  [[nodiscard]] bool is_set() const noexcept { return set_; }
+
+  // `co_await event.wait()`: until it is open; at once where it is.
+  [[nodiscard]] EventWait wait() noexcept;
+
+ private:
+  friend class EventWait;
+  IntrusiveList waiters_;
+  bool set_ = false;
+};
+
+class EventWait : private Waiter {
+ public:
+  explicit EventWait(Event& event) noexcept : event_(&event) {}
+
+  [[nodiscard]] bool await_ready() const noexcept { return event_->is_set(); }
+  template <std::derived_from<Promise> P>
+  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
+    suspend(coroutine);
+    event_->waiters_.append(*this);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  friend class Event;
+  Event* event_;
+};
+
+inline EventWait Event::wait() noexcept { return EventWait(*this); }
+
+}  // namespace reactor::coro

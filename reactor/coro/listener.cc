@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/coro/listener.h"
+
+#include <utility>
+
+#include "reactor/base/check.h"
+
+namespace reactor::coro {
+
+Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const Address& address,
+                                                   const ListenOptions& options,
+                                                   const StreamOptions& stream,
+                                                   SourceLocation where) {
+  std::unique_ptr<Listener> result(new Listener(stream));
+  auto listener = reactor::Listener::listen(loop, address, *result, options, where);
+  if (!listener) return listener.error();
+  result->listener_ = std::move(*listener);
+  result->listener_->pause();
+  return result;
+}
+
+Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket,
+                                                  const StreamOptions& stream,
+                                                  SourceLocation where) {
+  std::unique_ptr<Listener> result(new Listener(stream));
+  auto listener = reactor::Listener::adopt(loop, std::move(socket), *result, false, where);
+  if (!listener) return listener.error();
+  result->listener_ = std::move(*listener);
+  result->listener_->pause();
+  return result;
+}
+
+Listener::~Listener() {
+  if (waiting_ == nullptr) return;
+  waiting_->listener_ = nullptr;
+  if (!waiting_->given_) give(std::make_error_code(std::errc::operation_canceled));
+}
+
+// By way of the queue: a coroutine that runs in here might destroy the listener that accepts.
+void Listener::give(std::error_code error) {
+  waiting_->error_ = error;
+  waiting_->given_ = true;
+  waiting_->wake();
+}
+
+void Listener::on_accept(reactor::Listener& listener, Socket connection) {
+  listener.pause();
+  if (waiting_ == nullptr || waiting_->given_) {
+    accepted_ = std::move(connection);
+    return;
+  }
+  waiting_->socket_ = std::move(connection);
+  give({});
+}
+
+void Listener::on_listener_error(reactor::Listener&, std::error_code error) {
+  error_ = error;
+  if (waiting_ != nullptr && !waiting_->given_) give(error);
+}
+
+Accept::~Accept() {
+  if (listener_ == nullptr || listener_->waiting_ != this) return;
+  listener_->waiting_ = nullptr;
+  // Accepted for a coroutine that was destroyed before it went on: the next one's.
+  if (socket_) listener_->accepted_ = std::move(socket_);
+  listener_->listener_->pause();
+}
+
+bool Accept::begin() {
+  options_ = listener_->options_;
+  error_ = listener_->error_;
+  if (error_) return false;
+  REACTOR_CHECK(listener_->waiting_ == nullptr);  // two coroutines accept
+  if (listener_->accepted_) {
+    socket_ = std::move(listener_->accepted_);
+    return false;
+  }
+  error_ = listener_->listener_->resume().error();
+  if (error_) return false;
+  listener_->waiting_ = this;
+  return true;
+}
+
+Result<Stream> Accept::await_resume() {
+  if (listener_ != nullptr && listener_->waiting_ == this) listener_->waiting_ = nullptr;
+  if (error_) return error_;
+  return Stream(context().loop, std::move(socket_), *options_);
+}
+
+}  // namespace reactor::coro

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+
+#include "reactor/base/result.h"
+#include "reactor/coro/context.h"
+#include "reactor/coro/stream.h"
+#include "reactor/net/listener.h"
+
+namespace reactor::coro {
+
+class Accept;
+
+// Accepts connections one by one, for who wants to say when; serve() is simpler.
+//
+//   auto listener = coro::Listener::listen(loop, address).value();
+//   for (;;) group.spawn(talk((co_await listener->accept()).value()));
+//
+// While nobody waits in accept() the kernel's queue keeps the connections. Destroying it closes the
+// socket; who waits gets operation_canceled. Belongs to its loop's thread.
+class Listener final : private AcceptHandler {
+ public:
+  // Errors: those of reactor::Listener::listen(). `stream` outlives the connections.
+  [[nodiscard]] static Result<std::unique_ptr<Listener>> listen(
+      Loop& loop, const Address& address, const ListenOptions& options = {},
+      const StreamOptions& stream = Stream::default_options(),
+      SourceLocation where = SourceLocation::current());
+  // Takes a socket that listens already. Errors: those of reactor::Listener::adopt().
+  [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
+      Loop& loop, Socket socket, const StreamOptions& stream = Stream::default_options(),
+      SourceLocation where = SourceLocation::current());
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener();
+
+  // `Result<Stream> stream = co_await listener.accept()`. One coroutine at a time. Errors: those of
+  // a listening socket that is broken (accept(2)); want of descriptors is waited out.
+  [[nodiscard]] Accept accept() noexcept;
+
+  // Where it listens: with the real port where 0 was asked for.
+  [[nodiscard]] const Address& address() const noexcept { return listener_->address(); }
+
+ private:
+  friend class Accept;
+
+  explicit Listener(const StreamOptions& options) noexcept : options_(&options) {}
+  void on_accept(reactor::Listener& listener, Socket connection) override;
+  void on_listener_error(reactor::Listener& listener, std::error_code error) override;
+  void give(std::error_code error);
+
+  std::unique_ptr<reactor::Listener> listener_;
+  const StreamOptions* options_;
+  Accept* waiting_ = nullptr;  // until it has gone on
+  Socket accepted_;            // one more than was waited for
+  std::error_code error_;
+};
+
+class Accept : private Waiter {
+ public:
+  explicit Accept(Listener& listener) noexcept : listener_(&listener) {}
+  Accept(Accept&&) noexcept = default;
+  ~Accept();
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> coroutine) {
+    suspend(coroutine);
+    return begin();
+  }
+  [[nodiscard]] Result<Stream> await_resume();
+
+ private:
+  friend class Listener;
+  [[nodiscard]] bool begin();
+
+  Listener* listener_;  // null where it was destroyed meanwhile
+  const StreamOptions* options_ = nullptr;
+  bool given_ = false;
+  Socket socket_;
+  std::error_code error_;
+};
+
+inline Accept Listener::accept() noexcept { return Accept(*this); }
+
+}  // namespace reactor::coro

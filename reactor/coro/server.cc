@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/coro/server.h"
+
+#include <string>
+
+#include "reactor/base/log.h"
+
+namespace reactor::coro {
+
+// Lives until its task is done and its stream is gone, whichever comes last.
+class Server::Connection final : public Root, private StreamWatcher {
+ public:
+  Connection(Server& server, Socket socket, SourceLocation where, const Origin& origin)
+      : Root(server.tasks_),
+        server_(server),
+        state_(
+            new StreamState(server.loop(), std::move(socket), server.limits().stream, this, where)),
+        stream_(*state_) {
+    if (origin.addresses != nullptr) {
+      state_->stream.announce(origin.addresses->source, origin.addresses->destination);
+    }
+    place_.connection = this;
+    server.connections_.append(place_);
+  }
+  ~Connection() override {
+    place_.unlink();
+    if (state_ != nullptr) state_->forget_watcher();
+  }
+
+  // *this may be gone afterwards.
+  void start() { state_->start(true); }
+  [[nodiscard]] static Connection& at(ListLink& link) noexcept {
+    return *static_cast<Place&>(link).connection;
+  }
+  void drain_soon() noexcept { state_->drain(); }
+  void ask_to_end() {
+    if (state_ != nullptr) Server::ask_to_end(state_->stream);
+  }
+
+ private:
+  struct Place : ListLink {
+    Connection* connection = nullptr;
+  };
+
+  void on_stream_open(StreamState&) override {
+    Task<void> task;
+    try {
+      task = server_.handler_(stream_);
+    } catch (...) {
+      on_end();
+      throw;
+    }
+    run(std::move(task));
+  }
+
+  void on_stream_gone() noexcept override {
+    state_ = nullptr;
+    if (over_) end();
+  }
+
+  [[nodiscard]] std::exception_ptr failure() noexcept override {
+    std::exception_ptr error = Root::failure();
+    if (!error) return error;
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::system_error& what) {
+      REACTOR_LOG(debug, std::string("a connection's coroutine ended: ") + what.what());
+      return nullptr;
+    } catch (...) {
+      return error;
+    }
+  }
+
+  void on_end() noexcept override {
+    clear();
+    stream_ = {};
+    over_ = true;
+    if (state_ == nullptr) end();
+  }
+
+  void end() noexcept {
+    Server& server = server_;
+    delete this;
+    server.count_down();
+  }
+
+  Server& server_;
+  StreamState* state_;  // null when it is gone
+  Stream stream_;       // until the coroutine takes it, or ends
+  bool over_ = false;
+  Place place_;
+};
+
+Server::Server(LoopHere here, ServerLimits limits, Handler handler)
+    : ServerBase(here.loop, std::move(limits), here.where),
+      handler_(std::move(handler)),
+      tasks_(here.loop) {}
+
+Server::~Server() { tasks_.cancel(); }
+
+Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Address> addresses,
+                                               ServerLimits limits, Handler handler) {
+  std::unique_ptr<Server> server(new Server(here, std::move(limits), std::move(handler)));
+  if (const std::error_code error = server->listen_at(addresses)) return error;
+  return server;
+}
+
+Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket> sockets,
+                                              ServerLimits limits, Handler handler) {
+  std::unique_ptr<Server> server(new Server(here, std::move(limits), std::move(handler)));
+  if (const std::error_code error = server->adopt_sockets(std::move(sockets))) return error;
+  return server;
+}
+
+// What another process's handler left with a connection that comes from there means nothing here.
+void Server::start_connection(Socket socket, SourceLocation where, const Origin& origin) {
+  Connection* connection = nullptr;
+  try {
+    connection = new Connection(*this, std::move(socket), where, origin);
+  } catch (...) {
+    count_down();
+    throw;
+  }
+  // Only one that waited for its header comes this late.
+  if (finishing()) connection->drain_soon();
+  connection->start();
+}
+
+// A connection may end, or an exception leave a coroutine, at each step.
+void Server::shut_connections_down() {
+  struct Asked {
+    IntrusiveList& connections;
+    IntrusiveList list;
+    ~Asked() { connections.splice(list); }
+  } asked{connections_, {}};
+  while (ListLink* link = connections_.first()) {
+    link->unlink();
+    asked.list.append(*link);
+    Connection::at(*link).ask_to_end();
+  }
+}
+
+bool Server::offer_connections() {
+  shut_connections_down();
+  return true;
+}
+
+}  // namespace reactor::coro

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// serve(): one coroutine per connection.
+//
+//   Task<void> greet(coro::Stream stream) {
+//     (co_await stream.write("hello\n")).value();
+//   }
+//   auto server = coro::serve(loop, address, greet).value();
+//   loop.run().value();
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "reactor/coro/spawn.h"
+#include "reactor/coro/stream.h"
+#include "reactor/coro/task.h"
+#include "reactor/net/server.h"
+
+namespace reactor::coro {
+
+// What serve() takes: a function, or an object to be called, that makes the coroutine of a
+// connection, `Task<void> f(Stream stream)` or `Task<void> f(Stream& stream)`.
+template <class F>
+concept StreamCoroutine = requires(F& f, Stream& stream) {
+  { f(stream) } -> std::same_as<Task<void>>;
+}
+|| requires(F& f, Stream& stream) {
+  { f(std::move(stream)) } -> std::same_as<Task<void>>;
+};
+
+// Accepts connections and runs a coroutine for each, begun when it is open; on the machinery of
+// reactor::Server, so what ServerLimits and Service say holds here, and a prefork::Worker can
+// serve() it. A connection counts until its coroutine has ended and what that wrote is sent.
+//
+// drain() lets the coroutines finish: see Stream::draining(). hand_over() does the same, as no
+// coroutine can go to another process. There is no deadline here: destroy the server, or end the
+// process.
+//
+// A std::system_error that leaves a coroutine (Result::value() throws it) tells what the outside
+// world did: it ends that connection and is logged as debug. Any other exception leaves
+// Loop::run().
+//
+// Belongs to its loop's thread. Destroying it ends all coroutines where they are suspended; not
+// from inside one of them.
+class Server final : public ServerBase {
+ public:
+  using Handler = Callback<Task<void>(Stream&)>;
+
+  // Use serve() or adopt(). Errors: those of Listener::listen() and Listener::adopt().
+  [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
+                                                              std::span<const Address> addresses,
+                                                              ServerLimits limits, Handler handler);
+  [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
+                                                             std::vector<Socket> sockets,
+                                                             ServerLimits limits, Handler handler);
+  ~Server();
+
+  // What calls `f` as it likes to be called.
+  template <class F>
+  [[nodiscard]] static Handler handler(F f) {
+    static_assert(StreamCoroutine<F>,
+                  "the handler of a connection is a coroutine: "
+                  "reactor::coro::Task<void> handler(reactor::coro::Stream stream)");
+    return [f = std::move(f)](Stream& stream) mutable {
+      if constexpr (std::invocable<F&, Stream&>) {
+        return f(stream);
+      } else {
+        return f(std::move(stream));
+      }
+    };
+  }
+
+ private:
+  class Connection;
+
+  Server(LoopHere here, ServerLimits limits, Handler handler);
+  void start_connection(Socket socket, SourceLocation where, const Origin& origin) override;
+  void shut_connections_down() override;
+  bool offer_connections() override;
+  [[nodiscard]] bool adopts_upgraded() const noexcept override { return false; }
+  void on_stream_closed(reactor::Stream&) noexcept override {}
+
+  Handler handler_;
+  TaskGroup tasks_;
+  IntrusiveList connections_;
+};
+
+// Binds, listens, accepts, and runs `handler(stream)` for each connection. `handler` is kept, with
+// what it captured, as long as the server lives. Errors: those of Listener::listen(); what was
+// bound before the error is closed again.
+template <class F>
+[[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here,
+                                                    std::span<const Address> addresses,
+                                                    ServerLimits limits, F handler) {
+  return Server::listen(here, addresses, std::move(limits), Server::handler(std::move(handler)));
+}
+template <class F>
+[[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here, const Address& address,
+                                                    ServerLimits limits, F handler) {
+  return serve(here, std::span<const Address>(&address, 1), std::move(limits), std::move(handler));
+}
+template <class F>
+[[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here, const Address& address,
+                                                    F handler) {
+  return serve(here, address, ServerLimits{}, std::move(handler));
+}
+// With sockets that listen already: a prefork worker's, a service manager's.
+template <class F>
+[[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here, std::vector<Socket> sockets,
+                                                    ServerLimits limits, F handler) {
+  return Server::adopt(here, std::move(sockets), std::move(limits),
+                       Server::handler(std::move(handler)));
+}
+
+}  // namespace reactor::coro

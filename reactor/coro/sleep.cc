@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/coro/sleep.h"
+
+namespace reactor::coro {
+
+void Alarm::start(Loop& loop, TimePoint deadline) noexcept {
+  loop_ = &loop;
+  loop.hold();
+  loop.arm(*this, deadline);
+}
+
+void Alarm::stop() noexcept {
+  if (loop_ == nullptr) return;
+  loop_->disarm(*this);
+  loop_->release();
+  loop_ = nullptr;
+}
+
+void Alarm::on_expire() {
+  loop_->release();
+  loop_ = nullptr;
+  on_alarm();
+}
+
+HandleInfo Alarm::describe() const noexcept { return {"coroutine", -1, {}, where_}; }
+
+void Sleep::begin() noexcept {
+  Loop& loop = context().loop;
+  const bool until = deadline_ != TimePoint{};
+  start(loop, until ? deadline_ : saturating_add(loop.start_time(), delay_));
+}
+
+}  // namespace reactor::coro

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Waiting for time, and for one's turn.
+#pragma once
+
+#include "reactor/coro/context.h"
+#include "reactor/loop/loop.h"
+
+namespace reactor::coro {
+
+// A timer that lies in an awaiter, and keeps Loop::run() going while it is set.
+class Alarm : private TimerNode {
+ public:
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+
+ protected:
+  explicit Alarm(SourceLocation where) noexcept : where_(where) {}
+  Alarm(Alarm&& other) noexcept : where_(other.where_) {}  // only before it is set
+  ~Alarm() { stop(); }
+
+  void start(Loop& loop, TimePoint deadline) noexcept;
+  void stop() noexcept;
+  virtual void on_alarm() = 0;
+
+ private:
+  void on_expire() final;
+  [[nodiscard]] HandleInfo describe() const noexcept final;
+
+  Loop* loop_ = nullptr;
+  SourceLocation where_;
+};
+
+// See sleep_for().
+class Sleep : private Alarm, private Waiter {
+ public:
+  Sleep(Duration delay, TimePoint deadline, SourceLocation where) noexcept
+      : Alarm(where), delay_(delay), deadline_(deadline) {}
+  Sleep(Sleep&&) noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
+    suspend(coroutine);
+    begin();
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  void begin() noexcept;
+  void on_alarm() override { resume(); }
+
+  Duration delay_;
+  TimePoint deadline_;
+};
+
+// `co_await sleep_for(delay)`: never early, late by at most a tick (0.53 ms) and what the loop is
+// busy with, as a Timer. Zero or less: until the next turn of the loop. kForever: until the task is
+// destroyed.
+[[nodiscard]] inline Sleep sleep_for(Duration delay,
+                                     SourceLocation where = SourceLocation::current()) noexcept {
+  return {delay, TimePoint{}, where};
+}
+[[nodiscard]] inline Sleep sleep_until(TimePoint deadline,
+                                       SourceLocation where = SourceLocation::current()) noexcept {
+  return {Duration::zero(), deadline, where};
+}
+
+// See yield().
+class Yield : private Waiter {
+ public:
+  Yield() noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
+    suspend(coroutine);
+    wake();
+  }
+  void await_resume() const noexcept {}
+};
+
+// `co_await yield()`: lets the coroutines that are ready go first, and now and then the loop.
+[[nodiscard]] inline Yield yield() noexcept { return {}; }
+
+}  // namespace reactor::coro

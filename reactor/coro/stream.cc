@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/coro/stream.h"
+
+namespace reactor::coro {
+
+Stream::Stream(Loop& loop, Socket socket, const StreamOptions& options, SourceLocation where)
+    : state_(new StreamState(loop, std::move(socket), options, nullptr, where)) {
+  state_->start(false);
+}
+
+Result<std::optional<std::string_view>> ReadUntil::await_resume() const noexcept {
+  if (error_) return error_;
+  if (count_ == 0) return std::optional<std::string_view>();
+  std::string_view text = state_->text(count_);
+  if (want_ == Want::line && text.ends_with('\n')) {
+    text.remove_suffix(text.ends_with("\r\n") ? 2 : 1);
+  }
+  return std::optional(text);
+}
+
+}  // namespace reactor::coro

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// coro::Stream: a connected byte stream (TCP or unix) for coroutines.
+//
+//   while (auto line = (co_await stream.read_line(1024)).value()) {
+//     (co_await stream.write(*line)).value();
+//   }
+//
+// Errors: whatever ended the connection (std::errc::connection_reset, Errc::timed_out of its
+// StreamOptions, ...) is what each call gives from then on, after the octets that came before.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "reactor/base/error.h"
+#include "reactor/base/result.h"
+#include "reactor/coro/stream_state.h"
+#include "reactor/net/socket.h"
+
+namespace reactor::coro {
+
+// See Stream::read().
+class ReadInto : public Reader {
+ public:
+  using Reader::Reader;
+  [[nodiscard]] Result<std::size_t> await_resume() const noexcept {
+    if (count_ > 0 && !error_) [[likely]]
+      return count_;
+    if (error_) return error_;
+    return std::size_t{0};
+  }
+};
+
+// See Stream::read_exactly().
+class ReadExactly : public ReadInto {
+ public:
+  using ReadInto::ReadInto;
+  [[nodiscard]] bool await_ready() { return target_.empty() || Reader::await_ready(); }
+};
+
+// See Stream::read_some() and read_all().
+class ReadView : public Reader {
+ public:
+  using Reader::Reader;
+  [[nodiscard]] Result<std::string_view> await_resume() const noexcept {
+    if (error_) return error_;
+    return state_->text(count_);
+  }
+};
+
+// See Stream::read_until() and read_line().
+class ReadUntil : public Reader {
+ public:
+  using Reader::Reader;
+  [[nodiscard]] Result<std::optional<std::string_view>> await_resume() const noexcept;
+};
+
+// Owns a connection; move-only. Destroying it closes the connection: what was written is still
+// sent, in the background, and who waits for it gets operation_canceled. Destroying a task that
+// waits in one of its calls leaves the connection as it is, and loses nothing but what
+// read_exactly() had put into its buffer by then.
+//
+// One coroutine may read while another writes; no two may do the same. Views that a call gives are
+// valid until the next read. An empty Stream (default-made, moved from) may only be assigned to or
+// destroyed. Belongs to its loop's thread; it must not be awaited after its loop's end.
+class Stream {
+ public:
+  Stream() noexcept = default;
+  // Takes a connected socket. `options` outlive the connection. Throws std::bad_alloc.
+  Stream(Loop& loop, Socket socket, const StreamOptions& options = default_options(),
+         SourceLocation where = SourceLocation::current());
+  // For servers.
+  explicit Stream(StreamState& state) noexcept : state_(&state) {}
+
+  explicit operator bool() const noexcept { return state_ != nullptr; }
+
+  // What there is, at least one octet, into `buffer` (not empty), which the kernel fills: 0
+  // at the end.
+  [[nodiscard]] ReadInto read(std::span<std::byte> buffer) noexcept {
+    return {*state_, Reader::Want::some, buffer};
+  }
+  // All of `buffer`: its size, or 0 where the stream ended before. Errc::unexpected_end where it
+  // ended in between.
+  [[nodiscard]] ReadExactly read_exactly(std::span<std::byte> buffer) noexcept {
+    return {*state_, Reader::Want::exactly, buffer};
+  }
+  // What there is, up to 4 KiB, as a view: empty at the end.
+  [[nodiscard]] ReadView read_some() noexcept { return {*state_, Reader::Want::view, {}, 0}; }
+  // All up to and with `delimiter` (not empty, the caller's until then); nothing at the end.
+  // Errc::too_long where it is not among the first `max` octets, Errc::unexpected_end where the
+  // stream ended before it: then nothing is lost, the next read gives it.
+  [[nodiscard]] ReadUntil read_until(std::string_view delimiter, std::size_t max) noexcept {
+    return {*state_, Reader::Want::delimiter, delimiter, max};
+  }
+  // A line of up to `max` octets, its end (CR LF or LF) included in that but not in the view;
+  // nothing at the end. What precedes the end of the stream counts as a line. Errc::too_long as
+  // above.
+  [[nodiscard]] ReadUntil read_line(std::size_t max) noexcept {
+    return {*state_, Reader::Want::line, "\n", max};
+  }
+  // All up to the end of the stream. Errc::too_long where that is more than `max` octets.
+  [[nodiscard]] ReadView read_all(std::size_t max) noexcept {
+    return {*state_, Reader::Want::all, {}, max};
+  }
+
+  // Sends `bytes` after what was written before. Small writes of one turn leave in one call. Waits
+  // only while more than StreamOptions::high_water octets are queued, that is, while the peer does
+  // not read. Errors: broken_pipe after close() or the end without an error.
+  [[nodiscard]] Writer write(std::span<const std::byte> bytes) noexcept {
+    return {*state_, bytes, false};
+  }
+  [[nodiscard]] Writer write(std::string_view text) noexcept {
+    return write(std::as_bytes(std::span(text)));
+  }
+  // Until the kernel has all that was written.
+  [[nodiscard]] Writer flush() noexcept { return {*state_, {}, true}; }
+
+  // Half-close: the peer reads what was written and then the end; reading goes on.
+  void shutdown() { state_->stream.shutdown(); }
+  // Sends what was written, then ends; reads give the end.
+  void close() { state_->stream.close(); }
+
+  // The server is going away (Server::drain()): a read that would wait for the first octet of
+  // something gives the end; one that is under way goes on.
+  [[nodiscard]] bool draining() const noexcept { return state_->draining(); }
+
+  // As reactor::Stream's.
+  [[nodiscard]] Result<Address> peer() const { return state_->stream.peer(); }
+  [[nodiscard]] Result<Address> local() const { return state_->stream.local(); }
+  // For its settings and counters; its handler is this Stream's.
+  [[nodiscard]] reactor::Stream& transport() const noexcept { return state_->stream; }
+
+  // Those of a StreamOptions that nobody changed.
+  [[nodiscard]] static const StreamOptions& default_options() noexcept {
+    return StreamState::default_options();
+  }
+
+ private:
+  struct Abandon {
+    void operator()(StreamState* state) const noexcept { state->abandon(); }
+  };
+  std::unique_ptr<StreamState, Abandon> state_;
+};
+
+}  // namespace reactor::coro

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/coro/stream_state.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "reactor/base/check.h"
+#include "reactor/base/error.h"
+
+namespace reactor::coro {
+namespace {
+
+// Octets that are taken while nobody waits for them, and the least that a view's reader takes.
+constexpr std::size_t kChunk = 4096;
+constexpr std::size_t kLargeChunk = 64 * 1024;
+
+}  // namespace
+
+Reader::~Reader() {
+  if (!waiting_) return;
+  state_->reader_ = nullptr;
+  state_->lent_ = {};
+}
+
+Writer::~Writer() {
+  if (waiting_) state_->writer_ = nullptr;
+}
+
+StreamState::StreamState(Loop& loop, Socket socket, const StreamOptions& options,
+                         StreamWatcher* watcher, SourceLocation where)
+    : stream(loop, std::move(socket), *this, options, nullptr, where),
+      context_(&Context::of(loop)),
+      watcher_(watcher) {
+  context_->streams.append(*this);
+}
+
+StreamState::~StreamState() {
+  if (StreamWatcher* watcher = std::exchange(watcher_, nullptr)) watcher->on_stream_gone();
+}
+
+void StreamState::forget_watcher() noexcept {
+  watcher_ = nullptr;
+  stream.set_options(default_options());
+}
+
+const StreamOptions& StreamState::default_options() noexcept {
+  static const StreamOptions options;
+  return options;
+}
+
+void StreamState::on_open(reactor::Stream&) {
+  if (watcher_ != nullptr) watcher_->on_stream_open(*this);
+}
+
+// ---- Reading ----
+
+std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
+  if (!lent_.empty()) [[likely]]
+    return lent_;
+  if (input_ == nullptr) input_ = std::make_unique<ByteBuffer>();
+  std::size_t most = kChunk;
+  std::size_t part = kChunk;
+  if (reader_ != nullptr) {
+    // One more than is allowed tells that there is too much.
+    most = std::max(most, std::min(reader_->max_, SIZE_MAX - 1) + 1);
+    if (reader_->want_ == Reader::Want::all) part = kLargeChunk;
+  }
+  const std::size_t room = most > input_->size() ? most - input_->size() : 1;
+  part = std::min(part, room);
+  return input_->reserve(part).first(part);
+}
+
+void StreamState::on_data(reactor::Stream&, std::span<std::byte> bytes) {
+  if (lent_.empty()) [[unlikely]] {
+    keep(bytes);
+    return;
+  }
+  Reader& reader = *reader_;
+  reader.count_ += bytes.size();
+  if (reader.want_ == Reader::Want::exactly && bytes.size() < lent_.size()) {
+    lent_ = lent_.subspan(bytes.size());
+    return;
+  }
+  resume_reader();
+}
+
+// They are in the buffer already.
+void StreamState::keep(std::span<std::byte> bytes) {
+  input_->commit(bytes.size());
+  mark(kInput);
+  if (reader_ == nullptr) {
+    stream.pause_reading();
+    mark(kPaused);
+  } else if (satisfied(*reader_)) {
+    resume_reader();
+  }
+}
+
+inline void StreamState::resume_reader() {
+  lent_ = {};
+  Reader& reader = *std::exchange(reader_, nullptr);
+  reader.waiting_ = false;
+  reader.resume();
+}
+
+void StreamState::wake_reader() noexcept {
+  if (reader_ == nullptr) return;
+  lent_ = {};
+  Reader& reader = *std::exchange(reader_, nullptr);
+  reader.waiting_ = false;
+  reader.wake();
+}
+
+void StreamState::wait_for(Reader& reader) noexcept {
+  REACTOR_CHECK(reader_ == nullptr);  // two coroutines read one stream
+  reader.waiting_ = true;
+  reader_ = &reader;
+  lent_ = reader.target_.subspan(reader.count_);
+}
+
+// Whether there is an answer without waiting. What the last answer showed is over.
+bool StreamState::prepare(Reader& reader) {
+  if (marked(kViewed)) {
+    input_->consume(std::exchange(viewed_, 0));
+    unmark(input_->empty() ? kViewed | kInput : kViewed);
+  }
+  if (marked(kInput) && satisfied(reader)) return true;
+  if (marked(kEnded | kClosed) || (marked(kDraining) && idle(reader))) {
+    finish_at_end(reader);
+    return true;
+  }
+  if (marked(kPaused)) {
+    unmark(kPaused);
+    stream.resume_reading();
+  }
+  return false;
+}
+
+bool StreamState::satisfied(Reader& reader) {
+  switch (reader.want_) {
+    case Reader::Want::some:
+    case Reader::Want::exactly:
+      copy_out(reader);
+      return reader.want_ == Reader::Want::some || reader.count_ == reader.target_.size();
+    case Reader::Want::view:
+      reader.count_ = input_->size();
+      break;
+    case Reader::Want::all:
+      if (input_->size() > reader.max_) reader.error_ = Errc::too_long;
+      return static_cast<bool>(reader.error_);
+    default:
+      if (!found(reader)) return static_cast<bool>(reader.error_);
+  }
+  viewed_ = reader.count_;
+  mark(kViewed);
+  return true;
+}
+
+// Looks at each octet once.
+bool StreamState::found(Reader& reader) {
+  const std::string_view all = text(input_->size());
+  const std::size_t length = reader.delimiter_.size();
+  const std::size_t from = reader.scanned_ < length ? 0 : reader.scanned_ - length + 1;
+  const std::size_t at = all.substr(0, reader.max_).find(reader.delimiter_, from);
+  reader.scanned_ = all.size();
+  if (at != std::string_view::npos) {
+    reader.count_ = at + length;
+    return true;
+  }
+  if (all.size() >= reader.max_) reader.error_ = Errc::too_long;
+  return false;
+}
+
+void StreamState::copy_out(Reader& reader) {
+  const std::span<std::byte> room = reader.target_.subspan(reader.count_);
+  const std::size_t count = std::min(room.size(), input_->size());
+  if (count == 0) return;
+  std::memcpy(room.data(), input_->data().data(), count);
+  reader.count_ += count;
+  input_->consume(count);
+  if (!input_->empty()) return;
+  unmark(kInput);
+  input_.reset();
+}
+
+// No octet follows those that are here: the peer's end, ours, or an error.
+void StreamState::finish_at_end(Reader& reader) {
+  const std::size_t rest = marked(kInput) ? input_->size() : 0;
+  const bool cut = (reader.want_ == Reader::Want::exactly && reader.count_ > 0) ||
+                   (reader.want_ == Reader::Want::delimiter && rest > 0);
+  if (error_) {
+    reader.error_ = error_;
+  } else if (cut) {
+    reader.error_ = Errc::unexpected_end;
+  } else if (reader.want_ == Reader::Want::line || reader.want_ == Reader::Want::all) {
+    reader.count_ = viewed_ = rest;
+    if (rest > 0) mark(kViewed);
+  }
+}
+
+// Whether it waits for the first octet of something.
+bool StreamState::idle(const Reader& reader) const noexcept {
+  return reader.count_ == 0 && !marked(kInput);
+}
+
+std::string_view StreamState::text(std::size_t count) const noexcept {
+  if (input_ == nullptr) return {};
+  return {reinterpret_cast<const char*>(input_->data().data()), count};
+}
+
+// ---- Writing ----
+
+bool StreamState::write(Writer& writer) {
+  if (marked(kClosed)) return true;
+  if (!writer.flush_) return pump(writer);
+  // What this callback has collected leaves now.
+  static_cast<void>(stream.write_room(reactor::Stream::kWriteRoom));
+  stream.wrote(0);
+  return stream.queued() == 0;
+}
+
+// As much as the high-water mark lets through at a time.
+bool StreamState::pump(Writer& writer) {
+  while (!writer.bytes_.empty() && stream.writable() && !stream.closing()) {
+    constexpr std::size_t kPart = 64 * 1024;
+    const std::size_t count = std::min(writer.bytes_.size(), kPart);
+    stream.write(writer.bytes_.first(count));
+    writer.bytes_ = writer.bytes_.subspan(count);
+  }
+  return stream.closing() || stream.writable();
+}
+
+void Writer::begin() noexcept {
+  REACTOR_CHECK(state_->writer_ == nullptr);  // two coroutines write one stream
+  waiting_ = true;
+  state_->writer_ = this;
+}
+
+std::error_code Writer::outcome() const noexcept {
+  if (state_ == nullptr) return std::make_error_code(std::errc::operation_canceled);
+  return state_->error() ? state_->error() : std::make_error_code(std::errc::broken_pipe);
+}
+
+void StreamState::resume_writer() {
+  Writer& writer = *std::exchange(writer_, nullptr);
+  writer.waiting_ = false;
+  writer.resume();
+}
+
+void StreamState::wake_writer() noexcept {
+  if (writer_ == nullptr) return;
+  Writer& writer = *std::exchange(writer_, nullptr);
+  writer.waiting_ = false;
+  writer.wake();
+}
+
+void StreamState::on_drain(reactor::Stream&) {
+  if (writer_ != nullptr && !writer_->flush_ && pump(*writer_)) resume_writer();
+}
+
+void StreamState::on_flushed(reactor::Stream&) {
+  if (writer_ != nullptr && writer_->flush_) resume_writer();
+}
+
+// ---- Ending ----
+
+void StreamState::on_end(reactor::Stream&) {
+  mark(kEnded);
+  if (reader_ == nullptr) return;
+  finish_at_end(*reader_);
+  resume_reader();
+}
+
+void StreamState::on_shutdown(reactor::Stream&) { drain(); }
+
+void StreamState::drain() noexcept {
+  mark(kDraining);
+  if (reader_ != nullptr && idle(*reader_)) wake_reader();
+}
+
+// Nothing runs inside: an exception could not get out.
+void StreamState::on_close(reactor::Stream&, std::error_code error) noexcept {
+  mark(kClosed);
+  error_ = error;
+  if (marked(kAbandoned)) {
+    delete this;
+    return;
+  }
+  if (reader_ != nullptr) {
+    finish_at_end(*reader_);
+    wake_reader();
+  }
+  wake_writer();
+}
+
+void StreamState::abandon() noexcept {
+  if (reader_ != nullptr) {
+    reader_->error_ = std::make_error_code(std::errc::operation_canceled);
+    wake_reader();
+  }
+  if (writer_ != nullptr) {
+    writer_->state_ = nullptr;
+    wake_writer();
+  }
+  if (marked(kClosed) || context_ == nullptr) {
+    delete this;
+    return;
+  }
+  mark(kAbandoned);
+  stream.close();
+}
+
+void StreamState::on_loop_end() noexcept {
+  if (marked(kAbandoned)) {
+    delete this;
+  } else {
+    context_ = nullptr;
+  }
+}
+
+}  // namespace reactor::coro

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// Waiting for a signal, a child's end, a descriptor.
+#pragma once
+
+#include <sys/types.h>
+
+#include "reactor/base/result.h"
+#include "reactor/coro/context.h"
+#include "reactor/loop/loop.h"
+
+namespace reactor::coro {
+
+// See signal().
+class Signal : private Waiter {
+ public:
+  Signal(int number, SourceLocation where) noexcept : number_(number), where_(where) {}
+  Signal(Signal&&) noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> coroutine) {
+    suspend(coroutine);
+    return begin();
+  }
+  [[nodiscard]] Result<> await_resume() const noexcept { return error_; }
+
+ private:
+  [[nodiscard]] bool begin();
+
+  int number_;
+  SourceLocation where_;
+  SignalWatcher watcher_;
+  std::error_code error_;
+};
+
+// `(co_await signal(SIGINT)).value()`: until this process gets it. Watched while it is awaited: for
+// one that comes in between, the disposition from before holds. Errors: those of Loop::on_signal().
+[[nodiscard]] inline Signal signal(int number,
+                                   SourceLocation where = SourceLocation::current()) noexcept {
+  return {number, where};
+}
+
+// See child_exit().
+class ChildExit : private Waiter {
+ public:
+  ChildExit(pid_t pid, SourceLocation where) noexcept : pid_(pid), where_(where) {}
+  ChildExit(ChildExit&&) noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> coroutine) {
+    suspend(coroutine);
+    return begin();
+  }
+  [[nodiscard]] ExitStatus await_resume() const noexcept { return status_; }
+
+ private:
+  [[nodiscard]] bool begin();
+
+  pid_t pid_;
+  SourceLocation where_;
+  ChildWatcher watcher_;
+  ExitStatus status_;
+};
+
+// `ExitStatus status = co_await child_exit(pid)`: until that child of this process ends, which it
+// then has waited for. status.error(): those of Loop::on_exit() and ExitStatus. Destroying the task
+// leaves the child to be waited for by somebody else.
+[[nodiscard]] inline ChildExit child_exit(
+    pid_t pid, SourceLocation where = SourceLocation::current()) noexcept {
+  return {pid, where};
+}
+
+// See readable().
+class Readiness : private PollTarget, private Waiter {
+ public:
+  Readiness(int fd, Interest interest, SourceLocation where) noexcept
+      : PollTarget(fd), interest_(interest), where_(where) {}
+  Readiness(Readiness&& other) noexcept : Readiness(other.fd(), other.interest_, other.where_) {}
+  ~Readiness() { end(); }
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> coroutine) {
+    suspend(coroutine);
+    return begin();
+  }
+  [[nodiscard]] Result<> await_resume() const noexcept { return error_; }
+
+ private:
+  [[nodiscard]] bool begin();
+  void end() noexcept;
+  void on_ready(Ready ready) override;
+  [[nodiscard]] HandleInfo describe() const noexcept override;
+
+  Interest interest_;
+  SourceLocation where_;
+  std::error_code error_;
+};
+
+// `co_await readable(fd)`: until a read would not block, a hint (G5). `fd` is not owned, must be
+// non-blocking to be safe, and stays open while it is awaited. One watcher per descriptor at a
+// time (G8). Errors: those of Loop::attach().
+[[nodiscard]] inline Readiness readable(int fd,
+                                        SourceLocation where = SourceLocation::current()) noexcept {
+  return {fd, Interest::read, where};
+}
+// The same for a write.
+[[nodiscard]] inline Readiness writable(int fd,
+                                        SourceLocation where = SourceLocation::current()) noexcept {
+  return {fd, Interest::write, where};
+}
+
+}  // namespace reactor::coro

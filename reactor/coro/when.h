@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+// Several at once: when_all() waits for every one, when_any() for the first. An exception out of
+// one ends the others and comes through. "Ends": the tasks are destroyed where they are suspended,
+// before the awaiting coroutine goes on. They begin in their order, in the same turn.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "reactor/coro/task.h"
+
+namespace reactor::coro {
+
+// What stands for a T in tuples and variants.
+template <class T>
+using ValueOf = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+template <class T>
+[[nodiscard]] ValueOf<T> take_value(Task<T>& task) {
+  if constexpr (std::is_void_v<T>) {
+    task.take();
+    return {};
+  } else {
+    return task.take();
+  }
+}
+
+// Begins tasks, and goes on when enough of them are done.
+class Gathering : protected Waiter {
+ protected:
+  enum class Until : std::uint8_t { all, first };
+
+  // The place of one task.
+  class Seat final : public Joiner {
+   public:
+    explicit Seat(Gathering* gathering = nullptr) noexcept : gathering_(gathering) {}
+
+   private:
+    [[nodiscard]] std::coroutine_handle<> on_task_done(Promise& promise) noexcept override {
+      return gathering_->on_one_done(*this, promise);
+    }
+    Gathering* gathering_;
+  };
+
+  explicit Gathering(Until until) noexcept : until_(until) {}
+  Gathering(Gathering&& other) noexcept : until_(other.until_) {}
+
+  // Begins `task`, unless those before have settled it.
+  template <class T>
+  void begin_one(Task<T>& task, Seat& seat) {
+    if (first_ != nullptr) return;
+    seat = Seat(this);
+    ++running_;
+    task.begin(context(), seat).resume();
+  }
+  // After the last: whether there is something to wait for.
+  [[nodiscard]] bool begun() noexcept {
+    begun_ = true;
+    return first_ == nullptr && running_ > 0;
+  }
+  // Whose end settled it: the first, or the first that failed; null for all done.
+  [[nodiscard]] const Seat* first() const noexcept { return first_; }
+
+ private:
+  [[nodiscard]] std::coroutine_handle<> on_one_done(const Seat& seat, Promise& promise) noexcept {
+    --running_;
+    if (until_ == Until::first || promise.error) first_ = &seat;
+    if (!begun_ || (first_ == nullptr && running_ > 0)) return std::noop_coroutine();
+    return coroutine();
+  }
+
+  Until until_;
+  bool begun_ = false;
+  std::size_t running_ = 0;
+  const Seat* first_ = nullptr;
+};
+
+// See when_all().
+template <class... T>
+class WhenAll : private Gathering {
+ public:
+  explicit WhenAll(Task<T>... tasks) noexcept
+      : Gathering(Until::all), tasks_(std::move(tasks)...) {}
+  WhenAll(WhenAll&&) noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return sizeof...(T) == 0; }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) {
+    suspend(parent);
+    begin(std::index_sequence_for<T...>());
+    return begun();
+  }
+  std::tuple<ValueOf<T>...> await_resume() {
+    auto tasks = std::move(tasks_);  // ends them all, whatever happens
+    return take(tasks, std::index_sequence_for<T...>());
+  }
+
+ private:
+  template <std::size_t... I>
+  void begin(std::index_sequence<I...>) {
+    (begin_one(std::get<I>(tasks_), seats_[I]), ...);
+  }
+  template <std::size_t... I>
+  [[nodiscard]] std::tuple<ValueOf<T>...> take(auto& tasks, std::index_sequence<I...>) {
+    const auto rethrow = [&](auto& task, std::size_t index) {
+      if (first() == &seats_[index]) std::rethrow_exception(task.error());
+    };
+    (rethrow(std::get<I>(tasks), I), ...);
+    return {take_value(std::get<I>(tasks))...};
+  }
+
+  std::tuple<Task<T>...> tasks_;
+  std::array<Seat, sizeof...(T) + 1> seats_;
+};
+
+// See when_all().
+template <class T>
+class WhenAllOf : private Gathering {
+ public:
+  explicit WhenAllOf(std::vector<Task<T>> tasks)
+      : Gathering(Until::all), tasks_(std::move(tasks)), seats_(tasks_.size()) {}
+  WhenAllOf(WhenAllOf&&) noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return tasks_.empty(); }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) {
+    suspend(parent);
+    for (std::size_t i = 0; i < tasks_.size(); ++i) begin_one(tasks_[i], seats_[i]);
+    return begun();
+  }
+  std::vector<ValueOf<T>> await_resume() {
+    std::vector<Task<T>> tasks = std::move(tasks_);
+    if (first() != nullptr) {
+      std::rethrow_exception(tasks[static_cast<std::size_t>(first() - seats_.data())].error());
+    }
+    std::vector<ValueOf<T>> values;
+    values.reserve(tasks.size());
+    for (Task<T>& task : tasks) values.push_back(take_value(task));
+    return values;
+  }
+
+ private:
+  std::vector<Task<T>> tasks_;
+  std::vector<Seat> seats_;
+};
+
+// See when_any().
+template <class... T>
+class WhenAny : private Gathering {
+ public:
+  using Outcome = std::variant<ValueOf<T>...>;
+
+  explicit WhenAny(Task<T>... tasks) noexcept
+      : Gathering(Until::first), tasks_(std::move(tasks)...) {}
+  WhenAny(WhenAny&&) noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) {
+    suspend(parent);
+    begin(std::index_sequence_for<T...>());
+    return begun();
+  }
+  Outcome await_resume() {
+    auto tasks = std::move(tasks_);
+    return take<0>(tasks);
+  }
+
+ private:
+  template <std::size_t... I>
+  void begin(std::index_sequence<I...>) {
+    (begin_one(std::get<I>(tasks_), seats_[I]), ...);
+  }
+  template <std::size_t I>
+  [[nodiscard]] Outcome take(auto& tasks) {
+    if constexpr (I + 1 < sizeof...(T)) {
+      if (first() != &seats_[I]) return take<I + 1>(tasks);
+    }
+    return Outcome(std::in_place_index<I>, take_value(std::get<I>(tasks)));
+  }
+
+  std::tuple<Task<T>...> tasks_;
+  std::array<Seat, sizeof...(T)> seats_;
+};
+
+// Which of several tasks was first, and what it gave.
+template <class T>
+struct First {
+  std::size_t index;
+  ValueOf<T> value;
+};
+
+// See when_any().
+template <class T>
+class WhenAnyOf : private Gathering {
+ public:
+  explicit WhenAnyOf(std::vector<Task<T>> tasks)
+      : Gathering(Until::first), tasks_(std::move(tasks)), seats_(tasks_.size()) {}
+  WhenAnyOf(WhenAnyOf&&) noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) {
+    suspend(parent);
+    for (std::size_t i = 0; i < tasks_.size(); ++i) begin_one(tasks_[i], seats_[i]);
+    return begun();
+  }
+  First<T> await_resume() {
+    std::vector<Task<T>> tasks = std::move(tasks_);
+    const auto index = static_cast<std::size_t>(first() - seats_.data());
+    return {index, take_value(tasks[index])};
+  }
+
+ private:
+  std::vector<Task<T>> tasks_;
+  std::vector<Seat> seats_;
+};
+
+// `auto [a, b] = co_await when_all(one(), two());`: a tuple of what they gave, in their order;
+// std::monostate for void. A vector of tasks gives a vector.
+template <Awaitable... A>
+[[nodiscard]] auto when_all(A... awaitables) {
+  return WhenAll(to_task(std::move(awaitables))...);
+}
+template <class T>
+[[nodiscard]] WhenAllOf<T> when_all(std::vector<Task<T>> tasks) {
+  return WhenAllOf<T>(std::move(tasks));
+}
+
+// `auto first = co_await when_any(one(), two());`: a variant whose index() tells which was first,
+// std::monostate for void. A vector of tasks, which must not be empty, gives a First<T>.
+template <Awaitable... A>
+requires(sizeof...(A) > 0) [[nodiscard]] auto when_any(A... awaitables) {
+  return WhenAny(to_task(std::move(awaitables))...);
+}
+template <class T>
+[[nodiscard]] WhenAnyOf<T> when_any(std::vector<Task<T>> tasks) {
+  return WhenAnyOf<T>(std::move(tasks));
+}
+
+}  // namespace reactor::coro
