@@ -237,6 +237,12 @@ TEST_P(ResolverTest, AServersAddressMustBeOneOfTheInternet) {
   EXPECT_EQ(Resolver::create(loop, options).error(), Errc::bad_options);
 }
 
+TEST_P(ResolverTest, AnAnswerThatNobodyWantsIsDropped) {
+  const Query query = resolver->resolve("host.test", 80, Family::v4, {});
+  ASSERT_TRUE(run_to_end(loop));
+  EXPECT_FALSE(query.pending());
+}
+
 TEST_P(ResolverTest, ManyQuestionsAtOnce) {
   constexpr int kCount = 200;
   std::vector<Outcome> outcomes(kCount);
