@@ -86,27 +86,35 @@ class [[nodiscard]] Result {
   bool has_value_;
 };
 
+// A success touches no category, which is a call in most libraries.
 template <>
 class [[nodiscard]] Result<void> {
  public:
   using value_type = void;
 
-  Result() noexcept = default;
-  Result(std::error_code error) noexcept : error_(error) {}  // NOLINT: implicit, as expected's
+  Result() noexcept : nothing_(0), has_value_(true) {}
+  Result(std::error_code error) noexcept  // NOLINT: implicit, as expected's
+      : error_(error), has_value_(!error) {}
   template <class E, std::enable_if_t<std::is_error_code_enum_v<E>, int> = 0>
-  Result(E error) noexcept : error_(make_error_code(error)) {}  // NOLINT: implicit
+  Result(E error) noexcept : Result(make_error_code(error)) {}  // NOLINT: implicit
 
-  [[nodiscard]] bool has_value() const noexcept { return !error_; }
-  explicit operator bool() const noexcept { return !error_; }
-  [[nodiscard]] std::error_code error() const noexcept { return error_; }
+  [[nodiscard]] bool has_value() const noexcept { return has_value_; }
+  explicit operator bool() const noexcept { return has_value_; }
+  [[nodiscard]] std::error_code error() const noexcept {
+    return has_value_ ? std::error_code{} : error_;
+  }
 
   // Throws std::system_error with error() where the call failed.
   void value() const {
-    if (error_) throw std::system_error(error_);
+    if (!has_value_) throw std::system_error(error_);
   }
 
  private:
-  std::error_code error_;
+  union {
+    char nothing_;
+    std::error_code error_;
+  };
+  bool has_value_;
 };
 
 }  // namespace reactor

@@ -74,7 +74,7 @@ class Waiter : public ListLink {
 
  private:
   std::coroutine_handle<> coroutine_;
-  Context* context_ = nullptr;
+  Context* context_;
 };
 
 // Something that lives with a loop, and has to hear of its end.

@@ -27,10 +27,9 @@ class ReadInto : public Reader {
  public:
   using Reader::Reader;
   [[nodiscard]] Result<std::size_t> await_resume() const noexcept {
-    if (count_ > 0 && !error_) [[likely]]
-      return count_;
-    if (error_) return error_;
-    return std::size_t{0};
+    if (failure_ != Failure::none) [[unlikely]]
+      return error();
+    return count_;
   }
 };
 
@@ -42,19 +41,19 @@ class ReadExactly : public ReadInto {
 };
 
 // See Stream::read_some() and read_all().
-class ReadView : public Reader {
+class ReadView : public Viewer {
  public:
-  using Reader::Reader;
+  using Viewer::Viewer;
   [[nodiscard]] Result<std::string_view> await_resume() const noexcept {
-    if (error_) return error_;
+    if (failure_ != Failure::none) return error();
     return state_->text(count_);
   }
 };
 
 // See Stream::read_until() and read_line().
-class ReadUntil : public Reader {
+class ReadUntil : public Viewer {
  public:
-  using Reader::Reader;
+  using Viewer::Viewer;
   [[nodiscard]] Result<std::optional<std::string_view>> await_resume() const noexcept;
 };
 

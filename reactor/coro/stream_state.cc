@@ -17,14 +17,27 @@ constexpr std::size_t kLargeChunk = 64 * 1024;
 
 }  // namespace
 
-Reader::~Reader() {
-  if (!waiting_) return;
-  state_->reader_ = nullptr;
-  state_->lent_ = {};
+void Reader::leave() noexcept {
+  forget();
+  if (state_ != nullptr) state_->reader_ = state_->filler_ = nullptr;
 }
 
-Writer::~Writer() {
-  if (waiting_) state_->writer_ = nullptr;
+std::error_code Reader::error() const noexcept {
+  switch (failure_) {
+    case Failure::too_long:
+      return Errc::too_long;
+    case Failure::unexpected_end:
+      return Errc::unexpected_end;
+    case Failure::canceled:
+      return std::make_error_code(std::errc::operation_canceled);
+    default:
+      return state_->error();
+  }
+}
+
+void Writer::leave() noexcept {
+  forget();
+  if (state_ != nullptr) state_->writer_ = nullptr;
 }
 
 StreamState::StreamState(Loop& loop, Socket socket, const StreamOptions& options,
@@ -56,14 +69,15 @@ void StreamState::on_open(reactor::Stream&) {
 // ---- Reading ----
 
 std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
-  if (!lent_.empty()) [[likely]]
-    return lent_;
+  if (filler_ != nullptr) [[likely]]
+    return filler_->target_;
   if (input_ == nullptr) input_ = std::make_unique<ByteBuffer>();
   std::size_t most = kChunk;
   std::size_t part = kChunk;
-  if (reader_ != nullptr) {
+  if (reader_ != nullptr && reader_->want_ > Reader::Want::view) {
     // One more than is allowed tells that there is too much.
-    most = std::max(most, std::min(reader_->max_, SIZE_MAX - 1) + 1);
+    const std::size_t max = static_cast<Viewer&>(*reader_).max_;
+    most = std::max(most, std::min(max, SIZE_MAX - 1) + 1);
     if (reader_->want_ == Reader::Want::all) part = kLargeChunk;
   }
   const std::size_t room = most > input_->size() ? most - input_->size() : 1;
@@ -72,15 +86,15 @@ std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
 }
 
 void StreamState::on_data(reactor::Stream&, std::span<std::byte> bytes) {
-  if (lent_.empty()) [[unlikely]] {
+  Reader* const reader = filler_;
+  if (reader == nullptr) [[unlikely]] {
     keep(bytes);
     return;
   }
-  Reader& reader = *reader_;
-  reader.count_ += bytes.size();
-  if (reader.want_ == Reader::Want::exactly && bytes.size() < lent_.size()) {
-    lent_ = lent_.subspan(bytes.size());
-    return;
+  reader->count_ += bytes.size();
+  if (reader->want_ != Reader::Want::some) {
+    reader->target_ = reader->target_.subspan(bytes.size());
+    if (!reader->target_.empty()) return;
   }
   resume_reader();
 }
@@ -89,7 +103,7 @@ void StreamState::on_data(reactor::Stream&, std::span<std::byte> bytes) {
 void StreamState::keep(std::span<std::byte> bytes) {
   input_->commit(bytes.size());
   mark(kInput);
-  if (reader_ == nullptr) {
+  if (reader_ == nullptr || reader_->woken()) {
     stream.pause_reading();
     mark(kPaused);
   } else if (satisfied(*reader_)) {
@@ -98,25 +112,19 @@ void StreamState::keep(std::span<std::byte> bytes) {
 }
 
 inline void StreamState::resume_reader() {
-  lent_ = {};
-  Reader& reader = *std::exchange(reader_, nullptr);
-  reader.waiting_ = false;
-  reader.resume();
+  filler_ = nullptr;
+  std::exchange(reader_, nullptr)->resume();
 }
 
 void StreamState::wake_reader() noexcept {
-  if (reader_ == nullptr) return;
-  lent_ = {};
-  Reader& reader = *std::exchange(reader_, nullptr);
-  reader.waiting_ = false;
-  reader.wake();
+  filler_ = nullptr;
+  if (reader_ != nullptr) reader_->wake();
 }
 
 void StreamState::wait_for(Reader& reader) noexcept {
   REACTOR_CHECK(reader_ == nullptr);  // two coroutines read one stream
-  reader.waiting_ = true;
   reader_ = &reader;
-  lent_ = reader.target_.subspan(reader.count_);
+  if (!reader.target_.empty()) filler_ = &reader;
 }
 
 // Whether there is an answer without waiting. What the last answer showed is over.
@@ -140,17 +148,20 @@ bool StreamState::prepare(Reader& reader) {
 bool StreamState::satisfied(Reader& reader) {
   switch (reader.want_) {
     case Reader::Want::some:
+      copy_out(reader);
+      return true;
     case Reader::Want::exactly:
       copy_out(reader);
-      return reader.want_ == Reader::Want::some || reader.count_ == reader.target_.size();
+      return reader.target_.empty();
     case Reader::Want::view:
       reader.count_ = input_->size();
       break;
     case Reader::Want::all:
-      if (input_->size() > reader.max_) reader.error_ = Errc::too_long;
-      return static_cast<bool>(reader.error_);
+      if (input_->size() <= static_cast<Viewer&>(reader).max_) return false;
+      reader.failure_ = Reader::Failure::too_long;
+      return true;
     default:
-      if (!found(reader)) return static_cast<bool>(reader.error_);
+      if (!found(static_cast<Viewer&>(reader))) return reader.failure_ != Reader::Failure::none;
   }
   viewed_ = reader.count_;
   mark(kViewed);
@@ -158,26 +169,26 @@ bool StreamState::satisfied(Reader& reader) {
 }
 
 // Looks at each octet once.
-bool StreamState::found(Reader& reader) {
+bool StreamState::found(Viewer& viewer) {
   const std::string_view all = text(input_->size());
-  const std::size_t length = reader.delimiter_.size();
-  const std::size_t from = reader.scanned_ < length ? 0 : reader.scanned_ - length + 1;
-  const std::size_t at = all.substr(0, reader.max_).find(reader.delimiter_, from);
-  reader.scanned_ = all.size();
+  const std::size_t length = viewer.delimiter_.size();
+  const std::size_t from = viewer.scanned_ < length ? 0 : viewer.scanned_ - length + 1;
+  const std::size_t at = all.substr(0, viewer.max_).find(viewer.delimiter_, from);
+  viewer.scanned_ = all.size();
   if (at != std::string_view::npos) {
-    reader.count_ = at + length;
+    viewer.count_ = at + length;
     return true;
   }
-  if (all.size() >= reader.max_) reader.error_ = Errc::too_long;
+  if (all.size() >= viewer.max_) viewer.failure_ = Reader::Failure::too_long;
   return false;
 }
 
 void StreamState::copy_out(Reader& reader) {
-  const std::span<std::byte> room = reader.target_.subspan(reader.count_);
-  const std::size_t count = std::min(room.size(), input_->size());
+  const std::size_t count = std::min(reader.target_.size(), input_->size());
   if (count == 0) return;
-  std::memcpy(room.data(), input_->data().data(), count);
+  std::memcpy(reader.target_.data(), input_->data().data(), count);
   reader.count_ += count;
+  reader.target_ = reader.target_.subspan(count);
   input_->consume(count);
   if (!input_->empty()) return;
   unmark(kInput);
@@ -190,9 +201,9 @@ void StreamState::finish_at_end(Reader& reader) {
   const bool cut = (reader.want_ == Reader::Want::exactly && reader.count_ > 0) ||
                    (reader.want_ == Reader::Want::delimiter && rest > 0);
   if (error_) {
-    reader.error_ = error_;
+    reader.failure_ = Reader::Failure::of_stream;
   } else if (cut) {
-    reader.error_ = Errc::unexpected_end;
+    reader.failure_ = Reader::Failure::unexpected_end;
   } else if (reader.want_ == Reader::Want::line || reader.want_ == Reader::Want::all) {
     reader.count_ = viewed_ = rest;
     if (rest > 0) mark(kViewed);
@@ -231,9 +242,9 @@ bool StreamState::pump(Writer& writer) {
   return stream.closing() || stream.writable();
 }
 
-void Writer::begin() noexcept {
+void Writer::begin(std::coroutine_handle<> coroutine) noexcept {
   REACTOR_CHECK(state_->writer_ == nullptr);  // two coroutines write one stream
-  waiting_ = true;
+  suspend(*state_->context_, coroutine);
   state_->writer_ = this;
 }
 
@@ -242,32 +253,29 @@ std::error_code Writer::outcome() const noexcept {
   return state_->error() ? state_->error() : std::make_error_code(std::errc::broken_pipe);
 }
 
-void StreamState::resume_writer() {
-  Writer& writer = *std::exchange(writer_, nullptr);
-  writer.waiting_ = false;
-  writer.resume();
-}
+void StreamState::resume_writer() { std::exchange(writer_, nullptr)->resume(); }
 
 void StreamState::wake_writer() noexcept {
-  if (writer_ == nullptr) return;
-  Writer& writer = *std::exchange(writer_, nullptr);
-  writer.waiting_ = false;
-  writer.wake();
+  if (writer_ != nullptr) writer_->wake();
+}
+
+bool StreamState::writer_waits(bool flush) const noexcept {
+  return writer_ != nullptr && !writer_->woken() && writer_->flush_ == flush;
 }
 
 void StreamState::on_drain(reactor::Stream&) {
-  if (writer_ != nullptr && !writer_->flush_ && pump(*writer_)) resume_writer();
+  if (writer_waits(false) && pump(*writer_)) resume_writer();
 }
 
 void StreamState::on_flushed(reactor::Stream&) {
-  if (writer_ != nullptr && writer_->flush_) resume_writer();
+  if (writer_waits(true)) resume_writer();
 }
 
 // ---- Ending ----
 
 void StreamState::on_end(reactor::Stream&) {
   mark(kEnded);
-  if (reader_ == nullptr) return;
+  if (reader_ == nullptr || reader_->woken()) return;
   finish_at_end(*reader_);
   resume_reader();
 }
@@ -287,16 +295,15 @@ void StreamState::on_close(reactor::Stream&, std::error_code error) noexcept {
     delete this;
     return;
   }
-  if (reader_ != nullptr) {
-    finish_at_end(*reader_);
-    wake_reader();
-  }
+  if (reader_ != nullptr) finish_at_end(*reader_);
+  wake_reader();
   wake_writer();
 }
 
 void StreamState::abandon() noexcept {
   if (reader_ != nullptr) {
-    reader_->error_ = std::make_error_code(std::errc::operation_canceled);
+    reader_->failure_ = Reader::Failure::canceled;
+    reader_->state_ = nullptr;
     wake_reader();
   }
   if (writer_ != nullptr) {

@@ -33,73 +33,125 @@ class StreamWatcher {
   ~StreamWatcher() = default;
 };
 
-// Who waits to read; see Stream. What it was given lies in the state's buffer, or its own.
-class Reader : public Waiter {
+// A Waiter that is made when it has to wait: what is done at once is spared it.
+class LateWaiter {
+ public:
+  LateWaiter() noexcept {}
+  LateWaiter(LateWaiter&&) noexcept {}  // only before it waits
+  LateWaiter& operator=(LateWaiter&&) = delete;
+  ~LateWaiter() {}  // its owner looks at waits()
+
+  [[nodiscard]] bool waits() const noexcept { return waits_; }
+  [[nodiscard]] bool woken() const noexcept { return woken_; }
+
+ protected:
+  void suspend(Context& context, std::coroutine_handle<> coroutine) noexcept {
+    std::construct_at(&waiter_)->suspend(context, coroutine);
+    waits_ = true;
+  }
+  void forget() noexcept {
+    waits_ = false;
+    std::destroy_at(&waiter_);
+  }
+  // As Waiter's. After wake() it still waits().
+  void resume() {
+    waits_ = false;
+    waiter_.resume();
+  }
+  void wake() noexcept {
+    woken_ = true;
+    waiter_.wake();
+  }
+
+ private:
+  union {
+    Waiter waiter_;
+  };
+  bool waits_ = false;
+  bool woken_ = false;
+};
+
+// Who waits to read; see Stream.
+class Reader : public LateWaiter {
  public:
   enum class Want : std::uint8_t {
     some,       // what there is, into `target`
     exactly,    // `target` full
     view,       // what there is, a view
-    delimiter,  // a view up to and with `delimiter`
+    delimiter,  // a view up to and with a delimiter
     line,       // the same with a line feed; at the end also without
     all,        // a view of all up to the end
   };
 
-  Reader(StreamState& state, Want want, std::span<std::byte> target) noexcept
+  Reader(StreamState& state, Want want, std::span<std::byte> target = {}) noexcept
       : state_(&state), target_(target), want_(want) {}
-  Reader(StreamState& state, Want want, std::string_view delimiter, std::size_t max) noexcept
-      : state_(&state), delimiter_(delimiter), max_(max), want_(want) {}
   Reader(Reader&&) noexcept = default;
-  ~Reader();
+  ~Reader() {
+    if (waits()) leave();
+  }
 
   [[nodiscard]] inline bool await_ready();
   template <std::derived_from<Promise> P>
   void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
-    suspend(coroutine);
-    begin();
+    begin(coroutine);
   }
 
  protected:
+  enum class Failure : std::uint8_t { none, too_long, unexpected_end, of_stream, canceled };
+
+  [[nodiscard]] std::error_code error() const noexcept;
+
   StreamState* state_;
-  std::span<std::byte> target_;
-  std::string_view delimiter_;
-  std::size_t max_ = 0;
-  std::size_t count_ = 0;  // octets in target_, or of the view
-  std::size_t scanned_ = 0;
+  std::span<std::byte> target_;  // what is left to fill
+  std::size_t count_ = 0;        // octets that were put there, or of the view
   Want want_;
-  bool waiting_ = false;
-  std::error_code error_;
+  Failure failure_ = Failure::none;
 
  private:
   friend class StreamState;
-  inline void begin() noexcept;
+  inline void begin(std::coroutine_handle<> coroutine) noexcept;
+  void leave() noexcept;
+};
+
+// One that gets a view of the state's buffer.
+class Viewer : public Reader {
+ public:
+  Viewer(StreamState& state, Want want, std::string_view delimiter, std::size_t max) noexcept
+      : Reader(state, want), delimiter_(delimiter), max_(max) {}
+
+ private:
+  friend class StreamState;
+  std::string_view delimiter_;
+  std::size_t max_;
+  std::size_t scanned_ = 0;
 };
 
 // Who waits to have written. `bytes` beyond the high-water mark stay the caller's until then.
-class Writer : public Waiter {
+class Writer : public LateWaiter {
  public:
   Writer(StreamState& state, std::span<const std::byte> bytes, bool flush) noexcept
       : state_(&state), bytes_(bytes), flush_(flush) {}
   Writer(Writer&&) noexcept = default;
-  ~Writer();
+  ~Writer() {
+    if (waits()) leave();
+  }
 
   [[nodiscard]] inline bool await_ready();
   template <std::derived_from<Promise> P>
   void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
-    suspend(coroutine);
-    begin();
+    begin(coroutine);
   }
   inline Result<> await_resume() const noexcept;
 
  private:
   friend class StreamState;
-  void begin() noexcept;
+  void begin(std::coroutine_handle<> coroutine) noexcept;
+  void leave() noexcept;
   [[nodiscard]] std::error_code outcome() const noexcept;
 
   StreamState* state_;  // null where the coro::Stream was destroyed meanwhile
   std::span<const std::byte> bytes_;
   bool flush_;
-  bool waiting_ = false;
 };
 
 class StreamState final : private StreamHandler, private Resident {
@@ -158,7 +210,7 @@ class StreamState final : private StreamHandler, private Resident {
 
   [[nodiscard]] bool prepare(Reader& reader);
   [[nodiscard]] bool satisfied(Reader& reader);
-  [[nodiscard]] bool found(Reader& reader);
+  [[nodiscard]] bool found(Viewer& viewer);
   void copy_out(Reader& reader);
   void finish_at_end(Reader& reader);
   [[nodiscard]] bool idle(const Reader& reader) const noexcept;
@@ -168,12 +220,13 @@ class StreamState final : private StreamHandler, private Resident {
   void wake_reader() noexcept;
   [[nodiscard]] bool write(Writer& writer);
   [[nodiscard]] bool pump(Writer& writer);
+  [[nodiscard]] bool writer_waits(bool flush) const noexcept;
   void resume_writer();
   void wake_writer() noexcept;
 
-  Context* context_;  // null after the loop's end
-  Reader* reader_ = nullptr;
-  std::span<std::byte> lent_;  // the reader's own buffer, what is left of it
+  Context* context_;          // null after the loop's end
+  Reader* filler_ = nullptr;  // who waits for octets in its own buffer
+  Reader* reader_ = nullptr;  // who waits, the same or one that gets a view, or was woken
   std::uint8_t marks_ = 0;
   Writer* writer_ = nullptr;
   StreamWatcher* watcher_;
@@ -184,14 +237,13 @@ class StreamState final : private StreamHandler, private Resident {
 
 inline bool Reader::await_ready() { return state_->marks_ != 0 && state_->prepare(*this); }
 
-inline void Reader::begin() noexcept {
-  if (state_->reader_ == nullptr && want_ == Want::some) [[likely]] {
-    waiting_ = true;
-    state_->reader_ = this;
-    state_->lent_ = target_;
-  } else {
+inline void Reader::begin(std::coroutine_handle<> coroutine) noexcept {
+  suspend(*state_->context_, coroutine);
+  if (state_->reader_ != nullptr || want_ != Want::some) [[unlikely]] {
     state_->wait_for(*this);
+    return;
   }
+  state_->reader_ = state_->filler_ = this;
 }
 
 inline bool Writer::await_ready() {

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// with_timeout(), when_all(), when_any().
+#include "reactor/base/error.h"
+#include "tests/coro/coro_test.h"
+
+namespace reactor::coro {
+namespace {
+
+class Combining : public CoroTest {};
+
+Task<int> after(Duration delay, int value, int& alive) {
+  const Alive here(alive);
+  co_await sleep_for(delay);
+  co_return value;
+}
+Task<int> fail_after(Duration delay) {
+  co_await sleep_for(delay);
+  throw std::runtime_error("failed");
+}
+Task<int> at_once(int value) { co_return value; }
+
+TEST_P(Combining, ATimeoutEndsTheTask) {
+  Loop loop(options());
+  int alive = 0;
+  const auto body = [&]() -> Task<> {
+    const Result<int> late = co_await with_timeout(1ms, after(kForever, 1, alive));
+    EXPECT_EQ(late.error(), Errc::timed_out);
+    EXPECT_EQ(alive, 0);
+    Result<int> punctual = co_await with_timeout(1h, after(1ms, 2, alive));
+    EXPECT_EQ(std::move(punctual).value(), 2);
+    Result<int> immediate = co_await with_timeout(0ms, at_once(3));
+    EXPECT_EQ(std::move(immediate).value(), 3);
+    const Result<> sleep = co_await with_timeout(1ms, sleep_for(1h));
+    EXPECT_EQ(sleep.error(), Errc::timed_out);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Combining, ATimeoutLetsExceptionsThrough) {
+  Loop loop(options());
+  bool caught = false;
+  const auto body = [&]() -> Task<> {
+    try {
+      (void)co_await with_timeout(1h, fail_after(0ms));
+    } catch (const std::runtime_error&) {
+      caught = true;
+    }
+  };
+  EXPECT_TRUE(run(loop, body()));
+  EXPECT_TRUE(caught);
+}
+
+TEST_P(Combining, AResultIsNotWrappedTwice) {
+  Loop loop(options());
+  const auto body = [&]() -> Task<> {
+    Line line(co_await this_loop());
+    std::array<std::byte, 8> buffer;
+    const Result<std::size_t> read = co_await with_timeout(1ms, line.stream.read(buffer));
+    EXPECT_EQ(read.error(), Errc::timed_out);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Combining, AllGiveATuple) {
+  Loop loop(options());
+  int alive = 0;
+  const auto body = [&]() -> Task<> {
+    const TimePoint begin = monotonic_now();
+    auto [one, nothing, two] =
+        co_await when_all(after(20ms, 1, alive), sleep_for(20ms), at_once(2));
+    EXPECT_EQ(one, 1);
+    EXPECT_EQ(two, 2);
+    EXPECT_EQ(nothing, std::monostate());
+    EXPECT_LT(monotonic_now() - begin, 40ms) << "side by side";
+    EXPECT_EQ(alive, 0);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Combining, AllOfAVectorGiveAVector) {
+  Loop loop(options());
+  int alive = 0;
+  const auto body = [&]() -> Task<> {
+    std::vector<Task<int>> tasks;
+    for (int i = 0; i < 5; ++i) tasks.push_back(after(milliseconds(5 - i), i, alive));
+    const std::vector<int> values = co_await when_all(std::move(tasks));
+    EXPECT_EQ(values, (std::vector<int>{0, 1, 2, 3, 4}));
+    const std::vector<int> none = co_await when_all(std::vector<Task<int>>());
+    EXPECT_TRUE(none.empty());
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Combining, AFailureEndsTheOthers) {
+  Loop loop(options());
+  int alive = 0;
+  int caught = 0;
+  const auto body = [&]() -> Task<> {
+    try {
+      co_await when_all(after(kForever, 1, alive), fail_after(1ms));
+    } catch (const std::runtime_error&) {
+      ++caught;
+    }
+    EXPECT_EQ(alive, 0);
+    std::vector<Task<int>> tasks;
+    tasks.push_back(after(kForever, 1, alive));
+    tasks.push_back(fail_after(0ms));
+    try {
+      co_await when_all(std::move(tasks));
+    } catch (const std::runtime_error&) {
+      ++caught;
+    }
+    EXPECT_EQ(alive, 0);
+    try {
+      (void)co_await when_any(after(kForever, 1, alive), fail_after(1ms));
+    } catch (const std::runtime_error&) {
+      ++caught;
+    }
+    EXPECT_EQ(alive, 0);
+  };
+  EXPECT_TRUE(run(loop, body()));
+  EXPECT_EQ(caught, 3);
+}
+
+TEST_P(Combining, TheFirstWinsAndTheLosersAreGone) {
+  Loop loop(options());
+  int alive = 0;
+  const auto body = [&]() -> Task<> {
+    const auto first = co_await when_any(after(kForever, 1, alive), after(1ms, 2, alive));
+    EXPECT_EQ(alive, 0);
+    EXPECT_EQ(first.index(), 1u);
+    EXPECT_EQ(std::get<1>(first), 2);
+    const auto immediate = co_await when_any(at_once(3), after(kForever, 1, alive));
+    EXPECT_EQ(std::get<0>(immediate), 3);
+    EXPECT_EQ(alive, 0) << "the other one did not begin";
+    std::vector<Task<int>> tasks;
+    for (int i = 0; i < 4; ++i) tasks.push_back(after(i == 2 ? 1ms : 1h, i, alive));
+    const First<int> one = co_await when_any(std::move(tasks));
+    EXPECT_EQ(one.index, 2u);
+    EXPECT_EQ(one.value, 2);
+    EXPECT_EQ(alive, 0);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Combining, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::coro

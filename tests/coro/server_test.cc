@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+// serve() and Listener: a coroutine per connection, limits, drain.
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "tests/coro/coro_test.h"
+
+namespace reactor::coro {
+namespace {
+
+class Serving : public CoroTest {
+ protected:
+  // A plain client that is connected, or about to be.
+  [[nodiscard]] static Peer connect(const Address& address) {
+    Peer peer;
+    peer.fd = get(Socket::connect(address)).release();
+    return peer;
+  }
+  [[nodiscard]] static bool ask(Loop& loop, Peer& peer, std::string_view text,
+                                std::string_view answer) {
+    const auto sent = [&] {
+      text.remove_prefix(peer.write(text));
+      return text.empty();
+    };
+    return pump(loop, sent) && pump(loop, [&] { return peer.read(), peer.got == answer; });
+  }
+};
+
+Task<> echo(Stream stream) {
+  std::array<std::byte, 1024> buffer;
+  while (const std::size_t count = (co_await stream.read(buffer)).value()) {
+    (co_await stream.write(std::span(buffer).first(count))).value();
+  }
+}
+
+// What serve() takes, and what it does not: such a handler does not compile.
+static_assert(StreamCoroutine<Task<> (*)(Stream)>);
+static_assert(StreamCoroutine<Task<> (*)(Stream&)>);
+static_assert(!StreamCoroutine<int (*)(Stream)>, "no coroutine");
+static_assert(!StreamCoroutine<Task<int> (*)(Stream)>, "its result would be lost");
+static_assert(!StreamCoroutine<Task<> (*)(int)>);
+static_assert(!StreamCoroutine<Task<> (*)(Stream, int)>);
+static_assert(!StreamCoroutine<int>);
+
+TEST_P(Serving, EchoesToMany) {
+  Loop loop(options());
+  const auto server = get(serve(loop, Address::loopback(0), echo));
+  std::vector<Peer> peers;
+  for (int i = 0; i < 20; ++i) peers.push_back(connect(server->addresses().front()));
+  for (Peer& peer : peers) EXPECT_TRUE(ask(loop, peer, "hello", "hello"));
+  EXPECT_EQ(server->connections(), 20u);
+  EXPECT_EQ(server->accepted(), 20u);
+  peers.clear();
+  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 0; }));
+}
+
+TEST_P(Serving, TakesAReferenceOrAnObjectToo) {
+  Loop loop(options());
+  const std::string greeting = "hi ";
+  const auto handler = [greeting](Stream& stream) -> Task<> {
+    (co_await stream.write(greeting)).value();
+    (co_await stream.write((co_await stream.read_line(100)).value().value())).value();
+  };
+  const auto server = get(serve(loop, Address::loopback(0), handler));
+  Peer peer = connect(server->addresses().front());
+  EXPECT_TRUE(ask(loop, peer, "you\n", "hi you"));
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; })) << "its end is the connection's";
+  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 0; }));
+}
+
+TEST_P(Serving, ASleeperHoldsNobodyUp) {
+  Loop loop(options());
+  const auto handler = [](Stream stream) -> Task<> {
+    while (const auto line = (co_await stream.read_line(100)).value()) {
+      const bool slow = *line == "slow";
+      if (slow) co_await sleep_for(300ms);
+      (co_await stream.write(slow ? "late" : "soon")).value();
+    }
+  };
+  const auto server = get(serve(loop, Address::loopback(0), handler));
+  Peer sleeper = connect(server->addresses().front());
+  Peer other = connect(server->addresses().front());
+  EXPECT_TRUE(ask(loop, other, "hi\n", "soon"));
+  sleeper.write("slow\n");
+  const TimePoint begin = monotonic_now();
+  run_for(loop, 1ms);
+  Duration quickest = kForever;
+  for (int i = 0; i < 5; ++i) {
+    other.got.clear();
+    const TimePoint asked = monotonic_now();
+    EXPECT_TRUE(ask(loop, other, "hi\n", "soon"));
+    quickest = std::min(quickest, Duration(monotonic_now() - asked));
+  }
+  EXPECT_LT(quickest, 10ms);
+  EXPECT_EQ(sleeper.got, "");
+  EXPECT_TRUE(pump(loop, [&] { return sleeper.read(), sleeper.got == "late"; }));
+  EXPECT_GE(monotonic_now() - begin, 300ms);
+}
+
+TEST_P(Serving, WhatTheOutsideDoesEndsOnlyItsConnection) {
+  Loop loop(options());
+  const auto handler = [](Stream stream) -> Task<> {
+    const auto line = (co_await stream.read_line(10)).value();
+    EXPECT_FALSE(line);
+  };
+  const auto server = get(serve(loop, Address::loopback(0), handler));
+  Peer loud = connect(server->addresses().front());
+  EXPECT_TRUE(pump(loop, [&] { return loud.write("much too long a line") > 0; }));
+  EXPECT_TRUE(pump(loop, [&] { return loud.read(), loud.over(); }));
+  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 0; }));
+}
+
+TEST_P(Serving, AnyOtherExceptionLeavesRun) {
+  Loop loop(options());
+  const auto handler = [](Stream stream) -> Task<> {
+    (void)co_await stream.read_some();
+    throw std::logic_error("a bug");
+  };
+  const auto server = get(serve(loop, Address::loopback(0), handler));
+  Peer peer = connect(server->addresses().front());
+  const auto talk = [&] {
+    (void)pump(loop, [&] { return peer.write("x") == 1; });
+    (void)run_bounded(
+        loop, [&] { return false; }, 2s);
+  };
+  EXPECT_THROW(talk(), std::logic_error);
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.over(); }));
+  EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_P(Serving, DrainLetsFinish) {
+  Loop loop(options());
+  const auto handler = [](Stream stream) -> Task<> {
+    while (const auto line = (co_await stream.read_line(100)).value()) {
+      const std::string text(*line);
+      co_await sleep_for(20ms);
+      (co_await stream.write(text)).value();
+    }
+    (co_await stream.write(" bye")).value();
+  };
+  const auto server = get(serve(loop, Address::loopback(0), handler));
+  Peer idle = connect(server->addresses().front());
+  Peer busy = connect(server->addresses().front());
+  Peer half = connect(server->addresses().front());
+  EXPECT_TRUE(pump(loop, [&] { return busy.write("work\n") > 0; }));
+  EXPECT_TRUE(pump(loop, [&] { return half.write("unfin") > 0; }));
+  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 3; }));
+  run_for(loop, 2ms);
+  bool drained = false;
+  server->drain([&] { drained = true; });
+  EXPECT_TRUE(pump(loop, [&] { return idle.read(), idle.end; }));
+  EXPECT_EQ(idle.got, " bye");
+  EXPECT_TRUE(pump(loop, [&] { return busy.read(), busy.end; }));
+  EXPECT_EQ(busy.got, "work bye");
+  EXPECT_FALSE(drained);
+  half.write("ished\n");
+  EXPECT_TRUE(pump(loop, [&] { return half.read(), half.end; }));
+  EXPECT_EQ(half.got, "unfinished bye");
+  EXPECT_TRUE(run_bounded(loop, [&] { return drained; }));
+  EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_P(Serving, AConnectionCountsUntilAllIsSent) {
+  Loop loop(options());
+  const std::string text = pattern(4 << 20);
+  const auto handler = [&](Stream stream) -> Task<> { (co_await stream.write(text)).value(); };
+  const auto server = get(serve(loop, Address::loopback(0), handler));
+  Peer peer = connect(server->addresses().front());
+  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 1; }));
+  bool drained = false;
+  server->drain([&] { drained = true; });
+  run_for(loop, 5ms);
+  EXPECT_FALSE(drained);
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; }));
+  EXPECT_TRUE(peer.got == text);
+  EXPECT_TRUE(run_bounded(loop, [&] { return drained; }));
+}
+
+TEST_P(Serving, AtTheLimitTheKernelKeepsTheRest) {
+  Loop loop(options());
+  ServerLimits limits;
+  limits.max_connections = 1;
+  const auto server = get(serve(loop, Address::loopback(0), std::move(limits), echo));
+  Peer first = connect(server->addresses().front());
+  EXPECT_TRUE(ask(loop, first, "one", "one"));
+  Peer second = connect(server->addresses().front());
+  run_for(loop, 3ms);
+  EXPECT_EQ(server->connections(), 1u);
+  first.fd.reset();
+  EXPECT_TRUE(ask(loop, second, "two", "two"));
+}
+
+TEST_P(Serving, DestroyingItEndsTheCoroutines) {
+  Loop loop(options());
+  int alive = 0;
+  Stream kept;
+  Peer peer;
+  {
+    const auto handler = [&](Stream stream) -> Task<> {
+      const Alive here(alive);
+      if (alive == 2) kept = std::move(stream);
+      co_await sleep_for(kForever);
+    };
+    const auto server = get(serve(loop, Address::loopback(0), handler));
+    peer = connect(server->addresses().front());
+    Peer second = connect(server->addresses().front());
+    EXPECT_TRUE(run_bounded(loop, [&] { return alive == 2; }));
+  }
+  EXPECT_EQ(alive, 0);
+  EXPECT_TRUE(kept) << "one that was moved away lives on";
+  kept = {};
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; }));
+  EXPECT_TRUE(run_to_end(loop));
+}
+
+TEST_P(Serving, MayOutliveTheLoop) {
+  int alive = 0;
+  std::unique_ptr<Server> server;
+  Peer peer;
+  {
+    Loop loop(options());
+    const auto handler = [&](Stream stream) -> Task<> {
+      const Alive here(alive);
+      (void)co_await stream.read_some();
+    };
+    server = get(serve(loop, Address::loopback(0), handler));
+    peer = connect(server->addresses().front());
+    EXPECT_TRUE(run_bounded(loop, [&] { return alive == 1; }));
+  }
+  EXPECT_EQ(alive, 0);
+}
+
+TEST_P(Serving, AListenerGivesOneConnectionAtATime) {
+  Loop loop(options());
+  const auto listener = get(Listener::listen(loop, Address::loopback(0)));
+  Peer first = connect(listener->address());
+  Peer second = connect(listener->address());
+  const auto body = [&]() -> Task<> {
+    Stream one = (co_await listener->accept()).value();
+    (co_await one.write("1")).value();
+    const Result<Stream> late =
+        co_await with_timeout(0ms, [](Listener& from) -> Task<Result<Stream>> {
+          co_await sleep_for(1h);
+          co_return co_await from.accept();
+        }(*listener));
+    EXPECT_FALSE(late);
+    Stream two = (co_await listener->accept()).value();
+    (co_await two.write("2")).value();
+    const Result<Stream> none = co_await with_timeout(2ms, listener->accept());
+    EXPECT_FALSE(none);
+  };
+  const Spawned spawned = spawn(loop, body());
+  EXPECT_TRUE(pump(loop, [&] { return first.read(), second.read(), first.end && second.end; }));
+  EXPECT_TRUE(spawned.done());
+  EXPECT_EQ(first.got.size() + second.got.size(), 2u);
+}
+
+TEST_P(Serving, AListenerThatGoesTellsWhoWaits) {
+  Loop loop(options());
+  auto listener = get(Listener::listen(loop, Address::loopback(0)));
+  std::error_code error;
+  const auto body = [&]() -> Task<> { error = (co_await listener->accept()).error(); };
+  const Spawned spawned = spawn(loop, body());
+  ASSERT_TRUE(loop.poll().has_value());
+  listener.reset();
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(error, std::errc::operation_canceled);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Serving, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::coro

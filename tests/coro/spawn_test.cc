@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Who owns a task that runs by itself, and where its exceptions go.
+#include "tests/coro/coro_test.h"
+
+namespace reactor::coro {
+namespace {
+
+class Spawning : public CoroTest {};
+
+Task<> forever(int& alive) {
+  const Alive here(alive);
+  co_await sleep_for(kForever);
+}
+Task<> note(std::string& text, std::string what) {
+  text += what;
+  co_return;
+}
+Task<> fail_after(Duration delay) {
+  co_await sleep_for(delay);
+  throw std::runtime_error("out of a task");
+}
+Task<> add_after(Duration delay, int& count) {
+  co_await sleep_for(delay);
+  ++count;
+}
+
+TEST_P(Spawning, BeginsSoonAndInOrder) {
+  Loop loop(options());
+  std::string text;
+  spawn(loop, note(text, "a")).detach();
+  spawn(loop, note(text, "b")).detach();
+  EXPECT_EQ(text, "");
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(text, "ab");
+}
+
+TEST_P(Spawning, AnExceptionLeavesRunAndTheLoopGoesOn) {
+  Loop loop(options());
+  int count = 0;
+  spawn(loop, fail_after(0ms)).detach();
+  spawn(loop, fail_after(0ms)).detach();
+  spawn(loop, add_after(1ms, count)).detach();
+  EXPECT_THROW((void)loop.run(), std::runtime_error);
+  EXPECT_THROW((void)loop.run(), std::runtime_error);
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(count, 1);
+}
+
+TEST_P(Spawning, AnExceptionBeforeTheFirstWaitLeavesRunToo) {
+  Loop loop(options());
+  const auto body = []() -> Task<> {
+    throw std::runtime_error("at once");
+    co_return;
+  };
+  std::string text;
+  const Spawned failed = spawn(loop, body());
+  spawn(loop, note(text, "next")).detach();
+  EXPECT_THROW((void)loop.run(), std::runtime_error);
+  EXPECT_TRUE(failed.done());
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(text, "next");
+}
+
+TEST_P(Spawning, TheHandleEndsItsTask) {
+  Loop loop(options());
+  int alive = 0;
+  Spawned first = spawn(loop, forever(alive));
+  Spawned second = spawn(loop, forever(alive));
+  ASSERT_TRUE(loop.poll().has_value());
+  EXPECT_EQ(alive, 2);
+  first = std::move(second);
+  EXPECT_EQ(alive, 1);
+  EXPECT_FALSE(first.done());
+  first.cancel();
+  EXPECT_EQ(alive, 0);
+  EXPECT_TRUE(first.done());
+  { const Spawned unborn = spawn(loop, forever(alive)); }
+  EXPECT_TRUE(run_to_end(loop));
+}
+
+TEST_P(Spawning, TheLoopsEndIsTheirs) {
+  int alive = 0;
+  Spawned handle;
+  std::optional<TaskGroup> group;
+  {
+    Loop loop(options());
+    group.emplace(loop);
+    group->spawn(forever(alive));
+    spawn(loop, forever(alive)).detach();
+    handle = spawn(loop, forever(alive));
+    ASSERT_TRUE(loop.poll().has_value());
+    EXPECT_EQ(alive, 3);
+  }
+  EXPECT_EQ(alive, 0);
+  EXPECT_TRUE(handle.done());
+  EXPECT_EQ(group->size(), 0u);
+}
+
+TEST_P(Spawning, AGroupEndsItsTasks) {
+  Loop loop(options());
+  int alive = 0;
+  {
+    TaskGroup group(loop);
+    for (int i = 0; i < 5; ++i) group.spawn(forever(alive));
+    ASSERT_TRUE(loop.poll().has_value());
+    EXPECT_EQ(alive, 5);
+    EXPECT_EQ(group.size(), 5u);
+  }
+  EXPECT_EQ(alive, 0);
+}
+
+TEST_P(Spawning, AGroupCanBeWaitedFor) {
+  Loop loop(options());
+  int count = 0;
+  const auto body = [&]() -> Task<> {
+    TaskGroup group(co_await this_loop());
+    co_await group.join();
+    for (int i = 0; i < 3; ++i) group.spawn(add_after(milliseconds(i), count));
+    co_await group.join();
+    EXPECT_EQ(count, 3);
+    EXPECT_EQ(group.size(), 0u);
+  };
+  EXPECT_TRUE(run(loop, body()));
+  EXPECT_EQ(count, 3);
+}
+
+TEST_P(Spawning, OneTaskMayEndAnother) {
+  Loop loop(options());
+  int alive = 0;
+  const auto body = [&]() -> Task<> {
+    Spawned other = spawn(co_await this_loop(), forever(alive));
+    co_await yield();
+    EXPECT_EQ(alive, 1);
+    other.cancel();
+    EXPECT_EQ(alive, 0);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Spawning, TasksThatAreAlwaysReadyLetTheLoopRun) {
+  Loop loop(options());
+  bool stop = false;
+  const auto busy = [&]() -> Task<> {
+    while (!stop) co_await yield();
+  };
+  spawn(loop, busy()).detach();
+  const Timer timer = loop.after(2ms, [&] { stop = true; });
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_TRUE(stop);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Spawning, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::coro

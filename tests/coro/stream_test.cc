@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+// coro::Stream: reading in all its forms, writing, and the end.
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "reactor/base/error.h"
+#include "tests/coro/coro_test.h"
+
+namespace reactor::coro {
+namespace {
+
+class Streams : public CoroTest {
+ protected:
+  // Writes to the peer's end before and while `body` runs.
+  [[nodiscard]] static bool talk(Loop& loop, Task<> body, Line& line) {
+    const Spawned spawned = spawn(loop, std::move(body));
+    return pump(loop, [&] { return line.peer.read(), spawned.done(); });
+  }
+};
+
+TEST_P(Streams, ReadWhatThereIs) {
+  Loop loop(options());
+  Line line(loop);
+  line.peer.write("hello");
+  const auto body = [&]() -> Task<> {
+    std::array<std::byte, 64> buffer;
+    const Result<std::size_t> first = co_await line.stream.read(buffer);
+    EXPECT_EQ(*first, 5u);
+    EXPECT_EQ(std::memcmp(buffer.data(), "hello", 5), 0);
+    line.peer.write("again");
+    Result<std::string_view> view = co_await line.stream.read_some();
+    EXPECT_EQ(*view, "again");
+    ::shutdown(line.peer.fd.get(), SHUT_WR);
+    const Result<std::size_t> end = co_await line.stream.read(buffer);
+    EXPECT_TRUE(end && *end == 0);
+    Result<std::string_view> none = co_await line.stream.read_some();
+    EXPECT_TRUE(none && none->empty());
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+}
+
+TEST_P(Streams, ReadExactlyWhatIsAskedFor) {
+  Loop loop(options());
+  Line line(loop);
+  const std::string text = pattern(100000);
+  const auto body = [&]() -> Task<> {
+    std::string head(10, '\0'), rest(text.size() - 10, '\0'), nothing, more(5, '\0');
+    EXPECT_EQ(*co_await line.stream.read_exactly(bytes_of(head)), 10u);
+    EXPECT_EQ(*co_await line.stream.read_exactly(bytes_of(nothing)), 0u);
+    EXPECT_EQ(*co_await line.stream.read_exactly(bytes_of(rest)), rest.size());
+    EXPECT_EQ(head + rest, text);
+    const Result<std::size_t> cut = co_await line.stream.read_exactly(bytes_of(more));
+    EXPECT_EQ(cut.error(), Errc::unexpected_end);
+    const Result<std::size_t> end = co_await line.stream.read_exactly(bytes_of(more));
+    EXPECT_TRUE(end && *end == 0);
+  };
+  const Spawned reader = spawn(loop, body());
+  std::string_view left = text;
+  EXPECT_TRUE(pump(loop, [&] {
+    left.remove_prefix(line.peer.write(left.substr(0, 7001)));
+    return left.empty();
+  }));
+  line.peer.write("abc");
+  ::shutdown(line.peer.fd.get(), SHUT_WR);
+  EXPECT_TRUE(run_bounded(loop, [&] { return reader.done(); }));
+}
+
+TEST_P(Streams, ReadLines) {
+  Loop loop(options());
+  Line line(loop);
+  line.peer.write("one\r\n\ntwo\nunfinished");
+  ::shutdown(line.peer.fd.get(), SHUT_WR);
+  std::vector<std::string> lines;
+  const auto body = [&]() -> Task<> {
+    while (const auto text = (co_await line.stream.read_line(100)).value()) {
+      lines.emplace_back(*text);
+    }
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+  EXPECT_EQ(lines, (std::vector<std::string>{"one", "", "two", "unfinished"}));
+}
+
+TEST_P(Streams, ALineThatIsTooLongIsAnErrorAndNotLost) {
+  Loop loop(options());
+  Line line(loop);
+  line.peer.write("0123456789\nrest");
+  const auto body = [&]() -> Task<> {
+    const auto late = co_await line.stream.read_line(10);
+    EXPECT_EQ(late.error(), Errc::too_long);
+    EXPECT_EQ(late.error(), std::errc::message_size);
+    auto fits = co_await line.stream.read_line(11);
+    EXPECT_EQ(std::move(fits).value(), "0123456789");
+    std::string rest(4, '\0');
+    EXPECT_EQ(*co_await line.stream.read_exactly(bytes_of(rest)), 4u);
+    EXPECT_EQ(rest, "rest");
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+}
+
+TEST_P(Streams, ALineWithoutEndIsNotCollectedForEver) {
+  Loop loop(options());
+  Line line(loop);
+  fill(line.peer.fd.get());
+  const auto body = [&]() -> Task<> {
+    const auto endless = co_await line.stream.read_line(5000);
+    EXPECT_EQ(endless.error(), Errc::too_long);
+    const auto all = co_await line.stream.read_all(20000);
+    EXPECT_EQ(all.error(), Errc::too_long);
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+}
+
+TEST_P(Streams, ReadUntilADelimiter) {
+  Loop loop(options());
+  Line line(loop);
+  const auto body = [&]() -> Task<> {
+    auto head = co_await line.stream.read_until("\r\n\r\n", 1000);
+    EXPECT_EQ(std::move(head).value(), "a: b\r\n\r\n");
+    const auto cut = co_await line.stream.read_until("\r\n\r\n", 1000);
+    EXPECT_EQ(cut.error(), Errc::unexpected_end);
+    Result<std::string_view> rest = co_await line.stream.read_all(100);
+    EXPECT_EQ(*rest, "body");
+    auto end = co_await line.stream.read_until("\r\n", 1000);
+    EXPECT_EQ(std::move(end).value(), std::nullopt);
+  };
+  const Spawned reader = spawn(loop, body());
+  for (const std::string_view part : {"a: b\r", "\n\r", "\nbo", "dy"}) {
+    line.peer.write(part);
+    run_for(loop, 1ms);
+  }
+  ::shutdown(line.peer.fd.get(), SHUT_WR);
+  EXPECT_TRUE(run_bounded(loop, [&] { return reader.done(); }));
+}
+
+TEST_P(Streams, ReadAll) {
+  Loop loop(options());
+  Line line(loop);
+  const std::string text = pattern(50000);
+  line.peer.write(text);
+  ::shutdown(line.peer.fd.get(), SHUT_WR);
+  const auto body = [&]() -> Task<> {
+    Result<std::string_view> all = co_await line.stream.read_all(text.size());
+    EXPECT_TRUE(all && *all == text);
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+}
+
+TEST_P(Streams, APeerIsHeldBackWhileNobodyReads) {
+  Loop loop(options());
+  Line line(loop);
+  const std::string text = pattern(8 << 20);
+  const std::size_t before = line.peer.write(text);
+  ASSERT_LT(before, text.size()) << "the kernel took it all";
+  run_for(loop, 5ms);
+  EXPECT_LE(line.peer.write(std::string_view(text).substr(before)), std::size_t{64} * 1024)
+      << "only a little was read ahead";
+}
+
+TEST_P(Streams, AWriterWaitsForASlowPeer) {
+  Loop loop(options());
+  Line line(loop);
+  const std::string text = pattern(8 << 20);
+  bool written = false;
+  const auto body = [&]() -> Task<> {
+    EXPECT_TRUE((co_await line.stream.write(text)).has_value());
+    written = true;
+    EXPECT_TRUE((co_await line.stream.write("the end")).has_value());
+    EXPECT_TRUE((co_await line.stream.flush()).has_value());
+    EXPECT_EQ(line.stream.transport().queued(), 0u);
+    line.stream.shutdown();
+  };
+  const Spawned writer = spawn(loop, body());
+  run_for(loop, 5ms);
+  EXPECT_FALSE(written);
+  EXPECT_LE(line.stream.transport().queued(), std::size_t{256} * 1024) << "not copied whole";
+  EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), line.peer.end; }));
+  EXPECT_TRUE(line.peer.got == text + "the end");
+  EXPECT_TRUE(writer.done());
+}
+
+TEST_P(Streams, AHalfCloseIsAnsweredInFull) {
+  Loop loop(options());
+  Line line(loop);
+  line.peer.write("question");
+  ::shutdown(line.peer.fd.get(), SHUT_WR);
+  const auto body = [&]() -> Task<> {
+    const std::string question((co_await line.stream.read_all(100)).value());
+    (co_await line.stream.write("answer to " + question)).value();
+    line.stream = {};
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+  EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), line.peer.end; }));
+  EXPECT_EQ(line.peer.got, "answer to question");
+}
+
+TEST_P(Streams, WhatWasWrittenIsSentThoughTheStreamIsGone) {
+  Loop loop(options());
+  std::optional<Line> line(std::in_place, loop);
+  const std::string text = pattern(200000);
+  const auto body = [&]() -> Task<> {
+    const Stream mine = std::move(line->stream);
+    (void)co_await with_timeout(1ms, const_cast<Stream&>(mine).write(text));
+  };
+  EXPECT_TRUE(talk(loop, body(), *line));
+  EXPECT_TRUE(pump(loop, [&] { return line->peer.read(), line->peer.end; }));
+  EXPECT_GT(line->peer.got.size(), 0u);
+  EXPECT_EQ(line->peer.got, text.substr(0, line->peer.got.size()));
+  EXPECT_TRUE(run_to_end(loop));
+}
+
+TEST_P(Streams, AResetIsTheErrorOfEachCall) {
+  Loop loop(options());
+  Line line(loop);
+  const auto body = [&]() -> Task<> {
+    std::array<std::byte, 8> buffer;
+    const Result<std::size_t> read = co_await line.stream.read(buffer);
+    EXPECT_EQ(read.error(), std::errc::connection_reset);
+    const Result<std::size_t> again = co_await line.stream.read(buffer);
+    EXPECT_EQ(again.error(), std::errc::connection_reset);
+    const Result<> write = co_await line.stream.write("x");
+    EXPECT_EQ(write.error(), std::errc::connection_reset);
+    const Result<> flush = co_await line.stream.flush();
+    EXPECT_EQ(flush.error(), std::errc::connection_reset);
+  };
+  const Spawned reader = spawn(loop, body());
+  run_for(loop, 1ms);
+  reset_on_close(line.peer.fd.get());
+  line.peer.fd.reset();
+  EXPECT_TRUE(run_bounded(loop, [&] { return reader.done(); }));
+}
+
+TEST_P(Streams, AnIdleTimeoutIsTheErrorToo) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.idle_timeout = 5ms;
+  Line line(loop, settings);
+  const auto body = [&]() -> Task<> {
+    const auto text = co_await line.stream.read_line(100);
+    EXPECT_EQ(text.error(), Errc::timed_out);
+    line.stream = {};
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Streams, ATimeoutLeavesTheConnectionAsItIs) {
+  Loop loop(options());
+  Line line(loop);
+  const auto body = [&]() -> Task<> {
+    line.peer.write("par");
+    const auto late = co_await with_timeout(3ms, line.stream.read_line(100));
+    EXPECT_EQ(late.error(), Errc::timed_out);
+    line.peer.write("t\n");
+    auto text = co_await line.stream.read_line(100);
+    EXPECT_EQ(std::move(text).value(), "part");
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+}
+
+TEST_P(Streams, WhoWaitsForAStreamThatGoesIsTold) {
+  Loop loop(options());
+  std::optional<Line> line(std::in_place, loop);
+  fill(line->stream.transport().fd());
+  std::error_code read, written;
+  const std::string text = pattern(1 << 20);
+  const auto reading = [&]() -> Task<> { read = (co_await line->stream.read_some()).error(); };
+  const auto writing = [&]() -> Task<> { written = (co_await line->stream.write(text)).error(); };
+  const Spawned reader = spawn(loop, reading());
+  const Spawned writer = spawn(loop, writing());
+  ASSERT_TRUE(loop.poll().has_value());
+  line.reset();
+  EXPECT_TRUE(run_bounded(loop, [&] { return reader.done() && writer.done(); }));
+  EXPECT_EQ(read, std::errc::operation_canceled);
+  EXPECT_EQ(written, std::errc::operation_canceled);
+}
+
+TEST_P(Streams, MayOutliveTheirLoop) {
+  std::optional<Line> line;
+  {
+    Loop loop(options());
+    line.emplace(loop);
+    ASSERT_TRUE(loop.poll().has_value());
+  }
+  line.reset();
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Streams, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::coro

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Waiting for time, signals, children and descriptors.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "tests/coro/coro_test.h"
+
+namespace reactor::coro {
+namespace {
+
+class Waiting : public CoroTest {};
+
+TEST_P(Waiting, ASleepIsNeverShort) {
+  Loop loop(options());
+  const auto body = [&]() -> Task<> {
+    const TimePoint begin = monotonic_now();
+    co_await sleep_for(3ms);
+    EXPECT_GE(monotonic_now() - begin, 3ms);
+    co_await sleep_until(begin + 5ms);
+    EXPECT_GE(monotonic_now() - begin, 5ms);
+    co_await sleep_until(begin);
+    co_await sleep_for(-1s);
+    EXPECT_LT(monotonic_now() - begin, 1s);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Waiting, ManySleepSideBySide) {
+  Loop loop(options());
+  int done = 0;
+  const auto body = [&]() -> Task<> {
+    co_await sleep_for(20ms);
+    ++done;
+  };
+  const TimePoint begin = monotonic_now();
+  for (int i = 0; i < 200; ++i) spawn(loop, body()).detach();
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(done, 200);
+  EXPECT_LT(monotonic_now() - begin, 1s);
+}
+
+TEST_P(Waiting, ASignalIsAwaited) {
+  Loop loop(options());
+  const auto body = [&]() -> Task<> {
+    const Timer timer = loop.after(1ms, [] { ::kill(::getpid(), SIGUSR1); });
+    EXPECT_TRUE((co_await signal(SIGUSR1)).has_value());
+    const Result<> wrong = co_await signal(-5);
+    EXPECT_FALSE(wrong);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Waiting, AChildsEndIsAwaited) {
+  Loop loop(options());
+  const auto body = [&]() -> Task<> {
+    const pid_t pid = ::fork();
+    if (pid == 0) ::_exit(7);
+    const ExitStatus status = co_await child_exit(pid);
+    EXPECT_EQ(status.code(), 7);
+    const ExitStatus stranger = co_await child_exit(::getpid());
+    EXPECT_TRUE(stranger.error());
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Waiting, ADescriptorIsAwaited) {
+  Loop loop(options());
+  const FdPair pipe = make_pipe();
+  const auto body = [&]() -> Task<> {
+    EXPECT_TRUE((co_await writable(pipe.far.get())).has_value());
+    const Timer timer = loop.after(1ms, [&] { write_text(pipe.far.get(), "now"); });
+    EXPECT_TRUE((co_await readable(pipe.near.get())).has_value());
+    EXPECT_EQ(read_text(pipe.near.get()), "now");
+    const Result<> wrong = co_await readable(-1);
+    EXPECT_EQ(wrong.error(), std::errc::bad_file_descriptor);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Waiting, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::coro
