@@ -18,13 +18,20 @@ struct World {
     pipe = make_pipe();
     (void)filled.try_push(1);
     listener = Listener::listen(in, Address::loopback(0)).value();
-    child = ::fork();
-    if (child == 0) {
-      std::array<char, 1> end;
-      ::_exit(::read(stay.near.get(), end.data(), 1) < 0 ? 1 : 0);
-    }
     text = pattern(4 << 20);
     group.spawn(hold());
+  }
+
+  ~World() { end_child(); }
+
+  void start_child() {
+    child = ::fork();
+    if (child == 0) ::pause();
+  }
+  void end_child() {
+    if (child <= 0) return;
+    ::kill(child, SIGKILL);
+    (void)::waitpid(std::exchange(child, -1), nullptr, 0);
   }
 
   Task<> hold() { co_await gate.wait(); }
@@ -37,7 +44,7 @@ struct World {
     (void)filled.try_pop();
     write_text(pipe.far.get(), "x");
     knock = Socket::connect(listener->address()).value();
-    stay.far.reset();
+    if (child > 0) ::kill(child, SIGKILL);
     if (awaited && signals) ::kill(::getpid(), SIGUSR2);
   }
 
@@ -47,7 +54,6 @@ struct World {
   Event gate;
   TaskGroup group;
   FdPair pipe;
-  FdPair stay = make_pipe();
   std::unique_ptr<Listener> listener;
   Socket knock;
   pid_t child = -1;
@@ -82,7 +88,10 @@ Task<> for_a_signal(World& world) {
   world.signals = true;
   (void)co_await signal(SIGUSR2);
 }
-Task<> for_a_child(World& world) { (void)co_await child_exit(world.child); }
+Task<> for_a_child(World& world) {
+  world.start_child();
+  (void)co_await child_exit(world.child);
+}
 Task<> for_a_descriptor(World& world) { (void)co_await readable(world.pipe.near.get()); }
 Task<> nested(World& world) { co_await gated(world); }
 Task<> with_a_timeout(World& world) { (void)co_await with_timeout(1h, gated(world)); }
@@ -162,19 +171,14 @@ void try_all(const LoopOptions& options, End end,
     for (int turn = 0; turn < 3; ++turn) ASSERT_TRUE(loop->run_once(200us).has_value());
     if (end == End::after_it_came) world.stir(true);
     if (end == End::as_a_loser) {
-      EXPECT_TRUE(run_bounded(*loop, [&] { return spawned.done(); }));
+      EXPECT_TRUE(pump(*loop, [&] { return spawned.done(); }));
     }
     if (end == End::with_the_loop) loop.reset();
     spawned.cancel();
     EXPECT_EQ(alive, 0);
-    if (!loop) {
-      world.stay.far.reset();
-    } else {
-      if (end != End::after_it_came) world.stir(false);
-      for (int turn = 0; turn < 3; ++turn) ASSERT_TRUE(loop->run_once(200us).has_value());
-    }
-    int status = 0;
-    (void)::waitpid(world.child, &status, 0);
+    if (!loop) continue;
+    if (end != End::after_it_came) world.stir(false);
+    for (int turn = 0; turn < 3; ++turn) ASSERT_TRUE(loop->run_once(200us).has_value());
   }
 }
 

@@ -52,7 +52,7 @@ TEST_P(Serving, EchoesToMany) {
   EXPECT_EQ(server->connections(), 20u);
   EXPECT_EQ(server->accepted(), 20u);
   peers.clear();
-  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 0; }));
+  EXPECT_TRUE(pump(loop, [&] { return server->connections() == 0; }));
 }
 
 TEST_P(Serving, TakesAReferenceOrAnObjectToo) {
@@ -66,7 +66,7 @@ TEST_P(Serving, TakesAReferenceOrAnObjectToo) {
   Peer peer = connect(server->addresses().front());
   EXPECT_TRUE(ask(loop, peer, "you\n", "hi you"));
   EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; })) << "its end is the connection's";
-  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 0; }));
+  EXPECT_TRUE(pump(loop, [&] { return server->connections() == 0; }));
 }
 
 TEST_P(Serving, ASleeperHoldsNobodyUp) {
@@ -108,7 +108,7 @@ TEST_P(Serving, WhatTheOutsideDoesEndsOnlyItsConnection) {
   Peer loud = connect(server->addresses().front());
   EXPECT_TRUE(pump(loop, [&] { return loud.write("much too long a line") > 0; }));
   EXPECT_TRUE(pump(loop, [&] { return loud.read(), loud.over(); }));
-  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 0; }));
+  EXPECT_TRUE(pump(loop, [&] { return server->connections() == 0; }));
 }
 
 TEST_P(Serving, AnyOtherExceptionLeavesRun) {
@@ -145,7 +145,7 @@ TEST_P(Serving, DrainLetsFinish) {
   Peer half = connect(server->addresses().front());
   EXPECT_TRUE(pump(loop, [&] { return busy.write("work\n") > 0; }));
   EXPECT_TRUE(pump(loop, [&] { return half.write("unfin") > 0; }));
-  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 3; }));
+  EXPECT_TRUE(pump(loop, [&] { return server->connections() == 3; }));
   run_for(loop, 2ms);
   bool drained = false;
   server->drain([&] { drained = true; });
@@ -157,7 +157,7 @@ TEST_P(Serving, DrainLetsFinish) {
   half.write("ished\n");
   EXPECT_TRUE(pump(loop, [&] { return half.read(), half.end; }));
   EXPECT_EQ(half.got, "unfinished bye");
-  EXPECT_TRUE(run_bounded(loop, [&] { return drained; }));
+  EXPECT_TRUE(pump(loop, [&] { return drained; }));
   EXPECT_EQ(server->connections(), 0u);
 }
 
@@ -167,14 +167,14 @@ TEST_P(Serving, AConnectionCountsUntilAllIsSent) {
   const auto handler = [&](Stream stream) -> Task<> { (co_await stream.write(text)).value(); };
   const auto server = get(serve(loop, Address::loopback(0), handler));
   Peer peer = connect(server->addresses().front());
-  EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 1; }));
+  EXPECT_TRUE(pump(loop, [&] { return server->connections() == 1; }));
   bool drained = false;
   server->drain([&] { drained = true; });
   run_for(loop, 5ms);
   EXPECT_FALSE(drained);
   EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; }));
   EXPECT_TRUE(peer.got == text);
-  EXPECT_TRUE(run_bounded(loop, [&] { return drained; }));
+  EXPECT_TRUE(pump(loop, [&] { return drained; }));
 }
 
 TEST_P(Serving, AtTheLimitTheKernelKeepsTheRest) {
@@ -205,7 +205,7 @@ TEST_P(Serving, DestroyingItEndsTheCoroutines) {
     const auto server = get(serve(loop, Address::loopback(0), handler));
     peer = connect(server->addresses().front());
     Peer second = connect(server->addresses().front());
-    EXPECT_TRUE(run_bounded(loop, [&] { return alive == 2; }));
+    EXPECT_TRUE(pump(loop, [&] { return alive == 2; }));
   }
   EXPECT_EQ(alive, 0);
   EXPECT_TRUE(kept) << "one that was moved away lives on";
@@ -226,7 +226,7 @@ TEST_P(Serving, MayOutliveTheLoop) {
     };
     server = get(serve(loop, Address::loopback(0), handler));
     peer = connect(server->addresses().front());
-    EXPECT_TRUE(run_bounded(loop, [&] { return alive == 1; }));
+    EXPECT_TRUE(pump(loop, [&] { return alive == 1; }));
   }
   EXPECT_EQ(alive, 0);
 }
