@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kMaxSize = 4 << 20;
 
 // What waits is taken over this many messages at a time; where each may be many datagrams, fewer.
-constexpr unsigned kCoalescedMessages = 16;
+constexpr unsigned kCoalescedMessages = 32;
 
 Address make_v4(std::span<const std::byte> octets, std::uint16_t port) noexcept {
   sockaddr_in address{};
