@@ -4,8 +4,8 @@
 //
 // Many datagrams move in one system call where the kernel has such a call: what waits is received
 // together and handed over one by one, and what is sent meanwhile is collected and leaves together
-// when the last one was handed over. Sent from elsewhere it leaves in the same turn of the loop.
-// The room for this is the loop's: an idle socket has none.
+// when the last one was handed over. What is sent from elsewhere leaves before the loop next
+// sleeps. The room for this is the loop's: an idle socket has none.
 #pragma once
 
 #include <cstddef>

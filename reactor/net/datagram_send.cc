@@ -193,18 +193,19 @@ void Datagram::send_queued() {
   bool moved = false;
   while (!items.empty()) {
     const OutgoingMessage message = items.front().message();
-    const bool waits = std::any_of(blocked.begin(), blocked.end(), [&](const auto& item) {
-      return !address_.is_unix() || item.goes_where(message);
-    });
-    if (waits || try_to_send(message) == Fate::blocked) {
-      blocked.push_back(std::move(items.front()));
-    } else {
+    const bool waits = std::any_of(blocked.begin(), blocked.end(),
+                                   [&](const auto& item) { return item.goes_where(message); });
+    if (!waits && try_to_send(message) != Fate::blocked) {
       queue_->cost -= items.front().cost();
       moved = true;
+    } else if (address_.is_unix()) {  // others may have room; see must_wait()
+      blocked.push_back(std::move(items.front()));
+    } else {
+      break;
     }
     items.pop_front();
   }
-  items.swap(blocked);
+  if (!blocked.empty()) items.swap(blocked);
   if (items.empty()) {
     queue_.reset();
     drained_ = true;
