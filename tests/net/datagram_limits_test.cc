@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Datagrams where something is in the way: errors of the network, full queues, offloads that the
-// kernel refuses, control data that does not fit; and groups.
+// Datagrams where something is in the way: errors of the network, full queues, control data that
+// does not fit; and groups.
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <netinet/udp.h>
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -13,9 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/net/endpoint.h"
 #include "tests/support/datagram_kit.h"
-#include "tests/support/stream_kit.h"
 
 namespace reactor {
 namespace {
@@ -26,7 +22,7 @@ class DatagramLimitsTest : public LoopTest {};
 
 Address parse(std::string_view text) { return Address::parse(text).value(); }
 
-// A port at which nobody listens, and which nobody gets while it is held by a connected socket.
+// A port at which nobody listens any more.
 Address closed_port() {
   DatagramPeer gone(Address::loopback(0));
   return gone.address();
@@ -210,96 +206,6 @@ TEST_P(FullQueueTest, MayBeDestroyedInOnDrainAndWhileItIsFull) {
   EXPECT_LE(run_for(loop, milliseconds(10)), 2);
 }
 
-// ---- Offloads ----
-
-#if defined(UDP_SEGMENT) && defined(UDP_GRO)
-
-class OffloadTest : public LoopTest {};
-
-// What a plain socket gets of datagrams of these sizes, sent in one batch.
-std::vector<std::size_t> sizes_sent(Loop& loop, Datagram& client,
-                                    const std::vector<std::size_t>& sizes) {
-  DatagramPeer peer(Address::loopback(0));
-  for (const std::size_t size : sizes) client.send_to(std::string(size, 'x'), peer.address());
-  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == sizes.size(); }));
-  std::vector<std::size_t> got;
-  for (const std::string& text : peer.got) got.push_back(text.size());
-  return got;
-}
-
-TEST_P(OffloadTest, JoinedDatagramsArriveAsTheyWereSent) {
-  const std::vector<std::size_t> sizes = {100, 100, 100, 40, 100, 0, 100, 100, 101, 101, 9000, 1};
-  Loop loop(options());
-  DatagramRecorder handler;
-  const auto client = get(Datagram::bind(loop, Address::loopback(0), handler));
-  if (!client->segments()) GTEST_SKIP() << "the kernel has no UDP_SEGMENT";
-  EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
-  EXPECT_EQ(client->stats().sent, sizes.size());
-  EXPECT_EQ(client->stats().send_calls, 1U);
-  const std::vector<std::size_t> many(100, 80);  // more than one message may hold
-  EXPECT_EQ(sizes_sent(loop, *client, many), many);
-  EXPECT_TRUE(client->segments());
-}
-
-// The kernel refuses to cut up for a socket without checksums: what a card that can't looks like.
-TEST_P(OffloadTest, ARefusalFallsBackToPlainOnes) {
-  const std::vector<std::size_t> sizes(30, 1000);
-  Loop loop(options());
-  DatagramRecorder handler;
-  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
-  const Address any = Address::loopback(0);
-  ASSERT_EQ(::bind(fd.get(), any.data(), any.size()), 0);
-  const int on = 1;
-  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_NO_CHECK, &on, sizeof(on)), 0);
-  const auto client = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
-  if (!client->segments()) GTEST_SKIP() << "the kernel has no UDP_SEGMENT";
-  EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
-  EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
-  EXPECT_EQ(client->stats().sent, 60U);
-  EXPECT_EQ(client->stats().dropped, 0U);
-  EXPECT_TRUE(handler.errors.empty());
-  EXPECT_LE(client->stats().send_calls, 1U + 30 + 1) << "it asks once";
-}
-
-// A burst that comes in one piece is handed over as what was sent; max_size cuts each.
-TEST_P(OffloadTest, CoalescedDatagramsAreHandedOverOneByOne) {
-  for (const std::size_t max_size : {std::size_t{65536}, std::size_t{64}}) {
-    Loop loop(options());
-    DatagramOptions settings;
-    settings.max_size = max_size;
-    DatagramRecorder sender, handler;
-    const auto server = get(Datagram::bind(loop, Address::loopback(0), handler, settings));
-    const auto client = get(Datagram::connect(loop, server->address(), sender));
-    if (!server->coalesces() || !client->segments()) GTEST_SKIP() << "the kernel has no UDP_GRO";
-    handler.echoes = true;
-    std::vector<std::string> sent;
-    for (std::size_t i = 0; i < 50; ++i) sent.push_back(pattern(200).substr(i, 100));
-    sent.emplace_back("short");
-    for (const std::string& text : sent) client->send(text);
-    ASSERT_TRUE(run_bounded(loop, [&] { return sender.got.size() == sent.size(); }));
-    for (std::string& text : sent) text = text.substr(0, max_size);
-    EXPECT_EQ(handler.got, sent);
-    EXPECT_EQ(sender.got, sent);
-    EXPECT_EQ(server->stats().receive_calls, 1U);
-    EXPECT_EQ(server->stats().truncated, max_size == 64 ? 50U : 0U);
-  }
-}
-
-TEST_P(OffloadTest, SwitchedOffItWorksAsWell) {
-  Loop loop(options());
-  DatagramOptions off;
-  off.segmentation_offload = off.receive_offload = false;
-  DatagramRecorder handler;
-  const auto client = get(Datagram::bind(loop, Address::loopback(0), handler, off));
-  EXPECT_FALSE(client->segments() || client->coalesces());
-  const std::vector<std::size_t> sizes(100, 10);
-  EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
-}
-
-INSTANTIATE_TEST_SUITE_P(Backends, OffloadTest, every_backend(), BackendName());
-
-#endif
-
 // ---- Control data ----
 
 // Descriptors that a unix peer sends along are not taken in: the fixture's guard would see them.
@@ -480,24 +386,6 @@ TEST_P(DatagramLimitsTest, WrongGroupsAndOptionsAreErrors) {
 
 INSTANTIATE_TEST_SUITE_P(Backends, DatagramLimitsTest, every_backend(), BackendName());
 INSTANTIATE_TEST_SUITE_P(Backends, FullQueueTest, every_backend(), BackendName());
-
-TEST(EndpointTest, ParsesAndPrints) {
-  for (const char* const text :
-       {"127.0.0.1:80", "[::1]:80", "unix:/s", "unix:@n", "udp:127.0.0.1:80", "udp:[::1]:80",
-        "unixgram:/s", "unixgram:@n"}) {
-    const Result<Endpoint> endpoint = Endpoint::parse(text);
-    ASSERT_TRUE(endpoint) << text;
-    EXPECT_EQ(endpoint->to_string(), text);
-    const bool datagram =
-        std::string_view(text).find("u") == 0 && std::string_view(text).find("unix:") != 0;
-    EXPECT_EQ(endpoint->kind == Endpoint::Kind::datagram, datagram) << text;
-  }
-  EXPECT_EQ(Endpoint::parse("udp::53")->address, Address::any(53));
-  for (const char* const text :
-       {"udp:", "udp:unix:/s", "unixgram:", "udp:/s", "udp:1", "unixgram", "tcp:127.0.0.1:80"}) {
-    EXPECT_FALSE(Endpoint::parse(text)) << text;
-  }
-}
 
 }  // namespace
 }  // namespace reactor
