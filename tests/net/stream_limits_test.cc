@@ -94,8 +94,9 @@ TEST_P(StreamLimits, WriteTimeOutInPlaceOfTheSharedOne) {
   link.stream->set_write_timeout(milliseconds(40));
   run_for(loop, milliseconds(50));
   EXPECT_EQ(link.handler.closes, 0) << "nothing is queued";
+  const std::string octets = pattern(8000000);
   const TimePoint start = monotonic_now();
-  link.stream->write(pattern(8000000));
+  link.stream->write(octets);
   ASSERT_GT(link.stream->queued(), 0U);
   EXPECT_TRUE(run_to_close(loop, link));
   expect_between(start, milliseconds(40));
