@@ -70,13 +70,15 @@ class StreamHandler {
   // The peer will send no more. Default: close(), after what is queued is written.
   virtual void on_end(Stream& stream);
 
-  // The write queue, which was above the high-water mark, fell below the low one.
+  // The write queue, which was above the high-water mark, fell below the low one; or a file has
+  // left (Stream::send_file()).
   virtual void on_drain(Stream& stream);
 
   // The write queue is empty: the kernel has taken all of it. After on_drain(). Default: nothing.
   virtual void on_flushed(Stream& stream);
 
-  // The idle time-out or the deadline passed. Default: fail with Errc::timed_out.
+  // The idle time-out, the read time-out or the deadline passed. Default: fail with
+  // Errc::timed_out.
   virtual void on_timeout(Stream& stream);
 
   // The server is going away: finish what is under way, then close. Default: close().
@@ -197,7 +199,7 @@ class Stream final : private PollTarget, private TimerNode {
   // queued.
   [[nodiscard]] Result<Socket> detach();
 
-  // The same for a connection that comes from another process: on_adopt(state) in place of
+  // As start(), for a connection that comes from another process: on_adopt(state) in place of
   // on_open(). Not from a callback of a Stream; not with a transport.
   void start_adopted(std::span<const std::byte> state);
 
@@ -214,7 +216,8 @@ class Stream final : private PollTarget, private TimerNode {
   }
 
   // Reads what is there, then asks the handler by on_shutdown() to finish; for servers that go
-  // away. Such a Stream does not migrate any more. Not from a callback of another Stream.
+  // away. Such a Stream does not migrate any more. Where on_open() is to come yet, on_shutdown()
+  // comes behind it. Not from a callback of another Stream.
   void request_shutdown();
 
   [[nodiscard]] bool asked_to_end() const noexcept { return has(kAskedToEnd); }

@@ -34,6 +34,10 @@ Stream::Moved Stream::migrate(Successor& successor) {
 }
 
 void Stream::request_shutdown() {
+  if (!has(kStarted)) {
+    set(kAskedToEnd);
+    return;
+  }
   // What has arrived by now was sent to a server that was there.
   const bool reads = attached() && context_->active == nullptr && !has(kNoRead | kMoreInput);
   if (reads && read_turn() == Alive::no) return;

@@ -220,6 +220,27 @@ TEST_P(StreamTransport, HeldBackByASlowPeerAndDrained) {
   expect_echo(script, 2000000, settings);
 }
 
+TEST_P(StreamTransport, IsAskedToEndOnceItIsOpen) {
+  Loop loop(options());
+  Script script;
+  script.open_rounds = 1;
+  Link link(loop);
+  link.stream->set_transport(std::make_unique<ScriptTransport>(script));
+  link.handler.when_shutdown = [&](Stream& stream) {
+    EXPECT_EQ(link.handler.opens, 1);
+    stream.write("GONE");
+    stream.close();
+  };
+  link.start();
+  link.stream->request_shutdown();
+  EXPECT_TRUE(link.stream->asked_to_end());
+  EXPECT_EQ(link.handler.shutdowns, 0);
+  link.peer.write("x");
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.over(); }));
+  EXPECT_EQ(link.handler.shutdowns, 1);
+  EXPECT_EQ(link.peer.got, marked("GONE"));
+}
+
 TEST_P(StreamTransport, StartedInAnothersCallback) {
   Loop loop(options());
   Script script;
