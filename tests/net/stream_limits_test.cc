@@ -201,7 +201,7 @@ TEST_P(StreamLimits, ReadsNoFasterThanItsRate) {
     EXPECT_TRUE(loop.run_once(milliseconds(5)));
     ++turns;
   }
-  expect_between(start, milliseconds(360), milliseconds(80) + kLate);
+  expect_between(start, milliseconds(345), milliseconds(95) + kLate);  // 400, less a rest
   EXPECT_EQ(link.handler.got, text);
   EXPECT_LT(turns, 400) << "a timer each 10 ms";
 }
@@ -218,7 +218,7 @@ TEST_P(StreamLimits, WritesNoFasterThanItsRate) {
   link.stream->write(text);
   EXPECT_GT(link.stream->queued(), 300000U);
   EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.got.size() == text.size(); }));
-  expect_between(start, milliseconds(360), milliseconds(80) + kLate);
+  expect_between(start, milliseconds(345), milliseconds(95) + kLate);  // 400, less a rest
   EXPECT_EQ(link.peer.got, text);
   link.stream->set_write_rate(0);
   link.stream->write(text);
