@@ -261,15 +261,15 @@ void Stream::wrote(std::size_t count) {
 }
 
 void Stream::send_or_queue(std::span<const std::byte> bytes) {
-  IoResult result = IoResult::blocked();
-  if (!has(kNoPlainWrite)) [[likely]] {
-    result = Socket::send(fd(), bytes);
-  } else if (!has(kQueued | kFailed)) {
-    result = send_slowly(bytes);
-  }
-  if (result.count() == bytes.size()) [[likely]]
+  if (has(kNoPlainWrite)) [[unlikely]] {
+    const bool tries = !has(kQueued | kFailed);
+    const IoResult result = tries ? send_slowly(bytes) : IoResult::blocked();
+    if (result.count() < bytes.size()) send_rest(bytes, result);
     return;
-  send_rest(bytes, result);
+  }
+  const IoResult result = Socket::send(fd(), bytes);
+  if (!result.moved(bytes.size())) [[unlikely]]
+    send_rest(bytes, result);
 }
 
 void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
