@@ -195,9 +195,8 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
   process->pid_ = *pid;
   if (Result<> result = process->watch(loop, options, where); !result) return result.error();
   setup = {};
-  for (const auto& stream : process->streams_) {
-    if (stream != nullptr) stream->start();
-  }
+  process->starter_ = loop.deferred([made = process.get()] { made->start_next(); }, where);
+  process->starter_.schedule();
   return process;
 }
 
@@ -209,6 +208,13 @@ Result<> Process::watch(Loop& loop, const ProcessOptions& options, SourceLocatio
   ward_->watcher = std::move(*watcher);
   ward_->context = &NetContext::of(loop);
   return {};
+}
+
+// One at a time: its callbacks may destroy this. Who closed it meanwhile does not want it.
+void Process::start_next() {
+  Stream* const stream = streams_[started_++].get();
+  if (started_ < streams_.size()) starter_.schedule();
+  if (stream != nullptr && stream->fd() >= 0) stream->start();
 }
 
 Process::~Process() {

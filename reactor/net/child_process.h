@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -73,7 +74,7 @@ class Process {
   // is over at on_end(). Not called after destruction.
   using OnExit = Callback<void(Process&, ExitStatus)>;
 
-  // Starts it, and its Streams: their callbacks may be called inside, on_open() for one. Takes as
+  // Starts it; its Streams start in the loop's next turn, no callback is called inside. Takes as
   // long as fork(2) and exec(3) do; a thread of yours that forks without exec at this moment holds
   // it up. Errors: invalid_argument (no program, a NUL octet inside a text, a variable without a
   // name); no_such_file_or_directory, permission_denied, executable_format_error and others of
@@ -110,6 +111,7 @@ class Process {
   struct Setup;
   explicit Process(OnExit on_exit) noexcept;
   Result<> watch(Loop& loop, const ProcessOptions& options, SourceLocation where);
+  void start_next();
   void ended(ExitStatus status);
 
   OnExit on_exit_;
@@ -117,6 +119,8 @@ class Process {
   bool kills_ = true;
   std::unique_ptr<Ward> ward_;  // null once it has ended
   std::array<std::unique_ptr<Stream>, 3> streams_;
+  std::size_t started_ = 0;  // how many of them
+  Deferred starter_;
 };
 
 }  // namespace reactor
