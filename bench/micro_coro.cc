@@ -26,8 +26,7 @@ coro::Task<> await_timeouts(benchmark::State& state) {
 }
 
 coro::Task<> consume(coro::Channel<int>& channel) {
-  while (co_await channel.pop()) {
-  }
+  while (const std::optional<int> value = co_await channel.pop()) benchmark::DoNotOptimize(*value);
 }
 // Each value wakes the consumer, and each wait for room the producer.
 coro::Task<> await_hops(benchmark::State& state, coro::Channel<int>& channel) {

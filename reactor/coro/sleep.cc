@@ -26,8 +26,9 @@ HandleInfo Alarm::describe() const noexcept { return {"coroutine", -1, {}, where
 
 void Sleep::begin() noexcept {
   Loop& loop = context().loop;
-  const bool until = deadline_ != TimePoint{};
-  start(loop, until ? deadline_ : saturating_add(loop.start_time(), delay_));
+  // A deadline that is past does not wait for the next tick.
+  if (delay_ > Duration::zero()) deadline_ = saturating_add(loop.start_time(), delay_);
+  start(loop, deadline_);
 }
 
 }  // namespace reactor::coro

@@ -13,6 +13,11 @@
 // Destroying a task ends it where it is suspended: the locals of its frame, and the tasks that it
 // awaits, are destroyed from the inside out, and whatever was waited for is given up. This is how
 // time-outs and when_any() cancel. A task must not destroy itself while it runs.
+//
+// GCC 12 has two bugs that to avoid is enough: a co_await whose expression holds a lambda with
+// captures, and `if (co_await f())` or `while (co_await f())` in a function without local
+// variables, which then does nothing at all. Name what is awaited first: `const bool more =
+// co_await f();`.
 #pragma once
 
 #include <concepts>
