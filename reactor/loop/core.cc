@@ -97,9 +97,9 @@ Result<> Core::run_while(bool forever, Duration limit) {
 }
 
 Result<> Core::turn(bool forever, Duration limit) {
-  run_deferred();
-  // A deferred call may have been the last thing to do, or have ended it.
-  if (forever && !anything_to_wait_for()) limit = Duration::zero();
+  const bool ran = run_deferred();
+  // A deferred call may have been the last thing to do, or what the caller of run_once() is out for.
+  if (forever ? !anything_to_wait_for() : ran) limit = Duration::zero();
   // A batch that an exception cut short is finished first.
   if (!registry.batch_left()) {
     if (const std::error_code error = wait(limit)) return error;
@@ -152,14 +152,16 @@ std::error_code Core::wait(Duration limit) {
   return error;
 }
 
-void Core::run_deferred() {
+bool Core::run_deferred() {
   deferred_round_.splice(scheduled);
+  if (deferred_round_.empty()) return false;
   while (ListLink* link = deferred_round_.first()) {
     auto& slot = static_cast<DeferredSlot&>(*link);
     slot.unlink();
     slow.enter(slot);
     call(slot, slot.callback);
   }
+  return true;
 }
 
 template <class Enter>

@@ -92,7 +92,7 @@ class Core {
 
   Result<> turn(bool forever, Duration limit);
   std::error_code wait(Duration limit);
-  void run_deferred();
+  bool run_deferred();  // whether there was any
   void dispatch_io();
   template <class Enter>
   void dispatch_batch(Enter enter);

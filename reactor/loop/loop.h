@@ -123,8 +123,8 @@ class Loop {
   // Errc::nested_run from inside a callback, Errc::wrong_process, those of the kernel's wait.
   Result<> run();
 
-  // One turn that waits up to `timeout` (negative counts as 0); poll() does not wait. As run()
-  // else.
+  // One turn that waits up to `timeout` (negative counts as 0), but not where a deferred call has
+  // run in it; poll() does not wait. As run() else.
   Result<> run_once(Duration timeout = kForever);
   Result<> poll();
 

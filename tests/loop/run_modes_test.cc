@@ -54,6 +54,17 @@ TEST_P(RunModes, ReadinessEndsRunOnceAndTheTimeOutDoes) {
   EXPECT_LT(monotonic_now() - start, kLimit);
 }
 
+TEST_P(RunModes, RunOnceDoesNotWaitAfterADeferredCall) {
+  Loop loop(options());
+  int calls = 0;
+  Deferred call = loop.deferred([&] { ++calls; });
+  call.schedule();
+  const TimePoint start = monotonic_now();
+  EXPECT_TRUE(loop.run_once(kLimit));
+  EXPECT_EQ(calls, 1);
+  EXPECT_LT(monotonic_now() - start, kLimit / 2);
+}
+
 TEST_P(RunModes, PollDoesNotWait) {
   Loop loop(options());
   Timer timer = loop.after(hours(1), [] {});
