@@ -75,6 +75,7 @@ void Stream::start(bool likely_readable) {
 
 void Stream::begin(bool likely_readable) {
   if (has(kExtras) && extras_->transport != nullptr) {
+    extras_->likely_readable = likely_readable;
     open_transport();
   } else {
     open_here(likely_readable);

@@ -49,7 +49,7 @@ void Stream::open_transport() {
   } else {
     extras.opening = false;
     loop().disarm(*this);
-    open_here(true);
+    open_here(extras.likely_readable);
   }
 }
 
@@ -97,6 +97,7 @@ void Stream::read_again() {
 void Stream::on_ready_slowly(Ready ready) {
   Extras& extras = *extras_;
   if (extras.opening) {
+    extras.likely_readable = true;
     open_transport();
     return;
   }

@@ -68,6 +68,7 @@ struct Stream::Extras {
   std::unique_ptr<Transport> transport;  // null: the socket
   Deferred again;                        // reads input that the poller knows nothing of
   bool opening = false;                  // by the transport; on_open() is not called yet
+  bool likely_readable = false;          // as start() said, or an event came since
   bool ended_writing = false;            // by the transport
 
   std::deque<Piece> files;  // with what is to be sent before each; the queue comes after all

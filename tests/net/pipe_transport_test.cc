@@ -46,6 +46,21 @@ TEST_P(Pipes, ReadsToTheEnd) {
   EXPECT_FALSE(link.handler.error);
 }
 
+// Whoever starts it may have things to put in order first.
+TEST_P(Pipes, WhatIsThereAlreadyIsNotReadInsideStart) {
+  Loop loop(options());
+  FdPair pair = make_pipe();
+  write_text(pair.far.get(), "early");
+  Recorder handler;
+  const StreamOptions settings;
+  auto transport = std::make_unique<PipeTransport>(pair.near.get());
+  Stream stream(loop, Socket(std::move(pair.near)), handler, settings);
+  stream.set_transport(std::move(transport));
+  stream.start();
+  EXPECT_EQ(handler.got, "");
+  EXPECT_TRUE(run_bounded(loop, [&] { return handler.got == "early"; }));
+}
+
 TEST_P(Pipes, WritesMoreThanThePipeHolds) {
   Loop loop(options());
   PipeLink link(loop, false);
