@@ -23,7 +23,7 @@ class Joined;
 
 // Owns a number of running tasks. Destroying it ends those that still run, where they are
 // suspended; not from inside one of them. May outlive its loop.
-class TaskGroup : private Resident {
+class TaskGroup final : private Resident {
  public:
   explicit TaskGroup(Loop& loop) : TaskGroup(Context::of(loop)) {}
   explicit TaskGroup(Context& context) noexcept;
