@@ -3,6 +3,8 @@
 #pragma once
 
 #include "reactor/coro/channel.h"
+#include "reactor/coro/connect.h"
+#include "reactor/coro/datagram.h"
 #include "reactor/coro/event.h"
 #include "reactor/coro/listener.h"
 #include "reactor/coro/server.h"

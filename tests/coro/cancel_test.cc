@@ -18,6 +18,7 @@ struct World {
     pipe = make_pipe();
     (void)filled.try_push(1);
     listener = Listener::listen(in, Address::loopback(0)).value();
+    socket = Datagram::bind(in, Address::loopback(0)).value();
     text = pattern(4 << 20);
     group.spawn(hold());
   }
@@ -44,6 +45,8 @@ struct World {
     (void)filled.try_pop();
     write_text(pipe.far.get(), "x");
     knock = Socket::connect(listener->address()).value();
+    socket->transport().send_to("x", socket->address());
+    socket->transport().flush();
     if (child > 0) ::kill(child, SIGKILL);
     if (awaited && signals) ::kill(::getpid(), SIGUSR2);
   }
@@ -55,6 +58,7 @@ struct World {
   TaskGroup group;
   FdPair pipe;
   std::unique_ptr<Listener> listener;
+  std::unique_ptr<Datagram> socket;
   Socket knock;
   pid_t child = -1;
   std::string text;
@@ -84,6 +88,10 @@ Task<> flushing(World& world) {
   (void)co_await world.full.stream.flush();
 }
 Task<> accepting(World& world) { (void)co_await world.listener->accept(); }
+Task<> receiving(World& world) { (void)co_await world.socket->receive(world.buffer); }
+Task<> connecting(World& world) {
+  for (;;) (void)co_await connect(world.listener->address());
+}
 Task<> for_a_signal(World& world) {
   world.signals = true;
   (void)co_await signal(SIGUSR2);
@@ -131,6 +139,8 @@ const Case kCases[] = {
     {"write", writing},
     {"flush", flushing},
     {"accept", accepting},
+    {"receive", receiving},
+    {"connect", connecting},
     {"signal", for_a_signal},
     {"child_exit", for_a_child},
     {"readable", for_a_descriptor},

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "reactor/base/result.h"
+#include "reactor/coro/context.h"
+#include "reactor/coro/stream.h"
+#include "reactor/net/connector.h"
+
+namespace reactor::coro {
+
+// See connect().
+class Connect : private Waiter {
+ public:
+  Connect(std::vector<Address> addresses, const ConnectOptions& options,
+          const StreamOptions& stream, SourceLocation where)
+      : addresses_(std::move(addresses)), options_(options), stream_(&stream), where_(where) {}
+  Connect(Connect&&) noexcept = default;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <std::derived_from<Promise> P>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> coroutine) {
+    suspend(coroutine);
+    return begin();
+  }
+  [[nodiscard]] Result<Stream> await_resume();
+
+ private:
+  [[nodiscard]] bool begin();
+
+  std::vector<Address> addresses_;
+  ConnectOptions options_;
+  const StreamOptions* stream_;
+  SourceLocation where_;
+  std::unique_ptr<Connector> connector_;
+  Socket socket_;
+  std::error_code error_;
+};
+
+// `Result<Stream> stream = co_await connect(address)`: a connection to the address, or to whichever
+// of several answers first; see Connector, whose errors it gives. `stream` outlives the connection.
+// Destroying the task gives all attempts up. Throws std::bad_alloc.
+[[nodiscard]] inline Connect connect(std::span<const Address> addresses,
+                                     const ConnectOptions& options = {},
+                                     const StreamOptions& stream = Stream::default_options(),
+                                     SourceLocation where = SourceLocation::current()) {
+  return {{addresses.begin(), addresses.end()}, options, stream, where};
+}
+[[nodiscard]] inline Connect connect(const Address& address, const ConnectOptions& options = {},
+                                     const StreamOptions& stream = Stream::default_options(),
+                                     SourceLocation where = SourceLocation::current()) {
+  return {{address}, options, stream, where};
+}
+
+}  // namespace reactor::coro
