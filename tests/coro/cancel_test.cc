@@ -11,6 +11,12 @@
 namespace reactor::coro {
 namespace {
 
+// More than a connection takes while nobody reads.
+const std::string& much() {
+  static const std::string text(4 << 20, 'x');
+  return text;
+}
+
 // What the awaits below wait for in vain. stir() makes all of it come; a signal only where somebody
 // still waits for it.
 struct World {
@@ -19,7 +25,6 @@ struct World {
     (void)filled.try_push(1);
     listener = Listener::listen(in, Address::loopback(0)).value();
     socket = Datagram::bind(in, Address::loopback(0)).value();
-    text = pattern(4 << 20);
     group.spawn(hold());
   }
 
@@ -61,7 +66,6 @@ struct World {
   std::unique_ptr<Datagram> socket;
   Socket knock;
   pid_t child = -1;
-  std::string text;
   std::array<std::byte, 100> buffer{};
   bool signals = false;
 };
@@ -82,9 +86,9 @@ Task<> reading_some(World& world) { (void)co_await world.line.stream.read_some()
 Task<> reading_line(World& world) { (void)co_await world.line.stream.read_line(50); }
 Task<> reading_until(World& world) { (void)co_await world.line.stream.read_until("\n", 50); }
 Task<> reading_all(World& world) { (void)co_await world.line.stream.read_all(50); }
-Task<> writing(World& world) { (void)co_await world.full.stream.write(world.text); }
+Task<> writing(World& world) { (void)co_await world.full.stream.write(much()); }
 Task<> flushing(World& world) {
-  (void)co_await with_timeout(0ms, world.full.stream.write(world.text));
+  (void)co_await with_timeout(0ms, world.full.stream.write(much()));
   (void)co_await world.full.stream.flush();
 }
 Task<> accepting(World& world) { (void)co_await world.listener->accept(); }
