@@ -24,6 +24,7 @@
 #include "reactor/net/service.h"
 #include "reactor/net/slab.h"
 #include "reactor/net/stream.h"
+#include "reactor/net/transport.h"
 
 namespace reactor {
 
@@ -38,6 +39,9 @@ struct ServerLimits {
   // The header that connections have to begin with. One that waits for it counts as a connection,
   // but has no Stream and no C yet: they are made once it is here, and know the client by it.
   ProxyOptions proxy = {};
+  // How octets are moved where not plainly: TLS. It outlives the server. Such connections stay in
+  // their process: hand_over() asks them to finish.
+  TransportFactory* transports = nullptr;
 };
 
 // What Server<C> is but for C: listeners, limits, drain. Use Server<C>.
@@ -271,6 +275,10 @@ class Server final : public ServerBase {
       connection = ::new (slab_.memory(index)) Connection(*this, index, std::move(socket), where);
       if (origin.addresses != nullptr) {
         connection->stream.announce(origin.addresses->source, origin.addresses->destination);
+      }
+      // One that comes with a state was served plainly elsewhere, and goes on so.
+      if (limits().transports != nullptr && origin.state == nullptr) [[unlikely]] {
+        connection->stream.set_transport(limits().transports->make_transport());
       }
     } catch (...) {
       if (connection != nullptr) std::destroy_at(connection);

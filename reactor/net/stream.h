@@ -134,6 +134,8 @@ class Stream final : private PollTarget, private TimerNode {
 
   // How octets are moved, where not by recv(2) and send(2). Before start().
   void set_transport(std::unique_ptr<Transport> transport);
+  // What was set; null where nothing.
+  [[nodiscard]] Transport* transport() const noexcept;
 
   // Begins to read. `likely_readable`: try to read before asking the poller, as a connection that
   // was just accepted often has its first octets there, and may be over before it needs polling.

@@ -20,6 +20,10 @@ std::uint64_t Stream::bytes_written() const noexcept {
 
 // ---- The transport's beginning and end ----
 
+Transport* Stream::transport() const noexcept {
+  return has(kExtras) ? extras_->transport.get() : nullptr;
+}
+
 bool Stream::opening() const noexcept { return has(kExtras) && extras_->opening; }
 
 void Stream::set_transport(std::unique_ptr<Transport> transport) {
@@ -97,6 +101,7 @@ void Stream::read_again() {
 void Stream::on_ready_slowly(Ready ready) {
   Extras& extras = *extras_;
   if (extras.opening) {
+    if (has(kClosing)) return;
     extras.likely_readable = true;
     open_transport();
     return;

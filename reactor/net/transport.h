@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <system_error>
 
@@ -61,6 +62,20 @@ class Transport {
   Transport() = default;
   Transport(const Transport&) = default;
   Transport& operator=(const Transport&) = default;
+};
+
+// Gives each connection of a server its own: ServerLimits::transports.
+class TransportFactory {
+ public:
+  virtual ~TransportFactory() = default;
+
+  // Never null. Called from the loop's thread, for each connection that was accepted.
+  [[nodiscard]] virtual std::unique_ptr<Transport> make_transport() = 0;
+
+ protected:
+  TransportFactory() = default;
+  TransportFactory(const TransportFactory&) = default;
+  TransportFactory& operator=(const TransportFactory&) = default;
 };
 
 }  // namespace reactor

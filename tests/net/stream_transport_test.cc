@@ -8,6 +8,7 @@
 #include <string>
 
 #include "reactor/base/error.h"
+#include "reactor/net/server.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/script_transport.h"
 #include "tests/support/stream_kit.h"
@@ -137,6 +138,44 @@ TEST_P(StreamTransport, MayBeClosedOrDestroyedWhileItOpens) {
     EXPECT_EQ(link.handler.opens, 0);
     EXPECT_EQ(script.ends, 0) << "nothing was begun";
   }
+}
+
+// The peer's next octet and the end are due in the same turn.
+TEST_P(StreamTransport, ClosedWhileItOpensItOpensNoMore) {
+  Loop loop(options());
+  Script script;
+  script.open_rounds = 1;
+  Link link(loop);
+  link.stream->set_transport(std::make_unique<ScriptTransport>(script));
+  link.start();
+  link.peer.write("x");
+  link.stream->close();
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+  EXPECT_EQ(link.handler.opens, 0);
+}
+
+TEST_P(StreamTransport, IsGivenToTheConnectionsOfAServer) {
+  struct Factory final : TransportFactory {
+    std::unique_ptr<Transport> make_transport() override {
+      return std::make_unique<ScriptTransport>(script);
+    }
+    Script script;
+  };
+  struct Echo final : StreamHandler {
+    void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
+  };
+  Loop loop(options());
+  Factory factory;
+  ServerLimits limits;
+  limits.transports = &factory;
+  auto server = get(Server<Echo>::listen(loop, get(Address::parse("127.0.0.1:0")), limits));
+  Peer peer;
+  peer.fd = get(Socket::connect(server->addresses().at(0))).release();
+  EXPECT_TRUE(pump(loop, [&] { return server->connections() == 1; }));
+  peer.write("hello");
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 5; }));
+  EXPECT_EQ(peer.got, "hello");
+  EXPECT_GT(factory.script.reads, 0) << "marks cancel each other out";
 }
 
 TEST_P(StreamTransport, SaysGoodbyeBeforeTheEnd) {
