@@ -17,6 +17,10 @@ if(REACTOR_HAS_DNS)
   install(TARGETS reactor_dns EXPORT reactor-dns-targets FILE_SET HEADERS)
   install(EXPORT reactor-dns-targets NAMESPACE reactor:: DESTINATION "${package_dir}")
 endif()
+if(REACTOR_WITH_TLS)
+  install(TARGETS reactor_tls EXPORT reactor-tls-targets FILE_SET HEADERS)
+  install(EXPORT reactor-tls-targets NAMESPACE reactor:: DESTINATION "${package_dir}")
+endif()
 
 configure_package_config_file(
   cmake/reactor-config.cmake.in reactor-config.cmake INSTALL_DESTINATION "${package_dir}"
@@ -62,4 +66,7 @@ if(REACTOR_WITH_SPDLOG)
 endif()
 if(REACTOR_HAS_DNS)
   reactor_install_pc(reactor-dns reactor_dns "resolver" REQUIRES "${core}" FOREIGN libcares)
+endif()
+if(REACTOR_WITH_TLS)
+  reactor_install_pc(reactor-tls reactor_tls "TLS by OpenSSL" REQUIRES "${core}" FOREIGN openssl)
 endif()

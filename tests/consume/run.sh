@@ -54,7 +54,7 @@ END
   chmod +x "$dir/fake-c++"
   cd "$dir/app"
   all=$(counted "$1")
-  expected=$(find "$dir/tree/reactor" -name '*.cc' ! -name '*spdlog*' ! -path '*/dns/*' | wc -l)
+  expected=$(find "$dir/tree/reactor" -name '*.cc' ! -name '*spdlog*' ! -path '*/dns/*' ! -path '*/tls/*' | wc -l)
   [ "$all" -eq "$expected" ] || fail "$expected files to compile, compiled $all"
   settle
   [ "$(counted "$1")" -eq 0 ] || fail "compiled again with nothing changed"
@@ -66,6 +66,8 @@ END
   rm -rf fake
   core=$(counted "$1" REACTOR_COMPONENTS=core)
   [ "$core" -lt "$all" ] || fail "REACTOR_COMPONENTS=core compiled all $core files"
+  rm -rf fake
+  [ "$(counted "$1" REACTOR_COMPONENTS="core tls")" -gt "$core" ] || fail "the component tls is empty"
   rm -rf fake app
 }
 

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/tls/client_context.h"
+
+#include <openssl/x509v3.h>
+
+#include "reactor/base/check.h"
+#include "reactor/net/stream.h"
+#include "reactor/tls/error.h"
+#include "reactor/tls/ssl_transport.h"
+
+namespace reactor::tls {
+namespace {
+
+// Of a name: RFC 1035 section 2.3.4. Addresses are shorter.
+constexpr std::size_t kLongestHost = 255;
+// Hosts with a session that can go on.
+constexpr std::size_t kMostSessions = 64;
+
+bool is_address(const std::string& host) {
+  using Octets = std::unique_ptr<ASN1_OCTET_STRING, Freed<&ASN1_OCTET_STRING_free>>;
+  const Octets octets(a2i_IPADDRESS(host.c_str()));
+  ERR_clear_error();
+  return octets != nullptr;
+}
+
+// Whom the certificate has to be for, and, where it is a name, to say so in the ClientHello, in
+// which addresses have no place (RFC 6066 section 3).
+bool expect_host(SSL* ssl, const std::string& host) {
+  X509_VERIFY_PARAM* const param = SSL_get0_param(ssl);
+  if (is_address(host)) return X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1;
+  X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return X509_VERIFY_PARAM_set1_host(param, host.data(), host.size()) == 1 &&
+         SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
+}
+
+std::error_code trust(SSL_CTX* context, const ClientOptions& options) {
+  if (!options.verify) return {};
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  const int done = options.ca_file.empty()
+                       ? SSL_CTX_set_default_verify_paths(context)
+                       : SSL_CTX_load_verify_file(context, options.ca_file.c_str());
+  return done == 1 ? std::error_code{} : take_error();
+}
+
+}  // namespace
+
+struct ClientContext::Hooks {
+  // 0: OpenSSL keeps its reference.
+  static int on_session(SSL* ssl, SSL_SESSION* session) noexcept {
+    auto* const self = static_cast<ClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    static_cast<void>(SslTransport::guard(
+        ssl, [&](const SslTransport& transport) { self->keep(transport.host(), session); }));
+    return 0;
+  }
+};
+
+void ClientContext::FreeSession::operator()(ssl_session_st* session) const noexcept {
+  SSL_SESSION_free(session);
+}
+
+ClientContext::ClientContext(ssl_ctx_st* context, const ClientOptions& options)
+    : context_(context), handshake_timeout_(options.handshake_timeout) {
+  REACTOR_CHECK(handshake_timeout_ > Duration::zero());
+}
+
+ClientContext::~ClientContext() { SSL_CTX_free(context_); }
+
+Result<std::unique_ptr<ClientContext>> ClientContext::make(const ClientOptions& options) {
+  SslCtxPtr owner = make_context(TLS_client_method());
+  SSL_CTX* const raw = owner.get();
+  std::unique_ptr<ClientContext> context(new ClientContext(owner.release(), options));
+  ERR_clear_error();
+  if (const std::error_code error = trust(raw, options)) return error;
+  const Result<std::string> protocols = protocol_list(options.protocols);
+  if (!protocols) return protocols.error();
+  SSL_CTX_set_alpn_protos(raw, octets(*protocols), static_cast<unsigned>(protocols->size()));
+  SSL_CTX_set_min_proto_version(raw, static_cast<int>(options.least_version));
+  if (options.resumption) {
+    SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_app_data(raw, context.get());
+    SSL_CTX_sess_set_new_cb(raw, &Hooks::on_session);
+  }
+  return context;
+}
+
+void ClientContext::keep(const std::string& host, ssl_session_st* session) {
+  if (sessions_.size() >= kMostSessions && !sessions_.contains(host)) {
+    sessions_.erase(sessions_.begin());
+  }
+  Session& place = sessions_[host];
+  SSL_SESSION_up_ref(session);
+  place.reset(session);
+}
+
+Result<> ClientContext::secure(Stream& stream, std::string_view host) {
+  Result<std::unique_ptr<Transport>> transport = transport_for(host);
+  if (!transport) return transport.error();
+  stream.set_transport(std::move(*transport));
+  return {};
+}
+
+Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  if (host.empty() || host.size() > kLongestHost || host.find('\0') != host.npos) {
+    return Errc::bad_host;
+  }
+  SslPtr ssl(made(SSL_new(context_)));
+  SSL_set_connect_state(ssl.get());
+  std::string name(host);
+  if (!expect_host(ssl.get(), name)) {
+    ERR_clear_error();
+    return Errc::bad_host;
+  }
+  if (const auto found = sessions_.find(name); found != sessions_.end()) {
+    SSL_set_session(ssl.get(), found->second.get());
+    // A ticket of 1.3 is for one connection, so that nobody can tell two to be one client's
+    // (RFC 8446 appendix C.4); there will be others.
+    if (SSL_SESSION_get_protocol_version(found->second.get()) == TLS1_3_VERSION) {
+      sessions_.erase(found);
+    }
+  }
+  return std::unique_ptr<Transport>(
+      std::make_unique<SslTransport>(std::move(ssl), handshake_timeout_, std::move(name)));
+}
+
+}  // namespace reactor::tls

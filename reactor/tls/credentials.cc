@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/tls/credentials.h"
+
+#include <fcntl.h>
+#include <openssl/pem.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "reactor/base/error.h"
+#include "reactor/base/unique_fd.h"
+#include "reactor/tls/error.h"
+#include "reactor/tls/install.h"
+
+namespace reactor::tls {
+namespace {
+
+constexpr std::size_t kMostOctets = 1U << 20;
+
+Result<std::string> content_of(const std::string& path) {
+  // A FIFO would make a running server wait.
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return last_system_error();
+  std::string content;
+  std::array<char, 4096> buffer;
+  for (;;) {
+    const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
+    if (count < 0) return last_system_error();
+    if (count == 0) return content;
+    content.append(buffer.data(), static_cast<std::size_t>(count));
+    if (content.size() > kMostOctets) return std::make_error_code(std::errc::file_too_large);
+  }
+}
+
+BioPtr reader_of(const std::string& text) {
+  return BioPtr(made(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))));
+}
+
+// In place of a question at the terminal.
+int no_pass_phrase(char*, int, int, void* asked) {
+  *static_cast<bool*>(asked) = true;
+  return -1;
+}
+
+// The last error says only that there is no more to read.
+bool at_end() {
+  const unsigned long code = ERR_peek_last_error();
+  return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
+
+Result<X509Ptr> install_certificates(SSL_CTX* context, const std::string& text) {
+  const BioPtr bio = reader_of(text);
+  bool asked = false;
+  X509Ptr first(PEM_read_bio_X509_AUX(bio.get(), nullptr, no_pass_phrase, &asked));
+  if (first == nullptr) return at_end() ? make_error_code(Errc::no_certificate) : take_error();
+  if (SSL_CTX_use_certificate(context, first.get()) != 1) return take_error();
+  while (X509* const next = PEM_read_bio_X509(bio.get(), nullptr, no_pass_phrase, &asked)) {
+    if (SSL_CTX_add0_chain_cert(context, next) == 1) continue;
+    X509_free(next);
+    return take_error();
+  }
+  if (!at_end()) return take_error();
+  ERR_clear_error();
+  return first;
+}
+
+Result<> install_key(SSL_CTX* context, X509* certificate, const std::string& text) {
+  const BioPtr bio = reader_of(text);
+  bool asked = false;
+  const KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_pass_phrase, &asked));
+  if (key == nullptr) return asked ? Errc::encrypted_key : Errc::no_key;
+  if (X509_check_private_key(certificate, key.get()) != 1) return Errc::key_mismatch;
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1) return take_error();
+  return {};
+}
+
+}  // namespace
+
+Result<> install(SSL_CTX* context, const Credentials& credentials, Half& half) {
+  ERR_clear_error();
+  half = Half::certificates;
+  const auto certificate = install_certificates(context, credentials.certificates);
+  if (!certificate) return certificate.error();
+  half = Half::key;
+  const Result<> installed = install_key(context, certificate->get(), credentials.key);
+  ERR_clear_error();
+  return installed;
+}
+
+Result<Credentials> Credentials::read(const std::string& certificate_file,
+                                      const std::string& key_file, std::string* culprit) {
+  const auto blame = [&](const std::string& file, std::error_code error) {
+    if (culprit != nullptr) *culprit = file;
+    return error;
+  };
+  Result<std::string> certificates = content_of(certificate_file);
+  if (!certificates) return blame(certificate_file, certificates.error());
+  Result<std::string> key = content_of(key_file);
+  if (!key) return blame(key_file, key.error());
+  Credentials credentials{std::move(*certificates), std::move(*key)};
+  Half half{};
+  const SslCtxPtr context = make_context(TLS_server_method());
+  const Result<> installed = install(context.get(), credentials, half);
+  if (installed) return credentials;
+  return blame(half == Half::key ? key_file : certificate_file, installed.error());
+}
+
+}  // namespace reactor::tls

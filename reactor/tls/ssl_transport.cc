@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/tls/ssl_transport.h"
+
+#include <cerrno>
+
+#include "reactor/net/stream.h"
+#include "reactor/tls/error.h"
+#include "reactor/tls/socket_bio.h"
+
+namespace reactor::tls {
+namespace {
+
+constexpr std::size_t kMostUnsent = 256 * 1024;
+
+}  // namespace
+
+SslTransport::SslTransport(SslPtr ssl, Duration open_limit, std::string host)
+    : Connection(ssl.get()), ssl_(std::move(ssl)), open_limit_(open_limit), host_(std::move(host)) {
+  SSL_set_app_data(ssl_.get(), this);
+  BIO* const bio = SocketBio::make(*this).release();
+  SSL_set_bio(ssl_.get(), bio, bio);
+}
+
+// The queue of errors is the thread's: what others left there would be taken for ours.
+void SslTransport::begin(int fd) noexcept {
+  fd_ = fd;
+  ERR_clear_error();
+}
+
+void SslTransport::rethrow() {
+  if (thrown_ != nullptr) [[unlikely]]
+    std::rethrow_exception(std::exchange(thrown_, nullptr));
+}
+
+// What a call of OpenSSL means that did not succeed; see SSL_get_error(3).
+IoResult SslTransport::outcome(int returned) {
+  const int kind = SSL_get_error(ssl_.get(), returned);
+  if (kind == SSL_ERROR_WANT_READ) return IoResult::blocked();
+  if (kind == SSL_ERROR_ZERO_RETURN) return IoResult::end_of_stream();
+  error_ = take_error();
+  const long verified = SSL_get_verify_result(ssl_.get());
+  if (kind == SSL_ERROR_SYSCALL && socket_error_) {
+    error_ = socket_error_;
+  } else if (!SSL_is_init_finished(ssl_.get()) && verified != X509_V_OK &&
+             SSL_get_verify_mode(ssl_.get()) != SSL_VERIFY_NONE) {
+    error_ = verification_error(verified);
+  }
+  return IoResult::failed(EPROTO);  // error() has the real one
+}
+
+std::error_code SslTransport::error(IoResult) const noexcept { return error_; }
+
+IoResult SslTransport::open(int fd) {
+  begin(fd);
+  const int returned = SSL_do_handshake(ssl_.get());
+  rethrow();
+  const IoResult result = returned == 1 ? IoResult::bytes(0) : outcome(returned);
+  if (!result.ok() && !result.would_block()) return result;
+  const IoResult flushed = flush();
+  read_needs_ = flushed.ok() ? Interest::read : Interest::write;
+  return flushed.ok() ? result : flushed;
+}
+
+// As many records as there are at once and fit.
+IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
+  has_input_ = false;
+  if (later_) return *later_;
+  begin(fd);
+  std::size_t done = 0;
+  do {
+    const std::span<std::byte> room = buffer.subspan(done);
+    std::size_t count = 0;
+    const int returned = SSL_read_ex(ssl_.get(), room.data(), room.size(), &count);
+    if (returned != 1) {
+      rethrow();
+      const IoResult result = outcome(returned);
+      if (done == 0) return result;
+      if (!result.would_block()) {
+        later_ = result;
+        has_input_ = true;
+      }
+      return IoResult::bytes(done);
+    }
+    done += count;
+  } while (done < buffer.size() && SSL_has_pending(ssl_.get()) == 1);
+  rethrow();
+  has_input_ = SSL_has_pending(ssl_.get()) == 1;
+  return IoResult::bytes(done);
+}
+
+// A Stream may come back with less than what did not go, as where it is limited to a rate, and
+// OpenSSL may not. So no record is ever refused: what the kernel does not take waits here, and the
+// last octet of the record passes for one that was not written, for which the Stream comes back.
+IoResult SslTransport::write(int fd, std::span<const std::byte> bytes) {
+  begin(fd);
+  if (const IoResult flushed = flush(); !flushed.ok()) return flushed;
+  std::size_t done = first_is_in_ ? 1 : 0;
+  first_is_in_ = false;
+  while (done < bytes.size()) {
+    const std::span<const std::byte> rest = bytes.subspan(done);
+    std::size_t count = 0;
+    const int returned = SSL_write_ex(ssl_.get(), rest.data(), rest.size(), &count);
+    if (returned != 1) {
+      rethrow();
+      return outcome(returned);
+    }
+    done += count;
+    if (unsent_.empty()) continue;
+    first_is_in_ = true;
+    return done > 1 ? IoResult::bytes(done - 1) : IoResult::blocked();
+  }
+  return IoResult::bytes(done);
+}
+
+bool SslTransport::send(std::string_view record) noexcept {
+  if (unsent_.empty()) {
+    const IoResult result = Socket::send(fd_, std::as_bytes(std::span(record)));
+    socket_error_ = result.error();
+    if (socket_error_) return false;
+    record.remove_prefix(result.count());
+    if (record.empty()) return true;
+  }
+  // Nobody has that much to send who does not read: a peer that asks and asks.
+  if (unsent_.size() + record.size() > kMostUnsent) {
+    socket_error_ = std::make_error_code(std::errc::no_buffer_space);
+    return false;
+  }
+  try {
+    unsent_ += record;
+    return true;
+  } catch (const std::bad_alloc&) {
+    socket_error_ = std::make_error_code(std::errc::not_enough_memory);
+    return false;
+  }
+}
+
+// What is unsent. The memory goes with it.
+IoResult SslTransport::flush() {
+  if (unsent_.empty()) return IoResult::bytes(0);
+  const IoResult result = Socket::send(fd_, std::as_bytes(std::span(unsent_)));
+  if (result.is_error()) error_ = result.error();
+  unsent_.erase(0, result.count());
+  if (!unsent_.empty()) return result.ok() ? IoResult::blocked() : result;
+  std::string().swap(unsent_);
+  return IoResult::bytes(0);
+}
+
+// The peer's own close_notify is read() by and by.
+IoResult SslTransport::end_writing(int fd) {
+  begin(fd);
+  if ((SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) == 0) {
+    const int returned = SSL_shutdown(ssl_.get());
+    if (returned < 0) return outcome(returned);
+  }
+  return flush();
+}
+
+// ---- Connection ----
+
+const Connection* Connection::of(const Stream& stream) noexcept {
+  return dynamic_cast<const SslTransport*>(stream.transport());
+}
+
+std::string_view Connection::version() const noexcept { return SSL_get_version(ssl_); }
+std::string_view Connection::cipher() const noexcept { return SSL_get_cipher_name(ssl_); }
+bool Connection::resumed() const noexcept { return SSL_session_reused(ssl_) == 1; }
+
+std::string_view Connection::protocol() const noexcept {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_, &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
+}
+
+std::string_view Connection::server_name() const noexcept {
+  const char* const name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+  return name == nullptr ? std::string_view() : std::string_view(name);
+}
+
+}  // namespace reactor::tls

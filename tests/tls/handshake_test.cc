@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+// What the two sides agree on before on_open(), and what they do not agree to.
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reactor/base/error.h"
+#include "reactor/net/server.h"
+#include "tests/tls/tls_kit.h"
+
+namespace reactor::tls {
+namespace {
+
+using std::chrono::milliseconds;
+
+class TlsHandshake : public LoopTest {};
+
+// A server's Stream and a client's, both of ours.
+struct Both {
+  Both(Loop& loop, ServerContext& server, ClientContext& client, const std::string& host) {
+    FdPair pair = make_tcp_pair();
+    near = std::make_unique<Stream>(loop, Socket(std::move(pair.near)), accepting, options);
+    far = std::make_unique<Stream>(loop, Socket(std::move(pair.far)), connecting, options);
+    near->set_transport(server.make_transport());
+    client.secure(*far, host).value();
+    accepting.when_open = [](Stream& stream) { stream.write("welcome"); };
+    near->start();
+    far->start();
+  }
+  // Whether both opened, and the server's greeting came, with which tickets do.
+  bool open(Loop& loop) {
+    return run_bounded(loop,
+                       [&] {
+                         return connecting.got == "welcome" ||
+                                accepting.closes + connecting.closes > 0;
+                       }) &&
+           connecting.got == "welcome";
+  }
+  // Whether the client's Stream ended; the server's did too.
+  bool fail(Loop& loop) {
+    return run_bounded(loop, [&] { return accepting.closes > 0 && connecting.closes > 0; }) &&
+           connecting.opens == 0;
+  }
+  [[nodiscard]] const Connection& server_side() const { return *Connection::of(*near); }
+  [[nodiscard]] const Connection& client_side() const { return *Connection::of(*far); }
+
+  StreamOptions options;
+  Recorder accepting, connecting;
+  std::unique_ptr<Stream> near, far;
+};
+
+TEST_P(TlsHandshake, TellsWhatWasAgreedOn) {
+  Loop loop(options());
+  const auto server = make_server({.protocols = {"second", "first"}});
+  const auto client = make_client({.protocols = {"other", "first", "second"}});
+  Both both(loop, *server, *client, "localhost");
+  ASSERT_TRUE(both.open(loop)) << both.connecting.error.message();
+  for (const Connection* side : {&both.server_side(), &both.client_side()}) {
+    EXPECT_EQ(side->version(), "TLSv1.3");
+    EXPECT_EQ(side->protocol(), "second") << "the server's choice";
+    EXPECT_EQ(side->server_name(), "localhost");
+    EXPECT_NE(side->cipher(), "");
+    EXPECT_FALSE(side->resumed());
+  }
+  Link plain(loop);
+  EXPECT_EQ(Connection::of(*plain.stream), nullptr);
+}
+
+TEST_P(TlsHandshake, AVersionThatIsTooOldIsRefused) {
+  Loop loop(options());
+  const auto server = make_server({.least_version = Version::v1_3});
+  Link link(loop);
+  TlsPeer peer(std::move(link.peer.fd), peer_client(TLS1_2_VERSION));
+  link.stream->set_transport(server->make_transport());
+  link.start();
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), link.handler.closes > 0; }));
+  EXPECT_EQ(link.handler.error.message(), "TLS: unsupported protocol");
+  peer.read();
+  EXPECT_EQ(peer.failure, "tlsv1 alert protocol version");
+}
+
+TEST_P(TlsHandshake, WithoutACommonProtocolThereIsNoConnection) {
+  Loop loop(options());
+  const auto server = make_server({.protocols = {"http/1.1"}});
+  const auto client = make_client({.protocols = {"h2"}});
+  Both both(loop, *server, *client, "localhost");
+  ASSERT_TRUE(both.fail(loop));
+  EXPECT_EQ(both.accepting.error.message(), "TLS: no application protocol");
+  EXPECT_NE(both.connecting.error.message().find("no application protocol"), std::string::npos);
+  const auto silent = make_client();
+  Both without(loop, *server, *silent, "localhost");
+  EXPECT_TRUE(without.open(loop)) << "who offers none is served";
+  EXPECT_EQ(without.server_side().protocol(), "");
+}
+
+TEST_P(TlsHandshake, TheServerPicksByName) {
+  Loop loop(options());
+  const auto server = make_server();
+  const auto other = make_server(
+      {.credentials = Authority::known().issue({.name = "other.test", .address = ""}).credentials(),
+       .protocols = {"mine"}});
+  std::vector<std::string> names;
+  server->set_picker([&](std::string_view name) {
+    names.emplace_back(name);
+    return name == "other.test" ? other.get() : nullptr;
+  });
+  const auto client = make_client({.protocols = {"mine"}});
+  for (const std::string host : {"other.test", "localhost", "127.0.0.1"}) {
+    Both both(loop, *server, *client, host);
+    EXPECT_TRUE(both.open(loop)) << host << ": " << both.connecting.error.message();
+    EXPECT_EQ(both.client_side().protocol(), host == "other.test" ? "mine" : "");
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"other.test", "localhost"})) << "no SNI of addresses";
+}
+
+TEST_P(TlsHandshake, AnExceptionOfThePickerLeavesRun) {
+  Loop loop(options());
+  const auto server = make_server();
+  server->set_picker([](std::string_view) -> ServerContext* { throw 3; });
+  const auto client = make_client();
+  Both both(loop, *server, *client, "localhost");
+  EXPECT_THROW(static_cast<void>(run_to_end(loop)), int);
+  EXPECT_TRUE(run_bounded(loop, [&] { return both.connecting.closes > 0; }));
+}
+
+TEST_P(TlsHandshake, WhoIsNotTheHostIsNotBelieved) {
+  struct Case {
+    PemFiles files;
+    std::string host, reason;
+  };
+  const Authority stranger("stranger");
+  const std::vector<Case> cases = {
+      {stranger.issue(), "localhost", "unable to get local issuer certificate"},
+      {Authority::localhost(), "example.org", "hostname mismatch"},
+      {Authority::localhost(), "127.0.0.2", "IP address mismatch"},
+      {Authority::known().issue({.from = -3, .until = -1}), "localhost", "certificate has expired"},
+      {Authority::known().issue({.from = 1, .until = 2}), "localhost",
+       "certificate is not yet valid"},
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.reason);
+    Loop loop(options());
+    const auto server = make_server({.credentials = each.files.credentials()});
+    const auto client = make_client();
+    Both both(loop, *server, *client, each.host);
+    ASSERT_TRUE(both.fail(loop));
+    EXPECT_EQ(both.connecting.error.message(), "certificate not accepted: " + each.reason);
+    EXPECT_TRUE(is_verification(both.connecting.error));
+    EXPECT_FALSE(is_verification(both.accepting.error));
+    EXPECT_NE(both.accepting.error.message().find("alert"), std::string::npos)
+        << both.accepting.error.message();
+    const auto trusting = make_client({.verify = false});
+    Both believed(loop, *server, *trusting, each.host);
+    EXPECT_TRUE(believed.open(loop));
+  }
+}
+
+TEST_P(TlsHandshake, TheSystemsStoreIsTheDefault) {
+  Loop loop(options());
+  const auto server = make_server();
+  const auto client = get(ClientContext::make({}));
+  Both both(loop, *server, *client, "localhost");
+  EXPECT_TRUE(both.fail(loop));
+  EXPECT_TRUE(is_verification(both.connecting.error)) << both.connecting.error.message();
+}
+
+TEST_P(TlsHandshake, SessionsGoOn) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    Loop loop(options());
+    const std::string key = new_ticket_key();
+    const auto server = make_server({.ticket_key = key});
+    const auto sibling = make_server({.ticket_key = key});
+    const auto stranger = make_server();
+    const auto client = make_client();
+    SSL_CTX_set_max_proto_version(client->native(), version);
+    const auto resumed = [&](ServerContext& context, const std::string& host) {
+      Both both(loop, context, *client, host);
+      EXPECT_TRUE(both.open(loop)) << both.connecting.error.message();
+      EXPECT_EQ(both.server_side().resumed(), both.client_side().resumed());
+      both.far->close();
+      EXPECT_TRUE(run_bounded(loop, [&] { return both.accepting.closes > 0; }));
+      return both.client_side().resumed();
+    };
+    EXPECT_FALSE(resumed(*server, "localhost"));
+    EXPECT_TRUE(resumed(*server, "localhost"));
+    EXPECT_TRUE(resumed(*sibling, "localhost"));
+    EXPECT_FALSE(resumed(*server, "127.0.0.1")) << "another host";
+    EXPECT_FALSE(resumed(*stranger, "localhost"));
+  }
+}
+
+TEST_P(TlsHandshake, SessionsDoNotGoOnWhereThatIsOff) {
+  for (const bool at_server : {false, true}) {
+    Loop loop(options());
+    const auto server = make_server({.resumption = at_server});
+    const auto client = make_client({.resumption = !at_server});
+    for (int i = 0; i < 2; ++i) {
+      Both both(loop, *server, *client, "localhost");
+      EXPECT_TRUE(both.open(loop));
+      EXPECT_FALSE(both.client_side().resumed());
+    }
+  }
+}
+
+TEST_P(TlsHandshake, HasALimit) {
+  for (const bool serves : {false, true}) {
+    const TimePoint start = monotonic_now();
+    Loop loop(options());
+    const auto server = make_server({.handshake_timeout = milliseconds(20)});
+    const auto client = make_client({.handshake_timeout = milliseconds(20)});
+    Link link(loop);
+    if (serves) {
+      link.stream->set_transport(server->make_transport());
+    } else {
+      client->secure(*link.stream, "localhost").value();
+    }
+    link.start();
+    if (serves) link.peer.write("\x16");  // the first octet of a ClientHello puts nothing off
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+    EXPECT_GE(monotonic_now() - start, milliseconds(20));
+    EXPECT_EQ(link.handler.error, reactor::Errc::timed_out);
+    EXPECT_EQ(link.handler.opens, 0);
+  }
+}
+
+class DrainEcho final : public StreamHandler {
+  void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
+};
+
+// A server that goes away asks politely, also who has not yet shaken hands.
+TEST_P(TlsHandshake, AServerDrainsAndHandsNothingOver) {
+  struct Nobody final : Successor {
+    Answer take(int, std::span<const std::byte>) noexcept override {
+      ++asked;
+      return Answer::taken;
+    }
+    int asked = 0;
+  };
+  for (const bool handed : {false, true}) {
+    Loop loop(options());
+    const auto context = make_server();
+    ServerLimits limits;
+    limits.transports = context.get();
+    auto server = get(Server<DrainEcho>::listen(loop, get(Address::parse("127.0.0.1:0")), limits));
+    const Address address = server->addresses().at(0);
+    TlsPeer idle(get(Socket::connect(address)).release(), peer_client(TLS1_3_VERSION));
+    TlsPeer opening(get(Socket::connect(address)).release(), peer_client(TLS1_3_VERSION));
+    EXPECT_TRUE(pump(loop, [&] { return server->connections() == 2; }));
+    idle.write("hello");
+    EXPECT_TRUE(pump(loop, [&] { return idle.read(), idle.got == "hello"; }));
+    bool done = false;
+    Nobody successor;
+    if (handed) {
+      server->hand_over(successor, [&] { done = true; });
+    } else {
+      server->drain([&] { done = true; });
+    }
+    EXPECT_TRUE(pump(loop, [&] { return idle.read(), opening.read(), done; }));
+    EXPECT_TRUE(pump(loop, [&] { return idle.read(), opening.read(), idle.end && opening.end; }));
+    EXPECT_EQ(idle.failure + opening.failure, "");
+    EXPECT_EQ(successor.asked, 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, TlsHandshake, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::tls

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// Peers that break the rules: a clear error each time, and nothing else.
+#include <sys/socket.h>
+
+#include <string>
+#include <vector>
+
+#include "reactor/base/error.h"
+#include "tests/tls/tls_kit.h"
+
+namespace reactor::tls {
+namespace {
+
+using std::chrono::milliseconds;
+using std::string_literals::operator""s;
+
+class TlsHostile : public LoopTest {
+ protected:
+  // What a server's or a client's Stream makes of `text`, and then of the end if it still waits.
+  static std::error_code answer_to(const std::string& text, bool serves) {
+    Loop loop(options());
+    const auto server = make_server();
+    const auto client = make_client();
+    Link link(loop);
+    if (serves) {
+      link.stream->set_transport(server->make_transport());
+    } else {
+      client->secure(*link.stream, "localhost").value();
+    }
+    link.start();
+    link.peer.write(text);
+    ::shutdown(link.peer.fd.get(), SHUT_WR);
+    EXPECT_TRUE(
+        pump(loop, [&] { return link.peer.read(), link.handler.closes > 0 && link.peer.over(); }));
+    EXPECT_EQ(link.handler.opens, 0);
+    EXPECT_EQ(link.handler.ends, 0);
+    EXPECT_EQ(link.handler.closes, 1);
+    return link.handler.error;
+  }
+};
+
+TEST_P(TlsHostile, GarbageInPlaceOfAHello) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "TLS: http request"},
+      {"CONNECT x:1 HTTP/1.1\r\n\r\n", "TLS: https proxy request"},
+      {"hello, is anybody there?", "TLS: wrong version number"},
+      {std::string(20000, '\0'), "TLS: wrong version number"},
+      {pattern(70000), "TLS: wrong version number"},
+      {"\x16\x03\x01\xff\xff"s + std::string(70000, 'x'), "TLS: packet length too long"},
+      {"\x16\x03\x01\x00\x04\x01\x00\x00\x00"s, "TLS: length too short"},
+      {"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00"s, "TLS: unexpected message"},
+      {"\x17\x03\x03\x00\x01x"s, "TLS: unexpected message"},
+      {"\x15\x03\x03\x00\x02\x02\x28"s, "TLS: unexpected message"},
+      {"\x16\x03\x01\x00\x40\x01"s, "TLS: the connection ended without close_notify"},
+      {"", "TLS: the connection ended without close_notify"},
+  };
+  for (const auto& [text, reason] : cases) {
+    const std::error_code error = answer_to(text, true);
+    EXPECT_EQ(error.category(), category()) << error.message();
+    EXPECT_EQ(error.message(), reason) << text.substr(0, 40);
+    const std::error_code at_client = answer_to(text, false);
+    EXPECT_EQ(at_client.category(), category()) << at_client.message();
+    EXPECT_NE(at_client.message(), "");
+  }
+}
+
+// Each octet of a ClientHello, changed: whatever comes of it, it ends by itself.
+TEST_P(TlsHostile, AHelloWithAnOctetChanged) {
+  SSL* const ssl = peer_client(TLS1_3_VERSION);
+  BIO* const out = BIO_new(BIO_s_mem());
+  SSL_set_bio(ssl, BIO_new(BIO_s_mem()), out);
+  SSL_do_handshake(ssl);
+  std::string hello(4096, '\0');
+  hello.resize(static_cast<std::size_t>(BIO_read(out, hello.data(), 4096)));
+  SSL_free(ssl);
+  for (std::size_t at = 0; at < hello.size(); at += 7) {
+    std::string changed = hello;
+    changed[at] = static_cast<char>(changed[at] ^ 0x55);
+    EXPECT_TRUE(answer_to(changed, true)) << at;
+  }
+}
+
+TEST_P(TlsHostile, APeerThatGoesInTheMiddleOfTheHandshake) {
+  for (const bool reset : {false, true}) {
+    Loop loop(options());
+    TlsLink link(loop, Carrier::server_v1_3);
+    link.peer->read();  // its hello
+    link.stream->start();
+    run_for(loop, milliseconds(2));
+    if (reset) reset_on_close(link.peer->socket.fd.get());
+    ::shutdown(link.peer->socket.fd.get(), SHUT_WR);
+    if (reset) link.peer->socket.fd.reset();
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+    EXPECT_EQ(link.handler.opens, 0);
+    if (reset) {
+      EXPECT_TRUE(link.handler.error == std::errc::connection_reset ||
+                  link.handler.error == Errc::truncated)
+          << link.handler.error.message();
+    } else {
+      EXPECT_EQ(link.handler.error, Errc::truncated);
+    }
+  }
+}
+
+// What came before is delivered; the end is no end.
+TEST_P(TlsHostile, AnEndWithoutCloseNotifyIsAnError) {
+  for (const Carrier carrier : {Carrier::server_v1_2, Carrier::client_v1_3}) {
+    Loop loop(options());
+    TlsLink link(loop, carrier);
+    link.start(loop);
+    link.peer->write("most of it");
+    ::shutdown(link.peer->socket.fd.get(), SHUT_WR);
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+    EXPECT_EQ(link.handler.got, "most of it");
+    EXPECT_EQ(link.handler.ends, 0);
+    EXPECT_EQ(link.handler.error, Errc::truncated);
+  }
+}
+
+TEST_P(TlsHostile, ARecordThatWasChangedIsAnError) {
+  for (const Carrier carrier : {Carrier::server_v1_2, Carrier::server_v1_3}) {
+    Loop loop(options());
+    TlsLink link(loop, carrier);
+    link.start(loop);
+    link.peer->write("good");
+    EXPECT_TRUE(pump(loop, [&] { return link.peer->read(), link.handler.got == "good"; }));
+    link.peer->socket.write("\x17\x03\x03\x00\x20"s + std::string(32, 'x'));
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+    EXPECT_EQ(link.handler.error.message(), "TLS: decryption failed or bad record mac");
+    EXPECT_EQ(link.handler.got, "good");
+    EXPECT_TRUE(pump(loop, [&] { return link.peer->read(), link.peer->socket.over(); }));
+    EXPECT_NE(link.peer->failure, "") << "the peer is told why";
+  }
+}
+
+TEST_P(TlsHostile, NewKeysAreTakenInTheMiddleOfATransfer) {
+  Loop loop(options());
+  TlsLink link(loop, Carrier::server_v1_3);
+  link.handler.when_data = [](Stream& stream, std::string_view text) { stream.write(text); };
+  link.start(loop);
+  const std::string text = pattern(100000);
+  for (std::size_t at = 0; at < text.size(); at += 10000) {
+    EXPECT_EQ(SSL_key_update(link.peer->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    link.peer->write(std::string_view(text).substr(at, 10000));
+    EXPECT_TRUE(pump(loop, [&] { return link.peer->read(), link.peer->got.size() == at + 10000; }));
+  }
+  EXPECT_EQ(link.peer->got, text);
+}
+
+TEST_P(TlsHostile, RenegotiationIsRefused) {
+  Loop loop(options());
+  TlsLink link(loop, Carrier::server_v1_2);
+  link.handler.when_data = [](Stream& stream, std::string_view text) { stream.write(text); };
+  link.start(loop);
+  EXPECT_EQ(SSL_renegotiate(link.peer->ssl), 1);
+  EXPECT_TRUE(pump(loop, [&] { return link.peer->read(), !link.peer->failure.empty(); }));
+  EXPECT_EQ(link.peer->failure, "no renegotiation");
+  EXPECT_EQ(link.handler.got, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, TlsHostile, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::tls
