@@ -115,6 +115,8 @@ int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
   reactor::ServerLimits limits;
   limits.max_connections = service.max_connections;
   limits.proxy = service.proxy;
+  const auto transports = make_transports(service.tls, {});
+  limits.transports = transports.get();
   Echo echo;
   Answer answer(service.reply);
   reactor::StreamHandler& handler =

@@ -18,7 +18,8 @@ using reactor::http::AccessLog;
 // All but CONNECT, which 200 would turn into a tunnel.
 constexpr std::string_view kAllowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH";
 
-reactor::http::Options options_of(const Service& service, AccessLog* access_log) {
+reactor::http::Options options_of(const Service& service, reactor::TransportFactory* transports,
+                                  AccessLog* access_log) {
   reactor::http::Options http;
   http.limits = service.limits;
   if (service.keep_alive > reactor::Duration::zero()) http.keep_alive = service.keep_alive;
@@ -28,6 +29,7 @@ reactor::http::Options options_of(const Service& service, AccessLog* access_log)
   http.transport.stream.write_timeout = service.write_timeout;
   http.transport.max_connections = service.max_connections;
   http.transport.proxy = service.proxy;
+  http.transport.transports = transports;
   http.access_log = access_log;
   // Nobody looks at a body, so none takes up memory.
   http.on_head = [](const reactor::http::Request&, reactor::http::Response&) {
@@ -62,6 +64,7 @@ int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
     rotation = worker.loop().on_signal(SIGUSR1, on_rotation).value();
     rotation.unref();
   }
+  const auto transports = make_transports(service.tls, {"http/1.1", "http/1.0"});
   const bool close = service.keep_alive == reactor::Duration::zero();
   reactor::http::PreparedFields fields;
   static_cast<void>(fields.add("Content-Type", service.content_type));  // checked at start
@@ -75,7 +78,7 @@ int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
                       response.headers(fields).body_in_place(service.body);
                       if (close) response.close();
                     },
-                    options_of(service, access_log.get()))
+                    options_of(service, transports.get(), access_log.get()))
                     .value();
   return worker.serve(*server);
 }

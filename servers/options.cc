@@ -40,6 +40,7 @@ struct Texts {
   std::string reuse_port = "on";
   std::string proxy_protocol = "off";
   std::vector<std::string> proxy_allow_from;
+  std::string tls_cert, tls_key;
   std::string graceful_timeout = "30";
   std::string timeout = "30";
   std::string max_requests = "0";
@@ -143,6 +144,13 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
       ->envname(environment_name("proxy-allow-from"))
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  if (has_tls()) {
+    text("--tls-cert", texts.tls_cert,
+         "speak TLS: the server's certificate in PEM form, then those between it and a known one",
+         "FILE");
+    text("--tls-key", texts.tls_key, "the certificate's private key in PEM form, not encrypted",
+         "FILE");
+  }
   text("--graceful-timeout", texts.graceful_timeout,
        "time that busy connections have after TERM, INT or a reload", "SECONDS");
   text("--pin", texts.pin,
@@ -193,15 +201,6 @@ std::vector<std::string> binds_of(Program program, const Texts& texts) {
   std::istringstream stream(value);
   for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
   return parts;
-}
-
-reactor::http::AccessLog::Format parse_access_format(const std::string& flag,
-                                                     const std::string& text) {
-  using Format = reactor::http::AccessLog::Format;
-  if (text == "common") return Format::common;
-  if (text == "combined") return Format::combined;
-  if (text == "json") return Format::json;
-  throw BadValue(flag, text, "no such format", "give common, combined or json");
 }
 
 // Found now and not in each worker: whether it can be written.
@@ -304,6 +303,7 @@ void take(Program program, const Texts& texts, Options& options) {
   prefork.processors = parse_processors("--pin", texts.pin);
   prefork.max_requests = parse_number("--max-requests", texts.max_requests, 0, INT64_MAX);
   options.service.proxy = take_proxy(texts, prefork.addresses);
+  options.service.tls = read_tls(texts.tls_cert, texts.tls_key);
   options.service.max_connections =
       parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
   if (options.service.max_connections > 0) {

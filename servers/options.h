@@ -15,6 +15,7 @@
 #include "reactor/prefork/options.h"
 #include "servers/control.h"
 #include "servers/reply.h"
+#include "servers/tls.h"
 
 namespace servers {
 
@@ -24,6 +25,7 @@ enum class Program { echo, http_ok };
 struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit less a reserve
   reactor::ProxyOptions proxy;
+  Tls tls;
   // reactor-echo only.
   Reply reply = Reply::raw;
   // reactor-http-ok only.

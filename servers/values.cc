@@ -198,6 +198,15 @@ reactor::LogLevel parse_level(const std::string& flag, const std::string& text) 
                  "give trace, debug, info, warn, error, critical or off");
 }
 
+reactor::http::AccessLog::Format parse_access_format(const std::string& flag,
+                                                     const std::string& text) {
+  using Format = reactor::http::AccessLog::Format;
+  if (text == "common") return Format::common;
+  if (text == "combined") return Format::combined;
+  if (text == "json") return Format::json;
+  throw BadValue(flag, text, "no such format", "give common, combined or json");
+}
+
 reactor::ProxyProtocol parse_proxy_protocol(const std::string& flag, const std::string& text) {
   using reactor::ProxyProtocol;
   if (text == "off") return ProxyProtocol::off;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "reactor/base/log.h"
+#include "reactor/http/access_log.h"
 #include "reactor/net/network.h"
 #include "reactor/net/proxy.h"
 #include "reactor/poller/event.h"
@@ -48,6 +49,8 @@ class BadValue : public std::runtime_error {
 [[nodiscard]] reactor::prefork::Model parse_model(const std::string& flag, const std::string& text);
 [[nodiscard]] Reply parse_reply(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::LogLevel parse_level(const std::string& flag, const std::string& text);
+[[nodiscard]] reactor::http::AccessLog::Format parse_access_format(const std::string& flag,
+                                                                   const std::string& text);
 [[nodiscard]] reactor::ProxyProtocol parse_proxy_protocol(const std::string& flag,
                                                           const std::string& text);
 // One network, or several with commas between them.

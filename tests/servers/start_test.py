@@ -160,6 +160,8 @@ class Sources(unittest.TestCase):
                      "--proxy-protocol", "--proxy-allow-from"}
             if program == ECHO:
                 built |= {"--reply"}
+            if "--tls-cert" in options:
+                built |= {"--tls-cert", "--tls-key"}
             if program == HTTP_OK:
                 built |= {"--keep-alive", "--body", "--content-type", "--header-timeout", "--body-timeout",
                           "--body-rate", "--write-timeout", "--max-body", "--max-header", "--max-line",
