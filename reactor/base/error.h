@@ -27,8 +27,8 @@ enum class Errc {
   control_truncated,  // descriptors that came with octets were lost, as this process has none free
   surplus_descriptors,  // more of them came than were expected
   bad_directory,        // the one that a new process was to start in can't be entered
-  too_long,           // no end of it within the limit: a line, a message
-  unexpected_end,     // the peer ended the stream in the middle of something
+  too_long,             // no end of it within the limit: a line, a message
+  unexpected_end,       // the peer ended the stream in the middle of something
 };
 
 // Category of Errc, name "reactor". Lives for the whole program.

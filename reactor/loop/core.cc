@@ -98,7 +98,8 @@ Result<> Core::run_while(bool forever, Duration limit) {
 
 Result<> Core::turn(bool forever, Duration limit) {
   const bool ran = run_deferred();
-  // A deferred call may have been the last thing to do, or what the caller of run_once() is out for.
+  // A deferred call may have been the last thing to do, or what the caller of run_once() is out
+  // for.
   if (forever ? !anything_to_wait_for() : ran) limit = Duration::zero();
   // A batch that an exception cut short is finished first.
   if (!registry.batch_left()) {

@@ -4,9 +4,12 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -66,7 +69,7 @@ class Documentation(unittest.TestCase):
 
     def test_programs_are_the_examples(self):
         shown = [(page, kind, text) for page, kind, language, text in blocks() if language == "cpp"]
-        self.assertEqual(len(shown), len(list((SOURCE / "examples").glob("*.cc"))))
+        self.assertEqual(len(shown), len(list((SOURCE / "examples").rglob("*.cc"))))
         for page, kind, text in shown:
             example = (SOURCE / kind.removeprefix("file: ")).read_text().split("\n", 1)[1]
             self.assertEqual(text, example, kind)
@@ -128,6 +131,58 @@ class Examples(unittest.TestCase):
                     self.assertTrue(chunk, events)
                     events += chunk
             self.assertEqual(program.end(), 0)
+
+    def test_coroutines_echo_until_they_are_interrupted(self):
+        with Program([EXAMPLES / "example_coro_echo"]) as program:
+            address = program.address()
+            for size in (1, 1000, 200000):
+                self.assertEqual(exchange(address, b"x" * size), b"x" * size)
+            program.process.send_signal(signal.SIGINT)
+            self.assertEqual(program.process.wait(20), 0)
+
+    def test_connect_takes_who_answers(self):
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))  # but does not listen
+            there, not_there = (f"127.0.0.1:{one.getsockname()[1]}" for one in (server, nobody))
+            done = subprocess.run([EXAMPLES / "example_connect", not_there, there], capture_output=True, text=True, timeout=20)
+            self.assertEqual(done.stdout, f"connected to {there}\n{not_there}: Connection refused\n")
+            self.assertEqual(done.returncode, 0)
+            done = subprocess.run([EXAMPLES / "example_connect", not_there], capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, done.stdout.count("Connection refused")), (1, 2))
+
+    def test_datagrams_echo(self):
+        with Program([EXAMPLES / "example_udp_echo"]) as program, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            line = program.process.stdout.readline()
+            port = int(re.fullmatch(r"listening on udp:127\.0\.0\.1:(\d+)\n", line).group(1))
+            client.settimeout(20)
+            client.connect(("127.0.0.1", port))
+            client.send(b"hello")
+            self.assertEqual(client.recv(100), b"hello")
+            self.assertEqual(program.end(), 0)
+
+    def test_process_shows_what_another_program_writes(self):
+        script = "read line; echo $line; echo bad >&2; exit 3"
+        done = subprocess.run([EXAMPLES / "example_process", "sh", "-c", script], input="hello\n", capture_output=True,
+                              text=True, timeout=20)
+        self.assertEqual(sorted(done.stdout.splitlines()), ["err: bad", "out: hello"])
+        self.assertEqual(done.returncode, 3)
+
+    def test_tls_echo(self):
+        program = EXAMPLES / "example_tls_echo"
+        if not program.exists() or not shutil.which("openssl"):
+            self.skipTest("no TLS here")
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = f"{folder}/key.pem", f"{folder}/certificate.pem"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
+                           check=True, capture_output=True, timeout=60)
+            with Program([program, certificate, key]) as server:
+                context = ssl.create_default_context(cafile=certificate)
+                context.check_hostname = False
+                with socket.create_connection(server.address(), 20) as plain, context.wrap_socket(plain) as connection:
+                    connection.sendall(b"hello")
+                    self.assertEqual(connection.recv(100), b"hello")
+                self.assertEqual(server.process.stdout.readline(), "TLSv1.3\n")
 
     def test_echo_echoes_from_two_workers(self):
         with Program([EXAMPLES / "example_echo"]) as program:

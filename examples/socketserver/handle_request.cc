@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// handle_request(): serves one connection and returns. handle_request [ADDRESS]
+#include <iostream>
+#include <memory>
+#include <utility>
+
+#include "reactor/coro/coro.h"
+
+namespace coro = reactor::coro;
+
+coro::Task<> handle(coro::Stream stream) { (co_await stream.write("only you\n")).value(); }
+
+coro::Task<> handle_request(std::unique_ptr<coro::Listener> server) {
+  co_await handle((co_await server->accept()).value());
+}  // and the server is gone
+
+int main(int argc, char** argv) {
+  const auto address = reactor::Address::parse(argc > 1 ? argv[1] : "127.0.0.1:0").value();
+  reactor::Loop loop;
+  auto server = coro::Listener::listen(loop, address).value();
+  std::cout << "listening on " << server->address().to_string() << std::endl;
+  coro::spawn(loop, handle_request(std::move(server))).detach();
+  loop.run().value();  // nothing else is left to wait for
+}

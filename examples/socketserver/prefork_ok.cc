@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// Five processes at one port say OK to whoever connects, and log it. prefork_ok [ADDRESS]
+#include <iostream>
+
+#include "reactor/base/log.h"
+#include "reactor/coro/coro.h"
+#include "reactor/prefork/prefork.h"
+
+namespace coro = reactor::coro;
+
+coro::Task<> say_ok(coro::Stream stream) {
+  REACTOR_LOG(info, "connection from " + stream.peer().value().to_string());
+  (co_await stream.write("OK\n")).value();
+}
+
+int main(int argc, char** argv) {
+  reactor::prefork::Options options;
+  options.workers = 5;
+  options.addresses = {reactor::Address::parse(argc > 1 ? argv[1] : "127.0.0.1:9090").value()};
+  options.on_listening = [](const reactor::Endpoint& endpoint) {
+    std::cout << "listening on " << endpoint.to_string() << std::endl;
+  };
+  return reactor::prefork::run(std::move(options), [](reactor::prefork::Worker& worker) {
+    auto server = coro::serve(worker.loop(), worker.listeners(), {}, say_ok).value();
+    return worker.serve(*server);
+  });
+}
