@@ -83,6 +83,7 @@ void Server::set_limit(std::uint64_t requests, Callback<void()> reached) {
 
 std::vector<Address> Server::addresses() const { return parts_->server->addresses(); }
 std::size_t Server::connections() const noexcept { return parts_->server->connections(); }
+std::size_t Server::most_connections() const noexcept { return parts_->server->most_connections(); }
 std::uint64_t Server::accepted() const noexcept { return parts_->server->accepted(); }
 
 }  // namespace reactor::http

@@ -63,6 +63,7 @@ class Server final : public reactor::Service {
 
   [[nodiscard]] std::vector<Address> addresses() const;
   [[nodiscard]] std::size_t connections() const noexcept override;
+  [[nodiscard]] std::size_t most_connections() const noexcept override;
   // Connections accepted since the start.
   [[nodiscard]] std::uint64_t accepted() const noexcept override;
 

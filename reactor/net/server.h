@@ -68,6 +68,9 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void set_limit(std::uint64_t connections, Callback<void()> reached) override;
 
   [[nodiscard]] std::size_t connections() const noexcept override { return connections_; }
+  [[nodiscard]] std::size_t most_connections() const noexcept override {
+    return limits_.max_connections;
+  }
   // Connections accepted since the start.
   [[nodiscard]] std::uint64_t accepted() const noexcept override { return accepted_; }
   // What became of connections at ServerLimits::proxy; zeros where it is off.

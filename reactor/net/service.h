@@ -67,6 +67,8 @@ class Service {
   virtual void set_limit(std::uint64_t requests, Callback<void()> reached) = 0;
 
   [[nodiscard]] virtual std::size_t connections() const noexcept = 0;
+  // As many at once as it accepts; ServerLimits::max_connections.
+  [[nodiscard]] virtual std::size_t most_connections() const noexcept = 0;
   // Since the start.
   [[nodiscard]] virtual std::uint64_t accepted() const noexcept = 0;
 

@@ -17,7 +17,13 @@ namespace reactor::prefork {
 
 // One worker process.
 struct alignas(64) Seat {
+  // Connections may wait in its queue, which it won't accept until another one ends.
+  [[nodiscard]] bool full() const noexcept {
+    return accepts.load() && most.get() > 0 && connections.get() >= most.get();
+  }
+
   Counter connections;               // that it serves
+  Counter most;                      // as many as it serves at once; 0: not known yet
   std::atomic<bool> accepts{false};  // ready and not on its way out
   LoopStats loop;                    // loop.turns is the heartbeat
 };

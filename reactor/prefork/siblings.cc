@@ -42,6 +42,7 @@ void Siblings::serve(Service& service, bool even_out) {
   even_out_ = even_out;
   service.share_listeners();
   service.set_counter(seat_.connections);
+  seat_.most.set(service.most_connections());
   service.set_placement([this](const Socket& connection) { return keep(connection); });
   watch_letters(own_, letters_);
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) settle(slot);
@@ -87,7 +88,8 @@ void Siblings::look_at(unsigned slot, Sibling& sibling) {
   const std::uint64_t turns = seat == nullptr ? 0 : seat->loop.turns.get();
   const bool moves = seat == nullptr || turns != sibling.turns;
   sibling.turns = turns;
-  if (moves || (!sibling.stuck && !connections_wait(slot))) {
+  sibling.full = seat != nullptr && seat->full();
+  if (moves || sibling.full || (!sibling.stuck && !connections_wait(slot))) {
     sibling.suspect_since.reset();
     sibling.stuck = false;
   } else if (!sibling.suspect_since) {
@@ -122,7 +124,7 @@ bool Siblings::connections_wait(unsigned slot) const {
 void Siblings::settle(unsigned slot) {
   Sibling& sibling = siblings_[slot];
   if (slot == own_ || service_ == nullptr) return;
-  const bool wanted = sibling.orphaned || sibling.stuck;
+  const bool wanted = sibling.orphaned || sibling.stuck || sibling.full;
   if (std::exchange(sibling.borrowed, wanted) == wanted) return;
   wanted ? borrow(slot) : give_back(slot);
 }
@@ -228,7 +230,7 @@ void Siblings::hand_over(unsigned heir, Callback<void()> done) {
   heir_ = heir;
   letters_ = {};  // the heir's, or whoever's the slot is next
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
-    siblings_[slot].orphaned = siblings_[slot].stuck = false;
+    siblings_[slot].orphaned = siblings_[slot].stuck = siblings_[slot].full = false;
     settle(slot);
   }
   service_->hand_over(*this, std::move(done));

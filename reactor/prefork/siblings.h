@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Siblings: a worker's part in what the workers do for each other. It accepts from the queue of a
-// slot that nobody serves, or whose worker is stuck; it gives a new connection to whoever has
-// fewest; it takes the connections that others send it, and sends its own to its successor. Private
-// to prefork.
+// slot that nobody serves, or whose worker is stuck or full; it gives a new connection to whoever
+// has fewest; it takes the connections that others send it, and sends its own to its successor.
+// Private to prefork.
 //
 // Stuck: for 20 ms the loop has not turned although connections wait. A loop that sleeps does not
 // turn either, but a connection wakes it.
@@ -51,6 +51,7 @@ class Siblings final : private Successor {
     std::optional<TimePoint> suspect_since;  // they stand still although connections wait
     bool orphaned = false;                   // nobody serves it, the master says
     bool stuck = false;
+    bool full = false;      // as many connections as it may have: it accepts no more
     TimePoint next_line{};  // in the log, of that
     bool borrowed = false;  // we accept from its listeners, and read its letters
     IoWatcher letters;

@@ -79,6 +79,23 @@ class Echo(support.BackendTest):
             for connection in first:
                 connection.close()
 
+    def test_nobody_waits_for_a_full_worker_while_another_has_room(self):
+        for options in (("--max-connections", "2"), ("--model", "fork", "--max-children", "2")):
+            with self.server(ECHO, "-w", "3", *options) as server:
+                clients = []
+                for _ in range(6):  # the kernel spreads them as it likes
+                    clients.append(server.connect())
+                    self.assertTrue(support.echoes(clients[-1]))
+                with server.connect() as waiting:
+                    waiting.sendall(b"late")
+                    waiting.settimeout(0.2)
+                    self.assertRaises(TimeoutError, waiting.recv, 4)
+                    clients.pop().close()
+                    waiting.settimeout(support.LIMIT)
+                    self.assertEqual(support.read_exactly(waiting, 4), b"late")
+                for client in clients:
+                    client.close()
+
     @need("nc")
     def test_netcat(self):
         with self.server(ECHO) as server:
