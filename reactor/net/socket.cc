@@ -189,7 +189,10 @@ Result<Socket> Socket::open(int family, int type, int protocol) {
 Result<Socket> Socket::connect(const Address& address, const ConnectOptions& options) {
   Result<UniqueFd> fd = open_socket(address.family());
   if (!fd) return fd.error();
-  if (!address.is_unix() && options.no_delay) set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (!address.is_unix()) {
+    set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
+    if (const Result<> set = options.tcp.apply(fd->get()); !set) return set.error();
+  }
   if (options.local) {
     if (options.local->family() != address.family()) return system_error(EAFNOSUPPORT);
     if (const std::error_code error = bind_client(fd->get(), *options.local)) return error;

@@ -97,7 +97,9 @@ struct ConnectOptions {
   // Connects from here; port 0 is any. An address of another family can't be reached then. A unix
   // path stays in the file system.
   std::optional<Address> local;
-  bool no_delay = true;  // TCP_NODELAY (tcp(7)), as on what a listener accepts
+  // TCP_NODELAY is on unless it says otherwise; errors of these are those of the attempt. With
+  // fast_open a Connector takes the first address that is tried, as nobody is asked yet.
+  TcpOptions tcp = {};
 };
 
 // Owns one socket, or none.
@@ -124,7 +126,7 @@ class Socket {
   [[nodiscard]] static Result<Socket> open(int family, int type, int protocol = 0);
 
   // A non-blocking connect that may still be under way: ready for writing when it is done; then
-  // take_error() tells how it went (connect(2) EINPROGRESS). Uses `local` and `no_delay`.
+  // take_error() tells how it went (connect(2) EINPROGRESS). Uses `local` and `tcp`.
   // Errors: those of socket(2), bind(2), connect(2); address_family_not_supported where `local` is
   // of another family; resource_unavailable_try_again where the backlog of a unix socket is full.
   [[nodiscard]] static Result<Socket> connect(const Address& address,

@@ -136,13 +136,26 @@ TEST_P(ConnectorTest, KeepsRunGoingUntilItHasCalledBack) {
   EXPECT_EQ(outcome.calls, 1);
 }
 
-TEST_P(ConnectorTest, NagleStaysOnRequest) {
+TEST_P(ConnectorTest, SetsTcpOptionsBeforeItConnects) {
   const Socket server = listen_on(Address::loopback(0));
   ConnectOptions settings = quick();
-  settings.no_delay = false;
+  settings.tcp.no_delay = false;
+  settings.tcp.keep_alive = KeepAlive{.idle = std::chrono::seconds(7)};
   const auto connector = start({local_of(server)}, settings);
   finish();
   EXPECT_EQ(option(outcome.socket, IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_NE(option(outcome.socket, SOL_SOCKET, SO_KEEPALIVE), 0);
+}
+
+TEST_P(ConnectorTest, ATcpOptionThatTheSystemRefusesIsTheErrorOfTheAttempt) {
+  const Socket server = listen_on(Address::loopback(0));
+  ConnectOptions settings = quick();
+  settings.tcp.congestion_control = "there-is-none";
+  const auto connector = start({local_of(server)}, settings);
+  finish();
+  ASSERT_EQ(connector->attempts().size(), 1U);
+  EXPECT_TRUE(connector->attempts()[0].error);
+  EXPECT_EQ(outcome.error, connector->attempts()[0].error);
 }
 
 TEST_P(ConnectorTest, F1RefusedIsToldOnce) {
