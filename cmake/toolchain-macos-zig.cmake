@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Compiles for macOS on x86_64 and arm64 at once, with zig's clang and macOS headers. For
-# checking only: the compiler below keeps the x86_64 object of each pair, and nothing is linked.
+# Compiles for macOS on arm64, with zig's clang and macOS headers; for x86_64 as well where the
+# environment has REACTOR_MACOS_X86_64. For checking only: nothing is linked.
 set(CMAKE_SYSTEM_NAME Darwin)
-set(CMAKE_SYSTEM_PROCESSOR x86_64)
+set(CMAKE_SYSTEM_PROCESSOR arm64)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 
 set(tools "${CMAKE_CURRENT_LIST_DIR}/macos-zig")

@@ -35,6 +35,8 @@ class ReactorCategory final : public std::error_category {
         return "peer does not read: write queue is full";
       case Errc::unknown_backend:
         return "no such backend here: use auto, epoll, kqueue or select as available";
+      case Errc::not_bound:
+        return "a datagram socket that is not bound";
       case Errc::not_listening:
         return "not a listening stream socket";
       case Errc::no_sockets:

@@ -20,6 +20,7 @@ enum class Errc {
   queue_full,         // the peer does not read: the write queue reached its hard cap
   unknown_backend,    // REACTOR_BACKEND or LoopOptions::backend names none that exists here
   not_listening,      // an inherited descriptor is no stream socket that listens
+  not_bound,          // an inherited socket for datagrams has no address
   no_sockets,         // the service manager passed none (LISTEN_FDS)
   unknown_user,       // the system knows none of this name
   unknown_group,      // nor this group

@@ -247,6 +247,7 @@ std::error_code Slots::open_datagrams(const Address& address, const Options& opt
 std::error_code Slots::add_datagrams(Socket socket, bool ours) {
   const Result<Address> local = socket.local();
   if (!local) return local.error();
+  if (local->is_unix() ? local->to_string() == "unix:" : local->port() == 0) return Errc::not_bound;
   if (ours) remember_file(*local);
   bound_.emplace_back(*local, Endpoint::Kind::datagram);
   listeners_.push_back({.key = {}, .datagrams = true, .sockets = {}});

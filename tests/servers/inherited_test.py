@@ -143,17 +143,18 @@ class Descriptors(unittest.TestCase):
                     server.signal(signal.SIGTERM)
                     self.assertEqual(server.wait(), 0)
 
-    def refused(self, fd, reason, *more):
-        code, out, err = support.run(ECHO, "-w", "2", "-b", f"fd:{fd}", *more, pass_fds=[fd])
+    def refused(self, fd, reason, *more, program=ECHO):
+        code, out, err = support.run(program, "-w", "2", "-b", f"fd:{fd}", *more, pass_fds=[fd])
         self.assertEqual((code, out), (4, ""), err)
-        self.assertRegex(err, rf"^reactor-echo: --bind 'fd:{fd}': {reason}; .+\n$")
+        self.assertRegex(err, rf"^reactor-[a-z-]+: --bind 'fd:{fd}': {reason}; .+\n$")
 
     def test_what_is_no_listening_stream_socket_is_refused(self):
         with socket.socket() as idle:
             self.refused(idle.fileno(), "not a listening stream socket")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
-            datagram.bind(("127.0.0.1", 0))
-            self.refused(datagram.fileno(), "not a listening stream socket")
+        for family in (socket.AF_INET, socket.AF_UNIX):
+            with socket.socket(family, socket.SOCK_DGRAM) as datagram:
+                self.refused(datagram.fileno(), "a datagram socket that is not bound")
+                self.refused(datagram.fileno(), "not a listening stream socket", program=HTTP_OK)
         with tempfile.TemporaryFile() as file:
             self.refused(file.fileno(), "not a listening stream socket")
         code, out, err = support.run(ECHO, "-b", "fd:977")
@@ -205,8 +206,8 @@ class Systemd(unittest.TestCase):
             self.complains(4, ["--bind 'systemd': no sockets"], [listener], {"PID": "1"})
 
     def test_a_socket_of_the_wrong_kind_is_named(self):
-        with tcp() as listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
-            self.complains(4, ["--bind 'fd:4': not a listening"], [listener, datagram])
+        with tcp() as listener, socket.socket() as idle:
+            self.complains(4, ["--bind 'fd:4': not a listening"], [listener, idle])
 
     @support.need("systemd-socket-activate")
     def test_systemd_socket_activate(self):
