@@ -112,6 +112,29 @@ class Datagrams(support.BackendTest):
                         rounds += 1
                         self.assertLess(rounds, 200_000)
 
+    def test_an_upgrade_loses_none(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pid_file = os.path.join(folder, "pid")
+
+            def master():
+                with open(pid_file, encoding="ascii") as file:
+                    return int(file.read() or 0)
+
+            bind = ("udp:127.0.0.1:0", f"unixgram:{folder}/socket")
+            with self.server(ECHO, "--pid", pid_file, bind=bind) as server, contextlib.ExitStack() as stack:
+                clients = [stack.enter_context(client(address)) for address in server.addresses]
+                server.signal(signal.SIGUSR2)
+                rounds = 0
+                while master() in (0, server.pid) or server.process.poll() is None:
+                    self.assertTrue(all(echoes(it, b"%d" % rounds) for it in clients))
+                    rounds += 1
+                    self.assertLess(rounds, 200_000)
+                self.assertTrue(all(echoes(it) for it in clients))
+                new = master()
+                os.kill(new, signal.SIGTERM)
+                wait_until(lambda: not support.alive(new), "the end of the new program")
+                self.assertEqual(os.listdir(folder), [])
+
     def test_what_came_in_before_the_end_is_answered(self):
         with self.server(ECHO, bind=("udp:127.0.0.1:0",)) as server:
             with client(server.addresses[0]) as it:
