@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "reactor/base/result.h"
@@ -39,6 +40,10 @@ class Connect : private Waiter {
   Socket socket_;
   std::error_code error_;
 };
+
+// GCC 12 destroys temporaries of such types twice where they are arguments in a co_await
+// expression.
+static_assert(std::is_trivially_destructible_v<ConnectOptions>);
 
 // `Result<Stream> stream = co_await connect(address)`: a connection to the address, or to whichever
 // of several answers first; see Connector, whose errors it gives. `stream` outlives the connection.

@@ -5,7 +5,7 @@
 
 #include <chrono>
 #include <optional>
-#include <string>
+#include <string_view>
 
 #include "reactor/base/result.h"
 
@@ -27,8 +27,9 @@ struct TcpOptions {
   std::optional<std::chrono::milliseconds> user_timeout;
   // Acknowledges at once for now; the kernel may go back to delaying by itself (TCP_QUICKACK).
   std::optional<bool> quick_ack;
-  // "cubic", "reno", ...: of those that the kernel has and allows (TCP_CONGESTION).
-  std::string congestion_control;
+  // "cubic", "reno", ...: of those that the kernel has and allows (TCP_CONGESTION). The text is the
+  // caller's, and lives as long as this.
+  std::string_view congestion_control;
   // Before connect(): the first octets written leave with the SYN, where the server has given a
   // cookie before (TCP_FASTOPEN_CONNECT). connect() is done at once then, and its errors are those
   // of the first write.

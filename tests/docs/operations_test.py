@@ -72,7 +72,6 @@ class Commands(unittest.TestCase):
         said = self.run_mark("--signal stop")
         self.assertEqual(said.count('hello, "world" # no comment\n'), 2, said)
         self.assertRegex(said, r"(?m)^listening on unix:http\.socket$")
-        self.assertRegex(said, r"(?m)^ready$")
         self.assertRegex(said, r"(?m)^running, pid \d+$")
         self.assertTrue(Path(self.folder, "server.log").exists())
         self.assertFalse(Path(self.folder, "server.pid").exists())
@@ -82,7 +81,6 @@ class Commands(unittest.TestCase):
     def test_socket_activation(self):
         said = self.run_mark("systemd-socket-activate")
         self.assertRegex(said, r"(?m)^listening on 127\.0\.0\.1:\d+$")
-        self.assertRegex(said, r"(?m)^ready$")
         self.assertIn("OK\n", said)
 
     def test_every_option_that_is_named_exists(self):
