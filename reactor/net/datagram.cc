@@ -206,8 +206,10 @@ void Datagram::deliver_one(const ReceivedMessage& received) {
   handler_->on_datagram(*this, Message(*this, received, bytes, truncated));
 }
 
-// Without an error there was nothing, in spite of the event: perhaps the queue of errors is why.
+// Without an error there was nothing, in spite of the event: perhaps the queue of errors is why. A
+// unix socket has none, and would give a datagram that came in since.
 void Datagram::receive_failed(int number) {
+  if (number == 0 && address_.is_unix()) return;
   if (number == 0) return drain_error_queue(fd());
   note_error(number);
   if (is_network_error(number)) return;  // which took it out of the socket

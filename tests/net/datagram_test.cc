@@ -3,9 +3,11 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -392,6 +394,37 @@ TEST_P(DatagramTestFork, G9_AChildOnlyClosesIt) {
   ASSERT_TRUE(loop.poll());
   peer.read();
   EXPECT_EQ(peer.got, std::vector<std::string>{"once"});
+}
+
+// Those that share a socket are all woken, and who comes too late for a datagram must not throw
+// away the next one: it has to come right then, so it takes many, and with time for all to look.
+TEST_P(DatagramTest, ASharedUnixSocketLosesNothing) {
+  constexpr std::size_t kCount = 10000;
+  Loop loop(options());
+  const TemporaryFolder folder;
+  const Address at = folder.socket("s");
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM, 0));
+  ASSERT_EQ(::bind(fd.get(), at.data(), at.size()), 0);
+  DatagramRecorder handler;
+  std::vector<std::unique_ptr<Datagram>> sharers;
+  for (int i = 0; i < 8; ++i) {
+    sharers.push_back(get(Datagram::adopt(loop, Socket(UniqueFd(::dup(fd.get()))), handler)));
+  }
+  std::atomic<bool> done{false};
+  std::thread sender([&] {
+    const UniqueFd peer(::socket(AF_UNIX, SOCK_DGRAM, 0));
+    for (std::size_t i = 0; i < kCount; ++i) {
+      EXPECT_EQ(::sendto(peer.get(), "x", 1, 0, at.data(), at.size()), 1);
+      const TimePoint next = monotonic_now() + std::chrono::microseconds(3);
+      while (monotonic_now() < next) {
+      }
+    }
+    done = true;
+  });
+  while (!done) static_cast<void>(loop.run_once(milliseconds(1)).has_value());
+  sender.join();
+  run_for(loop, milliseconds(5));
+  EXPECT_EQ(handler.got.size(), kCount);
 }
 
 // ---- Unix socket files ----
