@@ -120,8 +120,10 @@ void Datagram::settle_failure(unsigned index, int number) {
     return send_one_by_one(index, number);
   }
   const std::uint32_t before = source_refusals_;
+  const std::uint64_t sent = stats_.sent;
   send_one_by_one(index);
-  if (!refused || source_refusals_ != before) return;
+  // Neither the source nor the receiver is why: port 0, from which anybody may ask, is refused too.
+  if (!refused || source_refusals_ != before || stats_.sent == sent) return;
   // A card that can't (udp(7)); or more than the path takes in one piece, which has to leave in
   // fragments.
   segment_limit_ = number == EIO ? 0 : batch.segment(index) - 1;

@@ -62,6 +62,19 @@ TEST_P(OffloadTest, ARefusalFallsBackToPlainOnes) {
   EXPECT_LE(client->stats().send_calls, 1U + 30 + 1) << "it asks once";
 }
 
+// Nobody can be reached at port 0, but whoever sends from there could be answered.
+TEST_P(OffloadTest, AReceiverThatIsRefusedSwitchesNothingOff) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  const auto server = get(Datagram::bind(loop, Address::loopback(0), handler));
+  if (!server->segments()) GTEST_SKIP() << "the kernel has no UDP_SEGMENT";
+  for (int i = 0; i < 3; ++i) server->send_to("x", Address::loopback(0));
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); }));
+  EXPECT_EQ(handler.errors.at(0), std::errc::invalid_argument);
+  EXPECT_EQ(server->stats().dropped, 3U);
+  EXPECT_TRUE(server->segments());
+}
+
 // A burst that comes in one piece is handed over as what was sent; max_size cuts each.
 TEST_P(OffloadTest, CoalescedDatagramsAreHandedOverOneByOne) {
   for (const std::size_t max_size : {std::size_t{65536}, std::size_t{64}}) {
