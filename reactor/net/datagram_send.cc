@@ -83,12 +83,14 @@ std::size_t Datagram::queued() const noexcept { return queue_ == nullptr ? 0 : q
 void Datagram::send(const OutgoingMessage& message) {
   if (!batches_) return send_or_queue(message);
   DatagramExchange& exchange = *exchange_;
-  if (exchange.collector != this || !exchange.outgoing.fits(message.bytes.size())) {
+  const std::uint32_t process = process_generation();
+  if (exchange.collector != this || exchange.collected_in != process ||
+      !exchange.outgoing.fits(message.bytes.size())) {
     exchange.flush();
   }
   if (!exchange.outgoing.fits(message.bytes.size())) return send_or_queue(message);
   exchange.collector = this;
-  exchange.collected_in = process_generation();
+  exchange.collected_in = process;
   exchange.outgoing.add(message, segment_limit_);
   if (!exchange.in_batch) soon();
 }

@@ -396,6 +396,25 @@ TEST_P(DatagramTestFork, G9_AChildOnlyClosesIt) {
   EXPECT_EQ(peer.got, std::vector<std::string>{"once"});
 }
 
+TEST_P(DatagramTestFork, AChildThatGoesOnSendsItsOwnOnly) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  DatagramPeer peer(Address::loopback(0));
+  const auto client = get(Datagram::connect(loop, peer.address(), handler));
+  client->send("parent");
+  EXPECT_EQ(in_child([&] {
+              ASSERT_TRUE(loop.reinit_after_fork());
+              client->send("child");
+              EXPECT_TRUE(loop.poll());
+            }),
+            0);
+  peer.read();
+  EXPECT_EQ(peer.got, std::vector<std::string>{"child"});
+  ASSERT_TRUE(loop.poll());
+  peer.read();
+  EXPECT_EQ(peer.got, (std::vector<std::string>{"child", "parent"}));
+}
+
 // Those that share a socket are all woken, and who comes too late for a datagram must not throw
 // away the next one: it has to come right then, so it takes many, and with time for all to look.
 TEST_P(DatagramTest, ASharedUnixSocketLosesNothing) {
