@@ -128,15 +128,15 @@ void Datagram::on_ready(Ready ready) {
   if (entry.alive()) report(entry);
 }
 
+// Callbacks come last, as an exception may leave them.
 void Datagram::on_expire() {
   Entry entry(*this);
   soon_ = reading_waits_ = writing_waits_ = false;
-  if (exchange_->delivery.socket == this) deliver(entry);
-  if (!entry.alive()) return;
   if (exchange_->collector == this) send_collected();
   if (queue_ != nullptr) send_queued();
   update_interest();
-  report(entry);
+  if (exchange_->delivery.socket == this) deliver(entry);
+  if (entry.alive()) report(entry);
 }
 
 // One system call a turn, or as many datagrams as one would give (G10).

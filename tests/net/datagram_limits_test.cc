@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -189,6 +190,31 @@ TEST_P(FullQueueTest, WhoDoesNotReadHoldsNobodyElseUp) {
   socket->flush();
   eager.read();
   EXPECT_EQ(eager.got, (std::vector<std::string>{"0", "1", "2", "3", "4"}));
+}
+
+// One that comes while what an earlier one interrupted is made up for.
+TEST_P(FullQueueTest, ExceptionsDoNotStopIt) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramRecorder handler;
+  DatagramPeer peer(folder.socket("peer"));
+  const auto socket = get(Datagram::bind(loop, folder.socket("s"), handler));
+  const std::size_t sent = fill(*socket, peer.address());
+  run_for(loop, milliseconds(10));
+  handler.when_datagram = [](Datagram&, const Message&) { throw std::runtime_error("one"); };
+  handler.when_batch_end = [](Datagram&) { throw std::runtime_error("two"); };
+  ASSERT_TRUE(peer.send("x", socket->address()));
+  int thrown = 0;
+  for (int turn = 0; turn < 10; ++turn) {
+    try {
+      static_cast<void>(loop.poll().has_value());
+    } catch (const std::runtime_error&) {
+      ++thrown;
+    }
+  }
+  EXPECT_EQ(thrown, 2);
+  ASSERT_TRUE(pump(loop, [&] { return peer.read(), handler.drains == 1; }));
+  EXPECT_EQ(peer.got.size(), sent);
 }
 
 TEST_P(FullQueueTest, MayBeDestroyedInOnDrainAndWhileItIsFull) {
