@@ -41,8 +41,7 @@ int Child::serve(Service& service) {
   }
   blocked_.lift();
   while (!ended_ && !over(service)) {
-    // A deferred call may be what ends it: no sleep after that.
-    if (const Result<> turn = loop_.run_once(loop_.next_timeout()); !turn) {
+    if (const Result<> turn = loop_.run_once(); !turn) {
       REACTOR_LOG(error, "a connection's loop failed: " + turn.error().message());
       return kExitFailed;
     }
