@@ -5,8 +5,6 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -121,11 +119,7 @@ Slots::~Slots() {
   for (const Group& group : listeners_) {
     if (group.inherited && !group.datagrams) Socket::accept_new(group.sockets.front().fd());
   }
-  for (const File& file : files_) {
-    struct stat status {};
-    if (::stat(file.path.c_str(), &status) != 0) continue;
-    if (status.st_dev == file.device && status.st_ino == file.inode) ::unlink(file.path.c_str());
-  }
+  for (SocketFile& file : files_) file.remove();
 }
 
 bool Slots::open(const Options& options, Inheritance& earlier, Failure& failure) {
@@ -183,7 +177,7 @@ std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
   for (const int fd : earlier.descriptors) group.sockets.emplace_back(UniqueFd(fd));
   const Result<Address> local = group.sockets.front().local();
   if (!local) return local.error();
-  if (ours) remember_file(*local);
+  if (ours) files_.emplace_back().remember(*local);
   group.datagrams = is_for_datagrams(group.sockets.front().fd());
   bound_.emplace_back(*local, kind_of(group.datagrams));
   listeners_.push_back(std::move(group));
@@ -229,7 +223,7 @@ std::error_code Slots::open_group(const Address& address, const Options& options
     }
     group.sockets.push_back(std::move(*socket));
   }
-  remember_file(bound);
+  files_.emplace_back().remember(bound);
   bound_.emplace_back(bound);
   listeners_.push_back(std::move(group));
   return {};
@@ -248,7 +242,7 @@ std::error_code Slots::add_datagrams(Socket socket, bool ours) {
   const Result<Address> local = socket.local();
   if (!local) return local.error();
   if (local->is_unix() ? local->to_string() == "unix:" : local->port() == 0) return Errc::not_bound;
-  if (ours) remember_file(*local);
+  if (ours) files_.emplace_back().remember(*local);
   bound_.emplace_back(*local, Endpoint::Kind::datagram);
   listeners_.push_back({.key = {}, .datagrams = true, .sockets = {}});
   listeners_.back().sockets.push_back(std::move(socket));
@@ -281,13 +275,6 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   bound_.emplace_back(*local);
   listeners_.push_back(std::move(group));
   return {};
-}
-
-void Slots::remember_file(const Address& address) {
-  struct stat status {};
-  std::string path(address.path());
-  if (path.empty() || ::stat(path.c_str(), &status) != 0) return;
-  files_.push_back({std::move(path), status.st_dev, status.st_ino});
 }
 
 std::error_code Slots::grow() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <span>
 #include <string>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "reactor/net/socket.h"
+#include "reactor/net/socket_file.h"
 #include "reactor/prefork/options.h"
 #include "reactor/prefork/upgrade.h"
 
@@ -84,12 +83,6 @@ class Slots {
     std::vector<Socket> sockets;  // by slot where it is balanced, else one
   };
 
-  struct File {
-    std::string path;
-    dev_t device;
-    ino_t inode;
-  };
-
   [[nodiscard]] bool open(const Bind& bind, const Options& options, Inheritance& earlier,
                           Failure& failure);
   void open(const Bind& bind, const Options& options, Failure& failure);
@@ -100,13 +93,12 @@ class Slots {
   [[nodiscard]] std::error_code open_datagrams(const Address& address, const Options& options);
   [[nodiscard]] std::error_code add_datagrams(Socket socket, bool ours);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
-  void remember_file(const Address& address);
 
   ListenOptions listen_;
   unsigned slots_ = 0;
   std::vector<Group> listeners_;
   std::vector<Endpoint> bound_;  // by group
-  std::vector<File> files_;
+  std::vector<SocketFile> files_;
 };
 
 }  // namespace reactor::prefork
