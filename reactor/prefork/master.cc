@@ -49,6 +49,11 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
     if (!take_identity(options)) return kExitNotReady;
     Worker::Sockets sockets{slots.listeners_of(0).value(), slots.datagrams().value()};
     slots.close_own();
+    // A connection's process shall have none of those that stayed.
+    options.on_fork = [&slots, let_go = std::move(options.on_fork)]() mutable {
+      if (let_go) let_go();
+      slots.close();
+    };
     const Notifier notifier;
     options.on_ready = [&notifier, announce = std::move(options.on_ready)]() mutable {
       if (announce) announce();

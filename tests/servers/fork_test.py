@@ -50,8 +50,15 @@ class Fork(support.BackendTest):
         """One connection, and nothing of the parents': no listener, mailbox, lock, other connection."""
         sockets = [name for name in support.descriptors_of(pid).values() if name.startswith("socket:")]
         self.assertEqual(len(sockets), 1, support.descriptors_of(pid))
-        for parent in [server.pid, *server.workers()]:
+        for parent in {server.pid, *server.workers()} - {pid}:
             self.assertNotIn(sockets[0], support.descriptors_of(parent).values())
+
+    def test_nor_has_it_a_socket_that_the_server_inherited(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            for workers in ("0", "1"):
+                with self.forking(ECHO, "--reply", "pid", "-w", workers, bind=(f"fd:{listener.fileno()}",),
+                                  pass_fds=[listener.fileno()]) as server, server.connect() as connection:
+                    self.assert_has_nothing_else(server, pid_of(connection))
 
     def test_many_in_a_row(self):
         with self.forking(ECHO) as server:
