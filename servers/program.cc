@@ -41,8 +41,7 @@ std::string remedy_for_inherited(const reactor::prefork::Bind& bind) {
     return "start it by a socket unit, or give an address to bind";
   }
   return "pass a stream socket that listens or, to reactor-echo, a datagram socket that is bound, "
-         "each "
-         "only once; or give an address to bind";
+         "each only once; or give an address to bind";
 }
 
 std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error) {
