@@ -284,7 +284,6 @@ reactor::ProxyOptions take_proxy(const Texts& texts,
 void take(Program program, const Texts& texts, Options& options) {
   reactor::prefork::Options& prefork = options.prefork;
   const bool datagrams = program == Program::echo;
-  prefork.datagrams = datagrams;
   for (const std::string& bind : binds_of(program, texts)) {
     for (const reactor::prefork::Bind& address : parse_bind("--bind", bind, datagrams)) {
       prefork.addresses.push_back(address);
@@ -297,6 +296,7 @@ void take(Program program, const Texts& texts, Options& options) {
   prefork.model = parse_model("--model", texts.model);
   prefork.max_children = parse_number("--max-children", texts.max_children, 1, 1'000'000);
   check_model(texts, prefork);
+  prefork.datagrams = datagrams && prefork.model == reactor::prefork::Model::prefork;
   prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
   prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
   prefork.timeout = seconds("--timeout", texts.timeout);

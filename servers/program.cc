@@ -40,8 +40,8 @@ std::string remedy_for_inherited(const reactor::prefork::Bind& bind) {
   if (std::holds_alternative<reactor::prefork::SystemdSockets>(bind)) {
     return "start it by a socket unit, or give an address to bind";
   }
-  return "pass a stream socket that listens or, to reactor-echo, a datagram socket that is bound, "
-         "each only once; or give an address to bind";
+  return "pass a stream socket that listens or, to reactor-echo without --model fork, a datagram "
+         "socket that is bound, each only once; or give an address to bind";
 }
 
 std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error) {

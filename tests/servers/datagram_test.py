@@ -157,9 +157,10 @@ class Datagrams(support.BackendTest):
                 self.assertEqual(server.addresses, [f"udp:127.0.0.1:{port}"])
                 with client(server.addresses[0]) as it:
                     self.assertTrue(echoes(it))
-            with support.Server(HTTP_OK, bind=(f"fd:{bound.fileno()}",), pass_fds=[bound.fileno()]) as server:
-                self.assertEqual(server.wait(), 4)
-                self.assertIn(f"--bind 'fd:{bound.fileno()}'", server.log())
+            for refuses in ((HTTP_OK,), (ECHO, "--model", "fork"), (ECHO, "--model", "fork", "-w", "0")):
+                with support.Server(*refuses, bind=(f"fd:{bound.fileno()}",), pass_fds=[bound.fileno()]) as server:
+                    self.assertEqual(server.wait(), 4)
+                    self.assertIn(f"--bind 'fd:{bound.fileno()}'", server.log())
 
 
 class Refused(unittest.TestCase):
