@@ -151,8 +151,9 @@ DatagramTraits equip_datagram_socket(int fd, const Address& local,
   traits.segments = options.segmentation_offload &&
                     ::getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &length) == 0;
 #endif
-#if defined(UDP_GRO)
-  traits.coalesces = options.receive_offload && set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
+#if defined(UDP_GRO)  // a socket that was adopted may have it on
+  const bool set = set_option(fd, IPPROTO_UDP, UDP_GRO, options.receive_offload ? 1 : 0);
+  traits.coalesces = set && options.receive_offload;
 #endif
   return traits;
 }

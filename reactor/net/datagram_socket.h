@@ -25,7 +25,7 @@ struct DatagramTraits {
 // Makes it non-blocking and close-on-exec. Errors: not_a_socket; wrong_protocol_type for one of
 // another type; those of fcntl(2).
 [[nodiscard]] Result<> adopt_datagram_socket(int fd);
-// Switches on what the options want and the kernel has.
+// Sets up what the options want, as far as the kernel has it.
 [[nodiscard]] DatagramTraits equip_datagram_socket(int fd, const Address& local,
                                                    const DatagramOptions& options) noexcept;
 

@@ -110,6 +110,26 @@ TEST_P(OffloadTest, SwitchedOffItWorksAsWell) {
   EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
 }
 
+TEST_P(OffloadTest, SwitchedOffForASocketThatHadItOn) {
+  Loop loop(options());
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
+  const Address any = Address::loopback(0);
+  ASSERT_EQ(::bind(fd.get(), any.data(), any.size()), 0);
+  const int on = 1;
+  if (::setsockopt(fd.get(), IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) != 0) GTEST_SKIP();
+  DatagramOptions off;
+  off.receive_offload = false;
+  DatagramRecorder sender, handler;
+  const auto server = get(Datagram::adopt(loop, Socket(std::move(fd)), handler, off));
+  EXPECT_FALSE(server->coalesces());
+  const auto client = get(Datagram::connect(loop, server->address(), sender));
+  const std::vector<std::string> sent(10, std::string(100, 'x'));
+  for (const std::string& text : sent) client->send(text);
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
+  run_for(loop, std::chrono::milliseconds(5));
+  EXPECT_EQ(handler.got, sent);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, OffloadTest, every_backend(), BackendName());
 
 }  // namespace
