@@ -79,6 +79,10 @@ std::error_code ForkServer::open_lifeline() {
   for (const int fd : ends) {
     if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return last_system_error();
   }
+  Result<IoWatcher> watched = loop().watch(lifeline_end_.get(), Interest::none, [](Ready) {});
+  if (!watched) return watched.error();
+  lifeline_watch_ = std::move(*watched);
+  lifeline_watch_.unref();
   return {};
 }
 
@@ -140,7 +144,6 @@ void ForkServer::become_child(pid_t parent, SignalBlock& blocked) noexcept {
     const Backend backend = loop().backend();
     loop().close_in_child();
     waiting_.clear();
-    lifeline_end_.reset();
     Child child(std::move(own.connection), own.state, std::move(lifeline_), backend, blocked);
     status = serve_(child);
   } catch (const std::exception& error) {

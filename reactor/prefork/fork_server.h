@@ -130,7 +130,8 @@ class ForkServer final : public ServerBase {
   Serve serve_;
   Callback<void()> on_fork_;
   const std::size_t max_children_;
-  UniqueFd lifeline_, lifeline_end_;  // the children read it; the end is here and nowhere else
+  UniqueFd lifeline_, lifeline_end_;  // the children read it; the end is here and nowhere else:
+  IoWatcher lifeline_watch_;          // so that other ForkServers' children close it as well
   std::deque<Waiting> waiting_;       // accepted, to be forked for
   std::vector<std::byte> state_;      // on its way from take_over() to start_connection()
   std::unordered_map<pid_t, Forked> children_;

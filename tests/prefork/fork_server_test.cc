@@ -13,6 +13,9 @@
 #include <csignal>
 #include <set>
 #include <stdexcept>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 
 #include "reactor/net/server.h"
 #include "reactor/prefork/signal_pipe.h"
@@ -275,6 +278,37 @@ TEST_P(ForkServers, AChildEndsWithItsParent) {
   EXPECT_EQ(child.serve(*service), 0);
   EXPECT_EQ(service->connections(), 1U) << "it was not over";
 }
+
+#if defined(__linux__)
+// Nor does a child of the one keep the other's from ending. As if the kernel could not kill them.
+TEST_P(ForkServers, ChildrenOfSeveralEndWithTheirParent) {
+  FdPair alive = make_pipe();
+  EXPECT_EQ(
+      in_child([&] {
+        alive.near.reset();
+        Loop loop(options());
+        FdPair gate = make_pipe();
+        std::vector<std::unique_ptr<ForkServer>> servers;
+        for (int i = 0; i < 2; ++i) {
+          servers.push_back(get(ForkServer::listen<Talker>(loop, Address::loopback(0), {}, gate)));
+          servers.back()->set_on_fork([] {
+            ::prctl(PR_SET_PDEATHSIG, 0);
+            ::alarm(20);
+          });
+        }
+        for (const auto& server : servers) {
+          Peer peer = connect(*server);
+          EXPECT_NE(ask(loop, peer, "pid"), "");
+          static_cast<void>(peer.fd.release());
+        }
+        ::_exit(::testing::Test::HasFailure() ? 1 : 0);  // without destructors, which kill them
+      }),
+      0);
+  alive.far.reset();
+  pollfd end{alive.near.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&end, 1, 5000), 1) << "they have copies of the other end";
+}
+#endif
 
 // Root may fork beyond every limit, so that it becomes somebody else for this.
 TEST_P(ForkServers, AForkThatFailsIsTriedAgain) {
