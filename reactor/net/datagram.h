@@ -173,8 +173,9 @@ class Datagram final : private PollTarget, private TimerNode {
   void resume_reading();
 
   // Multicast (ip(7), ipv6(7)). The interface is an index (if_nametoindex(3)), 0 lets the system
-  // choose; or for v4 its address. Errors: those of setsockopt(2): no_such_device,
-  // address_in_use where it is a member already, address_not_available where it is none.
+  // choose; or for v4 its address. Errors: Errc::not_supported where a v6 or unix address is given
+  // in place of one that it takes; those of setsockopt(2): no_such_device, address_in_use where it
+  // is a member already, address_not_available where it is none.
   Result<> join(const Address& group, unsigned interface = 0);
   Result<> join(const Address& group, const Address& interface);
   Result<> leave(const Address& group, unsigned interface = 0);
@@ -184,7 +185,8 @@ class Datagram final : private PollTarget, private TimerNode {
   Result<> set_multicast_interface(const Address& interface);
   // Whether what is sent to groups comes to members on this host, too. The default is yes.
   Result<> set_multicast_loop(bool on);
-  // How many routers may pass on what is sent to groups, 0..255. The default is 1: none.
+  // How many routers may pass on what is sent to groups, and one: 0..255, where 0 stays on this
+  // host. The default is 1: none. Errors: invalid_argument beyond that.
   Result<> set_multicast_ttl(int hops);
   Result<> set_broadcast(bool on);
 
