@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Connects to whichever of the addresses given answers first: connect HOST:PORT [HOST:PORT...]
 #include <iostream>
+#include <stdexcept>
 #include <vector>
 
 #include "reactor/loop/loop.h"
 #include "reactor/net/connector.h"
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
+  if (argc < 2) throw std::invalid_argument("usage: connect HOST:PORT [HOST:PORT...]");
   std::vector<reactor::Address> addresses;
   for (int i = 1; i < argc; ++i) {
     const reactor::Result<reactor::Address> address = reactor::Address::parse(argv[i]);
@@ -34,4 +36,7 @@ int main(int argc, char** argv) {
     }
   }
   return status;
+} catch (const std::exception& error) {
+  std::cerr << argv[0] << ": " << error.what() << '\n';
+  return 1;
 }

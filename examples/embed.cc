@@ -7,11 +7,12 @@
 #include <array>
 #include <csignal>
 #include <iostream>
+#include <system_error>
 #include <thread>
 
 #include "reactor/loop/loop.h"
 
-int main() {
+int main() try {
   using namespace std::chrono_literals;
   reactor::Loop loop;
   long lines = 0;
@@ -30,4 +31,7 @@ int main() {
   loop.run().value();
   worker.join();
   std::cout << lines << " lines" << std::endl;
+} catch (const std::system_error& error) {
+  std::cerr << "embed: " << error.what() << '\n';
+  return 1;
 }

@@ -18,8 +18,8 @@ class Echo final : public reactor::DatagramHandler {
 int main(int argc, char** argv) {
   const char* const where = argc > 1 ? argv[1] : "udp:127.0.0.1:0";
   const auto endpoint = reactor::Endpoint::parse(where);
-  if (!endpoint || endpoint->kind != reactor::Endpoint::Kind::datagram) {
-    std::cerr << "usage: udp_echo udp:HOST:PORT|unixgram:PATH\n";
+  if (argc > 2 || !endpoint || endpoint->kind != reactor::Endpoint::Kind::datagram) {
+    std::cerr << argv[argc - 1] << ": usage: udp_echo [udp:HOST:PORT|unixgram:PATH]\n";
     return 2;
   }
   reactor::Loop loop;

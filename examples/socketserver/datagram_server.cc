@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // UDPServer or UnixDatagramServer, by the address: what comes in goes back in capitals.
-// datagram_server udp:HOST:PORT|unixgram:PATH
+// datagram_server [udp:HOST:PORT|unixgram:PATH]
 #include <algorithm>
 #include <cctype>
 #include <csignal>
 #include <iostream>
+#include <stdexcept>
 #include <string>
 
 #include "reactor/net/datagram.h"
@@ -19,8 +20,11 @@ class Handler final : public reactor::DatagramHandler {
   }
 };
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   auto endpoint = reactor::Endpoint::parse(argc > 1 ? argv[1] : "udp:127.0.0.1:0").value();
+  if (argc > 2 || endpoint.kind != reactor::Endpoint::Kind::datagram) {
+    throw std::invalid_argument("usage: datagram_server [udp:HOST:PORT|unixgram:PATH]");
+  }
   reactor::Loop loop;
   Handler handler;
   const auto server = reactor::Datagram::bind(loop, endpoint.address, handler).value();
@@ -28,4 +32,7 @@ int main(int argc, char** argv) {
   std::cout << "listening on " << endpoint.to_string() << std::endl;
   const auto terminate = loop.on_signal(SIGTERM, [&] { loop.stop(); });
   loop.run().value();
+} catch (const std::exception& error) {
+  std::cerr << argv[argc - 1] << ": " << error.what() << '\n';
+  return 1;
 }

@@ -2,10 +2,12 @@
 // The dispatcher whose handler takes its time: `Echo=>data at TIME` five seconds later; `ping` is
 // answered at once. Nobody waits for anybody else, by coroutines in one loop, or with `fork` by a
 // process per connection, each of which is waited for: dispatcher [SECONDS] [fork]
-#include <cstdlib>
+#include <charconv>
 #include <ctime>
 #include <iostream>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "reactor/coro/coro.h"
 #include "reactor/prefork/prefork.h"
@@ -27,9 +29,21 @@ coro::Task<> handle(reactor::Duration delay, coro::Stream stream) {
   (co_await stream.write("Echo=>" + data + " at " + now() + "\n")).value();
 }
 
-int main(int argc, char** argv) {
-  const auto delay = std::chrono::milliseconds(argc > 1 ? 1000 * std::atoi(argv[1]) : 5000);
-  const bool fork = argc > 2 && std::string(argv[2]) == "fork";
+std::chrono::seconds seconds(const std::string& text) {
+  unsigned count = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, count);
+  if (parsed.ec == std::errc() && parsed.ptr == end) return std::chrono::seconds(count);
+  throw std::invalid_argument(text + ": not a number of seconds");
+}
+
+int main(int argc, char** argv) try {
+  const auto delay = seconds(argc > 1 ? argv[1] : "5");
+  const bool fork = argc == 3 && argv[2] == std::string_view("fork");
+  if (argc > 2 && !fork) {
+    throw std::invalid_argument(argv[argc - 1] +
+                                std::string(": usage: dispatcher [SECONDS] [fork]"));
+  }
   reactor::prefork::Options options;
   options.model = fork ? reactor::prefork::Model::fork : reactor::prefork::Model::prefork;
   options.workers = 1;
@@ -42,4 +56,7 @@ int main(int argc, char** argv) {
     auto server = coro::serve(worker.loop(), worker.listeners(), {}, handler).value();
     return worker.serve(*server);
   });
+} catch (const std::exception& error) {
+  std::cerr << error.what() << '\n';
+  return 1;
 }

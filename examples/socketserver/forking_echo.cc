@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <stdexcept>
 #include <string>
 
 #include "reactor/coro/coro.h"
@@ -20,7 +21,8 @@ coro::Task<> echo(coro::Stream stream) {
   }
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
+  if (argc > 2) throw std::invalid_argument("usage: forking_echo [ADDRESS]");
   reactor::prefork::Options options;
   options.model = reactor::prefork::Model::fork;
   options.workers = 1;
@@ -32,4 +34,7 @@ int main(int argc, char** argv) {
     auto server = coro::serve(worker.loop(), worker.listeners(), {}, echo).value();
     return worker.serve(*server);
   });
+} catch (const std::exception& error) {
+  std::cerr << argv[argc - 1] << ": " << error.what() << '\n';
+  return 1;
 }

@@ -2,6 +2,7 @@
 // handle_request(): serves one connection and returns. handle_request [ADDRESS]
 #include <iostream>
 #include <memory>
+#include <stdexcept>
 #include <utility>
 
 #include "reactor/coro/coro.h"
@@ -14,11 +15,15 @@ coro::Task<> handle_request(std::unique_ptr<coro::Listener> server) {
   co_await handle((co_await server->accept()).value());
 }  // and the server is gone
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
+  if (argc > 2) throw std::invalid_argument("usage: handle_request [ADDRESS]");
   const auto address = reactor::Address::parse(argc > 1 ? argv[1] : "127.0.0.1:0").value();
   reactor::Loop loop;
   auto server = coro::Listener::listen(loop, address).value();
   std::cout << "listening on " << server->address().to_string() << std::endl;
   coro::spawn(loop, handle_request(std::move(server))).detach();
   loop.run().value();  // nothing else is left to wait for
+} catch (const std::exception& error) {
+  std::cerr << argv[argc - 1] << ": " << error.what() << '\n';
+  return 1;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Five processes at one port say OK to whoever connects, and log it. prefork_ok [ADDRESS]
 #include <iostream>
+#include <stdexcept>
 
 #include "reactor/base/log.h"
 #include "reactor/coro/coro.h"
@@ -13,7 +14,8 @@ coro::Task<> say_ok(coro::Stream stream) {
   (co_await stream.write("OK\n")).value();
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
+  if (argc > 2) throw std::invalid_argument("usage: prefork_ok [ADDRESS]");
   reactor::prefork::Options options;
   options.workers = 5;
   options.addresses = {reactor::Address::parse(argc > 1 ? argv[1] : "127.0.0.1:9090").value()};
@@ -24,4 +26,7 @@ int main(int argc, char** argv) {
     auto server = coro::serve(worker.loop(), worker.listeners(), {}, say_ok).value();
     return worker.serve(*server);
   });
+} catch (const std::exception& error) {
+  std::cerr << argv[argc - 1] << ": " << error.what() << '\n';
+  return 1;
 }

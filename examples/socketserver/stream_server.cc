@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // TCPServer or UnixStreamServer, by the address, with a StreamRequestHandler: a line in, the same
-// in capitals out. stream_server ADDRESS
+// in capitals out. stream_server [ADDRESS]
 #include <algorithm>
 #include <cctype>
 #include <csignal>
 #include <iostream>
+#include <stdexcept>
 #include <string>
 
 #include "reactor/coro/coro.h"
@@ -20,11 +21,15 @@ coro::Task<> handle(coro::Stream stream) {
   (co_await stream.write(answer)).value();  // self.wfile.write(...)
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
+  if (argc > 2) throw std::invalid_argument("usage: stream_server [ADDRESS]");
   const auto address = reactor::Address::parse(argc > 1 ? argv[1] : "127.0.0.1:0").value();
   reactor::Loop loop;
   auto server = coro::serve(loop, address, handle).value();
   std::cout << "listening on " << server->addresses().front().to_string() << std::endl;
   const auto terminate = loop.on_signal(SIGTERM, [&] { server->drain([&] { loop.stop(); }); });
   loop.run().value();
+} catch (const std::exception& error) {
+  std::cerr << argv[argc - 1] << ": " << error.what() << '\n';
+  return 1;
 }
