@@ -91,11 +91,11 @@ IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
 // A Stream may come back with less than what did not go, as where it is limited to a rate, and
 // OpenSSL may not. So no record is ever refused: what the kernel does not take waits here, and the
 // last octet of the record passes for one that was not written, for which the Stream comes back.
+// Only the first of several records can be blocked: see write_needs().
 IoResult SslTransport::write(int fd, std::span<const std::byte> bytes) {
   begin(fd);
   if (const IoResult flushed = flush(); !flushed.ok()) return flushed;
   std::size_t done = first_is_in_ ? 1 : 0;
-  first_is_in_ = false;
   while (done < bytes.size()) {
     const std::span<const std::byte> rest = bytes.subspan(done);
     std::size_t count = 0;
@@ -105,10 +105,10 @@ IoResult SslTransport::write(int fd, std::span<const std::byte> bytes) {
       return outcome(returned);
     }
     done += count;
-    if (unsent_.empty()) continue;
-    first_is_in_ = true;
-    return done > 1 ? IoResult::bytes(done - 1) : IoResult::blocked();
+    first_is_in_ = !unsent_.empty();
+    if (first_is_in_) return done > 1 ? IoResult::bytes(done - 1) : IoResult::blocked();
   }
+  first_is_in_ = false;
   return IoResult::bytes(done);
 }
 
@@ -143,6 +143,13 @@ IoResult SslTransport::flush() {
   if (!unsent_.empty()) return result.ok() ? IoResult::blocked() : result;
   std::string().swap(unsent_);
   return IoResult::bytes(0);
+}
+
+// A peer may send a message of its own in pieces at any time; until the last one came nothing is
+// written, however ready the descriptor is.
+Interest SslTransport::write_needs() const noexcept {
+  const bool waits = unsent_.empty() && SSL_in_init(ssl_.get()) != 0;
+  return waits ? Interest::read : Interest::write;
 }
 
 // The peer's own close_notify is read() by and by.

@@ -27,6 +27,7 @@ class SslTransport final : public Transport, public Connection {
   IoResult write(int fd, std::span<const std::byte> bytes) override;
   IoResult end_writing(int fd) override;
   [[nodiscard]] Interest read_needs() const noexcept override { return read_needs_; }
+  [[nodiscard]] Interest write_needs() const noexcept override;
   [[nodiscard]] bool has_input() const noexcept override { return has_input_; }
   [[nodiscard]] std::error_code error(IoResult failed) const noexcept override;
 

@@ -147,6 +147,50 @@ TEST_P(TlsHostile, NewKeysAreTakenInTheMiddleOfATransfer) {
   EXPECT_EQ(link.peer->got, text);
 }
 
+// Half of a message in the middle of a connection: OpenSSL writes nothing until the other half
+// came.
+TEST_P(TlsHostile, HalfATicketNeitherSpinsNorSpoilsWhatIsWritten) {
+  for (const bool full : {false, true}) {
+    Loop loop(options());
+    StreamOptions settings;
+    settings.high_water = settings.queue_limit = 10000000;  // it reads all the time
+    TlsLink link(loop, Carrier::client_v1_3, settings);
+    SSL* const ssl = link.peer->ssl;
+    SSL_set_num_tickets(ssl, 0);
+    SSL_set_max_send_fragment(ssl, 512);
+    SSL_CTX_set_session_ticket_cb(
+        SSL_get_SSL_CTX(ssl),
+        [](SSL* side, void*) {
+          const std::string data(2000, 'x');
+          return SSL_SESSION_set1_ticket_appdata(SSL_get_session(side), data.data(), data.size());
+        },
+        nullptr, nullptr);
+    link.start(loop);
+    std::string text = full ? pattern(5000000) : "";
+    link.stream->write(text);  // the last record is in part with the kernel
+    EXPECT_EQ(SSL_new_session_ticket(ssl), 1);
+    EXPECT_EQ(SSL_do_handshake(ssl), 1);
+    std::string ticket(8192, '\0');
+    const int size = BIO_read(SSL_get_wbio(ssl), ticket.data(), static_cast<int>(ticket.size()));
+    ASSERT_GT(size, 1500);
+    ticket.resize(static_cast<std::size_t>(size));
+    link.peer->socket.write(ticket.substr(0, 1000));
+    run_for(loop, milliseconds(2));
+    link.stream->write("the end");
+    text += "the end";
+    for (int i = 0; full && i < 1000; ++i) {
+      link.peer->socket.read();
+      EXPECT_TRUE(loop.poll());
+    }
+    EXPECT_LE(run_for(loop, milliseconds(10)), 4) << "nothing spins";
+    EXPECT_EQ(link.handler.closes, 0) << link.handler.error.message();
+    link.peer->socket.write(ticket.substr(1000));
+    EXPECT_TRUE(
+        pump(loop, [&] { return link.peer->read(), link.peer->got.size() >= text.size(); }));
+    EXPECT_TRUE(link.peer->got == text);
+  }
+}
+
 TEST_P(TlsHostile, RenegotiationIsRefused) {
   Loop loop(options());
   TlsLink link(loop, Carrier::server_v1_2);
