@@ -56,6 +56,7 @@ IoResult SslTransport::open(int fd) {
   rethrow();
   const IoResult result = returned == 1 ? IoResult::bytes(0) : outcome(returned);
   if (!result.ok() && !result.would_block()) return result;
+  has_input_ = result.ok() && SSL_has_pending(ssl_.get()) == 1;
   const IoResult flushed = flush();
   read_needs_ = flushed.ok() ? Interest::read : Interest::write;
   return flushed.ok() ? result : flushed;

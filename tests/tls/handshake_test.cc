@@ -204,6 +204,21 @@ TEST_P(TlsHandshake, SessionsDoNotGoOnWhereThatIsOff) {
   }
 }
 
+// The peer's first octets come with its last of the handshake, which start() already gets.
+TEST_P(TlsHandshake, WhatCameWithItIsReadWithoutAnotherEvent) {
+  static TlsPeer* peer;
+  Loop loop(options());
+  TlsLink link(loop, Carrier::server_v1_3);
+  peer = link.peer.get();
+  SSL_CTX_set_info_callback(link.server->native(), [](const SSL*, int where, int) {
+    if (where == SSL_CB_ACCEPT_LOOP) peer->read();
+  });
+  link.peer->write("hello");
+  link.stream->start();
+  EXPECT_EQ(link.handler.opens, 1) << "in the first turn";
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "hello"; }));
+}
+
 TEST_P(TlsHandshake, HasALimit) {
   for (const bool serves : {false, true}) {
     const TimePoint start = monotonic_now();
