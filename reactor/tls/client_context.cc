@@ -101,7 +101,9 @@ Result<> ClientContext::secure(Stream& stream, std::string_view host) {
 
 Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view host) {
   if (host.ends_with('.')) host.remove_suffix(1);
-  if (host.empty() || host.size() > kLongestHost || host.find('\0') != host.npos) {
+  // With a dot at its start OpenSSL would take each name below it (X509_check_host(3)).
+  const bool is_one = !host.empty() && host.front() != '.' && host.find('\0') == host.npos;
+  if (!is_one || host.size() > kLongestHost) {
     return Errc::bad_host;
   }
   SslPtr ssl(made(SSL_new(context_)));

@@ -13,7 +13,7 @@ enum class Errc {
   no_key,          // no private key in PEM form
   encrypted_key,   // the private key needs a pass phrase
   key_mismatch,    // the private key is another certificate's
-  bad_host,        // no name or address to verify: empty, too long, or with a NUL
+  bad_host,        // no name or address to verify: empty, too long, with a NUL or a dot first
   bad_protocol,    // an ALPN name that is empty or longer than 255 octets
   bad_ticket_key,  // not kTicketKeySize octets
   failed,          // OpenSSL gave no reason

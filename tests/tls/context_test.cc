@@ -75,7 +75,7 @@ TEST(TlsContext, RefusesWhatItCannotUse) {
 TEST(TlsContext, AHostHasToBeOne) {
   const auto client = make_client();
   using std::string_literals::operator""s;
-  for (const std::string& host : {""s, "."s, std::string(300, 'x'), "local\0host"s}) {
+  for (const std::string& host : {""s, "."s, ".test"s, std::string(300, 'x'), "local\0host"s}) {
     EXPECT_EQ(client->transport_for(host).error(), Errc::bad_host);
   }
   for (const char* host :
