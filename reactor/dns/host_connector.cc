@@ -76,9 +76,8 @@ void HostConnector::finish(Result<Socket> result) {
   v4_.query = Query();
   v6_.query = Query();
   delay_.stop();
-  const bool nothing_to_try = v4_.there && v6_.there && attempts().empty();
   Connector::Done callback = std::move(done_);
-  if (nothing_to_try) result = dns_error();
+  if (result.error() == std::errc::destination_address_required) result = dns_error();
   if (callback) callback(std::move(result));
 }
 
