@@ -2,6 +2,7 @@
 // What the two sides agree on before on_open(), and what they do not agree to.
 #include <sys/socket.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -164,6 +165,11 @@ TEST_P(TlsHandshake, TheSystemsStoreIsTheDefault) {
   Both both(loop, *server, *client, "localhost");
   EXPECT_TRUE(both.fail(loop));
   EXPECT_TRUE(is_verification(both.connecting.error)) << both.connecting.error.message();
+  ::setenv("SSL_CERT_FILE", Authority::known().file().c_str(), 1);
+  const auto informed = get(ClientContext::make({}));
+  ::unsetenv("SSL_CERT_FILE");
+  Both believed(loop, *server, *informed, "localhost");
+  EXPECT_TRUE(believed.open(loop)) << believed.connecting.error.message();
 }
 
 TEST_P(TlsHandshake, SessionsGoOn) {
