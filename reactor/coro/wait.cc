@@ -5,9 +5,13 @@
 
 namespace reactor::coro {
 
+// Once: the awaiter may outlive the await, and the coroutine then waits for something else.
 bool Signal::begin() {
-  Result<SignalWatcher> watcher = context().loop.on_signal(
-      number_, [this] { resume(); }, where_);
+  const auto came = [this] {
+    watcher_ = SignalWatcher();
+    resume();
+  };
+  Result<SignalWatcher> watcher = context().loop.on_signal(number_, came, where_);
   error_ = watcher.error();
   if (watcher) watcher_ = std::move(*watcher);
   return static_cast<bool>(watcher_);

@@ -34,7 +34,8 @@ class Signal : private Waiter {
 };
 
 // `(co_await signal(SIGINT)).value()`: until this process gets it. Watched while it is awaited: for
-// one that comes in between, the disposition from before holds. Errors: those of Loop::on_signal().
+// one that comes before or after, the disposition from before holds. Errors: those of
+// Loop::on_signal().
 [[nodiscard]] inline Signal signal(int number,
                                    SourceLocation where = SourceLocation::current()) noexcept {
   return {number, where};

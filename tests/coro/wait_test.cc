@@ -52,6 +52,24 @@ TEST_P(Waiting, ASignalIsAwaited) {
   EXPECT_TRUE(run(loop, body()));
 }
 
+// In one expression the awaiter outlives the await.
+TEST_P(Waiting, ASignalIsAwaitedOnce) {
+  Loop loop(options());
+  const SignalWatcher other = get(loop.on_signal(SIGUSR1, [] {}));
+  const auto slept = []() -> Task<Duration> {
+    const TimePoint begin = monotonic_now();
+    co_await sleep_for(5ms);
+    co_return monotonic_now() - begin;
+  };
+  const auto body = [&]() -> Task<> {
+    const Timer timer = loop.every(1ms, [] { ::kill(::getpid(), SIGUSR1); });
+    const auto both = std::pair{co_await signal(SIGUSR1), co_await slept()};
+    EXPECT_GE(both.second, 5ms);
+  };
+  const Spawned spawned = spawn(loop, body());
+  EXPECT_TRUE(pump(loop, [&] { return spawned.done(); }));
+}
+
 TEST_P(Waiting, AChildsEndIsAwaited) {
   Loop loop(options());
   const auto body = [&]() -> Task<> {
