@@ -85,6 +85,7 @@ bool Receive::await_ready() {
 void Receive::begin() {
   REACTOR_CHECK(socket_->waiting_ == nullptr);  // two coroutines receive
   socket_->waiting_ = this;
+  waits_ = true;
   if (std::exchange(socket_->paused_, false)) socket_->socket_->resume_reading();
 }
 
@@ -95,7 +96,8 @@ void Receive::take(std::span<const std::byte> bytes, const Received& about) {
   if (bytes.size() > buffer_.size()) received_.truncated = true;
 }
 
-Result<Received> Receive::await_resume() const {
+Result<Received> Receive::await_resume() {
+  waits_ = false;
   if (error_) return error_;
   return received_;
 }

@@ -85,8 +85,9 @@ class Receive : private Waiter {
   Receive(Datagram& socket, std::span<std::byte> buffer) noexcept
       : socket_(&socket), buffer_(buffer) {}
   Receive(Receive&&) noexcept = default;
+  // One that has gone on, or never waited, may outlive its socket.
   ~Receive() {
-    if (socket_ != nullptr && socket_->waiting_ == this) socket_->waiting_ = nullptr;
+    if (waits_ && socket_ != nullptr) socket_->waiting_ = nullptr;
   }
 
   [[nodiscard]] bool await_ready();
@@ -95,17 +96,18 @@ class Receive : private Waiter {
     suspend(coroutine);
     begin();
   }
-  [[nodiscard]] Result<Received> await_resume() const;
+  [[nodiscard]] Result<Received> await_resume();
 
  private:
   friend class Datagram;
   void begin();
   void take(std::span<const std::byte> bytes, const Received& about);
 
-  Datagram* socket_;  // null where it was destroyed meanwhile
+  Datagram* socket_;  // null where it was destroyed while this waited
   std::span<std::byte> buffer_;
   Received received_;
   std::error_code error_;
+  bool waits_ = false;
 };
 
 inline Receive Datagram::receive(std::span<std::byte> buffer) noexcept {

@@ -58,8 +58,9 @@ void Listener::on_listener_error(reactor::Listener&, std::error_code error) {
   if (waiting_ != nullptr && !waiting_->given_) give(error);
 }
 
+// One that has gone on, or never waited, may outlive its listener.
 Accept::~Accept() {
-  if (listener_ == nullptr || listener_->waiting_ != this) return;
+  if (!waits_ || listener_ == nullptr) return;
   listener_->waiting_ = nullptr;
   // Accepted for a coroutine that was destroyed before it went on: the next one's.
   if (socket_) listener_->accepted_ = std::move(socket_);
@@ -78,11 +79,12 @@ bool Accept::begin() {
   error_ = listener_->listener_->resume().error();
   if (error_) return false;
   listener_->waiting_ = this;
+  waits_ = true;
   return true;
 }
 
 Result<Stream> Accept::await_resume() {
-  if (listener_ != nullptr && listener_->waiting_ == this) listener_->waiting_ = nullptr;
+  if (std::exchange(waits_, false) && listener_ != nullptr) listener_->waiting_ = nullptr;
   if (error_) return error_;
   return Stream(context().loop, std::move(socket_), *options_);
 }

@@ -74,8 +74,9 @@ class Accept : private Waiter {
   friend class Listener;
   [[nodiscard]] bool begin();
 
-  Listener* listener_;  // null where it was destroyed meanwhile
+  Listener* listener_;  // null where it was destroyed while this waited
   const StreamOptions* options_ = nullptr;
+  bool waits_ = false;
   bool given_ = false;
   Socket socket_;
   std::error_code error_;

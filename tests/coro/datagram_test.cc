@@ -65,6 +65,26 @@ TEST_P(Datagrams, WhoWaitsIsToldOfTheEnd) {
   EXPECT_EQ(error, std::errc::operation_canceled);
 }
 
+// Side by side with others, the awaiter of an await that is over lives until all are.
+TEST_P(Datagrams, ASocketMayGoBeforeAnAwaitThatIsOver) {
+  Loop loop(options());
+  std::array<std::byte, 8> buffer;
+  auto socket = get(Datagram::bind(loop, Address::loopback(0)));
+  const auto close_later = [&]() -> Task<> {
+    socket->transport().send_to("x", socket->address());
+    co_await sleep_for(2ms);
+    socket.reset();
+  };
+  bool received = false;
+  const auto body = [&]() -> Task<> {
+    auto [got, nothing] = co_await when_all(socket->receive(buffer), close_later());
+    received = got.has_value();
+  };
+  const Spawned spawned = spawn(loop, body());
+  EXPECT_TRUE(pump(loop, [&] { return spawned.done(); }));
+  EXPECT_TRUE(received);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Datagrams, every_backend(), BackendName());
 
 }  // namespace

@@ -268,6 +268,25 @@ TEST_P(Serving, AListenerThatGoesTellsWhoWaits) {
   EXPECT_EQ(error, std::errc::operation_canceled);
 }
 
+// Side by side with others, the awaiter of an await that is over lives until all are.
+TEST_P(Serving, AListenerMayGoBeforeAnAwaitThatIsOver) {
+  Loop loop(options());
+  auto listener = get(Listener::listen(loop, Address::loopback(0)));
+  const Peer peer = connect(listener->address());
+  const auto close_later = [&]() -> Task<> {
+    co_await sleep_for(2ms);
+    listener.reset();
+  };
+  bool accepted = false;
+  const auto body = [&]() -> Task<> {
+    auto [connection, nothing] = co_await when_all(listener->accept(), close_later());
+    accepted = connection.has_value();
+  };
+  const Spawned spawned = spawn(loop, body());
+  EXPECT_TRUE(pump(loop, [&] { return spawned.done(); }));
+  EXPECT_TRUE(accepted);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Serving, every_backend(), BackendName());
 
 }  // namespace
