@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <utility>
 
 #include "reactor/coro/context.h"
 #include "reactor/coro/task.h"
@@ -31,7 +32,9 @@ class Root : public ListLink, private Joiner {
   void run_soon(Task<void> task) noexcept;
 
  protected:
-  // Destroys the task's frame.
+  // What is left of a task that is done: its parameters, which may own anything, this included.
+  [[nodiscard]] Task<void> take_task() noexcept { return std::move(task_); }
+  // Ends the task where it is suspended.
   void clear() noexcept { task_.reset(); }
 
  private:

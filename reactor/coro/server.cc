@@ -23,6 +23,7 @@ class Server::Connection final : public Root, private StreamWatcher {
     server.connections_.append(place_);
   }
   ~Connection() override {
+    clear();  // before the Stream that it may have a reference to
     place_.unlink();
     if (state_ != nullptr) state_->forget_watcher();
   }
@@ -72,7 +73,7 @@ class Server::Connection final : public Root, private StreamWatcher {
   }
 
   void on_end() noexcept override {
-    clear();
+    const Task<void> last_to_go = take_task();
     stream_ = {};
     over_ = true;
     if (state_ == nullptr) end();

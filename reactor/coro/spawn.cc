@@ -44,6 +44,7 @@ std::coroutine_handle<> Root::on_task_done(Promise&) noexcept {
 std::exception_ptr Root::failure() noexcept { return task_.error(); }
 
 void Root::on_end() noexcept {
+  const Task<void> last_to_go = take_task();
   TaskGroup* const group = group_;
   delete this;
   group->wake_joiners();
@@ -67,8 +68,14 @@ void TaskGroup::wake_joiners() noexcept {
   while (ListLink* link = joiners_.first()) static_cast<Waiter*>(link)->wake();
 }
 
+// One task at a time, as it may own this group.
 void TaskGroup::on_loop_end() noexcept {
-  cancel();
+  if (ListLink* link = roots_.first()) {
+    context_->groups.append(*this);
+    delete static_cast<Root*>(link);
+    return;
+  }
+  wake_joiners();
   context_ = nullptr;
 }
 

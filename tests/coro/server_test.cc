@@ -214,6 +214,46 @@ TEST_P(Serving, DestroyingItEndsTheCoroutines) {
   EXPECT_TRUE(run_to_end(loop));
 }
 
+TEST_P(Serving, TheStreamOutlivesACoroutineThatRefersToIt) {
+  struct Farewell {
+    ~Farewell() { stream.transport().write("bye"); }
+    Stream& stream;
+  };
+  Loop loop(options());
+  const auto handler = [](Stream& stream) -> Task<> {
+    const Farewell farewell{stream};
+    (void)co_await stream.read_some();
+  };
+  auto server = get(serve(loop, Address::loopback(0), handler));
+  Peer peer = connect(server->addresses().front());
+  EXPECT_TRUE(pump(loop, [&] { return server->connections() == 1; }));
+  server.reset();
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; }));
+  EXPECT_EQ(peer.got, "bye");
+}
+
+TEST_P(Serving, ACoroutineMayOwnItsServer) {
+  struct App {
+    std::unique_ptr<Server> server;
+  };
+  Loop loop(options());
+  auto app = std::make_shared<App>();
+  const std::weak_ptr<App> watched = app;
+  const auto talk = [](std::shared_ptr<App>, Stream stream) -> Task<> {
+    (void)co_await stream.read_some();
+  };
+  const auto handler = [&talk, watched](Stream stream) -> Task<> {
+    return talk(watched.lock(), std::move(stream));
+  };
+  app->server = get(serve(loop, Address::loopback(0), handler));
+  Peer peer = connect(app->server->addresses().front());
+  EXPECT_TRUE(pump(loop, [&] { return app->server->connections() == 1; }));
+  app.reset();
+  EXPECT_FALSE(watched.expired());
+  peer.fd.reset();
+  EXPECT_TRUE(pump(loop, [&] { return watched.expired(); }));
+}
+
 TEST_P(Serving, MayOutliveTheLoop) {
   int alive = 0;
   std::unique_ptr<Server> server;

@@ -124,6 +124,57 @@ TEST_P(Spawning, AGroupCanBeWaitedFor) {
   EXPECT_EQ(count, 3);
 }
 
+struct Session {
+  Session(Loop& loop, int& sessions) : exists(sessions), group(loop) {}
+  Alive exists;
+  int alive = 0;
+  TaskGroup group;
+};
+Task<> serve_session(std::shared_ptr<Session> session, Duration time) {
+  const Alive here(session->alive);
+  co_await sleep_for(time);
+}
+Task<> assist(Session& session) {
+  const Alive here(session.alive);
+  co_await sleep_for(kForever);
+}
+
+TEST_P(Spawning, AGroupGoesOnAfterAFailure) {
+  Loop loop(options());
+  int count = 0;
+  const auto body = [&]() -> Task<> {
+    TaskGroup group(co_await this_loop());
+    group.spawn(fail_after(0ms));
+    group.spawn(add_after(1ms, count));
+    co_await group.join();
+    EXPECT_EQ(count, 1);
+  };
+  const Spawned spawned = spawn(loop, body());
+  EXPECT_THROW((void)loop.run(), std::runtime_error);
+  EXPECT_FALSE(spawned.done());
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_TRUE(spawned.done());
+}
+
+TEST_P(Spawning, ATaskMayOwnItsGroup) {
+  for (const Duration time : {Duration(1ms), kForever}) {
+    std::optional<Loop> loop(std::in_place, options());
+    int sessions = 0;
+    auto session = std::make_shared<Session>(*loop, sessions);
+    session->group.spawn(assist(*session));
+    session->group.spawn(serve_session(session, time));
+    session->group.spawn(assist(*session));
+    ASSERT_TRUE(loop->poll().has_value());
+    EXPECT_EQ(std::exchange(session, nullptr)->alive, 3);
+    if (time == kForever) {
+      loop.reset();
+    } else {
+      EXPECT_TRUE(pump(*loop, [&] { return sessions == 0; })) << "with the task that owns it";
+    }
+    EXPECT_EQ(sessions, 0);
+  }
+}
+
 TEST_P(Spawning, OneTaskMayEndAnother) {
   Loop loop(options());
   int alive = 0;
