@@ -10,15 +10,12 @@ namespace reactor::coro {
 // Lives until its task is done and its stream is gone, whichever comes last.
 class Server::Connection final : public Root, private StreamWatcher {
  public:
-  Connection(Server& server, Socket socket, SourceLocation where, const Origin& origin)
+  Connection(Server& server, Socket socket, SourceLocation where)
       : Root(server.tasks_),
         server_(server),
         state_(
             new StreamState(server.loop(), std::move(socket), server.limits().stream, this, where)),
         stream_(*state_) {
-    if (origin.addresses != nullptr) {
-      state_->stream.announce(origin.addresses->source, origin.addresses->destination);
-    }
     place_.connection = this;
     server.connections_.append(place_);
   }
@@ -28,6 +25,9 @@ class Server::Connection final : public Root, private StreamWatcher {
     if (state_ != nullptr) state_->forget_watcher();
   }
 
+  void announce(const ProxiedAddresses& addresses) {
+    state_->stream.announce(addresses.source, addresses.destination);
+  }
   // *this may be gone afterwards.
   void start() { state_->start(true); }
   [[nodiscard]] static Connection& at(ListLink& link) noexcept {
@@ -115,16 +115,18 @@ Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket>
 
 // What another process's handler left with a connection that comes from there means nothing here.
 void Server::start_connection(Socket socket, SourceLocation where, const Origin& origin) {
-  Connection* connection = nullptr;
+  std::unique_ptr<Connection> connection;
   try {
-    connection = new Connection(*this, std::move(socket), where, origin);
+    connection = std::make_unique<Connection>(*this, std::move(socket), where);
+    if (origin.addresses != nullptr) connection->announce(*origin.addresses);
   } catch (...) {
+    connection.reset();
     count_down();
     throw;
   }
   // Only one that waited for its header comes this late.
   if (finishing()) connection->drain_soon();
-  connection->start();
+  connection.release()->start();
 }
 
 // A connection may end, or an exception leave a coroutine, at each step.
