@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "reactor/base/error.h"
 #include "reactor/base/log.h"
 
 namespace reactor::coro {
@@ -101,6 +102,7 @@ Server::~Server() { tasks_.cancel(); }
 
 Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Address> addresses,
                                                ServerLimits limits, Handler handler) {
+  if (limits.transports != nullptr) return Errc::not_supported;
   std::unique_ptr<Server> server(new Server(here, std::move(limits), std::move(handler)));
   if (const std::error_code error = server->listen_at(addresses)) return error;
   return server;
@@ -108,6 +110,7 @@ Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Ad
 
 Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket> sockets,
                                               ServerLimits limits, Handler handler) {
+  if (limits.transports != nullptr) return Errc::not_supported;
   std::unique_ptr<Server> server(new Server(here, std::move(limits), std::move(handler)));
   if (const std::error_code error = server->adopt_sockets(std::move(sockets))) return error;
   return server;

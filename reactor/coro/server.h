@@ -35,6 +35,7 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
 // Accepts connections and runs a coroutine for each, begun when it is open; on the machinery of
 // reactor::Server, so what ServerLimits and Service say holds here, and a prefork::Worker can
 // serve() it. A connection counts until its coroutine has ended and what that wrote is sent.
+// ServerLimits::transports are not supported: such a server would speak plainly.
 //
 // drain() lets the coroutines finish: see Stream::draining(). hand_over() does the same, as no
 // coroutine can go to another process. There is no deadline here: destroy the server, or end the
@@ -50,7 +51,8 @@ class Server final : public ServerBase {
  public:
   using Handler = Callback<Task<void>(Stream&)>;
 
-  // Use serve() or adopt(). Errors: those of Listener::listen() and Listener::adopt().
+  // Use serve(). Errors: those of Listener::listen() and Listener::adopt(), and
+  // Errc::not_supported for ServerLimits::transports.
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
                                                               std::span<const Address> addresses,
                                                               ServerLimits limits, Handler handler);
@@ -90,8 +92,8 @@ class Server final : public ServerBase {
 };
 
 // Binds, listens, accepts, and runs `handler(stream)` for each connection. `handler` is kept, with
-// what it captured, as long as the server lives. Errors: those of Listener::listen(); what was
-// bound before the error is closed again.
+// what it captured, as long as the server lives. Errors: those of Server::listen(); what was bound
+// before the error is closed again.
 template <class F>
 [[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here,
                                                     std::span<const Address> addresses,
@@ -108,7 +110,8 @@ template <class F>
                                                     F handler) {
   return serve(here, address, ServerLimits{}, std::move(handler));
 }
-// With sockets that listen already: a prefork worker's, a service manager's.
+// With sockets that listen already: a prefork worker's, a service manager's. Errors: those of
+// Server::adopt().
 template <class F>
 [[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here, std::vector<Socket> sockets,
                                                     ServerLimits limits, F handler) {
