@@ -41,6 +41,8 @@ struct FinalAwaiter {
   [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) noexcept {
     Promise& promise = ended.promise();
     if (promise.continuation) return promise.continuation;
+    if (promise.joiner == nullptr)
+      return std::noop_coroutine();  // whoever began it looks at done()
     return promise.joiner->on_task_done(promise);
   }
   void await_resume() const noexcept {}
@@ -143,11 +145,15 @@ class [[nodiscard]] Task {
     Coroutine coroutine;
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
+    // By a call that returns, not by a transfer: compilers make that a jump only when they
+    // optimise, and without it tasks that end at once, one after the other, would fill the stack.
     template <std::derived_from<Promise> P>
-    [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
+    [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) noexcept {
       coroutine.promise().context = parent.promise().context;
+      coroutine.resume();
+      if (coroutine.done()) return false;
       coroutine.promise().continuation = parent;
-      return coroutine;
+      return true;
     }
     T await_resume() { return coroutine.promise().take(); }
   };

@@ -32,11 +32,13 @@ class Timeout : private Alarm, private Waiter, private Joiner {
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <std::derived_from<Promise> P>
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) noexcept {
     suspend(parent);
     Loop& loop = context().loop;
     start(loop, saturating_add(loop.start_time(), delay_));
-    return task_.begin(context(), *this);
+    task_.begin(context(), *this).resume();
+    begun_ = true;
+    return !task_.done();
   }
   [[nodiscard]] Outcome await_resume() {
     if (!task_) return Errc::timed_out;
@@ -55,11 +57,13 @@ class Timeout : private Alarm, private Waiter, private Joiner {
   }
   [[nodiscard]] std::coroutine_handle<> on_task_done(Promise&) noexcept override {
     stop();
+    if (!begun_) return std::noop_coroutine();
     return coroutine();
   }
 
   Duration delay_;
   Task<T> task_;
+  bool begun_ = false;
 };
 
 // `co_await with_timeout(delay, task)`: the task's result as a Result, or Errc::timed_out where it
