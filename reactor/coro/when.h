@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "reactor/base/check.h"
 #include "reactor/coro/task.h"
 
 namespace reactor::coro {
@@ -200,7 +201,9 @@ template <class T>
 class WhenAnyOf : private Gathering {
  public:
   explicit WhenAnyOf(std::vector<Task<T>> tasks)
-      : Gathering(Until::first), tasks_(std::move(tasks)), seats_(tasks_.size()) {}
+      : Gathering(Until::first), tasks_(std::move(tasks)), seats_(tasks_.size()) {
+    REACTOR_CHECK(!tasks_.empty());  // nothing would ever be first
+  }
   WhenAnyOf(WhenAnyOf&&) noexcept = default;
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
