@@ -36,6 +36,24 @@ TEST_P(Combining, ATimeoutEndsTheTask) {
   EXPECT_TRUE(run(loop, body()));
 }
 
+TEST_P(Combining, ATimeoutInTheSameTurnLosesNoValue) {
+  Loop loop(options());
+  Channel<int> channel(1);
+  std::error_code error;
+  const auto body = [&]() -> Task<> {
+    error = (co_await with_timeout(3ms, channel.pop())).error();
+  };
+  const Timer timer = loop.after(1ms, [&] { EXPECT_TRUE(channel.try_push(7)); });
+  const Spawned spawned = spawn(loop, body());
+  ASSERT_TRUE(loop.poll().has_value());
+  const TimePoint both_due = monotonic_now() + 5ms;
+  while (monotonic_now() < both_due) {
+  }
+  ASSERT_TRUE(loop.poll().has_value());
+  EXPECT_EQ(error, Errc::timed_out);
+  EXPECT_EQ(channel.try_pop(), 7);
+}
+
 TEST_P(Combining, ATimeoutLetsExceptionsThrough) {
   Loop loop(options());
   bool caught = false;
