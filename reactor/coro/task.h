@@ -25,6 +25,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "reactor/base/check.h"
 #include "reactor/coro/context.h"
 
 namespace reactor::coro {
@@ -129,6 +130,7 @@ class [[nodiscard]] Task {
 
   // Prepares the task, which tells `joiner` of its end, and gives what to resume to begin it.
   [[nodiscard]] std::coroutine_handle<> begin(Context& context, Joiner& joiner) noexcept {
+    REACTOR_CHECK(coroutine_);  // moved from, or a handler that is no coroutine gave nothing
     coroutine_.promise().context = &context;
     coroutine_.promise().joiner = &joiner;
     return coroutine_;

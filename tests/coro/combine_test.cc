@@ -161,6 +161,12 @@ TEST_P(Combining, TheFirstWinsAndTheLosersAreGone) {
   EXPECT_TRUE(run(loop, body()));
 }
 
+TEST_P(Combining, NothingToRunIsABug) {
+  Loop loop(options());
+  EXPECT_DEATH(spawn(loop, Task<>()).detach(), "check failed");
+  EXPECT_DEATH((void)when_any(std::vector<Task<>>()), "check failed");
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Combining, every_backend(), BackendName());
 
 }  // namespace
