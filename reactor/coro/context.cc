@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/coro/context.h"
 
+#include <new>
 #include <utility>
 
+#include "reactor/base/log.h"
 #include "reactor/coro/spawn.h"
 
 namespace reactor::coro {
@@ -25,9 +27,27 @@ Context& Context::of(Loop& loop) {
   return result;
 }
 
+struct Context::Undertaker::promise_type {
+  Undertaker get_return_object() noexcept {
+    return Undertaker(std::coroutine_handle<promise_type>::from_promise(*this));
+  }
+  [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
+  [[nodiscard]] std::suspend_always final_suspend() const noexcept { return {}; }
+  void return_void() const noexcept {}
+  void unhandled_exception() const noexcept {}  // there is none
+};
+
+Context::Undertaker Context::undertake() {
+  for (;;) {
+    clear_away();
+    co_await std::suspend_always{};
+  }
+}
+
 Context::Context(Loop& owner)
     : loop(owner),
       tasks(std::make_unique<TaskGroup>(*this)),
+      undertaker_(undertake()),
       drain_(owner.deferred([this] { drain(); })) {}
 
 Context::~Context() {
@@ -35,34 +55,50 @@ Context::~Context() {
   end_all(streams);
 }
 
-void Context::bury(Root& root) noexcept { ended_.append(root.ended_); }
+// A task that ends because another is cleared away, by a destructor, is taken in the same go.
+std::coroutine_handle<> Context::bury(Root& root) noexcept {
+  ended_.append(root.ended_);
+  return clearing_ ? std::noop_coroutine() : undertaker_.coroutine();
+}
+
+void Context::clear_away() noexcept {
+  clearing_ = true;
+  while (ListLink* link = ended_.first()) {
+    link->unlink();
+    Root& root = *static_cast<Root::Ended&>(*link).root;
+    if (std::exception_ptr failure = root.failure()) report(std::move(failure));
+    root.on_end();
+  }
+  clearing_ = false;
+}
+
+void Context::report(std::exception_ptr failure) noexcept {
+  try {
+    failures_.push_back(std::move(failure));
+    drain_.schedule();
+  } catch (const std::bad_alloc&) {
+    REACTOR_LOG(error, "no memory to keep the exception that ended a coroutine");
+  }
+}
 
 void Context::drain() {
   struct Rest {
     Context& context;
     ~Rest() {
-      if (!context.ready_.empty() || !context.ended_.empty()) context.drain_.schedule();
+      if (!context.ready_.empty() || !context.failures_.empty()) context.drain_.schedule();
     }
   };
   const Rest rest{*this};
+  if (!failures_.empty()) {
+    const std::exception_ptr first = std::move(failures_.front());
+    failures_.erase(failures_.begin());
+    std::rethrow_exception(first);
+  }
   for (int turn = 0; turn < kBudget; ++turn) {
     ListLink* const link = ready_.first();
     if (link == nullptr) break;
     link->unlink();
     static_cast<Waiter&>(*link).resume();
-  }
-  if (!ended_.empty()) settle();
-}
-
-void Context::settle() {
-  while (ListLink* link = ended_.first()) {
-    link->unlink();
-    Root& root = *static_cast<Root::Ended&>(*link).root;
-    const std::exception_ptr error = root.failure();
-    root.on_end();
-    if (!error) continue;
-    if (!ended_.empty()) drain_.schedule();
-    std::rethrow_exception(error);
   }
 }
 

@@ -14,6 +14,7 @@
 #include <coroutine>
 #include <exception>
 #include <memory>
+#include <vector>
 
 #include "reactor/base/intrusive_list.h"
 #include "reactor/loop/loop.h"
@@ -66,8 +67,7 @@ class Waiter : public ListLink {
   [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept { return coroutine_; }
   [[nodiscard]] Context& context() const noexcept { return *context_; }
 
-  // Goes on now. From a callback of the loop, as its last act: *this may be gone afterwards. Throws
-  // what leaves a spawned task.
+  // Goes on now. From a callback of the loop, as its last act: *this may be gone afterwards.
   void resume();
   // Goes on soon, once.
   void wake() noexcept;
@@ -101,18 +101,12 @@ class Context final : public LoopExtension {
   explicit Context(Loop& owner);
   ~Context() override;
 
-  // See Waiter.
-  void resume(std::coroutine_handle<> coroutine) {
-    coroutine.resume();
-    if (!ended_.empty()) [[unlikely]]
-      settle();
-  }
   void schedule(Waiter& waiter) noexcept {
     ready_.append(waiter);
     drain_.schedule();
   }
-  // A spawned task is over. What it left behind is cleared away when its frame is left.
-  void bury(Root& root) noexcept;
+  // A spawned task is over, and suspended for good. Gives who clears it away, outside its frame.
+  [[nodiscard]] std::coroutine_handle<> bury(Root& root) noexcept;
 
   Loop& loop;
   IntrusiveList groups;              // residents: the first to hear of the loop's end, as their
@@ -120,15 +114,35 @@ class Context final : public LoopExtension {
   std::unique_ptr<TaskGroup> tasks;  // of spawn()
 
  private:
+  // A coroutine that calls clear_away() whenever it is resumed: so nobody who resumes another one
+  // has to look afterwards whether a task ended in there.
+  class Undertaker {
+   public:
+    struct promise_type;
+    explicit Undertaker(std::coroutine_handle<> coroutine) noexcept : coroutine_(coroutine) {}
+    Undertaker(const Undertaker&) = delete;
+    Undertaker& operator=(const Undertaker&) = delete;
+    ~Undertaker() { coroutine_.destroy(); }
+    [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept { return coroutine_; }
+
+   private:
+    std::coroutine_handle<> coroutine_;
+  };
+
+  [[nodiscard]] Undertaker undertake();
+  void clear_away() noexcept;
+  void report(std::exception_ptr failure) noexcept;
   void drain();
-  void settle();
 
   IntrusiveList ready_;
   IntrusiveList ended_;
+  bool clearing_ = false;
+  std::vector<std::exception_ptr> failures_;  // leave the loop's run(), one at a time
+  Undertaker undertaker_;
   Deferred drain_;
 };
 
-inline void Waiter::resume() { context_->resume(coroutine_); }
+inline void Waiter::resume() { coroutine_.resume(); }
 
 inline void Waiter::wake() noexcept {
   unlink();

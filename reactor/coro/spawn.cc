@@ -27,7 +27,7 @@ Root::~Root() {
 void Root::run(Task<void> task) {
   Context& context = *group_->context_;
   task_ = std::move(task);
-  context.resume(task_.begin(context, *this));
+  task_.begin(context, *this).resume();
 }
 
 void Root::run_soon(Task<void> task) noexcept {
@@ -37,8 +37,7 @@ void Root::run_soon(Task<void> task) noexcept {
 }
 
 std::coroutine_handle<> Root::on_task_done(Promise&) noexcept {
-  group_->context_->bury(*this);
-  return std::noop_coroutine();
+  return group_->context_->bury(*this);
 }
 
 std::exception_ptr Root::failure() noexcept { return task_.error(); }

@@ -9,7 +9,7 @@ Stream::Stream(Loop& loop, Socket socket, const StreamOptions& options, SourceLo
 }
 
 Result<std::optional<std::string_view>> ReadUntil::await_resume() const noexcept {
-  if (failure_ != Failure::none) return error();
+  if (failed()) return error();
   if (count_ == 0) return std::optional<std::string_view>();
   std::string_view text = state_->text(count_);
   if (want_ == Want::line && text.ends_with('\n')) {

@@ -26,18 +26,20 @@ namespace reactor::coro {
 class ReadInto : public Reader {
  public:
   using Reader::Reader;
-  [[nodiscard]] Result<std::size_t> await_resume() const noexcept {
-    if (failure_ != Failure::none) [[unlikely]]
-      return error();
-    return count_;
+  template <std::derived_from<Promise> P>
+  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
+    suspend(coroutine);
+    wait_for_any();
   }
+  [[nodiscard]] Result<std::size_t> await_resume() const noexcept { return count(); }
 };
 
 // See Stream::read_exactly().
-class ReadExactly : public ReadInto {
+class ReadExactly : public Reader {
  public:
-  using ReadInto::ReadInto;
+  using Reader::Reader;
   [[nodiscard]] bool await_ready() { return target_.empty() || Reader::await_ready(); }
+  [[nodiscard]] Result<std::size_t> await_resume() const noexcept { return count(); }
 };
 
 // See Stream::read_some() and read_all().
@@ -45,7 +47,7 @@ class ReadView : public Viewer {
  public:
   using Viewer::Viewer;
   [[nodiscard]] Result<std::string_view> await_resume() const noexcept {
-    if (failure_ != Failure::none) return error();
+    if (failed()) return error();
     return state_->text(count_);
   }
 };
@@ -105,17 +107,16 @@ class Stream {
     return {*state_, Reader::Want::all, {}, max};
   }
 
-  // Sends `bytes` after what was written before. Small writes of one turn leave in one call. Waits
-  // only while more than StreamOptions::high_water octets are queued, that is, while the peer does
-  // not read. Errors: broken_pipe after close() or the end without an error.
-  [[nodiscard]] Writer write(std::span<const std::byte> bytes) noexcept {
-    return {*state_, bytes, false};
-  }
-  [[nodiscard]] Writer write(std::string_view text) noexcept {
+  // Sends `bytes` after what was written before: at the call, and what is left of it while it is
+  // awaited. Small writes of one turn leave in one call. Waits only while more than
+  // StreamOptions::high_water octets are queued, that is, while the peer does not read. Errors:
+  // broken_pipe after close() or the end without an error. Throws std::bad_alloc.
+  [[nodiscard]] Writer write(std::span<const std::byte> bytes) { return {*state_, bytes}; }
+  [[nodiscard]] Writer write(std::string_view text) {
     return write(std::as_bytes(std::span(text)));
   }
   // Until the kernel has all that was written.
-  [[nodiscard]] Writer flush() noexcept { return {*state_, {}, true}; }
+  [[nodiscard]] Writer flush() { return Writer(*state_); }
 
   // Half-close: the peer reads what was written and then the end; reading goes on.
   void shutdown() { state_->stream.shutdown(); }

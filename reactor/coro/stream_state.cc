@@ -17,28 +17,56 @@ constexpr std::size_t kLargeChunk = 64 * 1024;
 
 }  // namespace
 
+// ---- Those who wait ----
+
+void Reader::wait() noexcept {
+  REACTOR_CHECK(state_->reader() == nullptr);  // two coroutines read one stream
+  state_->reader_ = this;
+}
+
 void Reader::leave() noexcept {
   forget();
   if (state_ != nullptr) state_->reader_ = state_->filler_ = nullptr;
 }
 
 std::error_code Reader::error() const noexcept {
-  switch (failure_) {
-    case Failure::too_long:
+  switch (course_ & kFailure) {
+    case kTooLong:
       return Errc::too_long;
-    case Failure::unexpected_end:
+    case kUnexpectedEnd:
       return Errc::unexpected_end;
-    case Failure::canceled:
+    case kCanceled:
       return std::make_error_code(std::errc::operation_canceled);
     default:
       return state_->error();
   }
 }
 
+void Writer::begin(StreamState& state, std::span<const std::byte> bytes, unsigned flush) {
+  course_ = static_cast<std::uint8_t>(kPending | flush);
+  rest_ = {&state, bytes};
+  static_cast<void>(state.write(*this));
+}
+
+bool Writer::done_by_now() { return rest_.state->write(*this); }
+
+void Writer::wait() noexcept {
+  REACTOR_CHECK(rest_.state->writer_ == nullptr);  // two coroutines write one stream
+  rest_.state->writer_ = this;
+}
+
 void Writer::leave() noexcept {
   forget();
-  if (state_ != nullptr) state_->writer_ = nullptr;
+  if (rest_.state != nullptr) rest_.state->writer_ = nullptr;
 }
+
+std::error_code Writer::outcome() const noexcept {
+  if (rest_.state == nullptr) return std::make_error_code(std::errc::operation_canceled);
+  if (!rest_.state->marked(StreamState::kClosed)) return {};
+  return rest_.state->error() ? rest_.state->error() : std::make_error_code(std::errc::broken_pipe);
+}
+
+// ---- Its life ----
 
 StreamState::StreamState(Loop& loop, Socket socket, const StreamOptions& options,
                          StreamWatcher* watcher, SourceLocation where)
@@ -71,6 +99,8 @@ void StreamState::on_open(reactor::Stream&) {
 std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
   if (filler_ != nullptr) [[likely]]
     return filler_->target_;
+  const bool waits = reader_ != nullptr && !reader_->woken();
+  if (waits && reader_->want_ == Reader::Want::exactly) return reader_->target_;
   if (input_ == nullptr) input_ = std::make_unique<ByteBuffer>();
   std::size_t most = kChunk;
   std::size_t part = kChunk;
@@ -86,20 +116,27 @@ std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
 }
 
 void StreamState::on_data(reactor::Stream&, std::span<std::byte> bytes) {
-  Reader* const reader = filler_;
-  if (reader == nullptr) [[unlikely]] {
+  if (filler_ == nullptr) [[unlikely]] {
+    fill(bytes);
+    return;
+  }
+  Reader& reader = *std::exchange(filler_, nullptr);
+  reader.count_ = bytes.size();
+  reader.resume();
+}
+
+// They are where read_buffer() said.
+void StreamState::fill(std::span<std::byte> bytes) {
+  const bool waits = reader_ != nullptr && !reader_->woken();
+  if (!waits || reader_->want_ != Reader::Want::exactly) {
     keep(bytes);
     return;
   }
-  reader->count_ += bytes.size();
-  if (reader->want_ != Reader::Want::some) {
-    reader->target_ = reader->target_.subspan(bytes.size());
-    if (!reader->target_.empty()) return;
-  }
-  resume_reader();
+  reader_->count_ += bytes.size();
+  reader_->target_ = reader_->target_.subspan(bytes.size());
+  if (reader_->target_.empty()) resume_reader();
 }
 
-// They are in the buffer already.
 void StreamState::keep(std::span<std::byte> bytes) {
   input_->commit(bytes.size());
   mark(kInput);
@@ -111,20 +148,15 @@ void StreamState::keep(std::span<std::byte> bytes) {
   }
 }
 
-inline void StreamState::resume_reader() {
-  filler_ = nullptr;
-  std::exchange(reader_, nullptr)->resume();
+void StreamState::resume_reader() {
+  Reader& reader = *this->reader();
+  filler_ = reader_ = nullptr;
+  reader.resume();
 }
 
 void StreamState::wake_reader() noexcept {
-  filler_ = nullptr;
-  if (reader_ != nullptr) reader_->wake();
-}
-
-void StreamState::wait_for(Reader& reader) noexcept {
-  REACTOR_CHECK(reader_ == nullptr);  // two coroutines read one stream
-  reader_ = &reader;
-  if (!reader.target_.empty()) filler_ = &reader;
+  if (filler_ != nullptr) reader_ = std::exchange(filler_, nullptr);
+  if (reader_ != nullptr) reader_->wake(*context_);
 }
 
 // Whether there is an answer without waiting. What the last answer showed is over.
@@ -158,10 +190,10 @@ bool StreamState::satisfied(Reader& reader) {
       break;
     case Reader::Want::all:
       if (input_->size() <= static_cast<Viewer&>(reader).max_) return false;
-      reader.failure_ = Reader::Failure::too_long;
+      reader.fail(Reader::kTooLong);
       return true;
     default:
-      if (!found(static_cast<Viewer&>(reader))) return reader.failure_ != Reader::Failure::none;
+      if (!found(static_cast<Viewer&>(reader))) return reader.failed();
   }
   viewed_ = reader.count_;
   mark(kViewed);
@@ -179,7 +211,7 @@ bool StreamState::found(Viewer& viewer) {
     viewer.count_ = at + length;
     return true;
   }
-  if (all.size() >= viewer.max_) viewer.failure_ = Reader::Failure::too_long;
+  if (all.size() >= viewer.max_) viewer.fail(Viewer::kTooLong);
   return false;
 }
 
@@ -201,9 +233,9 @@ void StreamState::finish_at_end(Reader& reader) {
   const bool cut = (reader.want_ == Reader::Want::exactly && reader.count_ > 0) ||
                    (reader.want_ == Reader::Want::delimiter && rest > 0);
   if (error_) {
-    reader.failure_ = Reader::Failure::of_stream;
+    reader.fail(Reader::kStreamFailed);
   } else if (cut) {
-    reader.failure_ = Reader::Failure::unexpected_end;
+    reader.fail(Reader::kUnexpectedEnd);
   } else if (reader.want_ == Reader::Want::line || reader.want_ == Reader::Want::all) {
     reader.count_ = viewed_ = rest;
     if (rest > 0) mark(kViewed);
@@ -224,7 +256,7 @@ std::string_view StreamState::text(std::size_t count) const noexcept {
 
 bool StreamState::write(Writer& writer) {
   if (marked(kClosed)) return true;
-  if (!writer.flush_) return pump(writer);
+  if (!writer.flushes()) return pump(writer);
   // What this callback has collected leaves now.
   static_cast<void>(stream.write_room(reactor::Stream::kWriteRoom));
   stream.wrote(0);
@@ -233,34 +265,23 @@ bool StreamState::write(Writer& writer) {
 
 // As much as the high-water mark lets through at a time.
 bool StreamState::pump(Writer& writer) {
-  while (!writer.bytes_.empty() && stream.writable() && !stream.closing()) {
+  while (!writer.rest_.bytes.empty() && stream.writable() && !stream.closing()) {
     constexpr std::size_t kPart = 64 * 1024;
-    const std::size_t count = std::min(writer.bytes_.size(), kPart);
-    stream.write(writer.bytes_.first(count));
-    writer.bytes_ = writer.bytes_.subspan(count);
+    const std::size_t count = std::min(writer.rest_.bytes.size(), kPart);
+    stream.write(writer.rest_.bytes.first(count));
+    writer.rest_.bytes = writer.rest_.bytes.subspan(count);
   }
   return stream.closing() || stream.writable();
-}
-
-void Writer::begin(std::coroutine_handle<> coroutine) noexcept {
-  REACTOR_CHECK(state_->writer_ == nullptr);  // two coroutines write one stream
-  suspend(*state_->context_, coroutine);
-  state_->writer_ = this;
-}
-
-std::error_code Writer::outcome() const noexcept {
-  if (state_ == nullptr) return std::make_error_code(std::errc::operation_canceled);
-  return state_->error() ? state_->error() : std::make_error_code(std::errc::broken_pipe);
 }
 
 void StreamState::resume_writer() { std::exchange(writer_, nullptr)->resume(); }
 
 void StreamState::wake_writer() noexcept {
-  if (writer_ != nullptr) writer_->wake();
+  if (writer_ != nullptr) writer_->wake(*context_);
 }
 
 bool StreamState::writer_waits(bool flush) const noexcept {
-  return writer_ != nullptr && !writer_->woken() && writer_->flush_ == flush;
+  return writer_ != nullptr && !writer_->woken() && writer_->flushes() == flush;
 }
 
 void StreamState::on_drain(reactor::Stream&) {
@@ -275,8 +296,9 @@ void StreamState::on_flushed(reactor::Stream&) {
 
 void StreamState::on_end(reactor::Stream&) {
   mark(kEnded);
-  if (reader_ == nullptr || reader_->woken()) return;
-  finish_at_end(*reader_);
+  Reader* const reader = this->reader();
+  if (reader == nullptr || reader->woken()) return;
+  finish_at_end(*reader);
   resume_reader();
 }
 
@@ -284,7 +306,7 @@ void StreamState::on_shutdown(reactor::Stream&) { drain(); }
 
 void StreamState::drain() noexcept {
   mark(kDraining);
-  if (reader_ != nullptr && idle(*reader_)) wake_reader();
+  if (reader() != nullptr && idle(*reader())) wake_reader();
 }
 
 // Nothing runs inside: an exception could not get out.
@@ -295,19 +317,19 @@ void StreamState::on_close(reactor::Stream&, std::error_code error) noexcept {
     delete this;
     return;
   }
-  if (reader_ != nullptr) finish_at_end(*reader_);
+  if (reader() != nullptr) finish_at_end(*reader());
   wake_reader();
   wake_writer();
 }
 
 void StreamState::abandon() noexcept {
-  if (reader_ != nullptr) {
-    reader_->failure_ = Reader::Failure::canceled;
-    reader_->state_ = nullptr;
+  if (Reader* const reader = this->reader()) {
+    reader->fail(Reader::kCanceled);
+    reader->state_ = nullptr;
     wake_reader();
   }
   if (writer_ != nullptr) {
-    writer_->state_ = nullptr;
+    writer_->rest_.state = nullptr;
     wake_writer();
   }
   if (marked(kClosed) || context_ == nullptr) {

@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "reactor/base/byte_buffer.h"
+#include "reactor/base/check.h"
 #include "reactor/coro/context.h"
 #include "reactor/net/stream.h"
 
@@ -33,7 +34,8 @@ class StreamWatcher {
   ~StreamWatcher() = default;
 };
 
-// A Waiter that is made when it has to wait: what is done at once is spared it.
+// A Waiter of which only the handle is kept, until it is woken: what is done at once, or resumed by
+// the loop, is spared the rest.
 class LateWaiter {
  public:
   LateWaiter() noexcept {}
@@ -41,34 +43,54 @@ class LateWaiter {
   LateWaiter& operator=(LateWaiter&&) = delete;
   ~LateWaiter() {}  // its owner looks at waits()
 
-  [[nodiscard]] bool waits() const noexcept { return waits_; }
-  [[nodiscard]] bool woken() const noexcept { return woken_; }
+  [[nodiscard]] bool waits() const noexcept { return (course_ & kWaits) != 0; }
+  [[nodiscard]] bool woken() const noexcept { return (course_ & kWoken) != 0; }
 
  protected:
-  void suspend(Context& context, std::coroutine_handle<> coroutine) noexcept {
-    std::construct_at(&waiter_)->suspend(context, coroutine);
-    waits_ = true;
+  // How it went so far, in one octet; 0: what was asked for is done.
+  enum Course : std::uint8_t {
+    kTooLong = 1,        // Errc::too_long
+    kUnexpectedEnd = 2,  // Errc::unexpected_end
+    kStreamFailed = 3,   // the stream's error
+    kCanceled = 4,       // std::errc::operation_canceled
+    kFailure = 7,        // one of these
+    kPending = 1 << 3,   // the call could not do all of it
+    kFlush = 1 << 4,     // and is a flush
+    kWaits = 1 << 5,     // until it is resumed, or destroyed
+    kWoken = 1 << 6,     // waiter_ is the live one; it still waits
+  };
+
+  void suspend(std::coroutine_handle<> coroutine) noexcept {
+    coroutine_ = coroutine;
+    course_ |= kWaits;
   }
-  void forget() noexcept {
-    waits_ = false;
-    std::destroy_at(&waiter_);
-  }
-  // As Waiter's. After wake() it still waits().
+  // As Waiter's.
   void resume() {
-    waits_ = false;
-    waiter_.resume();
+    course_ &= kFailure;
+    coroutine_.resume();
   }
-  void wake() noexcept {
-    woken_ = true;
+  void wake(Context& context) noexcept {
+    if (woken()) return;
+    const std::coroutine_handle<> coroutine = coroutine_;
+    std::construct_at(&waiter_)->suspend(context, coroutine);
     waiter_.wake();
+    course_ |= kWoken;
   }
+  // It is destroyed while it waits.
+  void forget() noexcept {
+    if (woken()) std::destroy_at(&waiter_);
+  }
+  [[nodiscard]] bool failed() const noexcept { return (course_ & kFailure) != 0; }
+  void fail(Course reason) noexcept { course_ |= reason; }
 
  private:
   union {
+    std::coroutine_handle<> coroutine_;
     Waiter waiter_;
   };
-  bool waits_ = false;
-  bool woken_ = false;
+
+ protected:
+  std::uint8_t course_ = 0;
 };
 
 // Who waits to read; see Stream.
@@ -84,7 +106,7 @@ class Reader : public LateWaiter {
   };
 
   Reader(StreamState& state, Want want, std::span<std::byte> target = {}) noexcept
-      : state_(&state), target_(target), want_(want) {}
+      : want_(want), state_(&state), target_(target) {}
   Reader(Reader&&) noexcept = default;
   ~Reader() {
     if (waits()) leave();
@@ -93,23 +115,28 @@ class Reader : public LateWaiter {
   [[nodiscard]] inline bool await_ready();
   template <std::derived_from<Promise> P>
   void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
-    begin(coroutine);
+    suspend(coroutine);
+    wait();
   }
 
  protected:
-  enum class Failure : std::uint8_t { none, too_long, unexpected_end, of_stream, canceled };
-
   [[nodiscard]] std::error_code error() const noexcept;
+  [[nodiscard]] Result<std::size_t> count() const noexcept {
+    if (course_ != 0 && failed()) [[unlikely]]
+      return error();
+    return count_;
+  }
+  // For Want::some, the shortest way.
+  inline void wait_for_any() noexcept;
 
+  Want want_;
   StreamState* state_;
   std::span<std::byte> target_;  // what is left to fill
   std::size_t count_ = 0;        // octets that were put there, or of the view
-  Want want_;
-  Failure failure_ = Failure::none;
 
  private:
   friend class StreamState;
-  inline void begin(std::coroutine_handle<> coroutine) noexcept;
+  void wait() noexcept;
   void leave() noexcept;
 };
 
@@ -126,32 +153,47 @@ class Viewer : public Reader {
   std::size_t scanned_ = 0;
 };
 
-// Who waits to have written. `bytes` beyond the high-water mark stay the caller's until then.
+// Who writes, at the call, and waits for what could not be done then. `bytes` beyond the high-water
+// mark stay the caller's until that is done.
 class Writer : public LateWaiter {
  public:
-  Writer(StreamState& state, std::span<const std::byte> bytes, bool flush) noexcept
-      : state_(&state), bytes_(bytes), flush_(flush) {}
-  Writer(Writer&&) noexcept = default;
+  inline Writer(StreamState& state, std::span<const std::byte> bytes);
+  // A flush.
+  explicit Writer(StreamState& state) { begin(state, {}, kFlush); }
+  inline Writer(Writer&& other) noexcept;
   ~Writer() {
     if (waits()) leave();
   }
 
-  [[nodiscard]] inline bool await_ready();
+  [[nodiscard]] bool await_ready() { return course_ == 0 || done_by_now(); }
   template <std::derived_from<Promise> P>
   void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
-    begin(coroutine);
+    suspend(coroutine);
+    wait();
   }
-  inline Result<> await_resume() const noexcept;
+  Result<> await_resume() const noexcept {
+    if (course_ == 0) [[likely]]
+      return {};
+    return outcome();
+  }
 
  private:
   friend class StreamState;
-  void begin(std::coroutine_handle<> coroutine) noexcept;
+  [[nodiscard]] bool flushes() const noexcept { return (course_ & kFlush) != 0; }
+  void begin(StreamState& state, std::span<const std::byte> bytes, unsigned flush = 0);
+  [[nodiscard]] bool done_by_now();
+  void wait() noexcept;
   void leave() noexcept;
   [[nodiscard]] std::error_code outcome() const noexcept;
 
-  StreamState* state_;  // null where the coro::Stream was destroyed meanwhile
-  std::span<const std::byte> bytes_;
-  bool flush_;
+  // Where it is pending; else nothing of it is set.
+  struct Rest {
+    StreamState* state;  // null where the coro::Stream was destroyed meanwhile
+    std::span<const std::byte> bytes;
+  };
+  union {
+    Rest rest_;
+  };
 };
 
 class StreamState final : private StreamHandler, private Resident {
@@ -214,8 +256,10 @@ class StreamState final : private StreamHandler, private Resident {
   void copy_out(Reader& reader);
   void finish_at_end(Reader& reader);
   [[nodiscard]] bool idle(const Reader& reader) const noexcept;
+  void fill(std::span<std::byte> bytes);
   void keep(std::span<std::byte> bytes);
-  void wait_for(Reader& reader) noexcept;
+  // Who waits to read, or was woken.
+  [[nodiscard]] Reader* reader() const noexcept { return filler_ != nullptr ? filler_ : reader_; }
   void resume_reader();
   void wake_reader() noexcept;
   [[nodiscard]] bool write(Writer& writer);
@@ -225,8 +269,8 @@ class StreamState final : private StreamHandler, private Resident {
   void wake_writer() noexcept;
 
   Context* context_;          // null after the loop's end
-  Reader* filler_ = nullptr;  // who waits for octets in its own buffer
-  Reader* reader_ = nullptr;  // who waits, the same or one that gets a view, or was woken
+  Reader* filler_ = nullptr;  // who waits for anything, in its own buffer
+  Reader* reader_ = nullptr;  // any other, and who was woken; never both
   std::uint8_t marks_ = 0;
   Writer* writer_ = nullptr;
   StreamWatcher* watcher_;
@@ -237,28 +281,26 @@ class StreamState final : private StreamHandler, private Resident {
 
 inline bool Reader::await_ready() { return state_->marks_ != 0 && state_->prepare(*this); }
 
-inline void Reader::begin(std::coroutine_handle<> coroutine) noexcept {
-  suspend(*state_->context_, coroutine);
-  if (state_->reader_ != nullptr || want_ != Want::some) [[unlikely]] {
-    state_->wait_for(*this);
-    return;
+inline void Reader::wait_for_any() noexcept {
+  REACTOR_CHECK(state_->filler_ == nullptr && state_->reader_ == nullptr);  // two read one stream
+  state_->filler_ = this;
+}
+
+// Small ones go straight.
+inline Writer::Writer(StreamState& state, std::span<const std::byte> bytes) {
+  constexpr std::size_t kSmall = 16 * 1024;
+  if (bytes.size() <= kSmall && state.marks_ == 0) [[likely]] {
+    state.stream.write(bytes);
+    if (!state.stream.has_queue()) [[likely]]
+      return;
+    bytes = {};
   }
-  state_->reader_ = state_->filler_ = this;
+  begin(state, bytes);
 }
 
-inline bool Writer::await_ready() {
-  constexpr std::size_t kAtOnce = 16 * 1024;
-  if (flush_ || bytes_.size() > kAtOnce || state_->marks_ != 0) [[unlikely]]
-    return state_->write(*this);
-  state_->stream.write(bytes_);
-  bytes_ = {};
-  return state_->stream.writable();
-}
-
-inline Result<> Writer::await_resume() const noexcept {
-  if (state_ != nullptr && !state_->marked(StreamState::kClosed)) [[likely]]
-    return {};
-  return outcome();
+inline Writer::Writer(Writer&& other) noexcept {
+  course_ = other.course_;
+  if (course_ != 0) rest_ = other.rest_;
 }
 
 }  // namespace reactor::coro

@@ -162,6 +162,8 @@ class Stream final : private PollTarget, private TimerNode {
 
   // Octets queued here, not in the kernel.
   [[nodiscard]] std::size_t queued() const noexcept;
+  // Whether there are any.
+  [[nodiscard]] bool has_queue() const noexcept { return has(kQueued); }
   // Whether the queue is below the high-water mark: stop producing while it is not, go on at
   // on_drain().
   [[nodiscard]] bool writable() const noexcept { return !has(kQueued) || has_room(); }

@@ -61,6 +61,71 @@ TEST_P(Spawning, AnExceptionBeforeTheFirstWaitLeavesRunToo) {
   EXPECT_EQ(text, "next");
 }
 
+// Suspends, and gives its coroutine to whoever wants to resume it.
+struct Parked {
+  std::coroutine_handle<>& place;
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> coroutine) const noexcept { place = coroutine; }
+  void await_resume() const noexcept {}
+};
+Task<> park(std::coroutine_handle<>& place, int& alive) {
+  const Alive here(alive);
+  co_await Parked{place};
+}
+struct ResumesAtItsEnd {
+  std::coroutine_handle<> coroutine;
+  explicit ResumesAtItsEnd(std::coroutine_handle<> to_resume) noexcept : coroutine(to_resume) {}
+  ResumesAtItsEnd(ResumesAtItsEnd&& other) noexcept
+      : coroutine(std::exchange(other.coroutine, nullptr)) {}
+  ~ResumesAtItsEnd() {
+    if (coroutine) coroutine.resume();
+  }
+};
+Task<> keep(ResumesAtItsEnd) { co_return; }
+
+TEST_P(Spawning, ATaskThatADestructorOfAnotherResumesIsClearedAwayToo) {
+  Loop loop(options());
+  int alive = 0;
+  std::coroutine_handle<> parked;
+  const Spawned first = spawn(loop, park(parked, alive));
+  ASSERT_TRUE(loop.poll().has_value());
+  ASSERT_EQ(alive, 1);
+  const Spawned second = spawn(loop, keep(ResumesAtItsEnd(parked)));
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_TRUE(second.done());
+  EXPECT_TRUE(first.done());
+  EXPECT_EQ(alive, 0);
+}
+
+TEST_P(Spawning, EachOfManyExceptionsOfATurnLeavesRun) {
+  Loop loop(options());
+  int count = 0;
+  std::vector<Spawned> tasks;
+  for (int i = 0; i < 20; ++i) tasks.push_back(spawn(loop, fail_after(0ms)));
+  spawn(loop, add_after(1ms, count)).detach();
+  for (int i = 0; i < 20; ++i) EXPECT_THROW((void)loop.run(), std::runtime_error);
+  for (const Spawned& task : tasks) EXPECT_TRUE(task.done());
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(count, 1);
+}
+
+// What has left a task is not lost with its handle.
+TEST_P(Spawning, AnExceptionOutlivesTheHandleOfItsTask) {
+  Loop loop(options());
+  std::coroutine_handle<> parked;
+  std::optional<Spawned> failing;
+  const auto body = [](std::coroutine_handle<>& place) -> Task<> {
+    co_await Parked{place};
+    throw std::runtime_error("out of a task");
+  };
+  failing.emplace(spawn(loop, body(parked)));
+  ASSERT_TRUE(loop.poll().has_value());
+  parked.resume();
+  failing.reset();
+  EXPECT_THROW((void)loop.run(), std::runtime_error);
+  EXPECT_TRUE(run_to_end(loop));
+}
+
 TEST_P(Spawning, TheHandleEndsItsTask) {
   Loop loop(options());
   int alive = 0;
