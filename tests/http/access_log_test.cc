@@ -208,8 +208,8 @@ TEST_P(Access, ErrorsOfOpening) {
     EXPECT_EQ(AccessLog::check(path).error(), error);
     return error;
   };
-  EXPECT_EQ(error_of(folder_), std::errc::is_a_directory);
-  EXPECT_EQ(error_of(folder_ + "/none/log"), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(error_of(folder_.path()), std::errc::is_a_directory);
+  EXPECT_EQ(error_of(folder_.file("none/log")), std::errc::no_such_file_or_directory);
   EXPECT_EQ(error_of(""), std::errc::no_such_file_or_directory);
   EXPECT_TRUE(AccessLog::check(path_));
   EXPECT_EQ(content(path_), "");

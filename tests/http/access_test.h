@@ -14,22 +14,15 @@
 
 #include "reactor/http/access_log.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor::http {
 
 // A folder for one log file, and a request to log.
 class AccessTest : public LoopTest {
  protected:
-  AccessTest() {
-    std::string name = ::testing::TempDir() + "reactor-access-XXXXXX";
-    folder_ = ::mkdtemp(name.data());
-    path_ = folder_ + "/log";
-    address_ = get(Address::parse("192.0.2.7:51234"));
-  }
-  ~AccessTest() override {
-    for (const char* name : {"/log", "/log.1"}) ::unlink((folder_ + name).c_str());
-    EXPECT_EQ(::rmdir(folder_.c_str()), 0);
-  }
+  AccessTest() { address_ = get(Address::parse("192.0.2.7:51234")); }
+  ~AccessTest() override { EXPECT_LE(folder_.files(), 2U) << "the log and its predecessor"; }
 
   [[nodiscard]] std::unique_ptr<AccessLog> open(AccessLog::Format format,
                                                 Duration batch_time = std::chrono::hours(1)) {
@@ -73,7 +66,8 @@ class AccessTest : public LoopTest {
 
   Loop loop_{options()};
   Address address_;
-  std::string folder_, path_;
+  const TemporaryFolder folder_;
+  const std::string path_ = folder_.file("log");
 };
 
 }  // namespace reactor::http

@@ -12,6 +12,7 @@
 
 #include "reactor/http/access_log.h"
 #include "tests/support/http_kit.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor::http {
 namespace {
@@ -21,12 +22,10 @@ using std::chrono::milliseconds;
 class ServerLogTest : public HttpTest {
  protected:
   ServerLogTest() {
-    UniqueFd(::mkstemp(path.data())).reset();
     AccessLog::Options options;
     options.path = path;
     log = get(AccessLog::open(loop, options));
   }
-  ~ServerLogTest() override { ::unlink(path.c_str()); }
   Options logging() {
     Options options;
     options.access_log = log.get();
@@ -44,7 +43,8 @@ class ServerLogTest : public HttpTest {
     return result;
   }
 
-  std::string path = ::testing::TempDir() + "reactor-log-XXXXXX";
+  const TemporaryFolder folder;
+  const std::string path = folder.file("log");
   std::unique_ptr<AccessLog> log;
 };
 

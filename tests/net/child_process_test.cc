@@ -19,6 +19,7 @@
 #include "tests/support/fork.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/stream_kit.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor {
 namespace {
@@ -168,13 +169,13 @@ TEST_P(ChildProcessTest, WhyItCouldNotStartIsTold) {
   EXPECT_EQ(child.start(loop, {"no-such-program"}).error(), std::errc::no_such_file_or_directory);
   EXPECT_EQ(child.start(loop, {""}).error(), std::errc::no_such_file_or_directory);
   EXPECT_EQ(child.start(loop, {"/"}).error(), std::errc::permission_denied);
-  std::string file = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-  UniqueFd(::mkstemp(file.data())).reset();
+  const TemporaryFolder folder;
+  const std::string file = folder.file("program");
+  std::ofstream(file).close();
   EXPECT_EQ(child.start(loop, {file}).error(), std::errc::permission_denied);
   std::ofstream(file) << "echo no interpreter\n";
   std::filesystem::permissions(file, std::filesystem::perms::owner_all);
   EXPECT_EQ(child.start(loop, {file}).error(), std::errc::executable_format_error);
-  std::filesystem::remove(file);
   child.options.directory = "/no/such";
   EXPECT_EQ(child.start(loop, {"cat"}).error(), Errc::bad_directory);
   child.options.directory.clear();

@@ -15,6 +15,7 @@
 
 #include "tests/support/fork.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor {
 namespace {
@@ -437,15 +438,10 @@ TEST_P(ConnectorTest, TheDeadlineIsAlsoForAddressesThatNeverCome) {
 
 class ConnectorUnixTest : public ConnectorTest {
  protected:
-  ConnectorUnixTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~ConnectorUnixTest() override { std::filesystem::remove_all(folder_); }
-  [[nodiscard]] Address path() const { return get(Address::unix_path(folder_ + "/socket")); }
+  [[nodiscard]] Address path() const { return folder_.socket(); }
 
  private:
-  std::string folder_;
+  TemporaryFolder folder_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Backends, ConnectorUnixTest, every_backend(), BackendName());

@@ -15,6 +15,7 @@
 #include "tests/support/fork.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor {
 namespace {
@@ -85,9 +86,8 @@ TEST_P(ListenerTest, HandsConnectionsOver) {
 }
 
 TEST_P(ListenerTest, UnixSocketsAreAcceptedAndTheirFileGoesWithTheListener) {
-  std::string folder = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const Address address = Address::unix_path(folder + "/s").value();
+  const TemporaryFolder folder;
+  const Address address = folder.socket("s");
   {
     Loop loop(options());
     Keeper keeper;
@@ -95,16 +95,14 @@ TEST_P(ListenerTest, UnixSocketsAreAcceptedAndTheirFileGoesWithTheListener) {
     const Socket client = get(Socket::connect(address));
     EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 1; }));
     listener.reset();
-    EXPECT_FALSE(std::filesystem::exists(folder + "/s"));
+    EXPECT_FALSE(std::filesystem::exists(folder.file("s")));
   }
-  std::filesystem::remove_all(folder);
 }
 
 TEST_P(ListenerTest, AnotherServersFileIsNotRemoved) {
-  std::string folder = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const std::string path = folder + "/s";
-  const Address address = Address::unix_path(path).value();
+  const TemporaryFolder folder;
+  const std::string path = folder.file("s");
+  const Address address = folder.socket("s");
   {
     Loop loop(options());
     Keeper keeper;
@@ -114,7 +112,6 @@ TEST_P(ListenerTest, AnotherServersFileIsNotRemoved) {
     first.reset();
     EXPECT_TRUE(std::filesystem::exists(path));
   }
-  std::filesystem::remove_all(folder);
 }
 
 TEST_P(ListenerTest, PauseLeavesTheQueueAndResumeGoesOn) {
@@ -311,19 +308,17 @@ TEST_P(ListenerTest, ExceptionsFromOnAcceptLeaveRunAndTheRestIsAcceptedLater) {
 }
 
 TEST_P(ListenerTestFork, G9_AChildsDestructorLeavesTheUnixFileAlone) {
-  std::string folder = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const Address address = Address::unix_path(folder + "/s").value();
+  const TemporaryFolder folder;
+  const Address address = folder.socket("s");
   {
     Loop loop(options());
     Keeper keeper;
     auto listener = get(Listener::listen(loop, address, keeper));
     EXPECT_EQ(in_child([&] { listener.reset(); }), 0);
-    EXPECT_TRUE(std::filesystem::exists(folder + "/s"));
+    EXPECT_TRUE(std::filesystem::exists(folder.file("s")));
     const Socket client = get(Socket::connect(address));
     EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 1; }));
   }
-  std::filesystem::remove_all(folder);
 }
 
 TEST_P(ListenerTest, TheLoopMayGoFirst) {

@@ -11,6 +11,7 @@
 
 #include "tests/support/loop_test.h"
 #include "tests/support/stream_kit.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor {
 namespace {
@@ -35,9 +36,8 @@ class PipeTest : public LoopTest {
   }
   // A file that has no name any more.
   static UniqueFd file_with(std::string_view text) {
-    std::string name = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-    UniqueFd file(::mkstemp(name.data()));
-    std::filesystem::remove(name);
+    const TemporaryFolder folder;
+    UniqueFd file(::open(folder.file("f").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     write_text(file.get(), text);
     ::lseek(file.get(), 0, SEEK_SET);
     return file;
@@ -139,10 +139,10 @@ TEST_P(PipeTest, AFileIsReadInTurnsWithTheOthers) {
 
 TEST_P(PipeTest, AFileAndNullMayBeWrittenAndNullIsEmpty) {
   Loop loop(options());
-  std::string name = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-  const UniqueFd file(::mkstemp(name.data()));
+  const TemporaryFolder folder;
+  const std::string name = folder.file("f");
+  const UniqueFd file(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_TRUE(owned(loop, UniqueFd(::open(name.c_str(), O_WRONLY | O_CLOEXEC))));
-  std::filesystem::remove(name);
   stream->write("written");
   EXPECT_EQ(stream->queued(), 0U);
   stream->close();

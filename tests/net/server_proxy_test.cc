@@ -14,6 +14,7 @@
 #include "tests/support/loop_test.h"
 #include "tests/support/proxy_headers.h"
 #include "tests/support/stream_kit.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor {
 namespace {
@@ -253,8 +254,8 @@ TEST_P(ServerProxyTest, AV6WildcardKnowsIts4Clients) {
 TEST_P(ServerProxyTest, UnixSocketsNeedNoNetwork) {
   ServerLimits none = limits();
   none.proxy.allow_from.clear();
-  const std::string path = ::testing::TempDir() + "server_proxy_" + std::to_string(::getpid());
-  listen(none, get(Address::unix_path(path)));
+  const TemporaryFolder folder;
+  listen(none, folder.socket());
   Peer peer = client();
   peer.write(kLine);
   EXPECT_TRUE(gets(peer, kSaid)) << peer.got;

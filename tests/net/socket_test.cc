@@ -16,27 +16,22 @@
 
 #include "tests/support/fd_guard.h"
 #include "tests/support/pipes.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor {
 namespace {
 
 class SocketTest : public ::testing::Test {
  protected:
-  // A path that nobody uses, in a folder that goes with the test.
+  // A path that nobody uses.
   std::string path(const char* name) {
-    if (folder_.empty()) {
-      std::string pattern = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-      folder_ = ::mkdtemp(pattern.data());
-    }
-    return folder_ + "/" + name;
-  }
-  void TearDown() override {
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
+    if (!folder_) folder_.emplace();
+    return folder_->file(name);
   }
 
  private:
   FdGuard descriptors_;
-  std::string folder_;
+  std::optional<TemporaryFolder> folder_;
 };
 
 int option(int fd, int level, int name) {

@@ -22,42 +22,17 @@
 #include "reactor/net/socket.h"
 #include "tests/support/fork.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor {
 namespace {
-
-// A folder that goes with the test.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "reactorXXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-
-  [[nodiscard]] std::string path(std::string_view name) const {
-    return path_ + "/" + std::string(name);
-  }
-  [[nodiscard]] Address address(std::string_view name = "s") const {
-    return get(Address::unix_path(path(name)));
-  }
-  [[nodiscard]] std::size_t files() const {
-    using std::filesystem::directory_iterator;
-    return static_cast<std::size_t>(std::distance(directory_iterator(path_), {}));
-  }
-
- private:
-  std::string path_;
-};
 
 std::span<const std::byte> octets(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 class UnixTest : public ::testing::Test {
  protected:
   FdGuard guard_;
-  Folder folder_;
+  TemporaryFolder folder_;
 };
 
 // ---- The file ----
@@ -75,44 +50,44 @@ TEST_F(UnixTest, Catalogue_F10_TheModeIsAsAskedWhateverTheUmask) {
   for (const int mode : {0600, 0660, 0777, 0}) {
     options.unix_mode = mode;
     const std::string name = std::to_string(++number);
-    const Socket listener = get(Socket::listen(folder_.address(name), options));
-    EXPECT_EQ(mode_of(folder_.path(name)), static_cast<mode_t>(mode));
+    const Socket listener = get(Socket::listen(folder_.socket(name), options));
+    EXPECT_EQ(mode_of(folder_.file(name)), static_cast<mode_t>(mode));
   }
   ::umask(0);
   options.unix_mode = 0600;
-  const Socket listener = get(Socket::listen(folder_.address("open"), options));
-  EXPECT_EQ(mode_of(folder_.path("open")), 0600U);
+  const Socket listener = get(Socket::listen(folder_.socket("open"), options));
+  EXPECT_EQ(mode_of(folder_.file("open")), 0600U);
   ::umask(before);
 }
 
 TEST_F(UnixTest, Catalogue_F10_WhatFailsMakesNoFile) {
-  const std::string longest(107 - folder_.path("").size(), 'p');
-  { const Socket fits = get(Socket::listen(folder_.address(longest), {})); }
+  const std::string longest(107 - folder_.file("").size(), 'p');
+  { const Socket fits = get(Socket::listen(folder_.socket(longest), {})); }
   EXPECT_EQ(folder_.files(), 1U);
-  EXPECT_EQ(Address::unix_path(folder_.path(longest + "p")).error(), Errc::address_too_long);
-  EXPECT_EQ(Socket::listen(folder_.address("no/such"), {}).error(),
+  EXPECT_EQ(Address::unix_path(folder_.file(longest + "p")).error(), Errc::address_too_long);
+  EXPECT_EQ(Socket::listen(folder_.socket("no/such"), {}).error(),
             std::errc::no_such_file_or_directory);
   EXPECT_EQ(folder_.files(), 1U) << "no lock file either";
 }
 
 TEST_F(UnixTest, Catalogue_F9_ASymbolicLinkIsNotReplaced) {
-  { const Socket dead = get(Socket::listen(folder_.address("dead"), {})); }
-  std::filesystem::create_symlink(folder_.path("dead"), folder_.path("link"));
-  EXPECT_EQ(Socket::listen(folder_.address("link"), {}).error(), std::errc::address_in_use);
+  { const Socket dead = get(Socket::listen(folder_.socket("dead"), {})); }
+  std::filesystem::create_symlink(folder_.file("dead"), folder_.file("link"));
+  EXPECT_EQ(Socket::listen(folder_.socket("link"), {}).error(), std::errc::address_in_use);
   EXPECT_EQ(folder_.files(), 2U);
 }
 
 TEST_F(UnixTest, Catalogue_F9_ALiveServerWithAFullBacklogIsNotReplaced) {
   ListenOptions options;
   options.backlog = 1;
-  const Socket live = get(Socket::listen(folder_.address(), options));
+  const Socket live = get(Socket::listen(folder_.socket(), options));
   std::vector<Socket> clients;
-  for (auto one = Socket::connect(folder_.address()); one && clients.size() < 100;) {
+  for (auto one = Socket::connect(folder_.socket()); one && clients.size() < 100;) {
     clients.push_back(std::move(*one));
-    one = Socket::connect(folder_.address());
+    one = Socket::connect(folder_.socket());
   }
   EXPECT_LT(clients.size(), 100U);
-  EXPECT_EQ(Socket::listen(folder_.address(), {}).error(), std::errc::address_in_use);
+  EXPECT_EQ(Socket::listen(folder_.socket(), {}).error(), std::errc::address_in_use);
 }
 
 // Servers that start at the same moment, where a dead one left its file (round 0, 2, ...) and where
@@ -121,7 +96,7 @@ TEST_F(UnixTest, Catalogue_F9_OfServersThatStartAtOnceOneWinsFork) {
   constexpr int kServers = 6;
   for (int round = 0; round < 10; ++round) {
     const std::string name = std::to_string(round);
-    if (round % 2 == 0) get(Socket::listen(folder_.address(name), {})).release().reset();
+    if (round % 2 == 0) get(Socket::listen(folder_.socket(name), {})).release().reset();
     FdPair start = make_pipe(), result = make_pipe(), end = make_pipe();
     std::vector<pid_t> children;
     for (int i = 0; i < kServers; ++i) {
@@ -131,7 +106,7 @@ TEST_F(UnixTest, Catalogue_F9_OfServersThatStartAtOnceOneWinsFork) {
         for (const int fd : {start.near.get(), end.near.get()}) ::fcntl(fd, F_SETFL, 0);
         char octet = 0;
         static_cast<void>(::read(start.near.get(), &octet, 1) == 0);
-        const Result<Socket> mine = Socket::listen(folder_.address(name), {});
+        const Result<Socket> mine = Socket::listen(folder_.socket(name), {});
         write_text(result.far.get(), mine ? "W" : "L");
         return static_cast<int>(::read(end.near.get(), &octet, 1));
       }));
@@ -142,7 +117,7 @@ TEST_F(UnixTest, Catalogue_F9_OfServersThatStartAtOnceOneWinsFork) {
     std::string outcome;
     while (outcome.size() < kServers) outcome += read_text(result.near.get());
     EXPECT_EQ(std::count(outcome.begin(), outcome.end(), 'W'), 1) << outcome;
-    EXPECT_TRUE(Socket::connect(folder_.address(name))) << "the winner is the one to be found";
+    EXPECT_TRUE(Socket::connect(folder_.socket(name))) << "the winner is the one to be found";
     end.far.reset();
     for (const pid_t child : children) EXPECT_EQ(wait_for_child(child), 0);
   }
@@ -150,10 +125,10 @@ TEST_F(UnixTest, Catalogue_F9_OfServersThatStartAtOnceOneWinsFork) {
 
 // Until it listens, a server that starts looks like one that died: the lock tells.
 TEST_F(UnixTest, Catalogue_F9_AServerThatIsAboutToListenIsNotReplacedFork) {
-  const UniqueFd folder(::open(folder_.path("").c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd folder(::open(folder_.file("").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
   const UniqueFd starting(::socket(AF_UNIX, SOCK_STREAM, 0));
-  const Address address = folder_.address();
+  const Address address = folder_.socket();
   ASSERT_EQ(::bind(starting.get(), address.data(), address.size()), 0);
   const FdPair result = make_pipe();
   const pid_t child = spawn_child([&] {
@@ -171,9 +146,9 @@ TEST_F(UnixTest, Catalogue_F9_AServerThatIsAboutToListenIsNotReplacedFork) {
 
 TEST_F(UnixTest, AFolderThatCanNotBeLockedIsNoHindrance) {
   // As the root of a test does not need the right to read, somebody holds the lock.
-  const UniqueFd folder(::open(folder_.path("").c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd folder(::open(folder_.file("").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
-  EXPECT_TRUE(Socket::listen(folder_.address(), {}));
+  EXPECT_TRUE(Socket::listen(folder_.socket(), {}));
 }
 
 // ---- Names ----
@@ -204,8 +179,8 @@ TEST_F(UnixTest, Catalogue_F11_AbstractNamesHaveALengthAndAnyOctets) {
 // ---- Credentials ----
 
 TEST_F(UnixTest, ThePeersCredentialsAreTold) {
-  const Socket listener = get(Socket::listen(folder_.address(), {}));
-  const Socket client = get(Socket::connect(folder_.address()));
+  const Socket listener = get(Socket::listen(folder_.socket(), {}));
+  const Socket client = get(Socket::connect(folder_.socket()));
   const Socket server = get(Socket::accept(listener.fd()));
   for (const int fd : {client.fd(), server.fd()}) {
     const PeerCredentials peer = get(Socket::peer_credentials(fd));
@@ -216,8 +191,8 @@ TEST_F(UnixTest, ThePeersCredentialsAreTold) {
 }
 
 TEST_F(UnixTest, CredentialsAreThoseOfTheProcessThatConnectedFork) {
-  const Socket listener = get(Socket::listen(folder_.address(), {}));
-  const pid_t child = spawn_child([&] { return Socket::connect(folder_.address()) ? 0 : 1; });
+  const Socket listener = get(Socket::listen(folder_.socket(), {}));
+  const pid_t child = spawn_child([&] { return Socket::connect(folder_.socket()) ? 0 : 1; });
   EXPECT_EQ(wait_for_child(child), 0);
   const Socket server = get(Socket::accept(listener.fd()));
   EXPECT_EQ(get(Socket::peer_credentials(server.fd())).pid, child) << "though it is gone";
@@ -353,10 +328,10 @@ class Giver : public AcceptHandler {
 
 TEST_P(UnixLoopTest, ConnectionsAreHandedOnThroughAChannel) {
   Loop loop(options());
-  const Folder folder;
+  const TemporaryFolder folder;
   const FdPair channel = make_socket_pair();
   Giver giver(channel.far.get());
-  const auto listener = get(Listener::listen(loop, folder.address(), giver));
+  const auto listener = get(Listener::listen(loop, folder.socket(), giver));
   std::vector<UniqueFd> served;
   const IoWatcher taker = get(loop.watch(channel.near.get(), Interest::read, [&](Ready) {
     std::array<std::byte, 16> buffer{};
@@ -365,7 +340,7 @@ TEST_P(UnixLoopTest, ConnectionsAreHandedOnThroughAChannel) {
     if (got.descriptors == 1) served.push_back(std::move(place));
   }));
   std::vector<Socket> clients;
-  for (int i = 0; i < 10; ++i) clients.push_back(get(Socket::connect(folder.address())));
+  for (int i = 0; i < 10; ++i) clients.push_back(get(Socket::connect(folder.socket())));
   ASSERT_TRUE(run_bounded(loop, [&] { return served.size() == 10; }));
   for (std::size_t i = 0; i < 10; ++i) {
     write_text(served[i].get(), std::to_string(i));
@@ -375,13 +350,13 @@ TEST_P(UnixLoopTest, ConnectionsAreHandedOnThroughAChannel) {
 
 TEST_P(UnixLoopTest, ADeadServersFileIsReplacedAndOnlyOnesOwnRemoved) {
   Loop loop(options());
-  const Folder folder;
+  const TemporaryFolder folder;
   Giver giver(-1);
-  { const Socket dead = get(Socket::listen(folder.address(), {})); }
-  auto listener = get(Listener::listen(loop, folder.address(), giver));
-  EXPECT_EQ(Listener::listen(loop, folder.address(), giver).error(), std::errc::address_in_use);
-  std::filesystem::rename(folder.path("s"), folder.path("moved"));
-  auto other = get(Listener::listen(loop, folder.address(), giver));
+  { const Socket dead = get(Socket::listen(folder.socket(), {})); }
+  auto listener = get(Listener::listen(loop, folder.socket(), giver));
+  EXPECT_EQ(Listener::listen(loop, folder.socket(), giver).error(), std::errc::address_in_use);
+  std::filesystem::rename(folder.file("s"), folder.file("moved"));
+  auto other = get(Listener::listen(loop, folder.socket(), giver));
   listener.reset();
   EXPECT_EQ(folder.files(), 2U) << "what has its name by now is not its own";
   other.reset();

@@ -15,15 +15,13 @@
 #include "tests/prefork/prefork_test.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/fork.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor::prefork {
 namespace {
 
 class PidFileTest : public ::testing::Test {
  protected:
-  PidFileTest() { std::filesystem::create_directory(folder_); }
-  ~PidFileTest() override { std::filesystem::remove_all(folder_); }
-
   void put(const std::string& text) const { std::ofstream(path_) << text; }
   [[nodiscard]] std::string content() const {
     std::ostringstream text;
@@ -36,8 +34,8 @@ class PidFileTest : public ::testing::Test {
   FdGuard descriptors_;
 
  protected:
-  const std::string folder_ = ::testing::TempDir() + "pid_file_test." + std::to_string(::getpid());
-  const std::string path_ = folder_ + "/server.pid";
+  const TemporaryFolder folder_;
+  const std::string path_ = folder_.file("server.pid");
   const std::string own_ = std::to_string(::getpid()) + "\n";
 };
 
@@ -79,12 +77,12 @@ TEST_F(PidFileTest, WhatHoldsAnythingElseIsLeftAlone) {
 }
 
 TEST_F(PidFileTest, WhatIsNoRegularFileIsRefused) {
-  EXPECT_EQ(PidFile::take(folder_).error(), std::errc::is_a_directory);
+  EXPECT_EQ(PidFile::take(folder_.path()).error(), std::errc::is_a_directory);
   EXPECT_EQ(PidFile::take("/dev/null").error(), std::errc::file_exists);
   ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
   EXPECT_EQ(PidFile::take(path_).error(), std::errc::file_exists);
   ASSERT_EQ(::unlink(path_.c_str()), 0);
-  const std::string target = folder_ + "/target";
+  const std::string target = folder_.file("target");
   ASSERT_EQ(::symlink(target.c_str(), path_.c_str()), 0);
   EXPECT_EQ(PidFile::take(path_).error(), std::errc::too_many_symbolic_link_levels);
   EXPECT_FALSE(std::filesystem::exists(target));
@@ -93,9 +91,9 @@ TEST_F(PidFileTest, WhatIsNoRegularFileIsRefused) {
 TEST_F(PidFileTest, ErrorsAreThoseOfTheSystem) {
   EXPECT_EQ(PidFile::take("").error(), std::errc::no_such_file_or_directory);
   EXPECT_EQ(PidFile::check(""), std::errc::no_such_file_or_directory);
-  EXPECT_EQ(PidFile::take(folder_ + "/none/x").error(), std::errc::no_such_file_or_directory);
-  EXPECT_EQ(PidFile::check(folder_ + "/none/x"), std::errc::no_such_file_or_directory);
-  EXPECT_EQ(PidFile::holder(folder_ + "/none/x").value(), 0);
+  EXPECT_EQ(PidFile::take(folder_.file("none/x")).error(), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(PidFile::check(folder_.file("none/x")), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(PidFile::holder(folder_.file("none/x")).value(), 0);
 }
 
 TEST_F(PidFileTest, CheckMakesNothing) {
@@ -231,7 +229,7 @@ TEST_F(PidFileTest, AnotherFileIsNotAdopted) {
 // However the starts and ends of many fall together, never do two hold it.
 TEST_F(PidFileFork, NoTwoHoldItHoweverTheyRace) {
   std::vector<pid_t> rivals;
-  const std::string guard = folder_ + "/guard";
+  const std::string guard = folder_.file("guard");
   for (int i = 0; i < 4; ++i) {
     rivals.push_back(spawn_child([&] {
       int taken = 0;

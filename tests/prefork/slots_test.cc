@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "tests/support/fd_guard.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor::prefork {
 namespace {
@@ -65,8 +66,8 @@ TEST_F(SlotsTest, OneForAllWhereItIsSwitchedOff) {
 }
 
 TEST_F(SlotsTest, UnixSocketsAreShared) {
-  const std::string path = ::testing::TempDir() + "slots_test." + std::to_string(::getpid());
-  options_.addresses.push_back(Address::unix_path(path).value());
+  const TemporaryFolder folder;
+  options_.addresses.push_back(folder.socket());
   Slots slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   EXPECT_EQ(inodes(slots, 4, 0).size(), 4U);
@@ -105,8 +106,9 @@ TEST_F(SlotsTest, NoTwoHaveOnePortHoweverTheyRace) {
 }
 
 TEST_F(SlotsTest, RemovesItsOwnFileAndNobodyElses) {
-  const std::string path = ::testing::TempDir() + "slots_test." + std::to_string(::getpid());
-  options_.addresses = {Address::unix_path(path).value()};
+  const TemporaryFolder folder;
+  const std::string path = folder.file("s");
+  options_.addresses = {folder.socket("s")};
   {
     Slots slots;
     ASSERT_TRUE(slots.open(options_, none_, failure_));
@@ -120,7 +122,6 @@ TEST_F(SlotsTest, RemovesItsOwnFileAndNobodyElses) {
     std::ofstream(path) << "another's";
   }
   EXPECT_EQ(::access(path.c_str(), F_OK), 0);
-  ::unlink(path.c_str());
 }
 
 }  // namespace

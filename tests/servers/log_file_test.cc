@@ -16,6 +16,7 @@
 #include "reactor/base/log_spdlog.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/fork.h"
+#include "tests/support/temporary_folder.h"
 
 namespace servers {
 namespace {
@@ -24,13 +25,10 @@ volatile std::sig_atomic_t g_rotated = 0;
 
 class LogFileFork : public ::testing::Test {
  protected:
-  LogFileFork() { std::filesystem::create_directory(folder_); }
-  ~LogFileFork() override { std::filesystem::remove_all(folder_); }
-
   // All lines of all files, and how often each was there.
   [[nodiscard]] std::map<std::string, int> lines() const {
     std::map<std::string, int> found;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
       std::ifstream file(entry.path());
       for (std::string line; std::getline(file, line);) ++found[line];
     }
@@ -41,8 +39,8 @@ class LogFileFork : public ::testing::Test {
   reactor::FdGuard descriptors_;
 
  protected:
-  const std::string folder_ = ::testing::TempDir() + "log_file_test." + std::to_string(::getpid());
-  const std::string path_ = folder_ + "/log";
+  const reactor::TemporaryFolder folder_;
+  const std::string path_ = folder_.file("log");
 };
 
 constexpr int kWriters = 4;
@@ -129,8 +127,8 @@ TEST_F(LogFileFork, StandardErrorIsNoFile) {
 }
 
 TEST_F(LogFileFork, ErrorsAreThoseOfOpen) {
-  EXPECT_EQ(LogFile(folder_, {}).open().error(), std::errc::is_a_directory);
-  EXPECT_EQ(LogFile(folder_ + "/none/log", {}).open().error(),
+  EXPECT_EQ(LogFile(folder_.path(), {}).open().error(), std::errc::is_a_directory);
+  EXPECT_EQ(LogFile(folder_.file("none/log"), {}).open().error(),
             std::errc::no_such_file_or_directory);
 }
 

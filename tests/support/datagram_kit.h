@@ -12,6 +12,7 @@
 
 #include "reactor/net/datagram.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor {
 
@@ -82,27 +83,6 @@ class DatagramPeer {
   static constexpr int kType = SOCK_DGRAM;
 #endif
   UniqueFd fd_;
-};
-
-// A folder for socket files, gone with it.
-class TemporaryFolder {
- public:
-  TemporaryFolder() : path_((std::filesystem::temp_directory_path() / "reactorXXXXXX").string()) {
-    EXPECT_NE(::mkdtemp(path_.data()), nullptr);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-
-  [[nodiscard]] std::string file(std::string_view name) const {
-    return path_ + "/" + std::string(name);
-  }
-  [[nodiscard]] Address socket(std::string_view name) const {
-    return Address::unix_path(file(name)).value();
-  }
-
- private:
-  std::string path_;
 };
 
 }  // namespace reactor

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tests/tls/certificates.h"
+#include "tests/support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 #include <openssl/bio.h>
@@ -14,19 +15,12 @@
 namespace reactor::tls {
 namespace {
 
-class Folder {
+class Files {
  public:
-  Folder() {
-    std::string path = (std::filesystem::temp_directory_path() / "reactor-tls-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(path.data()), nullptr);
-    path_ = path;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-
-  std::string next() { return (path_ / std::to_string(++count_)).string(); }
+  std::string next() { return folder_.file(std::to_string(++count_)); }
 
  private:
-  std::filesystem::path path_;
+  TemporaryFolder folder_;
   int count_ = 0;
 };
 
@@ -77,7 +71,7 @@ X509* begin(EVP_PKEY* key, const std::string& name, int from, int until) {
 }  // namespace
 
 std::string temporary_file(const std::string& content) {
-  static Folder folder;
+  static Files folder;
   const std::string path = folder.next();
   std::ofstream(path) << content;
   return path;
