@@ -140,7 +140,11 @@ Stream::Alive Stream::flush_batch() {
   if (!has(kClosing | kShutdown)) return Alive::yes;
   send_fin_if_due();
   if (can_finish()) return finish();
-  if (has(kClosed)) clear(kUnattached);  // detach() was called
+  if (has(kClosed)) {  // by detach()
+    clear(kUnattached);
+  } else if (has(kClosing)) {
+    update_interest();  // input, which nobody reads any more, may keep coming
+  }
   return Alive::yes;
 }
 

@@ -58,6 +58,28 @@ TEST_P(StreamEnd, CloseSendsWhatIsQueuedAndThenTheEnd) {
   EXPECT_FALSE(link.handler.error);
 }
 
+// A peer that sends and does not read costs nothing while the queue waits for it.
+TEST_P(StreamEnd, ClosedInACallbackWithAQueueItIgnoresInput) {
+  for (const bool extras : {false, true}) {
+    Loop loop(options());
+    Link link(loop, {}, &make_socket_pair);
+    if (extras) link.stream->count_bytes();
+    const std::string text = pattern(20000);
+    std::size_t written = 0;
+    link.handler.when_data = [&](Stream& stream, std::string_view) {
+      for (; stream.queued() == 0; written += text.size()) stream.write(text);
+      stream.close();
+    };
+    link.start();
+    link.peer.write("x");
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.stream->closing(); }));
+    link.peer.write("more");
+    EXPECT_LE(run_for(loop, milliseconds(10)), 4);
+    EXPECT_TRUE(pump_to_end(loop, link));
+    EXPECT_EQ(link.peer.got.size(), written);
+  }
+}
+
 TEST_P(StreamEnd, CloseTwiceIsCloseOnce) {
   Loop loop(options());
   Link link(loop);
