@@ -148,6 +148,17 @@ Stream::Alive Stream::flush_batch() {
   return Alive::yes;
 }
 
+// The callers of call(), which would have done this, are gone.
+void Stream::after_exception() {
+  if (after_callback() == Alive::no || has(kClosed)) return;
+  if (has(kUnattached)) {
+    clear(kUnattached);
+    attach();
+  } else if (has(kExtras)) {
+    update_interest();
+  }
+}
+
 Stream::Alive Stream::read_turn() { return has(kExtras) ? read_slowly() : read_once(); }
 
 // One read a turn: a busy peer keeps nobody waiting (G10), and a short read means drained.

@@ -318,6 +318,7 @@ class Stream final : private PollTarget, private TimerNode {
   template <class Call>
   Alive call(Call&& callback);
   Alive after_callback();
+  void after_exception();
   Alive flush_batch();
   template <class Greeting>
   void open(bool likely_readable, Greeting&& greeting);

@@ -100,7 +100,7 @@ Stream::Alive Stream::call(Call&& callback) {
   try {
     callback();
   } catch (...) {
-    if (context.active == this) after_callback();
+    if (context.active == this) after_exception();
     throw;
   }
   if (context.active != this) [[unlikely]] {

@@ -292,6 +292,27 @@ TEST_P(StreamIo, AnExceptionFromOnDataLeavesRunAndTheStreamGoesOn) {
   EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.got == "badgood"; }));
 }
 
+// The loop does not watch it yet.
+TEST_P(StreamIo, AnExceptionFromTheFirstCallbackIsNoEndEither) {
+  for (const bool opening : {false, true}) {
+    Loop loop(options());
+    Link link(loop);
+    if (opening) link.handler.when_open = [](Stream&) { throw 3; };
+    link.handler.when_data = [](Stream&, std::string_view text) {
+      if (text == "bad") throw 3;
+    };
+    link.peer.write("bad");
+    EXPECT_THROW(link.start(true), int);
+    if (opening) {
+      EXPECT_THROW(static_cast<void>(run_to_end(loop)), int);
+    }
+    link.peer.write("good");
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "badgood"; }));
+    link.peer.fd.reset();
+    EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes == 1; }));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, StreamIo, every_backend(), BackendName());
 
 }  // namespace

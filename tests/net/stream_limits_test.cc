@@ -171,6 +171,20 @@ TEST_P(StreamLimits, AStreamMayGoWithItsLimits) {
   EXPECT_EQ(link.handler.closes, 0);
 }
 
+TEST_P(StreamLimits, OutliveAnException) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_timeout = [](Stream&) { throw 3; };
+  link.start();
+  link.stream->set_read_timeout(milliseconds(5));
+  link.stream->set_total_deadline(monotonic_now() + milliseconds(40));
+  EXPECT_THROW(static_cast<void>(run_to_end(loop)), int);
+  EXPECT_THROW(static_cast<void>(run_to_end(loop)), int);
+  link.stream->set_read_timeout(Duration::zero());
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_EQ(link.handler.error, Errc::timed_out);
+}
+
 TEST_P(StreamLimits, AClosedOneHasNoLimits) {
   Loop loop(options());
   Link link(loop);

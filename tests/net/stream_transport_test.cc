@@ -59,6 +59,22 @@ TEST_P(StreamTransport, InputThatItHoldsIsReadWithoutAnEvent) {
   expect_echo(script, 20000);
 }
 
+TEST_P(StreamTransport, InputThatItHoldsIsReadAfterAnException) {
+  Loop loop(options());
+  Script script;
+  script.read_ahead = 4096;
+  script.piece = 2;
+  Link link(loop);
+  link.stream->set_transport(std::make_unique<ScriptTransport>(script));
+  link.handler.when_data = [](Stream&, std::string_view text) {
+    if (text == "AB") throw 3;
+  };
+  link.start();
+  link.peer.write(marked("ABCDEF"));
+  EXPECT_THROW(static_cast<void>(run_to_end(loop)), int);
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "ABCDEF"; }));
+}
+
 TEST_P(StreamTransport, MayNeedTheOtherDirection) {
   Script script;
   script.swaps = 50;
