@@ -358,7 +358,7 @@ void Stream::shutdown() {
 
 void Stream::send_fin_if_due() noexcept {
   if (has(kExtras)) end_writing();
-  if (!has(kShutdown) || has(kFinSent | kFailed | kQueued)) return;
+  if (!has(kShutdown) || has(kFinSent | kFailed | kQueued) || before_opening()) return;
   set(kFinSent);
   Socket::shutdown_write(fd());
   if (has(kPeerEnded)) close();

@@ -351,6 +351,7 @@ class Stream final : private PollTarget, private TimerNode {
   // With extras:
   Extras& extras();
   [[nodiscard]] bool opening() const noexcept;
+  [[nodiscard]] bool before_opening() const noexcept;
   void open_transport();
   void on_ready_slowly(Ready ready);
   Alive read_slowly();

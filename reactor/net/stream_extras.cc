@@ -26,6 +26,9 @@ Transport* Stream::transport() const noexcept {
 
 bool Stream::opening() const noexcept { return has(kExtras) && extras_->opening; }
 
+// Until then the transport is given nothing but open().
+bool Stream::before_opening() const noexcept { return transport() != nullptr && !has(kStarted); }
+
 void Stream::set_transport(std::unique_ptr<Transport> transport) {
   REACTOR_CHECK(!has(kStarted) && !opening() && transport != nullptr);
   if (!transport->can_read()) set(kPeerEnded);
@@ -60,7 +63,7 @@ void Stream::open_transport() {
 // Once everything is written, and nothing more will be.
 void Stream::end_writing() {
   Extras& extras = *extras_;
-  if (extras.transport == nullptr || extras.opening || extras.ended_writing) return;
+  if (extras.transport == nullptr || before_opening() || extras.ended_writing) return;
   if (!has(kClosing | kShutdown) || has(kQueued | kFailed)) return;
   if (!extras.transport->end_writing(fd()).would_block()) {
     extras.ended_writing = true;
@@ -101,7 +104,7 @@ void Stream::read_again() {
 void Stream::on_ready_slowly(Ready ready) {
   Extras& extras = *extras_;
   if (extras.opening) {
-    if (has(kClosing)) return;
+    if (can_finish()) return;
     extras.likely_readable = true;
     open_transport();
     return;
@@ -152,7 +155,7 @@ IoResult Stream::send_slowly(std::span<const std::byte> bytes) {
   Extras& extras = *extras_;
   const TimePoint now = loop().start_time();
   bytes = bytes.first(std::min(bytes.size(), extras.write_rate.allowance(now)));
-  if (extras.opening || bytes.empty()) return IoResult::blocked();
+  if (before_opening() || bytes.empty()) return IoResult::blocked();
   Transport* const transport = extras.transport.get();
   const IoResult result =
       transport == nullptr ? Socket::send(fd(), bytes) : transport->write(fd(), bytes);

@@ -48,7 +48,7 @@ bool Stream::send_piece() {
   const std::size_t most =
       std::min({kTurn, extras.write_rate.allowance(now),
                 static_cast<std::size_t>(std::min<std::uint64_t>(piece.left, kTurn))});
-  if (extras.opening || most == 0) return false;
+  if (before_opening() || most == 0) return false;
   if (extras.transport != nullptr || piece.copied) return copy_piece(most);
   const IoResult result = Socket::send_file(fd(), piece.file.get(), piece.offset, most);
   if (cannot_do_it(result)) {

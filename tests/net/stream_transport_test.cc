@@ -105,6 +105,59 @@ TEST_P(StreamTransport, OpensBeforeAnythingElse) {
   EXPECT_EQ(link.handler.opens, 1);
 }
 
+TEST_P(StreamTransport, WhatIsWrittenAndClosedBeforeItIsOpenIsSent) {
+  for (const bool half : {false, true}) {
+    for (const bool begun : {false, true}) {
+      Loop loop(options());
+      Script script;
+      script.open_rounds = 1;
+      Link link(loop);
+      link.stream->set_transport(std::make_unique<ScriptTransport>(script));
+      if (begun) link.start();
+      link.stream->write("EARLY");
+      half ? link.stream->shutdown() : link.stream->close();
+      EXPECT_EQ(script.writes + script.ends, 0);
+      if (!begun) link.start();
+      link.peer.write("x");
+      EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.over(); }));
+      EXPECT_TRUE(link.peer.end);
+      EXPECT_EQ(link.peer.got, marked("EARLY"));
+      EXPECT_EQ(script.ends, 1);
+      EXPECT_EQ(link.handler.closes, half ? 0 : 1);
+    }
+  }
+}
+
+TEST_P(StreamTransport, ClosedWithAQueueItWaitsToBeOpenWithoutSpinning) {
+  Loop loop(options());
+  Script script;
+  script.open_rounds = 2;
+  Link link(loop);
+  link.stream->set_transport(std::make_unique<ScriptTransport>(script));
+  link.start();
+  link.stream->write("EARLY");
+  link.stream->close();
+  link.peer.write("x");
+  EXPECT_LE(run_for(loop, milliseconds(10)), 4);
+  EXPECT_EQ(link.handler.closes, 0);
+}
+
+TEST_P(StreamTransport, HalfClosedBeforeItIsOpenItOpens) {
+  Loop loop(options());
+  Script script;
+  script.open_rounds = 1;
+  Link link(loop);
+  link.stream->set_transport(std::make_unique<ScriptTransport>(script));
+  link.start();
+  link.stream->shutdown();
+  run_for(loop, milliseconds(5));
+  link.peer.read();
+  EXPECT_FALSE(link.peer.end) << "the peer's part of the opening would find no one";
+  link.peer.write("x" + marked("ANSWER"));
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.end; }));
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "ANSWER"; }));
+}
+
 TEST_P(StreamTransport, OpeningHasALimit) {
   Loop loop(options());
   Script script;
