@@ -315,9 +315,8 @@ Stream::Alive Stream::flush_queue() {
   if (queue_ == nullptr && !has(kExtras)) clear(kQueued);
   const bool empty = !has(kQueued);
   if (empty || moved) arm_timer();
-  bool drained = has(kHeldBack) && queued() <= options_->low_water;
+  const bool drained = has(kHeldBack) && queued() <= options_->low_water && !has_files();
   if (drained) clear(kHeldBack);
-  if (has(kExtras)) drained |= std::exchange(extras_->file_left, false);
   if (empty || drained || has(kExtras)) update_interest();
   if (!drained && !empty) return Alive::yes;
   return call([this, drained, empty, &context = *context_] {
@@ -343,9 +342,9 @@ std::size_t Stream::queued() const noexcept {
   return sum;
 }
 
-bool Stream::has_room() const noexcept {
-  return queued() < options_->high_water && !(has(kExtras) && !extras_->files.empty());
-}
+bool Stream::has_room() const noexcept { return queued() < options_->high_water && !has_files(); }
+
+bool Stream::has_files() const noexcept { return has(kExtras) && !extras_->files.empty(); }
 
 // ---- Ending ----
 

@@ -70,8 +70,8 @@ class StreamHandler {
   // The peer will send no more. Default: close(), after what is queued is written.
   virtual void on_end(Stream& stream);
 
-  // The write queue, which was above the high-water mark, fell below the low one; or a file has
-  // left (Stream::send_file()).
+  // The write queue, which was above the high-water mark or had a file in it (Stream::send_file()),
+  // has none any more and fell below the low-water mark.
   virtual void on_drain(Stream& stream);
 
   // The write queue is empty: the kernel has taken all of it. After on_drain(). Default: nothing.
@@ -170,10 +170,11 @@ class Stream final : private PollTarget, private TimerNode {
 
   // Sends `length` octets of a regular file from `offset` on, in order with what is written before
   // and after; without a copy where the kernel can do that (sendfile(2)). A disk that is slow holds
-  // the loop up. writable() is false until they have left, and on_drain() says so, except where all
-  // left at once. Ignored once closing, or after shutdown(). A file that turns out to be shorter
-  // ends the Stream by on_close(Errc::file_truncated), and the peer sees a reset; other errors are
-  // those of pread(2). Throws std::bad_alloc.
+  // the loop up. Where not all leave at once, writable() is false until they have, then on_drain()
+  // says so; reading pauses meanwhile, so that who asks for files and takes none can't pile them
+  // up. Ignored once closing, or after shutdown(). A file that turns out to be shorter ends the
+  // Stream by on_close(Errc::file_truncated), and the peer sees a reset; other errors are those of
+  // pread(2). Throws std::bad_alloc.
   void send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length);
 
   // Stops and goes on reading. The kernel's buffer then holds the peer back. Independent of the
@@ -282,7 +283,7 @@ class Stream final : private PollTarget, private TimerNode {
   enum Flag : std::uint16_t {
     kStarted = 1 << 0,         // on_open() was, or is being, called
     kPaused = 1 << 1,          // by pause_reading()
-    kHeldBack = 1 << 2,        // by a full write queue
+    kHeldBack = 1 << 2,        // by a full write queue, or a file in it
     kPeerEnded = 1 << 3,       // it half-closed
     kShutdown = 1 << 4,        // shutdown() was called
     kFinSent = 1 << 5,         // and done
@@ -366,6 +367,7 @@ class Stream final : private PollTarget, private TimerNode {
   void watch_times();
   void on_times();
   [[nodiscard]] bool has_room() const noexcept;
+  [[nodiscard]] bool has_files() const noexcept;
   [[nodiscard]] Interest slow_interest() const noexcept;
 
   // The first cache line: with both bases, what each event touches.

@@ -184,7 +184,6 @@ bool Stream::flush_slowly() {
     moved |= send_piece();
     if (has(kFailed) || extras.files.front().left > 0) return moved;
     extras.files.pop_front();
-    extras.file_left = extras.files.empty();
   }
   if (queue_ != nullptr) moved |= flush_buffer(queue_);
   if (queue_ != nullptr || has(kFailed)) return moved;

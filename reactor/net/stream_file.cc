@@ -34,9 +34,9 @@ void Stream::send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length
   set(kQueued);
   if (first) {
     flush_slowly();
-    extras.file_left = false;
     arm_timer();
   }
+  if (!extras.files.empty()) set(kHeldBack);
   update_interest();
 }
 

@@ -72,7 +72,6 @@ struct Stream::Extras {
   bool ended_writing = false;            // by the transport
 
   std::deque<Piece> files;  // with what is to be sent before each; the queue comes after all
-  bool file_left = false;   // on_drain() is to come
 
   Timer timer;  // for the earliest of these
   TimePoint timer_at = kNever;

@@ -85,6 +85,26 @@ TEST_P(StreamFile, KeepsItsPlaceBetweenWrites) {
   EXPECT_EQ(link.handler.closes, 0);
 }
 
+TEST_P(StreamFile, WhoAsksAndTakesNothingGetsNoMoreOfThem) {
+  Loop loop(options());
+  Link link(loop, {}, &make_socket_pair);
+  const std::string text = pattern(1 << 20);
+  const UniqueFd file = file_with(text);
+  link.handler.when_data = [&](Stream& stream, std::string_view) {
+    stream.send_file(UniqueFd(::dup(file.get())), 0, text.size());
+  };
+  link.start();
+  for (int i = 0; i < 50; ++i) {
+    link.peer.write("x");
+    EXPECT_TRUE(loop.poll());
+  }
+  EXPECT_EQ(link.handler.got, "x") << "the first one did not leave at once";
+  EXPECT_LE(run_for(loop, milliseconds(5)), 3);
+  EXPECT_TRUE(run_to(loop, link, text.size()));
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got.size() == 50; }));
+  EXPECT_EQ(link.handler.drains, 1);
+}
+
 TEST_P(StreamFile, FromACallbackInOrderWithWhatIsCollected) {
   Loop loop(options());
   Link link(loop);
