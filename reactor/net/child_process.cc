@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <list>
 #include <string_view>
 #include <utility>
 
@@ -35,7 +34,8 @@ std::string_view name_of(std::string_view variable) {
 
 std::vector<std::string> environment_for(const ProcessOptions& options) {
   std::vector<std::string> result = options.environment;
-  for (char** each = environ; options.inherit_environment && *each != nullptr; ++each) {
+  if (!options.inherit_environment || environ == nullptr) return result;  // clearenv(3)
+  for (char** each = environ; *each != nullptr; ++each) {
     const std::string_view variable(*each);
     const bool replaced =
         std::any_of(options.environment.begin(), options.environment.end(),
@@ -50,9 +50,10 @@ std::vector<std::string> files_for(const std::string& program,
                                    const std::vector<std::string>& environment) {
   if (program.empty() || program.find('/') != std::string::npos) return {program};
   std::string_view path = "/usr/local/bin:/bin:/usr/bin";
-  for (const std::string& variable : environment) {
-    if (name_of(variable) == "PATH") path = std::string_view(variable).substr(5);
-  }
+  const auto found =
+      std::find_if(environment.begin(), environment.end(),
+                   [](const std::string& variable) { return variable.starts_with("PATH="); });
+  if (found != environment.end()) path = std::string_view(*found).substr(5);
   std::vector<std::string> files;
   for (std::size_t start = 0, end = 0; end != std::string_view::npos; start = end + 1) {
     end = path.find(':', start);
@@ -169,6 +170,7 @@ Process::Process(OnExit on_exit) noexcept : on_exit_(std::move(on_exit)) {}
 
 Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions& options,
                                                 OnExit on_exit, SourceLocation where) {
+  if (!loop.in_own_process()) return Errc::wrong_process;  // before anything runs
   if (!is_valid(options)) return system_error(EINVAL);
   Setup setup;
   const std::array<const Redirect*, 3> redirects{&options.input, &options.output, &options.errors};

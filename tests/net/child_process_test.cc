@@ -127,6 +127,23 @@ TEST_P(ChildProcessTest, TheEnvironmentIsExtendedOrReplaced) {
   ::unsetenv("REACTOR_TEST_B");
 }
 
+TEST_P(ChildProcessTest, NoEnvironmentIsInheritedWhereThereIsNone) {
+  EXPECT_EQ(in_child([this] {
+              environ = nullptr;  // as clearenv(3) leaves it
+              Loop loop(options());
+              Running child;
+              EXPECT_EQ(output_of(loop, child, {"/bin/sh", "-c", "echo ${HOME-none}"}), "none\n");
+            }),
+            0);
+}
+
+TEST_P(ChildProcessTest, OfSeveralPathsTheFirstIsSearched) {
+  Loop loop(options());
+  Running child;
+  child.options.environment = {"PATH=/bin:/usr/bin", "PATH=/nowhere"};
+  EXPECT_EQ(output_of(loop, child, {"echo", "found"}), "found\n") << "as getenv(3) would";
+}
+
 TEST_P(ChildProcessTest, ItStartsInItsDirectoryAndFindsProgramsFromThere) {
   Loop loop(options());
   const auto folder = std::filesystem::canonical("/bin");
@@ -363,14 +380,20 @@ TEST_P(ChildProcessTest, ItsCallbacksMayDestroyIt) {
 
 TEST_P(ChildProcessTest, G9_AForkedChildLeavesItAlone) {
   Loop loop(options());
+  const FdPair trace = make_pipe();
   Running child;
   child.options.input = Redirect::pipe(child.in);
   ASSERT_TRUE(child.start(loop, {"cat"}));
   EXPECT_EQ(in_child([&] {
               EXPECT_EQ(child.process->kill(SIGKILL).error(), Errc::wrong_process);
               child.process.reset();
+              Running another;
+              another.options.output = Redirect::to(trace.far.get());
+              another.options.errors = Redirect::null();
+              EXPECT_EQ(another.start(loop, {"echo", "ran"}).error(), Errc::wrong_process);
             }),
             0);
+  EXPECT_EQ(read_text(trace.near.get()), "") << "nothing was run";
   child.process->input()->write("still here");
   child.process->input()->close();
   child.finish(loop);
