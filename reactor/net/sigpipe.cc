@@ -21,9 +21,12 @@ sigset_t only_sigpipe() noexcept {
 
 }  // namespace
 
-SigpipeBlock::SigpipeBlock() noexcept : was_pending_(is_pending()) {
+// Where it is not blocked it can't be pending either.
+SigpipeBlock::SigpipeBlock() noexcept {
   const sigset_t set = only_sigpipe();
   ::pthread_sigmask(SIG_BLOCK, &set, &before_);
+  was_blocked_ = sigismember(&before_, SIGPIPE) == 1;
+  was_pending_ = was_blocked_ && is_pending();
 }
 
 // A signal that is ignored was never pending, and then sigwait() would wait for ever.
@@ -34,6 +37,8 @@ void SigpipeBlock::take_back() noexcept {
   ::sigwait(&set, &number);
 }
 
-SigpipeBlock::~SigpipeBlock() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+SigpipeBlock::~SigpipeBlock() {
+  if (!was_blocked_) ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
 
 }  // namespace reactor

@@ -20,7 +20,7 @@ class SigpipeBlock {
 
  private:
   sigset_t before_;
-  bool was_pending_;
+  bool was_blocked_, was_pending_;
 };
 
 }  // namespace reactor
