@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "reactor/base/error.h"
 
@@ -60,16 +61,18 @@ Result<> set(int fd, int level, int name, const void* value, std::size_t size) {
   return last_system_error();
 }
 
-Result<> set(int fd, int name, int value) {
-  return set(fd, IPPROTO_TCP, name, &value, sizeof(value));
+Result<> set(int fd, int name, std::int64_t value) {
+  const int number = static_cast<int>(value);
+  if (number != value) return system_error(EINVAL);
+  return set(fd, IPPROTO_TCP, name, &number, sizeof(number));
 }
 
 Result<> set_keep_alive(int fd, const KeepAlive& wanted) {
   const int on = wanted.on ? 1 : 0;
   Result<> result = set(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
   if (!result || !wanted.on) return result;
-  result = set(fd, kKeepIdle, static_cast<int>(wanted.idle.count()));
-  if (result) result = set(fd, kKeepInterval, static_cast<int>(wanted.interval.count()));
+  result = set(fd, kKeepIdle, wanted.idle.count());
+  if (result) result = set(fd, kKeepInterval, wanted.interval.count());
   if (result) result = set(fd, kKeepCount, wanted.count);
   return result;
 }
@@ -80,9 +83,7 @@ Result<> TcpOptions::apply(int fd) const {
   Result<> result;
   if (no_delay) result = set(fd, TCP_NODELAY, *no_delay ? 1 : 0);
   if (result && keep_alive) result = set_keep_alive(fd, *keep_alive);
-  if (result && user_timeout) {
-    result = set(fd, kUserTimeout, static_cast<int>(user_timeout->count()));
-  }
+  if (result && user_timeout) result = set(fd, kUserTimeout, user_timeout->count());
   if (result && quick_ack) result = set(fd, kQuickAck, *quick_ack ? 1 : 0);
   if (result && !congestion_control.empty()) {
     result =

@@ -23,7 +23,8 @@ struct KeepAlive {
 struct TcpOptions {
   std::optional<bool> no_delay;         // TCP_NODELAY; every Socket of this library has it on
   std::optional<KeepAlive> keep_alive;  // SO_KEEPALIVE, TCP_KEEPIDLE, _KEEPINTVL, _KEEPCNT
-  // How long what was sent may stay without an acknowledgement; 0: the system's (TCP_USER_TIMEOUT).
+  // How long what was sent may stay without an acknowledgement, up to 24 days; 0: the system's
+  // (TCP_USER_TIMEOUT).
   std::optional<std::chrono::milliseconds> user_timeout;
   // Acknowledges at once for now; the kernel may go back to delaying by itself (TCP_QUICKACK).
   std::optional<bool> quick_ack;

@@ -81,6 +81,10 @@ TEST_F(TcpOptionsTest, UserTimeout) {
   options.user_timeout = milliseconds(12345);
   EXPECT_TRUE(options.apply(pair.near.get()));
   EXPECT_EQ(option(pair.near.get(), IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
+  for (const std::int64_t far : {std::int64_t{1} << 32, (std::int64_t{1} << 32) + 1}) {
+    options.user_timeout = milliseconds(far);
+    EXPECT_EQ(options.apply(pair.near.get()).error(), std::errc::invalid_argument) << "not 0, or 1";
+  }
 }
 #endif
 
