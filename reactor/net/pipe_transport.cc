@@ -2,6 +2,7 @@
 #include "reactor/net/pipe_transport.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +17,13 @@ IoResult not_moved(int number) noexcept {
   return IoResult::failed(number);
 }
 
+// Whether `fd` keeps what is written to it: there EIO is a loss, and not the hang-up of a terminal
+// (tty_ioctl(4)).
+bool is_storage(int fd) noexcept {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
 }  // namespace
 
 PipeTransport::PipeTransport(int fd) noexcept
@@ -24,9 +32,10 @@ PipeTransport::PipeTransport(int fd) noexcept
 IoResult PipeTransport::read(int fd, std::span<std::byte> buffer) {
   const ssize_t count = ::read(fd, buffer.data(), buffer.size());
   if (count > 0) return IoResult::bytes(static_cast<std::size_t>(count));
-  // A terminal that hung up (tty_ioctl(4)) is EIO: the end, too.
-  if (count == 0 || errno == EIO) return IoResult::end_of_stream();
-  return not_moved(errno);
+  if (count == 0) return IoResult::end_of_stream();
+  const int number = errno;
+  if (number == EIO && !is_storage(fd)) return IoResult::end_of_stream();
+  return not_moved(number);
 }
 
 IoResult PipeTransport::write(int fd, std::span<const std::byte> bytes) {

@@ -184,6 +184,17 @@ TEST_P(PipeTest, WhatCanNotBeReadIsAnError) {
   EXPECT_EQ(handler.error, std::errc::is_a_directory);
 }
 
+#if defined(__linux__)
+// Its first page is there for nobody: EIO.
+TEST_P(PipeTest, AFileThatFailsHasNoEnd) {
+  Loop loop(options());
+  ASSERT_TRUE(owned(loop, UniqueFd(::open("/proc/self/mem", O_RDONLY | O_CLOEXEC))));
+  EXPECT_TRUE(run_bounded(loop, [&] { return handler.closes == 1; }));
+  EXPECT_EQ(handler.error, std::errc::io_error);
+  EXPECT_EQ(handler.ends, 0);
+}
+#endif
+
 INSTANTIATE_TEST_SUITE_P(Backends, PipeTest, every_backend(), BackendName());
 
 }  // namespace
