@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "reactor/base/error.h"
@@ -103,6 +102,10 @@ Opened open_pipe(Loop& loop, UniqueFd fd, StreamHandler& handler, const StreamOp
 
 Opened open_shared_pipe(Loop& loop, int fd, StreamHandler& handler, const StreamOptions& options,
                         SourceLocation where) {
+  // A terminal that can be written may take one octet and wait with the next, so one asks in vain.
+  if (Result<UniqueFd> own = reopen_terminal(fd)) {
+    return open_pipe(loop, std::move(*own), handler, options, where);
+  }
   Result<UniqueFd> copy = copy_descriptor(fd);
   if (!copy) return copy.error();
   const std::error_code error = try_to_watch(loop, copy->get());

@@ -22,9 +22,10 @@ namespace reactor {
 
 // A Stream on a descriptor that is others' too, such as standard input (0), which a shell shares
 // with all that it starts: their flags are left alone, O_NONBLOCK above all, and `fd` stays open.
-// So each read and write asks first whether it would have to wait. That holds unless somebody else
-// reads the same terminal or pipe at the same moment, and takes what was there: then the loop waits
-// for more. As open_pipe() else.
+// A terminal is opened a second time, where that is allowed. Else each read and write asks first
+// whether it would have to wait. That holds unless somebody else reads the same pipe at the same
+// moment, and takes what was there: then the loop waits for more; and a terminal that could not be
+// opened may hold the loop up for as long as it takes nothing. As open_pipe() else.
 [[nodiscard]] Result<std::unique_ptr<Stream>> open_shared_pipe(
     Loop& loop, int fd, StreamHandler& handler, const StreamOptions& options,
     SourceLocation where = SourceLocation::current());

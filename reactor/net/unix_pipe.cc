@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <string_view>
 #include <utility>
 
 #include "reactor/base/error.h"
@@ -38,6 +40,20 @@ Result<PipeEnds> make_pipe_ends() {
     *end = std::move(*moved);
   }
   return pipe;
+}
+
+Result<UniqueFd> reopen_terminal(int fd) {
+  std::array<char, 128> name;
+  if (const int error = ::ttyname_r(fd, name.data(), name.size()); error != 0) {
+    return system_error(error);
+  }
+  if (std::string_view(name.data()).ends_with("ptmx")) return system_error(ENOTTY);
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return last_system_error();
+  constexpr int kOwn = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const UniqueFd terminal(::open(name.data(), (flags & O_ACCMODE) | kOwn));
+  if (!terminal) return last_system_error();
+  return copy_descriptor(terminal.get());
 }
 
 }  // namespace reactor

@@ -18,4 +18,10 @@ struct PipeEnds {
 // fcntl(2).
 [[nodiscard]] Result<UniqueFd> copy_descriptor(int fd);
 
+// The terminal that `fd` is, opened anew as it was, non-blocking and without becoming the
+// controlling one: with flags of its own, so that nobody else's change. Errors:
+// inappropriate_io_control_operation where it is none, or a master, whose device opens another one;
+// those of ttyname(3), open(2).
+[[nodiscard]] Result<UniqueFd> reopen_terminal(int fd);
+
 }  // namespace reactor

@@ -175,6 +175,29 @@ TEST_P(PipeTest, ATerminalIsReadByLinesAndItsHangUpIsTheEnd) {
   EXPECT_EQ(handler.ends, 1);
 }
 
+TEST_P(PipeTest, ATerminalThatNobodyReadsHoldsNothingUp) {
+  Loop loop(options());
+  const UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY));
+  ASSERT_TRUE(master && ::grantpt(master.get()) == 0 && ::unlockpt(master.get()) == 0);
+  ::fcntl(master.get(), F_SETFD, FD_CLOEXEC);
+  ::fcntl(master.get(), F_SETFL, O_RDWR | O_NONBLOCK);
+  const UniqueFd terminal(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(terminal);
+  ASSERT_TRUE(shared(loop, terminal.get()));
+  const std::string text = pattern(300'000);
+  stream->write(text);
+  EXPECT_GT(stream->queued(), 0U);
+  EXPECT_TRUE(is_blocking(terminal.get())) << "as the shell left it";
+  std::string got;
+  EXPECT_TRUE(pump(loop, [&] {
+    got += read_text(master.get());
+    return stream->queued() == 0;
+  }));
+  stream->close();
+  EXPECT_TRUE(run_bounded(loop, [&] { return handler.closes == 1; }));
+  EXPECT_EQ(::fcntl(terminal.get(), F_GETFD), FD_CLOEXEC) << "still open";
+}
+
 TEST_P(PipeTest, WhatCanNotBeReadIsAnError) {
   Loop loop(options());
   EXPECT_EQ(open_shared_pipe(loop, -1, handler, options_).error(), std::errc::bad_file_descriptor);
