@@ -15,10 +15,12 @@ namespace reactor {
 // it is not called for each octet. Private to net/.
 class RateLimit {
  public:
-  // 0: no limit. Begins with 10 ms' worth.
+  // 0: no limit. Begins with 10 ms' worth; another limit in place of one goes on where that was, or
+  // who sets it with each read would have none.
   void set(std::uint64_t octets_a_second, TimePoint now) noexcept {
+    const bool begins = rate_ <= 0;
     rate_ = static_cast<double>(octets_a_second);
-    if (rate_ > 0) paid_until_ = now - time_for(least());
+    if (begins && rate_ > 0) paid_until_ = now - time_for(least());
   }
 
   // How many octets may be moved now. 0: none before ready_at().

@@ -298,5 +298,17 @@ TEST(RateLimit, ARestIsNotMadeUpFor) {
   EXPECT_EQ(limit.allowance(now), SIZE_MAX);
 }
 
+TEST(RateLimit, SetAgainAndAgainItIsTheSame) {
+  RateLimit limit;
+  const TimePoint now{hours(5)};
+  limit.set(1000, now);
+  limit.took(limit.allowance(now), now);
+  for (const std::uint64_t rate : {1000ULL, 5000ULL, 100ULL}) {
+    limit.set(rate, now);
+    EXPECT_EQ(limit.allowance(now), 0U);
+    EXPECT_EQ(limit.allowance(now + milliseconds(20)), rate / 50);
+  }
+}
+
 }  // namespace
 }  // namespace reactor
