@@ -176,8 +176,10 @@ void Stream::sent(std::size_t count, TimePoint now) noexcept {
 
 bool Stream::flush_slowly() {
   Extras& extras = *extras_;
+  const std::uint64_t written = extras.bytes_written;
   bool moved = false;
   while (!extras.files.empty()) {
+    if (extras.bytes_written - written >= Extras::kTurn) return moved;
     std::unique_ptr<ByteBuffer>& before = extras.files.front().before;
     if (before != nullptr) moved |= flush_buffer(before);
     if (before != nullptr || has(kFailed)) return moved;

@@ -12,9 +12,6 @@
 namespace reactor {
 namespace {
 
-// A turn's worth: a fast peer keeps nobody else waiting (G10).
-constexpr std::size_t kTurn = 512 * 1024;
-
 bool cannot_do_it(IoResult result) noexcept {
   const std::error_code error = result.error();
   return error == std::errc::operation_not_supported || error == std::errc::invalid_argument;
@@ -46,8 +43,8 @@ bool Stream::send_piece() {
   Extras::Piece& piece = extras.files.front();
   const TimePoint now = loop().start_time();
   const std::size_t most =
-      std::min({kTurn, extras.write_rate.allowance(now),
-                static_cast<std::size_t>(std::min<std::uint64_t>(piece.left, kTurn))});
+      std::min(extras.write_rate.allowance(now),
+               static_cast<std::size_t>(std::min<std::uint64_t>(piece.left, Extras::kTurn)));
   if (before_opening() || most == 0) return false;
   if (extras.transport != nullptr || piece.copied) return copy_piece(most);
   const IoResult result = Socket::send_file(fd(), piece.file.get(), piece.offset, most);

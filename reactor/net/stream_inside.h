@@ -18,6 +18,8 @@ namespace reactor {
 // What few Streams have. Where there is one, octets are moved by read_slowly() and send_slowly().
 struct Stream::Extras {
   static constexpr TimePoint kNever = TimePoint::max();
+  // Octets of files in a turn: a fast peer keeps nobody else waiting (G10).
+  static constexpr std::size_t kTurn = 512 * 1024;
 
   // A part of a file that waits to be sent.
   struct Piece {

@@ -224,6 +224,37 @@ TEST_P(StreamFile, KeepsToTheRateAndTheTimes) {
   EXPECT_EQ(link.handler.error, Errc::timed_out);
 }
 
+// It takes all there is, once it takes anything.
+struct Drain final : Transport {
+  explicit Drain(bool& is_open, std::size_t& all) : takes(is_open), taken(all) {}
+  IoResult read(int, std::span<std::byte>) override { return IoResult::blocked(); }
+  IoResult write(int, std::span<const std::byte> bytes) override {
+    if (!takes) return IoResult::blocked();
+    taken += bytes.size();
+    return IoResult::bytes(bytes.size());
+  }
+  IoResult end_writing(int) override { return IoResult::bytes(0); }
+  bool& takes;
+  std::size_t& taken;
+};
+
+TEST_P(StreamFile, G10_ManyLeaveInTurnsWithTheOthers) {
+  Loop loop(options());
+  Link link(loop);
+  bool takes = false;
+  std::size_t taken = 0;
+  link.stream->set_transport(std::make_unique<Drain>(takes, taken));
+  link.start();
+  const std::string text = pattern(300000);
+  for (int i = 0; i < 20; ++i) link.stream->send_file(file_with(text), 0, text.size());
+  takes = true;
+  EXPECT_TRUE(pump(loop, [&] {
+    EXPECT_LE(taken, 1000000U) << "in one turn";
+    return std::exchange(taken, 0) == 0 && link.handler.drains == 1;
+  }));
+  EXPECT_TRUE(link.stream->writable());
+}
+
 TEST_P(StreamFile, MayBeDestroyedOnTheWay) {
   Loop loop(options());
   Link link(loop);
