@@ -149,10 +149,14 @@ std::error_code Connector::begin(Running& attempt) {
   return {};
 }
 
+std::vector<Connector::Running>::iterator Connector::find(std::size_t number) noexcept {
+  return std::find_if(running_.begin(), running_.end(),
+                      [=](const Running& one) { return one.number == number; });
+}
+
 // Writable means that it is decided; SO_ERROR says how (connect(2) EINPROGRESS).
 void Connector::on_writable(std::size_t number) {
-  const auto found = std::find_if(running_.begin(), running_.end(),
-                                  [=](const Running& one) { return one.number == number; });
+  const auto found = find(number);
   const std::error_code error = Socket::take_error(found->socket.fd());
   if (error) return fail(number, error);
   if (connected_to_itself(found->socket, attempts_[number].address)) {
@@ -178,7 +182,9 @@ void Connector::retry() {
 
 void Connector::fail(std::size_t number, std::error_code error) {
   attempts_[number].error = error;
-  std::erase_if(running_, [=](const Running& one) { return one.number == number; });
+  const auto found = find(number);
+  found->watcher = IoWatcher();  // erase() would assign the socket first
+  running_.erase(found);
   const bool was_latest = number + 1 == attempts_.size();
   if (was_latest || running_.empty()) start_attempts();
 }

@@ -94,6 +94,7 @@ class Connector {
   void start_attempts();
   void schedule();
   [[nodiscard]] std::error_code begin(Running& attempt);
+  [[nodiscard]] std::vector<Running>::iterator find(std::size_t number) noexcept;
   void on_writable(std::size_t number);
   void retry();
   void fail(std::size_t number, std::error_code error);
