@@ -17,6 +17,8 @@
 namespace reactor {
 namespace {
 
+constexpr Duration kLeastDelay = std::chrono::milliseconds(10);
+
 // The higher, the more it tells about the host that was to be reached.
 int weight(std::error_code error) noexcept {
   const auto is_one_of = [&](auto... conditions) { return ((error == conditions) || ...); };
@@ -55,7 +57,9 @@ Connector::Connector(Loop& loop, const ConnectOptions& options, Done done, Sourc
             cancel_running(make_error_code(Errc::timed_out));
             finish(Errc::timed_out);
           },
-          where)) {}
+          where)) {
+  options_.attempt_delay = std::max(options_.attempt_delay, kLeastDelay);
+}
 
 Result<std::unique_ptr<Connector>> Connector::grow(Loop& loop, const ConnectOptions& options,
                                                    Done done, SourceLocation where) {

@@ -91,8 +91,8 @@ struct ConnectOptions {
   // Of a Connector: until it gives up, counted from its making. kForever leaves it to the kernel,
   // which tries a TCP address for minutes.
   Duration timeout = std::chrono::seconds(30);
-  // Of a Connector: until the next address is tried beside one that does not answer. At least 10
-  // ms, to be fair to the network (RFC 8305 section 5).
+  // Of a Connector: until the next address is tried beside one that does not answer. Less than 10
+  // ms counts as 10, to be fair to the network (RFC 8305 section 5).
   Duration attempt_delay = std::chrono::milliseconds(250);
   // Connects from here; port 0 is any. An address of another family can't be reached then. A unix
   // path stays in the file system.

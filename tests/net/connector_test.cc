@@ -418,6 +418,17 @@ TEST_P(ConnectorTest, AnAddressThatComesLaterWaitsForTheLatestAttempt) {
   EXPECT_LT(outcome.at - begin, milliseconds(1000));
 }
 
+TEST_P(ConnectorTest, TheNextOneNeverStartsAtTheSameTime) {
+  const Blackhole dead(Address::loopback(0));
+  const Socket server = listen_on(Address::loopback(0));
+  const TimePoint begin = monotonic_now();
+  const auto connector =
+      start({dead.address(), local_of(server)}, quick(milliseconds(5000), milliseconds(-1)));
+  finish();
+  EXPECT_TRUE(outcome.socket);
+  EXPECT_GE(outcome.at - begin, milliseconds(10));
+}
+
 TEST_P(ConnectorTest, NoMoreEndsWhatHasFailed) {
   const auto connector = get(Connector::grow(loop, quick(), outcome.callback()));
   const Address closed = closed_port();
