@@ -212,11 +212,11 @@ Result<> Process::watch(Loop& loop, const ProcessOptions& options, SourceLocatio
   return {};
 }
 
-// One at a time: its callbacks may destroy this. Who closed it meanwhile does not want it.
+// One at a time: its callbacks may destroy this.
 void Process::start_next() {
   Stream* const stream = streams_[started_++].get();
   if (started_ < streams_.size()) starter_.schedule();
-  if (stream != nullptr && stream->fd() >= 0) stream->start();
+  if (stream != nullptr) stream->start();
 }
 
 Process::~Process() {

@@ -66,6 +66,7 @@ HandleInfo Stream::describe() const noexcept {
 
 void Stream::start(bool likely_readable) {
   REACTOR_CHECK(!has(kStarted));
+  if (has(kClosed) || can_finish()) return;
   if (context_->active == nullptr) {
     begin(likely_readable);
   } else {  // callbacks never nest: this one's come by the loop

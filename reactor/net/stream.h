@@ -141,7 +141,7 @@ class Stream final : private PollTarget, private TimerNode {
   // was just accepted often has its first octets there, and may be over before it needs polling.
   // Callbacks may run inside, on_close included; the Stream may be gone when it returns. An error
   // to register with the poller ends the Stream by on_close. With a transport on_open() comes when
-  // its Transport::open() is done.
+  // its Transport::open() is done. One that was closed, or failed, before does not begin.
   void start(bool likely_readable = false);
 
   // Sends `bytes`, in order, after what is queued. Inside this Stream's callbacks small writes are

@@ -223,6 +223,27 @@ TEST_P(StreamTransport, ClosedWhileItOpensItOpensNoMore) {
   EXPECT_EQ(link.handler.opens, 0);
 }
 
+TEST_P(StreamTransport, EndedBeforeItStartsItNeverBegins) {
+  for (const bool later : {false, true}) {
+    for (void (*end)(Stream&) :
+         {+[](Stream& stream) { stream.close(); }, +[](Stream& stream) { stream.abort(); },
+          +[](Stream& stream) { stream.set_total_deadline({}); }}) {
+      Loop loop(options());
+      Script script;
+      script.open_rounds = 1;
+      Link link(loop);
+      link.stream->set_transport(std::make_unique<ScriptTransport>(script));
+      end(*link.stream);
+      if (later) run_for(loop, milliseconds(5));
+      if (!later && !link.stream->closing()) continue;
+      link.start();
+      EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes == 1; }));
+      EXPECT_LE(run_for(loop, milliseconds(5)), 3);
+      EXPECT_EQ(script.opens + link.handler.opens, 0);
+    }
+  }
+}
+
 TEST_P(StreamTransport, IsGivenToTheConnectionsOfAServer) {
   struct Factory final : TransportFactory {
     std::unique_ptr<Transport> make_transport() override {
