@@ -78,8 +78,8 @@ class Process {
   // long as fork(2) and exec(3) do; a thread of yours that forks without exec at this moment holds
   // it up. Errors: invalid_argument (no program, a NUL octet inside a text, a variable without a
   // name); no_such_file_or_directory, permission_denied, executable_format_error and others of
-  // execve(2); Errc::bad_directory, wrong_process; those of pipe(2), fork(2), fcntl(2) and Loop::on_exit().
-  // Nothing is left behind then.
+  // execve(2); Errc::bad_directory, wrong_process; those of pipe(2), fork(2), fcntl(2) and
+  // Loop::on_exit(). Nothing is left behind then.
   [[nodiscard]] static Result<std::unique_ptr<Process>> spawn(
       Loop& loop, const ProcessOptions& options, OnExit on_exit,
       SourceLocation where = SourceLocation::current());
