@@ -21,6 +21,8 @@
 #include "tests/support/stream_kit.h"
 #include "tests/support/temporary_folder.h"
 
+extern char** environ;
+
 namespace reactor {
 namespace {
 
