@@ -43,7 +43,7 @@ http {{
 @dataclass
 class Workload:
     title: str
-    kind: str  # which command of a server: "http" or "echo"
+    kind: str  # which command of a server: "http", "echo" or "style"
     load: list  # arguments of the load client
     unit: str = "request"
     quick: list = field(default_factory=list)  # further ones for --quick; the last wins
@@ -59,6 +59,8 @@ WORKLOADS = {
                       ["close", "-c", "64", "-a", "16"], "connection"),
     "echo": Workload("echo of 64 octets, 64 connections", "echo",
                      ["echo", "-c", "64", "-s", "64"], "message"),
+    "styles": Workload("echo of 64 octets, 64 connections, by callback and by coroutine", "style",
+                       ["echo", "-c", "64", "-s", "64"], "message"),
     "bulk": Workload("echo of 64 KiB, 8 connections", "echo",
                      ["echo", "-c", "8", "-s", "65536"], "message"),
 }
@@ -175,8 +177,9 @@ class Catalogue:
         self.build = build
         self.folder = folder
         self.commands = {}
-        self.add(FLOOR, http=self.program("bench_floor", "http"),
-                 echo=self.program("bench_floor", "echo"))
+        floor_echo = self.program("bench_floor", "echo")
+        self.add(FLOOR, http=self.program("bench_floor", "http"), echo=floor_echo,
+                 style=floor_echo)
         self.add("floor, eager", http=self.program("bench_floor", "http-eager"))
         ours = ["-w", "1", "-b", "0.0.0.0:0"]
         self.add("reactor", http=self.program("reactor-http-ok", *ours),
@@ -184,6 +187,9 @@ class Catalogue:
         for peer in ("libuv", "libevent"):
             self.add(peer, http=self.program(f"bench_server_{peer}", "http"),
                      echo=self.program(f"bench_server_{peer}", "echo"))
+        self.add("callback", style=self.program("bench_echo_callback"))
+        self.add("coroutine", style=self.program("bench_echo_coro"))
+        self.add("Asio's coroutines", style=self.program("bench_echo_asio"))
         self.nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
         if self.nginx:
             self.commands["nginx"] = {"http": None}
