@@ -14,6 +14,7 @@
 #include <coroutine>
 #include <exception>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "reactor/base/intrusive_list.h"
@@ -120,9 +121,12 @@ class Context final : public LoopExtension {
    public:
     struct promise_type;
     explicit Undertaker(std::coroutine_handle<> coroutine) noexcept : coroutine_(coroutine) {}
-    Undertaker(const Undertaker&) = delete;
-    Undertaker& operator=(const Undertaker&) = delete;
-    ~Undertaker() { coroutine_.destroy(); }
+    Undertaker(Undertaker&& other) noexcept
+        : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+    Undertaker& operator=(Undertaker&&) = delete;
+    ~Undertaker() {
+      if (coroutine_) coroutine_.destroy();
+    }
     [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept { return coroutine_; }
 
    private:
