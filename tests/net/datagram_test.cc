@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/net/datagram.h"
 
-#include <sys/stat.h>
-
-#include <atomic>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -153,53 +149,7 @@ TEST_P(DatagramTest, TruncationIsTold) {
   }
 }
 
-TEST_P(DatagramTest, ConnectedOnesHearTheirPeerOnly) {
-  Loop loop(options());
-  DatagramRecorder handler;
-  DatagramPeer peer(Address::loopback(0)), stranger(Address::loopback(0));
-  const auto client = get(Datagram::connect(loop, peer.address(), handler));
-  EXPECT_EQ(client->peer().value(), peer.address());
-  client->send("hello");
-  ASSERT_TRUE(pump(loop, [&] { return peer.read(), !peer.got.empty(); }));
-  EXPECT_EQ(peer.from, client->address());
-  EXPECT_TRUE(stranger.send("stranger", client->address()));
-  EXPECT_TRUE(peer.send("peer", client->address()));
-  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
-  EXPECT_EQ(handler.got, std::vector<std::string>{"peer"});
-}
-
-TEST_P(DatagramTest, ConnectMayBindAsWell) {
-  Loop loop(options());
-  DatagramRecorder handler;
-  DatagramPeer peer(Address::loopback(0));
-  DatagramOptions settings;
-  settings.local = parse("127.0.0.1:0");
-  const auto client = get(Datagram::connect(loop, peer.address(), handler, settings));
-  EXPECT_EQ(client->address().with_port(0), settings.local);
-
-  const TemporaryFolder folder;
-  settings.local = folder.socket("client");
-  DatagramPeer unix_peer(folder.socket("server"));
-  auto unix_client = get(Datagram::connect(loop, folder.socket("server"), handler, settings));
-  EXPECT_TRUE(std::filesystem::exists(folder.file("client")));
-  EXPECT_TRUE(unix_peer.send("x", settings.local));
-  EXPECT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
-  unix_client.reset();
-  EXPECT_FALSE(std::filesystem::exists(folder.file("client")));
-}
-
 #if defined(__linux__)
-TEST_P(DatagramTest, AUnixClientWithoutANameIsGivenOne) {
-  Loop loop(options());
-  const TemporaryFolder folder;
-  DatagramRecorder echo, handler;
-  echo.echoes = true;
-  const auto server = get(Datagram::bind(loop, folder.socket("s"), echo));
-  const auto client = get(Datagram::connect(loop, server->address(), handler));
-  client->send("ping");
-  EXPECT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
-}
-
 TEST_P(DatagramTest, RepliesLeaveFromTheAddressThatWasAsked) {
   for (const char* const wildcard : {"0.0.0.0:0", "[::]:0"}) {
     if (parse(wildcard).family() != Address::any(0).family() && wildcard[0] == '[') continue;
@@ -413,59 +363,6 @@ TEST_P(DatagramTestFork, AChildThatGoesOnSendsItsOwnOnly) {
   ASSERT_TRUE(loop.poll());
   peer.read();
   EXPECT_EQ(peer.got, (std::vector<std::string>{"child", "parent"}));
-}
-
-// Those that share a socket are all woken, and who comes too late for a datagram must not throw
-// away the next one: it has to come right then, so it takes many, and with time for all to look.
-TEST_P(DatagramTest, ASharedUnixSocketLosesNothing) {
-  constexpr std::size_t kCount = 10000;
-  Loop loop(options());
-  const TemporaryFolder folder;
-  const Address at = folder.socket("s");
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM, 0));
-  ASSERT_EQ(::bind(fd.get(), at.data(), at.size()), 0);
-  DatagramRecorder handler;
-  std::vector<std::unique_ptr<Datagram>> sharers;
-  for (int i = 0; i < 8; ++i) {
-    sharers.push_back(get(Datagram::adopt(loop, Socket(UniqueFd(::dup(fd.get()))), handler)));
-  }
-  std::atomic<bool> done{false};
-  std::thread sender([&] {
-    const UniqueFd peer(::socket(AF_UNIX, SOCK_DGRAM, 0));
-    for (std::size_t i = 0; i < kCount; ++i) {
-      EXPECT_EQ(::sendto(peer.get(), "x", 1, 0, at.data(), at.size()), 1);
-      const TimePoint next = monotonic_now() + std::chrono::microseconds(3);
-      while (monotonic_now() < next) {
-      }
-    }
-    done = true;
-  });
-  while (!done) static_cast<void>(loop.run_once(milliseconds(1)).has_value());
-  sender.join();
-  run_for(loop, milliseconds(5));
-  EXPECT_EQ(handler.got.size(), kCount);
-}
-
-// ---- Unix socket files ----
-
-TEST_P(DatagramTest, AStaleFileIsReplacedAndALiveOneNever) {
-  const TemporaryFolder folder;
-  const Address address = folder.socket("s");
-  { DatagramPeer dead(address); }
-  ASSERT_TRUE(std::filesystem::exists(folder.file("s")));
-  Loop loop(options());
-  DatagramRecorder handler;
-  DatagramOptions settings;
-  settings.unix_mode = 0600;
-  auto first = get(Datagram::bind(loop, address, handler, settings));
-  struct stat status {};
-  EXPECT_EQ(::stat(folder.file("s").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777U, 0600U);
-  EXPECT_EQ(Datagram::bind(loop, address, handler).error(), std::errc::address_in_use);
-  std::filesystem::remove(folder.file("s"));
-  const auto second = get(Datagram::bind(loop, address, handler));
-  first.reset();
-  EXPECT_TRUE(std::filesystem::exists(folder.file("s"))) << "it is another one's by now";
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, DatagramTest, every_backend(), BackendName());

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Datagrams over unix sockets: names, files, and sockets that several share.
+#include <sys/stat.h>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/support/datagram_kit.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::milliseconds;
+
+class UnixDatagramTest : public LoopTest {};
+
+#if defined(__linux__)
+TEST_P(UnixDatagramTest, AClientWithoutANameIsGivenOne) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramRecorder echo, handler;
+  echo.echoes = true;
+  const auto server = get(Datagram::bind(loop, folder.socket("s"), echo));
+  const auto client = get(Datagram::connect(loop, server->address(), handler));
+  client->send("ping");
+  EXPECT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
+}
+#endif
+
+// Those that share a socket are all woken, and who comes too late for a datagram must not throw
+// away the next one: it has to come right then, so it takes many, and with time for all to look.
+TEST_P(UnixDatagramTest, ASharedSocketLosesNothing) {
+  constexpr std::size_t kCount = 10000;
+  Loop loop(options());
+  const TemporaryFolder folder;
+  const Address at = folder.socket("s");
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM, 0));
+  ASSERT_EQ(::bind(fd.get(), at.data(), at.size()), 0);
+  DatagramRecorder handler;
+  std::vector<std::unique_ptr<Datagram>> sharers;
+  for (int i = 0; i < 8; ++i) {
+    sharers.push_back(get(Datagram::adopt(loop, Socket(UniqueFd(::dup(fd.get()))), handler)));
+  }
+  std::atomic<bool> done{false};
+  std::thread sender([&] {
+    const UniqueFd peer(::socket(AF_UNIX, SOCK_DGRAM, 0));
+    for (std::size_t i = 0; i < kCount; ++i) {
+      EXPECT_EQ(::sendto(peer.get(), "x", 1, 0, at.data(), at.size()), 1);
+      const TimePoint next = monotonic_now() + std::chrono::microseconds(3);
+      while (monotonic_now() < next) {
+      }
+    }
+    done = true;
+  });
+  while (!done) static_cast<void>(loop.run_once(milliseconds(1)).has_value());
+  sender.join();
+  run_for(loop, milliseconds(5));
+  EXPECT_EQ(handler.got.size(), kCount);
+}
+
+TEST_P(UnixDatagramTest, AStaleFileIsReplacedAndALiveOneNever) {
+  const TemporaryFolder folder;
+  const Address address = folder.socket("s");
+  { DatagramPeer dead(address); }
+  ASSERT_TRUE(std::filesystem::exists(folder.file("s")));
+  Loop loop(options());
+  DatagramRecorder handler;
+  DatagramOptions settings;
+  settings.unix_mode = 0600;
+  auto first = get(Datagram::bind(loop, address, handler, settings));
+  struct stat status {};
+  EXPECT_EQ(::stat(folder.file("s").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  EXPECT_EQ(Datagram::bind(loop, address, handler).error(), std::errc::address_in_use);
+  std::filesystem::remove(folder.file("s"));
+  const auto second = get(Datagram::bind(loop, address, handler));
+  first.reset();
+  EXPECT_TRUE(std::filesystem::exists(folder.file("s"))) << "it is another one's by now";
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, UnixDatagramTest, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor
