@@ -68,6 +68,7 @@ Datagram::Datagram(Loop& loop, Socket socket, DatagramHandler& handler, Address 
       handler_(&handler),
       socket_(std::move(socket)),
       address_(std::move(address)),
+      peer_(socket_.peer().value_or(Address())),
       where_(where),
       max_size_(std::clamp(options.max_size, std::size_t{1}, kMaxSize)),
       queue_limit_(options.queue_limit),
@@ -258,6 +259,10 @@ void Datagram::pause_reading() {
 void Datagram::resume_reading() {
   paused_ = false;
   update_interest();
+}
+
+bool Datagram::is_peer(const sockaddr* name, socklen_t size) const noexcept {
+  return peer_.family() != AF_UNSPEC && Address::from(name, size) == peer_;
 }
 
 HandleInfo Datagram::describe() const noexcept { return {"datagram", fd(), {}, where_}; }

@@ -150,6 +150,7 @@ class Datagram final : private PollTarget, private TimerNode {
   // told by on_error(). Throws std::bad_alloc, but only while the kernel takes no more.
   void send(std::span<const std::byte> bytes);  // connected ones only
   void send(std::string_view text);
+  // On a connected one: to its peer, that is send(), and to others where the system allows it.
   void send_to(std::span<const std::byte> bytes, const Address& to);
   void send_to(std::string_view text, const Address& to);
   // From `from`, an address of this host (a Message's local(), for an answer that comes later),
@@ -237,6 +238,8 @@ class Datagram final : private PollTarget, private TimerNode {
   void receive_failed(int number);
   void report(Entry& entry);
 
+  [[nodiscard]] bool is_peer(const sockaddr* name, socklen_t size) const noexcept;
+  void send_named(OutgoingMessage message);
   void send(const OutgoingMessage& message);
   void send_collected();
   void settle_failure(unsigned index, int number);
@@ -258,6 +261,7 @@ class Datagram final : private PollTarget, private TimerNode {
   DatagramHandler* handler_;
   Socket socket_;
   Address address_;
+  Address peer_;  // none where it is not connected
   SocketFile file_;
   SourceLocation where_;
   DatagramStats stats_;

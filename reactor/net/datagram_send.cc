@@ -55,19 +55,19 @@ void Datagram::send(std::span<const std::byte> bytes) {
 void Datagram::send(std::string_view text) { send(octets_of(text)); }
 
 void Datagram::send_to(std::span<const std::byte> bytes, const Address& to) {
-  send(OutgoingMessage{bytes, to.data(), to.size(), {}});
+  send_named({bytes, to.data(), to.size(), {}});
 }
 
 void Datagram::send_to(std::string_view text, const Address& to) { send_to(octets_of(text), to); }
 
 void Datagram::send_to(std::span<const std::byte> bytes, const Address& to, const Address& from) {
-  send(OutgoingMessage{bytes, to.data(), to.size(),
-                       tells_local_ ? leaving_from(from) : PacketInfo{}});
+  send_named(
+      {bytes, to.data(), to.size(), tells_local_ ? leaving_from(from) : PacketInfo{}});
 }
 
 void Datagram::reply(const Message& message, std::span<const std::byte> bytes) {
   const ReceivedMessage& received = *message.received_;
-  send(OutgoingMessage{bytes, received.name, received.name_size, received.info});
+  send_named({bytes, received.name, received.name_size, received.info});
 }
 
 void Datagram::reply(const Message& message, std::string_view text) {
@@ -79,6 +79,12 @@ void Datagram::flush() {
 }
 
 std::size_t Datagram::queued() const noexcept { return queue_ == nullptr ? 0 : queue_->cost; }
+
+// The BSDs take no name on a connected socket, be it the peer's own (EISCONN, send(2)).
+void Datagram::send_named(OutgoingMessage message) {
+  if (is_peer(message.name, message.name_size)) message.name = nullptr, message.name_size = 0;
+  send(message);
+}
 
 void Datagram::send(const OutgoingMessage& message) {
   if (!batches_) return send_or_queue(message);

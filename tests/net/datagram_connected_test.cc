@@ -46,6 +46,48 @@ TEST_P(ConnectedTest, MayBindAsWell) {
   EXPECT_FALSE(std::filesystem::exists(folder.file("client")));
 }
 
+TEST_P(ConnectedTest, AnswersItsPeer) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramOptions settings;
+  for (const char* const at : {"127.0.0.1:0", "[::1]:0", "unix:"}) {
+    const bool is_unix = at[0] == 'u';
+    if (at[0] == '[' && Address::any(0).family() != AF_INET6) continue;
+    if (is_unix) settings.local = folder.socket("client");
+    DatagramRecorder handler;
+    handler.echoes = true;
+    DatagramPeer peer(is_unix ? folder.socket("peer") : get(Address::parse(at)));
+    const auto client = get(Datagram::connect(loop, peer.address(), handler, settings));
+    ASSERT_TRUE(peer.send("answered", client->address()));
+    ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 1; })) << at;
+    client->send_to("told", peer.address());
+    ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 2; })) << at;
+    EXPECT_EQ(peer.got, (std::vector<std::string>{"answered", "told"}));
+    EXPECT_TRUE(handler.errors.empty());
+  }
+}
+
+// Not every system takes one on a connected socket; here it would lead nowhere.
+TEST_P(ConnectedTest, NamesNobodyToTheSystem) {
+  for (const bool batches : {true, false}) {
+    Loop loop(options());
+    const TemporaryFolder folder;
+    DatagramOptions settings;
+    settings.batches = batches;
+    settings.local = folder.socket("client");
+    DatagramRecorder handler;
+    handler.echoes = true;
+    DatagramPeer peer(folder.socket("peer"));
+    const auto client = get(Datagram::connect(loop, peer.address(), handler, settings));
+    ASSERT_TRUE(std::filesystem::remove(folder.file("peer")));
+    client->send_to("told", peer.address());
+    ASSERT_TRUE(peer.send("answered", client->address()));
+    ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 2; })) << batches;
+    EXPECT_EQ(peer.got, (std::vector<std::string>{"told", "answered"}));
+    EXPECT_TRUE(handler.errors.empty());
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, ConnectedTest, every_backend(), BackendName());
 
 }  // namespace
