@@ -2,7 +2,10 @@
 // Datagram: opening, receiving, callbacks. datagram_send.cc has the other direction.
 #include "reactor/net/datagram.h"
 
+#include <sys/un.h>
+
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -35,6 +38,13 @@ Address make_v6(const PacketInfo& info, std::uint16_t port) noexcept {
   if (IN6_IS_ADDR_LINKLOCAL(&address.sin6_addr)) address.sin6_scope_id = info.interface;
   return Address::from(reinterpret_cast<const sockaddr*>(&address), sizeof(address))
       .with_port(port);
+}
+
+// A unix socket need not have one: then the kernel tells its family only, or zeros behind it.
+bool has_name(const Address& address) noexcept {
+  if (!address.is_unix()) return address.family() != AF_UNSPEC;
+  const std::string_view octets(reinterpret_cast<const char*>(address.data()), address.size());
+  return octets.find_first_not_of('\0', offsetof(sockaddr_un, sun_path)) != octets.npos;
 }
 
 }  // namespace
@@ -200,6 +210,7 @@ void Datagram::deliver_one(const ReceivedMessage& received) {
   std::span<std::byte> bytes = received.bytes.subspan(delivery.offset, whole);
   delivery.offset += whole;
   if (delivery.offset == received.bytes.size()) ++delivery.next, delivery.offset = 0;
+  if (is_stranger(received)) return;
   const bool truncated = bytes.size() > max_size_ || received.truncated;
   if (bytes.size() > max_size_) bytes = bytes.first(max_size_);
   ++stats_.received;
@@ -263,6 +274,12 @@ void Datagram::resume_reading() {
 
 bool Datagram::is_peer(const sockaddr* name, socklen_t size) const noexcept {
   return peer_.family() != AF_UNSPEC && Address::from(name, size) == peer_;
+}
+
+// Somebody whose datagram was in the queue before the socket was connected: the kernel leaves it
+// there. Not to be told where the peer has no name, as it may get one.
+bool Datagram::is_stranger(const ReceivedMessage& received) const noexcept {
+  return has_name(peer_) && !is_peer(received.name, received.name_size);
 }
 
 HandleInfo Datagram::describe() const noexcept { return {"datagram", fd(), {}, where_}; }

@@ -125,17 +125,19 @@ class Datagram final : private PollTarget, private TimerNode {
       Loop& loop, const Address& local, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
-  // Sends to, and receives from, `peer` only; on_error() tells when it is not there. From
-  // options.local where that is given; else a unix socket gets a name of the kernel's (Linux), so
-  // that it can be answered. Errors: as bind(), those of connect(2).
+  // Sends to, and receives from, `peer` only: what others sent to options.local before it was
+  // connected is dropped. on_error() tells when the peer is not there. From options.local where
+  // that is given; else a unix socket gets a name of the kernel's (Linux), so that it can be
+  // answered. Errors: as bind(), those of connect(2).
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> connect(
       Loop& loop, const Address& peer, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
   // Takes a socket that is there already (of a master, of a service manager), which becomes
-  // non-blocking and close-on-exec. Of the options those for bind(2) do nothing. `remove_file`:
-  // unlink its file at the end, if it is still this one's. Errors: not_a_socket;
-  // wrong_protocol_type where it is no datagram socket; those of Loop::attach().
+  // non-blocking and close-on-exec. One that is connected hears its peer only, as by connect(). Of
+  // the options those for bind(2) do nothing. `remove_file`: unlink its file at the end, if it is
+  // still this one's. Errors: not_a_socket; wrong_protocol_type where it is no datagram socket;
+  // those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> adopt(
       Loop& loop, Socket socket, DatagramHandler& handler, const DatagramOptions& options = {},
       bool remove_file = false, SourceLocation where = SourceLocation::current());
@@ -239,6 +241,7 @@ class Datagram final : private PollTarget, private TimerNode {
   void report(Entry& entry);
 
   [[nodiscard]] bool is_peer(const sockaddr* name, socklen_t size) const noexcept;
+  [[nodiscard]] bool is_stranger(const ReceivedMessage& received) const noexcept;
   void send_named(OutgoingMessage message);
   void send(const OutgoingMessage& message);
   void send_collected();

@@ -61,8 +61,7 @@ void Datagram::send_to(std::span<const std::byte> bytes, const Address& to) {
 void Datagram::send_to(std::string_view text, const Address& to) { send_to(octets_of(text), to); }
 
 void Datagram::send_to(std::span<const std::byte> bytes, const Address& to, const Address& from) {
-  send_named(
-      {bytes, to.data(), to.size(), tells_local_ ? leaving_from(from) : PacketInfo{}});
+  send_named({bytes, to.data(), to.size(), tells_local_ ? leaving_from(from) : PacketInfo{}});
 }
 
 void Datagram::reply(const Message& message, std::span<const std::byte> bytes) {

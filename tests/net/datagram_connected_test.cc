@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Datagrams between two that know each other.
+#include <array>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -24,6 +25,51 @@ TEST_P(ConnectedTest, HearsItsPeerOnly) {
   EXPECT_TRUE(peer.send("peer", client->address()));
   ASSERT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
   EXPECT_EQ(handler.got, std::vector<std::string>{"peer"});
+}
+
+// What others sent before it was connected waits in front of what the peer sends.
+TEST_P(ConnectedTest, HearsNobodyFromBefore) {
+  const TemporaryFolder folder;
+  for (const bool is_unix : {false, true}) {
+    Loop loop(options());
+    const auto place = [&](const std::string& name) {
+      return is_unix ? folder.socket(name) : Address::loopback(0);
+    };
+    DatagramPeer peer(place("peer")), stranger(place("stranger")), bound(place("bound"));
+    ASSERT_TRUE(stranger.send("stranger", bound.address()));
+    ASSERT_TRUE(peer.send("early", bound.address()));
+    ASSERT_TRUE(stranger.send("stranger", bound.address()));
+    const Address to = peer.address();
+    ASSERT_EQ(::connect(bound.fd(), to.data(), to.size()), 0);
+    DatagramRecorder handler;
+    const auto client = get(Datagram::adopt(loop, Socket(UniqueFd(::dup(bound.fd()))), handler));
+    ASSERT_TRUE(peer.send("late", client->address()));
+    ASSERT_TRUE(run_bounded(loop, [&] { return handler.got.size() >= 2; }));
+    EXPECT_EQ(handler.got, (std::vector<std::string>{"early", "late"})) << is_unix;
+    EXPECT_EQ(client->stats().received, 2U);
+  }
+}
+
+// Its peer has no name at first, then one.
+TEST_P(ConnectedTest, APairMayGetANameLater) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM, 0, ends.data()), 0);
+  const UniqueFd other(ends[1]);
+  DatagramRecorder handler;
+  handler.echoes = true;
+  const auto client = get(Datagram::adopt(loop, Socket(UniqueFd(ends[0])), handler));
+  ASSERT_EQ(::send(other.get(), "a", 1, 0), 1);
+  ASSERT_TRUE(run_bounded(loop, [&] { return handler.got.size() == 1; }));
+  const Address name = folder.socket("other");
+  ASSERT_EQ(::bind(other.get(), name.data(), name.size()), 0);
+  ASSERT_EQ(::send(other.get(), "b", 1, 0), 1);
+  ASSERT_TRUE(run_bounded(loop, [&] { return handler.got.size() == 2; }));
+  char octets[2] = {};
+  for (char& octet : octets) EXPECT_EQ(::recv(other.get(), &octet, 1, MSG_DONTWAIT), 1);
+  EXPECT_EQ(std::string(octets, 2), "ab");
+  EXPECT_TRUE(handler.errors.empty());
 }
 
 TEST_P(ConnectedTest, MayBindAsWell) {
