@@ -86,6 +86,7 @@ Datagram::Datagram(Loop& loop, Socket socket, DatagramHandler& handler, Address 
   const DatagramTraits traits = equip_datagram_socket(fd(), address_, options);
   tells_local_ = traits.tells_local;
   coalesces_ = traits.coalesces;
+  keeps_errors_ = traits.keeps_errors;
   segment_limit_ = traits.segments && batches_ ? kMaxSize : 0;
 }
 
@@ -218,11 +219,11 @@ void Datagram::deliver_one(const ReceivedMessage& received) {
   handler_->on_datagram(*this, Message(*this, received, bytes, truncated));
 }
 
-// Without an error there was nothing, in spite of the event: perhaps the queue of errors is why. A
-// unix socket has none, and would give a datagram that came in since.
+// Without an error there was nothing, in spite of the event: somebody who shares the socket was
+// faster, or the queue of errors is why.
 void Datagram::receive_failed(int number) {
-  if (number == 0 && address_.is_unix()) return;
-  if (number == 0) return drain_error_queue(fd());
+  if (number == 0 && keeps_errors_) return drain_error_queue(fd());
+  if (number == 0) return;
   note_error(number);
   if (is_network_error(number)) return;  // which took it out of the socket
   reading_waits_ = true;

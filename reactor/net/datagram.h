@@ -193,6 +193,8 @@ class Datagram final : private PollTarget, private TimerNode {
   Result<> set_multicast_ttl(int hops);
   Result<> set_broadcast(bool on);
 
+  // For options of the socket; those by which the kernel queues errors (IP_RECVERR,
+  // SO_TIMESTAMPING) are to be set before adopt().
   [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
   // Where it is bound: with the real port where 0 was asked for.
   [[nodiscard]] const Address& address() const noexcept { return address_; }
@@ -278,6 +280,7 @@ class Datagram final : private PollTarget, private TimerNode {
   bool batches_;
   bool coalesces_ = false;
   bool tells_local_ = false;
+  bool keeps_errors_ = false;
   bool paused_ = false;
   bool reading_waits_ = false;  // for the timer; likewise
   bool writing_waits_ = false;

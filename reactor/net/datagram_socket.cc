@@ -9,8 +9,10 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "reactor/net/datagram.h"
 #include "reactor/net/unix_path.h"
@@ -98,6 +100,21 @@ bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
   return told;
 }
 
+// Nothing here asks for such a queue, but who made a socket that is adopted may have.
+bool has_error_queue([[maybe_unused]] int fd) noexcept {
+  bool found = false;
+#if defined(__linux__)
+  constexpr std::array<std::pair<int, int>, 3> kOptions{
+      {{IPPROTO_IP, IP_RECVERR}, {IPPROTO_IPV6, IPV6_RECVERR}, {SOL_SOCKET, SO_TIMESTAMPING}}};
+  for (const auto& [level, name] : kOptions) {
+    int value = 0;  // of SO_TIMESTAMPING, which is longer, the flags
+    socklen_t length = sizeof(value);
+    found = found || (::getsockopt(fd, level, name, &value, &length) == 0 && value != 0);
+  }
+#endif
+  return found;
+}
+
 }  // namespace
 
 Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
@@ -144,6 +161,7 @@ DatagramTraits equip_datagram_socket(int fd, const Address& local,
   if (options.receive_buffer > 0) set_option(fd, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
   if (options.send_buffer > 0) set_option(fd, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
   if (local.is_unix()) return traits;
+  traits.keeps_errors = has_error_queue(fd);
   if (is_any(local)) traits.tells_local = tell_local(fd, local.family());
 #if defined(UDP_SEGMENT)
   int segment = 0;

@@ -12,9 +12,10 @@ struct DatagramOptions;
 
 // What a socket was set up to do, as far as the kernel can.
 struct DatagramTraits {
-  bool tells_local = false;  // IP_PKTINFO
-  bool segments = false;     // UDP_SEGMENT (udp(7))
-  bool coalesces = false;    // UDP_GRO
+  bool tells_local = false;   // IP_PKTINFO
+  bool segments = false;      // UDP_SEGMENT (udp(7))
+  bool coalesces = false;     // UDP_GRO
+  bool keeps_errors = false;  // has a queue of errors (ip(7) IP_RECVERR)
 };
 
 // A socket that is bound to `local` and connected to `peer`, as far as these are there. A unix path

@@ -2,6 +2,9 @@
 // Datagrams where something is in the way: errors of the network, control data that does not fit;
 // and groups.
 #include <ifaddrs.h>
+#if defined(__linux__)
+#include <linux/net_tstamp.h>
+#endif
 #include <net/if.h>
 
 #include <array>
@@ -106,6 +109,20 @@ TEST_P(DatagramLimitsTest, AQueueOfErrorsDoesNotSpin) {
   const auto client = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
   client->send_to("x", closed_port());
   ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); }));
+  EXPECT_LE(run_for(loop, milliseconds(20)), 6);
+}
+
+// The times at which datagrams left come by the same queue.
+TEST_P(DatagramLimitsTest, AQueueOfTimesDoesNotSpin) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  DatagramPeer peer(Address::loopback(0));
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
+  const int times = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPING, &times, sizeof(times)), 0);
+  const auto client = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
+  for (int i = 0; i < 5; ++i) client->send_to("x", peer.address());
+  ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 5; }));
   EXPECT_LE(run_for(loop, milliseconds(20)), 6);
 }
 #endif
