@@ -176,7 +176,8 @@ class Datagram final : private PollTarget, private TimerNode {
   void resume_reading();
 
   // Multicast (ip(7), ipv6(7)). The interface is an index (if_nametoindex(3)), 0 lets the system
-  // choose; or for v4 its address. Errors: Errc::not_supported where a v6 or unix address is given
+  // choose; or for v4 its address. What is set holds for v4 groups as well where the socket is a v6
+  // one that sends to them (Linux). Errors: Errc::not_supported where a v6 or unix address is given
   // in place of one that it takes; those of setsockopt(2): no_such_device, address_in_use where it
   // is a member already, address_not_available where it is none.
   Result<> join(const Address& group, unsigned interface = 0);

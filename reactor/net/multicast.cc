@@ -17,6 +17,15 @@ Result<> set_option(int fd, int level, int name, const Value& value) {
   return last_system_error();
 }
 
+// A v6 socket that takes v4 as well sends to v4 groups by v4's options (Linux). Where those are
+// refused, there are none to set.
+template <class Six, class Four>
+Result<> set_both(int fd, int family, int name6, const Six& value6, int name4, const Four& value4) {
+  if (family != AF_INET6) return set_option(fd, IPPROTO_IP, name4, value4);
+  static_cast<void>(set_option(fd, IPPROTO_IP, name4, value4));
+  return set_option(fd, IPPROTO_IPV6, name6, value6);
+}
+
 int level_of(int family) noexcept { return family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP; }
 
 // By index, the same for both families (RFC 3678 section 5.1).
@@ -58,10 +67,9 @@ Result<> leave(int fd, const Address& group, const Address& interface) {
 }
 
 Result<> set_interface(int fd, int family, unsigned interface) {
-  if (family == AF_INET6) return set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, interface);
-  ip_mreqn request{};
-  request.imr_ifindex = static_cast<int>(interface);
-  return set_option(fd, IPPROTO_IP, IP_MULTICAST_IF, request);
+  ip_mreqn v4{};
+  v4.imr_ifindex = static_cast<int>(interface);
+  return set_both(fd, family, IPV6_MULTICAST_IF, interface, IP_MULTICAST_IF, v4);
 }
 
 Result<> set_interface(int fd, const Address& interface) {
@@ -71,14 +79,14 @@ Result<> set_interface(int fd, const Address& interface) {
 
 // v4 takes an octet everywhere, a number on some systems only.
 Result<> set_loop(int fd, int family, bool on) {
-  if (family == AF_INET6) return set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, unsigned{on});
-  return set_option(fd, IPPROTO_IP, IP_MULTICAST_LOOP, static_cast<unsigned char>(on));
+  return set_both(fd, family, IPV6_MULTICAST_LOOP, unsigned{on}, IP_MULTICAST_LOOP,
+                  static_cast<unsigned char>(on));
 }
 
 Result<> set_hops(int fd, int family, int hops) {
   if (hops < 0 || hops > 255) return std::make_error_code(std::errc::invalid_argument);
-  if (family == AF_INET6) return set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, hops);
-  return set_option(fd, IPPROTO_IP, IP_MULTICAST_TTL, static_cast<unsigned char>(hops));
+  return set_both(fd, family, IPV6_MULTICAST_HOPS, hops, IP_MULTICAST_TTL,
+                  static_cast<unsigned char>(hops));
 }
 
 Result<> set_broadcast(int fd, bool on) {

@@ -277,20 +277,48 @@ TEST_P(DatagramLimitsTest, GroupsAreJoinedAndLeftByAddress) {
   if (!why.empty()) GTEST_SKIP() << "no multicast on loopback: " << why;
 }
 
+std::string try_group_by_index(Loop& loop, const Address& bind, const Address& group) {
+  const unsigned index = interface_with_groups(group.family());
+  return try_group(
+      loop, bind, group,
+      [&](Datagram& d, bool in) { return in ? d.join(group, index) : d.leave(group, index); },
+      [&](Datagram& d) { return d.set_multicast_interface(index); });
+}
+
 TEST_P(DatagramLimitsTest, GroupsAreJoinedAndLeftByIndex) {
   for (const char* const text : {"239.255.77.1:0", "[ff01::7701]:0"}) {
     Loop loop(options());
     const Address group = parse(text);
     const bool six = group.family() == AF_INET6;
     if (six && Address::any(0).family() != AF_INET6) GTEST_SKIP() << "no v6 here";
-    const unsigned index = interface_with_groups(group.family());
-    const std::string why = try_group(
-        loop, parse(six ? "[::]:0" : "0.0.0.0:0"), group,
-        [&](Datagram& d, bool in) { return in ? d.join(group, index) : d.leave(group, index); },
-        [&](Datagram& d) { return d.set_multicast_interface(index); });
+    const std::string why = try_group_by_index(loop, parse(six ? "[::]:0" : "0.0.0.0:0"), group);
     if (!why.empty()) GTEST_SKIP() << "no multicast to " << text << ": " << why;
   }
 }
+
+#if defined(__linux__)
+int option_of_v4(const Datagram& socket, int name) {
+  int value = -1;
+  socklen_t length = sizeof(value);
+  EXPECT_EQ(::getsockopt(socket.fd(), IPPROTO_IP, name, &value, &length), 0);
+  return value;
+}
+
+// Of a socket that sends to groups of both families.
+TEST_P(DatagramLimitsTest, WhatIsSetForGroupsHoldsForBothFamilies) {
+  if (Address::any(0).family() != AF_INET6) GTEST_SKIP() << "no v6 here";
+  Loop loop(options());
+  DatagramRecorder handler;
+  const auto socket = get(Datagram::bind(loop, parse("[::]:0"), handler));
+  EXPECT_TRUE(socket->set_multicast_ttl(7) && socket->set_multicast_loop(false));
+  EXPECT_EQ(option_of_v4(*socket, IP_MULTICAST_TTL), 7);
+  EXPECT_EQ(option_of_v4(*socket, IP_MULTICAST_LOOP), 0);
+  const Address group = parse("239.255.77.1:0");
+  const std::string why = try_group_by_index(loop, parse("0.0.0.0:0"), group);
+  if (!why.empty()) GTEST_SKIP() << "no multicast on loopback: " << why;
+  EXPECT_EQ(try_group_by_index(loop, parse("[::]:0"), group), "");
+}
+#endif
 
 TEST_P(DatagramLimitsTest, WrongGroupsAndOptionsAreErrors) {
   Loop loop(options());
