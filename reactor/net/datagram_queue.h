@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstddef>
-#include <cstring>
-#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "reactor/net/datagram.h"
@@ -22,11 +25,6 @@ struct QueuedDatagram {
     if (to.family() == AF_UNSPEC) return {bytes, nullptr, 0, info};
     return {bytes, to.data(), to.size(), info};
   }
-  [[nodiscard]] bool goes_where(const OutgoingMessage& other) const noexcept {
-    const bool connected = to.family() == AF_UNSPEC;
-    if (connected || other.name == nullptr) return connected && other.name == nullptr;
-    return to.size() == other.name_size && std::memcmp(to.data(), other.name, to.size()) == 0;
-  }
   [[nodiscard]] std::size_t cost() const noexcept { return cost_of(bytes.size()); }
   [[nodiscard]] static std::size_t cost_of(std::size_t octets) noexcept { return octets + 128; }
 
@@ -35,8 +33,16 @@ struct QueuedDatagram {
   PacketInfo info;
 };
 
+// What comes later never overtakes what is queued for the same receiver. A unix receiver that does
+// not read blocks nobody else; with UDP it is our own buffer that is full, for all of them.
 struct Datagram::Queue {
-  std::deque<QueuedDatagram> items;
+  // The octets of a unix receiver's name; none for UDP, and for whom the socket is connected to.
+  [[nodiscard]] static std::string_view line_of(const OutgoingMessage& message) noexcept {
+    if (message.name == nullptr || message.name->sa_family != AF_UNIX) return {};
+    return {reinterpret_cast<const char*>(message.name), message.name_size};
+  }
+
+  std::map<std::string, std::list<QueuedDatagram>, std::less<>> lines;  // none is empty
   std::size_t cost = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "reactor/base/process.h"
@@ -174,13 +175,8 @@ Datagram::Fate Datagram::try_to_send(const OutgoingMessage& message, int noted) 
   return Fate::lost;
 }
 
-// What comes later never overtakes what is queued for the same receiver. A unix receiver that does
-// not read blocks nobody else; with UDP it is our own buffer that is full, for all of them.
 bool Datagram::must_wait(const OutgoingMessage& message) const noexcept {
-  if (queue_ == nullptr) return false;
-  if (!address_.is_unix()) return true;
-  return std::any_of(queue_->items.begin(), queue_->items.end(),
-                     [&](const QueuedDatagram& item) { return item.goes_where(message); });
+  return queue_ != nullptr && queue_->lines.contains(Queue::line_of(message));
 }
 
 void Datagram::enqueue(const OutgoingMessage& message) {
@@ -191,37 +187,28 @@ void Datagram::enqueue(const OutgoingMessage& message) {
   }
   const bool first = queue_ == nullptr;
   if (first) queue_ = std::make_unique<Queue>();
-  queue_->items.emplace_back(message);
+  queue_->lines[std::string(Queue::line_of(message))].emplace_back(message);
   queue_->cost += cost;
   if (first) update_interest();
 }
 
 void Datagram::send_queued() {
-  std::deque<QueuedDatagram>& items = queue_->items;
-  std::deque<QueuedDatagram> blocked;
-  bool moved = false;
-  while (!items.empty()) {
-    const OutgoingMessage message = items.front().message();
-    const bool waits = std::any_of(blocked.begin(), blocked.end(),
-                                   [&](const auto& item) { return item.goes_where(message); });
-    if (!waits && try_to_send(message) != Fate::blocked) {
-      queue_->cost -= items.front().cost();
-      moved = true;
-    } else if (address_.is_unix()) {  // others may have room; see must_wait()
-      blocked.push_back(std::move(items.front()));
-    } else {
-      break;
+  const std::size_t before = queue_->cost;
+  for (auto each = queue_->lines.begin(); each != queue_->lines.end();) {
+    std::list<QueuedDatagram>& line = each->second;
+    while (!line.empty() && try_to_send(line.front().message()) != Fate::blocked) {
+      queue_->cost -= line.front().cost();
+      line.pop_front();
     }
-    items.pop_front();
+    each = line.empty() ? queue_->lines.erase(each) : std::next(each);
   }
-  if (!blocked.empty()) items.swap(blocked);
-  if (items.empty()) {
+  if (queue_->lines.empty()) {
     queue_.reset();
     drained_ = true;
     if (entry_ == nullptr) soon();
     return update_interest();
   }
-  if (moved) return;
+  if (queue_->cost < before) return;
   // It said that there was room: of our buffer perhaps, but not of the receiver's (unix(7)).
   writing_waits_ = true;
   retry_later();

@@ -90,6 +90,27 @@ TEST_P(FullQueueTest, WhoDoesNotReadHoldsNobodyElseUp) {
   EXPECT_EQ(eager.got, (std::vector<std::string>{"0", "1", "2", "3", "4"}));
 }
 
+TEST_P(FullQueueTest, EachReceiverKeepsItsOrder) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramRecorder handler;
+  DatagramPeer first(folder.socket("first")), second(folder.socket("second"));
+  const auto socket = get(Datagram::bind(loop, folder.socket("s"), handler));
+  std::vector<std::string> sent;
+  for (int i = 0; i < 2000; ++i) {
+    sent.push_back(std::to_string(i));
+    socket->send_to(sent.back(), first.address());
+    socket->send_to(sent.back(), second.address());
+  }
+  socket->flush();
+  ASSERT_FALSE(socket->writable());
+  ASSERT_TRUE(pump(loop, [&] { return first.read(), first.got.size() == sent.size(); }));
+  ASSERT_TRUE(pump(loop, [&] { return second.read(), handler.drains == 1; }));
+  second.read();
+  EXPECT_EQ(first.got, sent);
+  EXPECT_EQ(second.got, sent);
+}
+
 // One that comes while what an earlier one interrupted is made up for.
 TEST_P(FullQueueTest, ExceptionsDoNotStopIt) {
   Loop loop(options());
