@@ -196,7 +196,9 @@ void Datagram::deliver(Entry& entry) {
   DatagramExchange& exchange = *exchange_;
   DatagramExchange::Delivery& delivery = exchange.delivery;
   while (entry.alive() && delivery.next < delivery.count) {
-    deliver_one(exchange.incoming.message(delivery.next));
+    const ReceivedMessage received = exchange.incoming.message(delivery.next);
+    do deliver_one(received);
+    while (entry.alive() && delivery.offset > 0);
   }
   if (!entry.alive()) return exchange.flush();
   delivery.socket = nullptr;

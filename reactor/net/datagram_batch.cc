@@ -249,16 +249,16 @@ ReceiveBatch::~ReceiveBatch() = default;
 void ReceiveBatch::arrange(const Shape& shape) noexcept {
   shape_ = shape;
   const std::size_t all = kMessages * (kLargest + kSpacing);
-  shape_.size = std::min(shape.size, all);
-  const std::size_t step = std::min(shape_.size / 64 * 64 + kSpacing, all);
-  shape_.messages = static_cast<unsigned>(std::min<std::size_t>(shape.messages, all / step));
-  for (unsigned i = 0; i < shape_.messages; ++i) {
-    slots_->pieces[i] = {slots_->memory.get() + i * step, shape_.size};
+  const std::size_t size = std::min(shape.size, all);
+  const std::size_t step = std::min(size / 64 * 64 + kSpacing, all);
+  messages_ = static_cast<unsigned>(std::min<std::size_t>(shape.messages, all / step));
+  for (unsigned i = 0; i < messages_; ++i) {
+    slots_->pieces[i] = {slots_->memory.get() + i * step, size};
     slots_->headers[i].msg_hdr.msg_iov = &slots_->pieces[i];
     slots_->headers[i].msg_hdr.msg_iovlen = 1;
     slots_->headers[i].msg_hdr.msg_name = &slots_->names[i];
   }
-  used_ = shape_.messages;
+  used_ = messages_;
 }
 
 int ReceiveBatch::receive(int fd, const Shape& shape) noexcept {
@@ -271,7 +271,7 @@ int ReceiveBatch::receive(int fd, const Shape& shape) noexcept {
     header.msg_controllen = shape_.control ? sizeof(Control) : 0;
     header.msg_flags = 0;
   }
-  const int count = receive_messages(fd, {slots_->headers.data(), shape_.messages});
+  const int count = receive_messages(fd, {slots_->headers.data(), messages_});
   used_ = static_cast<unsigned>(std::clamp(count, 1, static_cast<int>(kMessages)));
   return count == -EAGAIN || count == -EWOULDBLOCK || count == -EINTR ? 0 : count;
 }

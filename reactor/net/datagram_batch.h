@@ -79,8 +79,8 @@ class ReceiveBatch {
 
   struct Slots;
   std::unique_ptr<Slots> slots_;
-  Shape shape_;
-  unsigned used_ = 0;
+  Shape shape_;  // as it was asked for
+  unsigned messages_ = 0, used_ = 0;
 };
 
 // Collects datagrams of one socket, which leave by one sendmmsg(2). Datagrams of one size to one
