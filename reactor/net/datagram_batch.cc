@@ -30,9 +30,16 @@ constexpr std::size_t kSpacing = 192;
 constexpr std::size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS of older kernels
 constexpr std::size_t kMaxJoined = 65000;
 
-// Room for PacketInfo and one number, or for what a socket that was adopted is set up to tell.
+// Room for PacketInfo and one number.
 struct alignas(cmsghdr) Control {
   std::array<std::byte, 128> bytes;
+};
+
+// Room for all that Linux tells before the number of UDP_GRO, without which datagrams would not be
+// kept apart: times, marks and losses, which a socket that was adopted may be set up to tell, take
+// 200 octets. What comes after it may be cut off.
+struct alignas(cmsghdr) IncomingControl {
+  std::array<std::byte, 256> bytes;
 };
 
 bool is_zero(std::span<const std::byte> bytes) noexcept {
@@ -238,7 +245,7 @@ struct ReceiveBatch::Slots {
   std::array<MessageHeader, kMessages> headers{};
   std::array<iovec, kMessages> pieces{};
   std::array<sockaddr_storage, kMessages> names{};
-  std::array<Control, kMessages> controls{};
+  std::array<IncomingControl, kMessages> controls{};
   // Never touched beyond what datagrams fill.
   std::unique_ptr<std::byte[]> memory{new std::byte[kMessages * (kLargest + kSpacing)]};
 };
@@ -268,7 +275,7 @@ int ReceiveBatch::receive(int fd, const Shape& shape) noexcept {
     header.msg_namelen = sizeof(sockaddr_storage);
     // Without room for it, descriptors that a unix peer sends are dropped by the kernel (unix(7)).
     header.msg_control = shape_.control ? &slots_->controls[i] : nullptr;
-    header.msg_controllen = shape_.control ? sizeof(Control) : 0;
+    header.msg_controllen = shape_.control ? sizeof(IncomingControl) : 0;
     header.msg_flags = 0;
   }
   const int count = receive_messages(fd, {slots_->headers.data(), messages_});

@@ -4,6 +4,7 @@
 #include <ifaddrs.h>
 #if defined(__linux__)
 #include <linux/net_tstamp.h>
+#include <netinet/ip.h>
 #endif
 #include <net/if.h>
 
@@ -175,9 +176,14 @@ TEST_P(DatagramLimitsTest, ControlDataThatDoesNotFitIsLeftOut) {
   for (const int option : {IP_RECVTTL, IP_RECVTOS, IP_RECVOPTS, IP_RETOPTS, IP_RECVORIGDSTADDR}) {
     ASSERT_EQ(::setsockopt(fd.get(), IPPROTO_IP, option, &on, sizeof(on)), 0);
   }
+  const int times = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
   ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)), 0);
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPING, &times, sizeof(times)), 0);
   const auto server = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
   DatagramPeer peer(Address::loopback(0));
+  std::array<std::uint8_t, 40> longest{};
+  longest.fill(IPOPT_NOOP);
+  ASSERT_EQ(::setsockopt(peer.fd(), IPPROTO_IP, IP_OPTIONS, &longest, sizeof(longest)), 0);
   const Address to = parse("127.0.0.1:" + std::to_string(server->address().port()));
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(peer.send("x", to));
   ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 3; }));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Datagrams that the kernel joins and cuts up (UDP_SEGMENT, UDP_GRO), or refuses to.
 #include <netinet/udp.h>
+#if defined(__linux__)
+#include <linux/net_tstamp.h>
+#endif
 
 #include <memory>
 #include <string>
@@ -123,6 +126,28 @@ TEST_P(OffloadTest, SwitchedOffForASocketThatHadItOn) {
   const auto server = get(Datagram::adopt(loop, Socket(std::move(fd)), handler, off));
   EXPECT_FALSE(server->coalesces());
   const auto client = get(Datagram::connect(loop, server->address(), sender));
+  const std::vector<std::string> sent(10, std::string(100, 'x'));
+  for (const std::string& text : sent) client->send(text);
+  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
+  run_for(loop, std::chrono::milliseconds(5));
+  EXPECT_EQ(handler.got, sent);
+}
+
+// However much a socket that was adopted is set up to tell of each.
+TEST_P(OffloadTest, PiecesAreKeptApartWhateverElseIsTold) {
+  Loop loop(options());
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
+  const Address any = Address::loopback(0);
+  ASSERT_EQ(::bind(fd.get(), any.data(), any.size()), 0);
+  constexpr int kReceiveMark = 75;  // SO_RCVMARK of Linux 5.19
+  const int on = 1, times = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)), 0);
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPING, &times, sizeof(times)), 0);
+  if (::setsockopt(fd.get(), SOL_SOCKET, kReceiveMark, &on, sizeof(on)) != 0) GTEST_SKIP();
+  DatagramRecorder sender, handler;
+  const auto server = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
+  const auto client = get(Datagram::connect(loop, server->address(), sender));
+  if (!server->coalesces() || !client->segments()) GTEST_SKIP() << "the kernel has no UDP_GRO";
   const std::vector<std::string> sent(10, std::string(100, 'x'));
   for (const std::string& text : sent) client->send(text);
   ASSERT_TRUE(run_bounded(loop, [&] { return !handler.got.empty(); }));
