@@ -75,7 +75,9 @@ std::error_code Children::watch_pidfd(ChildSlot& slot) {
   if (!slot.pidfd) return last_system_error();
   slot.set_fd(slot.pidfd.get());
   const std::error_code error = core_.registry.attach(slot, Interest::read, true, Trigger::level);
-  if (error) slot.pidfd.reset();
+  if (!error) return {};
+  slot.pidfd.reset();
+  slot.set_fd(-1);  // somebody else's from now on
   return error;
 }
 
