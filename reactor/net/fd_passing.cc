@@ -25,39 +25,52 @@ constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 constexpr int kReceiveFlags = MSG_DONTWAIT;
 #endif
 
+// SCM_PIDFD of Linux 6.5, which the headers may not know yet; Linux is what has SCM_CREDENTIALS.
+#if defined(SCM_CREDENTIALS)
+constexpr int kSenderPidfd = 4;
+#else
+constexpr int kSenderPidfd = SCM_RIGHTS;  // there is none
+#endif
+
 IoResult result_of(ssize_t count) noexcept {
   if (count >= 0) return IoResult::bytes(static_cast<std::size_t>(count));
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return IoResult::blocked();
   return IoResult::failed(errno);
 }
 
-struct Message {
-  Message(std::byte* octets, std::size_t count) noexcept : part{octets, count} {
+struct Envelope {
+  Envelope(std::byte* octets, std::size_t count) noexcept : part{octets, count} {
     header.msg_iov = &part;
     header.msg_iovlen = 1;
   }
-  Message(const Message&) = delete;
-  Message& operator=(const Message&) = delete;
+  Envelope(const Envelope&) = delete;
+  Envelope& operator=(const Envelope&) = delete;
 
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMostDescriptors)> control;
   iovec part;
   msghdr header{};
 };
 
-// Puts the descriptors that came into `places` as far as they go; the others would leak. Gives how
-// many came.
+UniqueFd descriptor_at(const cmsghdr& part, std::size_t index) noexcept {
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(&part) + index * sizeof(int), sizeof fd);
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return UniqueFd(fd);
+}
+
+// Puts the descriptors that came into `places` as far as they go; the others would leak, and so
+// would the sender's, which a socket with SO_PASSPIDFD brings. Gives how many were sent.
 std::size_t take_descriptors(const msghdr& message, std::span<UniqueFd> places) noexcept {
   std::size_t came = 0;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
        part = CMSG_NXTHDR(const_cast<msghdr*>(&message), part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const bool sent = part->cmsg_type == SCM_RIGHTS;
+    if (part->cmsg_level != SOL_SOCKET || !(sent || part->cmsg_type == kSenderPidfd)) continue;
     const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i, ++came) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
-      UniqueFd descriptor(fd);
-      ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-      if (came < places.size()) places[came] = std::move(descriptor);
+    for (std::size_t i = 0; i < count; ++i) {
+      UniqueFd descriptor = descriptor_at(*part, i);
+      if (sent && came < places.size()) places[came] = std::move(descriptor);
+      if (sent) ++came;
     }
   }
   return came;
@@ -68,7 +81,7 @@ void close_all(std::span<UniqueFd> places) noexcept {
 }
 
 // One recvmsg(2); room for as many descriptors as one message can have.
-IoResult receive(int socket, Message& message) noexcept {
+IoResult receive(int socket, Envelope& message) noexcept {
   message.header.msg_control = message.control.data();
   message.header.msg_controllen =
       static_cast<decltype(msghdr::msg_controllen)>(message.control.size());
@@ -110,7 +123,7 @@ IoResult send_with_descriptor(int socket, std::span<const std::byte> bytes,
 IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
                                std::span<const int> descriptors) noexcept {
   if (descriptors.size() > kMostDescriptors) return IoResult::failed(EINVAL);
-  Message message(const_cast<std::byte*>(bytes.data()), bytes.size());
+  Envelope message(const_cast<std::byte*>(bytes.data()), bytes.size());
   if (const std::size_t size = descriptors.size_bytes(); size > 0) {
     message.control.fill(0);
     message.header.msg_control = message.control.data();
@@ -130,7 +143,7 @@ IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
 IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
                                  UniqueFd& descriptor) noexcept {
   descriptor.reset();
-  Message message(buffer.data(), buffer.size());
+  Envelope message(buffer.data(), buffer.size());
   const IoResult result = receive(socket, message);
   if (!result.ok() && !result.end()) return result;
   take_descriptors(message.header, {&descriptor, 1});
@@ -144,7 +157,7 @@ IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
 Result<ReceivedDescriptors> receive_with_descriptors(int socket, std::span<std::byte> buffer,
                                                      std::span<UniqueFd> places) {
   close_all(places);
-  Message message(buffer.data(), buffer.size());
+  Envelope message(buffer.data(), buffer.size());
   const IoResult result = receive(socket, message);
   if (result.is_error()) return result.error();
   if (result.would_block()) return ReceivedDescriptors{};

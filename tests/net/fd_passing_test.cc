@@ -100,6 +100,25 @@ TEST_F(FdPassing, SurplusDescriptorsAreClosed) {
   }
 }
 
+#if defined(__linux__)
+// A socket that is set up so gets one of each sender.
+TEST_F(FdPassing, TheSendersPidfdIsClosed) {
+  constexpr int kPassPidfd = 76;  // SO_PASSPIDFD of Linux 6.5
+  const int on = 1;
+  if (::setsockopt(ends.second.get(), SOL_SOCKET, kPassPidfd, &on, sizeof(on)) != 0) {
+    GTEST_SKIP() << "the kernel has none";
+  }
+  const auto before = FdGuard::open_descriptors();
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("a"), ends.first.get()).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("b"), -1).ok());
+  ASSERT_TRUE(receive().moved(1));
+  EXPECT_TRUE(got);
+  ASSERT_TRUE(receive().moved(1));
+  EXPECT_FALSE(got);
+  EXPECT_EQ(FdGuard::open_descriptors(), before);
+}
+#endif
+
 TEST_F(FdPassing, AMessageThatIsCutOffIsAnErrorAndLeavesNoDescriptor) {
   const std::vector<std::byte> large(buffer.size() + 1);
   ASSERT_TRUE(send_with_descriptor(ends.first.get(), large, ends.first.get()).ok());
