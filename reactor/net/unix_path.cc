@@ -52,6 +52,13 @@ std::error_code bind_to(int fd, const Address& address) {
   return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
+// Never by a link that somebody put there meanwhile. EOPNOTSUPP: a libc that can't (before glibc
+// 2.32), or it is a link.
+bool set_mode(const std::string& path, mode_t mode) {
+  if (::fchmodat(AT_FDCWD, path.c_str(), mode, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  return errno == EOPNOTSUPP && is_socket(path) && ::chmod(path.c_str(), mode) == 0;
+}
+
 }  // namespace
 
 SocketFolderLock::SocketFolderLock(const Address& address) noexcept {
@@ -77,7 +84,7 @@ std::error_code bind_unix(int fd, const Address& address, int mode) {
   // Linux gives the file the socket's mode, less the umask; others refuse this call.
   static_cast<void>(::fchmod(fd, static_cast<mode_t>(mode)) == 0);
   if (const std::error_code error = bind_to(fd, address)) return error;
-  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
+  if (set_mode(path, static_cast<mode_t>(mode))) return {};
   const std::error_code error = last_system_error();
   unbind_unix(address);
   return error;

@@ -11,9 +11,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -58,6 +60,31 @@ TEST_F(UnixTest, Catalogue_F10_TheModeIsAsAskedWhateverTheUmask) {
   const Socket listener = get(Socket::listen(folder_.socket("open"), options));
   EXPECT_EQ(mode_of(folder_.file("open")), 0600U);
   ::umask(before);
+}
+
+// Somebody who may write to the folder puts a link in the file's place, as soon as that is there.
+TEST_F(UnixTest, Catalogue_F10_TheModeIsNeverAnotherFiles) {
+  const std::string victim = folder_.file("victim"), place = folder_.file("s");
+  { const UniqueFd made(::open(victim.c_str(), O_CREAT | O_WRONLY, 0600)); }
+  std::atomic<bool> done{false};
+  std::thread enemy([&] {
+    const std::string link = folder_.file("link");
+    struct stat status {};
+    while (!done) {
+      if (::lstat(place.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) continue;
+      EXPECT_EQ(::symlink(victim.c_str(), link.c_str()), 0);
+      EXPECT_EQ(::rename(link.c_str(), place.c_str()), 0);
+    }
+  });
+  ListenOptions options;
+  options.unix_mode = 0666;
+  for (int i = 0; i < 5000; ++i) {
+    static_cast<void>(Socket::listen(folder_.socket("s"), options));
+    ::unlink(place.c_str());
+  }
+  done = true;
+  enemy.join();
+  EXPECT_EQ(mode_of(victim), 0600U);
 }
 
 TEST_F(UnixTest, Catalogue_F10_WhatFailsMakesNoFile) {
