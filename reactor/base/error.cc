@@ -26,7 +26,8 @@ class ReactorCategory final : public std::error_category {
       case Errc::signal_taken:
         return "another loop of this process watches this signal";
       case Errc::bad_address:
-        return "not an address: use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME";
+        return "not an address: use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME; where "
+               "datagrams are served also udp:HOST:PORT, unixgram:PATH or unixgram:@NAME";
       case Errc::address_too_long:
         return "unix socket path too long";
       case Errc::timed_out:

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace reactor {
 namespace {
 
@@ -21,6 +23,13 @@ TEST(EndpointTest, ParsesAndPrints) {
   for (const char* const text :
        {"udp:", "udp:unix:/s", "unixgram:", "udp:/s", "udp:1", "unixgram", "tcp:127.0.0.1:80"}) {
     EXPECT_FALSE(Endpoint::parse(text)) << text;
+  }
+}
+
+TEST(EndpointTest, AnErrorTellsTheFormsForDatagramsToo) {
+  const std::string text = Endpoint::parse("udp:1").error().message();
+  for (const char* const form : {"HOST:PORT", "unix:PATH", "udp:HOST:PORT", "unixgram:PATH"}) {
+    EXPECT_NE(text.find(form), std::string::npos) << text;
   }
 }
 
