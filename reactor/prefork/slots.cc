@@ -117,7 +117,7 @@ bool is_spread(const Address& address, const Options& options) {
 
 Slots::~Slots() {
   for (const Group& group : listeners_) {
-    if (group.inherited && !group.datagrams) Socket::accept_new(group.sockets.front().fd());
+    if (group.inherited && !group.datagrams()) Socket::accept_new(group.sockets.front().fd());
   }
   for (SocketFile& file : files_) file.remove();
 }
@@ -173,13 +173,12 @@ void Slots::open(const Bind& bind, const Options& options, Failure& failure) {
 }
 
 std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
-  Group group{.key = {}, .balanced = earlier.balanced, .sockets = {}};
+  Group group{.bound = {}, .key = {}, .balanced = earlier.balanced, .sockets = {}};
   for (const int fd : earlier.descriptors) group.sockets.emplace_back(UniqueFd(fd));
   const Result<Address> local = group.sockets.front().local();
   if (!local) return local.error();
   if (ours) files_.emplace_back().remember(*local);
-  group.datagrams = is_for_datagrams(group.sockets.front().fd());
-  bound_.emplace_back(*local, kind_of(group.datagrams));
+  group.bound = {*local, kind_of(is_for_datagrams(group.sockets.front().fd()))};
   listeners_.push_back(std::move(group));
   return {};
 }
@@ -196,6 +195,12 @@ std::error_code Slots::even_out() {
   return {};
 }
 
+std::vector<Endpoint> Slots::addresses() const {
+  std::vector<Endpoint> bound;
+  for (const Group& group : listeners_) bound.push_back(group.bound);
+  return bound;
+}
+
 std::vector<ListenerGroup> Slots::describe() const {
   std::vector<ListenerGroup> groups;
   for (const Group& group : listeners_) {
@@ -210,8 +215,8 @@ std::error_code Slots::open_group(const Address& address, const Options& options
   const bool balanced = is_spread(address, options);
   ListenOptions listen = options.listen;
   listen.reuse_port = balanced;
-  Group group{.key = {}, .balanced = balanced, .sockets = {}};
-  Address bound = address;
+  Group group{.bound = {address}, .key = {}, .balanced = balanced, .sockets = {}};
+  Address& bound = group.bound.address;
   for (unsigned slot = 0; slot < (balanced ? options.workers : 1); ++slot) {
     Result<Socket> socket =
         balanced && slot == 0 ? claim(bound, listen) : Socket::listen(bound, listen);
@@ -224,7 +229,6 @@ std::error_code Slots::open_group(const Address& address, const Options& options
     group.sockets.push_back(std::move(*socket));
   }
   files_.emplace_back().remember(bound);
-  bound_.emplace_back(bound);
   listeners_.push_back(std::move(group));
   return {};
 }
@@ -243,8 +247,7 @@ std::error_code Slots::add_datagrams(Socket socket, bool ours) {
   if (!local) return local.error();
   if (local->is_unix() ? local->to_string() == "unix:" : local->port() == 0) return Errc::not_bound;
   if (ours) files_.emplace_back().remember(*local);
-  bound_.emplace_back(*local, Endpoint::Kind::datagram);
-  listeners_.push_back({.key = {}, .datagrams = true, .sockets = {}});
+  listeners_.push_back({.bound = {*local, Endpoint::Kind::datagram}, .key = {}, .sockets = {}});
   listeners_.back().sockets.push_back(std::move(socket));
   return {};
 }
@@ -265,14 +268,13 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   const Result<Address> local = socket->local();
   if (!local) return local.error();
   Socket::accept_new(fd);  // where an earlier server was killed amid its drain
-  Group group{.key = {}, .sockets = {}};
+  Group group{.bound = {*local}, .key = {}, .sockets = {}};
   group.sockets.push_back(std::move(*socket));
   if (is_spread(*local, options)) {
     Result<bool> balanced = spread(group.sockets, *local, options);
     if (!balanced) return balanced.error();
     group.balanced = *balanced;
   }
-  bound_.emplace_back(*local);
   listeners_.push_back(std::move(group));
   return {};
 }
@@ -280,10 +282,9 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
 std::error_code Slots::grow() {
   ListenOptions listen = listen_;
   listen.reuse_port = true;
-  for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    Group& group = listeners_[i];
+  for (Group& group : listeners_) {
     if (!group.balanced || group.sockets.size() > slots_) continue;
-    Result<Socket> socket = Socket::listen(bound_[i].address, listen);
+    Result<Socket> socket = Socket::listen(group.bound.address, listen);
     if (!socket) return socket.error();
     group.sockets.push_back(std::move(*socket));
   }
@@ -317,9 +318,9 @@ unsigned Slots::steer(std::span<const int> processors) noexcept {
 }
 
 void Slots::refuse_new() noexcept {
-  for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    if (bound_[i].address.is_unix() || listeners_[i].datagrams) continue;
-    for (const Socket& socket : listeners_[i].sockets) {
+  for (const Group& group : listeners_) {
+    if (group.bound.address.is_unix() || group.datagrams()) continue;
+    for (const Socket& socket : group.sockets) {
       static_cast<void>(Socket::refuse_new(socket.fd()));
     }
   }
@@ -333,7 +334,7 @@ void Slots::close_own() noexcept {
 Result<std::vector<Socket>> Slots::listeners_of(unsigned slot) const {
   std::vector<Socket> sockets;
   for (const Group& group : listeners_) {
-    if (group.datagrams) continue;
+    if (group.datagrams()) continue;
     if (!add_copy(sockets, group.sockets[group.balanced ? slot : 0])) return last_system_error();
   }
   return sockets;
@@ -342,7 +343,7 @@ Result<std::vector<Socket>> Slots::listeners_of(unsigned slot) const {
 Result<std::vector<Socket>> Slots::datagrams() const {
   std::vector<Socket> sockets;
   for (const Group& group : listeners_) {
-    if (!group.datagrams) continue;
+    if (!group.datagrams()) continue;
     if (!add_copy(sockets, group.sockets.front())) return last_system_error();
   }
   return sockets;

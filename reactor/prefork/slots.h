@@ -40,7 +40,7 @@ class Slots {
   [[nodiscard]] unsigned count() const noexcept { return slots_; }
 
   // Where it listens, with real ports, in the order of the options; several for SystemdSockets.
-  [[nodiscard]] const std::vector<Endpoint>& addresses() const noexcept { return bound_; }
+  [[nodiscard]] std::vector<Endpoint> addresses() const;
 
   // Copies of one slot's listeners, one per address. Errors: those of fcntl(2) F_DUPFD_CLOEXEC.
   [[nodiscard]] Result<std::vector<Socket>> listeners_of(unsigned slot) const;
@@ -76,10 +76,11 @@ class Slots {
 
  private:
   struct Group {
+    [[nodiscard]] bool datagrams() const noexcept { return bound.kind == Endpoint::Kind::datagram; }
+    Endpoint bound;
     std::string key;  // what was asked for
     bool balanced = false;
-    bool inherited = false;  // the first one
-    bool datagrams = false;
+    bool inherited = false;       // the first one
     std::vector<Socket> sockets;  // by slot where it is balanced, else one
   };
 
@@ -97,7 +98,6 @@ class Slots {
   ListenOptions listen_;
   unsigned slots_ = 0;
   std::vector<Group> listeners_;
-  std::vector<Endpoint> bound_;  // by group
   std::vector<SocketFile> files_;
 };
 

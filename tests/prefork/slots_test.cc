@@ -74,6 +74,18 @@ TEST_F(SlotsTest, UnixSocketsAreShared) {
   EXPECT_EQ(inodes(slots, 4, 1).size(), 1U);
 }
 
+TEST_F(SlotsTest, WhatIsSomebodyElsesStaysWithItsAddress) {
+  const TemporaryFolder folder;
+  Socket made = Socket::listen(Address::loopback(0), {}).value();
+  const Address address = made.local().value();
+  options_.addresses = {folder.socket(), InheritedSocket{made.release().release()}};
+  Slots slots;
+  ASSERT_TRUE(slots.open(options_, none_, failure_));
+  EXPECT_EQ(slots.addresses(), (std::vector<Endpoint>{folder.socket(), address}));
+  slots.close_own();
+  EXPECT_EQ(slots.addresses(), std::vector<Endpoint>{address});
+}
+
 TEST_F(SlotsTest, APortInUseIsRefusedAlsoWithReusePort) {
   for (const bool reuse : {false, true}) {
     options_.listen.reuse_port = reuse;
