@@ -50,6 +50,13 @@ class ResolverTest : public LoopTest {
   void configure(const ResolverOptions& options) {
     resolver = get(Resolver::create(loop, options));
   }
+  // Each question twice at the most, with that much time for each answer.
+  void ask_twice(Duration try_timeout) {
+    ResolverOptions options = settings();
+    options.try_timeout = try_timeout;
+    options.tries = 2;
+    configure(options);
+  }
   void SetUp() override { configure(settings()); }
 
   // Asks, and runs until the answer.
@@ -158,10 +165,7 @@ TEST_P(ResolverTest, BrokenAnswersAreAnError) {
   EXPECT_EQ(ask("babbles.test", Family::v4).error, Errc::bad_answer);
   entry.mood = NameServer::Mood::misleads;
   server.table["misleads.test"] = entry;
-  ResolverOptions options = settings();
-  options.try_timeout = milliseconds(20);
-  options.tries = 2;
-  configure(options);
+  ask_twice(milliseconds(20));
   EXPECT_EQ(ask("misleads.test", Family::v4).error, Errc::timed_out) << "it answers another";
 }
 
@@ -178,10 +182,7 @@ TEST_P(ResolverTest, ALongAnswerComesByTcp) {
 }
 
 TEST_P(ResolverTest, AServerThatHangsUpIsSurvived) {
-  ResolverOptions options = settings();
-  options.try_timeout = milliseconds(50);
-  options.tries = 2;
-  configure(options);
+  ask_twice(milliseconds(50));
   server.table["gone.test"].mood = NameServer::Mood::hangs_up;
   const Outcome outcome = ask("gone.test", Family::v4);
   EXPECT_TRUE(outcome.error);
@@ -189,10 +190,7 @@ TEST_P(ResolverTest, AServerThatHangsUpIsSurvived) {
 }
 
 TEST_P(ResolverTest, ASilentServerDelaysNothingElse) {
-  ResolverOptions options = settings();
-  options.try_timeout = milliseconds(60);
-  options.tries = 2;
-  configure(options);
+  ask_twice(milliseconds(60));
   server.table["silent.test"].mood = NameServer::Mood::silent;
   int ticks = 0;
   const Timer timer = loop.every(milliseconds(1), [&] { ++ticks; });
