@@ -36,8 +36,7 @@ int SocketBio::write(BIO* bio, const char* data, std::size_t size, std::size_t* 
 int SocketBio::read(BIO* bio, char* data, std::size_t size, std::size_t* count) noexcept {
   SslTransport& transport = transport_of(bio);
   BIO_clear_retry_flags(bio);
-  const IoResult result =
-      Socket::receive(transport.fd_, std::as_writable_bytes(std::span(data, size)));
+  const IoResult result = transport.receive(std::as_writable_bytes(std::span(data, size)));
   *count = result.count();
   if (result.ok()) return 1;
   if (result.would_block()) BIO_set_retry_read(bio);

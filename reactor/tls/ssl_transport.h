@@ -49,6 +49,7 @@ class SslTransport final : public Transport, public Connection {
   friend struct SocketBio;
 
   void begin(int fd) noexcept;
+  IoResult receive(std::span<std::byte> buffer) noexcept;
   bool send(std::string_view record) noexcept;
   IoResult flush();
   IoResult outcome(int returned);
@@ -60,6 +61,8 @@ class SslTransport final : public Transport, public Connection {
   std::string unsent_;        // what the kernel did not take of a record
   bool first_is_in_ = false;  // the first octet that write() will get is in there already
   int fd_ = -1;
+  std::size_t allowance_ = 0;  // octets that the call may still take from the socket
+  std::size_t given_ = 0;      // by the last read()
   Interest read_needs_ = Interest::read;
   bool has_input_ = false;
   bool socket_ended_ = false;

@@ -2,7 +2,9 @@
 // Peers that break the rules: a clear error each time, and nothing else.
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "reactor/base/error.h"
@@ -188,6 +190,39 @@ TEST_P(TlsHostile, HalfATicketNeitherSpinsNorSpoilsWhatIsWritten) {
     EXPECT_TRUE(
         pump(loop, [&] { return link.peer->read(), link.peer->got.size() >= text.size(); }));
     EXPECT_TRUE(link.peer->got == text);
+  }
+}
+
+// G10: they cost far more than their octets, and nobody asked for them.
+TEST_P(TlsHostile, AFloodOfTicketsOrNewKeysIsTakenInManyTurns) {
+  constexpr int kMessages = 4000;
+  for (const Carrier carrier : {Carrier::client_v1_3, Carrier::server_v1_3}) {
+    Loop loop(options());
+    TlsLink link(loop, carrier);
+    link.start(loop);
+    int seen = 0;
+    const auto count = [](int sent, int, int type, const void*, std::size_t, SSL*, void* sum) {
+      if (sent == 0 && type == SSL3_RT_HANDSHAKE) ++*static_cast<int*>(sum);
+    };
+    SSL* const ours = Connection::of(*link.stream)->native();
+    SSL_set_msg_callback(ours, count);
+    SSL_set_msg_callback_arg(ours, &seen);
+    SSL* const ssl = link.peer->ssl;
+    for (int i = 0; i < kMessages; ++i) {
+      EXPECT_EQ(carrier == Carrier::client_v1_3 ? SSL_new_session_ticket(ssl)
+                                                : SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED),
+                1);
+      EXPECT_EQ(SSL_do_handshake(ssl), 1);
+    }
+    link.peer->write("the end");
+    int most = 0;
+    EXPECT_TRUE(pump(loop, [&, before = 0]() mutable {
+      most = std::max(most, seen - std::exchange(before, seen));
+      return link.peer->read(), link.handler.got == "the end";
+    }));
+    EXPECT_GE(seen, kMessages);
+    EXPECT_LE(most, 200) << "in a turn";
+    EXPECT_LE(run_for(loop, milliseconds(10)), 4) << "nothing spins";
   }
 }
 
