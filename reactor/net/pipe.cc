@@ -55,6 +55,7 @@ class FileTransport final : public Transport {
   }
   IoResult end_writing(int) override { return pipe_.end_writing(file_.get()); }
   [[nodiscard]] bool can_read() const noexcept override { return pipe_.can_read(); }
+  void release() noexcept override { file_.reset(); }
 
  private:
   UniqueFd file_;

@@ -65,6 +65,7 @@ struct Stream::Extras {
     if (again) again.stop();
     if (timer) timer.stop();
     files.clear();
+    if (transport != nullptr) transport->release();
   }
 
   std::unique_ptr<Transport> transport;  // null: the socket

@@ -54,6 +54,10 @@ class Transport {
   // closes it.
   [[nodiscard]] virtual bool can_read() const noexcept { return true; }
 
+  // The Stream has ended, and calls none of the above any more: what is open beside its descriptor
+  // is closed here, before on_close(). Default: nothing.
+  virtual void release() noexcept;
+
   // What `failed`, which open(), read() or write() gave, is called; where errno can't tell.
   // Default: failed.error().
   [[nodiscard]] virtual std::error_code error(IoResult failed) const noexcept;

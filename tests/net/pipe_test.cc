@@ -156,6 +156,16 @@ TEST_P(PipeTest, AFileAndNullMayBeWrittenAndNullIsEmpty) {
   EXPECT_FALSE(handler.error);
 }
 
+TEST_P(PipeTest, AFileIsClosedBeforeOnClose) {
+  Loop loop(options());
+  UniqueFd file = file_with("some");
+  const int number = file.get();
+  handler.when_close = [&](Stream&) { EXPECT_EQ(::fcntl(number, F_GETFD), -1); };
+  ASSERT_TRUE(owned(loop, std::move(file)));
+  EXPECT_TRUE(run_bounded(loop, [&] { return handler.closes == 1; }));
+  EXPECT_EQ(handler.got, "some");
+}
+
 TEST_P(PipeTest, ATerminalIsReadByLinesAndItsHangUpIsTheEnd) {
   Loop loop(options());
   UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY));
