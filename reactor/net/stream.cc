@@ -339,7 +339,7 @@ bool Stream::flush_buffer(std::unique_ptr<ByteBuffer>& buffer) {
 
 std::size_t Stream::queued() const noexcept {
   std::size_t sum = queue_ == nullptr ? 0 : queue_->size();
-  if (has(kExtras)) sum += extras_->queued_before_files();
+  if (has(kExtras)) sum += extras_->queued_before_files;
   return sum;
 }
 

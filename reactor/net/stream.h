@@ -358,6 +358,7 @@ class Stream final : private PollTarget, private TimerNode {
   Alive read_slowly();
   IoResult send_slowly(std::span<const std::byte> bytes);
   bool flush_slowly();
+  bool flush_before_file();
   bool send_piece();
   bool copy_piece(std::size_t most);
   void sent(std::size_t count, TimePoint now) noexcept;

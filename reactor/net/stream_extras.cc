@@ -174,15 +174,24 @@ void Stream::sent(std::size_t count, TimePoint now) noexcept {
   extras_->writing.moved();
 }
 
+bool Stream::flush_before_file() {
+  Extras& extras = *extras_;
+  std::unique_ptr<ByteBuffer>& before = extras.files.front().before;
+  if (before == nullptr) return false;
+  const std::uint64_t written = extras.bytes_written;
+  const bool moved = flush_buffer(before);
+  extras.queued_before_files -= extras.bytes_written - written;
+  return moved;
+}
+
 bool Stream::flush_slowly() {
   Extras& extras = *extras_;
   const std::uint64_t written = extras.bytes_written;
   bool moved = false;
   while (!extras.files.empty()) {
     if (extras.bytes_written - written >= Extras::kTurn) return moved;
-    std::unique_ptr<ByteBuffer>& before = extras.files.front().before;
-    if (before != nullptr) moved |= flush_buffer(before);
-    if (before != nullptr || has(kFailed)) return moved;
+    moved |= flush_before_file();
+    if (extras.files.front().before != nullptr || has(kFailed)) return moved;
     moved |= send_piece();
     if (has(kFailed) || extras.files.front().left > 0) return moved;
     extras.files.pop_front();

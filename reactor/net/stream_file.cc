@@ -25,6 +25,7 @@ void Stream::send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length
   if (has(kFailed)) return;
   Extras& extras = this->extras();
   extras.files.push_back({nullptr, std::move(file), offset, length});
+  if (queue_ != nullptr) extras.queued_before_files += queue_->size();
   extras.files.back().before = std::move(queue_);
   const bool first = !has(kQueued);
   if (first && context_->active != this) touch(loop().start_time());

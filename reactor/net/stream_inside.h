@@ -45,11 +45,6 @@ struct Stream::Extras {
     void moved() noexcept { due = kNever; }
   };
 
-  [[nodiscard]] std::size_t queued_before_files() const noexcept {
-    std::size_t sum = 0;
-    for (const Piece& piece : files) sum += piece.before == nullptr ? 0 : piece.before->size();
-    return sum;
-  }
   // What the Stream's own node has to watch.
   [[nodiscard]] Duration write_timeout(const StreamOptions& options) const noexcept {
     return writing.timeout > Duration::zero() ? Duration::zero() : options.write_timeout;
@@ -65,6 +60,7 @@ struct Stream::Extras {
     if (again) again.stop();
     if (timer) timer.stop();
     files.clear();
+    queued_before_files = 0;
     if (transport != nullptr) transport->release();
   }
 
@@ -75,6 +71,7 @@ struct Stream::Extras {
   bool ended_writing = false;            // by the transport
 
   std::deque<Piece> files;  // with what is to be sent before each; the queue comes after all
+  std::size_t queued_before_files = 0;  // octets, in all of them
 
   Timer timer;  // for the earliest of these
   TimePoint timer_at = kNever;
