@@ -240,7 +240,8 @@ class Stream final : private PollTarget, private TimerNode {
   // paused, or held back by a full queue or the rate, does not count.
   void set_read_timeout(Duration timeout);
   // Fails with Errc::timed_out after `timeout` in which something was queued and nothing of it
-  // left. In place of StreamOptions::write_timeout.
+  // left. In place of StreamOptions::write_timeout. While a transport opens, its own limit counts
+  // (Transport::open_limit()).
   void set_write_timeout(Duration timeout);
   // Fails with Errc::timed_out at `deadline`, whatever is read or written.
   void set_total_deadline(TimePoint deadline);

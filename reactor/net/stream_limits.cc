@@ -41,10 +41,11 @@ void Stream::watch_times() {
   if (has(kClosed)) return;
   const TimePoint now = loop().start_time();
   const bool reads = attached() && !extras.opening && !has(kNoRead);
+  const bool writes = has(kQueued) && !before_opening();
   extras.read_waits = reads && extras.read_rate.allowance(now) == 0;
-  extras.write_waits = has(kQueued) && !extras.opening && extras.write_rate.allowance(now) == 0;
+  extras.write_waits = writes && extras.write_rate.allowance(now) == 0;
   extras.reading.watch(reads && !extras.read_waits, now);
-  extras.writing.watch(has(kQueued) && !extras.write_waits, now);
+  extras.writing.watch(writes && !extras.write_waits, now);
   TimePoint soonest = std::min({extras.reading.due, extras.writing.due, extras.total_due});
   if (extras.read_waits) soonest = std::min(soonest, extras.read_rate.ready_at());
   if (extras.write_waits) soonest = std::min(soonest, extras.write_rate.ready_at());

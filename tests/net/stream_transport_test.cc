@@ -174,6 +174,23 @@ TEST_P(StreamTransport, OpeningHasALimit) {
   EXPECT_EQ(link.handler.timeouts, 0);
 }
 
+TEST_P(StreamTransport, TheWriteTimeOutDoesNotRunWhileItOpens) {
+  Loop loop(options());
+  Script script;
+  script.open_rounds = 1;
+  Link link(loop);
+  link.stream->set_transport(std::make_unique<ScriptTransport>(script));
+  link.stream->set_write_timeout(milliseconds(5));
+  link.stream->write("EARLY");
+  run_for(loop, milliseconds(15));
+  link.start();
+  run_for(loop, milliseconds(15));
+  EXPECT_EQ(link.handler.closes, 0) << link.handler.error.message();
+  link.peer.write("x");
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.got == marked("EARLY"); }));
+  EXPECT_EQ(link.handler.closes, 0);
+}
+
 TEST_P(StreamTransport, APeerThatGoesWhileItOpensIsAnError) {
   Loop loop(options());
   Script script;
