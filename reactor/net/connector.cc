@@ -34,12 +34,14 @@ int weight(std::error_code error) noexcept {
 }
 
 // A connect to a port of this host that nobody listens on can meet itself, where the kernel happens
-// to pick the same port for this side: a simultaneous open (RFC 9293 section 3.5).
+// to pick the same port for this side: a simultaneous open (RFC 9293 section 3.5). Where the ports
+// differ, that is all there is to ask: `address` may be a wildcard, but its port is the peer's.
 bool connected_to_itself(const Socket& socket, const Address& address) {
   if (address.is_unix()) return false;
   const Result<Address> local = socket.local();
+  if (!local || local->port() != address.port()) return false;
   const Result<Address> peer = socket.peer();
-  return local && peer && *local == *peer;
+  return peer && *local == *peer;
 }
 
 }  // namespace
