@@ -149,6 +149,17 @@ struct Process::Ward final : LoopExtension {
     }
   }
 
+  // The pid, and the group's, is the child's until somebody waits for it; who does besides the loop
+  // may have made it a stranger's.
+  Result<> send(int signal) const noexcept {
+    siginfo_t info{};
+    const bool is_ours =
+        ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+    if (!is_ours) return system_error(ESRCH);
+    if (::kill(target, signal) != 0) return last_system_error();
+    return {};
+  }
+
   void on_exit(ExitStatus status) {
     killed = false;
     if (owner != nullptr) {
@@ -222,10 +233,7 @@ void Process::start_next() {
 Process::~Process() {
   if (ward_ == nullptr || ward_->made_in != process_generation()) return;
   ward_->owner = nullptr;
-  if (kills_) {
-    ::kill(ward_->target, SIGKILL);
-    ward_->killed = true;
-  }
+  if (kills_) ward_->killed = ward_->send(SIGKILL).has_value();
   if (!ward_->watcher || !ward_->watcher.active()) return;  // the loop is gone
   ward_->watcher.unref();
   NetContext& context = *ward_->context;
@@ -237,8 +245,7 @@ bool Process::running() const noexcept { return ward_ != nullptr; }
 Result<> Process::kill(int signal) noexcept {
   if (ward_ == nullptr) return system_error(ESRCH);
   if (ward_->made_in != process_generation()) return Errc::wrong_process;
-  if (::kill(ward_->target, signal) != 0) return last_system_error();
-  return {};
+  return ward_->send(signal);
 }
 
 // The callback may destroy this.

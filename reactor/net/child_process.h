@@ -66,7 +66,9 @@ struct ProcessOptions {
 };
 
 // Belongs to its loop's thread; callbacks may call all of it, and destroy it. It has no descriptors
-// but the three, no signal is blocked or ignored in it. Only its own pid is ever waited for. Keeps
+// but the three, no signal is blocked or ignored in it. Only its own pid is ever waited for, and
+// nobody else should: with a waitpid(-1) of yours, or SIGCHLD ignored, it ends with
+// no_child_process in place of its status, and is not killed where its pid is free already. Keeps
 // Loop::run() going until it has ended and its pipes are closed.
 class Process {
  public:
@@ -95,7 +97,7 @@ class Process {
   // Until on_exit() is called.
   [[nodiscard]] bool running() const noexcept;
   // Sends a signal to it, or to its own group. Errors: no_such_process where it is not running(),
-  // Errc::wrong_process in a forked child, those of kill(2).
+  // or somebody else has waited for it; Errc::wrong_process in a forked child; those of kill(2).
   Result<> kill(int signal) noexcept;
   // It may live on when this is destroyed; it is then waited for as long as the loop lives.
   void release() noexcept { kills_ = false; }

@@ -347,6 +347,24 @@ TEST_P(ChildProcessTest, AGroupOfItsOwnIsKilledAsAWhole) {
   }
 }
 
+// Here somebody else, who has joined its group, has the number that was the child's.
+TEST_P(ChildProcessTest, WhatAnotherHasWaitedForIsNotKilledAnyMore) {
+  Loop loop(options());
+  Running child;
+  child.options.group = ProcessGroup::own;
+  child.options.output = child.options.errors = Redirect::null();
+  ASSERT_TRUE(child.start(loop, {"sleep", "1000"}));
+  const pid_t pid = child.process->pid();
+  const pid_t stranger = spawn_sleeper();
+  ASSERT_EQ(::setpgid(stranger, pid), 0);
+  EXPECT_EQ(::kill(pid, SIGKILL), 0);
+  EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
+  EXPECT_EQ(child.process->kill(SIGKILL).error(), std::errc::no_such_process);
+  child.process.reset();
+  EXPECT_EQ(::kill(stranger, SIGTERM), 0);
+  EXPECT_EQ(wait_for_child(stranger), 128 + SIGTERM);
+}
+
 TEST_P(ChildProcessTest, AReleasedOneLivesOnAndIsWaitedFor) {
   Loop loop(options());
   FdPair pipe = make_pipe();
