@@ -112,6 +112,7 @@ struct Process::Setup {
       case Redirect::Kind::descriptor:
         return keep(number, copy_descriptor(redirect.fd_));
       case Redirect::Kind::with_output:
+        if (number != STDERR_FILENO) return system_error(EINVAL);
         return keep(number, copy_descriptor(theirs[1] ? theirs[1].get() : STDOUT_FILENO));
       case Redirect::Kind::pipe:
         break;

@@ -28,7 +28,7 @@ class Redirect {
   [[nodiscard]] static Redirect null() noexcept { return Redirect(Kind::null); }
   // A copy of `fd`, which stays yours: needed until spawn() returns.
   [[nodiscard]] static Redirect to(int fd) noexcept;
-  // For errors only: where the output goes, whatever that is.
+  // For errors only, else spawn() fails: where the output goes, whatever that is.
   [[nodiscard]] static Redirect with_output() noexcept { return Redirect(Kind::with_output); }
   // A pipe. Its other end is Process::input(), output() or errors(), a Stream with `handler`. Both
   // outlive the Process.
@@ -79,9 +79,9 @@ class Process {
   // Starts it; its Streams start in the loop's next turn, no callback is called inside. Takes as
   // long as fork(2) and exec(3) do; a thread of yours that forks without exec at this moment holds
   // it up. Errors: invalid_argument (no program, a NUL octet inside a text, a variable without a
-  // name); no_such_file_or_directory, permission_denied, executable_format_error and others of
-  // execve(2); Errc::bad_directory, wrong_process; those of pipe(2), fork(2), fcntl(2) and
-  // Loop::on_exit(). Nothing is left behind then.
+  // name, with_output() for what is not the errors); no_such_file_or_directory, permission_denied,
+  // executable_format_error and others of execve(2); Errc::bad_directory, wrong_process; those of
+  // pipe(2), fork(2), fcntl(2) and Loop::on_exit(). Nothing is left behind then.
   [[nodiscard]] static Result<std::unique_ptr<Process>> spawn(
       Loop& loop, const ProcessOptions& options, OnExit on_exit,
       SourceLocation where = SourceLocation::current());

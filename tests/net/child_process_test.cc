@@ -214,6 +214,11 @@ TEST_P(ChildProcessTest, BadOptionsAreErrors) {
     child.options.environment = {variable};
     EXPECT_EQ(child.start(loop, {"cat"}).error(), std::errc::invalid_argument) << variable;
   }
+  for (Redirect ProcessOptions::*const other : {&ProcessOptions::input, &ProcessOptions::output}) {
+    Running mistaken;
+    mistaken.options.*other = Redirect::with_output();
+    EXPECT_EQ(mistaken.start(loop, {"cat"}).error(), std::errc::invalid_argument);
+  }
 }
 
 TEST_P(ChildProcessTest, WithTooFewDescriptorsItFailsAndLeavesNothing) {
