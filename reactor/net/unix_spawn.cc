@@ -109,18 +109,21 @@ class Child {
     return true;
   }
 
-  // As execvp(3), where one that may not be run does not end the search.
+  // As execvp(3): one that may not be run does not end the search, nor does a folder that is not
+  // there, or on a file system that is gone.
   int exec() const noexcept {
     int number = ENOENT;
     for (const std::string& file : plan_.files) {
       ::execve(file.c_str(), arguments_.data(), environment_.data());
-      if (errno == EACCES) {
-        number = EACCES;
-      } else if (errno != ENOENT && errno != ENOTDIR) {
-        return errno;
-      }
+      if (errno == EACCES) number = EACCES;
+      if (!goes_on_after(errno)) return errno;
     }
     return number;
+  }
+
+  static bool goes_on_after(int number) noexcept {
+    return number == EACCES || number == ENOENT || number == ENOTDIR || number == ESTALE ||
+           number == ENODEV || number == ETIMEDOUT;
   }
 
   const SpawnPlan& plan_;
