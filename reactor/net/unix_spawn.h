@@ -21,8 +21,8 @@ struct SpawnPlan {
   std::vector<std::string> arguments;    // argv
   std::vector<std::string> environment;  // NAME=VALUE, all of it
   std::string directory;                 // empty: the present one
-  std::array<int, 3> streams{-1, -1,
-                             -1};  // what 0, 1 and 2 shall be copies of, beyond 2; -1: as is
+  // What 0, 1 and 2 shall be copies of: descriptors beyond 2; -1: as they are.
+  std::array<int, 3> streams{-1, -1, -1};
   Group group = Group::same;
 };
 
