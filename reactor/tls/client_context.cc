@@ -3,6 +3,9 @@
 
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "reactor/base/check.h"
 #include "reactor/net/stream.h"
 #include "reactor/tls/error.h"
@@ -13,7 +16,7 @@ namespace {
 
 // Of a name: RFC 1035 section 2.3.4. Addresses are shorter.
 constexpr std::size_t kLongestHost = 255;
-// Hosts with a session that can go on.
+// Services with a session that can go on.
 constexpr std::size_t kMostSessions = 64;
 
 bool is_address(const std::string& host) {
@@ -49,7 +52,7 @@ struct ClientContext::Hooks {
   static int on_session(SSL* ssl, SSL_SESSION* session) noexcept {
     auto* const self = static_cast<ClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     static_cast<void>(SslTransport::guard(
-        ssl, [&](const SslTransport& transport) { self->keep(transport.host(), session); }));
+        ssl, [&](const SslTransport& transport) { self->keep(transport.service(), session); }));
     return 0;
   }
 };
@@ -83,23 +86,33 @@ Result<std::unique_ptr<ClientContext>> ClientContext::make(const ClientOptions& 
   return context;
 }
 
-void ClientContext::keep(const std::string& host, ssl_session_st* session) {
-  if (sessions_.size() >= kMostSessions && !sessions_.contains(host)) {
+std::vector<ClientContext::Session>::iterator ClientContext::find(const std::string& service) {
+  return std::find_if(sessions_.begin(), sessions_.end(),
+                      [&](const Session& one) { return one.service == service; });
+}
+
+void ClientContext::keep(const std::string& service, ssl_session_st* session) {
+  Session kept{service, {}};
+  if (const auto found = find(service); found != sessions_.end()) {
+    sessions_.erase(found);
+  } else if (sessions_.size() == kMostSessions) {
     sessions_.erase(sessions_.begin());
   }
-  Session& place = sessions_[host];
   SSL_SESSION_up_ref(session);
-  place.reset(session);
+  kept.session.reset(session);
+  sessions_.push_back(std::move(kept));
 }
 
 Result<> ClientContext::secure(Stream& stream, std::string_view host) {
-  Result<std::unique_ptr<Transport>> transport = transport_for(host);
+  const Result<Address> peer = stream.peer();
+  Result<std::unique_ptr<Transport>> transport = transport_for(host, peer ? peer->port() : 0);
   if (!transport) return transport.error();
   stream.set_transport(std::move(*transport));
   return {};
 }
 
-Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view host) {
+Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view host,
+                                                                std::uint16_t port) {
   if (host.ends_with('.')) host.remove_suffix(1);
   // With a dot at its start OpenSSL would take each name below it (X509_check_host(3)).
   const bool is_one = !host.empty() && host.front() != '.' && host.find('\0') == host.npos;
@@ -108,21 +121,22 @@ Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view
   }
   SslPtr ssl(made(SSL_new(context_)));
   SSL_set_connect_state(ssl.get());
-  std::string name(host);
+  const std::string name(host);
   if (!expect_host(ssl.get(), name)) {
     ERR_clear_error();
     return Errc::bad_host;
   }
-  if (const auto found = sessions_.find(name); found != sessions_.end()) {
-    SSL_set_session(ssl.get(), found->second.get());
+  std::string service = name + ":" + std::to_string(port);
+  if (const auto found = find(service); found != sessions_.end()) {
+    SSL_set_session(ssl.get(), found->session.get());
     // A ticket of 1.3 is for one connection, so that nobody can tell two to be one client's
     // (RFC 8446 appendix C.4); there will be others.
-    if (SSL_SESSION_get_protocol_version(found->second.get()) == TLS1_3_VERSION) {
+    if (SSL_SESSION_get_protocol_version(found->session.get()) == TLS1_3_VERSION) {
       sessions_.erase(found);
     }
   }
   return std::unique_ptr<Transport>(
-      std::make_unique<SslTransport>(std::move(ssl), handshake_timeout_, std::move(name)));
+      std::make_unique<SslTransport>(std::move(ssl), handshake_timeout_, std::move(service)));
 }
 
 }  // namespace reactor::tls

@@ -7,7 +7,7 @@
 //   stream.start();
 #pragma once
 
-#include <map>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,7 +35,7 @@ struct ClientOptions {
   std::vector<std::string> protocols = {};  // offered by ALPN, the best first; empty: none
   Version least_version = Version::v1_2;
   Duration handshake_timeout = std::chrono::seconds(10);  // greater than zero
-  bool resumption = true;                                 // of the last session with each host
+  bool resumption = true;  // of the last session with each host and port
 };
 
 // Belongs to one loop's thread, and outlives the Streams that it secures.
@@ -51,8 +51,10 @@ class ClientContext {
   // the server's certificate has to show it, or an address in digits. on_open() comes when the
   // server has proved to be that host; else on_close() with the reason. Errors: Errc::bad_host.
   [[nodiscard]] Result<> secure(Stream& stream, std::string_view host);
-  // The same for who has no Stream yet.
-  [[nodiscard]] Result<std::unique_ptr<Transport>> transport_for(std::string_view host);
+  // The same for who has no Stream yet. Services of one host are told apart by `port`, and do not
+  // replace each other's session; secure() asks the socket for it.
+  [[nodiscard]] Result<std::unique_ptr<Transport>> transport_for(std::string_view host,
+                                                                 std::uint16_t port = 0);
 
   // OpenSSL's own, for settings that have no option here; before the first connection.
   [[nodiscard]] ssl_ctx_st* native() const noexcept { return context_; }
@@ -62,14 +64,18 @@ class ClientContext {
   struct FreeSession {
     void operator()(ssl_session_st* session) const noexcept;
   };
-  using Session = std::unique_ptr<ssl_session_st, FreeSession>;
+  struct Session {
+    std::string service;
+    std::unique_ptr<ssl_session_st, FreeSession> session;
+  };
 
   explicit ClientContext(ssl_ctx_st* context, const ClientOptions& options);
-  void keep(const std::string& host, ssl_session_st* session);
+  [[nodiscard]] std::vector<Session>::iterator find(const std::string& service);
+  void keep(const std::string& service, ssl_session_st* session);
 
   ssl_ctx_st* context_;
   Duration handshake_timeout_;
-  std::map<std::string, Session> sessions_;  // by host
+  std::vector<Session> sessions_;  // the oldest first; one for each service
 };
 
 }  // namespace reactor::tls

@@ -20,8 +20,11 @@ constexpr std::size_t kLongRecord = 16 * 1024;
 
 }  // namespace
 
-SslTransport::SslTransport(SslPtr ssl, Duration open_limit, std::string host)
-    : Connection(ssl.get()), ssl_(std::move(ssl)), open_limit_(open_limit), host_(std::move(host)) {
+SslTransport::SslTransport(SslPtr ssl, Duration open_limit, std::string service)
+    : Connection(ssl.get()),
+      ssl_(std::move(ssl)),
+      open_limit_(open_limit),
+      service_(std::move(service)) {
   SSL_set_app_data(ssl_.get(), this);
   BIO* const bio = SocketBio::make(*this).release();
   SSL_set_bio(ssl_.get(), bio, bio);

@@ -16,10 +16,10 @@ namespace reactor::tls {
 
 class SslTransport final : public Transport, public Connection {
  public:
-  // `ssl` knows which side it is; a client's has a host.
-  SslTransport(SslPtr ssl, Duration open_limit, std::string host = {});
+  // `ssl` knows which side it is; a client's has a service, whose session it is.
+  SslTransport(SslPtr ssl, Duration open_limit, std::string service = {});
 
-  [[nodiscard]] const std::string& host() const noexcept { return host_; }
+  [[nodiscard]] const std::string& service() const noexcept { return service_; }
 
   IoResult open(int fd) override;
   [[nodiscard]] Duration open_limit() const noexcept override { return open_limit_; }
@@ -57,7 +57,7 @@ class SslTransport final : public Transport, public Connection {
 
   SslPtr ssl_;
   Duration open_limit_;
-  std::string host_;
+  std::string service_;
   std::string unsent_;        // what the kernel did not take of a record
   bool first_is_in_ = false;  // the first octet that write() will get is in there already
   int fd_ = -1;

@@ -20,12 +20,13 @@ class TlsHandshake : public LoopTest {};
 
 // A server's Stream and a client's, both of ours.
 struct Both {
-  Both(Loop& loop, ServerContext& server, ClientContext& client, const std::string& host) {
-    FdPair pair = make_tcp_pair();
+  Both(Loop& loop, ServerContext& server, ClientContext& client, const std::string& host,
+       std::uint16_t port = 0) {
+    FdPair pair = make_socket_pair();  // where nothing waits for acknowledgements
     near = std::make_unique<Stream>(loop, Socket(std::move(pair.near)), accepting, options);
     far = std::make_unique<Stream>(loop, Socket(std::move(pair.far)), connecting, options);
     near->set_transport(server.make_transport());
-    client.secure(*far, host).value();
+    far->set_transport(client.transport_for(host, port).value());
     accepting.when_open = [](Stream& stream) { stream.write("welcome"); };
     near->start();
     far->start();
@@ -172,6 +173,18 @@ TEST_P(TlsHandshake, TheSystemsStoreIsTheDefault) {
   EXPECT_TRUE(believed.open(loop)) << believed.connecting.error.message();
 }
 
+// Connects and ends as one should, or the session would not go on; tells whether an earlier one
+// did.
+bool resumes(Loop& loop, ServerContext& server, ClientContext& client, const std::string& host,
+             std::uint16_t port = 0) {
+  Both both(loop, server, client, host, port);
+  EXPECT_TRUE(both.open(loop)) << both.connecting.error.message();
+  EXPECT_EQ(both.server_side().resumed(), both.client_side().resumed());
+  both.far->close();
+  EXPECT_TRUE(run_bounded(loop, [&] { return both.accepting.closes > 0; }));
+  return both.client_side().resumed();
+}
+
 TEST_P(TlsHandshake, SessionsGoOn) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     Loop loop(options());
@@ -181,20 +194,26 @@ TEST_P(TlsHandshake, SessionsGoOn) {
     const auto stranger = make_server();
     const auto client = make_client();
     SSL_CTX_set_max_proto_version(client->native(), version);
-    const auto resumed = [&](ServerContext& context, const std::string& host) {
-      Both both(loop, context, *client, host);
-      EXPECT_TRUE(both.open(loop)) << both.connecting.error.message();
-      EXPECT_EQ(both.server_side().resumed(), both.client_side().resumed());
-      both.far->close();
-      EXPECT_TRUE(run_bounded(loop, [&] { return both.accepting.closes > 0; }));
-      return both.client_side().resumed();
-    };
-    EXPECT_FALSE(resumed(*server, "localhost"));
-    EXPECT_TRUE(resumed(*server, "localhost"));
-    EXPECT_TRUE(resumed(*sibling, "localhost"));
-    EXPECT_FALSE(resumed(*server, "127.0.0.1")) << "another host";
-    EXPECT_FALSE(resumed(*stranger, "localhost"));
+    EXPECT_FALSE(resumes(loop, *server, *client, "localhost"));
+    EXPECT_TRUE(resumes(loop, *server, *client, "localhost"));
+    EXPECT_TRUE(resumes(loop, *sibling, *client, "localhost"));
+    EXPECT_FALSE(resumes(loop, *server, *client, "127.0.0.1")) << "another host";
+    EXPECT_FALSE(resumes(loop, *server, *client, "localhost", 1)) << "another service";
+    EXPECT_TRUE(resumes(loop, *server, *client, "localhost", 1));
+    EXPECT_FALSE(resumes(loop, *stranger, *client, "localhost"));
   }
+}
+
+TEST_P(TlsHandshake, TheOldestSessionMakesRoom) {
+  Loop loop(options());
+  const auto server = make_server();
+  const auto client = make_client();
+  EXPECT_FALSE(resumes(loop, *server, *client, "localhost"));
+  for (std::uint16_t port = 1; port <= 64; ++port) {
+    EXPECT_FALSE(resumes(loop, *server, *client, "127.0.0.1", port));
+  }
+  EXPECT_TRUE(resumes(loop, *server, *client, "127.0.0.1", 1)) << "64 are kept";
+  EXPECT_FALSE(resumes(loop, *server, *client, "localhost"));
 }
 
 TEST_P(TlsHandshake, SessionsDoNotGoOnWhereThatIsOff) {
