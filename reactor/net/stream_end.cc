@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// The end of a Stream: of its writing, by close() and by failure.
+#include <utility>
+
+#include "reactor/base/byte_buffer.h"
+#include "reactor/net/stream_inside.h"
+
+namespace reactor {
+
+void Stream::shutdown() {
+  if (has(kClosing | kShutdown)) return;
+  set(kShutdown);
+  if (context_->active == this) return;
+  send_fin_if_due();
+}
+
+void Stream::send_fin_if_due() noexcept {
+  if (has(kExtras)) end_writing();
+  if (!has(kShutdown) || has(kFinSent | kFailed | kQueued) || before_opening()) return;
+  set(kFinSent);
+  Socket::shutdown_write(fd());
+  if (has(kPeerEnded)) close();
+}
+
+void Stream::close(bool linger) {
+  if (linger) set(kLinger);
+  if (has(kClosing)) return;
+  // Octets that arrive unread while the queue is written out would make the end a reset.
+  if (has(kMoreInput | kHeldBack | kPaused | kQueued)) set(kLinger);
+  set(kClosing);
+  if (context_->active == this) return;
+  if (has(kExtras)) end_writing();
+  if (can_finish()) {
+    end_soon();
+  } else {
+    update_interest();
+  }
+}
+
+void Stream::fail(std::error_code error) {
+  if (has(kFailed | kClosed)) return;
+  set(kFailed | kClosing);
+  context_->failures.emplace(this, error);
+  if (context_->active != this) end_soon();
+}
+
+// By way of the timer, as on_close must not run inside close() or write().
+void Stream::end_soon() noexcept {
+  set(kFixedDeadline);
+  loop().arm(*this, TimePoint{});
+}
+
+Stream::Alive Stream::finish() {
+  std::error_code error;
+  if (has(kFailed)) {
+    const auto found = context_->failures.find(this);
+    error = found->second;
+    context_->failures.erase(found);
+    clear(kFailed);
+    if (has(kQueued)) Socket::reset_on_close(fd());
+  }
+  if (error || has(kPeerEnded)) clear(kLinger);
+  set(kClosed | kClosing);
+  clear(kQueued);
+  queue_.reset();
+  if (has(kExtras)) extras_->end();
+  release_socket();
+  NetContext& context = *context_;
+  context.active = this;
+  set(kUnattached);
+  handler_->on_close(*this, error);
+  if (context.active == this && owner_ != nullptr) owner_->on_stream_closed(*this);
+  if (context.active != this) return Alive::no;
+  context.active = nullptr;
+  context.announced.erase(this);
+  clear(kUnattached);
+  return Alive::yes;
+}
+
+void Stream::release_socket() {
+  // A transport's descriptor may be a copy of others': open_shared_pipe().
+  loop().detach(*this, has(kLinger | kExtras) ? Detach::staying : Detach::closing);
+  loop().disarm(*this);
+  UniqueFd socket(fd());
+  set_fd(-1);
+  if (has(kLinger)) {
+    context_->lingerers.add(std::move(socket), options_->linger_time, options_->linger_bytes);
+  }
+}
+
+}  // namespace reactor
