@@ -23,6 +23,19 @@ bool run_to_close(Loop& loop, Link& link) {
   return run_bounded(loop, [&] { return link.handler.closes > 0; });
 }
 
+// Does it again and again, for longer than 60 ms; gives when it did so last. Where the machine
+// stands still the Stream may time out meanwhile, but never before 60 ms after the last time.
+template <class Act>
+TimePoint keep_busy(Loop& loop, const Link& link, Act act) {
+  TimePoint last{};
+  for (int i = 0; i < 10 && link.handler.closes == 0; ++i) {
+    last = monotonic_now();
+    act();
+    run_for(loop, milliseconds(10));
+  }
+  return last;
+}
+
 TEST_P(StreamTime, AnIdleStreamTimesOut) {
   Loop loop(options());
   StreamOptions settings;
@@ -43,16 +56,9 @@ TEST_P(StreamTime, TrafficPutsTheIdleTimeOutOff) {
   Link link(loop, settings);
   link.handler.when_data = [](Stream& stream, std::string_view text) { stream.write(text); };
   link.start();
-  TimePoint last{};
-  for (int i = 0; i < 10; ++i) {
-    last = monotonic_now();
-    link.peer.write("x");
-    run_for(loop, milliseconds(10));
-  }
-  ASSERT_EQ(link.handler.closes, 0);
+  const TimePoint last = keep_busy(loop, link, [&] { link.peer.write("x"); });
   EXPECT_TRUE(run_to_close(loop, link));
   EXPECT_GE(monotonic_now() - last, milliseconds(60));
-  EXPECT_EQ(link.handler.got.size(), 10U);
 }
 
 TEST_P(StreamTime, WritingFromOutsidePutsItOffToo) {
@@ -60,12 +66,9 @@ TEST_P(StreamTime, WritingFromOutsidePutsItOffToo) {
   Link link(loop);
   link.start();
   link.stream->set_idle_timeout(milliseconds(60));
-  for (int i = 0; i < 10; ++i) {
-    link.stream->write("x");
-    run_for(loop, milliseconds(10));
-  }
-  EXPECT_EQ(link.handler.timeouts, 0);
+  const TimePoint last = keep_busy(loop, link, [&] { link.stream->write("x"); });
   EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_GE(monotonic_now() - last, milliseconds(60));
 }
 
 TEST_P(StreamTime, TheHandlerMayDecideToGoOn) {
