@@ -94,24 +94,21 @@ TEST_P(StreamEnd, CloseTwiceIsCloseOnce) {
 }
 
 TEST_P(StreamEnd, CloseInEachCallback) {
-  for (int where = 0; where < 3; ++where) {
+  for (const Moment moment : {Moment::open, Moment::data, Moment::end}) {
+    SCOPED_TRACE(static_cast<int>(moment));
     Loop loop(options());
     Link link(loop);
-    const auto close = [&](Stream& stream) {
+    link.handler.when(moment, [&](Stream& stream) {
       stream.write("bye");
       stream.close();
       EXPECT_EQ(link.handler.closes, 0);
-    };
-    if (where == 0) link.handler.when_open = close;
-    if (where == 1)
-      link.handler.when_data = [&](Stream& stream, std::string_view) { close(stream); };
-    if (where == 2) link.handler.when_end = close;
+    });
     link.start();
-    if (where == 1) link.peer.write("x");
-    if (where == 2) ::shutdown(link.peer.fd.get(), SHUT_WR);
+    if (moment == Moment::data) link.peer.write("x");
+    if (moment == Moment::end) ::shutdown(link.peer.fd.get(), SHUT_WR);
     EXPECT_TRUE(pump_to_end(loop, link));
-    EXPECT_TRUE(link.peer.end) << where;
-    EXPECT_EQ(link.peer.got, "bye") << where;
+    EXPECT_TRUE(link.peer.end);
+    EXPECT_EQ(link.peer.got, "bye");
     EXPECT_EQ(link.handler.closes, 1);
   }
 }
@@ -231,38 +228,27 @@ TEST_P(StreamEnd, DestroyedAfterCloseOrFailCallsNothing) {
 }
 
 TEST_P(StreamEnd, MayBeDestroyedInEachCallback) {
-  for (int where = 0; where < 7; ++where) {
-    SCOPED_TRACE(where);
+  for (const Moment moment : kMoments) {
+    SCOPED_TRACE(static_cast<int>(moment));
     Loop loop(options());
     StreamOptions settings;
     settings.high_water = 1000;
     settings.low_water = 100;
     Link link(loop, settings);
     int destroyed = 0;
-    const auto destroy = [&](Stream& stream) {
-      if (where < 5) stream.write("never sent or sent, but not touched");
+    link.handler.when(moment, [&](Stream& stream) {
+      if (moment < Moment::shutdown) stream.write("never sent or sent, but not touched");
       ++destroyed;
       link.stream.reset();
-    };
-    if (where == 0) link.handler.when_open = destroy;
-    if (where == 1)
-      link.handler.when_data = [&](Stream& stream, std::string_view) { destroy(stream); };
-    if (where == 2) link.handler.when_end = destroy;
-    if (where == 3) link.handler.when_drain = destroy;
-    if (where == 4) link.handler.when_timeout = destroy;
-    if (where == 5) link.handler.when_shutdown = destroy;
-    if (where == 6) link.handler.when_close = destroy;
+    });
     link.start();
-    if (where == 1) link.peer.write("x");
-    if (where == 2) ::shutdown(link.peer.fd.get(), SHUT_WR);
-    if (where == 3) link.stream->write(pattern(5000000));
-    if (where == 4) link.stream->set_idle_timeout(milliseconds(1));
-    if (where == 5) link.stream->request_shutdown();
-    if (where == 6) link.stream->close();
+    if (moment == Moment::data) link.peer.write("x");
+    if (moment == Moment::end) ::shutdown(link.peer.fd.get(), SHUT_WR);
+    provoke(link.stream.get(), moment);
     EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), destroyed > 0; }));
     EXPECT_TRUE(loop.run());
     EXPECT_EQ(destroyed, 1);
-    EXPECT_EQ(link.handler.closes, where == 6 ? 1 : 0);
+    EXPECT_EQ(link.handler.closes, moment == Moment::close ? 1 : 0);
   }
 }
 

@@ -68,13 +68,9 @@ TEST_P(StreamIo, NothingIsReadBeforeStart) {
 }
 
 TEST_P(StreamIo, TheHandlersOwnBufferIsUsed) {
-  struct Own final : Recorder {
-    std::span<std::byte> read_buffer(Stream&) override { return buffer; }
-    std::array<std::byte, 7> buffer{};
-  };
   Loop loop(options());
   FdPair pair = make_tcp_pair();
-  Own handler;
+  BufferRecorder<7> handler;
   std::size_t largest = 0;
   handler.when_data = [&](Stream&, std::string_view text) {
     largest = std::max(largest, text.size());

@@ -47,6 +47,24 @@ void Recorder::on_close(Stream& stream, std::error_code code) noexcept {
   if (when_close) when_close(stream);
 }
 
+void Recorder::when(Moment moment, Callback<void(Stream&)> hook) {
+  if (moment == Moment::open) when_open = std::move(hook);
+  if (moment == Moment::end) when_end = std::move(hook);
+  if (moment == Moment::drain) when_drain = std::move(hook);
+  if (moment == Moment::timeout) when_timeout = std::move(hook);
+  if (moment == Moment::shutdown) when_shutdown = std::move(hook);
+  if (moment == Moment::close) when_close = std::move(hook);
+  if (moment != Moment::data) return;
+  when_data = [hook = std::move(hook)](Stream& stream, std::string_view) mutable { hook(stream); };
+}
+
+void provoke(Stream* stream, Moment moment) {
+  if (moment == Moment::drain) stream->write(pattern(5000000));
+  if (moment == Moment::timeout) stream->set_idle_timeout(std::chrono::milliseconds(1));
+  if (moment == Moment::shutdown) stream->request_shutdown();
+  if (moment == Moment::close) stream->close();
+}
+
 void Peer::read() {
   std::array<char, 65536> buffer;
   while (!over()) {

@@ -3,7 +3,10 @@
 // socket, and the two joined.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -12,6 +15,14 @@
 #include "tests/support/pipes.h"
 
 namespace reactor {
+
+// A callback in which tests do what others do in another.
+enum class Moment { open, data, end, drain, timeout, shutdown, close };
+inline constexpr std::array kMoments = {Moment::open,  Moment::data,    Moment::end,
+                                        Moment::drain, Moment::timeout, Moment::shutdown,
+                                        Moment::close};
+// Makes it come, where that is not the peer's part: data and end.
+void provoke(Stream* stream, Moment moment);
 
 // Notes what it is called with. A hook, where set, runs in place of the default.
 class Recorder : public StreamHandler {
@@ -24,11 +35,21 @@ class Recorder : public StreamHandler {
   void on_shutdown(Stream& stream) override;
   void on_close(Stream& stream, std::error_code error) noexcept override;
 
+  // Sets the hook of `moment`.
+  void when(Moment moment, Callback<void(Stream&)> hook);
+
   Callback<void(Stream&)> when_open, when_end, when_drain, when_timeout, when_shutdown, when_close;
   Callback<void(Stream&, std::string_view)> when_data;
   std::string got;
   std::error_code error;  // of on_close
   int opens = 0, ends = 0, drains = 0, timeouts = 0, shutdowns = 0, closes = 0;
+};
+
+// Reads into a buffer of its own.
+template <std::size_t kSize>
+struct BufferRecorder final : Recorder {
+  std::span<std::byte> read_buffer(Stream&) override { return buffer; }
+  std::array<std::byte, kSize> buffer{};
 };
 
 // The other side. Its socket does not block.

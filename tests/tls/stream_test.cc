@@ -64,13 +64,9 @@ TEST_P(AnyStream, AServerMaySpeakFirst) {
 }
 
 TEST_P(AnyStream, ASmallBufferGetsAllAndInOrder) {
-  struct Own final : Recorder {
-    std::span<std::byte> read_buffer(Stream&) override { return buffer; }
-    std::array<std::byte, 37> buffer{};
-  };
   Loop loop(options());
   TlsLink link(loop, carrier());
-  Own handler;
+  BufferRecorder<37> handler;
   handler.when_data = [](Stream& stream, std::string_view text) { stream.write(text); };
   link.stream->set_handler(handler);
   link.stream->start();
@@ -135,13 +131,9 @@ TEST_P(AnyStream, PausedReadingHoldsThePeerBackAndCostsNothing) {
 
 // What has been taken from the kernel already is not lost, and not delivered either.
 TEST_P(AnyStream, PausingInACallbackIsObeyed) {
-  struct Own final : Recorder {
-    std::span<std::byte> read_buffer(Stream&) override { return buffer; }
-    std::array<std::byte, 3> buffer{};
-  };
   Loop loop(options());
   TlsLink link(loop, carrier());
-  Own handler;
+  BufferRecorder<3> handler;
   handler.when_data = [](Stream& stream, std::string_view) { stream.pause_reading(); };
   link.stream->set_handler(handler);
   link.stream->start();
@@ -254,22 +246,18 @@ TEST_P(AnyStream, CloseSendsWhatIsQueuedAndThenTheEnd) {
 }
 
 TEST_P(AnyStream, CloseInEachCallback) {
-  for (int where = 0; where < 3; ++where) {
-    SCOPED_TRACE(where);
+  for (const Moment moment : {Moment::open, Moment::data, Moment::end}) {
+    SCOPED_TRACE(static_cast<int>(moment));
     Loop loop(options());
     TlsLink link(loop, carrier());
-    const auto close = [&](Stream& stream) {
+    link.handler.when(moment, [&](Stream& stream) {
       stream.write("bye");
       stream.close();
       EXPECT_EQ(link.handler.closes, 0);
-    };
-    if (where == 0) link.handler.when_open = close;
-    if (where == 1)
-      link.handler.when_data = [&](Stream& stream, std::string_view) { close(stream); };
-    if (where == 2) link.handler.when_end = close;
+    });
     link.start(loop);
-    if (where == 1) link.peer->write("x");
-    if (where == 2) link.peer->end_writing();
+    if (moment == Moment::data) link.peer->write("x");
+    if (moment == Moment::end) link.peer->end_writing();
     EXPECT_TRUE(pump_to_end(loop, link));
     EXPECT_TRUE(link.peer->end);
     EXPECT_EQ(link.peer->got, "bye");
@@ -362,38 +350,27 @@ TEST_P(AnyStream, ShutdownWaitsForTheQueue) {
 }
 
 TEST_P(AnyStream, MayBeDestroyedInEachCallback) {
-  for (int where = 0; where < 7; ++where) {
-    SCOPED_TRACE(where);
+  for (const Moment moment : kMoments) {
+    SCOPED_TRACE(static_cast<int>(moment));
     Loop loop(options());
     StreamOptions settings;
     settings.high_water = 1000;
     settings.low_water = 100;
     TlsLink link(loop, carrier(), settings);
     int destroyed = 0;
-    const auto destroy = [&](Stream& stream) {
-      if (where < 5) stream.write("never sent or sent, but not touched");
+    link.handler.when(moment, [&](Stream& stream) {
+      if (moment < Moment::shutdown) stream.write("never sent or sent, but not touched");
       ++destroyed;
       link.stream.reset();
-    };
-    if (where == 0) link.handler.when_open = destroy;
-    if (where == 1)
-      link.handler.when_data = [&](Stream& stream, std::string_view) { destroy(stream); };
-    if (where == 2) link.handler.when_end = destroy;
-    if (where == 3) link.handler.when_drain = destroy;
-    if (where == 4) link.handler.when_timeout = destroy;
-    if (where == 5) link.handler.when_shutdown = destroy;
-    if (where == 6) link.handler.when_close = destroy;
+    });
     link.start(loop);
-    if (where == 1) link.peer->write("x");
-    if (where == 2) link.peer->end_writing();
-    if (where == 3) link.stream->write(pattern(5000000));
-    if (where == 4) link.stream->set_idle_timeout(milliseconds(1));
-    if (where == 5) link.stream->request_shutdown();
-    if (where == 6) link.stream->close();
+    if (moment == Moment::data) link.peer->write("x");
+    if (moment == Moment::end) link.peer->end_writing();
+    provoke(link.stream.get(), moment);
     EXPECT_TRUE(pump(loop, [&] { return link.peer->read(), destroyed > 0; }));
     EXPECT_TRUE(loop.run());
     EXPECT_EQ(destroyed, 1);
-    EXPECT_EQ(link.handler.closes, where == 6 ? 1 : 0);
+    EXPECT_EQ(link.handler.closes, moment == Moment::close ? 1 : 0);
   }
 }
 
