@@ -54,28 +54,29 @@ TEST_P(PipeTest, ReadsToTheEnd) {
   write_text(pipe.far.get(), "some");
   EXPECT_TRUE(run_bounded(loop, [&] { return handler.got == "some"; }));
   EXPECT_LE(run_for(loop, std::chrono::milliseconds(5)), 3) << "it waits";
+  write_text(pipe.far.get(), " more");
   pipe.far.reset();
   EXPECT_TRUE(run_bounded(loop, [&] { return handler.closes == 1; }));
+  EXPECT_EQ(handler.got, "some more");
   EXPECT_EQ(handler.ends, 1);
   EXPECT_FALSE(handler.error);
 }
 
-TEST_P(PipeTest, WritesMoreThanAPipeHoldsAndLearnsThatNobodyReads) {
+TEST_P(PipeTest, WritesMoreThanAPipeHolds) {
   Loop loop(options());
   FdPair pipe = make_pipe();
   ASSERT_TRUE(owned(loop, std::move(pipe.far)));
+  EXPECT_TRUE(stream->ended()) << "nobody writes to it";
   const std::string text = pattern(500'000);
   stream->write(text);
   EXPECT_GT(stream->queued(), 0U);
+  stream->shutdown();
   std::string got;
   EXPECT_TRUE(
       pump(loop, [&] { return (got += read_text(pipe.near.get())).size() == text.size(); }));
   EXPECT_TRUE(got == text);
-  EXPECT_LE(run_for(loop, std::chrono::milliseconds(5)), 3);
-  pipe.near.reset();
-  stream->write("x");
   EXPECT_TRUE(run_bounded(loop, [&] { return handler.closes == 1; }));
-  EXPECT_EQ(handler.error, std::errc::broken_pipe);
+  EXPECT_FALSE(handler.error);
 }
 
 TEST_P(PipeTest, ASharedOneKeepsItsFlagsAndStaysOpen) {

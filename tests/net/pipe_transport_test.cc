@@ -33,19 +33,6 @@ struct PipeLink {
 
 class Pipes : public LoopTest {};
 
-TEST_P(Pipes, ReadsToTheEnd) {
-  Loop loop(options());
-  PipeLink link(loop, true);
-  write_text(link.other.get(), "one ");
-  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.got == "one "; }));
-  write_text(link.other.get(), "two");
-  link.other.reset();
-  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
-  EXPECT_EQ(link.handler.got, "one two");
-  EXPECT_EQ(link.handler.ends, 1);
-  EXPECT_FALSE(link.handler.error);
-}
-
 // Whoever starts it may have things to put in order first.
 TEST_P(Pipes, WhatIsThereAlreadyIsNotReadInsideStart) {
   Loop loop(options());
@@ -59,24 +46,6 @@ TEST_P(Pipes, WhatIsThereAlreadyIsNotReadInsideStart) {
   stream.start();
   EXPECT_EQ(handler.got, "");
   EXPECT_TRUE(run_bounded(loop, [&] { return handler.got == "early"; }));
-}
-
-TEST_P(Pipes, WritesMoreThanThePipeHolds) {
-  Loop loop(options());
-  PipeLink link(loop, false);
-  EXPECT_TRUE(link.stream->ended()) << "nobody writes to it";
-  const std::string text = pattern(500000);
-  link.stream->write(text);
-  EXPECT_GT(link.stream->queued(), 0U);
-  link.stream->shutdown();
-  std::string got;
-  EXPECT_TRUE(pump(loop, [&] {
-    got += read_text(link.other.get());
-    return link.handler.closes > 0;
-  }));
-  got += read_text(link.other.get());
-  EXPECT_EQ(got, text);
-  EXPECT_FALSE(link.handler.error);
 }
 
 // Before, while and after: the signal neither kills nor stays.
