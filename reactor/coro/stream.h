@@ -109,19 +109,21 @@ class Stream {
 
   // Sends `bytes` after what was written before: at the call, and what is left of it while it is
   // awaited. Small writes of one turn leave in one call. Waits only while more than
-  // StreamOptions::high_water octets are queued, that is, while the peer does not read. Errors:
-  // broken_pipe after close() or the end without an error. Throws std::bad_alloc.
+  // StreamOptions::high_water octets are queued, that is, while the peer does not read. What was
+  // taken may be lost all the same where the connection fails later: flush() tells. Errors:
+  // broken_pipe after shutdown(), close() or the end without an error. Throws std::bad_alloc.
   [[nodiscard]] Writer write(std::span<const std::byte> bytes) { return {*state_, bytes}; }
   [[nodiscard]] Writer write(std::string_view text) {
     return write(std::as_bytes(std::span(text)));
   }
-  // Until the kernel has all that was written.
+  // Until the kernel has all that was written. Errors: broken_pipe after close() or the end without
+  // an error.
   [[nodiscard]] Writer flush() { return Writer(*state_); }
 
   // Half-close: the peer reads what was written and then the end; reading goes on.
   void shutdown() { state_->stream.shutdown(); }
   // Sends what was written, then ends; reads give the end.
-  void close() { state_->stream.close(); }
+  void close() { state_->close(); }
 
   // The server is going away (Server::drain()): a read that would wait for the first octet of
   // something gives the end; one that is under way goes on.

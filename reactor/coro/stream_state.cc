@@ -48,6 +48,11 @@ void Writer::begin(StreamState& state, std::span<const std::byte> bytes, unsigne
   static_cast<void>(state.write(*this));
 }
 
+// The stream was given them, and took them where it sends at all.
+void Writer::begin_small(StreamState& state, std::span<const std::byte> bytes) {
+  begin(state, state.stream.sends() ? std::span<const std::byte>() : bytes);
+}
+
 bool Writer::done_by_now() { return rest_.state->write(*this); }
 
 void Writer::wait() noexcept {
@@ -61,8 +66,8 @@ void Writer::leave() noexcept {
 }
 
 std::error_code Writer::outcome() const noexcept {
+  if (!failed()) return {};
   if (rest_.state == nullptr) return std::make_error_code(std::errc::operation_canceled);
-  if (!rest_.state->marked(StreamState::kClosed)) return {};
   return rest_.state->error() ? rest_.state->error() : std::make_error_code(std::errc::broken_pipe);
 }
 
@@ -254,30 +259,45 @@ std::string_view StreamState::text(std::size_t count) const noexcept {
 
 // ---- Writing ----
 
+// Whether there is an answer without waiting. Why a stream fails is known at its end.
 bool StreamState::write(Writer& writer) {
-  if (marked(kClosed)) return true;
+  if (marked(kClosed | kFinished)) {
+    writer.fail(Writer::kStreamFailed);
+    return true;
+  }
   if (!writer.flushes()) return pump(writer);
   // What this callback has collected leaves now.
   static_cast<void>(stream.write_room(reactor::Stream::kWriteRoom));
   stream.wrote(0);
-  return stream.queued() == 0;
+  return stream.queued() == 0 && !stream.closing();
 }
 
 // As much as the high-water mark lets through at a time.
 bool StreamState::pump(Writer& writer) {
-  while (!writer.rest_.bytes.empty() && stream.writable() && !stream.closing()) {
+  std::span<const std::byte>& rest = writer.rest_.bytes;
+  while (!rest.empty() && stream.writable() && stream.sends()) {
     constexpr std::size_t kPart = 64 * 1024;
-    const std::size_t count = std::min(writer.rest_.bytes.size(), kPart);
-    stream.write(writer.rest_.bytes.first(count));
-    writer.rest_.bytes = writer.rest_.bytes.subspan(count);
+    const std::size_t count = std::min(rest.size(), kPart);
+    stream.write(rest.first(count));
+    rest = rest.subspan(count);
   }
-  return stream.closing() || stream.writable();
+  if (stream.closing()) return false;
+  if (rest.empty() || stream.sends()) return stream.writable();
+  writer.fail(Writer::kStreamFailed);
+  return true;
 }
 
 void StreamState::resume_writer() { std::exchange(writer_, nullptr)->resume(); }
 
 void StreamState::wake_writer() noexcept {
   if (writer_ != nullptr) writer_->wake(*context_);
+}
+
+// Without an error all that was taken is sent.
+void StreamState::finish_writer() noexcept {
+  if (writer_ == nullptr) return;
+  if (error_ || !writer_->rest_.bytes.empty()) writer_->fail(Writer::kStreamFailed);
+  wake_writer();
 }
 
 bool StreamState::writer_waits(bool flush) const noexcept {
@@ -319,7 +339,7 @@ void StreamState::on_close(reactor::Stream&, std::error_code error) noexcept {
   }
   if (reader() != nullptr) finish_at_end(*reader());
   wake_reader();
-  wake_writer();
+  finish_writer();
 }
 
 void StreamState::abandon() noexcept {
@@ -329,6 +349,7 @@ void StreamState::abandon() noexcept {
     wake_reader();
   }
   if (writer_ != nullptr) {
+    writer_->fail(Writer::kCanceled);
     writer_->rest_.state = nullptr;
     wake_writer();
   }

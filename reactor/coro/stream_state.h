@@ -51,7 +51,7 @@ class LateWaiter {
   enum Course : std::uint8_t {
     kTooLong = 1,        // Errc::too_long
     kUnexpectedEnd = 2,  // Errc::unexpected_end
-    kStreamFailed = 3,   // the stream's error
+    kStreamFailed = 3,   // the stream's error, or its end
     kCanceled = 4,       // std::errc::operation_canceled
     kFailure = 7,        // one of these
     kPending = 1 << 3,   // the call could not do all of it
@@ -81,7 +81,9 @@ class LateWaiter {
     if (woken()) std::destroy_at(&waiter_);
   }
   [[nodiscard]] bool failed() const noexcept { return (course_ & kFailure) != 0; }
-  void fail(Course reason) noexcept { course_ |= reason; }
+  void fail(Course reason) noexcept {
+    course_ = static_cast<std::uint8_t>((course_ & ~kFailure) | reason);
+  }
 
  private:
   union {
@@ -181,6 +183,7 @@ class Writer : public LateWaiter {
   friend class StreamState;
   [[nodiscard]] bool flushes() const noexcept { return (course_ & kFlush) != 0; }
   void begin(StreamState& state, std::span<const std::byte> bytes, unsigned flush = 0);
+  void begin_small(StreamState& state, std::span<const std::byte> bytes);
   [[nodiscard]] bool done_by_now();
   void wait() noexcept;
   void leave() noexcept;
@@ -206,6 +209,10 @@ class StreamState final : private StreamHandler, private Resident {
 
   // Begins to read; see reactor::Stream::start(). *this may be gone afterwards.
   void start(bool likely_readable) { stream.start(likely_readable); }
+  void close() {
+    mark(kFinished);
+    stream.close();
+  }
   // The coro::Stream is gone.
   void abandon() noexcept;
   // The server is, with its options.
@@ -234,6 +241,7 @@ class StreamState final : private StreamHandler, private Resident {
     kClosed = 1 << 4,    // on_close was called
     kDraining = 1 << 5,  // the server goes away
     kAbandoned = 1 << 6,
+    kFinished = 1 << 7,  // close() was called
   };
 
   std::span<std::byte> read_buffer(reactor::Stream& stream) override;
@@ -267,6 +275,7 @@ class StreamState final : private StreamHandler, private Resident {
   [[nodiscard]] bool writer_waits(bool flush) const noexcept;
   void resume_writer();
   void wake_writer() noexcept;
+  void finish_writer() noexcept;
 
   Context* context_;          // null after the loop's end
   Reader* filler_ = nullptr;  // who waits for anything, in its own buffer
@@ -289,13 +298,13 @@ inline void Reader::wait_for_any() noexcept {
 // Small ones go straight.
 inline Writer::Writer(StreamState& state, std::span<const std::byte> bytes) {
   constexpr std::size_t kSmall = 16 * 1024;
-  if (bytes.size() <= kSmall && state.marks_ == 0) [[likely]] {
-    state.stream.write(bytes);
-    if (!state.stream.has_queue()) [[likely]]
-      return;
-    bytes = {};
+  if (bytes.size() > kSmall || state.marks_ != 0) [[unlikely]] {
+    begin(state, bytes);
+    return;
   }
-  begin(state, bytes);
+  state.stream.write(bytes);
+  if (!state.stream.flows()) [[unlikely]]
+    begin_small(state, bytes);
 }
 
 inline Writer::Writer(Writer&& other) noexcept {

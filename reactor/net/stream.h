@@ -162,8 +162,6 @@ class Stream final : private PollTarget, private TimerNode {
 
   // Octets queued here, not in the kernel.
   [[nodiscard]] std::size_t queued() const noexcept;
-  // Whether there are any.
-  [[nodiscard]] bool has_queue() const noexcept { return has(kQueued); }
   // Whether the queue is below the high-water mark: stop producing while it is not, go on at
   // on_drain().
   [[nodiscard]] bool writable() const noexcept { return !has(kQueued) || has_room(); }
@@ -269,6 +267,10 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] int fd() const noexcept { return PollTarget::fd(); }
   // From close(), fail() or an error on: nothing that is written is sent any more.
   [[nodiscard]] bool closing() const noexcept { return (flags_ & kClosing) != 0; }
+  // Whether what is written is sent: neither closing, nor after shutdown().
+  [[nodiscard]] bool sends() const noexcept { return !has(kClosing | kShutdown); }
+  // That, and nothing is queued.
+  [[nodiscard]] bool flows() const noexcept { return !has(kClosing | kShutdown | kQueued); }
   // Whether the peer has half-closed.
   [[nodiscard]] bool ended() const noexcept { return (flags_ & kPeerEnded) != 0; }
   // The socket's addresses, or those of announce(). Errors: those of getpeername(2).

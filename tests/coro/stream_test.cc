@@ -231,6 +231,120 @@ TEST_P(Streams, AResetIsTheErrorOfEachCall) {
   EXPECT_TRUE(pump(loop, [&] { return reader.done(); }));
 }
 
+TEST_P(Streams, AWriteThatFailsSaysSo) {
+  Loop loop(options());
+  const std::string much(100000, 'x');
+  for (const std::string_view text : {std::string_view("lost"), std::string_view(much)}) {
+    Line line(loop);
+    const auto body = [&]() -> Task<> {
+      reset_on_close(line.peer.fd.get());
+      line.peer.fd.reset();
+      const Result<> write = co_await line.stream.write(text);
+      EXPECT_TRUE(write.error() == std::errc::connection_reset ||
+                  write.error() == std::errc::broken_pipe);
+      const Result<> again = co_await line.stream.write(text);
+      EXPECT_EQ(again.error(), write.error());
+      const Result<> flush = co_await line.stream.flush();
+      EXPECT_EQ(flush.error(), write.error());
+      line.stream = {};
+    };
+    EXPECT_TRUE(run(loop, body()));
+  }
+}
+
+// Inside the stream's callback small writes are only collected.
+TEST_P(Streams, AFlushFindsThatAWriteFailed) {
+  Loop loop(options());
+  Line line(loop);
+  line.peer.write("hello");
+  const auto body = [&]() -> Task<> {
+    (void)co_await line.stream.read_some();
+    reset_on_close(line.peer.fd.get());
+    line.peer.fd.reset();
+    EXPECT_TRUE((co_await line.stream.write("lost")).has_value());
+    const Result<> flush = co_await line.stream.flush();
+    EXPECT_TRUE(flush.error() == std::errc::connection_reset ||
+                flush.error() == std::errc::broken_pipe);
+    line.stream = {};
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
+TEST_P(Streams, NothingIsWrittenAfterTheEndOfWriting) {
+  Loop loop(options());
+  const std::string much(100000, 'x');
+  for (const std::string_view text : {std::string_view("lost"), std::string_view(much)}) {
+    Line line(loop);
+    const auto body = [&]() -> Task<> {
+      EXPECT_TRUE((co_await line.stream.write("all")).has_value());
+      line.stream.shutdown();
+      const Result<> late = co_await line.stream.write(text);
+      EXPECT_EQ(late.error(), std::errc::broken_pipe);
+      EXPECT_TRUE((co_await line.stream.flush()).has_value());
+      line.peer.write("read on");
+      Result<std::string_view> some = co_await line.stream.read_some();
+      EXPECT_EQ(*some, "read on");
+      line.stream.close();
+      const Result<> later = co_await line.stream.write(text);
+      EXPECT_EQ(later.error(), std::errc::broken_pipe);
+      const Result<> flush = co_await line.stream.flush();
+      EXPECT_EQ(flush.error(), std::errc::broken_pipe);
+    };
+    EXPECT_TRUE(talk(loop, body(), line));
+    EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), line.peer.end; }));
+    EXPECT_EQ(line.peer.got, "all");
+  }
+}
+
+// Another coroutine ends the stream while the writer waits.
+TEST_P(Streams, AWriterHearsThatWritingEnded) {
+  using Ending = void (*)(Stream&);
+  const Ending endings[] = {[](Stream& stream) { stream.shutdown(); },
+                            [](Stream& stream) { stream.close(); }};
+  for (const Ending end : endings) {
+    Loop loop(options());
+    Line line(loop);
+    const std::string text = pattern(8 << 20);
+    std::error_code written;
+    const auto body = [&]() -> Task<> { written = (co_await line.stream.write(text)).error(); };
+    const Spawned writer = spawn(loop, body());
+    run_for(loop, 1ms);
+    EXPECT_FALSE(writer.done());
+    end(line.stream);
+    EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), line.peer.end; }));
+    EXPECT_TRUE(pump(loop, [&] { return writer.done(); }));
+    EXPECT_EQ(written, std::errc::broken_pipe);
+    EXPECT_EQ(line.peer.got, text.substr(0, line.peer.got.size()));
+  }
+}
+
+// It fails and goes in one turn, by a coroutine that is resumed before the reader.
+TEST_P(Streams, AReaderOfAFailedStreamThatGoesIsTold) {
+  Loop loop(options());
+  Line line(loop);
+  Event event;
+  std::error_code read;
+  const auto reading = [&]() -> Task<> { read = (co_await line.stream.read_some()).error(); };
+  const auto going = [&]() -> Task<> {
+    co_await event.wait();
+    line.stream = {};
+  };
+  const Spawned reader = spawn(loop, reading());
+  const Spawned goer = spawn(loop, going());
+  run_for(loop, 1ms);
+  const FdPair pipe = make_pipe();
+  write_text(pipe.far.get(), "x");
+  IoWatcher watcher;
+  const auto set = [&](Ready) {
+    watcher = {};
+    event.set();
+  };
+  watcher = get(loop.watch(pipe.near.get(), Interest::read, set));
+  line.stream.transport().fail(std::make_error_code(std::errc::io_error));  // told behind that
+  EXPECT_TRUE(pump(loop, [&] { return reader.done() && goer.done(); }));
+  EXPECT_EQ(read, std::errc::operation_canceled);
+}
+
 TEST_P(Streams, AnIdleTimeoutIsTheErrorToo) {
   Loop loop(options());
   StreamOptions settings;
