@@ -8,6 +8,12 @@ Stream::Stream(Loop& loop, Socket socket, const StreamOptions& options, SourceLo
   state_->start(false);
 }
 
+Result<Socket> Stream::detach() {
+  Result<Socket> socket = state_->detach();
+  if (socket) state_.reset();
+  return socket;
+}
+
 Result<std::optional<std::string_view>> ReadUntil::await_resume() const noexcept {
   if (failed()) return error();
   if (count_ == 0) return std::optional<std::string_view>();

@@ -124,6 +124,10 @@ class Stream {
   void shutdown() { state_->stream.shutdown(); }
   // Sends what was written, then ends; reads give the end.
   void close() { state_->close(); }
+  // Gives the socket back, non-blocking, and is empty then; who waits in a call gets
+  // operation_canceled. Errors, with which all stays as it is: those of reactor::Stream::detach(),
+  // and device_or_resource_busy also while octets are here that nobody has read.
+  [[nodiscard]] Result<Socket> detach();
 
   // The server is going away (Server::drain()): a read that would wait for the first octet of
   // something gives the end; one that is under way goes on.
@@ -132,7 +136,7 @@ class Stream {
   // As reactor::Stream's.
   [[nodiscard]] Result<Address> peer() const { return state_->stream.peer(); }
   [[nodiscard]] Result<Address> local() const { return state_->stream.local(); }
-  // For its settings and counters; its handler is this Stream's.
+  // For its settings and counters; its handler is this Stream's, and so is its end.
   [[nodiscard]] reactor::Stream& transport() const noexcept { return state_->stream; }
 
   // Those of a StreamOptions that nobody changed.

@@ -342,6 +342,12 @@ void StreamState::on_close(reactor::Stream&, std::error_code error) noexcept {
   finish_writer();
 }
 
+Result<Socket> StreamState::detach() {
+  const bool unread = input_ != nullptr && input_->size() > viewed_;
+  if (unread) return std::make_error_code(std::errc::device_or_resource_busy);
+  return stream.detach();
+}
+
 void StreamState::abandon() noexcept {
   if (Reader* const reader = this->reader()) {
     reader->fail(Reader::kCanceled);
@@ -353,7 +359,7 @@ void StreamState::abandon() noexcept {
     writer_->rest_.state = nullptr;
     wake_writer();
   }
-  if (marked(kClosed) || context_ == nullptr) {
+  if (ended()) {
     delete this;
     return;
   }

@@ -213,6 +213,8 @@ class StreamState final : private StreamHandler, private Resident {
     mark(kFinished);
     stream.close();
   }
+  // See Stream::detach().
+  [[nodiscard]] Result<Socket> detach();
   // The coro::Stream is gone.
   void abandon() noexcept;
   // The server is, with its options.
@@ -254,6 +256,10 @@ class StreamState final : private StreamHandler, private Resident {
   void on_close(reactor::Stream& stream, std::error_code error) noexcept override;
   void on_loop_end() noexcept override;
 
+  // Nothing of it is left to end.
+  [[nodiscard]] bool ended() const noexcept {
+    return marked(kClosed) || stream.fd() < 0 || context_ == nullptr;
+  }
   [[nodiscard]] bool marked(unsigned marks) const noexcept { return (marks_ & marks) != 0; }
   void mark(unsigned marks) noexcept { marks_ = static_cast<std::uint8_t>(marks_ | marks); }
   void unmark(unsigned marks) noexcept { marks_ = static_cast<std::uint8_t>(marks_ & ~marks); }

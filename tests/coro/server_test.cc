@@ -254,6 +254,28 @@ TEST_P(Serving, ACoroutineMayOwnItsServer) {
   EXPECT_TRUE(pump(loop, [&] { return watched.expired(); }));
 }
 
+TEST_P(Serving, AConnectionThatIsGivenAwayCountsNoMore) {
+  Loop loop(options());
+  std::vector<Socket> given;
+  const auto by_the_stream = [&](Stream stream) -> Task<> {
+    given.push_back(stream.detach().value());
+    co_return;
+  };
+  const auto by_its_transport = [&](Stream stream) -> Task<> {
+    given.push_back(stream.transport().detach().value());
+    co_return;
+  };
+  const auto one = get(serve(loop, Address::loopback(0), by_the_stream));
+  const auto two = get(serve(loop, Address::loopback(0), by_its_transport));
+  for (Server* server : {one.get(), two.get()}) {
+    Peer peer = connect(server->addresses().front());
+    EXPECT_TRUE(pump(loop, [&] { return server->accepted() == 1; }));
+    EXPECT_TRUE(pump(loop, [&] { return server->connections() == 0; }));
+    write_text(given.back().fd(), "hi");
+    EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.got == "hi"; }));
+  }
+}
+
 TEST_P(Serving, NeverSpeaksPlainlyInPlaceOfATransport) {
   struct Factory final : TransportFactory {
     std::unique_ptr<Transport> make_transport() override { return nullptr; }

@@ -389,6 +389,45 @@ TEST_P(Streams, WhoWaitsForAStreamThatGoesIsTold) {
   EXPECT_EQ(written, std::errc::operation_canceled);
 }
 
+TEST_P(Streams, GiveTheSocketBack) {
+  Loop loop(options());
+  Line line(loop);
+  std::error_code read;
+  const auto reading = [&]() -> Task<> { read = (co_await line.stream.read_some()).error(); };
+  const auto body = [&]() -> Task<> {
+    line.peer.write("one\ntwo");
+    EXPECT_EQ((co_await line.stream.read_line(10)).value(), "one");
+    const Result<Socket> unread = line.stream.detach();
+    EXPECT_EQ(unread.error(), std::errc::device_or_resource_busy);
+    EXPECT_EQ((co_await line.stream.read_some()).value(), "two");
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+  const Spawned reader = spawn(loop, reading());
+  run_for(loop, 1ms);
+  const Socket socket = get(line.stream.detach());
+  EXPECT_FALSE(line.stream);
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(read, std::errc::operation_canceled);
+  write_text(socket.fd(), "mine");
+  EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), line.peer.got == "mine"; }));
+}
+
+TEST_P(Streams, GiveTheSocketBackInTheirOwnCallback) {
+  Loop loop(options());
+  Line line(loop);
+  line.peer.write("hello");
+  Socket socket;
+  const auto body = [&]() -> Task<> {
+    (void)co_await line.stream.read_some();
+    (co_await line.stream.write("bye")).value();
+    socket = line.stream.detach().value();
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+  EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), line.peer.got == "bye"; }));
+  socket = {};
+  EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), line.peer.end; }));
+}
+
 TEST_P(Streams, MayOutliveTheirLoop) {
   std::optional<Line> line;
   {
