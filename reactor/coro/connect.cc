@@ -20,7 +20,7 @@ bool Connect::begin() {
 
 Result<Stream> Connect::await_resume() {
   if (error_) return error_;
-  return Stream(context().loop, std::move(socket_), *stream_, where_);
+  return Stream(context().loop, std::move(socket_), std::move(transport_), *stream_, where_);
 }
 
 }  // namespace reactor::coro

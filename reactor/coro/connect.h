@@ -16,9 +16,13 @@ namespace reactor::coro {
 // See connect().
 class Connect : private Waiter {
  public:
-  Connect(std::vector<Address> addresses, const ConnectOptions& options,
-          const StreamOptions& stream, SourceLocation where)
-      : addresses_(std::move(addresses)), options_(options), stream_(&stream), where_(where) {}
+  Connect(std::vector<Address> addresses, std::unique_ptr<Transport> transport,
+          const ConnectOptions& options, const StreamOptions& stream, SourceLocation where)
+      : addresses_(std::move(addresses)),
+        transport_(std::move(transport)),
+        options_(options),
+        stream_(&stream),
+        where_(where) {}
   Connect(Connect&&) noexcept = default;
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -33,6 +37,7 @@ class Connect : private Waiter {
   [[nodiscard]] bool begin();
 
   std::vector<Address> addresses_;
+  std::unique_ptr<Transport> transport_;
   ConnectOptions options_;
   const StreamOptions* stream_;
   SourceLocation where_;
@@ -52,12 +57,27 @@ static_assert(std::is_trivially_destructible_v<ConnectOptions>);
                                      const ConnectOptions& options = {},
                                      const StreamOptions& stream = Stream::default_options(),
                                      SourceLocation where = SourceLocation::current()) {
-  return {{addresses.begin(), addresses.end()}, options, stream, where};
+  return {{addresses.begin(), addresses.end()}, nullptr, options, stream, where};
 }
 [[nodiscard]] inline Connect connect(const Address& address, const ConnectOptions& options = {},
                                      const StreamOptions& stream = Stream::default_options(),
                                      SourceLocation where = SourceLocation::current()) {
-  return {{address}, options, stream, where};
+  return {{address}, nullptr, options, stream, where};
+}
+// The same over a transport, whose handshake comes after: see Stream's constructor.
+//   connect(address, context.transport_for("example.org").value())
+[[nodiscard]] inline Connect connect(std::span<const Address> addresses,
+                                     std::unique_ptr<Transport> transport,
+                                     const ConnectOptions& options = {},
+                                     const StreamOptions& stream = Stream::default_options(),
+                                     SourceLocation where = SourceLocation::current()) {
+  return {{addresses.begin(), addresses.end()}, std::move(transport), options, stream, where};
+}
+[[nodiscard]] inline Connect connect(const Address& address, std::unique_ptr<Transport> transport,
+                                     const ConnectOptions& options = {},
+                                     const StreamOptions& stream = Stream::default_options(),
+                                     SourceLocation where = SourceLocation::current()) {
+  return {{address}, std::move(transport), options, stream, where};
 }
 
 }  // namespace reactor::coro

@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "reactor/base/error.h"
 #include "reactor/base/log.h"
 
 namespace reactor::coro {
@@ -14,20 +13,22 @@ class Server::Connection final : public Root, private StreamWatcher {
   Connection(Server& server, Socket socket, SourceLocation where)
       : Root(server.tasks_),
         server_(server),
-        state_(
-            new StreamState(server.loop(), std::move(socket), server.limits().stream, this, where)),
-        stream_(*state_) {
+        state_(new StreamState(server.loop(), std::move(socket), server.limits().stream, this,
+                               where)) {
     place_.connection = this;
     server.connections_.append(place_);
   }
   ~Connection() override {
     clear();  // before the Stream that it may have a reference to
     place_.unlink();
-    if (state_ != nullptr) state_->forget_watcher();
+    if (state_ != nullptr) state_->forget_watcher();  // which ends one that never was open
   }
 
   void announce(const ProxiedAddresses& addresses) {
     state_->stream.announce(addresses.source, addresses.destination);
+  }
+  void set_transport(std::unique_ptr<Transport> transport) {
+    state_->set_transport(std::move(transport));
   }
   // *this may be gone afterwards.
   void start() { state_->start(true); }
@@ -44,7 +45,9 @@ class Server::Connection final : public Root, private StreamWatcher {
     Connection* connection = nullptr;
   };
 
-  void on_stream_open(StreamState&) override {
+  void on_stream_open(StreamState& state) override {
+    over_ = false;
+    stream_ = Stream(state);
     Task<void> task;
     try {
       task = server_.handler_(stream_);
@@ -88,8 +91,8 @@ class Server::Connection final : public Root, private StreamWatcher {
 
   Server& server_;
   StreamState* state_;  // null when it is gone
-  Stream stream_;       // until the coroutine takes it, or ends
-  bool over_ = false;
+  Stream stream_;       // from when it is open until the coroutine takes it, or ends
+  bool over_ = true;    // no coroutine: there is none yet, or it ended
   Place place_;
 };
 
@@ -102,7 +105,6 @@ Server::~Server() { tasks_.cancel(); }
 
 Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Address> addresses,
                                                ServerLimits limits, Handler handler) {
-  if (limits.transports != nullptr) return Errc::not_supported;
   std::unique_ptr<Server> server(new Server(here, std::move(limits), std::move(handler)));
   if (const std::error_code error = server->listen_at(addresses)) return error;
   return server;
@@ -110,7 +112,6 @@ Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Ad
 
 Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket> sockets,
                                               ServerLimits limits, Handler handler) {
-  if (limits.transports != nullptr) return Errc::not_supported;
   std::unique_ptr<Server> server(new Server(here, std::move(limits), std::move(handler)));
   if (const std::error_code error = server->adopt_sockets(std::move(sockets))) return error;
   return server;
@@ -122,6 +123,10 @@ void Server::start_connection(Socket socket, SourceLocation where, const Origin&
   try {
     connection = std::make_unique<Connection>(*this, std::move(socket), where);
     if (origin.addresses != nullptr) connection->announce(*origin.addresses);
+    // One that comes with a state was served plainly there, and goes on so.
+    if (limits().transports != nullptr && origin.state == nullptr) {
+      connection->set_transport(limits().transports->make_transport());
+    }
   } catch (...) {
     connection.reset();
     count_down();

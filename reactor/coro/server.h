@@ -32,10 +32,10 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
   { f(std::move(stream)) } -> std::same_as<Task<void>>;
 };
 
-// Accepts connections and runs a coroutine for each, begun when it is open; on the machinery of
-// reactor::Server, so what ServerLimits and Service say holds here, and a prefork::Worker can
-// serve() it. A connection counts until its coroutine has ended and what that wrote is sent.
-// ServerLimits::transports are not supported: such a server would speak plainly.
+// Accepts connections and runs a coroutine for each, begun when it is open (over TLS: when hands
+// are shaken); on the machinery of reactor::Server, so what ServerLimits and Service say holds
+// here, and a prefork::Worker can serve() it. A connection counts until its coroutine has ended and
+// what that wrote is sent; ServerLimits::transports outlives it.
 //
 // drain() lets the coroutines finish: see Stream::draining(). hand_over() does the same, as no
 // coroutine can go to another process. There is no deadline here: destroy the server, or end the
@@ -51,8 +51,7 @@ class Server final : public ServerBase {
  public:
   using Handler = Callback<Task<void>(Stream&)>;
 
-  // Use serve(). Errors: those of Listener::listen() and Listener::adopt(), and
-  // Errc::not_supported for ServerLimits::transports.
+  // Use serve(). Errors: those of Listener::listen() and Listener::adopt().
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
                                                               std::span<const Address> addresses,
                                                               ServerLimits limits, Handler handler);

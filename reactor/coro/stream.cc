@@ -4,7 +4,12 @@
 namespace reactor::coro {
 
 Stream::Stream(Loop& loop, Socket socket, const StreamOptions& options, SourceLocation where)
+    : Stream(loop, std::move(socket), nullptr, options, where) {}
+
+Stream::Stream(Loop& loop, Socket socket, std::unique_ptr<Transport> transport,
+               const StreamOptions& options, SourceLocation where)
     : state_(new StreamState(loop, std::move(socket), options, nullptr, where)) {
+  state_->set_transport(std::move(transport));
   state_->start(false);
 }
 

@@ -19,6 +19,7 @@
 #include "reactor/base/result.h"
 #include "reactor/coro/stream_state.h"
 #include "reactor/net/socket.h"
+#include "reactor/net/transport.h"
 
 namespace reactor::coro {
 
@@ -72,6 +73,12 @@ class Stream {
   Stream() noexcept = default;
   // Takes a connected socket. `options` outlive the connection. Throws std::bad_alloc.
   Stream(Loop& loop, Socket socket, const StreamOptions& options = default_options(),
+         SourceLocation where = SourceLocation::current());
+  // The same over a transport, such as tls::ClientContext::transport_for() gives: the first calls
+  // wait until hands are shaken, and give the error where that fails. Destroyed before that, it
+  // closes the connection at once. The context outlives the connection.
+  Stream(Loop& loop, Socket socket, std::unique_ptr<Transport> transport,
+         const StreamOptions& options = default_options(),
          SourceLocation where = SourceLocation::current());
   // For servers.
   explicit Stream(StreamState& state) noexcept : state_(&state) {}

@@ -79,6 +79,7 @@ StreamState::StreamState(Loop& loop, Socket socket, const StreamOptions& options
       context_(&Context::of(loop)),
       watcher_(watcher) {
   context_->streams.append(*this);
+  if (watcher_ != nullptr) mark(kAbandoned);
 }
 
 StreamState::~StreamState() {
@@ -88,6 +89,7 @@ StreamState::~StreamState() {
 void StreamState::forget_watcher() noexcept {
   watcher_ = nullptr;
   stream.set_options(default_options());
+  if (marked(kAbandoned)) abandon();  // whom it would have been given to
 }
 
 const StreamOptions& StreamState::default_options() noexcept {
@@ -95,8 +97,21 @@ const StreamOptions& StreamState::default_options() noexcept {
   return options;
 }
 
+void StreamState::set_transport(std::unique_ptr<Transport> transport) {
+  if (transport == nullptr) return;
+  stream.set_transport(std::move(transport));
+  mark(kOpening);
+}
+
+// A reader is not concerned: octets come later.
 void StreamState::on_open(reactor::Stream&) {
-  if (watcher_ != nullptr) watcher_->on_stream_open(*this);
+  unmark(kOpening);
+  if (watcher_ != nullptr) {
+    unmark(kAbandoned);
+    watcher_->on_stream_open(*this);
+  } else if (writer_ != nullptr && !writer_->woken() && write(*writer_)) {
+    resume_writer();
+  }
 }
 
 // ---- Reading ----
@@ -265,8 +280,12 @@ bool StreamState::write(Writer& writer) {
     writer.fail(Writer::kStreamFailed);
     return true;
   }
-  if (!writer.flushes()) return pump(writer);
-  // What this callback has collected leaves now.
+  const bool done = writer.flushes() ? flush() : pump(writer);
+  return done && !marked(kOpening);
+}
+
+// What this callback has collected leaves now.
+bool StreamState::flush() {
   static_cast<void>(stream.write_room(reactor::Stream::kWriteRoom));
   stream.wrote(0);
   return stream.queued() == 0 && !stream.closing();
@@ -348,6 +367,12 @@ Result<Socket> StreamState::detach() {
   return stream.detach();
 }
 
+// Not one that has ended, or shakes hands yet, or is a parent process's (G9).
+bool StreamState::lives_on() const noexcept {
+  if (marked(kClosed | kOpening) || stream.fd() < 0 || context_ == nullptr) return false;
+  return context_->loop.in_own_process();
+}
+
 void StreamState::abandon() noexcept {
   if (Reader* const reader = this->reader()) {
     reader->fail(Reader::kCanceled);
@@ -359,7 +384,7 @@ void StreamState::abandon() noexcept {
     writer_->rest_.state = nullptr;
     wake_writer();
   }
-  if (ended()) {
+  if (!lives_on()) {
     delete this;
     return;
   }

@@ -17,6 +17,7 @@
 #include "reactor/base/check.h"
 #include "reactor/coro/context.h"
 #include "reactor/net/stream.h"
+#include "reactor/net/transport.h"
 
 namespace reactor::coro {
 
@@ -25,7 +26,8 @@ class StreamState;
 // Told of a connection's course; a server.
 class StreamWatcher {
  public:
-  // It is open, inside its first callback.
+  // It is open, inside its first callback: a coro::Stream can be made of it. Until then it has
+  // none, and if it ends this is never called.
   virtual void on_stream_open(StreamState& state) = 0;
   // It is closed, and the coro::Stream is gone: so is the state, on return.
   virtual void on_stream_gone() noexcept = 0;
@@ -207,6 +209,8 @@ class StreamState final : private StreamHandler, private Resident {
 
   [[nodiscard]] static const StreamOptions& default_options() noexcept;
 
+  // Before start(). Null: the socket.
+  void set_transport(std::unique_ptr<Transport> transport);
   // Begins to read; see reactor::Stream::start(). *this may be gone afterwards.
   void start(bool likely_readable) { stream.start(likely_readable); }
   void close() {
@@ -235,15 +239,16 @@ class StreamState final : private StreamHandler, private Resident {
   friend class Writer;
 
   // Reasons to look twice before waiting for octets.
-  enum Mark : std::uint8_t {
-    kInput = 1 << 0,     // octets in the buffer
-    kViewed = 1 << 1,    // of which some were shown, and go at the next read
-    kPaused = 1 << 2,    // reading
-    kEnded = 1 << 3,     // the peer sends no more
-    kClosed = 1 << 4,    // on_close was called
-    kDraining = 1 << 5,  // the server goes away
-    kAbandoned = 1 << 6,
-    kFinished = 1 << 7,  // close() was called
+  enum Mark : std::uint16_t {
+    kInput = 1 << 0,      // octets in the buffer
+    kViewed = 1 << 1,     // of which some were shown, and go at the next read
+    kPaused = 1 << 2,     // reading
+    kEnded = 1 << 3,      // the peer sends no more
+    kClosed = 1 << 4,     // on_close was called
+    kDraining = 1 << 5,   // the server goes away
+    kAbandoned = 1 << 6,  // nobody has it, or nobody has it yet
+    kFinished = 1 << 7,   // close() was called
+    kOpening = 1 << 8,    // the transport shakes hands
   };
 
   std::span<std::byte> read_buffer(reactor::Stream& stream) override;
@@ -256,13 +261,11 @@ class StreamState final : private StreamHandler, private Resident {
   void on_close(reactor::Stream& stream, std::error_code error) noexcept override;
   void on_loop_end() noexcept override;
 
-  // Nothing of it is left to end.
-  [[nodiscard]] bool ended() const noexcept {
-    return marked(kClosed) || stream.fd() < 0 || context_ == nullptr;
-  }
+  // Whether it goes on without its owner until all is sent.
+  [[nodiscard]] bool lives_on() const noexcept;
   [[nodiscard]] bool marked(unsigned marks) const noexcept { return (marks_ & marks) != 0; }
-  void mark(unsigned marks) noexcept { marks_ = static_cast<std::uint8_t>(marks_ | marks); }
-  void unmark(unsigned marks) noexcept { marks_ = static_cast<std::uint8_t>(marks_ & ~marks); }
+  void mark(unsigned marks) noexcept { marks_ = static_cast<std::uint16_t>(marks_ | marks); }
+  void unmark(unsigned marks) noexcept { marks_ = static_cast<std::uint16_t>(marks_ & ~marks); }
 
   [[nodiscard]] bool prepare(Reader& reader);
   [[nodiscard]] bool satisfied(Reader& reader);
@@ -277,6 +280,7 @@ class StreamState final : private StreamHandler, private Resident {
   void resume_reader();
   void wake_reader() noexcept;
   [[nodiscard]] bool write(Writer& writer);
+  [[nodiscard]] bool flush();
   [[nodiscard]] bool pump(Writer& writer);
   [[nodiscard]] bool writer_waits(bool flush) const noexcept;
   void resume_writer();
@@ -286,7 +290,7 @@ class StreamState final : private StreamHandler, private Resident {
   Context* context_;          // null after the loop's end
   Reader* filler_ = nullptr;  // who waits for anything, in its own buffer
   Reader* reader_ = nullptr;  // any other, and who was woken; never both
-  std::uint8_t marks_ = 0;
+  std::uint16_t marks_ = 0;
   Writer* writer_ = nullptr;
   StreamWatcher* watcher_;
   std::unique_ptr<ByteBuffer> input_;

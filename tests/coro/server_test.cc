@@ -276,17 +276,6 @@ TEST_P(Serving, AConnectionThatIsGivenAwayCountsNoMore) {
   }
 }
 
-TEST_P(Serving, NeverSpeaksPlainlyInPlaceOfATransport) {
-  struct Factory final : TransportFactory {
-    std::unique_ptr<Transport> make_transport() override { return nullptr; }
-  } factory;
-  Loop loop(options());
-  ServerLimits limits;
-  limits.transports = &factory;
-  const auto server = serve(loop, Address::loopback(0), limits, echo);
-  EXPECT_EQ(server.error(), Errc::not_supported);
-}
-
 TEST_P(Serving, MayOutliveTheLoop) {
   int alive = 0;
   std::unique_ptr<Server> server;

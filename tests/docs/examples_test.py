@@ -19,6 +19,7 @@ WRONG = {
     "connect": [[], *([one] for one in NO_ADDRESS), ["!nonsense", "127.0.0.1:1"]],
     "counter": [],  # passes its arguments on to the next version of itself
     "process": [[], ["/nonexistent/program"], ["!/dev/null", "-x"]],
+    "tls_coro": [[], ["!/nonexistent/certificate", "/dev/null"], ["!/dev/null", "/dev/null"]],
     "tls_echo": [[], ["!/nonexistent/certificate", "/dev/null"], ["!/dev/null", "/dev/null"]],
     "udp_echo": DATAGRAMS,
     "clients": [[], *([one] for one in [*NO_ADDRESS, "unix:/nonexistent/socket", "CLOSED"]), ["127.0.0.1:1", "surplus"]],

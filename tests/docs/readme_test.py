@@ -167,15 +167,25 @@ class Examples(unittest.TestCase):
         self.assertEqual(sorted(done.stdout.splitlines()), ["err: bad", "out: hello"])
         self.assertEqual(done.returncode, 3)
 
+    def credentials(self, folder):
+        if not (EXAMPLES / "example_tls_echo").exists() or not shutil.which("openssl"):
+            self.skipTest("no TLS here")
+        key, certificate = f"{folder}/key.pem", f"{folder}/certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
+                       check=True, capture_output=True, timeout=60)
+        return certificate, key
+
+    def test_tls_coroutines_greet(self):
+        with tempfile.TemporaryDirectory() as folder:
+            command = [EXAMPLES / "example_tls_coro", *self.credentials(folder)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "hello, client\n", ""))
+
     def test_tls_echo(self):
         program = EXAMPLES / "example_tls_echo"
-        if not program.exists() or not shutil.which("openssl"):
-            self.skipTest("no TLS here")
         with tempfile.TemporaryDirectory() as folder:
-            key, certificate = f"{folder}/key.pem", f"{folder}/certificate.pem"
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                            "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
-                           check=True, capture_output=True, timeout=60)
+            certificate, key = self.credentials(folder)
             with Program([program, certificate, key]) as server:
                 context = ssl.create_default_context(cafile=certificate)
                 context.check_hostname = False
