@@ -32,7 +32,7 @@ class ReadInto : public Reader {
     suspend(coroutine);
     wait_for_any();
   }
-  [[nodiscard]] Result<std::size_t> await_resume() const noexcept { return count(); }
+  [[nodiscard]] Result<std::size_t> await_resume() noexcept { return count(); }
 };
 
 // See Stream::read_exactly().
@@ -40,15 +40,15 @@ class ReadExactly : public Reader {
  public:
   using Reader::Reader;
   [[nodiscard]] bool await_ready() { return target_.empty() || Reader::await_ready(); }
-  [[nodiscard]] Result<std::size_t> await_resume() const noexcept { return count(); }
+  [[nodiscard]] Result<std::size_t> await_resume() noexcept { return count(); }
 };
 
 // See Stream::read_some() and read_all().
 class ReadView : public Viewer {
  public:
   using Viewer::Viewer;
-  [[nodiscard]] Result<std::string_view> await_resume() const noexcept {
-    if (failed()) return error();
+  [[nodiscard]] Result<std::string_view> await_resume() noexcept {
+    if (went_wrong()) return error();
     return state_->text(count_);
   }
 };
@@ -57,7 +57,7 @@ class ReadView : public Viewer {
 class ReadUntil : public Viewer {
  public:
   using Viewer::Viewer;
-  [[nodiscard]] Result<std::optional<std::string_view>> await_resume() const noexcept;
+  [[nodiscard]] Result<std::optional<std::string_view>> await_resume() noexcept;
 };
 
 // Owns a connection; move-only. Destroying it closes the connection: what was written is still

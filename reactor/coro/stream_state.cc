@@ -29,6 +29,11 @@ void Reader::leave() noexcept {
   if (state_ != nullptr) state_->reader_ = state_->filler_ = nullptr;
 }
 
+bool Reader::settle() noexcept {
+  if (waits()) leave();
+  return failed();
+}
+
 std::error_code Reader::error() const noexcept {
   switch (course_ & kFailure) {
     case kTooLong:
@@ -65,7 +70,8 @@ void Writer::leave() noexcept {
   if (rest_.state != nullptr) rest_.state->writer_ = nullptr;
 }
 
-std::error_code Writer::outcome() const noexcept {
+std::error_code Writer::outcome() noexcept {
+  if (waits()) leave();
   if (!failed()) return {};
   if (rest_.state == nullptr) return std::make_error_code(std::errc::operation_canceled);
   return rest_.state->error() ? rest_.state->error() : std::make_error_code(std::errc::broken_pipe);

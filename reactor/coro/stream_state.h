@@ -58,7 +58,7 @@ class LateWaiter {
     kFailure = 7,        // one of these
     kPending = 1 << 3,   // the call could not do all of it
     kFlush = 1 << 4,     // and is a flush
-    kWaits = 1 << 5,     // until it is resumed, or destroyed
+    kWaits = 1 << 5,     // until it goes on, or is destroyed
     kWoken = 1 << 6,     // waiter_ is the live one; it still waits
   };
 
@@ -78,9 +78,10 @@ class LateWaiter {
     waiter_.wake();
     course_ |= kWoken;
   }
-  // It is destroyed while it waits.
+  // It waits no more.
   void forget() noexcept {
     if (woken()) std::destroy_at(&waiter_);
+    course_ &= kFailure;
   }
   [[nodiscard]] bool failed() const noexcept { return (course_ & kFailure) != 0; }
   void fail(Course reason) noexcept {
@@ -124,9 +125,11 @@ class Reader : public LateWaiter {
   }
 
  protected:
+  // For await_resume(): who was woken waits no more, though the awaiter may live on.
+  [[nodiscard]] bool went_wrong() noexcept { return course_ != 0 && settle(); }
   [[nodiscard]] std::error_code error() const noexcept;
-  [[nodiscard]] Result<std::size_t> count() const noexcept {
-    if (course_ != 0 && failed()) [[unlikely]]
+  [[nodiscard]] Result<std::size_t> count() noexcept {
+    if (went_wrong()) [[unlikely]]
       return error();
     return count_;
   }
@@ -142,6 +145,7 @@ class Reader : public LateWaiter {
   friend class StreamState;
   void wait() noexcept;
   void leave() noexcept;
+  [[nodiscard]] bool settle() noexcept;
 };
 
 // One that gets a view of the state's buffer.
@@ -175,7 +179,7 @@ class Writer : public LateWaiter {
     suspend(coroutine);
     wait();
   }
-  Result<> await_resume() const noexcept {
+  Result<> await_resume() noexcept {
     if (course_ == 0) [[likely]]
       return {};
     return outcome();
@@ -189,7 +193,7 @@ class Writer : public LateWaiter {
   [[nodiscard]] bool done_by_now();
   void wait() noexcept;
   void leave() noexcept;
-  [[nodiscard]] std::error_code outcome() const noexcept;
+  [[nodiscard]] std::error_code outcome() noexcept;
 
   // Where it is pending; else nothing of it is set.
   struct Rest {

@@ -372,6 +372,28 @@ TEST_P(Streams, ATimeoutLeavesTheConnectionAsItIs) {
   EXPECT_TRUE(talk(loop, body(), line));
 }
 
+// The awaiter of a read that is over lives to the end of the expression.
+TEST_P(Streams, TwoReadsInOneExpression) {
+  Loop loop(options());
+  Line line(loop);
+  std::vector<std::string> lines;
+  const auto keep = [&](Result<std::optional<std::string_view>> text) {
+    lines.emplace_back(text.value().value_or("none"));
+  };
+  const auto body = [&]() -> Task<> {
+    keep(co_await line.stream.read_line(100)), keep(co_await line.stream.read_line(100));
+  };
+  const Spawned reader = spawn(loop, body());
+  run_for(loop, 1ms);
+  line.stream.transport().request_shutdown();  // wakes the first, and each reads before
+  line.peer.write("par");
+  line.stream.transport().request_shutdown();
+  run_for(loop, 1ms);
+  line.peer.write("tial\n");
+  EXPECT_TRUE(pump(loop, [&] { return reader.done(); }));
+  EXPECT_EQ(lines, (std::vector<std::string>{"none", "partial"}));
+}
+
 TEST_P(Streams, WhoWaitsForAStreamThatGoesIsTold) {
   Loop loop(options());
   std::optional<Line> line(std::in_place, loop);
