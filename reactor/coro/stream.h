@@ -62,8 +62,9 @@ class ReadUntil : public Viewer {
 
 // Owns a connection; move-only. Destroying it closes the connection: what was written is still
 // sent, in the background, and who waits for it gets operation_canceled. Destroying a task that
-// waits in one of its calls leaves the connection as it is, and loses nothing but what
-// read_exactly() had put into its buffer by then.
+// waits in one of its calls leaves the connection as it is. What read_exactly() had put into its
+// buffer by then is lost to the next read; of a write() a part was sent already, as a rule, behind
+// which nothing sensible can follow.
 //
 // One coroutine may read while another writes; no two may do the same. Views that a call gives are
 // valid until the next read. An empty Stream (default-made, moved from) may only be assigned to or
@@ -91,7 +92,7 @@ class Stream {
     return {*state_, Reader::Want::some, buffer};
   }
   // All of `buffer`: its size, or 0 where the stream ended before. Errc::unexpected_end where it
-  // ended in between.
+  // ended in between: what came is at the start of `buffer`, and how much is not told; read() does.
   [[nodiscard]] ReadExactly read_exactly(std::span<std::byte> buffer) noexcept {
     return {*state_, Reader::Want::exactly, buffer};
   }
