@@ -43,12 +43,9 @@ void Listener::give(std::error_code error) {
   waiting_->wake();
 }
 
+// Only while somebody waits: else it is paused.
 void Listener::on_accept(reactor::Listener& listener, Socket connection) {
   listener.pause();
-  if (waiting_ == nullptr || waiting_->given_) {
-    accepted_ = std::move(connection);
-    return;
-  }
   waiting_->socket_ = std::move(connection);
   give({});
 }

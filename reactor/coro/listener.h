@@ -52,7 +52,7 @@ class Listener final : private AcceptHandler {
   std::unique_ptr<reactor::Listener> listener_;
   const StreamOptions* options_;
   Accept* waiting_ = nullptr;  // until it has gone on
-  Socket accepted_;            // one more than was waited for
+  Socket accepted_;            // for one that was destroyed before it went on
   std::error_code error_;
 };
 
