@@ -18,7 +18,8 @@
 namespace reactor::coro {
 
 // Any number of coroutines may push and pop; they are served in their order. Destroying the task
-// that waits in a pop() loses no value. Destroying the channel closes it for those who wait.
+// that waits in a pop() loses no value; of one in a push() the value may have been taken already.
+// Destroying the channel closes it for those who wait.
 // Belongs to its loop's thread.
 template <class T>
 class Channel {

@@ -52,8 +52,8 @@ class Datagram final : private DatagramHandler {
   ~Datagram();
 
   // The next datagram, into `buffer`. One coroutine at a time. Errors: what the network or the
-  // system answered to one that was sent earlier (DatagramHandler::on_error()); the socket works
-  // on.
+  // system answered to one that was sent earlier (DatagramHandler::on_error()), of several that
+  // came while nobody received the last; the socket works on.
   [[nodiscard]] Receive receive(std::span<std::byte> buffer) noexcept;
 
   [[nodiscard]] const Address& address() const noexcept { return socket_->address(); }

@@ -25,6 +25,7 @@ class Joined;
 // suspended; not from inside one of them. May outlive its loop.
 class TaskGroup final : private Resident {
  public:
+  // Throws std::bad_alloc where the loop has had neither a task nor a group before.
   explicit TaskGroup(Loop& loop) : TaskGroup(Context::of(loop)) {}
   explicit TaskGroup(Context& context) noexcept;
   ~TaskGroup() { cancel(); }
