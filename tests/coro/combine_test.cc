@@ -13,6 +13,17 @@ Task<int> after(Duration delay, int value, int& alive) {
   co_await sleep_for(delay);
   co_return value;
 }
+Task<int> behind(Event& gate, int value, int& alive) {
+  const Alive here(alive);
+  co_await gate.wait();
+  co_return value;
+}
+// They have to be there side by side.
+Task<> open_for(int many, Event& gate, int& alive) {
+  EXPECT_EQ(alive, many);
+  gate.set();
+  co_return;
+}
 Task<int> fail_after(Duration delay) {
   co_await sleep_for(delay);
   throw std::runtime_error("failed");
@@ -83,13 +94,13 @@ TEST_P(Combining, AllGiveATuple) {
   Loop loop(options());
   int alive = 0;
   const auto body = [&]() -> Task<> {
-    const TimePoint begin = monotonic_now();
-    auto [one, nothing, two] =
-        co_await when_all(after(20ms, 1, alive), sleep_for(20ms), at_once(2));
+    Event gate;
+    auto [one, two, nothing, three] = co_await when_all(
+        behind(gate, 1, alive), behind(gate, 2, alive), open_for(2, gate, alive), at_once(3));
     EXPECT_EQ(one, 1);
     EXPECT_EQ(two, 2);
     EXPECT_EQ(nothing, std::monostate());
-    EXPECT_LT(monotonic_now() - begin, 40ms) << "side by side";
+    EXPECT_EQ(three, 3);
     EXPECT_EQ(alive, 0);
   };
   EXPECT_TRUE(run(loop, body()));

@@ -44,16 +44,6 @@ TEST_P(Connecting, TellsWhyNot) {
   EXPECT_TRUE(run(loop, body()));
 }
 
-TEST_P(Connecting, CanBeGivenUp) {
-  Loop loop(options());
-  const auto listener = get(Listener::listen(loop, Address::loopback(0)));
-  const auto body = [&]() -> Task<> { (void)co_await connect(listener->address()); };
-  Spawned spawned = spawn(loop, body());
-  ASSERT_TRUE(loop.poll().has_value());
-  spawned.cancel();
-  EXPECT_TRUE(loop.poll().has_value());
-}
-
 INSTANTIATE_TEST_SUITE_P(Backends, Connecting, every_backend(), BackendName());
 
 }  // namespace
