@@ -90,6 +90,8 @@ class Server final : public ServerBase {
   IntrusiveList connections_;
 };
 
+// NOLINTBEGIN(performance-unnecessary-value-param): in a template the check overlooks moves
+
 // Binds, listens, accepts, and runs `handler(stream)` for each connection. `handler` is kept, with
 // what it captured, as long as the server lives. Errors: those of Server::listen(); what was bound
 // before the error is closed again.
@@ -117,5 +119,7 @@ template <class F>
   return Server::adopt(here, std::move(sockets), std::move(limits),
                        Server::handler(std::move(handler)));
 }
+
+// NOLINTEND(performance-unnecessary-value-param)
 
 }  // namespace reactor::coro

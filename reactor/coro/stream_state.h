@@ -40,9 +40,11 @@ class StreamWatcher {
 // the loop, is spared the rest.
 class LateWaiter {
  public:
+  // NOLINTNEXTLINE(modernize-use-equals-default): that would be deleted, for the union's sake
   LateWaiter() noexcept {}
   LateWaiter(LateWaiter&&) noexcept {}  // only before it waits
   LateWaiter& operator=(LateWaiter&&) = delete;
+  // NOLINTNEXTLINE(modernize-use-equals-default): likewise
   ~LateWaiter() {}  // its owner looks at waits()
 
   [[nodiscard]] bool waits() const noexcept { return (course_ & kWaits) != 0; }

@@ -180,6 +180,7 @@ concept AdoptsUpgraded = requires(C& c) {
 // A loop, and the line that gave it to a server: dumps of the loop, and log lines about a slow or
 // stuck callback of a connection, name it. Any Loop& becomes one.
 struct LoopHere {
+  // NOLINTNEXTLINE(google-explicit-constructor): meant to be made by the way
   LoopHere(Loop& given, SourceLocation line = SourceLocation::current()) noexcept
       : loop(given), where(line) {}
 
