@@ -108,7 +108,8 @@ void declare_http(CLI::App& app, Texts& texts, Service& service) {
   text("--access-log-format", texts.access_log_format, "common, combined or json", "NAME");
 }
 
-void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
+// Whom to serve, and how.
+void declare_service(CLI::App& app, Program program, Texts& texts) {
   // Its environment name is read by binds_of(), as it may hold several.
   app.add_option(
          "-b,--bind", texts.bind,
@@ -151,6 +152,12 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
     text("--tls-key", texts.tls_key, "the certificate's private key in PEM form, not encrypted",
          "FILE");
   }
+}
+
+// The processes and what is around them.
+void declare_operation(CLI::App& app, Program program, Texts& texts, Options& options) {
+  const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
+                           const std::string& type) { add_text(app, flags, value, help, type); };
   text("--graceful-timeout", texts.graceful_timeout,
        "time that busy connections have after TERM, INT or a reload", "SECONDS");
   text("--pin", texts.pin,
@@ -185,6 +192,11 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
                  "tell the server that holds the --pid file: reload, stop, quit, reopen, upgrade, "
                  "or ask for its status")
       ->type_name("NAME");
+}
+
+void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
+  declare_service(app, program, texts);
+  declare_operation(app, program, texts, options);
   app.set_version_flag("-V,--version", std::string(name_of(program)) + " " + REACTOR_VERSION);
 }
 

@@ -138,7 +138,7 @@ unsigned parse_workers(const std::string& flag, const std::string& text) {
 
 std::vector<int> parse_processors(const std::string& flag, const std::string& text) {
   if (text == "none") return {};
-  const std::vector<int> allowed = reactor::prefork::allowed_processors();
+  std::vector<int> allowed = reactor::prefork::allowed_processors();
   if (text == "auto") return allowed;
   std::vector<int> list;
   std::istringstream parts(text);

@@ -18,6 +18,7 @@
 #include "reactor/net/unix_pipe.h"
 #include "reactor/net/unix_spawn.h"
 
+// NOLINTNEXTLINE(readability-redundant-declaration): macOS has none in unistd.h
 extern char** environ;
 
 namespace reactor {

@@ -93,11 +93,10 @@ void ProxyGate::read(Visitor& visitor) {
     drop(visitor, Why::malformed);
     return;
   }
-  if (!Socket::receive(visitor.fd(), room.first(step.consumed)).moved(step.consumed)) {
-    drop(visitor, Why::gone);
-  } else if (step.state == ProxyHeaderParser::State::done) {
+  const bool taken = Socket::receive(visitor.fd(), room.first(step.consumed)).moved(step.consumed);
+  if (taken && step.state == ProxyHeaderParser::State::done) {
     pass(visitor);
-  } else if (!visitor.attached() && !loop_.attach(visitor, Interest::read)) {
+  } else if (!taken || (!visitor.attached() && !loop_.attach(visitor, Interest::read))) {
     drop(visitor, Why::gone);
   }
 }

@@ -26,7 +26,7 @@ std::error_code Mailboxes::grow(unsigned count) {
 }
 
 void Mailboxes::adopt(std::vector<std::pair<UniqueFd, UniqueFd>> ends) {
-  for (auto& [in, out] : ends) boxes_.push_back({std::move(in), std::move(out)});
+  for (auto& pair : ends) boxes_.push_back({std::move(pair.first), std::move(pair.second)});
 }
 
 void Mailboxes::learn(unsigned slot, End end, UniqueFd descriptor) {
