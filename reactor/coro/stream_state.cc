@@ -53,11 +53,6 @@ void Writer::begin(StreamState& state, std::span<const std::byte> bytes, unsigne
   static_cast<void>(state.write(*this));
 }
 
-// The stream was given them, and took them where it sends at all.
-void Writer::begin_small(StreamState& state, std::span<const std::byte> bytes) {
-  begin(state, state.stream.sends() ? std::span<const std::byte>() : bytes);
-}
-
 bool Writer::done_by_now() { return rest_.state->write(*this); }
 
 void Writer::wait() noexcept {

@@ -191,7 +191,6 @@ class Writer : public LateWaiter {
   friend class StreamState;
   [[nodiscard]] bool flushes() const noexcept { return (course_ & kFlush) != 0; }
   void begin(StreamState& state, std::span<const std::byte> bytes, unsigned flush = 0);
-  void begin_small(StreamState& state, std::span<const std::byte> bytes);
   [[nodiscard]] bool done_by_now();
   void wait() noexcept;
   void leave() noexcept;
@@ -311,16 +310,9 @@ inline void Reader::wait_for_any() noexcept {
   state_->filler_ = this;
 }
 
-// Small ones go straight.
 inline Writer::Writer(StreamState& state, std::span<const std::byte> bytes) {
-  constexpr std::size_t kSmall = 16 * 1024;
-  if (bytes.size() > kSmall || state.marks_ != 0) [[unlikely]] {
+  if (state.marks_ != 0 || state.stream.collect(bytes) == nullptr) [[unlikely]]
     begin(state, bytes);
-    return;
-  }
-  state.stream.write(bytes);
-  if (!state.stream.flows()) [[unlikely]]
-    begin_small(state, bytes);
 }
 
 inline Writer::Writer(Writer&& other) noexcept {

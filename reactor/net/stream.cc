@@ -224,15 +224,20 @@ void Stream::update_interest() {
 void Stream::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
 void Stream::write(std::span<const std::byte> bytes) {
-  NetContext& context = *context_;
-  const std::span<std::byte> room = context.batch_room();
-  if (context.active != this || bytes.size() > std::min(room.size(), kCollectLimit)) {
+  if (collect(bytes) == nullptr) [[unlikely]]
     write_now(bytes);
-    return;
-  }
-  if (has(kClosing | kShutdown)) return;
-  std::memcpy(room.data(), bytes.data(), bytes.size());
-  context.batch_used += bytes.size();
+}
+
+// What it gives is what memcpy(3) gives, so that the call can be the last thing done.
+void* Stream::collect(std::span<const std::byte> bytes) noexcept {
+  NetContext& context = *context_;
+  std::byte* const place = context.batch_room().data();
+  const std::size_t used = context.batch_used + bytes.size();
+  const bool fits = bytes.size() <= kCollectLimit && used <= NetContext::kBatchSize;
+  if (context.active != this || !fits || has(kClosing | kShutdown | kQueued)) [[unlikely]]
+    return nullptr;
+  context.batch_used = used;
+  return std::memcpy(place, bytes.data(), bytes.size());
 }
 
 // The way of an only answer is straight; everything else goes the long way.

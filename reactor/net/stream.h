@@ -150,6 +150,9 @@ class Stream final : private PollTarget, private TimerNode {
   // Errors end the Stream by on_close. Throws std::bad_alloc.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  // As write() where there is nothing to it but to collect them: a few octets, inside a callback,
+  // with nothing queued. Null in every other case, in which nothing was done.
+  void* collect(std::span<const std::byte> bytes) noexcept;
 
   // As write(), but tries the socket at once inside callbacks too: for the only answer of a
   // callback, which needs not be collected, and so is not copied.
@@ -269,8 +272,6 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] bool closing() const noexcept { return (flags_ & kClosing) != 0; }
   // Whether what is written is sent: neither closing, nor after shutdown().
   [[nodiscard]] bool sends() const noexcept { return !has(kClosing | kShutdown); }
-  // That, and nothing is queued.
-  [[nodiscard]] bool flows() const noexcept { return !has(kClosing | kShutdown | kQueued); }
   // Whether the peer has half-closed.
   [[nodiscard]] bool ended() const noexcept { return (flags_ & kPeerEnded) != 0; }
   // The socket's addresses, or those of announce(). Errors: those of getpeername(2).
