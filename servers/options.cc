@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <set>
@@ -13,61 +12,19 @@
 #include "reactor/prefork/pid_file.h"
 #include "servers/config_file.h"
 #include "servers/nearest.h"
+#include "servers/texts.h"
 #include "servers/values.h"
 
 namespace servers {
 namespace {
 
 constexpr int kExitUsage = 2;
-constexpr std::uint64_t kMostSeconds = 24ULL * 24 * 60 * 60;  // what a Stream's timer takes
-constexpr std::uint64_t kMostHead = 1ULL << 30;               // what http::Limits take
-constexpr std::uint64_t kMostFields = 65535;
-constexpr std::uint64_t kMostBody = INT64_MAX;
 
 // What is for one call of the program and no setting.
 const std::set<std::string> kNoSettings = {"config", "check-config", "signal", "version", "help"};
 
-// The values as they were given; read by take().
-struct Texts {
-  std::vector<std::string> bind;
-  std::string workers = "auto";
-  std::string backlog = "2048";
-  std::string max_connections = "0";
-  std::string backend = "auto";
-  std::string model = "prefork";
-  std::string max_children = "40";
-  std::string reply = "raw";
-  std::string reuse_port = "on";
-  std::string proxy_protocol = "off";
-  std::vector<std::string> proxy_allow_from;
-  std::string tls_cert, tls_key;
-  std::string graceful_timeout = "30";
-  std::string timeout = "30";
-  std::string max_requests = "0";
-  std::string pin = "none";
-  std::string keep_alive = "75";
-  std::string header_timeout = "60";
-  std::string body_timeout = "60";
-  std::string body_rate = "500";
-  std::string write_timeout = "30";
-  std::string max_line = "8192";
-  std::string max_header = "16384";
-  std::string max_fields = "100";
-  std::string max_body = "1048576";
-  std::string access_log = "off";
-  std::string access_log_format = "combined";
-  std::string log_level = "info";
-  std::string config;
-  bool check_config = false;
-  std::string command;
-};
-
 const char* name_of(Program program) {
   return program == Program::echo ? "reactor-echo" : "reactor-http-ok";
-}
-
-const char* default_bind(Program program) {
-  return program == Program::echo ? "127.0.0.1:50007" : "127.0.0.1:9090";
 }
 
 std::string environment_name(std::string flag) {
@@ -198,136 +155,6 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   declare_service(app, program, texts);
   declare_operation(app, program, texts, options);
   app.set_version_flag("-V,--version", std::string(name_of(program)) + " " + REACTOR_VERSION);
-}
-
-reactor::Duration seconds(const std::string& flag, const std::string& text,
-                          std::uint64_t least = 0) {
-  return std::chrono::seconds(parse_number(flag, text, least, kMostSeconds));
-}
-
-std::vector<std::string> binds_of(Program program, const Texts& texts) {
-  if (!texts.bind.empty()) return texts.bind;
-  const char* const value = std::getenv("REACTOR_BIND");
-  if (value == nullptr || *value == '\0') return {default_bind(program)};
-  std::vector<std::string> parts;
-  std::istringstream stream(value);
-  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
-  return parts;
-}
-
-// Found now and not in each worker: whether it can be written.
-void check_access_log(const std::string& flag, const std::string& path) {
-  const reactor::Result<> writable = reactor::http::AccessLog::check(path);
-  if (writable) return;
-  throw BadValue(flag, path, writable.error().message(),
-                 "give a file that this user may write, - for standard output, or off");
-}
-
-void take_http(const Texts& texts, Service& service) {
-  service.keep_alive = seconds("--keep-alive", texts.keep_alive);
-  service.header_timeout = seconds("--header-timeout", texts.header_timeout, 1);
-  service.body_timeout = seconds("--body-timeout", texts.body_timeout, 1);
-  service.body_rate =
-      static_cast<std::uint32_t>(parse_number("--body-rate", texts.body_rate, 0, UINT32_MAX));
-  service.write_timeout = seconds("--write-timeout", texts.write_timeout);
-  reactor::http::Limits& limits = service.limits;
-  limits.request_line = parse_number("--max-line", texts.max_line, 1, kMostHead);
-  limits.header_bytes = parse_number("--max-header", texts.max_header, 1, kMostHead);
-  limits.fields = parse_number("--max-fields", texts.max_fields, 1, kMostFields);
-  limits.body = parse_number("--max-body", texts.max_body, 0, kMostBody);
-  check_content_type("--content-type", service.content_type);
-  const auto format = parse_access_format("--access-log-format", texts.access_log_format);
-  if (texts.access_log == "off") return;
-  check_access_log("--access-log", texts.access_log);
-  service.access_log = {.path = texts.access_log, .format = format};
-}
-
-void take_command(const std::string& name, Options& options) {
-  const std::optional<Command> command = command_named(name);
-  if (!command) {
-    throw BadValue("--signal", name, "no such command",
-                   "give reload, stop, quit, reopen, upgrade or status");
-  }
-  if (options.pid.empty()) {
-    throw BadValue("--signal", name, "no pid file is given", "name the server's by --pid FILE");
-  }
-  options.command = command;
-}
-
-bool is_for_datagrams(const reactor::prefork::Bind& bind) {
-  const auto* const endpoint = std::get_if<reactor::Endpoint>(&bind);
-  return endpoint != nullptr && endpoint->kind == reactor::Endpoint::Kind::datagram;
-}
-
-// Where no PROXY header can come from just anybody.
-bool is_closed(const reactor::prefork::Bind& bind) {
-  const auto* const endpoint = std::get_if<reactor::Endpoint>(&bind);
-  return endpoint != nullptr && (endpoint->address.is_unix() || is_for_datagrams(bind));
-}
-
-void check_model(const Texts& texts, const reactor::prefork::Options& options) {
-  if (options.model != reactor::prefork::Model::fork) return;
-  const auto found =
-      std::find_if(options.addresses.begin(), options.addresses.end(), is_for_datagrams);
-  if (found == options.addresses.end()) return;
-  throw BadValue("--model", texts.model,
-                 "datagrams (--bind " + to_string(*found) + ") come without a connection",
-                 "use --model prefork, or bind streams only");
-}
-
-// A header says whatever its sender likes, so somebody has to say whose counts.
-reactor::ProxyOptions take_proxy(const Texts& texts,
-                                 const std::vector<reactor::prefork::Bind>& binds) {
-  reactor::ProxyOptions proxy;
-  proxy.protocol = parse_proxy_protocol("--proxy-protocol", texts.proxy_protocol);
-  for (const std::string& text : texts.proxy_allow_from) {
-    for (const reactor::Network& network : parse_networks("--proxy-allow-from", text)) {
-      proxy.allow_from.push_back(network);
-    }
-  }
-  const bool open = !std::all_of(binds.begin(), binds.end(), is_closed);
-  if (proxy.protocol != reactor::ProxyProtocol::off && open && proxy.allow_from.empty()) {
-    throw BadValue("--proxy-protocol", texts.proxy_protocol, "nobody is allowed to send the header",
-                   "name the proxies, like --proxy-allow-from 10.0.0.0/8, or listen at unix: only");
-  }
-  return proxy;
-}
-
-void take(Program program, const Texts& texts, Options& options) {
-  reactor::prefork::Options& prefork = options.prefork;
-  const bool datagrams = program == Program::echo;
-  for (const std::string& bind : binds_of(program, texts)) {
-    for (const reactor::prefork::Bind& address : parse_bind("--bind", bind, datagrams)) {
-      prefork.addresses.push_back(address);
-    }
-  }
-  prefork.workers = parse_workers("--workers", texts.workers);
-  if (program == Program::http_ok) prefork.listen = reactor::http::Options::listening();
-  prefork.listen.backlog = static_cast<int>(parse_number("--backlog", texts.backlog, 1, 65535));
-  prefork.backend = parse_backend("--backend", texts.backend);
-  prefork.model = parse_model("--model", texts.model);
-  prefork.max_children = parse_number("--max-children", texts.max_children, 1, 1'000'000);
-  check_model(texts, prefork);
-  prefork.datagrams = datagrams && prefork.model == reactor::prefork::Model::prefork;
-  prefork.reuse_port = parse_switch("--reuse-port", texts.reuse_port);
-  prefork.graceful_timeout = seconds("--graceful-timeout", texts.graceful_timeout);
-  prefork.timeout = seconds("--timeout", texts.timeout);
-  prefork.processors = parse_processors("--pin", texts.pin);
-  prefork.max_requests = parse_number("--max-requests", texts.max_requests, 0, INT64_MAX);
-  options.service.proxy = take_proxy(texts, prefork.addresses);
-  options.service.tls = read_tls(texts.tls_cert, texts.tls_key);
-  options.service.max_connections =
-      parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
-  if (options.service.max_connections > 0) {
-    prefork.max_children = std::min(prefork.max_children, options.service.max_connections);
-  }
-  options.service.reply = parse_reply("--reply", texts.reply);
-  options.log_level = parse_level("--log-level", texts.log_level);
-  if (!options.user.empty() || !options.group.empty()) {
-    prefork.identity = parse_identity(options.user, options.group);
-  }
-  if (!texts.command.empty()) take_command(texts.command, options);
-  if (program == Program::http_ok) take_http(texts, options.service);
 }
 
 // ---- The file ----

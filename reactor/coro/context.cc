@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "reactor/base/check.h"
 #include "reactor/base/log.h"
 #include "reactor/coro/spawn.h"
 
@@ -18,6 +19,10 @@ void end_all(IntrusiveList& residents) noexcept {
 }
 
 }  // namespace
+
+void require(bool met, const char* what) noexcept {
+  if (!met) check_failed(what, __FILE__, __LINE__);
+}
 
 Context& Context::of(Loop& loop) {
   if (LoopExtension* made = loop.extension(Layer::coro)) return static_cast<Context&>(*made);

@@ -27,6 +27,9 @@ class Promise;
 class Root;
 class TaskGroup;
 
+// A check of base/check.h, whose macro is not for headers that others include.
+void require(bool met, const char* what) noexcept;
+
 // Told when a task ends that no coroutine awaits directly.
 class Joiner {
  public:

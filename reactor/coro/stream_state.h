@@ -14,7 +14,6 @@
 #include <system_error>
 
 #include "reactor/base/byte_buffer.h"
-#include "reactor/base/check.h"
 #include "reactor/coro/context.h"
 #include "reactor/net/stream.h"
 #include "reactor/net/transport.h"
@@ -306,8 +305,11 @@ class StreamState final : private StreamHandler, private Resident {
 inline bool Reader::await_ready() { return state_->marks_ != 0 && state_->prepare(*this); }
 
 inline void Reader::wait_for_any() noexcept {
-  REACTOR_CHECK(state_->filler_ == nullptr && state_->reader_ == nullptr);  // two read one stream
-  state_->filler_ = this;
+  if (state_->filler_ != nullptr || state_->reader_ != nullptr) [[unlikely]] {
+    wait();  // which says that two read one stream
+  } else {
+    state_->filler_ = this;
+  }
 }
 
 inline Writer::Writer(StreamState& state, std::span<const std::byte> bytes) {

@@ -25,7 +25,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "reactor/base/check.h"
 #include "reactor/coro/context.h"
 
 namespace reactor::coro {
@@ -130,7 +129,8 @@ class [[nodiscard]] Task {
 
   // Prepares the task, which tells `joiner` of its end, and gives what to resume to begin it.
   [[nodiscard]] std::coroutine_handle<> begin(Context& context, Joiner& joiner) noexcept {
-    REACTOR_CHECK(coroutine_);  // moved from, or a handler that is no coroutine gave nothing
+    // Moved from, or a handler that is no coroutine gave nothing.
+    require(static_cast<bool>(coroutine_), "a task that is not empty");
     coroutine_.promise().context = &context;
     coroutine_.promise().joiner = &joiner;
     return coroutine_;

@@ -12,7 +12,6 @@
 #include <variant>
 #include <vector>
 
-#include "reactor/base/check.h"
 #include "reactor/coro/task.h"
 
 namespace reactor::coro {
@@ -202,7 +201,7 @@ class WhenAnyOf : private Gathering {
  public:
   explicit WhenAnyOf(std::vector<Task<T>> tasks)
       : Gathering(Until::first), tasks_(std::move(tasks)), seats_(tasks_.size()) {
-    REACTOR_CHECK(!tasks_.empty());  // nothing would ever be first
+    require(!tasks_.empty(), "a task that can be first");
   }
   WhenAnyOf(WhenAnyOf&&) noexcept = default;
 
