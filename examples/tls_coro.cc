@@ -2,6 +2,7 @@
 // A server and a client of coroutines that speak TLS: example_tls_coro CERTIFICATE KEY, two files
 // in PEM form, for localhost.
 #include <iostream>
+#include <system_error>
 
 #include "reactor/coro/coro.h"
 #include "reactor/tls/client_context.h"
@@ -29,7 +30,7 @@ coro::Task<> run(reactor::Loop& loop, tls::ServerContext& serving, tls::ClientCo
   std::cout << answer.value_or("no answer") << std::endl;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc != 3) {
     std::cerr << "usage: example_tls_coro CERTIFICATE KEY\n";
     return 2;
@@ -45,4 +46,7 @@ int main(int argc, char** argv) {
   reactor::Loop loop;
   coro::spawn(loop, run(loop, *serving, *asking)).detach();
   loop.run().value();
+} catch (const std::system_error& error) {  // a certificate that is not for localhost
+  std::cerr << "example_tls_coro: " << error.what() << '\n';
+  return 1;
 }

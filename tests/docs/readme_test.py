@@ -167,12 +167,12 @@ class Examples(unittest.TestCase):
         self.assertEqual(sorted(done.stdout.splitlines()), ["err: bad", "out: hello"])
         self.assertEqual(done.returncode, 3)
 
-    def credentials(self, folder):
+    def credentials(self, folder, name="localhost"):
         if not (EXAMPLES / "example_tls_echo").exists() or not shutil.which("openssl"):
             self.skipTest("no TLS here")
         key, certificate = f"{folder}/key.pem", f"{folder}/certificate.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
+                        "-subj", f"/CN={name}", "-keyout", key, "-out", certificate],
                        check=True, capture_output=True, timeout=60)
         return certificate, key
 
@@ -181,6 +181,13 @@ class Examples(unittest.TestCase):
             command = [EXAMPLES / "example_tls_coro", *self.credentials(folder)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=20)
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "hello, client\n", ""))
+
+    def test_tls_coroutines_tell_a_wrong_name(self):
+        with tempfile.TemporaryDirectory() as folder:
+            command = [EXAMPLES / "example_tls_coro", *self.credentials(folder, "somebody.else")]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+            self.assertIn("example_tls_coro: ", done.stderr)
 
     def test_tls_echo(self):
         program = EXAMPLES / "example_tls_echo"
