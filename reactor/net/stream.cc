@@ -224,16 +224,17 @@ void Stream::update_interest() {
 void Stream::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
 void Stream::write(std::span<const std::byte> bytes) {
-  if (collect(bytes) == nullptr) [[unlikely]]
+  if (collect(bytes) == nullptr && !bytes.empty()) [[unlikely]]
     write_now(bytes);
 }
 
-// What it gives is what memcpy(3) gives, so that the call can be the last thing done.
+// What it gives is what memcpy(3) gives, so that the call can be the last thing done. That must not
+// be asked to copy from nowhere: nothing at all is more than the limit, too.
 void* Stream::collect(std::span<const std::byte> bytes) noexcept {
   NetContext& context = *context_;
   std::byte* const place = context.batch_room().data();
   const std::size_t used = context.batch_used + bytes.size();
-  const bool fits = bytes.size() <= kCollectLimit && used <= NetContext::kBatchSize;
+  const bool fits = bytes.size() - 1 < kCollectLimit && used <= NetContext::kBatchSize;
   if (context.active != this || !fits || has(kClosing | kShutdown | kQueued)) [[unlikely]]
     return nullptr;
   context.batch_used = used;

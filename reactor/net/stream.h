@@ -150,8 +150,9 @@ class Stream final : private PollTarget, private TimerNode {
   // Errors end the Stream by on_close. Throws std::bad_alloc.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  // As write() where there is nothing to it but to collect them: a few octets, inside a callback,
-  // with nothing queued. Null in every other case, in which nothing was done.
+  // As write() where there is nothing to it but to collect them: 1 to 16,384 octets, inside a
+  // callback, with nothing queued, neither closing nor after shutdown(). Null in every other case,
+  // in which nothing was done. For those who have to know which it was; else use write().
   void* collect(std::span<const std::byte> bytes) noexcept;
 
   // As write(), but tries the socket at once inside callbacks too: for the only answer of a

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,47 @@ TEST_P(StreamIo, AServerMaySpeakFirst) {
   link.start();
   link.peer.read();
   EXPECT_EQ(link.peer.got, "welcome");
+}
+
+// Where its octets would be need not be said; nothing is sent, either.
+TEST_P(StreamIo, NothingCanBeWritten) {
+  Loop loop(options());
+  Link link(loop);
+  const std::span<const std::byte> nothing;
+  link.handler.when_open = [&](Stream& stream) {
+    EXPECT_EQ(stream.collect(nothing), nullptr);
+    stream.write(nothing);
+    stream.write("a");
+    stream.write(nothing);
+    EXPECT_NE(stream.collect(std::as_bytes(std::span("b", 1))), nullptr);
+  };
+  link.start();
+  link.stream->write(nothing);
+  link.peer.read();
+  EXPECT_EQ(link.peer.got, "ab");
+  EXPECT_EQ(link.stream->queued(), 0U);
+}
+
+// What a caller who has to know is told.
+TEST_P(StreamIo, OnlyWhatACallbackWritesIsCollected) {
+  Loop loop(options());
+  Link link(loop);
+  const std::string large(16 * 1024, 'x');
+  const auto octets = [](std::string_view text) { return std::as_bytes(std::span(text)); };
+  link.handler.when_open = [&](Stream& stream) {
+    EXPECT_NE(stream.collect(octets(large)), nullptr);
+    EXPECT_EQ(stream.collect(octets(large + "x")), nullptr);
+  };
+  link.start();
+  EXPECT_EQ(link.stream->collect(octets("outside")), nullptr);
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.got.size() >= large.size(); }));
+  EXPECT_EQ(link.peer.got, large) << "what was not collected was not written";
+  link.handler.when_data = [&](Stream& stream, std::string_view) {
+    stream.shutdown();
+    EXPECT_EQ(stream.collect(octets("after the end")), nullptr);
+  };
+  link.peer.write("go");
+  EXPECT_TRUE(pump(loop, [&] { return link.handler.got == "go"; }));
 }
 
 TEST_P(StreamIo, LikelyReadableReadsAtOnce) {
