@@ -31,9 +31,12 @@ Duration report_after(Duration timeout) { return timeout / 2; }
 
 }  // namespace
 
-Crew::Crew(Generation first, unsigned slots, Board& board, Run run)
+Crew::Crew(Generation first, unsigned slots, Board& board, const RunClock& clock,
+           ProcessCalls& calls, Run run)
     : current_(std::move(first)),
       board_(board),
+      clock_(clock),
+      calls_(calls),
       run_(std::move(run)),
       slots_(slots),
       backoff_(current_.plan.workers) {
@@ -70,7 +73,7 @@ void Crew::advance() {
 }
 
 void Crew::start_in_empty_slots() {
-  const TimePoint now = monotonic_now();
+  const TimePoint now = clock_.now();
   for (unsigned slot = 0; slot < wanted() && !hopeless_; ++slot) {
     Slot& place = slots_[slot];
     if (place.serving != nullptr || place.not_before > now) continue;
@@ -81,7 +84,7 @@ void Crew::start_in_empty_slots() {
 // One after the other, so that there is never more than one worker more than wanted.
 void Crew::start_a_successor() {
   if (successor_starts()) return;
-  const TimePoint now = monotonic_now();
+  const TimePoint now = clock_.now();
   for (unsigned slot = 0; slot < wanted(); ++slot) {
     Slot& place = slots_[slot];
     if (!outdated(place)) continue;
@@ -116,7 +119,7 @@ Process* Crew::start(unsigned slot) {
   auto process = std::make_unique<Process>();
   process->slot = slot;
   process->generation = generation_;
-  process->started = process->moved = monotonic_now();
+  process->started = process->moved = clock_.now();
   Result<std::pair<Control, Control>> control = Control::make_pair();
   process->seat = control ? board_.take_seat() : Board::kNobody;
   if (!control || process->seat == Board::kNobody) {
@@ -124,7 +127,7 @@ Process* Crew::start(unsigned slot) {
     return nullptr;
   }
   SignalBlock blocked;
-  process->pid = ::fork();
+  process->pid = calls_.fork(control->second);
   if (process->pid == 0) {
     process->pid = ::getpid();
     process->control = std::move(control->second);
@@ -148,7 +151,7 @@ void Crew::could_not_start(unsigned slot) {
   REACTOR_LOG(error, "can't start worker " + std::to_string(slot) + ": " + error.message());
   slow_down(slot, Duration::zero());
   slots_[slot].not_before =
-      std::max(slots_[slot].not_before, saturating_add(monotonic_now(), Backoff::kFirst));
+      std::max(slots_[slot].not_before, saturating_add(clock_.now(), Backoff::kFirst));
 }
 
 // Up to a quarter more, so that what fails together is not tried together again.
@@ -160,7 +163,7 @@ Duration Crew::with_jitter(Duration pause) noexcept {
 // Counts what was no use, and says when to try again.
 void Crew::slow_down(unsigned slot, Duration lived) {
   const Duration pause = with_jitter(backoff_.after_death(lived));
-  slots_[slot].not_before = saturating_add(monotonic_now(), pause);
+  slots_[slot].not_before = saturating_add(clock_.now(), pause);
   if (pause > Duration::zero()) set_orphaned(slot, slots_[slot].serving == nullptr);
   if (was_ready_ || ++failed_starts_ < wanted() || hopeless_) return;
   hopeless_ = true;
@@ -202,7 +205,7 @@ void Crew::became_ready(Process& process) {
   if (process.state != Process::State::starting) return;
   REACTOR_LOG(info, process.name() + " is ready");
   process.state = Process::State::serving;
-  process.moved = monotonic_now();
+  process.moved = clock_.now();
   was_ready_ = true;
   if (process.generation == generation_) earlier_.reset();
   Slot& slot = slots_[process.slot];
@@ -227,11 +230,11 @@ void Crew::became_ready(Process& process) {
 void Crew::leave(Process& process, unsigned heir) {
   process.state = Process::State::leaving;
   process.deadline =
-      saturating_add(saturating_add(monotonic_now(), current_.plan.graceful_timeout), kKillDelay);
+      saturating_add(saturating_add(clock_.now(), current_.plan.graceful_timeout), kKillDelay);
   const Message message{.kind = Message::Kind::retire,
                         .slot = static_cast<std::uint16_t>(process.slot),
                         .value = heir};
-  if (!process.control.send(message)) ::kill(process.pid, SIGTERM);
+  if (!process.control.send(message)) calls_.kill(process.pid, SIGTERM);
 }
 
 void Crew::set_orphaned(unsigned slot, bool orphaned) {
@@ -249,7 +252,7 @@ void Crew::tell_all(const Message& message, int descriptor) const {
 void Crew::reap() {
   for (std::size_t i = 0; i < processes_.size();) {
     int status = 0;
-    const pid_t result = ::waitpid(processes_[i]->pid, &status, WNOHANG);
+    const pid_t result = calls_.wait(processes_[i]->pid, status);
     // ECHILD: the application waited for it; what its end was is lost.
     if (result == 0 || (result < 0 && errno != ECHILD)) {
       ++i;
@@ -292,8 +295,8 @@ void Crew::died(Process& process, int status) {
   }
   const bool proves_bad =
       process.state != Process::State::serving && earlier_ && process.generation == generation_;
-  slow_down(process.slot, monotonic_now() - process.started);
-  const Duration pause = std::max(slot.not_before - monotonic_now(), Duration::zero());
+  slow_down(process.slot, clock_.now() - process.started);
+  const Duration pause = std::max(slot.not_before - clock_.now(), Duration::zero());
   REACTOR_LOG(warn, line + "; next start in " + in_ms(pause));
   if (proves_bad) roll_back();
 }
@@ -301,7 +304,7 @@ void Crew::died(Process& process, int status) {
 // ---- Silence ----
 
 void Crew::look_after() {
-  const TimePoint now = monotonic_now();
+  const TimePoint now = clock_.now();
   for (const auto& process : processes_) look_after(*process, now);
   const Duration timeout = current_.plan.timeout;
   next_look_ =
@@ -319,7 +322,7 @@ void Crew::look_after(Process& process, TimePoint now) {
   if (now >= process.deadline) {
     REACTOR_LOG(warn, process.name() + " did not end in time and is killed");
     process.deadline = TimePoint::max();
-    ::kill(process.pid, SIGKILL);
+    calls_.kill(process.pid, SIGKILL);
   } else if (timeout > Duration::zero() && process.state != Process::State::aborted) {
     const bool starting = process.state == Process::State::starting;
     const Duration silent = now - (starting ? process.started : process.moved);
@@ -328,7 +331,7 @@ void Crew::look_after(Process& process, TimePoint now) {
     } else if (!starting && silent >= report_after(timeout) && !process.reported) {
       process.reported = true;
       REACTOR_LOG(warn, process.name() + " has been silent for " + in_ms(silent));
-      ::kill(process.pid, SIGUSR2);  // it says where it is
+      calls_.kill(process.pid, SIGUSR2);  // it says where it is
     }
   }
 }
@@ -338,7 +341,7 @@ void Crew::abort(Process& process, TimePoint now, const std::string& why) {
                          " and is aborted");
   process.state = Process::State::aborted;
   process.deadline = saturating_add(now, kKillDelay);
-  ::kill(process.pid, SIGABRT);
+  calls_.kill(process.pid, SIGABRT);
 }
 
 TimePoint Crew::next_turn() const {
@@ -369,7 +372,7 @@ void Crew::give_way() {
 }
 
 void Crew::signal_all(int signal_number) const {
-  for (const auto& process : processes_) ::kill(process->pid, signal_number);
+  for (const auto& process : processes_) calls_.kill(process->pid, signal_number);
 }
 
 bool Crew::complete() const {
@@ -385,7 +388,7 @@ bool Crew::settled() const {
 }
 
 bool Crew::lively(Duration time) const {
-  const TimePoint now = monotonic_now();
+  const TimePoint now = clock_.now();
   return std::all_of(processes_.begin(), processes_.end(), [&](const auto& process) {
     return process->state != Process::State::serving || now - process->moved <= time;
   });

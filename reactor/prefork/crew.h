@@ -23,6 +23,8 @@
 #include "reactor/prefork/board.h"
 #include "reactor/prefork/options.h"
 #include "reactor/prefork/process.h"
+#include "reactor/prefork/process_calls.h"
+#include "reactor/prefork/run_clock.h"
 #include "reactor/prefork/signal_pipe.h"
 
 namespace reactor::prefork {
@@ -33,8 +35,9 @@ class Crew {
   // What runs in a new process, right after the fork; it does not return.
   using Run = Callback<void(Process&, Generation&, SignalBlock&)>;
 
-  // `slots`: at least as many as the plan has workers.
-  Crew(Generation first, unsigned slots, Board& board, Run run);
+  // `slots`: at least as many as the plan has workers. `clock` and `calls` outlive this.
+  Crew(Generation first, unsigned slots, Board& board, const RunClock& clock, ProcessCalls& calls,
+       Run run);
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
@@ -117,6 +120,8 @@ class Crew {
   unsigned earlier_generation_ = 0;
   unsigned generations_ = 0;  // ever
   Board& board_;
+  const RunClock& clock_;
+  ProcessCalls& calls_;
   Run run_;
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<Process>> processes_;

@@ -19,7 +19,6 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr Duration kLongestWait = std::chrono::hours(1);  // poll(2) counts milliseconds in an int
 constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 
 // False: this process must not serve, which is logged.
@@ -117,7 +116,7 @@ Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance
       earlier_(earlier),
       board_(board),
       parent_(::getpid()),
-      crew_({options, std::move(serve)}, slots.count(), board,
+      crew_({options, std::move(serve)}, slots.count(), board, clock_, calls_,
             [this](Process& process, Crew::Generation& generation, SignalBlock& blocked) {
               become_worker(process, generation, blocked);
             }) {}
@@ -205,7 +204,7 @@ void Master::announce_ready() {
   earlier_.say_ready();
   notifier_.ready();
   notifier_.status(std::to_string(crew_.wanted()) + " workers");
-  if (notifier_.watchdog_interval() > Duration::zero()) next_watchdog_ = monotonic_now();
+  if (notifier_.watchdog_interval() > Duration::zero()) next_watchdog_ = clock_.now();
 }
 
 // How a reload goes, and that all is well: only while each worker's loop turns.
@@ -215,7 +214,7 @@ void Master::tell_manager() {
     notifier_.ready();
     notifier_.status(std::to_string(crew_.wanted()) + " workers");
   }
-  const TimePoint now = monotonic_now();
+  const TimePoint now = clock_.now();
   if (now < next_watchdog_) return;
   next_watchdog_ = saturating_add(now, notifier_.watchdog_interval() / 3);
   if (crew_.lively(std::max<Duration>(notifier_.watchdog_interval(), std::chrono::seconds(3)))) {
@@ -230,7 +229,10 @@ void Master::wait_for_news() {
   fds.push_back({signals_.fd(), POLLIN, 0});
   fds.push_back({upgrade_.fd(), POLLIN, 0});  // poll(2) passes over -1
   crew_.add_to(fds);
-  const int count = ::poll(fds.data(), static_cast<nfds_t>(fds.size()), next_wait_ms());
+  const int count = ::poll(fds.data(), static_cast<nfds_t>(fds.size()), plan_wait());
+  const bool paused = !clock_.begin_turn(monotonic_now());
+  // The manager's clock went on in the pause.
+  if (paused && next_watchdog_ != TimePoint::max()) next_watchdog_ = clock_.now();
   if (count <= 0) return;
   if (fds[1].revents != 0) hear_upgrade();
   for (std::size_t i = 2; i < fds.size(); ++i) {
@@ -238,14 +240,18 @@ void Master::wait_for_news() {
   }
 }
 
-int Master::next_wait_ms() const {
+// Milliseconds for poll(2).
+int Master::plan_wait() {
   const TimePoint next =
       std::min({deadline_, upgrade_deadline_, crew_.next_turn(), next_watchdog_});
-  if (next == TimePoint::max()) return -1;
-  const TimePoint now = monotonic_now();
-  if (next <= now) return 0;
-  const Duration wait = std::min<Duration>(next - now, kLongestWait);
-  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wait).count());
+  if (next == TimePoint::max()) {
+    clock_.plan(kForever);
+    return -1;
+  }
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(
+      std::clamp<Duration>(next - clock_.now(), Duration::zero(), RunClock::kLongestWait));
+  clock_.plan(wait);
+  return static_cast<int>(wait.count());
 }
 
 void Master::handle_signals() {
@@ -368,7 +374,7 @@ void Master::upgrade() {
     return;
   }
   const Duration limit = crew_.plan().timeout;
-  if (limit > Duration::zero()) upgrade_deadline_ = saturating_add(monotonic_now(), limit);
+  if (limit > Duration::zero()) upgrade_deadline_ = saturating_add(clock_.now(), limit);
   REACTOR_LOG(info, "upgrade: " + options_.upgrade.command[0] + " starts as process " +
                         std::to_string(upgrade_.pid()));
 }
@@ -394,7 +400,7 @@ void Master::hear_upgrade() {
   if (options_.on_upgraded) options_.on_upgraded();
   state_ = State::draining;
   deadline_ =
-      saturating_add(saturating_add(monotonic_now(), crew_.plan().graceful_timeout), kKillDelay);
+      saturating_add(saturating_add(clock_.now(), crew_.plan().graceful_timeout), kKillDelay);
   crew_.give_way();
 }
 
@@ -404,7 +410,7 @@ void Master::end(State state, int signal_number, Duration grace) {
   if (state_ == State::serving) notifier_.stopping();
   upgrade_.cancel();
   state_ = state;
-  deadline_ = saturating_add(saturating_add(monotonic_now(), grace), kKillDelay);
+  deadline_ = saturating_add(saturating_add(clock_.now(), grace), kKillDelay);
   // Nobody is let in any more; who is in the door already, the workers see to. Unless the sockets
   // are a new program's by now.
   if (!succeeded_) slots_.refuse_new();
@@ -413,12 +419,12 @@ void Master::end(State state, int signal_number, Duration grace) {
 }
 
 void Master::check_deadline() {
-  if (monotonic_now() >= upgrade_deadline_) {
+  if (clock_.now() >= upgrade_deadline_) {
     REACTOR_LOG(error, "upgrade: the new program is not ready in time; we go on as before");
     upgrade_deadline_ = TimePoint::max();
     upgrade_.cancel();
   }
-  if (monotonic_now() < deadline_) return;
+  if (clock_.now() < deadline_) return;
   REACTOR_LOG(warn, "workers did not end in time and are killed");
   state_ = State::killing;
   deadline_ = TimePoint::max();

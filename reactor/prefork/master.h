@@ -11,6 +11,8 @@
 #include "reactor/prefork/mailboxes.h"
 #include "reactor/prefork/notify.h"
 #include "reactor/prefork/prefork.h"
+#include "reactor/prefork/process_calls.h"
+#include "reactor/prefork/run_clock.h"
 #include "reactor/prefork/signal_pipe.h"
 #include "reactor/prefork/slots.h"
 #include "reactor/prefork/upgrade.h"
@@ -37,7 +39,7 @@ class Master {
   void upgrade();
   void hear_upgrade();
   void wait_for_news();
-  [[nodiscard]] int next_wait_ms() const;
+  [[nodiscard]] int plan_wait();
   void handle_signals();
   void handle_signal(int number);
   void reload();
@@ -55,6 +57,8 @@ class Master {
   Mailboxes mailboxes_;
   SignalPipe signals_;
   const Notifier notifier_;
+  RunClock clock_{monotonic_now()};
+  ProcessCalls calls_;
   Crew crew_;
   Upgrade upgrade_;
   State state_ = State::serving;

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/process_calls.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+namespace reactor::prefork {
+
+pid_t ProcessCalls::fork(const Control&) { return ::fork(); }
+
+void ProcessCalls::kill(pid_t pid, int signal_number) noexcept { ::kill(pid, signal_number); }
+
+pid_t ProcessCalls::wait(pid_t pid, int& status) noexcept {
+  return ::waitpid(pid, &status, WNOHANG);
+}
+
+}  // namespace reactor::prefork

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sys/types.h>
+
+#include "reactor/prefork/control.h"
+
+namespace reactor::prefork {
+
+// What the crew asks of the kernel about processes; tests play it. Private to prefork.
+class ProcessCalls {
+ public:
+  ProcessCalls() = default;
+  ProcessCalls(const ProcessCalls&) = delete;
+  ProcessCalls& operator=(const ProcessCalls&) = delete;
+  virtual ~ProcessCalls() = default;
+
+  // fork(2). `worker`: the control socket's end that goes to the child.
+  virtual pid_t fork(const Control& worker);
+  // kill(2).
+  virtual void kill(pid_t pid, int signal_number) noexcept;
+  // waitpid(2) with WNOHANG.
+  virtual pid_t wait(pid_t pid, int& status) noexcept;
+};
+
+}  // namespace reactor::prefork
