@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "reactor/base/c_string.h"
 #include "reactor/dns/error.h"
 #include "reactor/dns/resolver.h"
 #include "reactor/dns/sockets.h"
@@ -53,6 +54,7 @@ Result<std::unique_ptr<Channel>> Channel::open(Loop& loop, const ResolverOptions
 
 std::error_code Channel::init(const ResolverOptions& options) {
   if (const int status = init_library(); status != ARES_SUCCESS) return to_error(status);
+  if (!is_c_string(options.configuration)) return Errc::bad_options;
   std::string lookups = options.hosts_file ? "fb" : "b";
   std::string configuration = options.configuration;
   ares_options settings{};

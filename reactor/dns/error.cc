@@ -25,7 +25,7 @@ class DnsCategory final : public std::error_category {
       case Errc::bad_answer:
         return "name server gave a broken answer";
       case Errc::bad_options:
-        return "a name server's address must be IPv4 or IPv6";
+        return "a name server must have an IPv4 or IPv6 address, and a path no NUL byte";
     }
     return "unknown error";
   }

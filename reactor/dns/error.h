@@ -13,7 +13,7 @@ enum class Errc {
   server_failure,  // no name server could tell: it failed (SERVFAIL), would not, or is not there
   bad_name,        // text that can't be a host name: empty, too long, a NUL octet in it
   bad_answer,      // an answer that makes no sense (also FORMERR)
-  bad_options,     // ResolverOptions with a server that is no v4 or v6 address
+  bad_options,     // a server that is no v4 or v6 address; a configuration path with a NUL byte
 };
 
 // Category of dns::Errc, name "dns". Lives for the whole program.

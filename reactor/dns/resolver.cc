@@ -2,10 +2,13 @@
 #include "reactor/dns/resolver.h"
 
 #include <ares.h>
+#include <sys/socket.h>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 #include "reactor/dns/channel.h"
 #include "reactor/dns/lookup.h"
+#include "reactor/net/socket.h"
 
 namespace reactor::dns {
 namespace {
@@ -13,7 +16,7 @@ namespace {
 constexpr std::size_t kLongestName = 254;  // with a dot at its end (RFC 1035 section 2.3.4)
 
 bool is_name(std::string_view host) noexcept {
-  return !host.empty() && host.size() <= kLongestName && host.find('\0') == std::string_view::npos;
+  return !host.empty() && host.size() <= kLongestName && is_c_string(host);
 }
 
 // Address::parse() also takes names, which are not numeric.
@@ -22,6 +25,23 @@ Result<Address> parse_numeric(const std::string& host, std::uint16_t port) {
   if (host.find(':') != std::string::npos) return Address::parse("[" + host + "]" + end);
   if (host.find_first_not_of("0123456789.") != std::string::npos) return Errc::bad_name;
   return Address::parse(host + end);
+}
+
+// Whether this host has a v6 loopback address; nothing is sent.
+bool reaches_v6_loopback() {
+  const Result<Socket> probe = Socket::open(AF_INET6, SOCK_DGRAM);
+  const Address address = Address::v6_loopback(1);
+  return probe && ::connect(probe->fd(), address.data(), address.size()) == 0;
+}
+
+// The best first (RFC 6724 section 6): v6, unless it can't be reached.
+std::vector<Address> loopback_addresses(Family family, std::uint16_t port) {
+  const Address v4 = Address::loopback(port);
+  const Address v6 = Address::v6_loopback(port);
+  if (family == Family::v4) return {v4};
+  if (family == Family::v6) return {v6};
+  if (reaches_v6_loopback()) return {v6, v4};
+  return {v4, v6};
 }
 
 int to_family(Family family) noexcept {
@@ -88,6 +108,10 @@ void Resolver::ask(Lookup& lookup, const std::string& host, Family family) {
     const bool fits = wanted == AF_UNSPEC || wanted == numeric->family();
     if (fits) lookup.addresses.push_back(*numeric);
     return lookup.end(fits ? std::error_code{} : make_error_code(Errc::no_data));
+  }
+  if (is_localhost(host)) {
+    lookup.addresses = loopback_addresses(family, lookup.port);
+    return lookup.end({});
   }
   ares_addrinfo_hints hints{};
   hints.ai_family = wanted;

@@ -34,7 +34,8 @@ struct ResolverOptions {
   Duration try_timeout = std::chrono::seconds(2);
   int tries = 3;           // of each server, at least 1
   bool hosts_file = true;  // /etc/hosts is looked at first
-  // Read once, in create(), for servers, search domains and options (resolv.conf(5)).
+  // A path without a NUL byte. Read once, in create(), for servers, search domains and options
+  // (resolv.conf(5)).
   std::string configuration = "/etc/resolv.conf";
 };
 
@@ -78,9 +79,10 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   // Asks for `host`; calls back once, never from inside resolve(). A numeric address is its own
-  // answer; `localhost` and names of the hosts file, a small file that is read for each question,
-  // ask no server. The total time is bounded by servers, tries and try_timeout; for a deadline of
-  // your own, destroy the Query.
+  // answer. A name that is_localhost() gets the loopback addresses, whatever the hosts file says
+  // (RFC 6761 section 6.3). Neither these nor the names of the hosts file, a small file that is
+  // read for each question, are ever sent to a name server. The total time is bounded by servers,
+  // tries and try_timeout; for a deadline of your own, destroy the Query.
   Query resolve(std::string_view host, std::uint16_t port, Family family, Done done,
                 SourceLocation where = SourceLocation::current());
 

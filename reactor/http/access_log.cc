@@ -18,6 +18,7 @@
 #include <ctime>
 #include <utility>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/base/process.h"
@@ -81,6 +82,7 @@ bool is_non_blocking(int fd) {
 // ---- Where to write ----
 
 Result<AccessLog::Target> AccessLog::open_target(const std::string& path) {
+  if (!is_c_string(path)) return std::make_error_code(std::errc::invalid_argument);
   return path == kStandardOutput ? open_standard_output() : open_path(path.c_str());
 }
 

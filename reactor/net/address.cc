@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 #include "reactor/base/unique_fd.h"
 
@@ -77,6 +78,7 @@ Address::Address() noexcept {
 }
 
 Result<Address> Address::parse(std::string_view text) {
+  if (!is_c_string(text)) return Errc::bad_address;
   constexpr std::string_view kUnix = "unix:";
   if (text.substr(0, kUnix.size()) == kUnix) {
     text.remove_prefix(kUnix.size());
@@ -89,7 +91,7 @@ Result<Address> Address::parse(std::string_view text) {
   if (!port) return port.error();
   std::string_view host = text.substr(0, colon);
   if (host.empty()) return any(*port);
-  if (host == "localhost") return loopback(*port);
+  if (is_localhost(host)) return loopback(*port);
   Address address;
   if (host.front() == '[') {
     if (host.size() < 3 || host.back() != ']') return Errc::bad_address;
@@ -116,6 +118,14 @@ Address Address::loopback(std::uint16_t port) noexcept {
   return address.with_port(port);
 }
 
+Address Address::v6_loopback(std::uint16_t port) noexcept {
+  Address address;
+  address.storage_.v6.sin6_family = AF_INET6;
+  address.storage_.v6.sin6_addr = in6addr_loopback;
+  address.length_ = sizeof(sockaddr_in6);
+  return address.with_port(port);
+}
+
 Address Address::any(std::uint16_t port) {
   Address address;
   if (v6_works()) {
@@ -129,7 +139,7 @@ Address Address::any(std::uint16_t port) {
 }
 
 Result<Address> Address::unix_path(std::string_view path) {
-  if (path.empty() || path.find('\0') != std::string_view::npos) return Errc::bad_address;
+  if (path.empty() || !is_c_string(path)) return Errc::bad_address;
   if (path.size() >= kPathRoom) return Errc::address_too_long;
   Address address;
   address.storage_.local.sun_family = AF_UNIX;
@@ -186,6 +196,18 @@ std::string Address::to_string() const {
   if (length_ <= kPathOffset + 1) return "unix:";
   if (storage_.local.sun_path[0] != '\0') return "unix:" + std::string(path());
   return "unix:@" + std::string(storage_.local.sun_path + 1, length_ - kPathOffset - 1);
+}
+
+bool is_localhost(std::string_view host) noexcept {
+  constexpr std::string_view kName = "localhost";
+  if (host.ends_with('.')) host.remove_suffix(1);
+  if (host.size() < kName.size()) return false;
+  const std::size_t start = host.size() - kName.size();
+  const auto is_same = [](char lower, char c) {
+    return lower == (c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  };
+  if (!std::equal(kName.begin(), kName.end(), host.begin() + start, is_same)) return false;
+  return start == 0 || (start > 1 && host[start - 1] == '.' && host[start - 2] != '.');
 }
 
 bool operator==(const Address& a, const Address& b) noexcept {

@@ -22,13 +22,15 @@ class Address {
 
   // The forms that every program of ours takes and prints:
   //   127.0.0.1:80  [::1]:80  [fe80::1%eth0]:80  localhost:80  :80  unix:PATH  unix:@NAME
-  // `:PORT` is any6(): the v6 wildcard with v4 mapped, or 0.0.0.0 where there is no v6; `localhost`
-  // is 127.0.0.1. Port 0..65535 in digits.
-  // Errors: Errc::bad_address; Errc::address_too_long for a unix path or name over 107 octets.
+  // `:PORT` is any(): the v6 wildcard with v4 mapped, or 0.0.0.0 where there is no v6. A name that
+  // is_localhost() is 127.0.0.1. Port 0..65535 in digits.
+  // Errors: Errc::bad_address, also for a text with a NUL byte in it; Errc::address_too_long for a
+  // unix path or name over 107 bytes.
   [[nodiscard]] static Result<Address> parse(std::string_view text);
 
-  [[nodiscard]] static Address loopback(std::uint16_t port) noexcept;  // 127.0.0.1
-  [[nodiscard]] static Address any(std::uint16_t port);                // as `:PORT`
+  [[nodiscard]] static Address loopback(std::uint16_t port) noexcept;     // 127.0.0.1
+  [[nodiscard]] static Address v6_loopback(std::uint16_t port) noexcept;  // [::1]
+  [[nodiscard]] static Address any(std::uint16_t port);                   // as `:PORT`
   // Errors: Errc::address_too_long, Errc::bad_address where it is empty or holds a NUL octet.
   [[nodiscard]] static Result<Address> unix_path(std::string_view path);
   // `name` without the leading NUL; may hold any octets. Linux only (unix(7)).
@@ -49,7 +51,8 @@ class Address {
   [[nodiscard]] std::string_view path() const noexcept;
 
   // As parse() takes it: `127.0.0.1:80`, `[::1]:80`, `unix:PATH`, `unix:@NAME`; a v4 address that
-  // is mapped into v6 prints as v4. "unknown" for none, "unix:" for an unnamed one.
+  // is mapped into v6 prints as v4. "unknown" for none, "unix:" for an unnamed one. An abstract
+  // name prints its bytes as they are; one with a NUL byte in it can't be parsed again.
   [[nodiscard]] std::string to_string() const;
 
   friend bool operator==(const Address& a, const Address& b) noexcept;
@@ -64,5 +67,10 @@ class Address {
   Storage storage_;
   socklen_t length_ = 0;
 };
+
+// Whether `host` is a name of this host's loopback interface, which no name server may be asked
+// for: `localhost` and all names below it, with or without a dot at the end, in upper or lower case
+// (RFC 6761 section 6.3, RFC 4343).
+[[nodiscard]] bool is_localhost(std::string_view host) noexcept;
 
 }  // namespace reactor

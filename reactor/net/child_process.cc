@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/process.h"
 #include "reactor/net/context.h"
 #include "reactor/net/pipe.h"
@@ -64,18 +65,16 @@ std::vector<std::string> files_for(const std::string& program,
   return files;
 }
 
-bool is_text(const std::string& text) { return text.find('\0') == std::string::npos; }
-
 bool is_valid(const ProcessOptions& options) {
   const auto& variables = options.environment;
   return !options.arguments.empty() &&
-         std::all_of(options.arguments.begin(), options.arguments.end(), &is_text) &&
+         std::all_of(options.arguments.begin(), options.arguments.end(), &is_c_string) &&
          std::all_of(variables.begin(), variables.end(),
                      [](const std::string& variable) {
                        const std::size_t sign = variable.find('=');
-                       return is_text(variable) && sign != std::string::npos && sign > 0;
+                       return is_c_string(variable) && sign != std::string::npos && sign > 0;
                      }) &&
-         is_text(options.directory);
+         is_c_string(options.directory);
 }
 
 Result<UniqueFd> open_null() {

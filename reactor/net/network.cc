@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 
 namespace reactor {
@@ -38,7 +39,7 @@ bool is_v4(const Octets& octets, unsigned bits) noexcept {
 unsigned parse_host(std::string_view host, Octets& octets) {
   const std::string text(host);
   octets = kMapped;
-  if (text.find('\0') != std::string::npos) return 0;
+  if (!is_c_string(text)) return 0;
   if (::inet_pton(AF_INET, text.c_str(), octets.data() + kMappedOctets) == 1) return kV4Bits;
   return ::inet_pton(AF_INET6, text.c_str(), octets.data()) == 1 ? kV6Bits : 0;
 }

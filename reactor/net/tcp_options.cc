@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 
 namespace reactor {
@@ -85,6 +86,7 @@ Result<> TcpOptions::apply(int fd) const {
   if (result && keep_alive) result = set_keep_alive(fd, *keep_alive);
   if (result && user_timeout) result = set(fd, kUserTimeout, user_timeout->count());
   if (result && quick_ack) result = set(fd, kQuickAck, *quick_ack ? 1 : 0);
+  if (result && !is_c_string(congestion_control)) result = system_error(EINVAL);
   if (result && !congestion_control.empty()) {
     result =
         set(fd, IPPROTO_TCP, kCongestion, congestion_control.data(), congestion_control.size());

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <optional>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 #if defined(__linux__)
 #include <sys/prctl.h>
@@ -39,12 +40,14 @@ std::optional<Number> number_in(const std::string& text) {
 }
 
 Result<gid_t> find_group(const std::string& text) {
+  if (!is_c_string(text)) return Errc::unknown_group;
   if (const struct group* entry = ::getgrnam(text.c_str())) return entry->gr_gid;
   if (const auto number = number_in<gid_t>(text)) return *number;
   return Errc::unknown_group;
 }
 
 const passwd* entry_of(const std::string& user) {
+  if (!is_c_string(user)) return nullptr;
   if (const passwd* entry = ::getpwnam(user.c_str())) return entry;
   const auto number = number_in<uid_t>(user);
   return number ? ::getpwuid(*number) : nullptr;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 
 namespace reactor::prefork {
@@ -98,6 +99,7 @@ void PidFile::abandon_in_child() noexcept {
 }
 
 Result<PidFile> PidFile::take(const std::string& path) {
+  if (!is_c_string(path)) return system_error(EINVAL);
   for (;;) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | kFlags, 0644));
     if (!fd) return last_system_error();
@@ -126,6 +128,7 @@ std::error_code PidFile::claim() {
 }
 
 std::error_code PidFile::check(const std::string& path) {
+  if (!is_c_string(path)) return system_error(EINVAL);
   const UniqueFd fd(::open(path.c_str(), O_RDWR | kFlags));
   if (fd) {
     const bool fits = is_regular(fd.get()) && read_pid(fd.get()) != 0;
@@ -141,6 +144,7 @@ std::error_code PidFile::check(const std::string& path) {
 }
 
 Result<pid_t> PidFile::holder(const std::string& path) {
+  if (!is_c_string(path)) return system_error(EINVAL);
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | kFlags));
   if (!fd) {
     if (errno == ENOENT) return 0;

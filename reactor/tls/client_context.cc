@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/check.h"
 #include "reactor/net/stream.h"
 #include "reactor/tls/error.h"
@@ -38,6 +39,7 @@ bool expect_host(SSL* ssl, const std::string& host) {
 
 std::error_code trust(SSL_CTX* context, const ClientOptions& options) {
   if (!options.verify) return {};
+  if (!is_c_string(options.ca_file)) return std::make_error_code(std::errc::invalid_argument);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   const int done = options.ca_file.empty()
                        ? SSL_CTX_set_default_verify_paths(context)
@@ -115,7 +117,7 @@ Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view
                                                                 std::uint16_t port) {
   if (host.ends_with('.')) host.remove_suffix(1);
   // With a dot at its start OpenSSL would take each name below it (X509_check_host(3)).
-  const bool is_one = !host.empty() && host.front() != '.' && host.find('\0') == host.npos;
+  const bool is_one = !host.empty() && host.front() != '.' && is_c_string(host);
   if (!is_one || host.size() > kLongestHost) {
     return Errc::bad_host;
   }

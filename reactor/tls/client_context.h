@@ -41,7 +41,8 @@ struct ClientOptions {
 // Belongs to one loop's thread, and outlives the Streams that it secures.
 class ClientContext {
  public:
-  // Errors: those of open(2) and OpenSSL for ca_file; Errc::bad_protocol.
+  // Errors: those of open(2) and OpenSSL for ca_file; invalid_argument if its path holds a NUL
+  // byte; Errc::bad_protocol.
   [[nodiscard]] static Result<std::unique_ptr<ClientContext>> make(const ClientOptions& options);
   ~ClientContext();
   ClientContext(const ClientContext&) = delete;

@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 #include "reactor/base/unique_fd.h"
 #include "reactor/tls/error.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kMostOctets = 1U << 20;
 
 Result<std::string> content_of(const std::string& path) {
+  if (!is_c_string(path)) return std::make_error_code(std::errc::invalid_argument);
   // A FIFO would make a running server wait.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return last_system_error();

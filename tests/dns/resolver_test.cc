@@ -117,6 +117,24 @@ TEST_P(ResolverTest, NumericAddressesAskNobody) {
   EXPECT_EQ(server.asked, Strings{});
 }
 
+// RFC 6761 section 6.3, RFC 4343.
+TEST_P(ResolverTest, LocalhostAsksNobodyHoweverItIsWritten) {
+  for (const bool hosts_file : {true, false}) {
+    ResolverOptions options = settings();
+    options.hosts_file = hosts_file;
+    configure(options);
+    for (const char* name :
+         {"localhost", "localhost.", "LOCALHOST", "a.localhost", "a.B.LocalHost."}) {
+      EXPECT_EQ(ask(name, Family::v4).addresses, std::vector{address("127.0.0.1:80")}) << name;
+      EXPECT_EQ(ask(name, Family::v6).addresses, std::vector{address("[::1]:80")}) << name;
+      EXPECT_EQ(ask(name).addresses.size(), 2U) << name;
+    }
+  }
+  EXPECT_EQ(server.asked, Strings{});
+  server.table["localhost.test"].addresses = {address("192.0.2.1:0")};
+  EXPECT_EQ(ask("localhost.test", Family::v4).addresses, std::vector{address("192.0.2.1:80")});
+}
+
 TEST_P(ResolverTest, NamesOfTheHostsFileAskNobody) {
   const Outcome outcome = ask("localhost", Family::v4);
   EXPECT_EQ(outcome.addresses, std::vector{address("127.0.0.1:80")});

@@ -40,6 +40,8 @@ INSTANTIATE_TEST_SUITE_P(
         Form{"127.0.0.1:80", AF_INET, 80, nullptr}, Form{"0.0.0.0:0", AF_INET, 0, nullptr},
         Form{"255.255.255.255:65535", AF_INET, 65535, nullptr},
         Form{"localhost:8080", AF_INET, 8080, "127.0.0.1:8080"},
+        Form{"LocalHost.:80", AF_INET, 80, "127.0.0.1:80"},
+        Form{"a.b.LOCALHOST:80", AF_INET, 80, "127.0.0.1:80"},
         Form{"[::1]:80", AF_INET6, 80, nullptr}, Form{"[::]:0", AF_INET6, 0, nullptr},
         Form{"[2001:DB8:0::1]:443", AF_INET6, 443, "[2001:db8::1]:443"},
         Form{"unix:/tmp/x.sock", AF_UNIX, 0, nullptr},
@@ -60,10 +62,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values("", ":", "80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
                       "127.0.0.1:+80", "127.0.0.1: 80", "127.0.0.1:80 ", " 127.0.0.1:80",
                       "127.0.0.1:0x50", "127.0.0.1:8a", "127.0.0.1:99999999999999999999",
-                      "127.0.1:80", "127.0.0.256:80", "1.2.3.4.5:80", "example.org:80", "::1:80",
-                      "[::1]", "[::1]80", "[::1:80", "::1]:80", "[]:80", "[127.0.0.1]:80",
-                      "[::1%]:80", "[::1%no-such-device]:80", "[:::1]:80", "unix:", "unix:@", "@x",
-                      "/tmp/x.sock"));
+                      "notlocalhost:80", ".localhost:80", "a..localhost:80", "localhost..:80",
+                      "localhost.test:80", "127.0.1:80", "127.0.0.256:80", "1.2.3.4.5:80",
+                      "example.org:80", "::1:80", "[::1]", "[::1]80", "[::1:80", "::1]:80", "[]:80",
+                      "[127.0.0.1]:80", "[::1%]:80", "[::1%no-such-device]:80", "[:::1]:80",
+                      "unix:", "unix:@", "@x", "/tmp/x.sock"));
 
 TEST(Address, APortAloneIsTheWildcard) {
   const auto address = Address::parse(":8080");
@@ -116,6 +119,16 @@ TEST(Address, ANulOctetIsNoPathButMayBeInAName) {
   ASSERT_TRUE(two);
   EXPECT_FALSE(*one == *two) << "the length counts";
   EXPECT_TRUE(one->path().empty());
+}
+
+TEST(Address, ATextWithANulByteIsNoAddress) {
+  using std::string_view_literals::operator""sv;
+  for (const auto text :
+       {"127.0.0.1\0evil:80"sv, "127.0.0.1\0:80"sv, "[::1\0evil]:80"sv, "[fe80::1%lo\0junk]:80"sv,
+        "localhost\0:80"sv, "localhost\0.localhost:80"sv, "127.0.0.1:80\0"sv, "unix:a\0b"sv,
+        "unix:@a\0b"sv}) {
+    EXPECT_EQ(Address::parse(text).error(), Errc::bad_address) << text;
+  }
 }
 
 TEST(Address, NoneIsUnknown) {
