@@ -55,7 +55,7 @@ void Stream::watch_times() {
     extras.timer.unref();  // as all that a Stream waits for: it counts while it is in the loop
   }
   extras.timer_at = soonest;
-  extras.timer.start(soonest - now);
+  extras.timer.start(std::max(soonest, now) - now);
 }
 
 void Stream::on_times() {

@@ -11,7 +11,8 @@ namespace reactor {
 void StreamOwner::on_stream_idle(Stream&) noexcept {}
 
 Duration Stream::time_left() const noexcept {
-  return armed() ? std::max(deadline() - loop().start_time(), Duration::zero()) : kForever;
+  const TimePoint now = loop().start_time();
+  return armed() ? std::max(deadline(), now) - now : kForever;
 }
 
 Stream::Moved Stream::migrate(Successor& successor) {

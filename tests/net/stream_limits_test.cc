@@ -144,6 +144,30 @@ TEST_P(StreamLimits, ATotalDeadlineEndsItWhateverMoves) {
   EXPECT_GT(link.handler.got.size(), 0U);
 }
 
+TEST_P(StreamLimits, ADeadlineMayBeAnyPointInTime) {
+  Loop loop(options());
+  for (const TimePoint past : {TimePoint::min(), TimePoint{}, monotonic_now()}) {
+    Link total(loop), single(loop);
+    total.start();
+    single.start();
+    total.stream->set_total_deadline(past);
+    single.stream->set_deadline(past);
+    EXPECT_EQ(single.stream->time_left(), Duration::zero());
+    EXPECT_TRUE(run_to_close(loop, total));
+    EXPECT_TRUE(run_to_close(loop, single));
+    EXPECT_EQ(total.handler.error, Errc::timed_out);
+    EXPECT_EQ(single.handler.timeouts, 1);
+  }
+  Link never(loop);
+  never.start();
+  never.stream->set_total_deadline(TimePoint::max());
+  never.stream->set_deadline(TimePoint::max());
+  never.stream->set_read_timeout(kForever);
+  never.stream->set_write_timeout(kForever);
+  EXPECT_TRUE(loop.poll() && loop.poll());
+  EXPECT_EQ(never.handler.closes, 0);
+}
+
 TEST_P(StreamLimits, ATotalDeadlineCanBeMovedAndTakenBack) {
   Loop loop(options());
   Link link(loop);

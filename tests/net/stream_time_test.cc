@@ -49,6 +49,22 @@ TEST_P(StreamTime, AnIdleStreamTimesOut) {
   EXPECT_EQ(link.handler.error, Errc::timed_out);
 }
 
+TEST_P(StreamTime, TheShortestIdleTimeoutIsOne) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->set_idle_timeout(Duration(1));
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_EQ(link.handler.timeouts, 1);
+  Link none(loop);
+  none.start();
+  for (const Duration never : {Duration::zero(), Duration::min(), kForever}) {
+    none.stream->set_idle_timeout(never);
+    run_for(loop, milliseconds(2));
+    EXPECT_EQ(none.handler.timeouts, 0);
+  }
+}
+
 TEST_P(StreamTime, TrafficPutsTheIdleTimeOutOff) {
   Loop loop(options());
   StreamOptions settings;
