@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/net/listener.h"
 
-#include <fcntl.h>
-
 #include <string>
 #include <utility>
 
@@ -37,10 +35,6 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, Acc
                                                   bool remove_file, SourceLocation where) {
   Result<Address> address = socket.local();
   if (!address) return address.error();
-  const int flags = ::fcntl(socket.fd(), F_GETFL);
-  if (flags < 0 || ::fcntl(socket.fd(), F_SETFL, flags | O_NONBLOCK) != 0) {
-    return last_system_error();
-  }
   std::unique_ptr<Listener> listener(
       new Listener(loop, std::move(socket), handler, std::move(*address), where));
   if (remove_file) listener->file_.remember(listener->address_);

@@ -43,9 +43,8 @@ class Listener final : private PollTarget, private TimerNode {
       Loop& loop, const Address& address, AcceptHandler& handler, const ListenOptions& options = {},
       SourceLocation where = SourceLocation::current());
 
-  // Takes a socket that listens already (of a master, of a service manager). It is made
-  // non-blocking. `remove_file`: unlink a unix socket's file at the end, if it is still this one's.
-  // Errors: those of Loop::attach().
+  // Takes a socket that listens already (of a master, of a service manager). `remove_file`: unlink
+  // a unix socket's file at the end, if it is still this one's. Errors: those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
       Loop& loop, Socket socket, AcceptHandler& handler, bool remove_file = false,
       SourceLocation where = SourceLocation::current());

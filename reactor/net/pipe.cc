@@ -66,8 +66,8 @@ using Opened = Result<std::unique_ptr<Stream>>;
 
 Opened make(Loop& loop, UniqueFd fd, std::unique_ptr<Transport> transport, StreamHandler& handler,
             const StreamOptions& options, SourceLocation where) {
-  auto stream =
-      std::make_unique<Stream>(loop, Socket(std::move(fd)), handler, options, nullptr, where);
+  auto stream = std::make_unique<Stream>(loop, Socket::as_it_is(std::move(fd)), handler, options,
+                                         nullptr, where);
   stream->set_transport(std::move(transport));
   return stream;
 }

@@ -125,10 +125,6 @@ void ServerBase::admit(Socket connection, SourceLocation where) {
 }
 
 Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> state) {
-  const int flags = ::fcntl(connection.fd(), F_GETFL);
-  if (flags < 0 || ::fcntl(connection.fd(), F_SETFL, flags | O_NONBLOCK) != 0) {
-    return last_system_error();
-  }
   if (state.empty()) {
     count_up();
     admit(std::move(connection), where_);

@@ -138,6 +138,11 @@ Result<Address> name_of(Call call) {
 
 }  // namespace
 
+Socket::Socket(UniqueFd fd) noexcept : fd_(std::move(fd)) {
+  const int flags = fd_ ? ::fcntl(fd_.get(), F_GETFL) : -1;
+  if (flags >= 0 && (flags & O_NONBLOCK) == 0) ::fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK);
+}
+
 Result<Socket> Socket::listen(const Address& address, const ListenOptions& options) {
   Result<UniqueFd> fd = open_socket(address.family());
   if (!fd) return fd.error();
@@ -161,7 +166,7 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   if (!address.is_unix()) {
     if (const Result<> set = set_fast_open(number, options.fast_open); !set) return set.error();
   }
-  return Socket(std::move(*fd));
+  return as_it_is(std::move(*fd));
 }
 
 Result<Socket> Socket::adopt_listening(int fd, const ListenOptions& options) {
@@ -177,13 +182,13 @@ Result<Socket> Socket::adopt_listening(int fd, const ListenOptions& options) {
     if (const Result<> set = set_tcp_options(fd, options); !set) return set.error();
     if (const Result<> set = set_fast_open(fd, options.fast_open); !set) return set.error();
   }
-  return Socket(UniqueFd(fd));
+  return as_it_is(UniqueFd(fd));
 }
 
 Result<Socket> Socket::open(int family, int type, int protocol) {
   Result<UniqueFd> fd = open_socket(family, type, protocol);
   if (!fd) return fd.error();
-  return Socket(std::move(*fd));
+  return as_it_is(std::move(*fd));
 }
 
 Result<Socket> Socket::connect(const Address& address, const ConnectOptions& options) {
@@ -202,7 +207,7 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
       errno != EINTR) {
     return last_system_error();
   }
-  return Socket(std::move(*fd));
+  return as_it_is(std::move(*fd));
 }
 
 Result<Socket> Socket::accept(int listening_fd) noexcept {
@@ -217,7 +222,7 @@ Result<Socket> Socket::accept(int listening_fd) noexcept {
   }
   UniqueFd connection(fd);
   if (!finish_socket(fd)) return last_system_error();
-  return Socket(std::move(connection));
+  return as_it_is(std::move(connection));
 }
 
 IoResult Socket::receive(int fd, std::span<std::byte> buffer) noexcept {

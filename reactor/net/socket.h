@@ -102,11 +102,22 @@ struct ConnectOptions {
   TcpOptions tcp = {};
 };
 
-// Owns one socket, or none.
+// Owns one socket, or none. It never blocks: whoever makes a Socket of a descriptor from elsewhere
+// (inetd, socketpair(2), another process) makes it non-blocking by that, so what takes a Socket (a
+// Stream, Listener, Server or Datagram) need not care where it comes from.
 class Socket {
  public:
   Socket() noexcept = default;
-  explicit Socket(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
+  // Sets O_NONBLOCK, which belongs to the open file: other processes that share it see it too. An
+  // fd that is no descriptor is told by the first call that uses it (bad_file_descriptor).
+  explicit Socket(UniqueFd fd) noexcept;
+  // Leaves the flags alone: for a descriptor that is non-blocking already, and for one whose
+  // Transport never waits, as that of open_shared_pipe().
+  [[nodiscard]] static Socket as_it_is(UniqueFd fd) noexcept {
+    Socket socket;
+    socket.fd_ = std::move(fd);
+    return socket;
+  }
 
   // A bound, listening stream socket: SO_REUSEADDR and TCP_NODELAY are set (accepted sockets
   // inherit the latter on Linux and BSD). A unix path that a dead server left behind is replaced;
