@@ -147,11 +147,10 @@ IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
   const IoResult result = receive(socket, message);
   if (!result.ok() && !result.end()) return result;
   take_descriptors(message.header, {&descriptor, 1});
-  if ((message.header.msg_flags & MSG_TRUNC) != 0) {  // half a state is worse than none
-    descriptor.reset();
-    return IoResult::failed(EMSGSIZE);
-  }
-  return result;
+  const int cut = message.header.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
+  if (cut == 0) return result;
+  descriptor.reset();  // half a state is worse than none
+  return IoResult::failed((cut & MSG_CTRUNC) != 0 ? EMFILE : EMSGSIZE);
 }
 
 Result<ReceivedDescriptors> receive_with_descriptors(int socket, std::span<std::byte> buffer,

@@ -23,9 +23,9 @@ namespace reactor {
                                             int descriptor) noexcept;
 
 // Receives one message, and the descriptor that came with it, closed on exec. Other descriptors
-// that were sent with it are closed; where this process has none free `descriptor` stays empty.
-// Errors: those of recvmsg(2); message_size where `buffer` is too small: the message is dropped
-// then.
+// that were sent with it are closed. Errors: those of recvmsg(2); message_size if `buffer` is too
+// small; too_many_files_open if a descriptor was lost because this process has none free. The
+// message is dropped then, with all that came with it.
 [[nodiscard]] IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
                                                UniqueFd& descriptor) noexcept;
 

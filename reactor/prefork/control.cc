@@ -41,7 +41,9 @@ Control::Received Control::receive() const noexcept {
   Octets octets;
   Received received;
   const IoResult result = receive_with_descriptor(fd_.get(), octets, received.descriptor);
-  if (result.would_block()) return received;
+  // A message that came without its descriptor means nothing; the connection goes on.
+  const bool lost = result.error() == std::errc::too_many_files_open;
+  if (result.would_block() || lost) return received;
   if (!result.moved(octets.size())) {
     received.ended = true;
     return received;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -126,6 +127,31 @@ TEST_F(FdPassing, AMessageThatIsCutOffIsAnErrorAndLeavesNoDescriptor) {
   EXPECT_EQ(receive().error(), std::errc::message_size);
   EXPECT_FALSE(got);
   EXPECT_TRUE(receive().moved(4));
+}
+
+TEST_F(FdPassing, ADescriptorThatThereIsNoRoomForIsAnErrorAndLeavesNone) {
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("lost"), ends.first.get()).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("next"), ends.first.get()).ok());
+  const auto before = FdGuard::open_descriptors();
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit few = limit;
+  few.rlim_cur = static_cast<rlim_t>(UniqueFd(::dup(STDIN_FILENO)).get());  // the lowest free one
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const IoResult result = receive();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(result.error(), std::errc::too_many_files_open);
+  EXPECT_FALSE(got);
+  EXPECT_EQ(FdGuard::open_descriptors(), before);
+  EXPECT_TRUE(receive().moved(4));
+  EXPECT_TRUE(got);
+}
+
+TEST_F(FdPassing, APairIsClosedOnExecAndNonBlocking) {
+  for (const UniqueFd* const end : {&ends.first, &ends.second}) {
+    EXPECT_EQ(::fcntl(end->get(), F_GETFD), FD_CLOEXEC);
+    EXPECT_NE(::fcntl(end->get(), F_GETFL) & O_NONBLOCK, 0);
+  }
 }
 
 TEST_F(FdPassing, TheEndAndErrorsAreTold) {
