@@ -1,17 +1,39 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/net/linger.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "reactor/net/socket.h"
+#include "reactor/net/stream.h"
 
 namespace reactor {
+namespace {
+
+// Of the descriptors that this process may have.
+std::size_t share_of_descriptors() noexcept {
+  constexpr rlim_t kShare = 8;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return Lingerers::kLeast;
+  return std::max(static_cast<std::size_t>(limit.rlim_cur / kShare), Lingerers::kLeast);
+}
+
+}  // namespace
 
 class Lingerers::Lingerer final : public PollTarget, public TimerNode {
  public:
-  Lingerer(Lingerers& owner, UniqueFd fd, std::size_t octets)
-      : PollTarget(fd.get()), owner_(owner), fd_(std::move(fd)), octets_left_(octets) {}
+  Lingerer(Lingerers& all, UniqueFd fd, const StreamOptions& options)
+      : PollTarget(fd.get()),
+        group(&options),
+        all_(all),
+        fd_(std::move(fd)),
+        bytes_left_(options.linger_bytes) {}
 
   bool start(Duration time) {
-    Loop& loop = owner_.loop_;
+    Loop& loop = all_.loop_;
     if (!Socket::shutdown_write(fd_.get())) return false;  // nothing can be lost any more
     if (!loop.attach(*this, Interest::read)) return false;
     loop.arm(*this, saturating_add(loop.now(), time));
@@ -19,51 +41,86 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
   }
 
   void stop() noexcept {
-    owner_.loop_.detach(*this, Detach::closing);
-    owner_.loop_.disarm(*this);
+    all_.loop_.detach(*this, Detach::closing);
+    all_.loop_.disarm(*this);
   }
 
   void on_ready(Ready) override {
-    const IoResult result = Socket::receive(fd_.get(), owner_.loop_.scratch());
+    const IoResult result = Socket::receive(fd_.get(), all_.loop_.scratch());
     if (result.would_block()) return;
-    if (result.ok() && result.count() < octets_left_) {
-      octets_left_ -= result.count();
+    if (result.ok() && result.count() < bytes_left_) {
+      bytes_left_ -= result.count();
       return;
     }
-    owner_.end(*this);
+    all_.end(*this);
   }
 
-  void on_expire() override { owner_.end(*this); }
+  void on_expire() override { all_.end(*this); }
 
   [[nodiscard]] HandleInfo describe() const noexcept override {
     return {"lingering", PollTarget::fd(), {}, {}};
   }
 
-  std::list<std::unique_ptr<Lingerer>>::iterator place;
+  void reset() noexcept { Socket::reset_on_close(fd_.get()); }
+
+  const StreamOptions* const group;
+  Queue::iterator place;
 
  private:
-  Lingerers& owner_;
+  Lingerers& all_;
   UniqueFd fd_;
-  std::size_t octets_left_;
+  std::size_t bytes_left_;
 };
 
 Lingerers::Lingerers(Loop& loop) : loop_(loop) {}
 
 Lingerers::~Lingerers() {
-  for (const auto& lingerer : lingering_) lingerer->stop();
+  for (const auto& [group, queue] : queues_) {
+    for (const auto& lingerer : queue) lingerer->stop();
+  }
 }
 
-void Lingerers::add(UniqueFd fd, Duration time, std::size_t octets) {
-  auto lingerer = std::make_unique<Lingerer>(*this, std::move(fd), octets);
+void Lingerers::add(UniqueFd fd, const StreamOptions& options) {
+  auto lingerer = std::make_unique<Lingerer>(*this, std::move(fd), options);
   Lingerer& added = *lingerer;
-  lingering_.push_front(std::move(lingerer));
-  added.place = lingering_.begin();
-  if (!added.start(time)) end(added);
+  Queue& queue = queues_[&options];
+  queue.push_back(std::move(lingerer));
+  ++size_;
+  added.place = std::prev(queue.end());
+  if (!added.start(options.linger_time)) return end(added);
+  if (size_ > kLeast) keep_to_share();
+}
+
+// The largest group gives one up.
+void Lingerers::keep_to_share() noexcept {
+  if (size_ <= share_of_descriptors()) return;
+  const auto longest = std::max_element(
+      queues_.begin(), queues_.end(),
+      [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
+  reset_front(longest->second);
+}
+
+std::size_t Lingerers::size(const StreamOptions& group) const noexcept {
+  const auto found = queues_.find(&group);
+  return found == queues_.end() ? 0 : found->second.size();
+}
+
+void Lingerers::reset_oldest(const StreamOptions& group) noexcept {
+  reset_front(queues_.find(&group)->second);
+}
+
+void Lingerers::reset_front(Queue& queue) noexcept {
+  Lingerer& oldest = *queue.front();
+  oldest.reset();
+  end(oldest);
 }
 
 void Lingerers::end(Lingerer& lingerer) noexcept {
   lingerer.stop();
-  lingering_.erase(lingerer.place);
+  --size_;
+  const auto found = queues_.find(lingerer.group);
+  found->second.erase(lingerer.place);
+  if (found->second.empty()) queues_.erase(found);
 }
 
 }  // namespace reactor

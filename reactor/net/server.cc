@@ -9,6 +9,7 @@
 #include <new>
 #include <vector>
 
+#include "reactor/net/context.h"
 #include "reactor/net/proxy_gate.h"
 #include "reactor/net/proxy_header.h"
 
@@ -59,7 +60,7 @@ std::size_t descriptor_limit() {
 }  // namespace
 
 ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
-    : loop_(loop), limits_(std::move(limits)), where_(where) {
+    : loop_(loop), context_(&NetContext::of(loop)), limits_(std::move(limits)), where_(where) {
   if (limits_.max_connections == 0) limits_.max_connections = descriptor_limit();
   if (limits_.proxy.protocol == ProxyProtocol::off) return;
   gate_ = std::make_unique<ProxyGate>(
@@ -148,8 +149,16 @@ Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> sta
   return {};
 }
 
+// A connection that lingers is over and still holds a descriptor: it gives way to one that is not.
 void ServerBase::count_up() noexcept {
   counter_->set(++connections_);
+  Lingerers& lingerers = context_->lingerers;
+  if (connections_ + lingerers.size() > limits_.max_connections) [[unlikely]] {
+    const std::size_t own = lingerers.size(limits_.stream);
+    if (own > 0 && connections_ + own > limits_.max_connections) {
+      lingerers.reset_oldest(limits_.stream);
+    }
+  }
   if (connections_ < limits_.max_connections) return;
   full_ = true;
   pause_all();

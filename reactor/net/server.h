@@ -28,11 +28,15 @@
 
 namespace reactor {
 
+class NetContext;
 class ProxyGate;
 
 struct ServerLimits {
   // Connections at once; at the limit accepting pauses and the kernel's queue fills. 0: as many as
-  // the process may open descriptors, less a reserve of 64.
+  // the process may open descriptors, less a reserve of 64. A connection that was closed while its
+  // peer may still send (Stream::close(), StreamOptions::linger_time) takes such a place until it
+  // is gone, and keeps nobody out: if a new connection needs the place, the one that has lingered
+  // longest is reset.
   std::size_t max_connections = 0;
   StreamOptions stream = {};
   ListenOptions listen = {};  // for Server::listen(); adopted sockets are set up already
@@ -135,6 +139,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void on_stream_idle(Stream& stream) noexcept final;
 
   Loop& loop_;
+  NetContext* context_;
   ServerLimits limits_;
   SourceLocation where_;
   std::vector<std::unique_ptr<Listener>> listeners_;

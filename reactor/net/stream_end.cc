@@ -83,9 +83,7 @@ void Stream::release_socket() {
   loop().disarm(*this);
   UniqueFd socket(fd());
   set_fd(-1);
-  if (has(kLinger)) {
-    context_->lingerers.add(std::move(socket), options_->linger_time, options_->linger_bytes);
-  }
+  if (has(kLinger)) context_->lingerers.add(std::move(socket), *options_);
 }
 
 }  // namespace reactor
