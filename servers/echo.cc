@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "reactor/base/log.h"
 #include "reactor/net/datagram.h"
+#include "reactor/net/reflection_guard.h"
 #include "reactor/net/server.h"
 #include "servers/reply.h"
 
@@ -68,12 +70,39 @@ class FirstWord final : public Handler {
   reactor::StreamHandler& echo_;
 };
 
-class DatagramEcho final : public reactor::DatagramHandler {
+// Says now and then that datagrams were not answered, and why: whoever sends them hears nothing.
+class Unanswered {
  public:
-  explicit DatagramEcho(Reply reply) noexcept : reply_(reply) {}
+  void note(const reactor::Message& message, reactor::ReflectionGuard::Verdict why,
+            reactor::TimePoint now) {
+    ++count_;
+    if (now < next_line_) return;
+    next_line_ = reactor::saturating_add(now, kBetweenLines);
+    REACTOR_LOG(warn, "no answer to a datagram from " + message.from().to_string() + ": " +
+                          std::string(to_string(why)) + "; " + std::to_string(count_) +
+                          " not answered so far; see --udp-rate and --udp-low-ports");
+  }
 
  private:
+  static constexpr reactor::Duration kBetweenLines = std::chrono::minutes(1);
+
+  std::uint64_t count_ = 0;
+  reactor::TimePoint next_line_{};
+};
+
+class DatagramEcho final : public reactor::DatagramHandler {
+ public:
+  DatagramEcho(Reply reply, const reactor::ReflectionLimits& limits,
+               std::vector<reactor::Address> own)
+      : reply_(reply), guard_(limits, std::move(own)) {}
+
+ private:
+  using Verdict = reactor::ReflectionGuard::Verdict;
+
   void on_datagram(reactor::Datagram& socket, const reactor::Message& message) override {
+    const reactor::TimePoint now = socket.loop().now();
+    const Verdict verdict = guard_.judge(message, now);
+    if (verdict != Verdict::answer) return unanswered_.note(message, verdict, now);
     if (reply_ == Reply::raw) {
       socket.reply(message, message.bytes());
     } else {
@@ -82,14 +111,36 @@ class DatagramEcho final : public reactor::DatagramHandler {
   }
 
   const Reply reply_;
+  reactor::ReflectionGuard guard_;
+  Unanswered unanswered_;
 };
 
 using Datagrams = std::vector<std::unique_ptr<reactor::Datagram>>;
 
-Datagrams adopt_datagrams(reactor::prefork::Worker& worker, DatagramEcho& echo) {
+// What the workers' own bound addresses are: what comes from there is an answer, and gets none.
+std::vector<reactor::Address> addresses_of(std::span<const reactor::Socket> sockets) {
+  std::vector<reactor::Address> addresses;
+  for (const reactor::Socket& socket : sockets) {
+    if (const auto address = socket.local()) addresses.push_back(*address);
+  }
+  return addresses;
+}
+
+// A client of unix datagrams that does not read holds up nobody else, and nothing for long.
+reactor::DatagramOptions datagram_options() {
+  reactor::DatagramOptions options;
+  options.send_buffer = 1 << 20;
+  options.receiver_limit = 128 * 1024;
+  options.receiver_patience = std::chrono::seconds(1);
+  return options;
+}
+
+Datagrams adopt_datagrams(reactor::Loop& loop, std::vector<reactor::Socket> sockets,
+                          DatagramEcho& echo) {
   Datagrams datagrams;
-  for (reactor::Socket& socket : worker.datagrams()) {
-    datagrams.push_back(reactor::Datagram::adopt(worker.loop(), std::move(socket), echo).value());
+  for (reactor::Socket& socket : sockets) {
+    datagrams.push_back(
+        reactor::Datagram::adopt(loop, std::move(socket), echo, datagram_options()).value());
   }
   return datagrams;
 }
@@ -124,8 +175,9 @@ int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
   auto server = reactor::Server<FirstWord>::adopt(worker.loop(), worker.listeners(),
                                                   std::move(limits), handler)
                     .value();
-  DatagramEcho datagram_echo(service.reply);
-  const Datagrams datagrams = adopt_datagrams(worker, datagram_echo);
+  std::vector<reactor::Socket> sockets = worker.datagrams();
+  DatagramEcho datagram_echo(service.reply, service.udp, addresses_of(sockets));
+  const Datagrams datagrams = adopt_datagrams(worker.loop(), std::move(sockets), datagram_echo);
   const int status = worker.serve(*server);
   if (!datagrams.empty()) answer_rest(worker.loop(), datagrams);
   return status;

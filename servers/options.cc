@@ -132,6 +132,10 @@ void declare_operation(CLI::App& app, Program program, Texts& texts, Options& op
     text("--reply", texts.reply,
          "what is sent back for what is read: the data, `PID: data`, or `Echo=>data at TIME`",
          "raw|pid|time");
+    text("--udp-rate", texts.udp_rate,
+         "answers a second to the datagrams of one source, per worker; 0: no limit", "N");
+    text("--udp-low-ports", texts.udp_low_ports,
+         "whether to answer datagrams from ports below 1024, where other services are", "on|off");
   }
   if (program == Program::http_ok) declare_http(app, texts, options.service);
   text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");

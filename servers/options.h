@@ -12,6 +12,7 @@
 #include "reactor/http/limits.h"
 #include "reactor/net/address.h"
 #include "reactor/net/proxy.h"
+#include "reactor/net/reflection_guard.h"
 #include "reactor/prefork/options.h"
 #include "servers/control.h"
 #include "servers/reply.h"
@@ -28,6 +29,7 @@ struct Service {
   Tls tls;
   // reactor-echo only.
   Reply reply = Reply::raw;
+  reactor::ReflectionLimits udp;  // whose datagrams it answers
   // reactor-http-ok only.
   reactor::http::Limits limits;
   reactor::Duration keep_alive = std::chrono::seconds(75);

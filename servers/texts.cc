@@ -146,6 +146,9 @@ void take(Program program, const Texts& texts, Options& options) {
     prefork.max_children = std::min(prefork.max_children, options.service.max_connections);
   }
   options.service.reply = parse_reply("--reply", texts.reply);
+  options.service.udp = {.low_ports = parse_switch("--udp-low-ports", texts.udp_low_ports),
+                         .rate = static_cast<std::uint32_t>(
+                             parse_number("--udp-rate", texts.udp_rate, 0, 1'000'000'000))};
   options.log_level = parse_level("--log-level", texts.log_level);
   if (!options.user.empty() || !options.group.empty()) {
     prefork.identity = parse_identity(options.user, options.group);

@@ -19,6 +19,8 @@ struct Texts {
   std::string model = "prefork";
   std::string max_children = "40";
   std::string reply = "raw";
+  std::string udp_rate = "1000";
+  std::string udp_low_ports = "off";
   std::string reuse_port = "on";
   std::string proxy_protocol = "off";
   std::vector<std::string> proxy_allow_from;

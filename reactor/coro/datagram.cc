@@ -50,7 +50,8 @@ Datagram::~Datagram() {
 
 // A receiver goes on inside: what it answers leaves with the rest of the batch.
 void Datagram::on_datagram(reactor::Datagram& socket, const Message& message) {
-  const Received about{0, message.truncated(), message.from(), message.local()};
+  const Received about{0, message.truncated(), message.from(), message.local(),
+                       message.control_truncated()};
   if (Receive* const receive = std::exchange(waiting_, nullptr)) {
     receive->take(message.bytes(), about);
     receive->resume();

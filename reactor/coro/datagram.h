@@ -19,9 +19,10 @@ class Receive;
 // What receive() gave.
 struct Received {
   std::size_t size = 0;  // octets in the buffer; 0 is a datagram without content, and never an end
-  bool truncated = false;  // it was larger than the buffer, or DatagramOptions::max_size
-  Address from;            // who sent it
-  Address local;           // where it was sent to
+  bool truncated = false;          // it was larger than the buffer, or DatagramOptions::max_size
+  Address from;                    // who sent it
+  Address local;                   // where it was sent to
+  bool control_truncated = false;  // see Message::control_truncated()
 };
 
 // A socket of messages (UDP or unix) for coroutines.

@@ -12,6 +12,7 @@
 #include "reactor/net/context.h"
 #include "reactor/net/datagram_exchange.h"
 #include "reactor/net/datagram_queue.h"
+#include "reactor/net/datagram_shares.h"
 #include "reactor/net/datagram_socket.h"
 #include "reactor/net/multicast.h"
 
@@ -55,6 +56,8 @@ DatagramExchange& DatagramExchange::of(Loop& loop) {
   return static_cast<DatagramExchange&>(*context.datagrams);
 }
 
+bool Message::control_truncated() const noexcept { return received_->control_truncated; }
+
 Address Message::from() const noexcept {
   return Address::from(received_->name, received_->name_size);
 }
@@ -64,6 +67,13 @@ Address Message::local() const noexcept {
   if (received_->info.family == AF_INET) return make_v4(received_->info.destination, port);
   if (received_->info.family == AF_INET6) return make_v6(received_->info, port);
   return socket_->address();
+}
+
+// What a reply leaves from is what it was sent to, unless others have that address as well.
+bool Message::unicast() const noexcept {
+  const PacketInfo& info = received_->info;
+  if (info.family == AF_UNSPEC) return !socket_->tells_local_;
+  return info.source == info.destination;
 }
 
 void DatagramHandler::on_batch_end(Datagram&) {}
@@ -82,6 +92,8 @@ Datagram::Datagram(Loop& loop, Socket socket, DatagramHandler& handler, Address 
       where_(where),
       max_size_(std::clamp(options.max_size, std::size_t{1}, kMaxSize)),
       queue_limit_(options.queue_limit),
+      receiver_limit_(options.receiver_limit),
+      receiver_patience_(options.receiver_patience),
       batches_(options.batches) {
   const DatagramTraits traits = equip_datagram_socket(fd(), address_, options);
   tells_local_ = traits.tells_local;
@@ -218,6 +230,7 @@ void Datagram::deliver_one(const ReceivedMessage& received) {
   if (bytes.size() > max_size_) bytes = bytes.first(max_size_);
   ++stats_.received;
   if (truncated) ++stats_.truncated;
+  if (received.control_truncated) ++stats_.control_truncated;
   handler_->on_datagram(*this, Message(*this, received, bytes, truncated));
 }
 
@@ -229,7 +242,7 @@ void Datagram::receive_failed(int number) {
   note_error(number);
   if (is_network_error(number)) return;  // which took it out of the socket
   reading_waits_ = true;
-  retry_later();
+  retry_at(saturating_add(loop_->now(), kRetryDelay));
 }
 
 void Datagram::report(Entry& entry) {
@@ -251,14 +264,14 @@ void Datagram::soon() {
   loop_->arm(*this, TimePoint{});
 }
 
-void Datagram::retry_later() {
-  if (!soon_) loop_->arm(*this, saturating_add(loop_->now(), kRetryDelay));
+void Datagram::retry_at(TimePoint time) {
+  if (!soon_ && (!armed() || deadline() > time)) loop_->arm(*this, time);
   update_interest();
 }
 
 void Datagram::update_interest() {
   const bool reads = !paused_ && !reading_waits_;
-  const bool writes = queue_ != nullptr && !writing_waits_;
+  const bool writes = queue_ != nullptr && !writing_waits_ && queue_->awaits_own_buffer();
   const Interest interest =
       (reads ? Interest::read : Interest::none) | (writes ? Interest::write : Interest::none);
   // Where it fails the descriptor was closed under us, and nothing comes any more (G8).

@@ -25,6 +25,8 @@ namespace reactor {
 
 class Datagram;
 class DatagramExchange;
+struct DatagramLine;
+class SendShares;
 struct OutgoingMessage;
 struct ReceivedMessage;
 
@@ -38,11 +40,19 @@ class Message {
   }
   // It was larger than DatagramOptions::max_size; the rest is lost.
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+  // More came with it than its bytes, and was dropped: descriptors or credentials of a unix peer,
+  // or (only on a socket that was adopted with more options than a Datagram sets) what the kernel
+  // told of it, so that local() may be wrong. Descriptors were closed (recvmsg(2) MSG_CTRUNC).
+  [[nodiscard]] bool control_truncated() const noexcept;
   // Who sent it; a unix socket without a name can't be answered.
   [[nodiscard]] Address from() const noexcept;
   // The address it was sent to, also where the socket is bound to a wildcard (but not on systems
   // without IP_PKTINFO); may be a group or a broadcast.
   [[nodiscard]] Address local() const noexcept;
+  // Whether it was sent to an address of this host alone, and not to a group or a broadcast. False
+  // if the system should have told and did not (control_truncated()). On systems without IP_PKTINFO
+  // a socket at a wildcard can't know: true.
+  [[nodiscard]] bool unicast() const noexcept;
 
  private:
   friend class Datagram;
@@ -83,6 +93,12 @@ struct DatagramOptions {
   // Octets that are kept here while the kernel takes no more, with 128 on top for each datagram.
   // What comes beyond is dropped, and counted.
   std::size_t queue_limit = 1 << 20;
+  // The same for a single receiver of a unix socket that is not connected.
+  std::size_t receiver_limit = 512 * 1024;
+  // If such a receiver takes nothing for so long, what is queued for it is dropped, and counted.
+  // Until then it is asked again after 5 ms, 10 ms, and so on up to every 320 ms, as no poller can
+  // tell when it has room. kForever: never dropped.
+  Duration receiver_patience = std::chrono::seconds(5);
   // Off: a system call for each datagram, and each leaves inside send().
   bool batches = true;
   // Datagrams of one size to one receiver are cut up by the kernel or the card (UDP_SEGMENT), and
@@ -106,17 +122,20 @@ struct DatagramOptions {
 // Counts since the socket was made.
 struct DatagramStats {
   std::uint64_t received = 0, sent = 0;
-  std::uint64_t truncated = 0;  // of those received
-  std::uint64_t dropped = 0;    // given to send(), but refused by the kernel or by a full queue
-  std::uint64_t errors = 0;     // that the kernel reported
+  std::uint64_t truncated = 0;          // of those received
+  std::uint64_t control_truncated = 0;  // likewise: Message::control_truncated()
+  std::uint64_t dropped = 0;  // given to send(), but refused by the kernel or by a full queue
+  std::uint64_t errors = 0;   // that the kernel reported
   std::uint64_t receive_calls = 0, send_calls = 0;
 };
 
 // Belongs to its loop's thread.
 class Datagram final : private PollTarget, private TimerNode {
  public:
-  // Until the kernel is asked again, where it can't tell that it takes more.
+  // Until the kernel is asked again, where it can't tell that it takes more; and the longest time,
+  // to which that doubles.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);
+  static constexpr Duration kLongestRetryDelay = std::chrono::milliseconds(320);
 
   // Receives what is sent to `local`. A unix path that a dead server left behind is replaced, one
   // that is alive is address_in_use; the file goes with the Datagram. `handler` outlives it.
@@ -148,6 +167,10 @@ class Datagram final : private PollTarget, private TimerNode {
   Datagram(const Datagram&) = delete;
   Datagram& operator=(const Datagram&) = delete;
 
+  // A unix socket that is not connected gives no receiver all of its buffer: one that has not read
+  // what it got before has to wait while others are served (SendShares). A receiver that never
+  // reads therefore silences nobody else, unless many work together.
+  //
   // Sends one datagram, which is copied; nothing to send is a datagram as well. What goes wrong is
   // told by on_error(). Throws std::bad_alloc, but only while the kernel takes no more.
   void send(std::span<const std::byte> bytes);  // connected ones only
@@ -254,12 +277,16 @@ class Datagram final : private PollTarget, private TimerNode {
   enum class Fate : std::uint8_t { sent, blocked, lost };
   Fate try_to_send(const OutgoingMessage& message, int noted = 0);
   [[nodiscard]] bool must_wait(const OutgoingMessage& message) const noexcept;
+  [[nodiscard]] bool admits(const OutgoingMessage& message);
   void enqueue(const OutgoingMessage& message);
   void send_queued();
+  void send_to_own_buffer();
+  void send_to_receivers(TimePoint now);
+  void retry(DatagramLine& line, TimePoint now);
 
   void note_error(int number);
   void soon();
-  void retry_later();
+  void retry_at(TimePoint time);
   void update_interest();
 
   Loop* loop_;
@@ -271,11 +298,13 @@ class Datagram final : private PollTarget, private TimerNode {
   SocketFile file_;
   SourceLocation where_;
   DatagramStats stats_;
-  std::unique_ptr<Queue> queue_;  // only while it is not empty
+  std::unique_ptr<Queue> queue_;        // only while it is not empty
+  std::unique_ptr<SendShares> shares_;  // made by the first datagram to a unix receiver by its name
   Entry* entry_ = nullptr;
   std::error_code error_;  // to be reported
   std::size_t max_size_;
-  std::size_t queue_limit_;
+  std::size_t queue_limit_, receiver_limit_;
+  Duration receiver_patience_;
   std::size_t segment_limit_ = 0;      // datagrams up to this size may be joined
   std::uint32_t source_refusals_ = 0;  // times that `from` was one to which the system said no
   bool batches_;

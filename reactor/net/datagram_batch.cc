@@ -273,7 +273,7 @@ int ReceiveBatch::receive(int fd, const Shape& shape) noexcept {
   for (unsigned i = 0; i < used_; ++i) {  // what the last call wrote
     msghdr& header = slots_->headers[i].msg_hdr;
     header.msg_namelen = sizeof(sockaddr_storage);
-    // Without room for it, descriptors that a unix peer sends are dropped by the kernel (unix(7)).
+    // Without room for them the kernel closes descriptors that a unix peer sends (unix(7)).
     header.msg_control = shape_.control ? &slots_->controls[i] : nullptr;
     header.msg_controllen = shape_.control ? sizeof(IncomingControl) : 0;
     header.msg_flags = 0;
@@ -291,6 +291,7 @@ ReceivedMessage ReceiveBatch::message(unsigned index) const noexcept {
   message.name = reinterpret_cast<const sockaddr*>(&slots_->names[index]);
   message.name_size = header.msg_hdr.msg_namelen;
   message.truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0;
+  message.control_truncated = (header.msg_hdr.msg_flags & MSG_CTRUNC) != 0;
   if (header.msg_hdr.msg_controllen > 0) read_control(header.msg_hdr, message);
   return message;
 }

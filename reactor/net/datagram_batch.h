@@ -29,6 +29,7 @@ struct ReceivedMessage {
   const sockaddr* name = nullptr;
   socklen_t name_size = 0;
   bool truncated = false;
+  bool control_truncated = false;  // MSG_CTRUNC: `segment` and `info` may be incomplete
   PacketInfo info;
 };
 

@@ -11,6 +11,7 @@
 #include "reactor/net/datagram.h"
 #include "reactor/net/datagram_exchange.h"
 #include "reactor/net/datagram_queue.h"
+#include "reactor/net/datagram_shares.h"
 
 namespace reactor {
 namespace {
@@ -87,8 +88,12 @@ void Datagram::send_named(OutgoingMessage message) {
 }
 
 void Datagram::send(const OutgoingMessage& message) {
-  if (!batches_) return send_or_queue(message);
   DatagramExchange& exchange = *exchange_;
+  if (must_wait(message) || !admits(message)) {
+    exchange.flush();  // or it would come before others to this receiver
+    return enqueue(message);
+  }
+  if (!batches_) return send_or_queue(message);
   const std::uint32_t process = process_generation();
   if (exchange.collector != this || exchange.collected_in != process ||
       !exchange.outgoing.fits(message.bytes.size())) {
@@ -179,39 +184,91 @@ bool Datagram::must_wait(const OutgoingMessage& message) const noexcept {
   return queue_ != nullptr && queue_->lines.contains(Queue::line_of(message));
 }
 
+bool Datagram::admits(const OutgoingMessage& message) {
+  const std::string_view receiver = Queue::line_of(message);
+  if (receiver.empty()) return true;
+  if (shares_ == nullptr) shares_ = std::make_unique<SendShares>(fd());
+  return shares_->admits(receiver, message.bytes.size(), loop_->start_time());
+}
+
 void Datagram::enqueue(const OutgoingMessage& message) {
+  const std::string_view name = Queue::line_of(message);
   const std::size_t cost = QueuedDatagram::cost_of(message.bytes.size());
-  if (queued() + cost > queue_limit_) {
+  const std::size_t found = queue_ == nullptr ? 0 : queue_->cost_of(name);
+  if (queued() + cost > queue_limit_ || (!name.empty() && found + cost > receiver_limit_)) {
     ++stats_.dropped;
     return;
   }
-  const bool first = queue_ == nullptr;
-  if (first) queue_ = std::make_unique<Queue>();
-  queue_->lines[std::string(Queue::line_of(message))].emplace_back(message);
+  if (queue_ == nullptr) queue_ = std::make_unique<Queue>();
+  DatagramLine& line = queue_->lines[std::string(name)];
+  const bool first = line.datagrams.empty();
+  line.datagrams.emplace_back(message);
+  line.cost += cost;
   queue_->cost += cost;
-  if (first) update_interest();
+  if (!first) return;
+  if (name.empty()) return update_interest();
+  const TimePoint now = loop_->start_time();
+  line.retry_at = saturating_add(now, line.pause);
+  line.gives_up_at = saturating_add(now, receiver_patience_);
+  retry_at(line.retry_at);
 }
 
 void Datagram::send_queued() {
+  if (queue_->awaits_own_buffer() && !writing_waits_) send_to_own_buffer();
+  send_to_receivers(loop_->now());
+  if (!queue_->lines.empty()) return;
+  queue_.reset();
+  drained_ = true;
+  if (entry_ == nullptr) soon();
+  update_interest();
+}
+
+void Datagram::send_to_own_buffer() {
+  const auto line = queue_->lines.find("");
   const std::size_t before = queue_->cost;
-  for (auto each = queue_->lines.begin(); each != queue_->lines.end();) {
-    std::list<QueuedDatagram>& line = each->second;
-    while (!line.empty() && try_to_send(line.front().message()) != Fate::blocked) {
-      queue_->cost -= line.front().cost();
-      line.pop_front();
-    }
-    each = line.empty() ? queue_->lines.erase(each) : std::next(each);
+  auto& datagrams = line->second.datagrams;
+  while (!datagrams.empty() && try_to_send(datagrams.front().message()) != Fate::blocked) {
+    queue_->drop_front(line->second);
   }
-  if (queue_->lines.empty()) {
-    queue_.reset();
-    drained_ = true;
-    if (entry_ == nullptr) soon();
+  if (datagrams.empty()) {
+    queue_->lines.erase(line);
     return update_interest();
   }
   if (queue_->cost < before) return;
-  // It said that there was room: of our buffer perhaps, but not of the receiver's (unix(7)).
+  // The poller said that there was room, and there is not: with ENOBUFS, the card's queue is full.
   writing_waits_ = true;
-  retry_later();
+  retry_at(saturating_add(loop_->now(), kRetryDelay));
+}
+
+void Datagram::send_to_receivers(TimePoint now) {
+  TimePoint soonest = TimePoint::max();
+  for (auto each = queue_->lines.begin(); each != queue_->lines.end();) {
+    DatagramLine& line = each->second;
+    const bool is_receiver = !each->first.empty();
+    if (is_receiver && line.retry_at <= now) retry(line, now);
+    if (is_receiver && !line.datagrams.empty()) soonest = std::min(soonest, line.retry_at);
+    each = line.datagrams.empty() ? queue_->lines.erase(each) : std::next(each);
+  }
+  if (soonest != TimePoint::max()) retry_at(soonest);
+}
+
+void Datagram::retry(DatagramLine& line, TimePoint now) {
+  const std::size_t before = line.cost;
+  while (!line.datagrams.empty()) {
+    const OutgoingMessage message = line.datagrams.front().message();
+    if (!admits(message) || try_to_send(message) == Fate::blocked) break;
+    queue_->drop_front(line);
+  }
+  if (line.cost < before) {
+    line.pause = kRetryDelay;
+    line.gives_up_at = saturating_add(now, receiver_patience_);
+  } else {
+    line.pause = std::min(line.pause * 2, kLongestRetryDelay);
+  }
+  for (; now >= line.gives_up_at && !line.datagrams.empty(); ++stats_.dropped) {
+    queue_->drop_front(line);
+  }
+  line.retry_at = std::min(saturating_add(now, line.pause), line.gives_up_at);
 }
 
 }  // namespace reactor

@@ -7,7 +7,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#if defined(__linux__)
+#include <linux/sockios.h>
+#endif
 
 #include <array>
 #include <cerrno>
@@ -87,6 +91,22 @@ bool is_any(const Address& address) noexcept {
   return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
 }
 
+// A socket that is bound to a group or a broadcast address hears what others hear too, and has to
+// answer from an address of its own. connect(2) refuses a broadcast address (ip(7)).
+bool is_shared(const Address& address) {
+  if (address.family() == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, address.data(), sizeof(v6));
+    return IN6_IS_ADDR_MULTICAST(&v6.sin6_addr);
+  }
+  if (address.family() != AF_INET) return false;
+  sockaddr_in v4{};
+  std::memcpy(&v4, address.data(), sizeof(v4));
+  if (IN_MULTICAST(ntohl(v4.sin_addr.s_addr))) return true;
+  const Result<UniqueFd> probe = open_socket(AF_INET);
+  return probe && ::connect(probe->get(), address.data(), address.size()) != 0 && errno == EACCES;
+}
+
 // A v6 socket that takes v4 as well is told both ways where it can be: only v4's own tells the
 // source for an answer to a broadcast.
 bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
@@ -132,7 +152,7 @@ Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
     bind_to_some_name(number);
   }
   if (peer.family() == AF_UNSPEC || ::connect(number, peer.data(), peer.size()) == 0) {
-    return Socket(std::move(*fd));
+    return Socket::as_it_is(std::move(*fd));
   }
   const std::error_code error = last_system_error();
   unbind_unix(local);
@@ -155,6 +175,14 @@ Result<> adopt_datagram_socket(int fd) {
   return {};
 }
 
+std::size_t unread_bytes([[maybe_unused]] int fd) noexcept {
+  int count = 0;
+#if defined(SIOCOUTQ)
+  if (::ioctl(fd, SIOCOUTQ, &count) != 0) return 0;
+#endif
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
 DatagramTraits equip_datagram_socket(int fd, const Address& local,
                                      const DatagramOptions& options) noexcept {
   DatagramTraits traits;
@@ -162,7 +190,7 @@ DatagramTraits equip_datagram_socket(int fd, const Address& local,
   if (options.send_buffer > 0) set_option(fd, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
   if (local.is_unix()) return traits;
   traits.keeps_errors = has_error_queue(fd);
-  if (is_any(local)) traits.tells_local = tell_local(fd, local.family());
+  if (is_any(local) || is_shared(local)) traits.tells_local = tell_local(fd, local.family());
 #if defined(UDP_SEGMENT)
   int segment = 0;
   socklen_t length = sizeof(segment);

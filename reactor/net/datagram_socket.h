@@ -26,6 +26,9 @@ struct DatagramTraits {
 // Makes it non-blocking and close-on-exec. Errors: not_a_socket; wrong_protocol_type for one of
 // another type; those of fcntl(2).
 [[nodiscard]] Result<> adopt_datagram_socket(int fd);
+// Bytes that a unix socket has sent and that nobody has read, which Linux charges to its send
+// buffer (unix(7) SIOCOUTQ). 0 on systems that don't.
+[[nodiscard]] std::size_t unread_bytes(int fd) noexcept;
 // Sets up what the options want, as far as the kernel has it.
 [[nodiscard]] DatagramTraits equip_datagram_socket(int fd, const Address& local,
                                                    const DatagramOptions& options) noexcept;

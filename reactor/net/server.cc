@@ -126,6 +126,7 @@ void ServerBase::admit(Socket connection, SourceLocation where) {
 }
 
 Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> state) {
+  if (!connection) return std::make_error_code(std::errc::bad_file_descriptor);
   if (state.empty()) {
     count_up();
     admit(std::move(connection), where_);

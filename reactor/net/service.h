@@ -42,7 +42,8 @@ class Service {
   // After Answer::busy: offers again those that were turned away.
   virtual void retry_hand_over() = 0;
   // A connection from another process, with the state that Successor::take() got there; empty where
-  // it was only accepted. Errors: those of fcntl(2); bad_message for a state that no Service wrote.
+  // it was only accepted. Errors: bad_file_descriptor for no connection; bad_message for a state
+  // that no Service wrote.
   // The connection is closed then.
   virtual Result<> take_over(Socket connection, std::span<const std::byte> state) = 0;
 

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "reactor/net/fd_passing.h"
 #include "tests/support/datagram_kit.h"
+#include "tests/support/fd_guard.h"
 
 namespace reactor {
 namespace {
@@ -61,6 +63,29 @@ TEST_P(UnixDatagramTest, ASharedSocketLosesNothing) {
   sender.join();
   run_for(loop, milliseconds(5));
   EXPECT_EQ(handler.got.size(), kCount);
+}
+
+// A peer sends a descriptor that nobody asked for.
+TEST_P(UnixDatagramTest, DescriptorsThatCameAreClosedAndTold) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramRecorder handler;
+  std::vector<bool> cut;
+  handler.when_datagram = [&](Datagram&, const Message& message) {
+    cut.push_back(message.control_truncated());
+  };
+  const auto server = get(Datagram::bind(loop, folder.socket("s"), handler));
+  const DatagramPeer peer(folder.socket("c"));
+  const Address to = server->address();
+  ASSERT_EQ(::connect(peer.fd(), to.data(), to.size()), 0);
+  const auto before = FdGuard::open_descriptors();
+  for (const int descriptor : {peer.fd(), -1}) {
+    ASSERT_TRUE(send_with_descriptor(peer.fd(), std::as_bytes(std::span("x", 1)), descriptor).ok());
+  }
+  ASSERT_TRUE(run_bounded(loop, [&] { return handler.got.size() == 2; }));
+  EXPECT_EQ(cut, (std::vector{true, false}));
+  EXPECT_EQ(server->stats().control_truncated, 1U);
+  EXPECT_EQ(FdGuard::open_descriptors(), before);
 }
 
 TEST_P(UnixDatagramTest, AStaleFileIsReplacedAndALiveOneNever) {

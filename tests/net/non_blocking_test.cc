@@ -74,6 +74,7 @@ TEST_P(NonBlockingTest, AConnectionThatIsTakenOver) {
   ASSERT_TRUE(server->take_over(Socket(std::move(pair.near)), {}));
   EXPECT_FALSE(blocks(number));
   EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(server->take_over(Socket(), {}).error(), std::errc::bad_file_descriptor);
 }
 
 TEST_P(NonBlockingTest, AServersListener) {

@@ -101,7 +101,7 @@ class Datagrams(support.BackendTest):
                 self.assertTrue(echoes(it))
 
     def test_reload_and_fewer_workers_lose_none(self):
-        with self.server(ECHO, bind=("udp:127.0.0.1:0",)) as server:
+        with self.server(ECHO, "--udp-rate", "0", bind=("udp:127.0.0.1:0",)) as server:
             with client(server.addresses[0]) as it:
                 for number in (signal.SIGHUP, signal.SIGTTOU):
                     before = server.workers()
@@ -121,7 +121,7 @@ class Datagrams(support.BackendTest):
                     return int(file.read() or 0)
 
             bind = ("udp:127.0.0.1:0", f"unixgram:{folder}/socket")
-            with self.server(ECHO, "--pid", pid_file, bind=bind) as server, contextlib.ExitStack() as stack:
+            with self.server(ECHO, "--udp-rate", "0", "--pid", pid_file, bind=bind) as server, contextlib.ExitStack() as stack:
                 clients = [stack.enter_context(client(address)) for address in server.addresses]
                 server.signal(signal.SIGUSR2)
                 rounds = 0
@@ -148,6 +148,50 @@ class Datagrams(support.BackendTest):
                     os.kill(pid, signal.SIGCONT)
                 self.assertEqual(sorted(int(it.recv(10)) for _ in range(50)), list(range(50)))
                 self.assertEqual(server.wait(), 0)
+
+    def test_a_source_has_a_rate(self):
+        with self.server(ECHO, "-w", "1", "--udp-rate", "20", bind=("udp:127.0.0.1:0",)) as server:
+            with client(server.addresses[0]) as it:
+                for number in range(60):
+                    it.send(b"%d" % number)
+                for number in range(20):
+                    self.assertEqual(it.recv(10), b"%d" % number)
+                wait_until(lambda: "--udp-rate" in server.log(), "the line in the log")
+
+    def test_what_is_sent_to_all_is_not_answered(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as it:
+            it.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            it.bind(("127.0.0.1", 0))
+            it.settimeout(support.LIMIT)
+            with self.server(ECHO, "-w", "1", bind=("udp:0.0.0.0:0",)) as server:
+                port = int(server.addresses[0].rpartition(":")[2])
+                it.sendto(b"to all", ("127.255.255.255", port))
+                wait_until(lambda: "broadcast" in server.log(), "the line in the log")
+                it.sendto(b"to it", ("127.0.0.1", port))
+                self.assertEqual(it.recv(10), b"to it")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs a port below 1024")
+    def test_low_ports_are_answered_on_demand(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as low:
+            low.settimeout(support.LIMIT)
+            for number in range(1023, 600, -1):
+                with contextlib.suppress(OSError):
+                    low.bind(("127.0.0.1", number))
+                    break
+            with self.server(ECHO, bind=("udp:127.0.0.1:0",)) as server:
+                low.sendto(b"no", ("127.0.0.1", int(server.addresses[0].rpartition(":")[2])))
+                wait_until(lambda: "below 1024" in server.log(), "the line in the log")
+            with self.server(ECHO, "--udp-low-ports", "on", bind=("udp:127.0.0.1:0",)) as server:
+                low.sendto(b"yes", ("127.0.0.1", int(server.addresses[0].rpartition(":")[2])))
+                self.assertEqual(low.recv(10), b"yes")
+
+    def test_a_unix_client_that_never_reads_silences_nobody(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.server(ECHO, bind=(f"unixgram:{folder}/s",)) as server, contextlib.ExitStack() as stack:
+                good, lazy = (stack.enter_context(client(server.addresses[0])) for _ in range(2))
+                for _ in range(30):
+                    lazy.send(b"x" * 60_000)
+                    self.assertTrue(echoes(good))
 
     def test_an_inherited_socket(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
