@@ -25,6 +25,7 @@
 #include "reactor/net/pipe.h"
 #include "reactor/net/pipe_transport.h"
 #include "reactor/net/proxy.h"
+#include "reactor/net/reflection_guard.h"
 #include "reactor/net/server.h"
 #include "reactor/net/socket.h"
 #include "reactor/net/stream.h"

@@ -251,6 +251,9 @@ TEST_P(ResolverTest, AServersAddressMustBeOneOfTheInternet) {
   ResolverOptions options;
   options.servers = {get(Address::unix_path("/tmp/socket"))};
   EXPECT_EQ(Resolver::create(loop, options).error(), Errc::bad_options);
+  ResolverOptions cut;
+  cut.configuration = std::string("/dev/null\0x", 11);
+  EXPECT_EQ(Resolver::create(loop, cut).error(), Errc::bad_options);
 }
 
 TEST_P(ResolverTest, AnAnswerThatNobodyWantsIsDropped) {

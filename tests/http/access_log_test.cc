@@ -211,6 +211,7 @@ TEST_P(Access, ErrorsOfOpening) {
   EXPECT_EQ(error_of(folder_.path()), std::errc::is_a_directory);
   EXPECT_EQ(error_of(folder_.file("none/log")), std::errc::no_such_file_or_directory);
   EXPECT_EQ(error_of(""), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(error_of(path_ + std::string(1, '\0')), std::errc::invalid_argument);
   EXPECT_TRUE(AccessLog::check(path_));
   EXPECT_EQ(content(path_), "");
 }

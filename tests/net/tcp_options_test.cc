@@ -110,6 +110,8 @@ TEST_F(TcpOptionsTest, CongestionControlByName) {
   ASSERT_TRUE(options.apply(pair.near.get()));
   ASSERT_EQ(::getsockopt(pair.near.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(), &length), 0);
   EXPECT_STREQ(name.data(), "reno");
+  options.congestion_control = std::string_view("reno\0x", 6);
+  EXPECT_EQ(options.apply(pair.near.get()).error(), std::errc::invalid_argument);
   options.congestion_control = "no-such-thing";
   EXPECT_EQ(options.apply(pair.near.get()).error(), std::errc::no_such_file_or_directory);
 }

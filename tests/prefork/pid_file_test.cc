@@ -91,6 +91,10 @@ TEST_F(PidFileTest, WhatIsNoRegularFileIsRefused) {
 TEST_F(PidFileTest, ErrorsAreThoseOfTheSystem) {
   EXPECT_EQ(PidFile::take("").error(), std::errc::no_such_file_or_directory);
   EXPECT_EQ(PidFile::check(""), std::errc::no_such_file_or_directory);
+  const std::string cut = path_ + std::string(1, '\0') + "x";
+  EXPECT_EQ(PidFile::check(cut), std::errc::invalid_argument);
+  EXPECT_EQ(PidFile::take(cut).error(), std::errc::invalid_argument);
+  EXPECT_EQ(PidFile::holder(cut).error(), std::errc::invalid_argument);
   EXPECT_EQ(PidFile::take(folder_.file("none/x")).error(), std::errc::no_such_file_or_directory);
   EXPECT_EQ(PidFile::check(folder_.file("none/x")), std::errc::no_such_file_or_directory);
   EXPECT_EQ(PidFile::holder(folder_.file("none/x")).value(), 0);

@@ -68,6 +68,8 @@ TEST(TlsContext, RefusesWhatItCannotUse) {
             Errc::bad_protocol);
   EXPECT_EQ(ClientContext::make({.ca_file = "/no/such/file"}).error(),
             std::errc::no_such_file_or_directory);
+  EXPECT_EQ(ClientContext::make({.ca_file = std::string("/etc\0x", 6)}).error(),
+            std::errc::invalid_argument);
   EXPECT_EQ(ClientContext::make({.ca_file = temporary_file("text")}).error().category(),
             category());
 }
