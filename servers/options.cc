@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "reactor/base/printable.h"
 #include "reactor/http/options.h"
 #include "reactor/prefork/pid_file.h"
 #include "servers/config_file.h"
@@ -252,7 +253,7 @@ void say(Parsed& parsed, int exit_code, std::string text) {
 }
 
 void complain(Parsed& parsed, Program program, const std::string& what) {
-  say(parsed, kExitUsage, std::string(name_of(program)) + ": " + what + "\n");
+  say(parsed, kExitUsage, std::string(name_of(program)) + ": " + reactor::printable(what) + "\n");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "reactor/base/log_spdlog.h"
+#include "reactor/base/printable.h"
 #include "reactor/prefork/descriptor_limit.h"
 #include "reactor/prefork/pid_file.h"
 #include "servers/log_file.h"
@@ -70,7 +71,8 @@ void print(int fd, const std::string& text) {
   [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
 }
 
-void print_line(int fd, const std::string& line) { print(fd, line + "\n"); }
+// Some of it may come from elsewhere: an argument, a file, the path of an inherited socket.
+void print_line(int fd, const std::string& line) { print(fd, reactor::printable(line) + "\n"); }
 
 // To whoever started the program, even where the log goes to a file.
 void complain(Program program, const std::string& what) {

@@ -9,11 +9,15 @@
 #include <cerrno>
 #include <cstring>
 
+#include "reactor/base/printable.h"
+
 namespace reactor {
 namespace {
 
 constexpr std::array<std::string_view, 7> kNames = {"trace", "debug",    "info", "warn",
                                                     "error", "critical", "off"};
+
+constexpr std::size_t kMostEscaped = 4096;  // bytes of a message that had to be escaped
 
 // One write(2) per line: pieces written by forked processes never mix (pipe(7), O_APPEND).
 void write_to_stderr(void*, LogLevel level, std::string_view message) noexcept {
@@ -44,8 +48,15 @@ void set_log_level(LogLevel level) noexcept { g_level.store(level, std::memory_o
 
 LogLevel log_level() noexcept { return g_level.load(std::memory_order_relaxed); }
 
+// All that is logged comes this way, so no caller needs to escape what a peer, a file or the
+// environment chose.
 void log_message(LogLevel level, std::string_view message) noexcept {
-  g_sink(g_context, level, message);
+  if (is_printable(message)) {
+    g_sink(g_context, level, message);
+    return;
+  }
+  std::array<char, kMostEscaped> memory;
+  g_sink(g_context, level, printable(memory, message));
 }
 
 std::string_view to_string(LogLevel level) noexcept {

@@ -16,8 +16,8 @@ namespace reactor {
 
 enum class LogLevel { trace, debug, info, warn, error, critical, off };
 
-// Gets each message that passes the level: one line without its end. `context` is what was given to
-// set_log_sink. Called on the thread that logs; it must not throw and must not log.
+// Gets each message that passes the level: one printable line (printable.h), without its end;
+// `context` is what was given to set_log_sink. On the thread that logs; it neither throws nor logs.
 using LogSink = void (*)(void* context, LogLevel level, std::string_view message) noexcept;
 
 // Replaces the sink; a null one restores the default, which writes "LEVEL message" to standard
@@ -28,7 +28,7 @@ void set_log_sink(LogSink sink, void* context) noexcept;
 void set_log_level(LogLevel level) noexcept;
 [[nodiscard]] LogLevel log_level() noexcept;
 
-// Hands `message` to the sink, whatever the level.
+// Hands `message` to the sink, whatever the level. What is not printable in it is escaped here.
 void log_message(LogLevel level, std::string_view message) noexcept;
 
 // "trace" .. "off".

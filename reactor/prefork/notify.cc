@@ -6,7 +6,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
@@ -15,6 +14,7 @@
 
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
+#include "reactor/base/printable.h"
 
 namespace reactor::prefork {
 namespace {
@@ -84,11 +84,7 @@ void Notifier::reloading() const {
 
 void Notifier::stopping() const { send("STOPPING=1"); }
 
-void Notifier::status(std::string_view text) const {
-  std::string line(text);
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  send("STATUS=" + line);
-}
+void Notifier::status(std::string_view text) const { send("STATUS=" + printable(text)); }
 
 void Notifier::watchdog() const { send("WATCHDOG=1"); }
 

@@ -27,6 +27,20 @@ TEST(Log, TheSinkGetsWhatPassesTheLevel) {
   EXPECT_EQ(log.lines()[1].text, "second");
 }
 
+// Nobody writes a line of the log but the program, whatever bytes it is given.
+TEST(Log, TheSinkGetsOneLineWhateverIsInTheMessage) {
+  LogCapture log;
+  REACTOR_LOG(info, std::string("peer x\n2026 info worker 0 is root\x1b[2J\x9b"));
+  REACTOR_LOG(info, std::string("gr\xc3\xbc\xc3\x9f\t"));
+  REACTOR_LOG(info, std::string("\0", 1) + std::string(10'000, 'y'));
+  ASSERT_EQ(log.lines().size(), 3U);
+  EXPECT_EQ(log.lines()[0].text, "peer x\\n2026 info worker 0 is root\\x1b[2J\\x9b");
+  EXPECT_EQ(log.lines()[1].text, "gr\xc3\xbc\xc3\x9f\\t");
+  EXPECT_TRUE(log.lines()[2].text.starts_with("\\x00yyy"));
+  EXPECT_TRUE(log.lines()[2].text.ends_with("yyy..."));
+  EXPECT_LE(log.lines()[2].text.size(), 4096U);
+}
+
 TEST(Log, AMessageThatIsNotWantedIsNotMade) {
   const LogCapture log(LogLevel::error);
   int made = 0;
@@ -66,6 +80,8 @@ std::string default_output(std::string_view message) {
 }
 
 TEST(Log, TheDefaultSinkWritesOneLine) { EXPECT_EQ(default_output("it runs"), "info it runs\n"); }
+
+TEST(Log, TheDefaultSinkEscapes) { EXPECT_EQ(default_output("a\nerror b"), "info a\\nerror b\n"); }
 
 TEST(Log, TheDefaultSinkCutsALongLineButEndsIt) {
   const std::string line = default_output(std::string(5000, 'y'));
