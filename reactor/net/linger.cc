@@ -30,13 +30,15 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
         group(&options),
         all_(all),
         fd_(std::move(fd)),
-        bytes_left_(options.linger_bytes) {}
+        idle_(options.linger.idle),
+        bytes_left_(options.linger.bytes) {}
 
   bool start(Duration time) {
     Loop& loop = all_.loop_;
     if (!Socket::shutdown_write(fd_.get())) return false;  // nothing can be lost any more
     if (!loop.attach(*this, Interest::read)) return false;
-    loop.arm(*this, saturating_add(loop.now(), time));
+    end_ = saturating_add(loop.now(), time);
+    loop.arm(*this, idle_end());
     return true;
   }
 
@@ -48,11 +50,13 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
   void on_ready(Ready) override {
     const IoResult result = Socket::receive(fd_.get(), all_.loop_.scratch());
     if (result.would_block()) return;
-    if (result.ok() && result.count() < bytes_left_) {
-      bytes_left_ -= result.count();
+    if (!result.ok()) {
+      all_.end(*this);
       return;
     }
-    all_.end(*this);
+    postpone_lazily(idle_end());
+    bytes_left_ -= std::min(bytes_left_, result.count());
+    if (bytes_left_ == 0) hold_back();
   }
 
   void on_expire() override { all_.end(*this); }
@@ -67,8 +71,19 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
   Queue::iterator place;
 
  private:
+  [[nodiscard]] TimePoint idle_end() const noexcept {
+    return std::min(end_, saturating_add(all_.loop_.now(), idle_));
+  }
+
+  // Reads no more. The deadline ends it.
+  void hold_back() {
+    if (!all_.loop_.set_interest(*this, Interest::none)) all_.end(*this);
+  }
+
   Lingerers& all_;
   UniqueFd fd_;
+  const Duration idle_;
+  TimePoint end_{};
   std::size_t bytes_left_;
 };
 
@@ -87,7 +102,7 @@ void Lingerers::add(UniqueFd fd, const StreamOptions& options) {
   queue.push_back(std::move(lingerer));
   ++size_;
   added.place = std::prev(queue.end());
-  if (!added.start(options.linger_time)) return end(added);
+  if (!added.start(options.linger.time)) return end(added);
   if (size_ > kLeast) keep_to_share();
 }
 

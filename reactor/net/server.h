@@ -34,7 +34,7 @@ class ProxyGate;
 struct ServerLimits {
   // Connections at once; at the limit accepting pauses and the kernel's queue fills. 0: as many as
   // the process may open descriptors, less a reserve of 64. A connection that was closed while its
-  // peer may still send (Stream::close(), StreamOptions::linger_time) takes such a place until it
+  // peer may still send (Stream::close(), StreamOptions::linger) takes such a place until it
   // is gone, and keeps nobody out: if a new connection needs the place, the one that has lingered
   // longest is reset.
   std::size_t max_connections = 0;

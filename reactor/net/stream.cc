@@ -133,7 +133,12 @@ void Stream::on_ready(Ready ready) {
   if (ready.writable() && flush_queue() == Alive::no) return;
   // What happened since the event was fetched may have put an end to reading.
   clear(kMoreInput);
-  if (ready.readable() && !has(kNoRead)) read_once();
+  if (!ready.readable()) return;
+  if (!has(kNoRead)) {
+    read_once();
+  } else if (drops_input()) {
+    drop_input();
+  }
 }
 
 Stream::Alive Stream::flush_batch() {
@@ -144,7 +149,7 @@ Stream::Alive Stream::flush_batch() {
   if (has(kClosed)) {  // by detach()
     clear(kUnattached);
   } else if (has(kClosing)) {
-    update_interest();  // input, which nobody reads any more, may keep coming
+    update_interest();
   }
   return Alive::yes;
 }
@@ -204,7 +209,7 @@ void Stream::resume_reading() {
 Interest Stream::wanted_interest() const noexcept {
   if (has(kExtras)) return slow_interest();
   Interest interest = Interest::none;
-  if (!has(kNoRead)) interest = Interest::read;
+  if (!has(kNoRead) || drops_input()) interest = Interest::read;
   return has(kQueued) ? interest | Interest::write : interest;
 }
 

@@ -27,6 +27,7 @@
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
 #include "reactor/loop/loop.h"
+#include "reactor/net/linger_limits.h"
 #include "reactor/net/service.h"
 #include "reactor/net/socket.h"
 
@@ -113,8 +114,7 @@ struct StreamOptions {
   std::size_t queue_limit = 16 << 20;   // octets queued at which the connection fails (queue_full)
   Duration idle_timeout = Duration{0};  // without a read or a write; 0: none. Precise to a tick
   Duration write_timeout = std::chrono::seconds(30);  // without progress while octets are queued
-  Duration linger_time = std::chrono::seconds(2);     // how long a closing one drops input, and
-  std::size_t linger_bytes = 1 << 20;                 // how much of it
+  LingerLimits linger;                                // for input that comes after the end
 };
 
 // 104 bytes; no buffer while nothing is queued. What few Streams need lies in a block of its own,
@@ -307,6 +307,7 @@ class Stream final : private PollTarget, private TimerNode {
   // Before the next read there is something to look at, or there is none.
   static constexpr unsigned kNoPlainRead = kNoRead | kMoreInput | kExtras;
   static constexpr unsigned kNoPlainWrite = kQueued | kFailed | kExtras;
+  static constexpr unsigned kDropsInput = kClosing | kLinger | kQueued;
   struct Extras;  // stream_inside.h
 
   friend class StreamHandler;  // the default read_buffer()
@@ -319,6 +320,11 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] HandleInfo describe() const noexcept override;
 
   [[nodiscard]] bool has(unsigned flags) const noexcept { return (flags_ & flags) != 0; }
+  // While the last answer is written, input is dropped: a peer that sends all before it reads would
+  // wait for us, as we for it.
+  [[nodiscard]] bool drops_input() const noexcept {
+    return (flags_ & (kDropsInput | kPeerEnded | kFailed)) == kDropsInput;
+  }
   void set(unsigned flags) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | flags); }
   void clear(unsigned flags) noexcept { flags_ = static_cast<std::uint16_t>(flags_ & ~flags); }
   template <class Call>
@@ -353,6 +359,7 @@ class Stream final : private PollTarget, private TimerNode {
   void update_interest();
   [[nodiscard]] Interest wanted_interest() const noexcept;
   void release_socket();
+  void drop_input();
 
   // With extras:
   Extras& extras();

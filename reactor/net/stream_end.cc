@@ -77,6 +77,19 @@ Stream::Alive Stream::finish() {
   return Alive::yes;
 }
 
+void Stream::drop_input() {
+  Transport* const transport = this->transport();
+  const std::span<std::byte> scratch = context_->scratch;
+  const IoResult result =
+      transport == nullptr ? Socket::receive(fd(), scratch) : transport->read(fd(), scratch);
+  if (result.end()) {
+    set(kPeerEnded);
+    update_interest();
+  } else if (result.is_error()) {
+    fail(transport == nullptr ? result.error() : transport->error(result));
+  }
+}
+
 void Stream::release_socket() {
   // A transport's descriptor may be a copy of others': open_shared_pipe().
   loop().detach(*this, has(kLinger | kExtras) ? Detach::staying : Detach::closing);

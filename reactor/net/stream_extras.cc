@@ -80,7 +80,8 @@ Interest Stream::slow_interest() const noexcept {
   const Extras& extras = *extras_;
   if (extras.opening) return extras.read_needs();
   Interest interest = Interest::none;
-  if (!has(kNoRead) && !extras.read_waits) interest = extras.read_needs();
+  const bool reads = !has(kNoRead) || drops_input();
+  if (reads && !extras.read_waits) interest = extras.read_needs();
   if (has(kQueued) && !extras.write_waits) interest = interest | extras.write_needs();
   return interest;
 }
@@ -112,7 +113,11 @@ void Stream::on_ready_slowly(Ready ready) {
   const bool reads = any(ready.bits() & extras.read_needs());
   if (any(ready.bits() & extras.write_needs()) && flush_queue() == Alive::no) return;
   clear(kMoreInput);
-  if (reads && !has(kNoRead)) read_slowly();
+  if (reads && !has(kNoRead)) {
+    read_slowly();
+  } else if (reads && drops_input()) {
+    drop_input();
+  }
 }
 
 // ---- Moving octets ----

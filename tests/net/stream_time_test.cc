@@ -189,7 +189,7 @@ TEST_P(StreamLinger, Catalogue_F2_UnreadInputDoesNotDestroyTheAnswer) {
     stream.close(true);
   };
   link.start();
-  const std::string body(300000, 'b');
+  const std::string body(8'000'000, 'b');  // a client that sends all of it before it reads
   std::size_t sent = link.peer.write(body);
   EXPECT_TRUE(pump(loop, [&] {
     if (sent < body.size()) sent += link.peer.write(std::string_view(body).substr(sent));
@@ -201,6 +201,28 @@ TEST_P(StreamLinger, Catalogue_F2_UnreadInputDoesNotDestroyTheAnswer) {
   EXPECT_TRUE(link.peer.end);
   EXPECT_EQ(link.peer.error, 0);
   EXPECT_EQ(link.handler.closes, 1) << "the handler does not wait for the lingering";
+}
+
+// Neither side would read until the other has.
+TEST_P(StreamLinger, APeerThatSendsAllBeforeItReadsGetsALongAnswerToo) {
+  Loop loop(options());
+  Link link(loop);
+  const std::string answer = pattern(14'000'000);
+  link.handler.when_data = [&](Stream& stream, std::string_view) {
+    stream.write(answer);
+    stream.close(true);
+  };
+  link.start();
+  const std::string block(1'000'000, 'b');
+  std::size_t sent = 0;
+  EXPECT_TRUE(pump(loop, [&] {
+    sent += link.peer.write(block);
+    return sent >= 14'000'000 || link.peer.error != 0;
+  }));
+  EXPECT_EQ(link.handler.closes, 0) << "the kernel has no room for it";
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.over(); }));
+  EXPECT_TRUE(link.peer.got == answer) << link.peer.got.size();
+  EXPECT_EQ(link.peer.error, 0);
 }
 
 TEST_P(StreamLinger, ItOutlivesTheStream) {
@@ -222,10 +244,10 @@ TEST_P(StreamLinger, ItOutlivesTheStream) {
   EXPECT_TRUE(run_to_end(loop)) << "over when the peer is";
 }
 
-TEST_P(StreamLinger, ItsTimeIsLimited) {
+TEST_P(StreamLinger, APeerThatSendsNoMoreEndsIt) {
   Loop loop(options());
   StreamOptions settings;
-  settings.linger_time = milliseconds(30);
+  settings.linger = {.idle = milliseconds(30), .time = hours(1)};
   Link link(loop, settings);
   link.start();
   const TimePoint start = monotonic_now();
@@ -235,22 +257,80 @@ TEST_P(StreamLinger, ItsTimeIsLimited) {
   EXPECT_LT(monotonic_now() - start, std::chrono::seconds(5));
 }
 
-TEST_P(StreamLinger, ItsOctetsAreLimited) {
+TEST_P(StreamLinger, APeerThatSendsIsWaitedForLongerThanTheIdleTime) {
   Loop loop(options());
   StreamOptions settings;
-  settings.linger_time = hours(1);
-  settings.linger_bytes = 100000;
+  settings.linger = {.idle = milliseconds(200), .time = hours(1)};
   Link link(loop, settings);
   link.start();
   link.stream->close(true);
   EXPECT_TRUE(run_to_close(loop, link));
-  const std::string block(50000, 'x');
+  const TimePoint end = monotonic_now() + milliseconds(500);
+  TimePoint last = monotonic_now();
+  while (last < end && loop.counts().transports == 1) {
+    last = monotonic_now();
+    link.peer.write("x");
+    run_for(loop, milliseconds(10));
+  }
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_GE(monotonic_now() - last, milliseconds(199)) << "closed though the peer was sending";
+}
+
+TEST_P(StreamLinger, ItsTimeIsLimitedThoughThePeerSendsOn) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.linger = {.idle = hours(1), .time = milliseconds(30)};
+  Link link(loop, settings);
+  link.start();
+  const TimePoint start = monotonic_now();
+  link.stream->close(true);
   EXPECT_TRUE(pump(loop, [&] {
-    link.peer.write(block);
-    link.peer.read();
-    return link.peer.error != 0 || loop.counts().transports == 0;
+    link.peer.write("x");
+    return link.handler.closes > 0 && loop.counts().transports == 0;
   }));
-  EXPECT_TRUE(loop.run());
+  EXPECT_GE(monotonic_now() - start, milliseconds(29));
+}
+
+// Behind them the kernel holds the peer back, who may still read the answer.
+TEST_P(StreamLinger, ItsBytesAreLimitedAndTheAnswerStays) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.linger = {.idle = hours(1), .time = hours(1), .bytes = 100'000};
+  Link link(loop, settings);
+  link.start();
+  link.stream->write("413");
+  link.stream->close(true);
+  EXPECT_TRUE(run_to_close(loop, link));
+  const std::string block(1'000'000, 'x');
+  std::size_t sent = 0;
+  int refused = 0;
+  while (refused < 20 && sent < 1'000'000'000) {
+    const std::size_t more = link.peer.write(block);
+    sent += more;
+    refused = more == 0 ? refused + 1 : 0;
+    run_for(loop, milliseconds(1));
+  }
+  EXPECT_EQ(refused, 20) << "all is read";
+  EXPECT_EQ(link.peer.error, 0);
+  link.peer.read();
+  EXPECT_EQ(link.peer.got, "413");
+  EXPECT_TRUE(link.peer.end);
+  EXPECT_EQ(link.peer.error, 0);
+  EXPECT_EQ(loop.counts().transports, 1U);
+}
+
+TEST_P(StreamLinger, APeerThatIsHeldBackIsClosedAfterTheIdleTime) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.linger = {.idle = milliseconds(30), .time = hours(1), .bytes = 1};
+  Link link(loop, settings);
+  link.start();
+  link.stream->close(true);
+  EXPECT_TRUE(run_to_close(loop, link));
+  const TimePoint start = monotonic_now();
+  while (link.peer.write(std::string(50'000, 'x')) > 0) continue;
+  EXPECT_TRUE(run_to_end(loop)) << "though there is input all the time";
+  EXPECT_GE(monotonic_now() - start, milliseconds(29));
 }
 
 TEST_P(StreamLinger, APeerThatHasEndedNeedsNone) {
