@@ -19,9 +19,10 @@ namespace reactor::http {
 enum class ChunkedDecoder::Phase : std::uint8_t {
   size,  // the first digit
   digits,
-  // RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ). The
-  // BWS before the first ";" is refused: blanks behind a size are how two recipients come to read
-  // two sizes.
+  // RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ). BWS
+  // has to be taken wherever the grammar has it (RFC 9110 section 5.6.3), and nowhere else: behind
+  // the size only if an extension follows.
+  size_blank,
   ext_begin,  // behind ";"
   ext_name,
   ext_blank,  // behind a name and blanks
@@ -74,7 +75,8 @@ ChunkedDecoder::Step ChunkedDecoder::next(std::string_view input, const Limits& 
     const Fault fault = take_octet(input[at], limits);
     if (fault.status != 0) {
       phase_ = Phase::failed;
-      return {.state = State::error, .status = fault.status, .reason = fault.reason};
+      return {
+          .state = State::error, .status = fault.status, .consumed = at, .reason = fault.reason};
     }
     ++at;
   }
@@ -88,10 +90,10 @@ ChunkedDecoder::Fault ChunkedDecoder::take_octet(char octet, const Limits& limit
   switch (phase_) {
     case Phase::data_cr:
       phase_ = Phase::data_lf;
-      return octet == '\r' ? Fault{} : Fault{400, "chunk data longer than its size"};
+      return octet == '\r' ? Fault{} : Fault{400, "chunk data longer than its size (RFC 9112 7.1)"};
     case Phase::data_lf:
       phase_ = Phase::size;
-      return octet == '\n' ? Fault{} : Fault{400, "bare CR behind chunk data"};
+      return octet == '\n' ? Fault{} : Fault{400, "bare CR behind chunk data (RFC 9112 7.1)"};
     default:
       return phase_ < Phase::data ? take_size_line(octet, limits) : take_trailer(octet, limits);
   }
@@ -99,7 +101,7 @@ ChunkedDecoder::Fault ChunkedDecoder::take_octet(char octet, const Limits& limit
 
 ChunkedDecoder::Fault ChunkedDecoder::take_size_line(char octet, const Limits& limits) noexcept {
   if (phase_ == Phase::size_lf) {
-    if (octet != '\n') return {400, "bare CR in a chunk line"};
+    if (octet != '\n') return {400, "bare CR in a chunk line (RFC 9112 7.1)"};
     begin_chunk();
     return {};
   }
@@ -111,17 +113,17 @@ ChunkedDecoder::Fault ChunkedDecoder::take_size_line(char octet, const Limits& l
     phase_ = Phase::digits;
     return {};
   }
-  if (phase_ == Phase::size || (octet != '\r' && octet != ';'))
-    return {400, "malformed chunk size"};
-  if (octet == '\r') return end_of_size(limits);
-  phase_ = Phase::ext_begin;
+  if (phase_ == Phase::digits && octet == '\r') return end_of_size(limits);
+  const bool extended = phase_ == Phase::digits && (octet == ';' || chars::blank(octet));
+  if (!extended) return {400, "malformed chunk size (RFC 9112 7.1)"};
+  phase_ = octet == ';' ? Phase::ext_begin : Phase::size_blank;
   return {};
 }
 
 // The size is known: it is judged here, before the line's LF and any data.
 ChunkedDecoder::Fault ChunkedDecoder::end_of_size(const Limits& limits) noexcept {
   if (remaining_ > limits.body || total_ > limits.body - remaining_) {
-    return {413, "chunked body beyond the limit"};
+    return {413, "chunked body above the limit of a body"};
   }
   phase_ = Phase::size_lf;
   return {};
@@ -144,13 +146,17 @@ ChunkedDecoder::Fault ChunkedDecoder::take_extension(char octet, const Limits& l
       phase_ == Phase::ext_name || phase_ == Phase::ext_token || phase_ == Phase::ext_closed;
   if (may_end && octet == '\r') return end_of_size(limits);
   phase_ = behind_extension_octet(phase_, octet);
-  return phase_ == Phase::failed ? Fault{400, "malformed chunk extension"} : Fault{};
+  return phase_ == Phase::failed ? Fault{400, "malformed chunk extension (RFC 9112 7.1.1)"}
+                                 : Fault{};
 }
 
 ChunkedDecoder::Phase ChunkedDecoder::behind_extension_octet(Phase phase, char octet) noexcept {
   const bool token = chars::is(chars::kToken, octet);
   const bool blank = chars::blank(octet);
   switch (phase) {
+    case Phase::size_blank:
+      if (blank) return phase;
+      return octet == ';' ? Phase::ext_begin : Phase::failed;
     case Phase::ext_begin:
       if (blank) return phase;
       return token ? Phase::ext_name : Phase::failed;
@@ -186,18 +192,19 @@ ChunkedDecoder::Fault ChunkedDecoder::take_trailer(char octet, const Limits& lim
     case Phase::trailer:
       phase_ = octet == '\r' ? Phase::last_lf : Phase::trailer_name;
       if (octet == '\r' || chars::is(chars::kToken, octet)) return {};
-      return {400, "malformed trailer"};
+      return {400, "malformed trailer (RFC 9112 7.1.2)"};
     case Phase::trailer_name:
       if (octet == ':') phase_ = Phase::trailer_value;
       if (octet == ':' || chars::is(chars::kToken, octet)) return {};
-      return {400, "malformed trailer name"};
+      return {400, "malformed trailer name (RFC 9112 7.1.2)"};
     case Phase::trailer_value:
       if (octet == '\r') phase_ = Phase::trailer_lf;
       if (octet == '\r' || chars::is(chars::kValue, octet)) return {};
-      return {400, "control octet or bare LF in a trailer"};
+      return {400, "control character or bare LF in a trailer (RFC 9112 7.1.2)"};
     default:  // trailer_lf, last_lf
       phase_ = phase_ == Phase::last_lf ? Phase::done : Phase::trailer;
-      return octet == '\n' ? Fault{} : Fault{400, "bare CR in the trailer section"};
+      return octet == '\n' ? Fault{}
+                           : Fault{400, "bare CR in the trailer section (RFC 9112 7.1.2)"};
   }
 }
 

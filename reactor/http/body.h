@@ -11,8 +11,9 @@
 namespace reactor::http {
 
 // One for each body; copyable, 24 octets, no memory of its own. Strict: chunk sizes are hexadecimal
-// digits and nothing else, every line ends in CRLF, extensions follow the grammar. Extensions and
-// trailers are checked and dropped: nothing in a trailer ever reaches the framing or a handler.
+// digits and nothing else, every line ends in CRLF, extensions follow the grammar, its bad
+// whitespace included. Extensions and trailers are checked and dropped: nothing in a trailer ever
+// reaches the framing or a handler.
 class ChunkedDecoder {
  public:
   enum class State : std::uint8_t {
@@ -25,7 +26,8 @@ class ChunkedDecoder {
   struct Step {
     State state = State::more;
     std::uint16_t status = 0;  // error: 400, 413 or 431
-    std::size_t consumed = 0;  // octets of the input to drop, those of `data` among them; error: 0
+    std::size_t consumed = 0;  // octets of the input to drop, those of `data` among them; error:
+                               // those before the one that is wrong
     std::string_view data{};   // data: a part of the input, never empty
     const char* reason = "";   // error: a text for the log; lasts for ever
   };

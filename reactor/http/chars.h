@@ -9,9 +9,8 @@
 namespace reactor::http::chars {
 
 enum Class : std::uint8_t {
-  kToken = 1,  // tchar, RFC 9110 section 5.6.2
-  kTarget =
-      2,  // 0x21-0x7e without '#': what RFC 3986 lets a target hold, and what browsers send too
+  kToken = 1,    // tchar, RFC 9110 section 5.6.2
+  kTarget = 2,   // unreserved or reserved, RFC 3986 section 2, but '#'; without pct-encoded
   kValue = 4,    // field-vchar, SP, HTAB: RFC 9110 section 5.5
   kRegName = 8,  // unreserved or sub-delims, RFC 3986 section 3.2.2; without pct-encoded
   kHex = 16,
@@ -34,7 +33,7 @@ constexpr std::uint8_t classes_of(unsigned octet) {
   const bool value = visible || octet >= 0x80 || octet == ' ' || octet == '\t';
   unsigned out = 0;
   if (letter || digit || (visible && among("!#$%&'*+-.^_`|~", octet))) out |= kToken;
-  if (visible && octet != '#') out |= kTarget;
+  if (visible && !among("\"#%<>\\^`{|}", octet)) out |= kTarget;
   if (value) out |= kValue;
   if (letter || digit || (visible && among("-._~!$&'()*+,;=", octet))) out |= kRegName;
   if (digit || (lower >= 'a' && lower <= 'f')) out |= kHex;

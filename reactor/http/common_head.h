@@ -23,6 +23,17 @@ namespace reactor::http {
 
 inline constexpr std::ptrdiff_t kBehindTarget = 11;  // " HTTP/1.1" CRLF
 
+// The end of a target that has an uncommon byte at `from`, where " HTTP/1." and three bytes more
+// follow it; else nullptr. Out of line: it would take registers from the common path.
+template <class Block>
+[[gnu::noinline]] const char* uncommon_target_end(scan::Window<Block> window, const char* begin,
+                                                  const char* from) noexcept {
+  if (*from == '\0') return nullptr;  // nowhere, too
+  const char* const stop = scan::target<Block>(begin, from, window.end());
+  if (window.end() - stop < kBehindTarget) return nullptr;
+  return holds<std::uint64_t>(stop, " HTTP/1.") ? stop : nullptr;
+}
+
 // "GET /path HTTP/1.1" CRLF. Its end, or nullptr.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_request_line(const scan::Window<Block>& window,
@@ -30,9 +41,12 @@ template <class Block>
                                                               Request& request) noexcept {
   const char* const from = begin + 4;
   if (!holds<std::uint32_t>(begin, "GET ") || *from != '/') return nullptr;
-  const char* const stop = scan::near_stop<Block, &Block::outside_target>(window, from);
+  const char* stop = scan::near_stop<Block, &Block::outside_target>(window, from);
   if (window.end() - stop < kBehindTarget) return nullptr;
-  if (!holds<std::uint64_t>(stop, " HTTP/1.")) return nullptr;
+  if (!holds<std::uint64_t>(stop, " HTTP/1.")) {
+    stop = uncommon_target_end(window, begin, stop);
+    if (stop == nullptr) return nullptr;
+  }
   if (!holds<std::uint32_t>(stop + 7, ".1\r\n")) return nullptr;
   request.method_token = {begin, 3};
   request.target = {from, stop};

@@ -5,6 +5,7 @@
 
 #include "reactor/http/chars.h"
 #include "reactor/http/host.h"
+#include "reactor/http/transfer_coding.h"
 
 namespace reactor::http {
 namespace {
@@ -19,8 +20,6 @@ void for_each_element(std::string_view list, Take take) {
     list.remove_prefix(comma + 1);
   }
 }
-
-bool is_token(std::string_view text) { return !text.empty() && chars::all(chars::kToken, text); }
 
 // The length of "http://" or "https://" at the start of the target; 0 if it has neither.
 std::size_t scheme_length(std::string_view target) {
@@ -99,20 +98,19 @@ std::uint32_t Facts::length(std::string_view value, std::uint32_t flags,
   return kLength;
 }
 
-// Repeated fields are one list (RFC 9110 section 5.3). Empty elements and parameters are refused
-// here, though a list may have the former: nobody sends them but to be read differently by two
-// recipients.
+// Repeated fields are one list (RFC 9110 section 5.3), whose empty elements are ignored (section
+// 5.6.1.2). "chunked" has no parameters (RFC 9112 section 7.1).
 std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexcept {
   flags |= kCoding;
-  for_each_element(value, [&flags](std::string_view coding) {
-    if (!is_token(coding) || (flags & kChunked) != 0) {
-      flags |= kBadCoding;  // or something behind chunked, which has to be the last
-    } else if (is_any_case(coding, "chunked")) {
-      flags |= kChunked;
-    } else {
-      flags |= kOtherCoding;
-    }
-  });
+  while (!value.empty()) {
+    const TransferCoding coding = next_coding(value);
+    if (coding.malformed) return flags | kBadCoding;
+    if (coding.name.empty()) continue;
+    const bool chunked = is_any_case(coding.name, "chunked");
+    if ((flags & kChunked) != 0) flags |= kBehindChunked;
+    if (chunked && coding.parameters) flags |= kBadCoding;
+    flags |= chunked ? kChunked : kOtherCoding;
+  }
   return flags;
 }
 
@@ -120,17 +118,22 @@ std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexce
 Verdict Facts::judge_framing(const Limits& limits, const Request& request,
                              std::uint32_t flags) noexcept {
   if ((flags & kCoding) != 0) {
-    if (request.minor_version == 0) return {400, "Transfer-Encoding in HTTP/1.0"};
-    if ((flags & kLength) != 0) return {400, "Transfer-Encoding with Content-Length"};
-    if ((flags & kBadCoding) != 0) return {400, "malformed Transfer-Encoding"};
-    if ((flags & kChunked) == 0) return {400, "chunked is not the final transfer coding"};
-    if ((flags & kOtherCoding) != 0) return {501, "unknown transfer coding"};
+    if (request.minor_version == 0) return {400, "Transfer-Encoding in HTTP/1.0 (RFC 9112 6.1)"};
+    if ((flags & kLength) != 0)
+      return {400, "Transfer-Encoding with Content-Length (RFC 9112 6.1)"};
+    if ((flags & kBadCoding) != 0) return {400, "malformed Transfer-Encoding (RFC 9112 7)"};
+    if ((flags & kChunked) == 0 || (flags & kBehindChunked) != 0) {
+      return {400, "chunked is not the final transfer coding, or not once (RFC 9112 6.3)"};
+    }
+    if ((flags & kOtherCoding) != 0) return {501, "unknown transfer coding (RFC 9112 6.1)"};
   }
-  if ((flags & kBadLength) != 0) return {400, "malformed or repeated Content-Length"};
+  if ((flags & kBadLength) != 0)
+    return {400, "malformed or repeated Content-Length (RFC 9112 6.3)"};
   if ((flags & kOtherExpectation) != 0 && request.minor_version != 0) {
-    return {417, "unknown expectation"};
+    return {417, "unknown expectation (RFC 9110 10.1.1)"};
   }
-  if (request.content_length > limits.body) return {413, "Content-Length beyond the limit"};
+  if (request.content_length > limits.body)
+    return {413, "Content-Length above the limit of a body"};
   return {};
 }
 
@@ -138,20 +141,21 @@ Verdict Facts::judge(const Limits& limits, Request& request) const noexcept {
   const std::uint32_t flags = flags_;
   const bool modern = request.minor_version != 0;
   if ((flags & kHost) == 0) {
-    if (modern) return {400, "no Host"};
+    if (modern) return {400, "no Host (RFC 9112 3.2)"};
     request.host = {};
   }
-  if ((flags & kHostTwice) != 0) return {400, "repeated Host"};
+  if ((flags & kHostTwice) != 0) return {400, "repeated Host (RFC 9112 3.2)"};
   if ((flags & kPlainHost) == 0 && !valid_authority(request.host, PortRule::optional)) {
-    return {400, "malformed Host"};
+    return {400, "malformed Host (RFC 9112 3.2)"};
   }
   request.body = {};
   request.form = TargetForm::origin;
   if ((request.target[0] != '/' || request.method == Method::connect) &&
       !judge_other_target(request)) {
-    return {400, "malformed target, or a form that the method does not take"};
+    return {400, "malformed target, or a form that the method does not take (RFC 9112 3.2)"};
   }
-  request.keep_alive = (flags & kClose) == 0 && (modern || (flags & kKeepAlive) != 0);
+  request.keep_alive = (flags & kClose) == 0 && (modern || (flags & kKeepAlive) != 0) &&
+                       request.method != Method::connect;
   request.expect_continue = modern && (flags & kContinue) != 0;
   request.chunked = (flags & kChunked) != 0;
   request.has_content_length = (flags & kLength) != 0;

@@ -110,6 +110,7 @@ class Facts {
     kProtocol = 1U << 13U,  // an Upgrade field
     kPlainHost = 1U << 14U,
     kPlainLine = 1U << 15U,
+    kBehindChunked = 1U << 16U,  // another coding
   };
 
   void note_host(std::string_view value, Request& request) noexcept {

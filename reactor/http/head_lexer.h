@@ -30,9 +30,10 @@ struct Version {
   std::uint16_t status = 0;  // 0: well-formed so far
   bool whole = false;
   std::uint8_t minor = 0;
+  std::uint8_t length = 0;
 };
 
-// Judges what there is of it, from left to right.
+// Judges what there is of it, from left to right. `length`: of what is good.
 Version read_version(std::string_view text) noexcept;
 
 template <class Block>
@@ -75,10 +76,10 @@ class HeadLexer {
   // A client of old may have sent them behind a body: RFC 9112 section 2.2.
   bool empty_lines() {
     for (end_ = input_end_; at_ != end_ && (*at_ == '\r' || *at_ == '\n'); at_ += 2) {
-      if (*at_ == '\n') return fail(400, "bare LF before the request");
-      if (progress_.empty_lines == kMaxEmptyLines) return fail(400, "too many empty lines");
+      if (*at_ == '\n') return fail(400, "bare LF before the request (RFC 9112 2.2)");
+      if (progress_.empty_lines == kMaxEmptyLines) return fail(400, "more than two empty lines");
       if (end_ - at_ == 1) return suspend(Phase::start);
-      if (at_[1] != '\n') return fail(400, "bare CR before the request");
+      if (at_[1] != '\n') return fail(400, "bare CR before the request (RFC 9112 2.2)", at_ + 1);
       ++progress_.empty_lines;
     }
     place_.section = at_;
@@ -89,31 +90,47 @@ class HeadLexer {
     const char* const from = at_;
     at_ = scan::token<Block>(begin_, at_, end_);
     if (at_ == end_) return suspend(Phase::method);
-    if (*at_ != ' ' || at_ == place_.section) return fail(400, "malformed method");
+    if (*at_ != ' ' || at_ == place_.section) return fail(400, wrong_method());
     request_.method_token = {from, at_};
     request_.method = to_method(request_.method_token);
     ++at_;
     return true;
   }
 
+  [[nodiscard]] const char* wrong_method() const {
+    constexpr char kTlsHandshake = 0x16;  // RFC 8446 section 5.1
+    const bool tls = at_ == place_.section && *at_ == kTlsHandshake;
+    return tls ? "TLS where plain HTTP is spoken" : "malformed method (RFC 9110 9.1)";
+  }
+
   bool target() {
     const char* const from = at_;
     at_ = scan::target<Block>(begin_, at_, end_);
     if (at_ == end_) return suspend(Phase::target);
-    if (*at_ != ' ') return fail(400, "octet that no target has, or no version");
-    if (at_[-1] == ' ') return fail(400, "empty target");
+    if (*at_ == '%') return cut_or_wrong_triplet();
+    if (*at_ != ' ') return fail(400, "byte that no target has, or no version (RFC 9112 3)");
+    if (at_[-1] == ' ') return fail(400, "empty target (RFC 9112 3)");
     request_.target = {from, at_};
     ++at_;
     return true;
   }
 
+  // One that is cut is looked at again from its start.
+  bool cut_or_wrong_triplet() {
+    const char* digit = at_ + 1;
+    if (digit != end_ && chars::is(chars::kHex, *digit)) ++digit;
+    if (digit == end_) return suspend(Phase::target);
+    return fail(400, "'%' without two hexadecimal digits (RFC 3986 2.1)", digit);
+  }
+
   bool version() {
     const Version version = read_version({at_, end_});
-    if (version.status == 505) return fail(505, "major version other than 1");
-    if (version.status != 0) return fail(400, "malformed version");
+    const char* const wrong = at_ + version.length;
+    if (version.status == 505) return fail(505, "major version other than 1 (RFC 9110 2.5)", wrong);
+    if (version.status != 0) return fail(400, "malformed version (RFC 9112 2.3)", wrong);
     if (!version.whole) return suspend(Phase::version);
     request_.minor_version = version.minor;
-    at_ += 10;
+    at_ += version.length;
     return true;
   }
 
@@ -138,7 +155,7 @@ class HeadLexer {
 
   bool section_end() {
     if (end_ - at_ < 2) return suspend(Phase::field_start);
-    if (at_[1] != '\n') return fail(400, "bare CR in the header section");
+    if (at_[1] != '\n') return fail(400, "bare CR in the header section (RFC 9112 2.2)", at_ + 1);
     at_ += 2;
     place_.phase = Phase::end;
     return true;
@@ -149,24 +166,25 @@ class HeadLexer {
     at_ = scan::token<Block>(begin_, at_, end_);
     if (at_ == end_) return suspend(Phase::name);
     if (*at_ != ':') return fail(400, wrong_name());
-    if (at_[-1] == '\n') return fail(400, "empty field name");
+    if (at_[-1] == '\n') return fail(400, "empty field name (RFC 9112 5.1)");
     ++at_;
     return true;
   }
 
   [[nodiscard]] const char* wrong_name() const {
-    if (!chars::blank(*at_)) return "malformed field name";
-    return at_[-1] == '\n' ? "folded line, or a blank before the fields"
-                           : "blank behind a field name";
+    if (!chars::blank(*at_)) return "malformed field name (RFC 9110 5.1)";
+    return at_[-1] == '\n' ? "folded line, or a blank before the fields (RFC 9112 5.2)"
+                           : "blank behind a field name (RFC 9112 5.1)";
   }
 
   // To behind the CRLF.
   bool value() {
     at_ = scan::value<Block>(begin_, at_, end_);
     if (at_ == end_) return suspend(Phase::value);
-    if (*at_ != '\r') return fail(400, "control octet or bare LF in a field value");
+    if (*at_ != '\r')
+      return fail(400, "control character or bare LF in a field value (RFC 9110 5.5)");
     if (end_ - at_ == 1) return suspend(Phase::value);
-    if (at_[1] != '\n') return fail(400, "bare CR in a field value");
+    if (at_[1] != '\n') return fail(400, "bare CR in a field value (RFC 9112 2.2)", at_ + 1);
     at_ += 2;
     return true;
   }
@@ -179,9 +197,9 @@ class HeadLexer {
 
   bool suspend(Phase phase) {
     if (phase != Phase::start && static_cast<std::size_t>(end_ - place_.section) >= octets_) {
-      if (phase == Phase::method) return fail(501, "method as long as a request line may be");
-      if (phase < Phase::field_start) return fail(414, "request line too long");
-      return fail(431, "header section too long");
+      if (phase == Phase::method) return fail(501, "method as long as a request line may be", end_);
+      if (phase < Phase::field_start) return fail(414, "request line too long", end_);
+      return fail(431, "header section too long", end_);
     }
     progress_.offset = static_cast<std::uint32_t>(at_ - begin_);
     progress_.line = static_cast<std::uint32_t>(place_.section - begin_);
@@ -190,8 +208,13 @@ class HeadLexer {
     return false;
   }
 
-  bool fail(std::uint16_t status, const char* reason) {
-    result_ = {.state = ParseResult::State::error, .status = status, .reason = reason};
+  bool fail(std::uint16_t status, const char* reason) { return fail(status, reason, at_); }
+
+  bool fail(std::uint16_t status, const char* reason, const char* wrong) {
+    result_ = {.state = ParseResult::State::error,
+               .status = status,
+               .consumed = static_cast<std::uint32_t>(wrong - begin_),
+               .reason = reason};
     return false;
   }
 

@@ -18,14 +18,18 @@ namespace reactor::http {
 
 Version read_version(std::string_view text) noexcept {
   constexpr std::string_view kPattern = "HTTP/0.0\r\n";
-  const std::size_t length = std::min(text.size(), kPattern.size());
-  for (std::size_t i = 0; i < length; ++i) {
+  constexpr std::uint8_t kMajorAt = 5;
+  const std::size_t size = std::min(text.size(), kPattern.size());
+  for (std::uint8_t i = 0; i < size; ++i) {
     const bool digit = kPattern[i] == '0';
-    if (digit ? !chars::is(chars::kDigit, text[i]) : text[i] != kPattern[i]) return {.status = 400};
+    const bool good = digit ? chars::is(chars::kDigit, text[i]) : text[i] == kPattern[i];
+    if (!good) return {.status = 400, .length = i};
   }
-  if (length < kPattern.size()) return {};
-  if (text[5] != '1') return {.status = 505};
-  return {.whole = true, .minor = static_cast<std::uint8_t>(text[7] - '0')};
+  if (size < kPattern.size()) return {};
+  if (text[kMajorAt] != '1') return {.status = 505, .length = kMajorAt};
+  return {.whole = true,
+          .minor = static_cast<std::uint8_t>(text[kMajorAt + 2] - '0'),
+          .length = kPattern.size()};
 }
 
 namespace {
@@ -108,7 +112,10 @@ template <class Block>
   request.fields = {fields, place.fields};
   const Verdict verdict = facts.judge(limits_, request);
   if (verdict.status == 0) return completed(input.data(), place.at);
-  return {.state = ParseResult::State::error, .status = verdict.status, .reason = verdict.reason};
+  return {.state = ParseResult::State::error,
+          .status = verdict.status,
+          .consumed = ParseResult::kWhole,
+          .reason = verdict.reason};
 }
 
 template <class Block>

@@ -30,11 +30,15 @@ struct ParseProgress {
 
 struct ParseResult {
   enum class State : std::uint8_t { complete, incomplete, error };
+  static constexpr std::uint32_t kWhole = 0xffffffff;
 
   State state = State::incomplete;
-  std::uint16_t status = 0;    // error: what to answer: 400, 413, 414, 417, 431, 501 or 505
-  std::uint32_t consumed = 0;  // complete: octets of the head; the body or the next request follows
-  const char* reason = "";     // error: a text for the log, never from the peer; lasts for ever
+  std::uint16_t status = 0;  // error: what to answer: 400, 413, 414, 417, 431, 501 or 505
+  // complete: bytes of the head; the body or the next request follows. error: the offset of the
+  // byte that broke the rule, or of the first one beyond a limit; kWhole if fields that are each
+  // well-formed broke it together, or by their meaning.
+  std::uint32_t consumed = 0;
+  const char* reason = "";  // error: a text for the log, never from the peer; lasts for ever
 
   [[nodiscard]] bool complete() const noexcept { return state == State::complete; }
   [[nodiscard]] bool incomplete() const noexcept { return state == State::incomplete; }

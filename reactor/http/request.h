@@ -29,7 +29,7 @@ enum class TargetForm : std::uint8_t {
 // they last until either changes, so a handler that answers later copies what it still needs.
 struct Request {
   std::string_view method_token;  // as received; never empty
-  std::string_view target;        // as received, all octets 0x21-0x7e without '#'; never empty
+  std::string_view target;        // as received, of the characters of RFC 3986; never empty
   std::string_view host;     // of an absolute target, else of Host, else ""; with its port, if any
   std::string_view upgrade;  // the value of Upgrade where Connection names it (1.1 only), else ""
   std::string_view body;     // not the parser's: "" after parse(); a server sets it
@@ -40,7 +40,10 @@ struct Request {
   std::uint8_t minor_version = 1;  // as received: 1 for HTTP/1.1
   bool chunked = false;            // the body comes in chunks: see ChunkedDecoder
   bool has_content_length = false;
-  bool keep_alive = false;  // the peer lets the connection go on (RFC 9112 section 9.3)
+  // The peer lets the connection go on (RFC 9112 section 9.3). Never with CONNECT: what follows is
+  // the tunnel's, or nobody's. Nor, with a server, with an Upgrade that bytes follow already: they
+  // may be of the other protocol. So it goes on after such a request by Response::upgrade() only.
+  bool keep_alive = false;
   bool expect_continue =
       false;  // waits for 100 (Continue); never with HTTP/1.0 (RFC 9110 section 10.1.1)
 

@@ -23,12 +23,16 @@ struct PortableBlock {
   static constexpr int kBits = 8;
 
   // Common: 0x20-0x7e.
-  static Mask outside_value(const char* at) noexcept { return outside_range<0x20>(load(at)); }
+  static Mask outside_value(const char* at) noexcept {
+    return ~within<0x20, 0x7e>(load(at)) & kHigh;
+  }
 
-  // Common: all of kTarget.
+  // Common: kTarget but '!', '$' and '~'. Setting 0x62 makes '~' of what is to be left out between
+  // '&' and 'z', and of nothing else there; but for '`'.
   static Mask outside_target(const char* at) noexcept {
     const std::uint64_t word = load(at);
-    return outside_range<0x21>(word) | (~differs(word, '#') & kHigh);
+    return ~(within<'&', 'z'>(word) & differs(word | every(0x62), '~') & differs(word, '`')) &
+           kHigh;
   }
 
   // Common: letters and '-', in names of fields nearly all.
@@ -69,11 +73,6 @@ struct PortableBlock {
     const std::uint64_t at_least = seven + every(0x80 - low);
     const std::uint64_t above = seven + every(0x7f - high);
     return at_least & ~above & ~word & kHigh;
-  }
-
-  template <unsigned low>
-  static constexpr std::uint64_t outside_range(std::uint64_t word) noexcept {
-    return ~within<low, 0x7e>(word) & kHigh;
   }
 
   // In each octet the high bit says: it is not that one (below 0x80).
@@ -121,9 +120,9 @@ inline const char* uncommon(const Window<Block>& window, const char* from) noexc
   return mask == 0 ? window.end() : from + before<Block>(mask);
 }
 
-// The shortcut reads two octets where a run ends. If they are not in the window, it gets this place
-// outside every window that compares unequal to any text.
-inline constexpr char kNowhere[4] = {};
+// The shortcut reads up to eight bytes where a run ends. If it ends nowhere in the window, they are
+// read here, outside every window, and compare unequal to any text.
+inline constexpr char kNowhere[16] = {};
 
 // The first uncommon octet in [from, window.end() - 1), or nowhere. `from` is behind window.last.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
@@ -180,9 +179,14 @@ const char* value(const char* begin, const char* from, const char* end) noexcept
   return run<Block, chars::kValue, &Block::outside_value>(begin, from, end);
 }
 
+// A '%' belongs to a target with two hexadecimal digits behind it.
 template <class Block>
 const char* target(const char* begin, const char* from, const char* end) noexcept {
-  return run<Block, chars::kTarget, &Block::outside_target>(begin, from, end);
+  for (;;) {
+    from = run<Block, chars::kTarget, &Block::outside_target>(begin, from, end);
+    if (end - from < 3 || *from != '%' || !chars::all(chars::kHex, {from + 1, 2})) return from;
+    from += 3;
+  }
 }
 
 template <class Block>

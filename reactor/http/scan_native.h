@@ -28,7 +28,9 @@ struct Sse2Block {
 
   static Mask outside_target(const char* at) noexcept {
     const __m128i octets = load(at);
-    return signs(_mm_or_si128(outside<0x21, 0x7e>(octets), equal(octets, '#')));
+    const __m128i between = equal(_mm_or_si128(octets, every(0x62)), '~');
+    const __m128i others = _mm_or_si128(between, equal(octets, '`'));
+    return signs(_mm_or_si128(outside<'&', 'z'>(octets), others));
   }
 
   static Mask outside_name(const char* at) noexcept {
@@ -74,7 +76,9 @@ struct Avx2Block {
 
   static Mask outside_target(const char* at) noexcept {
     const __m256i octets = load(at);
-    return signs(_mm256_or_si256(outside<0x21, 0x7e>(octets), equal(octets, '#')));
+    const __m256i between = equal(_mm256_or_si256(octets, every(0x62)), '~');
+    const __m256i others = _mm256_or_si256(between, equal(octets, '`'));
+    return signs(_mm256_or_si256(outside<'&', 'z'>(octets), others));
   }
 
   static Mask outside_name(const char* at) noexcept {
@@ -129,7 +133,9 @@ struct NeonBlock {
 
   static Mask outside_target(const char* at) noexcept {
     const uint8x16_t octets = load(at);
-    return marked(vbicq_u8(within<0x21, 0x7e>(octets), vceqq_u8(octets, vdupq_n_u8('#'))));
+    const uint8x16_t between = vceqq_u8(vorrq_u8(octets, vdupq_n_u8(0x62)), vdupq_n_u8('~'));
+    const uint8x16_t others = vorrq_u8(between, vceqq_u8(octets, vdupq_n_u8('`')));
+    return marked(vbicq_u8(within<'&', 'z'>(octets), others));
   }
 
   static Mask outside_name(const char* at) noexcept {

@@ -102,8 +102,16 @@ TAKEN = [
     Class("Connection in a trailer", LLHTTP, TAKES | GOES_ON,
           lambda each: trailer_has(rb"connection|upgrade", each.previous),
           "a trailer does not decide about the connection", "RFC 9110 6.5.1, RFC 9112 7.1.2"),
+    Class("blank before a chunk extension", LLHTTP | {"h11"}, TAKES, has(rb"\n[0-9a-f]+[ \t]+;"),
+          "the grammar has BWS before each ';', which has to be taken; llhttp and h11 have none "
+          "behind a size", "RFC 9112 7.1.1, RFC 9110 5.6.3"),
     Class("blank in a chunk extension", LLHTTP, TAKES, has(rb"\n[0-9a-f]+;[^\r\n]*[ \t]"),
-          "BWS is part of the grammar behind the first ';'; llhttp has none", "RFC 9112 7.1.1"),
+          "the grammar has BWS on both sides of each ';' and '='; llhttp has none",
+          "RFC 9112 7.1.1, RFC 9110 5.6.3"),
+    Class("empty element of Transfer-Encoding", LLHTTP | {"h11"}, TAKES | {"differ"},
+          head_has(rb"\ntransfer-encoding:(?:[ \t]*(?:,[^\r\n]*)?|[^\r\n]*,[ \t]*)\r\n"),
+          "a recipient has to ignore empty elements; h11 takes chunked alone, llhttp sees another "
+          "coding", "RFC 9110 5.6.1.2"),
     Class("quoted pair in a chunk extension", LLHTTP, TAKES,
           has(rb"\n[0-9a-f]+;[^\r\n]*=\"[^\r\n]*\\"),
           "quoted-string has quoted-pair; llhttp 8 does not know it",

@@ -7,7 +7,7 @@ NEXT = b"GET /next HTTP/1.1\r\nHost: next\r\n\r\n"
 
 METHODS = [b"GET", b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE",
            b"PROPFIND"]
-TARGETS = [b"/", b"/a/b?c=d", b"/%41%zz", b"/?", b"//x", b"/a;b=c,d", b"/\"<>\\^`{|}",
+TARGETS = [b"/", b"/a/b?c=d", b"/%41%aF", b"/?", b"//x", b"/a;b=c,d", b"/!$&'()*+:@~_?[]=%00",
            b"http://h.example/p?q", b"http://h.example", b"https://[::1]:8443/x", b"HTTP://H/"]
 HOSTS = [b"a", b"a.example", b"a.example:80", b"127.0.0.1:8080", b"[::1]", b"[fe80::1]:9", b"a_b",
          b"a%20b", b"xn--nxa.example.", b""]
@@ -17,7 +17,8 @@ FIELDS = [(b"Accept", b"*/*"), (b"X-Empty", b""), (b"x_odd!#$%&'*+-.^`|~9", b"v"
           (b"Connection", b"keep-alive"), (b"Connection", b"close"), (b"Connection", b"Foo, bar"),
           (b"Expect", b"100-continue"), (b"X-Long", b"v" * 300), (b"Content-Lengthy", b"9"),
           (b"Transfer-Encodings", b"chunked"), (b"Trailer", b"T"), (b"TE", b"trailers")]
-EXTENSIONS = [b"", b"", b"", b";a", b";a=b", b";a=\"q;\\\"\"", b"; a = b ;c", b";\ta"]
+EXTENSIONS = [b"", b"", b"", b";a", b";a=b", b";a=\"q;\\\"\"", b"; a = b ;c", b";\ta",
+              b" ;a", b"\t ; a=b"]
 TRAILERS = [b"", b"", b"T: v\r\n", b"T:\r\nContent-Length: 3\r\n",
             b"Transfer-Encoding: chunked\r\n"]
 CONTENTS = [b"", b"x", b"hello", b"0\r\n\r\n", NEXT, bytes(range(256))]
@@ -55,6 +56,9 @@ CODINGS = [b"chunked", b"Chunked", b"CHUNKED", b" chunked ", b"\tchunked", b"xch
            b"gzip, chunked",
            b"chunked, identity", b"identity", b"identity, chunked", b"", b",chunked", b"chunked,",
            b", chunked",
+           b", ,chunked ,", b"chunked,,chunked", b",", b"foo;a=b, chunked",
+           b"foo ; a = \"b,c\", chunked",
+           b"foo;a=\", chunked\"", b"foo;a=\"b, chunked", b"foo;a, chunked", b"foo;, chunked",
            b"chunked;q=1", b"\"chunked\"", b"'chunked'", b"chunked\x0b", b"\x0bchunked",
            b"\x0cchunked", b"\0chunked",
            b"\xa0chunked", b"chunked\xa0", b"chun\xe2\x84\xaaed", b"chunke", b"cow", b"gzip",
@@ -62,7 +66,8 @@ CODINGS = [b"chunked", b"Chunked", b"CHUNKED", b" chunked ", b"\tchunked", b"xch
            b"\r\n chunked", b"\r\n\tchunked"]
 SIZES = [b"5", b"05", b"000000000000005", b"0000000000000005", b"00000000000000005", b"5 ", b" 5",
          b"\t5", b"5\t",
-         b"+5", b"-5", b"0x5", b"0X5", b"5_", b"5x", b"5;", b"5 ;a", b"5 a", b"5\ta", b"5;a",
+         b"+5", b"-5", b"0x5", b"0X5", b"5_", b"5x", b"5;", b"5 ;a", b"5\t;a", b"5 ;",
+         b"5 a", b"5\ta", b"5;a",
          b"5;a=b", b"5;a=", b"5;=b", b"5;;a",
          b"5;a=\"b\"", b"5;a=\"b", b"5;a=\"\\\"\"", b"5;\x01", b"5;\n", b"5;a\nb", b"5;a\rb", b"",
          b"g", b"5,", b"5.0",
@@ -150,7 +155,9 @@ def line_vectors():
                    b"ftp://h/", b"http://u@h/", b"http://h:x/", b"http://h:99999/", b"http://[::1/",
                    b"/\x80", b"/\x7f",
                    b"/\0", b"/\x01", b"/#f", b"/a\rb", b"/a\nb", b"http://h#f", b"http://h?q",
-                   b"//h/x", b"http://h h/"):
+                   b"//h/x", b"http://h h/", b"/\"", b"/a<b", b"/>", b"/a\\b", b"/?a^b", b"/`",
+                   b"/{a}", b"/?a|b", b"/a}", b"/[a]?b[]=c", b"/%", b"/%2", b"/%zz", b"/%2z",
+                   b"/a%20b%", b"http://h/|"):
         yield b"GET " + target + b" HTTP/1.1" + host + NEXT
     for method, target in ((b"OPTIONS", b"*"), (b"CONNECT", b"h:443"), (b"CONNECT", b"/"),
                            (b"CONNECT", b"h"),

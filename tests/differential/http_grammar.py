@@ -12,7 +12,8 @@ RULES = {
     "empty lines": ("two before a request at most, else an endless stream of them costs for ever",
                     "RFC 9112 2.2"),
     "request line": ("single blanks between three parts; no repair", "RFC 9112 3"),
-    "target octets": ("visible ASCII without '#' only", "RFC 9112 3.2, RFC 3986"),
+    "target octets": ("the characters of RFC 3986 without '#', and whole percent triplets; peers "
+                      "take what browsers leave unencoded", "RFC 9112 3, 3.2, RFC 3986 2"),
     "target form": ("each form has its methods and its syntax", "RFC 9112 3.2.1 to 3.2.4"),
     "version": ("HTTP/1.DIGIT; other majors are answered 505", "RFC 9112 2.3"),
     "folded line": ("obs-fold is refused, and so is a blank before the first field",
@@ -27,12 +28,12 @@ RULES = {
     "length and coding": ("Content-Length with Transfer-Encoding is an attempt to smuggle",
                           "RFC 9112 6.1, 6.3 item 3"),
     "coding in 1.0": ("its framing is faulty", "RFC 9112 6.1"),
-    "Transfer-Encoding": ("chunked, once, last, and nothing else that is known (501)",
-                          "RFC 9112 6.1, 6.3 item 4"),
+    "Transfer-Encoding": ("chunked, once, last, and nothing else that is known (501); empty "
+                          "elements are ignored", "RFC 9112 6.1, 6.3 item 4, RFC 9110 5.6.1.2"),
     "expectation": ("unknown ones are answered 417", "RFC 9110 10.1.1"),
     "chunk size": ("1*16 HEXDIG, then an extension or CRLF", "RFC 9112 7.1"),
-    "chunk extension": ("its grammar, without blanks before the first ';', and 4096 octets in all",
-                        "RFC 9112 7.1.1"),
+    "chunk extension": ("its grammar with its bad whitespace, and 4096 octets in all",
+                        "RFC 9112 7.1.1, RFC 9110 5.6.3"),
     "chunk end": ("CRLF right behind the data", "RFC 9112 7.1"),
     "chunked length": ("the sizes of all chunks are below 2^64 together (413)", "RFC 9112 7.1"),
     "trailer": ("field lines like those of the head", "RFC 9112 7.1.2"),
@@ -42,10 +43,14 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
 QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
 BWS = rb"[ \t]*"
-# One that follows a name without a value may have blanks before it; those at the end are refused.
-EXTENSION = (rb";" + BWS + TOKEN + rb"(?:" + BWS + rb"=" + BWS + rb"(?:" + TOKEN + rb"|" + QUOTED +
-             rb"))?")
-EXTENSIONS = re.compile(EXTENSION + rb"(?:" + BWS + EXTENSION + rb")*")
+ARGUMENT = BWS + rb"=" + BWS + rb"(?:" + TOKEN + rb"|" + QUOTED + rb")"
+EXTENSION = BWS + rb";" + BWS + TOKEN + rb"(?:" + ARGUMENT + rb")?"
+# Blanks at the end of the line belong to none.
+EXTENSIONS = re.compile(rb"(?:" + EXTENSION + rb")+")
+# An element of Transfer-Encoding, with the comma or the end behind it.
+CODING = re.compile(BWS + rb"(?:(" + TOKEN + rb")((?:" + BWS + rb";" + BWS + TOKEN + ARGUMENT +
+                    rb")*))?" + BWS + rb"(,|$)")
+TARGET = re.compile(rb"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 FIELD = re.compile(rb"(" + TOKEN + rb"):(" + VALUE + rb")")
 REG_NAME = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
 SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
@@ -88,7 +93,7 @@ def line_faults(line):
     if len(parts) != 3 or not re.fullmatch(TOKEN, parts[0]) or not parts[1]:
         return {"request line"}, b"", 1
     method, target, version = parts
-    if not re.fullmatch(rb"[\x21\x22\x24-\x7e]+", target):
+    if not TARGET.fullmatch(target):
         return {"target octets"}, method, 1
     if not re.fullmatch(rb"HTTP/1\.[0-9]", version):
         return {"version"}, method, 1
@@ -125,6 +130,24 @@ def host_faults(fields, minor):
     return set() if is_authority(hosts[0]) else {"Host syntax"}
 
 
+def codings_of(value):
+    """The elements of Transfer-Encoding that are not empty, or None."""
+    found, at, more = [], 0, True
+    while more:
+        element = CODING.match(value, at)
+        if element is None:
+            return None
+        if element[1]:
+            found.append((element[1].lower(), element[2]))
+        at, more = element.end(), element[3] == b","
+    return found
+
+
+def is_chunked(values_of_fields):
+    each = [codings_of(value) for value in values_of_fields]
+    return None not in each and sum(each, []) == [(b"chunked", b"")]
+
+
 def framing_faults(fields, minor):
     faults = set()
     lengths, codings = values(fields, b"content-length"), values(fields, b"transfer-encoding")
@@ -135,7 +158,7 @@ def framing_faults(fields, minor):
         faults.add("length and coding")
     if codings and minor == 0:
         faults.add("coding in 1.0")
-    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+    if codings and not is_chunked(codings):
         faults.add("Transfer-Encoding")
     expectations = [each.strip(b" \t").lower() for value in values(fields, b"expect")
                     for each in value.split(b",")]
@@ -147,7 +170,7 @@ def framing_faults(fields, minor):
 def size_line_faults(line, spent):
     """(faults, size, octets of extensions)"""
     size = SIZE.match(line)
-    if size is None or line[size.end():size.end() + 1] not in (b"", b";"):
+    if size is None or line[size.end():size.end() + 1] not in (b"", b";", b" ", b"\t"):
         return {"chunk size"}, 0, spent
     extensions = line[size.end():]
     spent += len(extensions)

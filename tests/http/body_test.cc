@@ -98,6 +98,8 @@ TEST(ChunkedDecoder, TakesBodies) {
       {"2\r\n\r\n\r\n0\r\n\r\n", "\r\n"},
       {"1;a\r\nx\r\n0;b=c;d=\"e\\\"; \t\xff\"\r\n\r\n", "x"},
       {"1; a = b ; c\r\nx\r\n0\r\n\r\n", "x"},
+      {"1 ;a\r\nx\r\n0\t ; b=c\r\n\r\n", "x"},  // BWS: RFC 9110 section 5.6.3
+      {"1 \t ;\ta\t=\t\"b\"\t;\tc\r\nx\r\n0\r\n\r\n", "x"},
       {"1;a=\"\"\r\nx\r\n0\r\n\r\n", "x"},
       {"1;a=\"\" ;b\r\nx\r\n0\r\n\r\n", "x"},
       {"1\r\nx\r\n0\r\nContent-Length: 7\r\nHost: b\r\nX:\r\nY: \xc3\xa9\t\r\n\r\n", "x"},
@@ -136,7 +138,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Empty", "\r\nx"}, Case{"Prefix0x", "0x5\r\nhello\r\n"},
         Case{"Plus", "+5\r\nhello\r\n"}, Case{"Minus", "-5\r\nhello\r\n"},
         Case{"LeadingBlank", " 5\r\nhello\r\n"}, Case{"TrailingBlank", "5 \r\nhello\r\n"},
-        Case{"TrailingTab", "5\t\r\nhello\r\n"}, Case{"BlankBeforeExtension", "5 ;a\r\nhello\r\n"},
+        Case{"TrailingTab", "5\t\r\nhello\r\n"}, Case{"BlankInside", "5 5\r\nhello\r\n"},
+        Case{"BlankBeforeNothing", "5 ;\r\nhello\r\n"}, Case{"OnlyBlankAndExtension", " ;a\r\n"},
         Case{"Underscore", "5_0\r\nhello\r\n"}, Case{"Letter", "g\r\n"},
         Case{"LetterBehind", "5g\r\n"}, Case{"Comma", "5,5\r\n"}, Case{"Dot", "5.0\r\n"},
         Case{"Nul", "5\0\r\n"s}, Case{"Quoted", "\"5\"\r\n"},
@@ -200,6 +203,9 @@ TEST(ChunkedDecoder, KeepsToItsLimits) {
   EXPECT_EQ(decode("1\r\nx\r\nffffffffffffffff\r", endless).status, 413);
   EXPECT_EQ(decode("0;1234567\r\n\r\n", limits).state, State::done);
   EXPECT_EQ(decode("0;12345678\r\n\r\n", limits).status, 400);
+  EXPECT_EQ(decode("0 ;123456\r\n\r\n", limits).state, State::done);
+  EXPECT_EQ(decode("0 ;1234567\r\n\r\n", limits).status, 400);
+  EXPECT_EQ(decode_cut("5" + std::string(1'000'000, ' '), {}, {}).status, 400);
   EXPECT_EQ(decode("1;123\r\nx\r\n1;123\r\nx\r\n1;1", limits).status, 400);
   EXPECT_EQ(decode("0\r\nX: y\r\n\r\n", limits).state, State::done);
   EXPECT_EQ(decode("0\r\nX: yz\r\n\r\n", limits).status, 431);
@@ -219,6 +225,13 @@ TEST(ChunkedDecoder, StaysDoneAndStaysFailed) {
   EXPECT_EQ(bad.next("x", {}).state, State::error);
   EXPECT_EQ(bad.next("0\r\n\r\n", {}).state, State::error);
   EXPECT_EQ(bad.next("", {}).state, State::error);
+}
+
+TEST(ChunkedDecoder, NamesTheByteThatIsWrong) {
+  ChunkedDecoder decoder;
+  EXPECT_EQ(decoder.next("5\r\nhello", {}).consumed, 8U);
+  EXPECT_EQ(decoder.next("\r\n5x", {}).consumed, 3U);
+  EXPECT_EQ(decoder.next("\r\n5x", {}).consumed, 0U) << "and takes nothing afterwards";
 }
 
 TEST(ChunkedDecoder, KeepsLittleAndCounts) {

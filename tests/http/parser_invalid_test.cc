@@ -28,6 +28,8 @@ TEST_P(Refused, WithItsStatus) {
   ASSERT_EQ(outcome.state, ParseResult::State::error) << outcome;
   EXPECT_EQ(outcome.status, GetParam().status) << outcome;
   EXPECT_NE(outcome.reason, "");
+  const bool whole = outcome.consumed == ParseResult::kWhole;
+  EXPECT_TRUE(whole || outcome.consumed <= GetParam().text.size()) << outcome;
 }
 
 // The error is found although the head never ends: all of these are wrong in their last octet.
@@ -42,6 +44,8 @@ TEST_P(RefusedAtOnce, ByTheOctetThatIsWrong) {
     const testing::Outcome outcome = testing::parse_once(parser, text);
     EXPECT_EQ(outcome.state, ParseResult::State::error);
     EXPECT_EQ(outcome.status, GetParam().status) << outcome;
+    const std::size_t wrong = outcome.status == 505 ? text.find("2.0") : text.size() - 1;
+    EXPECT_EQ(outcome.consumed, wrong) << outcome;
     EXPECT_EQ(testing::parse_octets(parser, text), outcome);
   }
 }
@@ -127,6 +131,18 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"LateControl", with_target("/" + std::string(60, 'a') + "\x1f" + std::string(60, 'a')),
              400},
         Case{"LateUtf8", with_target("/" + std::string(77, 'a') + "\xe2\x82\xac"), 400},
+        Case{"Quote", with_target("/a\"b"), 400}, Case{"Less", with_target("/<"), 400},
+        Case{"Greater", with_target("/a?b>c"), 400}, Case{"Backslash", with_target("/a\\b"), 400},
+        Case{"Caret", with_target("/a?b^c"), 400}, Case{"Backquote", with_target("/`"), 400},
+        Case{"OpenBrace", with_target("/{a"), 400}, Case{"CloseBrace", with_target("/a}"), 400},
+        Case{"Bar", with_target("/?a|b"), 400}, Case{"Percent", with_target("/%"), 400},
+        Case{"PercentOneDigit", with_target("/%2"), 400},
+        Case{"PercentNoDigit", with_target("/a%zz"), 400},
+        Case{"PercentOneOfTwo", with_target("/a%2z"), 400},
+        Case{"PercentTwice", with_target("/%%20"), 400},
+        Case{"PercentLate", with_target("/" + std::string(60, 'a') + "?%20%2"), 400},
+        Case{"BarInAbsolute", with_target("http://a/|"), 400},
+        Case{"BarInAuthority", with_line("CONNECT a|b:80 HTTP/1.1"), 400},
         Case{"OtherScheme", with_target("ftp://a/"), 400},
         Case{"EmptyAuthority", with_target("http:///x"), 400},
         Case{"OnlyPort", with_target("http://:80/"), 400},
@@ -275,9 +291,16 @@ INSTANTIATE_TEST_SUITE_P(
              400},
         Case{"IdentityBehind",
              with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity"), 400},
-        Case{"LeadingComma", with_fields("Transfer-Encoding: ,chunked"), 400},
-        Case{"TrailingComma", with_fields("Transfer-Encoding: chunked,"), 400},
+        Case{"OnlyCommas", with_fields("Transfer-Encoding: , ,"), 400},
         Case{"Parameter", with_fields("Transfer-Encoding: chunked;q=1"), 400},
+        Case{"ParameterOfTheFirst", with_fields("Transfer-Encoding: chunked;q=1, chunked"), 400},
+        Case{"NoParameter", with_fields("Transfer-Encoding: foo;, chunked"), 400},
+        Case{"NoValue", with_fields("Transfer-Encoding: foo;a, chunked"), 400},
+        Case{"EmptyValue", with_fields("Transfer-Encoding: foo;a=, chunked"), 400},
+        Case{"OnlyParameter", with_fields("Transfer-Encoding: ;a=b, chunked"), 400},
+        Case{"OpenQuote", with_fields("Transfer-Encoding: foo;a=\"b, chunked"), 400},
+        Case{"TextBehindQuote", with_fields("Transfer-Encoding: foo;a=\"b\"c, chunked"), 400},
+        Case{"ChunkedInQuotes", with_fields("Transfer-Encoding: foo;a=\", chunked\""), 400},
         Case{"Quoted", with_fields("Transfer-Encoding: \"chunked\""), 400},
         Case{"Single", with_fields("Transfer-Encoding: 'chunked'"), 400},
         Case{"VerticalTab", with_fields("Transfer-Encoding: \vchunked"), 400},
@@ -294,7 +317,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"GzipChunked", with_fields("Transfer-Encoding: gzip, chunked"), 501},
         Case{"GzipThenChunked",
              with_fields("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked"), 501},
-        Case{"IdentityChunked", with_fields("Transfer-Encoding: identity, chunked"), 501}),
+        Case{"IdentityChunked", with_fields("Transfer-Encoding: identity, chunked"), 501},
+        Case{"ParameterChunked", with_fields("Transfer-Encoding: foo;a=b, chunked"), 501},
+        Case{"ParametersChunked",
+             with_fields("Transfer-Encoding: foo ; a = b;c=\"d, \\\"e\" ,, chunked"), 501},
+        Case{"NotLastWithParameter", with_fields("Transfer-Encoding: chunked, foo;a=b"), 400}),
     name_of);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -311,6 +338,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Method", "GE(", 400}, Case{"FirstOctet", "\x16", 400}, Case{"LfBefore", "\n", 400},
         Case{"CrX", "\rG", 400}, Case{"TargetControl", "GET /\x01", 400},
         Case{"TargetUtf8", "GET /abcdefghijklmnopqrstuvwxyz\xc3", 400},
+        Case{"TargetBar", "GET /a|", 400}, Case{"TripletFirst", "GET /%g", 400},
+        Case{"TripletSecond", "GET /%2g", 400}, Case{"TripletBlank", "GET /%2 ", 400},
         Case{"NoVersion", "GET /\r", 400}, Case{"EmptyTarget", "GET  ", 400},
         Case{"VersionName", "GET / HTTQ", 400}, Case{"VersionEnd", "GET / HTTP/1.1\n", 400},
         Case{"VersionCr", "GET / HTTP/1.1\rX", 400}, Case{"Major", "GET / HTTP/2.0\r\n", 505},

@@ -113,9 +113,15 @@ TEST(RequestParser, KnowsTheFormsOfTargets) {
   EXPECT_EQ(parsed("GET /http://a/")->host, "other");
 }
 
-TEST(RequestParser, TakesTargetsThatBrowsersSend) {
-  const std::string visible = "/!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~%zz";
-  EXPECT_EQ(Parsed("GET " + visible + " HTTP/1.1\r\nHost: a\r\n\r\n")->target, visible);
+TEST(RequestParser, TakesTheCharactersOfUrisInTargets) {
+  const std::string all = "/!$&'()*+,-./:;=?@[]_~%00%aF09azAZ";
+  EXPECT_EQ(Parsed("GET " + all + " HTTP/1.1\r\nHost: a\r\n\r\n")->target, all);
+  for (const char uncommon : std::string("!$~")) {
+    for (std::size_t place = 0; place < 70; ++place) {
+      const std::string target = "/" + std::string(place, 'a') + uncommon + "%20" + uncommon + "b";
+      EXPECT_EQ(Parsed("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n")->target, target);
+    }
+  }
   const std::string long_target = "/" + std::string(7999, 'a');
   EXPECT_EQ(Parsed("GET " + long_target + " HTTP/1.1\r\nHost: a\r\n\r\n")->target, long_target);
 }
@@ -218,7 +224,9 @@ TEST(RequestParser, ReadsTheFraming) {
   EXPECT_EQ(limit->content_length, 1048576U);
   const Parsed old(get10("Content-Length: 5\r\n"));
   EXPECT_EQ(old->content_length, 5U);
-  for (const std::string coding : {"chunked", "Chunked", "CHUNKED", " chunked \t"}) {
+  for (const std::string coding :
+       {"chunked", "Chunked", "CHUNKED", " chunked \t", ",chunked", "chunked,",
+        " , ,\t, chunked ,, "}) {  // RFC 9110 section 5.6.1.2
     const Parsed chunked(get("Host: a\r\nTransfer-Encoding:" + coding));
     EXPECT_TRUE(chunked->chunked);
     EXPECT_TRUE(chunked->has_body());
