@@ -21,11 +21,13 @@ using Format = AccessLog::Format;
 constexpr std::size_t kMostPeer = 128;
 constexpr std::size_t kMostMethod = 64;
 constexpr std::size_t kMostTarget = 2048;
-constexpr std::size_t kMostReferer = 1024;
+constexpr std::size_t kMostReferer = 832;
 constexpr std::size_t kMostAgent = 512;
+constexpr std::size_t kMostReason = 192;
 constexpr std::string_view kCut = "...";
 constexpr std::size_t kMostRest = 320;  // punctuation, names, numbers and the time stamp
-static_assert(kMostPeer + kMostMethod + kMostTarget + kMostReferer + kMostAgent + kMostRest <=
+static_assert(kMostPeer + kMostMethod + kMostTarget + kMostReferer + kMostAgent + kMostReason +
+                  kMostRest <=
               kMostAccessLine);
 
 constexpr std::string_view kDigits = "0123456789ABCDEF";
@@ -210,6 +212,8 @@ void put_json(Line& line, const Entry& entry, std::string_view stamp) noexcept {
   line.put_quoted(entry.user_agent, kMostAgent, "null");
   line.put(",\"seconds\":");
   put_seconds(line, entry.time);
+  line.put(",\"reason\":");
+  line.put_quoted(entry.reason, kMostReason, "null");
   line.put("}");
 }
 
@@ -223,6 +227,8 @@ std::size_t format_access_line(std::span<char> out, Format format, const Entry& 
   } else {
     put_common(line, entry, stamp);
     if (format == Format::combined) put_combined(line, entry);
+    if (!entry.reason.empty()) line.put(" ");
+    line.put_quoted(entry.reason, kMostReason, "");
   }
   line.put("\n");
   return line.size();

@@ -36,6 +36,9 @@ namespace reactor::http {
 // backslashes and all that is not ASCII become \xHH, in JSON \u00HH. A line has at most 4,096
 // octets (a pipe takes that many in one piece); longer texts are cut and end in "...".
 //
+// A request that was refused for a rule of HTTP, a limit or a time has the reason at the end of its
+// line: in JSON the last member, else one field more than others have, in quotes.
+//
 // Belongs to its loop's thread and process, so a worker opens its own. In a forked child it drops
 // the parent's lines, and does not write them again.
 class AccessLog {
@@ -45,7 +48,7 @@ class AccessLog {
     combined,  // the same, and "REFERER" "USER-AGENT"
     json,      // {"time":"2000-10-10T13:55:36-07:00","peer":HOST,"method":..,"target":..,
                //  "protocol":..,"status":200,"octets":2326,"referer":..,"user_agent":..,
-               //  "seconds":0.000123}: one object a line, null for what there is not
+               //  "seconds":0.000123,"reason":..}: one object a line, null for what there is not
   };
 
   struct Options {
@@ -71,7 +74,8 @@ class AccessLog {
     std::uint64_t octets = 0;  // of content that was sent
     std::string_view referer;
     std::string_view user_agent;
-    Duration time{};  // to the answer; JSON only, in microseconds
+    Duration time{};          // to the answer; JSON only, in microseconds
+    std::string_view reason;  // why the request was refused; "" if it was not
   };
 
   // Errors: those of open(2); no_such_device_or_address for a socket; bad_file_descriptor where

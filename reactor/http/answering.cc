@@ -11,6 +11,14 @@
 #include "reactor/http/status.h"
 
 namespace reactor::http {
+namespace {
+
+std::string name_of_peer(const Stream& stream) {
+  const Result<Address> peer = stream.peer();
+  return peer ? peer->to_string() : "a peer that is gone";
+}
+
+}  // namespace
 
 // ---- At once ----
 
@@ -38,7 +46,7 @@ namespace reactor::http {
 [[gnu::always_inline]] inline bool Connection::respond(Stream& stream, const Response& response,
                                                        AnswerContext to) {
   const int code = response.code();
-  if (response.failed() || (to.connect && code < 300)) [[unlikely]] {
+  if (response.failed() || to.would_tunnel(code)) [[unlikely]] {
     respond_with_error(stream, response.failed() ? 500 : 501, to);
     return false;
   }
@@ -62,6 +70,9 @@ void Connection::answer(Stream& stream, std::string_view& input) {
   if (clock_ == Clock::request) clock_ = Clock::stale;
   if (shared_->requests_left != 0 && --shared_->requests_left == 0) [[unlikely]]
     shared_->on_limit();
+  // What follows may be of the protocol that is asked for (RFC 9931).
+  if (!input.empty() && !shared_->request.upgrade.empty() && exchange_ == nullptr) [[unlikely]]
+    shared_->request.keep_alive = false;
   const bool well = call_handler(stream);
   const Response& response = shared_->response;
   if (!well || response.deferred_ || response.next_ != nullptr || exchange_ != nullptr)
@@ -71,7 +82,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
   }
   const AnswerContext to = AnswerContext::of(shared_->request);
   // One that did not ask for the end may be sending its next request already.
-  if (!respond(stream, response, to)) stream.close(!input.empty() || to.keep_alive);
+  if (!respond(stream, response, to)) stream.close(!input.empty() || to.may_be_followed());
 }
 
 [[gnu::noinline]] bool Connection::respond_slowly(Stream& stream, const Response& response,
@@ -87,7 +98,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
     if (!well && exchange_ != nullptr && !exchange_->over) abandon(*exchange_);
     drop_if_over(stream);
   } else if (!well) {
-    refuse(stream, 500);
+    refuse(stream, {500, "the handler threw"});
   } else if (response.next_ != nullptr && !response.failed()) {
     hand_over(stream, input);
     input = {};
@@ -107,7 +118,7 @@ void Connection::hand_over(Stream& stream, std::string_view rest) {
                         .keep_alive = true,
                         .upgrade = shared_->request.method != Method::connect};
   if (exchange_ != nullptr || !write_answer(stream, shared_->date, response, head, {})) {
-    refuse(stream, 500);
+    refuse(stream, {500, "an upgrade amid content, or with too many fields"});
     return;
   }
   log_answer(stream, response.code(), 0);
@@ -121,17 +132,17 @@ void Connection::hand_over(Stream& stream, std::string_view rest) {
 }
 
 // One error answer; nothing behind the request is read, as nobody knows where it ends.
-void Connection::refuse(Stream& stream, int status) {
+void Connection::refuse(Stream& stream, const Refusal& why) {
   if (exchange_ != nullptr && exchange_->head_sent) {  // in the midst of another
     stream.fail(make_error_code(std::errc::operation_canceled));
     return;
   }
   // Whose request it is, for the log.
   if (exchange_ != nullptr && !exchange_->head.empty()) parse_again(*exchange_);
-  Response& response = shared_->response;
-  response.reset();
-  response.status(status).content_type("text/plain").body(reason_phrase(status));
-  static_cast<void>(respond_slowly(stream, response, AnswerContext{}));
+  REACTOR_LOG(debug, "refused a request from " + name_of_peer(stream) + " with " +
+                         std::to_string(why.status) + ": " + why.text());
+  const bool logged = shared_->options.access_log != nullptr;
+  send_error(stream, why.status, AnswerContext{}, logged ? why.text() : std::string());
   stream.close(true);
 }
 
@@ -151,21 +162,29 @@ void Connection::refuse_content(Stream& stream) {
                 "http handler: status out of 200..599, forbidden or too many octets in a "
                 "field, or an upgrade that nobody asked for");
   }
+  send_error(stream, status, to,
+             status == 500 ? "the handler made a mistake" : "CONNECT is not handled");
+}
+
+// `reason` is for the access log.
+void Connection::send_error(Stream& stream, int status, AnswerContext to, std::string_view reason) {
   Response error;
   error.status(status).content_type("text/plain").body_in_place(reason_phrase(status));
   const AnswerHead head{.length = error.content().size()};
   const std::string_view sent = to.head_only ? std::string_view{} : error.content();
   static_cast<void>(write_answer(stream, shared_->date, error, head, sent));
-  log_answer(stream, status, sent.size());
+  log_answer(stream, status, sent.size(), reason);
 }
 
 // For the exchange under way, else for the request that the handler has, or had.
-[[gnu::noinline]] void Connection::log_answer(Stream& stream, int status, std::uint64_t octets) {
+[[gnu::noinline]] void Connection::log_answer(Stream& stream, int status, std::uint64_t octets,
+                                              std::string_view reason) {
   AccessLog* const log = shared_->options.access_log;
   if (log == nullptr) return;
   AccessLog::Entry entry;
   entry.status = status;
   entry.octets = octets;
+  entry.reason = reason;
   std::optional<Address> peer;
   if (exchange_ != nullptr && exchange_->note != nullptr) {
     const RequestNote& note = *exchange_->note;
@@ -207,9 +226,15 @@ bool Connection::asks_to_tunnel() const noexcept {
   return shared_->request.method == Method::connect;
 }
 
+// Nothing can follow unread content, nor what may be of the protocol that was asked for.
+void Connection::keep_from_going_on(Exchange& exchange) {
+  AnswerContext& to = exchange.answer;
+  if (exchange.reading || (to.upgrade && partial_ != nullptr)) to.keep_alive = false;
+}
+
 void Connection::send(Exchange& exchange, const Response& response) {
   REACTOR_CHECK(!exchange.head_sent);
-  if (exchange.reading) exchange.answer.keep_alive = false;
+  keep_from_going_on(exchange);
   exchange.keep_alive = respond_slowly(exchange.stream, response, exchange.answer);
   answered(exchange);
 }
@@ -217,6 +242,7 @@ void Connection::send(Exchange& exchange, const Response& response) {
 void Connection::begin(Exchange& exchange, const Response& response,
                        std::optional<std::uint64_t> length) {
   REACTOR_CHECK(!exchange.head_sent);
+  keep_from_going_on(exchange);
   const AnswerContext& to = exchange.answer;
   AnswerHead head{.minor_version = to.minor_version};
   head.length = length.value_or(0);
@@ -225,9 +251,9 @@ void Connection::begin(Exchange& exchange, const Response& response,
   } else if (!length) {
     head.framing = to.minor_version == 0 ? Framing::until_close : Framing::chunked;
   }
-  head.keep_alive = to.keep_alive && !response.closes() && !leaves() && !exchange.reading &&
-                    head.framing != Framing::until_close;
-  const bool wrong = response.failed() || (to.connect && response.code() < 300);
+  head.keep_alive =
+      to.keep_alive && !response.closes() && !leaves() && head.framing != Framing::until_close;
+  const bool wrong = response.failed() || to.would_tunnel(response.code());
   if (wrong || !write_answer(exchange.stream, shared_->date, response, head, {})) {
     exchange.keep_alive = respond_slowly(exchange.stream, response, to);
     answered(exchange);
@@ -275,10 +301,7 @@ void Connection::abandon(Exchange& exchange) {
     exchange.stream.fail(make_error_code(std::errc::operation_canceled));
   } else {
     REACTOR_LOG(error, "http: a request was deferred and its Responder dropped");
-    Response failure;
-    failure.status(500).content_type("text/plain").body("Internal Server Error");
-    exchange.answer.keep_alive = false;
-    static_cast<void>(respond_slowly(exchange.stream, failure, exchange.answer));
+    send_error(exchange.stream, 500, exchange.answer, "the handler dropped its Responder");
   }
   exchange.keep_alive = false;
   answered(exchange);
@@ -298,7 +321,7 @@ void Connection::drop_if_over(Stream& stream) {
   const std::unique_ptr<Exchange> done = std::move(exchange_);
   if (stream.closing()) return;
   if (!done->keep_alive) {
-    stream.close(done->reading || partial_ != nullptr || done->answer.keep_alive);
+    stream.close(done->reading || partial_ != nullptr || done->answer.may_be_followed());
   } else if (!taking_) {
     if (partial_ != nullptr || stream.ended()) {
       go_on_soon(stream);

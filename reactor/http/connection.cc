@@ -51,6 +51,23 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
+constexpr Refusal kTooMuch{413, "more content than is collected"};
+
+Refusal refusal_of(const ParseResult& result, std::string_view input) {
+  Refusal why{result.status, result.reason};
+  if (result.consumed == ParseResult::kWhole) return why;
+  why.place = result.consumed;
+  if (result.consumed < input.size()) why.byte = input[result.consumed];
+  return why;
+}
+
+// Of content the place is not counted.
+Refusal refusal_of(const ChunkedDecoder::Step& step, std::string_view rest) {
+  Refusal why{step.status, step.reason};
+  if (!rest.empty()) why.byte = rest.front();
+  return why;
+}
+
 }  // namespace
 
 // ---- Input ----
@@ -136,7 +153,7 @@ inline std::string_view Connection::take_requests(Stream& stream, std::string_vi
   if (result.incomplete()) return false;
   if (result.error()) {
     request = {};  // nobody knows what it was
-    refuse(stream, result.status);
+    refuse(stream, refusal_of(result, input));
     return false;
   }
   const std::string_view head = input.substr(0, result.consumed);
@@ -157,7 +174,7 @@ bool Connection::begin_content(Stream& stream, std::string_view head, std::strin
     return false;
   }
   if (how == Content::collect && request.content_length > shared_->options.collected_body) {
-    refuse(stream, 413);
+    refuse(stream, kTooMuch);
     return false;
   }
   if (how != Content::stream && !request.chunked && input.size() >= request.content_length) {
@@ -220,7 +237,7 @@ bool Connection::feed_chunked(Stream& stream, std::string_view& input) {
   while (!exchange_->paused) {
     const ChunkedDecoder::Step step = exchange_->decoder.next(input, shared_->options.limits);
     input.remove_prefix(step.consumed);
-    if (step.state == State::error) refuse(stream, step.status);
+    if (step.state == State::error) refuse(stream, refusal_of(step, input));
     if (step.state == State::done) return content_whole(stream, input);
     if (step.state != State::data || !take_content(stream, step.data)) return false;
   }
@@ -233,7 +250,7 @@ bool Connection::take_content(Stream& stream, std::string_view part) {
   exchange.received += part.size();
   if (exchange.how == Content::collect) {
     if (exchange.content.size() + part.size() > shared_->options.collected_body) {
-      refuse(stream, 413);
+      refuse(stream, kTooMuch);
       return false;
     }
     exchange.content.append(bytes_of(part));
@@ -257,6 +274,8 @@ void Connection::parse_again(Exchange& exchange) {
 bool Connection::content_whole(Stream& stream, std::string_view& input) {
   exchange_->reading = false;
   if (exchange_->how == Content::stream) {
+    AnswerContext& to = exchange_->answer;
+    if (to.upgrade && !input.empty()) to.keep_alive = false;
     Callback<void(std::string_view, bool)> call = std::move(exchange_->on_body);
     if (call) run(*exchange_, [&] { call({}, true); });
     return true;
@@ -313,8 +332,9 @@ void Connection::on_timeout(Stream& stream) {
   } else if (idle() && progress_.fresh()) {
     stream.close();
   } else {
+    const bool head = exchange_ == nullptr;
     shared_->request = {};
-    refuse(stream, 408);
+    refuse(stream, {408, head ? "no whole head in time" : "content too slow"});
   }
 }
 

@@ -17,6 +17,7 @@
 #include "reactor/http/exchange.h"
 #include "reactor/http/options.h"
 #include "reactor/http/parser.h"
+#include "reactor/http/refusal.h"
 #include "reactor/net/stream.h"
 
 namespace reactor::http {
@@ -104,12 +105,14 @@ class Connection final : public StreamHandler {
   void answer(Stream& stream, std::string_view& input);
   void answer_otherwise(Stream& stream, std::string_view& input, bool well);
   void hand_over(Stream& stream, std::string_view rest);
-  void refuse(Stream& stream, int status);
+  void refuse(Stream& stream, const Refusal& why);
   void refuse_content(Stream& stream);
   [[nodiscard]] bool respond(Stream& stream, const Response& response, AnswerContext to);
   bool respond_slowly(Stream& stream, const Response& response, AnswerContext to);  // not inline
   void respond_with_error(Stream& stream, int status, AnswerContext to);
-  void log_answer(Stream& stream, int status, std::uint64_t octets);
+  void send_error(Stream& stream, int status, AnswerContext to, std::string_view reason);
+  void log_answer(Stream& stream, int status, std::uint64_t octets, std::string_view reason = {});
+  void keep_from_going_on(Exchange& exchange);
   void answered(Exchange& exchange);
   void drop_if_over(Stream& stream);
   // Runs a callback of an exchange, which may be gone afterwards.

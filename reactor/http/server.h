@@ -25,7 +25,8 @@ namespace reactor::http {
 // Keep-alive, pipelining (answers in order, those of one read leave together), HEAD, HTTP/1.0,
 // bodies collected or streamed, Expect: 100-continue, upgrades. What is malformed is refused with
 // the right status, and the connection is closed so that the answer arrives. CONNECT is answered
-// with a 501 where the handler neither upgrades nor refuses it. A client that does not read its
+// with a 501 if the handler neither upgrades nor refuses it; after an answer that makes no tunnel
+// the connection is closed, and nothing behind the request is read. A client that does not read its
 // answers is not read either. Belongs to its loop's thread; the handler may call drain(), not
 // destroy the server. Responders may outlive it: they are dead then.
 class Server final : public reactor::Service {

@@ -64,8 +64,20 @@ TEST_P(AccessLine, Json) {
   EXPECT_EQ(line, R"({"time":"","peer":"192.0.2.7","method":"GET","target":"/a?b=c",)"
                   R"("protocol":"HTTP/1.1","status":200,"octets":2326,)"
                   R"("referer":"http://example.com/","user_agent":"curl/8.0",)"
-                  R"("seconds":1.000123})");
+                  R"("seconds":1.000123,"reason":null})");
   EXPECT_EQ(stamp, "0000-00-00A00:00:00-03:30");
+}
+
+// Lines of requests that were answered well are those that tools know.
+TEST_P(AccessLine, TheReasonOfARefusalIsTheLastField) {
+  AccessLog::Entry refused = entry();
+  refused.status = 400;
+  refused.reason = "repeated \"Host\"";
+  const std::string quoted = "\"repeated \\x22Host\\x22\"";
+  EXPECT_TRUE(line_of(Format::common, refused).ends_with("\" 400 2326 " + quoted));
+  EXPECT_TRUE(line_of(Format::combined, refused).ends_with("\" \"curl/8.0\" " + quoted));
+  EXPECT_TRUE(
+      line_of(Format::json, refused).ends_with(R"(,"reason":"repeated \u0022Host\u0022"})"));
 }
 
 TEST_P(AccessLine, WhatIsNotThere) {
@@ -76,7 +88,7 @@ TEST_P(AccessLine, WhatIsNotThere) {
             R"(- - - [] "-" 408 - "-" "-")");
   EXPECT_EQ(split_stamp(line_of(Format::json, nothing), Format::json).first,
             R"({"time":"","peer":null,"method":null,"target":null,"protocol":null,"status":408,)"
-            R"("octets":0,"referer":null,"user_agent":null,"seconds":0.000000})");
+            R"("octets":0,"referer":null,"user_agent":null,"seconds":0.000000,"reason":null})");
 }
 
 TEST_P(AccessLine, TheStampIsTheWallClocks) {
@@ -183,7 +195,7 @@ TEST_P(AccessLine, LongTextsAreCutAndSoIsTheLine) {
     for (const Format format : {Format::common, Format::combined, Format::json}) {
       AccessLog::Entry longest = entry();
       longest.peer_text = longest.method_token = longest.target = text;
-      longest.referer = longest.user_agent = text;
+      longest.referer = longest.user_agent = longest.reason = text;
       longest.octets = UINT64_MAX;
       longest.status = INT_MAX;
       longest.time = Duration::max();

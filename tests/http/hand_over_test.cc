@@ -20,8 +20,12 @@ class HttpHandOver : public HttpTest {
     HttpTest::TearDown();
   }
   void serve_both(Options options = {}) {
+    const Duration keep_alive = options.keep_alive;
+    serve_both(std::move(options), keep_alive);
+  }
+  void serve_both(Options options, Duration keep_alive_there) {
     Options other;
-    other.keep_alive = options.keep_alive;
+    other.keep_alive = keep_alive_there;
     serve(
         [this](const Request& request, Response& response) {
           if (request.target == "/later") {
@@ -158,6 +162,29 @@ TEST_P(HttpHandOver, TheWaitForTheNextRequestGoesOn) {
   EXPECT_TRUE(until_over(peer));
   EXPECT_LT(monotonic_now() - start, milliseconds(1700)) << "it began anew";
   EXPECT_GE(monotonic_now() - start, milliseconds(1150));
+}
+
+TEST_P(HttpHandOver, TheWaitIsNoLongerThanTheNextServersOwn) {
+  serve_both({}, milliseconds(50));
+  Peer peer = client();
+  ASSERT_TRUE(answers(peer, "old"));
+  go();
+  EXPECT_TRUE(gone());
+  mail.deliver(*next);
+  EXPECT_TRUE(until_over(peer)) << "75 s were left";
+}
+
+TEST_P(HttpHandOver, AServerWithoutAKeepAliveTimeWaitsAsLongAsItTakes) {
+  Options options;
+  options.keep_alive = Duration::zero();
+  serve_both(std::move(options));
+  Peer peer = client();
+  ASSERT_TRUE(answers(peer, "old"));
+  go();
+  EXPECT_TRUE(gone());
+  mail.deliver(*next);
+  run_for(loop, milliseconds(50));
+  EXPECT_TRUE(answers(peer, "new"));
 }
 
 TEST_P(HttpHandOver, AfterARequestThereTheWaitIsAWholeOne) {

@@ -98,6 +98,25 @@ TEST_P(ContentTest, BeyondTheLimitsIsA413) {
   EXPECT_TRUE(until(peer, "\r\n\r\n100"));
 }
 
+TEST_P(ContentTest, OfExactlyTheLimitIsTakenHoweverItComes) {
+  Options options;
+  options.collected_body = 100;
+  serve_length(std::move(options));
+  const std::string head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string piece = "32\r\n" + std::string(50, 'x') + "\r\n";
+  Peer chunked = client(head + piece + piece + "0\r\n\r\n");
+  EXPECT_TRUE(until(chunked, "\r\n\r\n100")) << chunked.got;
+  Peer counted = client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n");
+  for (int i = 0; i < 100; ++i) {
+    run_for(loop, milliseconds(1));
+    counted.write("x");
+  }
+  EXPECT_TRUE(until(counted, "\r\n\r\n100")) << counted.got;
+  Peer above = client(head + piece + piece + "1\r\nx\r\n0\r\n\r\n");
+  ASSERT_TRUE(until_over(above));
+  EXPECT_EQ(above.got.rfind("HTTP/1.1 413 ", 0), 0U) << above.got;
+}
+
 TEST_P(ContentTest, IsStreamedAsItComes) {
   serve_stream();
   Peer peer = client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc");
@@ -275,6 +294,21 @@ TEST_P(ContentTest, ContinueIsSentWhenAStreamIsWanted) {
   EXPECT_TRUE(until(peer, "got abc"));
 }
 
+TEST_P(ContentTest, ContinueIsNotSentBehindAnAnswer) {
+  serve([this](const Request&, Response& response) { responder = response.defer(); },
+        choosing(Content::stream));
+  Peer peer =
+      client("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  ASSERT_TRUE(run_bounded(loop, [&] { return static_cast<bool>(responder); }));
+  responder.begin(Response(), 4);
+  responder.on_body([](std::string_view, bool) {});
+  responder.write("done");
+  responder.finish();
+  ASSERT_TRUE(until_over(peer));
+  EXPECT_EQ(content_of(peer.got), "done") << peer.got;
+  EXPECT_EQ(count(peer.got, "HTTP/1.1 "), 1U) << peer.got;
+}
+
 TEST_P(ContentTest, ASlowBodyIsA408) {
   Options options;
   options.body_timeout = milliseconds(50);
@@ -304,7 +338,7 @@ TEST_P(ContentTest, ABodyThatKeepsTheRateMayTakeLonger) {
 
 TEST_P(ContentTest, APauseStopsTheClockOfTheBody) {
   Options options = choosing(Content::stream);
-  options.body_timeout = milliseconds(40);
+  options.body_timeout = milliseconds(200);
   options.body_rate = 0;
   serve(
       [this](const Request&, Response& response) {
@@ -316,8 +350,9 @@ TEST_P(ContentTest, APauseStopsTheClockOfTheBody) {
       },
       std::move(options));
   Peer peer = client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
-  run_for(loop, milliseconds(100));
+  run_for(loop, milliseconds(300));
   responder.resume_body();
+  run_for(loop, milliseconds(20));  // the deadline is not over with the pause
   peer.write("cd");
   EXPECT_TRUE(until(peer, "done"));
 }

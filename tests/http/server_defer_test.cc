@@ -85,6 +85,29 @@ TEST_P(DeferTest, AnAnswerWithinTheHandlerIsLikeAnyOther) {
   EXPECT_EQ(count(peer.got, "HTTP/1.1 200"), 500U);
 }
 
+// Of a client that sends its next requests already.
+TEST_P(DeferTest, TheLastAnswerIsNotLostToAReset) {
+  const LogCapture log;
+  for (const bool dropped : {false, true}) {
+    targets.clear();
+    responders.clear();
+    serve_later();
+    Peer peer = client(get_request());
+    ASSERT_TRUE(until_asked(1));
+    if (!dropped) responders[0].send(text("the last").close());
+    responders.clear();
+    ASSERT_TRUE(run_bounded(loop, [&] { return server->connections() == 0; }));
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_NE(peer.write(get_request()), 0U) << "reset";
+      run_for(loop, milliseconds(1));
+    }
+    ASSERT_TRUE(until_over(peer));
+    EXPECT_EQ(peer.error, 0);
+    EXPECT_EQ(content_of(peer.got), dropped ? "Internal Server Error" : "the last");
+    EXPECT_EQ(targets.size(), 1U);
+  }
+}
+
 TEST_P(DeferTest, ADroppedResponderIsA500) {
   const LogCapture log;
   serve_later();

@@ -62,10 +62,12 @@ TEST_P(ServerLogTest, ALineForEachAnswer) {
   ASSERT_TRUE(until_over(peer));
   Peer other = client(get_request("/throw"));
   ASSERT_TRUE(until_over(other));
-  EXPECT_EQ(lines(), (Lines{"\"GET / HTTP/1.1\" 200 5 \"r\" \"u\"",
-                            "\"GET /none HTTP/1.1\" 404 5 \"-\" \"-\"",
-                            "\"HEAD / HTTP/1.1\" 200 - \"-\" \"-\"", "\"-\" 400 11 \"-\" \"-\"",
-                            "\"GET /throw HTTP/1.1\" 500 21 \"-\" \"-\""}));
+  EXPECT_EQ(
+      lines(),
+      (Lines{"\"GET / HTTP/1.1\" 200 5 \"r\" \"u\"", "\"GET /none HTTP/1.1\" 404 5 \"-\" \"-\"",
+             "\"HEAD / HTTP/1.1\" 200 - \"-\" \"-\"",
+             "\"-\" 400 11 \"-\" \"-\" \"malformed method (RFC 9110 9.1); byte 3 is 0x0d\"",
+             "\"GET /throw HTTP/1.1\" 500 21 \"-\" \"-\" \"the handler threw\""}));
 }
 
 TEST_P(ServerLogTest, ADeferredAnswerIsLoggedWithItsOwnRequest) {
@@ -116,10 +118,13 @@ TEST_P(ServerLogTest, WhatIsRefusedAmidItsContentIsLoggedWithItsRequest) {
   ASSERT_TRUE(until_over(head));
   const Lines logged = lines();
   ASSERT_EQ(logged.size(), 4U);
-  EXPECT_EQ(logged[0], "\"POST /up HTTP/1.1\" 408 15 \"-\" \"-\"");
-  EXPECT_EQ(logged[1].substr(logged[1].find("413")), "413 17 \"-\" \"-\"");
-  EXPECT_EQ(logged[2], "\"POST /up HTTP/1.1\" 400 11 \"-\" \"-\"");
-  EXPECT_EQ(logged[3], "\"-\" 408 15 \"-\" \"-\"");
+  EXPECT_EQ(logged[0], "\"POST /up HTTP/1.1\" 408 15 \"-\" \"-\" \"content too slow\"");
+  EXPECT_EQ(logged[1].substr(logged[1].find("413")),
+            "413 17 \"-\" \"-\" \"Content-Length above the limit of a body\"");
+  EXPECT_EQ(logged[2],
+            "\"POST /up HTTP/1.1\" 400 11 \"-\" \"-\" \"malformed chunk size (RFC 9112 7.1); byte "
+            "0x7a\"");
+  EXPECT_EQ(logged[3], "\"-\" 408 15 \"-\" \"-\" \"no whole head in time\"");
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, ServerLogTest, every_backend(), BackendName());

@@ -67,6 +67,19 @@ TEST_P(HttpServerTest, NothingCanBeInjected) {
   }
 }
 
+TEST_P(HttpServerTest, StatusesAreThoseOfAFinalAnswer) {
+  const LogCapture log;
+  serve([](const Request& request, Response& response) {
+    response.status(std::stoi(std::string(request.target.substr(1))));
+  });
+  for (const auto& [asked, sent] : {std::pair{200, 200}, std::pair{599, 599}, std::pair{299, 299},
+                                    std::pair{199, 500}, std::pair{600, 500}, std::pair{0, 500}}) {
+    Peer peer = client(get_request("/" + std::to_string(asked), "Connection: close\r\n"));
+    ASSERT_TRUE(until_over(peer));
+    EXPECT_EQ(peer.got.rfind("HTTP/1.1 " + std::to_string(sent) + " ", 0), 0U) << peer.got;
+  }
+}
+
 TEST_P(HttpServerTest, ConnectWithoutAHandlerForItIsA501) {
   serve_ok();
   Peer peer = client("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Real clients against both programs, on every backend."""
 
+import http.client
 import os
 import shutil
 import socket
@@ -154,6 +155,21 @@ class Http(support.BackendTest):
             with self.server(HTTP_OK, bind=(f"unix:{path}",)):
                 done = run("curl", "-sS", "--unix-socket", path, "http://localhost/")
                 self.assertEqual((done.returncode, done.stdout), (0, b"OK\n"), done.stderr)
+
+    # Such a client hears nothing before it has sent all, so all has to be read.
+    def test_the_answer_reaches_clients_that_send_eight_megabytes_first(self):
+        body = b"x" * 8_000_000
+        with self.server(HTTP_OK) as server:
+            for _ in range(5):
+                client = http.client.HTTPConnection(server.addresses[0], timeout=support.LIMIT)
+                client.request("PUT", "/", body=body)
+                self.assertEqual(client.getresponse().status, 413)
+                client.close()
+            if shutil.which("curl"):
+                url = f"http://{server.addresses[0]}/"
+                done = run("curl", "-sS", "-H", "Expect:", "-w", "%{http_code}", "-o", os.devnull, "-T", "-",
+                           url, input=body)
+                self.assertEqual((done.returncode, done.stdout), (0, b"413"), done.stderr)
 
     def test_pipelined(self):
         with self.server(HTTP_OK) as server:

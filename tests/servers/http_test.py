@@ -36,6 +36,11 @@ REFUSED = [
     (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
     (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 a TLS client\r\n\r\n", 400),
+    (b"GET /a|b HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET /%zz HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n", 400),
+    (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: foo;a=b, chunked\r\n\r\n0\r\n\r\n", 501),
+    (b"CONNECT t:80 HTTP/1.1\r\n" + HOST + b"\r\n", 405),
     (b"GET / HTTP/2.0\r\n" + HOST + b"\r\n", 505),
     (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
     (b"GET / HTTP/1.1\r\n" + HOST + b"Big: " + b"x" * 20_000 + b"\r\n\r\n", 431),
@@ -58,6 +63,8 @@ ANSWERED = [
     (b"PUT / HTTP/1.1\r\n" + HOST + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000, True),
     (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
      b"5;ext=1\r\nhello\r\n6\r\n world\r\n0\r\nTrailer: x\r\n\r\n", True),
+    (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: , chunked ,\r\n\r\n"
+     b"5 ; ext = 1\r\nhello\r\n0\r\n\r\n", True),
 ]
 
 
@@ -190,6 +197,16 @@ class Answers(support.BackendTest):
                 time.sleep(0.005)  # spread over many turns of the server
             self.assertEqual(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
 
+    def test_what_follows_an_upgrade_is_no_request(self):
+        upgrade = b"GET / HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+        answer = self.exchange(upgrade + LAST)
+        self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
+        self.assertIn(b"\r\nConnection: close\r\n", answer)
+        with self.one.connect() as connection:  # without anything behind it, it does no harm
+            connection.sendall(upgrade)
+            self.assertEqual(support.read_response(connection)[1], b"OK\n")
+            self.assertTrue(support.is_ok(connection))
+
     def test_garbage(self):
         generator = random.Random(11)
         workers = self.one.workers()
@@ -250,24 +267,36 @@ class AccessLogs(support.BackendTest):
         for line, rest in zip(lines, (r' "GET /a HTTP/1\.1" 200 3 "http://r/" "a\\x22b\\xE9"',
                                       r' "HEAD /b HTTP/1\.0" 200 - "-" "-"',
                                       r' "POST /c HTTP/1\.1" 200 3 "-" "-"',
-                                      r' "-" 400 \d+ "-" "-"'), strict=True):
+                                      r' "-" 400 \d+ "-" "-" "malformed method .*; byte 3 is 0x0d"'),
+                              strict=True):
             self.assertRegex(line, "^" + head + rest + "$")
 
     def test_json(self):
         with self.server(HTTP_OK, "--access-log-format", "json",
                          environment={"REACTOR_ACCESS_LOG": str(self.path)}) as server:
             with server.connect() as connection:
-                connection.sendall(b"GET /\"\\ HTTP/1.1\r\nHost: t\r\nUser-Agent: \xff\tx\r\n\r\n")
-                support.read_response(connection)
-            entry = json.loads(self.lines(1)[0])
+                connection.sendall(b"GET /~ HTTP/1.1\r\nHost: t\r\nUser-Agent: \xff\t\"\\\r\n\r\nBAD\r\n\r\n")
+                read_all(connection)
+            entry, refused = map(json.loads, self.lines(2))
         self.assertEqual(
             {name: entry[name] for name in ("peer", "method", "target", "protocol", "status", "octets",
                                             "referer", "user_agent")},
-            {"peer": "127.0.0.1", "method": "GET", "target": "/\"\\", "protocol": "HTTP/1.1",
-             "status": 200, "octets": 3, "referer": None, "user_agent": "\xff\tx"})
+            {"peer": "127.0.0.1", "method": "GET", "target": "/~", "protocol": "HTTP/1.1",
+             "status": 200, "octets": 3, "referer": None, "user_agent": "\xff\t\"\\"})
+        self.assertIsNone(entry["reason"])
+        self.assertRegex(refused["reason"], "malformed method .*; byte 3 is 0x0d")
         self.assertGreaterEqual(entry["seconds"], 0)
         stamp = datetime.datetime.fromisoformat(entry["time"]).timestamp()
         self.assertAlmostEqual(stamp, time.time(), delta=support.LIMIT)
+
+    def test_the_log_says_why_and_to_whom_at_level_debug(self):
+        with self.server(HTTP_OK, "--log-level", "debug") as server:
+            with server.connect() as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost : t\r\n\r\n")
+                read_all(connection)
+                peer = "127.0.0.1:%d" % connection.getsockname()[1]
+            self.assertRegex(server.log(), f"debug refused a request from {peer} with 400: blank behind "
+                                           r"a field name \(RFC 9112 5.1\); byte 20 is 0x20\n")
 
     def test_standard_output_and_the_end(self):
         with self.server(HTTP_OK, "--access-log", "-", "--access-log-format", "common") as server:
