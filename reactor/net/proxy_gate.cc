@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "reactor/base/log.h"
@@ -16,6 +17,23 @@ namespace {
 
 constexpr std::size_t kGlance = 512;                            // more than all usual headers have
 constexpr Duration kReportInterval = std::chrono::seconds(10);  // between two lines of one kind
+
+std::string name_of(ProxyProtocol version) {
+  return version == ProxyProtocol::v1 ? "version 1" : "version 2";
+}
+
+// For the log, which escapes it.
+std::string what_is_wrong(const ProxyHeaderParser& parser, ProxyProtocol wanted,
+                          std::span<const std::byte> seen) {
+  constexpr std::size_t kShown = 16;
+  if (parser.signed_well()) return "the header is malformed";
+  const ProxyProtocol other = ProxyHeaderParser::version_of(seen);
+  if (other != ProxyProtocol::off) {
+    return "the header is of " + name_of(other) + ", configured is " + name_of(wanted);
+  }
+  const std::string_view text(reinterpret_cast<const char*>(seen.data()), seen.size());
+  return "there is none, it begins with '" + std::string(text.substr(0, kShown)) + "'";
+}
 
 }  // namespace
 
@@ -88,9 +106,10 @@ void ProxyGate::read(Visitor& visitor) {
     drop(visitor, Why::gone);
     return;
   }
+  const bool from_start = !visitor.parser.begun();
   const ProxyHeaderParser::Step step = visitor.parser.next(room.first(seen.count()));
   if (step.state == ProxyHeaderParser::State::bad) {
-    drop(visitor, Why::malformed);
+    drop(visitor, Why::malformed, room.first(from_start ? seen.count() : 0));
     return;
   }
   const bool taken = Socket::receive(visitor.fd(), room.first(step.consumed)).moved(step.consumed);
@@ -116,24 +135,31 @@ void ProxyGate::pass(Visitor& visitor) {
   passed_(std::move(owned->socket), owned->where, addresses ? &*addresses : nullptr);
 }
 
-void ProxyGate::drop(Visitor& visitor, Why why) {
+// `seen`: how the connection begins, if that is known.
+void ProxyGate::drop(Visitor& visitor, Why why, std::span<const std::byte> seen) {
   std::unique_ptr<Visitor> owned = take_out(visitor);
   loop_.detach(*owned, Detach::closing);
   const Address from = owned->peer;
+  std::string detail;
+  if (due(why) && !seen.empty()) detail = what_is_wrong(owned->parser, options_.protocol, seen);
   owned.reset();
-  turn_away(why, from);
+  turn_away(why, from, detail);
 }
 
-void ProxyGate::turn_away(Why why, const Address& from) {
+void ProxyGate::turn_away(Why why, const Address& from, const std::string& detail) {
   const std::array<std::uint64_t*, kReasons> counters = {&stats_.not_allowed, &stats_.malformed,
                                                          &stats_.timed_out, &stats_.gone};
   ++*counters[static_cast<std::size_t>(why)];
-  report(why, from);
+  report(why, from, detail);
   dropped_();
 }
 
+bool ProxyGate::due(Why why) const noexcept {
+  return loop_.now() >= reports_[static_cast<std::size_t>(why)].next;
+}
+
 // Whoever connects at will does not write the log at will.
-void ProxyGate::report(Why why, const Address& from) {
+void ProxyGate::report(Why why, const Address& from, const std::string& detail) {
   static constexpr std::array<const char*, kReasons> kTexts = {
       "that address may not send a PROXY header",
       "it does not begin with the PROXY header that is asked for",
@@ -141,12 +167,13 @@ void ProxyGate::report(Why why, const Address& from) {
       "it ended before its PROXY header",
   };
   Report& report = reports_[static_cast<std::size_t>(why)];
-  if (loop_.now() < report.next) {
+  if (!due(why)) {
     ++report.since;
     return;
   }
   std::string line = "dropped a connection from " + from.to_string() + ": " +
                      kTexts[static_cast<std::size_t>(why)];
+  if (!detail.empty()) line += ": " + detail;
   if (report.since > 0) line += "; so were " + std::to_string(report.since) + " more before it";
   report = {.next = saturating_add(loop_.now(), kReportInterval), .since = 0};
   // Port scanners and plain health checks do that all day.

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <list>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "reactor/base/callback.h"
 #include "reactor/base/source_location.h"
@@ -49,9 +51,10 @@ class ProxyGate {
   [[nodiscard]] bool allowed(const Address& from) const noexcept;
   void read(Visitor& visitor);
   void pass(Visitor& visitor);
-  void drop(Visitor& visitor, Why why);
-  void turn_away(Why why, const Address& from);
-  void report(Why why, const Address& from);
+  void drop(Visitor& visitor, Why why, std::span<const std::byte> seen = {});
+  void turn_away(Why why, const Address& from, const std::string& detail = {});
+  [[nodiscard]] bool due(Why why) const noexcept;
+  void report(Why why, const Address& from, const std::string& detail);
   [[nodiscard]] std::unique_ptr<Visitor> take_out(Visitor& visitor) noexcept;
 
   Loop& loop_;

@@ -99,6 +99,16 @@ bool parse_address(bool v6, std::string_view host, std::string_view port, Addres
 
 }  // namespace
 
+ProxyProtocol ProxyHeaderParser::version_of(std::span<const std::byte> bytes) noexcept {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with(kSignatureV1)) return ProxyProtocol::v1;
+  return text.starts_with(kSignatureV2) ? ProxyProtocol::v2 : ProxyProtocol::off;
+}
+
+bool ProxyHeaderParser::signed_well() const noexcept {
+  return taken_ > (protocol_ == ProxyProtocol::v1 ? kSignatureV1 : kSignatureV2).size();
+}
+
 ProxyHeaderParser::Step ProxyHeaderParser::next(std::span<const std::byte> bytes) noexcept {
   std::size_t consumed = 0;
   while (state_ == State::more && consumed < bytes.size()) {

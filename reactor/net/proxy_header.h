@@ -32,8 +32,16 @@ class ProxyHeaderParser {
   // `protocol` is not off.
   explicit ProxyHeaderParser(ProxyProtocol protocol) noexcept : protocol_(protocol) {}
 
+  // The version whose signature `bytes` begin with: v1, v2, or off where it is neither.
+  [[nodiscard]] static ProxyProtocol version_of(std::span<const std::byte> bytes) noexcept;
+
   // Once done or bad it stays so, and takes nothing.
   [[nodiscard]] Step next(std::span<const std::byte> bytes) noexcept;
+
+  // Whether anything was taken.
+  [[nodiscard]] bool begun() const noexcept { return taken_ > 0; }
+  // Whether the signature has come: a header that is bad behind it is one of the right version.
+  [[nodiscard]] bool signed_well() const noexcept;
 
   // Once done: what the proxy says, or nothing where the socket's own addresses stand (a health
   // check of the proxy's own, a family that it does not know).

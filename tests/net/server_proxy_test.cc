@@ -189,6 +189,32 @@ TEST_P(ServerProxyTest, WhatIsNoHeaderEndsWithoutAnAnswer) {
   EXPECT_TRUE(log.contains("dropped a connection from 127.0.0.1:")) << log.lines()[0].text;
 }
 
+TEST_P(ServerProxyTest, TheLogSaysWhatCameInstead) {
+  const struct {
+    ProxyProtocol protocol;
+    std::string text;
+    const char* told;
+  } cases[] = {
+      {ProxyProtocol::v1, proxy_v2(0x21, 0x11, kProxyV4),
+       "is of version 2, configured is version 1"},
+      {ProxyProtocol::v2, std::string(kLine), "is of version 1, configured is version 2"},
+      {ProxyProtocol::v1, "GET / HTTP/1.1\r\n\r\n",
+       "there is none, it begins with 'GET / HTTP/1.1\\r\\n'"},
+      {ProxyProtocol::either, "\x16\x03\x01", "there is none, it begins with '\\x16\\x03\\x01'"},
+      {ProxyProtocol::v1, "PROXY TCP5 ::1 ::1 1 2\r\n", "the header is malformed"},
+      {ProxyProtocol::either, proxy_v2(0x22, 0x11, kProxyV4), "the header is malformed"},
+  };
+  for (const auto& [protocol, text, told] : cases) {
+    const LogCapture log;
+    listen(limits(protocol));
+    Peer peer = client();
+    peer.write(text);
+    EXPECT_TRUE(is_dropped(peer)) << told;
+    ASSERT_FALSE(log.lines().empty()) << told;
+    EXPECT_TRUE(log.contains(told)) << log.lines()[0].text;
+  }
+}
+
 TEST_P(ServerProxyTest, WhoSaysNothingIsClosedInTime) {
   ServerLimits short_limits = limits();
   short_limits.proxy.time_limit = milliseconds(50);

@@ -142,6 +142,26 @@ class ProxyProtocol(support.BackendTest):
                 self.served(server, V2)
                 self.dropped(server, GET)
 
+    def test_the_log_says_which_version_came(self):
+        for version, text, told in (("v1", V2, "of version 2, configured is version 1"),
+                                    ("v2", V1, "of version 1, configured is version 2")):
+            with self.server(HTTP_OK, *on(version), "-w", "1") as server:
+                self.dropped(server, text)
+                self.assertIn(told, server.log())
+
+    def test_no_peer_writes_lines_of_the_log(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bind = (f"unix:{folder}/socket",)
+            with self.server(HTTP_OK, "--proxy-protocol", "v2", "-w", "1", bind=bind) as server:
+                with socket.socket(socket.AF_UNIX) as forger:
+                    forger.bind(f"{folder}/a\nforged \x1b[2J\x9b")
+                    forger.connect(f"{folder}/socket")
+                    forger.sendall(GET)
+                    self.assertEqual(ended(forger), b"")
+                log = server.log()
+        self.assertIn("a\\nforged \\x1b[2J\\xc2\\x9b: ", log)
+        self.assertFalse([line for line in log.splitlines() if not line[:4].isdigit()], log)
+
 
 if __name__ == "__main__":
     support.main()
