@@ -70,9 +70,6 @@ void Connection::answer(Stream& stream, std::string_view& input) {
   if (clock_ == Clock::request) clock_ = Clock::stale;
   if (shared_->requests_left != 0 && --shared_->requests_left == 0) [[unlikely]]
     shared_->on_limit();
-  // What follows may be of the protocol that is asked for (RFC 9931).
-  if (!input.empty() && !shared_->request.upgrade.empty() && exchange_ == nullptr) [[unlikely]]
-    shared_->request.keep_alive = false;
   const bool well = call_handler(stream);
   const Response& response = shared_->response;
   if (!well || response.deferred_ || response.next_ != nullptr || exchange_ != nullptr)

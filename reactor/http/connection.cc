@@ -158,10 +158,17 @@ inline std::string_view Connection::take_requests(Stream& stream, std::string_vi
   }
   const std::string_view head = input.substr(0, result.consumed);
   input.remove_prefix(result.consumed);
-  request.body = {};
-  if (request.has_body()) return begin_content(stream, head, input);
+  if (!result.plain) [[unlikely]] {
+    if (request.has_body()) return begin_content(stream, head, input);
+    note_followed_upgrade(input);
+  }
   answer(stream, input);
   return true;
+}
+
+// What follows may be of the protocol that is asked for (RFC 9931).
+void Connection::note_followed_upgrade(std::string_view input) {
+  if (!input.empty() && !shared_->request.upgrade.empty()) shared_->request.keep_alive = false;
 }
 
 // ---- Content ----
@@ -180,6 +187,7 @@ bool Connection::begin_content(Stream& stream, std::string_view head, std::strin
   if (how != Content::stream && !request.chunked && input.size() >= request.content_length) {
     if (how == Content::collect) request.body = input.substr(0, request.content_length);
     input.remove_prefix(request.content_length);
+    note_followed_upgrade(input);
     answer(stream, input);
     return true;
   }
@@ -283,6 +291,7 @@ bool Connection::content_whole(Stream& stream, std::string_view& input) {
   const std::unique_ptr<Exchange> whole = std::move(exchange_);
   parse_again(*whole);
   shared_->request.body = text_of(whole->content.data());
+  note_followed_upgrade(input);
   answer(stream, input);
   return true;
 }

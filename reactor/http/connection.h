@@ -89,6 +89,7 @@ class Connection final : public StreamHandler {
   void go_on_soon(Stream& stream);
   // What is left of `input` once no more requests can be taken from it.
   std::string_view take_requests(Stream& stream, std::string_view input);
+  void note_followed_upgrade(std::string_view input);
   // These return whether there may be more to take.
   [[nodiscard]] bool take_request(Stream& stream, std::string_view& input);
   [[nodiscard]] bool begin_content(Stream& stream, std::string_view head, std::string_view& input);

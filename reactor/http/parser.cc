@@ -44,8 +44,9 @@ Limits sane(Limits limits) {
   return limits;
 }
 
-ParseResult completed(const char* begin, const char* end) {
+ParseResult completed(const char* begin, const char* end, bool plain) {
   return {.state = ParseResult::State::complete,
+          .plain = plain,
           .consumed = static_cast<std::uint32_t>(end - begin)};
 }
 
@@ -111,7 +112,7 @@ template <class Block>
   }
   request.fields = {fields, place.fields};
   const Verdict verdict = facts.judge(limits_, request);
-  if (verdict.status == 0) return completed(input.data(), place.at);
+  if (verdict.status == 0) return completed(input.data(), place.at, false);
   return {.state = ParseResult::State::error,
           .status = verdict.status,
           .consumed = ParseResult::kWhole,
@@ -146,7 +147,7 @@ ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& pro
                              facts);
   }
   request.fields = {fields, field};
-  return completed(begin, at + 2);
+  return completed(begin, at + 2, true);
 }
 
 ParseResult RequestParser::parse(std::string_view input, ParseProgress& progress,

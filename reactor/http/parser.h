@@ -33,6 +33,8 @@ struct ParseResult {
   static constexpr std::uint32_t kWhole = 0xffffffff;
 
   State state = State::incomplete;
+  // complete: surely neither content nor Upgrade. A hint: it may be false where there is neither.
+  bool plain = false;
   std::uint16_t status = 0;  // error: what to answer: 400, 413, 414, 417, 431, 501 or 505
   // complete: bytes of the head; the body or the next request follows. error: the offset of the
   // byte that broke the rule, or of the first one beyond a limit; kWhole if fields that are each
