@@ -11,9 +11,34 @@
 namespace servers {
 namespace {
 
-constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC;
+// O_NONBLOCK: a FIFO that nobody reads and a file with a lease are errors instead of a wait
+// (open(2)), and a pipe that is full fails.
+constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+bool is_regular(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+// Standard error once more, as O_NONBLOCK on what we got would be felt by all who share it. Nothing
+// for a regular file, which never waits, and if it can't be opened: a socket, another user's pipe.
+reactor::UniqueFd own_standard_error() {
+  if (is_regular(STDERR_FILENO)) return {};
+  reactor::UniqueFd fd(::open("/dev/fd/2", kFlags));
+  const int flags = fd ? ::fcntl(fd.get(), F_GETFL) : 0;
+  if ((flags & O_NONBLOCK) == 0) fd.reset();  // /dev/fd only duplicates there
+  return fd;
+}
 
 }  // namespace
+
+std::string why_not_opened(std::error_code error) {
+  if (error == std::errc::no_such_device_or_address) return "a FIFO that nobody reads, or a socket";
+  if (error == std::errc::resource_unavailable_try_again) {
+    return "another process has a lease on it (fcntl(2))";
+  }
+  return error.message();
+}
 
 reactor::Result<> give_log_file(const std::string& path,
                                 const std::optional<reactor::prefork::Identity>& owner) {
@@ -29,7 +54,10 @@ reactor::Result<> give_log_file(const std::string& path,
 }
 
 reactor::Result<> LogFile::open() {
-  if (path_ == "-") return {};
+  if (!is_file()) {
+    file_ = own_standard_error();
+    return {};
+  }
   reactor::Result<reactor::UniqueFd> file = open_file();
   if (!file) return file.error();
   file_ = std::move(*file);
@@ -39,10 +67,10 @@ reactor::Result<> LogFile::open() {
 int LogFile::fd() const noexcept { return file_ ? file_.get() : STDERR_FILENO; }
 
 void LogFile::reopen() {
-  if (!file_) return;
+  if (!is_file() || !file_) return;
   const reactor::Result<reactor::UniqueFd> fresh = open_file();
   if (!fresh) {
-    REACTOR_LOG(error, "can't reopen " + path_ + ": " + fresh.error().message() +
+    REACTOR_LOG(error, "can't reopen " + path_ + ": " + why_not_opened(fresh.error()) +
                            "; going on with the old file");
     return;
   }

@@ -17,19 +17,23 @@ namespace servers {
 [[nodiscard]] reactor::Result<> give_log_file(
     const std::string& path, const std::optional<reactor::prefork::Identity>& owner);
 
-// The file that --log names, for one write(2) per line. It is opened anew under the same
-// descriptor, so that nothing that holds the number has to be told.
+// What an error of give_log_file() or of a LogFile means.
+[[nodiscard]] std::string why_not_opened(std::error_code error);
+
+// The file that --log names, for one write(2) per line. Nothing here waits for whoever reads a pipe
+// or FIFO, unless "-" is a pipe of another user (see reactor::write_line()). A file is opened anew
+// under the same descriptor, so that nothing that holds the number has to be told.
 class LogFile {
  public:
   // Who opens it again: the workers, as `owner`.
   LogFile(std::string path, std::optional<reactor::prefork::Identity> owner)
       : path_(std::move(path)), owner_(std::move(owner)) {}
 
-  // Errors: those of open(2).
+  // Errors: those of open(2); see why_not_opened().
   [[nodiscard]] reactor::Result<> open();
   // Where lines go: the file, or standard error for "-".
   [[nodiscard]] int fd() const noexcept;
-  [[nodiscard]] bool is_file() const noexcept { return static_cast<bool>(file_); }
+  [[nodiscard]] bool is_file() const noexcept { return path_ != "-"; }
   // After a rotation. Where it fails the old file stays, which is logged.
   void reopen();
 

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstring>
 
 #include "reactor/base/printable.h"
+#include "reactor/base/write_line.h"
 
 namespace reactor {
 namespace {
@@ -21,7 +21,6 @@ constexpr std::size_t kMostEscaped = 4096;  // bytes of a message that had to be
 
 // One write(2) per line: pieces written by forked processes never mix (pipe(7), O_APPEND).
 void write_to_stderr(void*, LogLevel level, std::string_view message) noexcept {
-  const int saved_errno = errno;
   std::array<char, 1024> line;
   const std::string_view name = to_string(level);
   std::size_t used = name.copy(line.data(), name.size());
@@ -29,8 +28,7 @@ void write_to_stderr(void*, LogLevel level, std::string_view message) noexcept {
   const std::size_t room = line.size() - used - 1;
   used += message.copy(line.data() + used, std::min(room, message.size()));
   line[used++] = '\n';
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), used);
-  errno = saved_errno;
+  [[maybe_unused]] const int error = write_line(STDERR_FILENO, {line.data(), used});
 }
 
 LogSink g_sink = &write_to_stderr;

@@ -21,7 +21,8 @@ enum class LogLevel { trace, debug, info, warn, error, critical, off };
 using LogSink = void (*)(void* context, LogLevel level, std::string_view message) noexcept;
 
 // Replaces the sink; a null one restores the default, which writes "LEVEL message" to standard
-// error with one write(2). Not thread-safe: set it before the first Loop is made.
+// error with one write(2); a line for which a pipe there has no room is dropped instead of waiting
+// for its reader. Not thread-safe: set it before the first Loop is made.
 void set_log_sink(LogSink sink, void* context) noexcept;
 
 // Messages below `level` are dropped before they are formatted. The default is info. Thread-safe.

@@ -6,11 +6,16 @@
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "reactor/base/error.h"
 #include "reactor/base/log.h"
+#include "reactor/base/process.h"
+#include "reactor/base/write_line.h"
 
 namespace reactor {
 namespace {
@@ -18,22 +23,60 @@ namespace {
 // %P asks for the pid each time; %t would be wrong in every forked child.
 constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e%z %P %n %l %v";
 
+// Never waits. Lines that can't be written are counted, and told of in front of the next one that
+// can; the first of them is told of on standard error, where somebody may look.
 class FdSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   explicit FdSink(int fd) : fd_(fd) {}
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    const int saved_errno = errno;
-    spdlog::memory_buf_t line;
-    formatter_->format(message, line);
-    [[maybe_unused]] const auto written = ::write(fd_, line.data(), line.size());
-    errno = saved_errno;
+    // Lines that a parent lost are the parent's to tell of.
+    if (std::exchange(process_, process_generation()) != process_generation()) lost_ = 0;
+    if (lost_ > 0) tell_losses(message.logger_name);
+    if (lost_ == 0) error_ = write(message);
+    if (error_ == 0) {
+      complained_ = false;
+      return;
+    }
+    ++lost_;
+    if (!std::exchange(complained_, true)) complain(message.logger_name);
   }
   void flush_() override {}
 
  private:
+  using Name = spdlog::string_view_t;
+
+  int write(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    if (line.size() > kLongestLine) {
+      constexpr std::string_view kEnd = "...\n";
+      line.resize(kLongestLine);
+      std::copy(kEnd.begin(), kEnd.end(), line.end() - kEnd.size());
+    }
+    return write_line(fd_, {line.data(), line.size()});
+  }
+
+  void tell_losses(Name name) {
+    const std::string text =
+        std::to_string(lost_) + " lines of the log are lost: " + system_error(error_).message();
+    error_ = write(spdlog::details::log_msg(name, spdlog::level::warn, text));
+    if (error_ == 0) lost_ = 0;
+  }
+
+  void complain(Name name) const {
+    const std::string line = std::string(name.data(), name.size()) +
+                             ": can't write the log: " + system_error(error_).message() +
+                             "; lines are lost until that is mended, and then counted in the log\n";
+    [[maybe_unused]] const int error = write_line(STDERR_FILENO, line);
+  }
+
   int fd_;
+  int error_ = 0;  // errno of the last write
+  std::uint64_t lost_ = 0;
+  bool complained_ = false;  // by this process, or by its parent before the fork
+  std::uint32_t process_ = process_generation();
 };
 
 // What set_log_sink() points to.

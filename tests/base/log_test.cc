@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/base/log.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <string>
 
 #include "reactor/base/check.h"
 #include "reactor/base/process.h"
+#include "reactor/base/unique_fd.h"
+#include "reactor/base/write_line.h"
 #include "tests/support/fork.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/pipes.h"
@@ -89,6 +94,49 @@ TEST(Log, TheDefaultSinkCutsALongLineButEndsIt) {
   EXPECT_LT(line.size(), 5000U);
   EXPECT_EQ(line.back(), '\n');
 }
+
+// A pipe that has no room, and whose end waits for some.
+FdPair full_pipe() {
+  FdPair pipe = make_pipe();
+  fill(pipe.far.get());
+  EXPECT_EQ(::fcntl(pipe.far.get(), F_SETFL, 0), 0);
+  return pipe;
+}
+
+// A process that waits is killed by in_child().
+TEST(LogFork, TheDefaultSinkDoesNotWaitForAReader) {
+  FdPair pipe = full_pipe();
+  EXPECT_EQ(in_child([&] {
+              ::dup2(pipe.far.get(), STDERR_FILENO);
+              set_log_sink(nullptr, nullptr);
+              log_message(LogLevel::info, "dropped");
+            }),
+            0);
+}
+
+TEST(LogFork, ALineIsWrittenAtOnceOrNotAtAll) {
+  EXPECT_EQ(in_child([] {
+              const FdPair open = make_pipe();
+              EXPECT_EQ(write_line(open.far.get(), "first\n"), 0);
+              EXPECT_EQ(read_text(open.near.get()), "first\n");
+              FdPair pipe = full_pipe();
+              errno = 7;
+              EXPECT_EQ(write_line(pipe.far.get(), "second\n"), EAGAIN);
+              EXPECT_EQ(errno, 7);
+              pipe.near.reset();
+              ::signal(SIGPIPE, SIG_IGN);
+              EXPECT_EQ(write_line(pipe.far.get(), "third\n"), EPIPE);
+              EXPECT_EQ(write_line(-1, "fourth\n"), EBADF);
+            }),
+            0);
+}
+
+#if defined(__linux__)
+TEST(Log, AFullDiskIsAnErrorOfALine) {
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  EXPECT_EQ(write_line(full.get(), "line\n"), ENOSPC);
+}
+#endif
 
 TEST(CheckDeath, AbortsAndNamesThePlaceAndTheCondition) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");

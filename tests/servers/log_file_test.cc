@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "servers/log_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "reactor/base/log_spdlog.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/fork.h"
+#include "tests/support/pipes.h"
 #include "tests/support/temporary_folder.h"
 
 namespace servers {
@@ -118,12 +120,63 @@ TEST_F(LogFileFork, WhereItCannotBeOpenedAgainTheOldFileStays) {
   EXPECT_NE(all.find(" after\n"), std::string::npos) << all;
 }
 
-TEST_F(LogFileFork, StandardErrorIsNoFile) {
-  LogFile log("-", {});
-  ASSERT_TRUE(log.open().has_value());
-  EXPECT_FALSE(log.is_file());
-  EXPECT_EQ(log.fd(), STDERR_FILENO);
-  log.reopen();
+// O_NONBLOCK on the pipe that we got would be felt by the shell that gave it to us.
+TEST_F(LogFileFork, APipeAtStandardErrorIsOpenedOnceMoreAndDoesNotWait) {
+  EXPECT_EQ(reactor::in_child([&] {
+              reactor::FdPair pipe = reactor::make_pipe();
+              ::dup2(pipe.far.get(), STDERR_FILENO);
+              LogFile log("-", {});
+              ASSERT_TRUE(log.open().has_value());
+              EXPECT_FALSE(log.is_file());
+              EXPECT_NE(log.fd(), STDERR_FILENO);
+              EXPECT_NE(::fcntl(log.fd(), F_GETFL) & O_NONBLOCK, 0);
+              EXPECT_EQ(::fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+              const int before = log.fd();
+              log.reopen();
+              EXPECT_EQ(log.fd(), before);
+            }),
+            0);
+}
+
+TEST_F(LogFileFork, AFileAtStandardErrorIsWrittenWhereItIs) {
+  EXPECT_EQ(reactor::in_child([&] {
+              const reactor::UniqueFd file(::open(path_.c_str(), O_WRONLY | O_CREAT, 0600));
+              ::dup2(file.get(), STDERR_FILENO);
+              LogFile log("-", {});
+              ASSERT_TRUE(log.open().has_value());
+              EXPECT_EQ(log.fd(), STDERR_FILENO);
+            }),
+            0);
+}
+
+TEST_F(LogFileFork, AFifoThatNobodyReadsIsAnErrorAndNotAWait) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  LogFile log(path_, {});
+  const std::error_code error = log.open().error();
+  EXPECT_EQ(error, std::errc::no_such_device_or_address);
+  EXPECT_NE(why_not_opened(error).find("nobody reads"), std::string::npos);
+}
+
+// Lines that were lost are counted once, by the process that lost them.
+TEST_F(LogFileFork, LostLinesAreCounted) {
+  EXPECT_EQ(reactor::in_child([&] {
+              reactor::FdPair pipe = reactor::make_pipe();
+              reactor::fill(pipe.far.get());
+              reactor::log_to_spdlog_fd("test", pipe.far.get());
+              for (int line = 0; line < 3; ++line) REACTOR_LOG(info, "lost");
+              static_cast<void>(reactor::read_text(pipe.near.get()));
+              EXPECT_EQ(reactor::in_child([] { REACTOR_LOG(info, "of the child"); }), 0);
+              REACTOR_LOG(info, "of the parent");
+              REACTOR_LOG(info, std::string(10'000, 'x'));
+              std::string text = reactor::read_text(pipe.near.get());
+              EXPECT_EQ(text.find("lost"), text.find("lost: Resource"));
+              EXPECT_LT(text.find("of the child"), text.find("3 lines of the log are lost: "));
+              EXPECT_LT(text.find("3 lines of the log"), text.find("of the parent"));
+              const std::string last = text.substr(text.rfind('\n', text.size() - 2) + 1);
+              EXPECT_EQ(last.size(), 4096U);
+              EXPECT_TRUE(last.ends_with("xxx...\n"));
+            }),
+            0);
 }
 
 TEST_F(LogFileFork, ErrorsAreThoseOfOpen) {
