@@ -10,12 +10,13 @@
 
 #include "reactor/base/error.h"
 #include "reactor/base/unique_fd.h"
+#include "servers/brief.h"
 #include "servers/values.h"
 
 namespace servers {
 namespace {
 
-constexpr std::size_t kMostOctets = 1U << 20;
+constexpr std::size_t kMostBytes = 1U << 20;
 constexpr std::string_view kBlanks = " \t\r";
 
 std::string_view trim(std::string_view text) {
@@ -40,7 +41,7 @@ std::string content_of(const std::string& flag, const std::string& path) {
     if (count < 0) refuse(reactor::last_system_error().message());
     if (count <= 0) return content;
     content.append(buffer.data(), static_cast<std::size_t>(count));
-    if (content.size() > kMostOctets) refuse("larger than 1 MiB");
+    if (content.size() > kMostBytes) refuse("larger than 1 MiB");
   }
 }
 
@@ -89,35 +90,65 @@ class Value {
   std::string_view text_;
 };
 
+// Calls `each` with every line that is neither blank nor a comment, and with its number.
+template <class Each>
+void for_each_line(std::string_view content, const Each& each) {
+  for (unsigned number = 1; !content.empty(); ++number) {
+    const std::size_t end = content.find('\n');
+    const std::string_view line = trim(content.substr(0, end));
+    content = end == std::string_view::npos ? std::string_view() : content.substr(end + 1);
+    if (!line.empty() && line.front() != '#') each(line, number);
+  }
+}
+
+std::string_view key_of(std::string_view line) { return trim(line.substr(0, line.find('='))); }
+
+Setting setting_in(const std::string& path, std::string_view line, unsigned number) {
+  const std::size_t equals = line.find('=');
+  const std::string key(key_of(line));
+  const auto refuse = [&](const std::string& what, const std::string& reason) {
+    throw BadConfig(path, number, what + ": " + reason);
+  };
+  const std::string quoted = "'" + brief(line) + "'";
+  if (line.find('\0') != std::string_view::npos) refuse(quoted, "a NUL byte; remove it");
+  if (equals == std::string_view::npos || key.empty()) {
+    refuse(quoted, "not a setting; use KEY = VALUE");
+  }
+  try {
+    return {key, Value(trim(line.substr(equals + 1))).read(), number};
+  } catch (const std::runtime_error& error) {
+    throw BadConfig(path, number, brief(key) + ": " + error.what());
+  }
+}
+
 }  // namespace
 
 BadConfig::BadConfig(const std::string& path, unsigned line, const std::string& what)
-    : std::runtime_error(printable(path) + ":" + std::to_string(line) + ": " + printable(what)) {}
+    : std::runtime_error(brief(path) + ":" + std::to_string(line) + ": " + what) {}
 
 std::vector<Setting> read_config(const std::string& flag, const std::string& path) {
-  const std::string content = content_of(flag, path);
   std::vector<Setting> settings;
-  std::string_view rest = content;
-  for (unsigned number = 1; !rest.empty(); ++number) {
-    const std::size_t end = rest.find('\n');
-    const std::string_view line = trim(rest.substr(0, end));
-    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    if (line.empty() || line.front() == '#') continue;
-    const std::size_t equals = line.find('=');
-    const std::string key(trim(line.substr(0, equals)));
-    if (line.find('\0') != std::string_view::npos) {
-      throw BadConfig(path, number, "'" + std::string(line) + "': a NUL octet; remove it");
-    }
-    if (equals == std::string_view::npos || key.empty()) {
-      throw BadConfig(path, number, "'" + std::string(line) + "': not a setting; use KEY = VALUE");
-    }
-    try {
-      settings.push_back({key, Value(trim(line.substr(equals + 1))).read(), number});
-    } catch (const std::runtime_error& error) {
-      throw BadConfig(path, number, key + ": " + error.what());
-    }
-  }
+  for_each_line(content_of(flag, path), [&](std::string_view line, unsigned number) {
+    settings.push_back(setting_in(path, line, number));
+  });
   return settings;
+}
+
+std::optional<Setting> find_setting(const std::string& flag, const std::string& path,
+                                    std::string_view key) {
+  std::optional<Setting> found;
+  for_each_line(content_of(flag, path), [&](std::string_view line, unsigned number) {
+    if (key_of(line) != key || line.find('=') == std::string_view::npos) return;
+    if (found) throw BadConfig::twice(path, number, found->key, found->line);
+    found = setting_in(path, line, number);
+  });
+  return found;
+}
+
+BadConfig BadConfig::twice(const std::string& path, unsigned line, const std::string& key,
+                           unsigned first_line) {
+  return {path, line,
+          key + ": is in line " + std::to_string(first_line) + " already; remove one of them"};
 }
 
 }  // namespace servers

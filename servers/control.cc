@@ -11,6 +11,9 @@
 namespace servers {
 namespace {
 
+using reactor::prefork::PidFile;
+using Kind = PidFile::Holder::Kind;
+
 struct Row {
   Command command;
   const char* name;
@@ -23,6 +26,20 @@ constexpr std::array<Row, 6> kRows = {{{Command::reload, "reload", SIGHUP},
                                        {Command::reopen, "reopen", SIGUSR1},
                                        {Command::upgrade, "upgrade", SIGUSR2},
                                        {Command::status, "status", 0}}};
+
+// Why there is nobody to tell.
+std::string why_none(Kind kind, const std::string& pid_path) {
+  if (kind == Kind::nobody) {
+    return "no server runs with the pid file " + pid_path +
+           "; start one, or give the --pid of the one that is meant";
+  }
+  if (kind == Kind::starting) {
+    return "the server of " + pid_path + " is just starting; try again";
+  }
+  return "the server of " + pid_path +
+         " runs in another pid namespace and has no pid in this one; send the command from in "
+         "there (docker exec, nsenter --pid)";
+}
 
 }  // namespace
 
@@ -37,18 +54,15 @@ Outcome control(Command command, const std::string& pid_path) {
   const Row& row = *std::find_if(kRows.begin(), kRows.end(),
                                  [command](const Row& each) { return each.command == command; });
   const std::string flag = std::string("--signal '") + row.name + "': ";
-  const auto pid = reactor::prefork::PidFile::holder(pid_path);
-  if (!pid) {
-    return {1, flag + pid_path + ": " + pid.error().message() + "; give a file that may be read"};
+  const auto holder = PidFile::holder(pid_path);
+  if (!holder) {
+    return {1,
+            flag + pid_path + ": " + holder.error().message() + "; give a file that may be read"};
   }
-  if (*pid == 0) {
-    return {1, flag + "no server runs with the pid file " + pid_path +
-                   "; start one, or give the --pid of the one that is meant"};
-  }
-  if (*pid < 0) return {1, flag + "the server of " + pid_path + " is just starting; try again"};
-  const std::string number = std::to_string(*pid);
+  if (holder->kind != Kind::process) return {1, flag + why_none(holder->kind, pid_path)};
+  const std::string number = std::to_string(holder->pid);
   if (row.signal == 0) return {0, "running, pid " + number};
-  if (::kill(*pid, row.signal) == 0) return {0, ""};
+  if (::kill(holder->pid, row.signal) == 0) return {0, ""};
   return {1, flag + "pid " + number + ": " + reactor::last_system_error().message() +
                  "; be root, or the user that started it"};
 }

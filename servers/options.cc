@@ -8,10 +8,11 @@
 #include <set>
 #include <sstream>
 
-#include "reactor/base/printable.h"
 #include "reactor/http/options.h"
 #include "reactor/prefork/pid_file.h"
+#include "servers/brief.h"
 #include "servers/config_file.h"
+#include "servers/messages.h"
 #include "servers/nearest.h"
 #include "servers/texts.h"
 #include "servers/values.h"
@@ -23,10 +24,6 @@ constexpr int kExitUsage = 2;
 
 // What is for one call of the program and no setting.
 const std::set<std::string> kNoSettings = {"config", "check-config", "signal", "version", "help"};
-
-const char* name_of(Program program) {
-  return program == Program::echo ? "reactor-echo" : "reactor-http-ok";
-}
 
 std::string environment_name(std::string flag) {
   for (char& c : flag) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
@@ -183,7 +180,7 @@ BadConfig unknown(const std::string& path, const Setting& setting,
                   const std::vector<std::string>& keys) {
   const std::string guess = nearest(setting.key, keys);
   return {path, setting.line,
-          setting.key + ": no such key; " +
+          brief(setting.key) + ": no such key; " +
               (guess.empty() ? "--help names them all" : "did you mean " + guess + "?")};
 }
 
@@ -199,9 +196,7 @@ std::vector<Setting> read_settings(const CLI::App& app, const std::string& path)
     const auto [first, fresh] = first_lines.emplace(setting.key, setting.line);
     const auto policy = app.get_option("--" + setting.key)->get_multi_option_policy();
     if (!fresh && policy != CLI::MultiOptionPolicy::TakeAll) {
-      throw BadConfig(path, setting.line,
-                      setting.key + ": is in line " + std::to_string(first->second) +
-                          " already; remove one of them");
+      throw BadConfig::twice(path, setting.line, setting.key, first->second);
     }
   }
   return settings;
@@ -233,6 +228,24 @@ std::string explain(const BadValue& error, const std::string& path,
   return error.what();
 }
 
+// All that a command to a running server needs: its name, and the pid file. The rest may be wrong
+// by now; that must not keep anybody from stopping the server.
+void take_command(const Texts& texts, Options& options) {
+  const std::optional<Command> command = command_named(texts.command);
+  if (!command) {
+    throw BadValue("--signal", texts.command, "no such command",
+                   "give reload, stop, quit, reopen, upgrade or status");
+  }
+  options.command = command;
+  if (options.pid.empty() && !texts.config.empty()) {
+    const std::optional<Setting> setting = find_setting("--config", texts.config, "pid");
+    if (setting) options.pid = setting->value;
+  }
+  if (!options.pid.empty()) return;
+  throw BadValue("--signal", texts.command, "no pid file is given",
+                 "name the server's by --pid FILE");
+}
+
 void check_log(const std::string& flag, const std::string& path) {
   if (path == "-") return;
   const reactor::Result<> writable = reactor::http::AccessLog::check(path);
@@ -252,13 +265,11 @@ void say(Parsed& parsed, int exit_code, std::string text) {
   parsed.text = std::move(text);
 }
 
-void complain(Parsed& parsed, Program program, const std::string& what) {
-  say(parsed, kExitUsage, std::string(name_of(program)) + ": " + reactor::printable(what) + "\n");
-}
+void refuse(Parsed& parsed, const std::string& what) { say(parsed, kExitUsage, what); }
 
 }  // namespace
 
-Parsed parse_options(Program program, int argc, const char* const* argv) {
+Parsed parse_options(Program program, int argc, const char* const* argv, const Fixed* running) {
   Parsed parsed;
   Texts texts;
   CLI::App app(program == Program::echo ? "Sends back what it reads, on every core."
@@ -268,8 +279,10 @@ Parsed parse_options(Program program, int argc, const char* const* argv) {
   std::vector<Setting> settings;
   try {
     app.parse(argc, argv);
+    if (!texts.command.empty()) take_command(texts, parsed.options);
+    if (parsed.options.command && !texts.check_config) return parsed;
     if (!texts.config.empty()) settings = apply_file(app, texts.config);
-    take(program, texts, parsed.options);
+    take(program, texts, parsed.options, running);
     if (!texts.check_config) return parsed;
     check_log("--log", parsed.options.log);
     check_pid_file("--pid", parsed.options.pid);
@@ -279,11 +292,11 @@ Parsed parse_options(Program program, int argc, const char* const* argv) {
     const int exit_code = app.exit(success, text, text);  // --help and --version
     say(parsed, exit_code, text.str());
   } catch (const CLI::ParseError& error) {
-    complain(parsed, program, std::string(error.what()) + "; see --help");
+    refuse(parsed, brief(error.what()) + "; see --help");
   } catch (const BadValue& error) {
-    complain(parsed, program, explain(error, texts.config, settings));
+    refuse(parsed, explain(error, texts.config, settings));
   } catch (const BadConfig& error) {
-    complain(parsed, program, error.what());
+    refuse(parsed, error.what());
   }
   return parsed;
 }

@@ -50,7 +50,14 @@ struct Options {
   std::string log = "-";
   std::string pid;                 // empty: no pid file
   std::string user, group;         // of options.prefork.identity, for messages
+  std::vector<std::string> binds;  // options.prefork.addresses as they were given
   std::optional<Command> command;  // to be sent instead of serving
+};
+
+// What a reload can't change, and so is not looked up again then.
+struct Fixed {
+  std::vector<reactor::prefork::Bind> addresses;
+  std::optional<reactor::prefork::Identity> identity;
 };
 
 // The options, or what the program prints and exits with at once: 0 after --help, --version and
@@ -64,9 +71,12 @@ struct Parsed {
 };
 
 // A flag wins over its environment name (REACTOR_WORKERS), that over the file that --config names,
-// that over the default. Prints nothing and changes nothing, so that a running server can call it
-// again with its arguments to read the file once more; it may wait for the resolver, where an
-// address is a host name.
-[[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv);
+// that over the default. With --signal only its pid file is looked for in the file.
+// Prints nothing and changes nothing, so that a running server can call it again with its arguments
+// to read the file once more. It then gives what is `running`, which is put into the options: no
+// name server and no user database is asked, and nothing waits. Without it, each name that is
+// looked up may take kLookupLimit.
+[[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv,
+                                   const Fixed* running = nullptr);
 
 }  // namespace servers

@@ -9,10 +9,12 @@
 #include <string>
 
 #include "reactor/base/log_spdlog.h"
-#include "reactor/base/printable.h"
-#include "reactor/prefork/descriptor_limit.h"
 #include "reactor/prefork/pid_file.h"
+#include "servers/descriptors.h"
+#include "servers/helper.h"
 #include "servers/log_file.h"
+#include "servers/lookup.h"
+#include "servers/messages.h"
 #include "servers/values.h"
 
 namespace servers {
@@ -21,14 +23,9 @@ namespace {
 using reactor::prefork::PidFile;
 
 constexpr int kExitUsage = 2;
-constexpr std::uint64_t kOtherDescriptors = 64;  // logs, the poller, pipes to the master
 
-const char* name_of(Program program) {
-  return program == Program::echo ? "reactor-echo" : "reactor-http-ok";
-}
-
-// A closed standard descriptor's number would go to the first socket, which would then get what is
-// meant for a terminal.
+// A closed standard descriptor's number would go to the first socket, which would then get what
+// is meant for a terminal.
 void open_standard_descriptors() {
   int fd = 0;
   do {
@@ -66,40 +63,31 @@ std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error
   return "use another address";
 }
 
-// At once, and in one piece; nobody may be there to read it.
-void print(int fd, const std::string& text) {
-  [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
-}
-
-// Some of it may come from elsewhere: an argument, a file, the path of an inherited socket.
-void print_line(int fd, const std::string& line) { print(fd, reactor::printable(line) + "\n"); }
-
-// To whoever started the program, even where the log goes to a file.
-void complain(Program program, const std::string& what) {
-  print_line(STDERR_FILENO, std::string(name_of(program)) + ": " + what);
+// What --help and the like answer; nobody may be there to read it.
+void print(const std::string& text) {
+  [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
 
 // ---- Starting ----
 
-// What keeps the program from serving: said to the user already.
+// What keeps the program from serving.
 struct Refused {
   int exit_code;
+  std::string why;
 };
 
-void check_identity(Program program, const Options& options) {
+void check_identity(const Options& options) {
   const auto& identity = options.prefork.identity;
   if (!identity || ::geteuid() == 0 || is_current(*identity)) return;
   const bool user = !options.user.empty();
-  complain(program, (user ? "--user '" + options.user : "--group '" + options.group) +
-                        "': only root can change it; start as root, or leave it away");
-  throw Refused{kExitUsage};
+  throw BadValue(user ? "--user" : "--group", user ? options.user : options.group,
+                 "only root can change it", "start as root, or leave it away");
 }
 
 void open_log(Program program, const Options& options, LogFile& log) {
   if (const reactor::Result<> opened = log.open(); !opened) {
-    complain(program, "--log '" + options.log + "': " + opened.error().message() +
-                          "; give a file that this user may write, or - for standard error");
-    throw Refused{kExitUsage};
+    throw BadValue("--log", options.log, why_not_opened(opened.error()),
+                   "give a file that this user may write, or - for standard error");
   }
   reactor::log_to_spdlog_fd(name_of(program), log.fd());
   reactor::set_log_level(options.log_level);
@@ -118,7 +106,7 @@ void give_access_log(const Service& service,
 // An upgrade leaves it open for us.
 constexpr const char* kPidDescriptor = "REACTOR_UPGRADE_PID";
 
-PidFile take_pid_file(Program program, const std::string& path) {
+PidFile take_pid_file(const std::string& path) {
   const char* const left = std::getenv(kPidDescriptor);
   const int descriptor = left == nullptr ? -1 : std::atoi(left);
   ::unsetenv(kPidDescriptor);
@@ -129,32 +117,19 @@ PidFile take_pid_file(Program program, const std::string& path) {
   auto taken = PidFile::take(path);
   if (taken) return std::move(*taken);
   if (taken.error() != std::errc::device_or_resource_busy) {
-    complain(program, bad_pid_file("--pid", path, taken.error()).what());
-    throw Refused{kExitUsage};
+    throw bad_pid_file("--pid", path, taken.error());
   }
-  const pid_t holder = PidFile::holder(path).value_or(-1);
-  complain(program, "--pid '" + path + "': held by the running server" +
-                        (holder > 0 ? " with pid " + std::to_string(holder) : "") +
-                        "; stop that one, or give another file");
-  throw Refused{reactor::prefork::kExitFailed};
-}
-
-void raise_limit(const Options& options) {
-  if (options.service.max_connections == 0) return;
-  const std::uint64_t sockets = options.prefork.workers * options.prefork.addresses.size();
-  const std::uint64_t needed = options.service.max_connections + sockets + kOtherDescriptors;
-  const std::uint64_t limit = reactor::prefork::raise_descriptor_limit(needed);
-  if (limit >= needed) return;
-  REACTOR_LOG(warn, "--max-connections '" + std::to_string(options.service.max_connections) +
-                        "': each worker needs " + std::to_string(needed) +
-                        " descriptors and may have " + std::to_string(limit) +
-                        "; raise the limit (ulimit -n, in a unit LimitNOFILE=)");
+  const pid_t holder = PidFile::holder(path).value_or(PidFile::Holder{}).pid;
+  throw Refused{reactor::prefork::kExitFailed,
+                "--pid '" + path + "': held by the running server" +
+                    (holder > 0 ? " with pid " + std::to_string(holder) : "") +
+                    "; stop that one, or give another file"};
 }
 
 // Everything that a reload can't change, for a comparison.
 std::string fixed_settings(const Options& options) {
   std::string text;
-  for (const auto& bind : options.prefork.addresses) text += to_string(bind) + " ";
+  for (const std::string& bind : options.binds) text += bind + " ";
   return text + std::to_string(options.prefork.listen.backlog) +
          (options.prefork.reuse_port ? " on " : " off ") + options.log + " " + options.pid + " " +
          options.user + " " + options.group;
@@ -168,25 +143,42 @@ struct Reloader {
   int argc;
   const char* const* argv;
   Serve serve;
+  Fixed running;
   std::string fixed;
+  bool alone;        // without workers
   Service& current;  // of the latest generation
 
   std::optional<Reload> operator()() const {
-    Parsed next = parse_options(program, argc, argv);
-    if (next.exit_code) {
-      REACTOR_LOG(error, "reload refused, all stays as it is: " + next.text);
-      return std::nullopt;
+    Parsed next = parse_options(program, argc, argv, &running);
+    if (next.exit_code) return refuse(next.text);
+    if ((next.options.prefork.workers == 0) != alone) {
+      return refuse(alone ? "--workers: one process can't get workers; restart it for that"
+                          : "--workers '0': the workers can't become one process; give 1 or more, "
+                            "or restart the server");
     }
-    if (fixed_settings(next.options) != fixed) {
+    try {
+      provide_descriptors(next.options);
+    } catch (const BadValue& error) {
+      return refuse(error.what());
+    }
+    return accept(std::move(next.options));
+  }
+
+  static std::optional<Reload> refuse(const std::string& why) {
+    REACTOR_LOG(error, "reload refused, all stays as it is: " + why);
+    return std::nullopt;
+  }
+
+  [[nodiscard]] Reload accept(Options next) const {
+    if (fixed_settings(next) != fixed) {
       REACTOR_LOG(warn,
                   "reload: changes of bind, backlog, reuse-port, log, pid, user and group wait "
                   "for a restart or an upgrade (USR2)");
     }
-    reactor::set_log_level(next.options.log_level);
-    give_access_log(next.options.service, next.options.prefork.identity);
-    raise_limit(next.options);
-    current = std::move(next.options.service);
-    return Reload{next.options.prefork, worker_function(current)};
+    reactor::set_log_level(next.log_level);
+    give_access_log(next.service, running.identity);
+    current = std::move(next.service);
+    return Reload{next.prefork, worker_function(current)};
   }
 
   [[nodiscard]] reactor::prefork::WorkerFunction worker_function(Service service) const {
@@ -206,24 +198,52 @@ void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& p
   options.prefork.on_upgraded = [&pid_file] { pid_file.hand_over(); };
 }
 
-void add_callbacks(Program program, Options& options, LogFile& log, PidFile& pid_file) {
+// The workers' user may have fewer rights than we, whom the file was checked for.
+void check_access_log(const Options& options) {
+  if (!options.service.access_log || !options.prefork.identity || ::geteuid() != 0) return;
+  const std::string& path = options.service.access_log->path;
+  const auto reason = ask_helper(
+      [&]() -> std::string {
+        if (drop_to(*options.prefork.identity)) return "";  // the workers name that
+        const reactor::Result<> writable = reactor::http::AccessLog::check(path);
+        return writable ? "" : writable.error().message();
+      },
+      kLookupLimit);
+  const std::string why = reason ? *reason : reason.error().message();
+  if (why.empty()) return;
+  throw BadValue("--access-log", path, "the workers can't write it: " + why,
+                 "let their user write it and enter its directory");
+}
+
+// As root's --pid with --workers 0 --user: what clients talk to must not be able to write there.
+void give_up_writing(const Options& options, PidFile& pid_file) {
+  if (options.prefork.workers > 0 || !options.prefork.identity) return;
+  if (const std::error_code error = pid_file.give_up_writing()) {
+    throw bad_pid_file("--pid", options.pid, error);
+  }
+}
+
+void add_callbacks(Program program, Options& options, LogFile& log, PidFile& pid_file,
+                   StandardOutput& output) {
   reactor::prefork::Options& prefork = options.prefork;
   prefork.on_fork = [&pid_file] { pid_file.abandon_in_child(); };
-  prefork.on_listening = [](const reactor::Endpoint& endpoint) {
-    print_line(STDOUT_FILENO, "listening on " + endpoint.to_string());
+  prefork.on_listening = [&output](const reactor::Endpoint& endpoint) {
+    output.say("listening on " + endpoint.to_string());
   };
   const uid_t user = prefork.identity ? prefork.identity->user : ::geteuid();
-  const auto begin = [user, &pid_file] {
+  const auto begin = [user, alone = prefork.workers == 0 && prefork.identity, &pid_file] {
     if (user == 0) REACTOR_LOG(warn, "serving as root; name a user without rights by --user");
     if (pid_file.fd() < 0) return;
-    if (const std::error_code error = pid_file.claim()) {
+    std::error_code error = pid_file.claim();
+    if (!error && alone) error = pid_file.give_up_writing();
+    if (error) {
       REACTOR_LOG(error, "can't write the pid file: " + error.message());
     }
   };
   prefork.on_succession = begin;
-  prefork.on_ready = [begin] {
+  prefork.on_ready = [begin, &output] {
     begin();
-    print_line(STDOUT_FILENO, "ready");
+    output.say("ready");
   };
   prefork.on_bind_error = [program, &log](const reactor::prefork::Bind& bind,
                                           std::error_code error) {
@@ -242,19 +262,33 @@ int serve_options(Program program, Options options, int argc, const char* const*
                   Serve serve) {
   open_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
-  check_identity(program, options);
+  check_identity(options);
   LogFile log(options.log, options.prefork.identity);
   open_log(program, options, log);
-  PidFile pid_file = take_pid_file(program, options.pid);
+  provide_descriptors(options);
+  PidFile pid_file = take_pid_file(options.pid);
+  give_up_writing(options, pid_file);
   give_access_log(options.service, options.prefork.identity);
-  raise_limit(options);
-  add_callbacks(program, options, log, pid_file);
+  check_access_log(options);
+  StandardOutput output;
+  add_callbacks(program, options, log, pid_file, output);
   add_upgrade(options, argc, argv, pid_file);
-  const Reloader reloader{program, argc, argv, serve, fixed_settings(options), options.service};
+  const Reloader reloader{program,
+                          argc,
+                          argv,
+                          serve,
+                          {options.prefork.addresses, options.prefork.identity},
+                          fixed_settings(options),
+                          options.prefork.workers == 0,
+                          options.service};
   options.prefork.on_reload = [&reloader] { return reloader(); };
   options.prefork.report_descriptor = log.fd();
-  return reactor::prefork::run(std::move(options.prefork),
-                               reloader.worker_function(options.service));
+  const int status =
+      reactor::prefork::run(std::move(options.prefork), reloader.worker_function(options.service));
+  if (status == reactor::prefork::kExitNotReady && log.is_file()) {
+    complain(program, "no worker became ready; " + options.log + " says why");
+  }
+  return status;
 }
 
 // Instead of serving.
@@ -263,7 +297,7 @@ int send_command(Program program, const Options& options) {
   if (outcome.exit_code != 0) {
     complain(program, outcome.text);
   } else if (!outcome.text.empty()) {
-    print_line(STDOUT_FILENO, outcome.text);
+    print(outcome.text + "\n");
   }
   return outcome.exit_code;
 }
@@ -273,14 +307,22 @@ int send_command(Program program, const Options& options) {
 int run_program(Program program, int argc, const char* const* argv, Serve serve) {
   Parsed parsed = parse_options(program, argc, argv);
   if (parsed.exit_code) {
-    print(*parsed.exit_code == 0 ? STDOUT_FILENO : STDERR_FILENO, parsed.text);
+    if (*parsed.exit_code == 0) {
+      print(parsed.text);
+    } else {
+      complain(program, parsed.text);
+    }
     return *parsed.exit_code;
   }
   if (parsed.options.command) return send_command(program, parsed.options);
   try {
     return serve_options(program, std::move(parsed.options), argc, argv, serve);
   } catch (const Refused& refused) {
+    complain(program, refused.why);
     return refused.exit_code;
+  } catch (const BadValue& error) {
+    complain(program, error.what());
+    return kExitUsage;
   }
 }
 

@@ -56,20 +56,9 @@ void take_http(const Texts& texts, Service& service) {
   check_content_type("--content-type", service.content_type);
   const auto format = parse_access_format("--access-log-format", texts.access_log_format);
   if (texts.access_log == "off") return;
+  check_file_name("--access-log", texts.access_log, "give a file, - for standard output, or off");
   check_access_log("--access-log", texts.access_log);
   service.access_log = {.path = texts.access_log, .format = format};
-}
-
-void take_command(const std::string& name, Options& options) {
-  const std::optional<Command> command = command_named(name);
-  if (!command) {
-    throw BadValue("--signal", name, "no such command",
-                   "give reload, stop, quit, reopen, upgrade or status");
-  }
-  if (options.pid.empty()) {
-    throw BadValue("--signal", name, "no pid file is given", "name the server's by --pid FILE");
-  }
-  options.command = command;
 }
 
 bool is_for_datagrams(const reactor::prefork::Bind& bind) {
@@ -111,20 +100,34 @@ reactor::ProxyOptions take_proxy(const Texts& texts,
   return proxy;
 }
 
+// What may have to be asked of others: the addresses, and who the workers become.
+void take_fixed(Program program, const Texts& texts, Options& options, const Fixed* running) {
+  reactor::prefork::Options& prefork = options.prefork;
+  options.binds = binds_of(program, texts);
+  for (const std::string& bind : options.binds) {
+    const std::vector<reactor::prefork::Bind> addresses =
+        parse_bind("--bind", bind, program == Program::echo,
+                   running == nullptr ? Names::looked_up : Names::ignored);
+    prefork.addresses.insert(prefork.addresses.end(), addresses.begin(), addresses.end());
+  }
+  if (running != nullptr) {
+    prefork.addresses = running->addresses;
+    prefork.identity = running->identity;
+  } else if (!options.user.empty() || !options.group.empty()) {
+    prefork.identity = parse_identity(options.user, options.group);
+  }
+}
+
 }  // namespace
 
 const char* default_bind(Program program) {
   return program == Program::echo ? "127.0.0.1:50007" : "127.0.0.1:9090";
 }
 
-void take(Program program, const Texts& texts, Options& options) {
+void take(Program program, const Texts& texts, Options& options, const Fixed* running) {
   reactor::prefork::Options& prefork = options.prefork;
   const bool datagrams = program == Program::echo;
-  for (const std::string& bind : binds_of(program, texts)) {
-    for (const reactor::prefork::Bind& address : parse_bind("--bind", bind, datagrams)) {
-      prefork.addresses.push_back(address);
-    }
-  }
+  take_fixed(program, texts, options, running);
   prefork.workers = parse_workers("--workers", texts.workers);
   if (program == Program::http_ok) prefork.listen = reactor::http::Options::listening();
   prefork.listen.backlog = static_cast<int>(parse_number("--backlog", texts.backlog, 1, 65535));
@@ -150,10 +153,9 @@ void take(Program program, const Texts& texts, Options& options) {
                          .rate = static_cast<std::uint32_t>(
                              parse_number("--udp-rate", texts.udp_rate, 0, 1'000'000'000))};
   options.log_level = parse_level("--log-level", texts.log_level);
-  if (!options.user.empty() || !options.group.empty()) {
-    prefork.identity = parse_identity(options.user, options.group);
-  }
-  if (!texts.command.empty()) take_command(texts.command, options);
+  check_file_name("--log", options.log,
+                  "give a file, or - for standard error; --log-level off logs nothing");
+  check_file_name("--pid", options.pid, "leave it out for no pid file");
   if (program == Program::http_ok) take_http(texts, options.service);
 }
 

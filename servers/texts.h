@@ -49,7 +49,8 @@ struct Texts {
 // Where a program listens if nothing is said.
 [[nodiscard]] const char* default_bind(Program program);
 
-// Reads them into `options`. Throws BadValue.
-void take(Program program, const Texts& texts, Options& options);
+// Reads them into `options`, but for the command and the pid file of --signal. What is `running` is
+// taken from there instead of being looked up; null at a start. Throws BadValue.
+void take(Program program, const Texts& texts, Options& options, const Fixed* running);
 
 }  // namespace servers

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "servers/values.h"
 
-#include <netdb.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <charconv>
-#include <memory>
 #include <sstream>
 #include <string_view>
 
 #include "reactor/base/error.h"
 #include "reactor/http/response.h"
 #include "reactor/prefork/processors.h"
+#include "servers/brief.h"
+#include "servers/lookup.h"
 
 namespace servers {
 namespace {
@@ -42,25 +44,18 @@ std::vector<reactor::prefork::Bind> resolve(const std::string& flag, const std::
   const std::size_t begin = udp ? kUdp.size() : 0;
   const std::size_t colon = text.rfind(':');
   const std::string host = text.substr(begin, colon - begin);
-  const std::string port = text.substr(colon + 1);
-  addrinfo hints{};
-  hints.ai_socktype = udp ? SOCK_DGRAM : SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
-  if (error != 0) {
-    throw BadValue(flag, text, "can't resolve '" + host + "': " + ::gai_strerror(error),
-                   "give a name that /etc/hosts or DNS knows, or an address like 127.0.0.1:9090");
-  }
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, &::freeaddrinfo);
   std::vector<reactor::prefork::Bind> addresses;
-  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
-    const reactor::prefork::Bind address =
-        Endpoint(reactor::Address::from(entry->ai_addr, entry->ai_addrlen),
-                 udp ? Endpoint::Kind::datagram : Endpoint::Kind::stream);
-    if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
-      addresses.push_back(address);
+  try {
+    for (const reactor::Address& found : look_up_host(host, text.substr(colon + 1), udp)) {
+      const reactor::prefork::Bind address =
+          Endpoint(found, udp ? Endpoint::Kind::datagram : Endpoint::Kind::stream);
+      if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
+        addresses.push_back(address);
+      }
     }
+  } catch (const std::runtime_error& error) {
+    throw BadValue(flag, text, "can't resolve '" + brief(host) + "': " + error.what(),
+                   "give a name that /etc/hosts or DNS knows, or an address like 127.0.0.1:9090");
   }
   return addresses;
 }
@@ -92,23 +87,9 @@ bool looks_like_a_name(std::string_view text) {
 
 }  // namespace
 
-std::string printable(const std::string& text) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string result;
-  for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet >= 0x20 && octet != 0x7f) {
-      result += c;
-    } else {
-      result += {'\\', 'x', kDigits[octet >> 4], kDigits[octet & 15]};
-    }
-  }
-  return result;
-}
-
 BadValue::BadValue(const std::string& flag, const std::string& value, const std::string& reason,
                    const std::string& remedy)
-    : std::runtime_error(flag + " '" + printable(value) + "': " + reason + "; " + remedy),
+    : std::runtime_error(flag + " '" + brief(value) + "': " + reason + "; " + remedy),
       flag_(flag),
       value_(value) {}
 
@@ -223,7 +204,7 @@ std::vector<reactor::Network> parse_networks(const std::string& flag, const std:
     const std::string part = text.substr(begin, end - begin);
     const auto network = reactor::Network::parse(part);
     if (!network) {
-      throw BadValue(flag, text, "'" + printable(part) + "' is not a network",
+      throw BadValue(flag, text, "'" + brief(part) + "' is not a network",
                      "give an address or a prefix without host bits, like 10.0.0.0/8 or ::1");
     }
     networks.push_back(*network);
@@ -233,8 +214,14 @@ std::vector<reactor::Network> parse_networks(const std::string& flag, const std:
 }
 
 reactor::prefork::Identity parse_identity(const std::string& user, const std::string& group) {
-  auto identity = reactor::prefork::find_identity(user, group);
+  auto identity = look_up_identity(user, group);
   if (identity) return std::move(*identity);
+  if (identity.error() != reactor::Errc::unknown_user &&
+      identity.error() != reactor::Errc::unknown_group) {
+    throw BadValue(user.empty() ? "--group" : "--user", user.empty() ? group : user,
+                   "the user database does not answer: " + identity.error().message(),
+                   "try again, or give numbers for both --user and --group");
+  }
   if (identity.error() == reactor::Errc::unknown_user) {
     throw BadValue("--user", user, "unknown user", "give a name or number that `id` knows");
   }
@@ -249,7 +236,20 @@ BadValue bad_pid_file(const std::string& flag, const std::string& path, std::err
   if (error == std::errc::file_exists) {
     return {flag, path, "holds something else than a pid", "remove it or give another file"};
   }
+  if (error == std::errc::no_space_on_device) {
+    return {flag, path, error.message(), "make room on that disk, or give another file"};
+  }
   return {flag, path, error.message(), "give a file in a directory that this user may write"};
+}
+
+void check_file_name(const std::string& flag, const std::string& text, const std::string& remedy) {
+  constexpr std::array<std::string_view, 9> kSwitches = {"on",    "off",  "yes", "no", "true",
+                                                         "false", "none", "0",   "1"};
+  std::string word = text;
+  for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (std::find(kSwitches.begin(), kSwitches.end(), word) == kSwitches.end()) return;
+  throw BadValue(flag, text, "probably not meant as the name of a file",
+                 remedy + ", or ./" + text + " for a file of that name");
 }
 
 void check_content_type(const std::string& flag, const std::string& text) {
@@ -259,7 +259,7 @@ void check_content_type(const std::string& flag, const std::string& text) {
 }
 
 std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag, const std::string& text,
-                                               bool datagrams) {
+                                               bool datagrams, Names names) {
   if (!datagrams && (text.starts_with(kUdp) || text.starts_with("unixgram:"))) {
     throw BadValue(flag, text, "a socket for datagrams, and HTTP/1.1 is spoken over streams",
                    "use HOST:PORT or unix:PATH");
@@ -272,6 +272,7 @@ std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag, const st
     throw BadValue(flag, text, "path too long for a unix socket", "use at most 107 octets");
   }
   if (looks_like_a_name(text.substr(text.starts_with(kUdp) ? kUdp.size() : 0))) {
+    if (names == Names::ignored) return {};
     return resolve(flag, text);
   }
   throw BadValue(

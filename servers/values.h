@@ -19,9 +19,6 @@
 
 namespace servers {
 
-// `text` as one line whatever is in it: control octets as \xNN.
-[[nodiscard]] std::string printable(const std::string& text);
-
 // A value that can't be used. what() is the whole line for the user: flag, value, reason, remedy.
 class BadValue : public std::runtime_error {
  public:
@@ -64,10 +61,14 @@ class BadValue : public std::runtime_error {
                                     std::error_code error);
 // What a Content-Type field may hold.
 void check_content_type(const std::string& flag, const std::string& text);
-// One address, all that a host name stands for (asked once, here), fd:N or systemd. `datagrams`:
-// whether those have a use.
+// Refuses on, off, none and the like, which can only be a slip where a file is to be named.
+// `remedy`: what to give for what was probably meant.
+void check_file_name(const std::string& flag, const std::string& text, const std::string& remedy);
+// One address, all that a host name stands for, fd:N or systemd. `datagrams`: whether those have a
+// use. With Names::ignored a host name is only read, and stands for no address.
+enum class Names : std::uint8_t { looked_up, ignored };
 [[nodiscard]] std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag,
                                                              const std::string& text,
-                                                             bool datagrams);
+                                                             bool datagrams, Names names);
 
 }  // namespace servers

@@ -167,7 +167,6 @@ void Crew::slow_down(unsigned slot, Duration lived) {
   if (pause > Duration::zero()) set_orphaned(slot, slots_[slot].serving == nullptr);
   if (was_ready_ || ++failed_starts_ < wanted() || hopeless_) return;
   hopeless_ = true;
-  REACTOR_LOG(error, "no worker became ready; the lines above say why");
 }
 
 // Those who are on their way will be outdated if they arrive after all.
@@ -297,7 +296,7 @@ void Crew::died(Process& process, int status) {
       process.state != Process::State::serving && earlier_ && process.generation == generation_;
   slow_down(process.slot, clock_.now() - process.started);
   const Duration pause = std::max(slot.not_before - clock_.now(), Duration::zero());
-  REACTOR_LOG(warn, line + "; next start in " + in_ms(pause));
+  REACTOR_LOG(warn, hopeless_ ? line : line + "; next start in " + in_ms(pause));
   if (proves_bad) roll_back();
 }
 

@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
+#include <system_error>
 
 namespace reactor::prefork {
 
-// Raises the number of descriptors that this process and those it forks may open to `wanted`, or as
-// far as it may: to the hard limit, beyond it where the process has the right (setrlimit(2)). Never
-// lowers it. What it is afterwards.
-std::uint64_t raise_descriptor_limit(std::uint64_t wanted) noexcept;
+// Descriptors that the master has open, or a worker, whichever has more, before the first
+// connection: a listener for each worker and address, two ends of each worker's mailbox, a control
+// socket for each worker and during a reload for its predecessor, and a few for logs, the poller
+// and signals. `workers` 0: one process without a master.
+[[nodiscard]] std::uint64_t fixed_descriptors(unsigned workers, std::size_t addresses) noexcept;
+
+// Raises the number of descriptors that this process and those it forks may open: to `wanted` as
+// far as the hard limit goes, and beyond that for `needed` only, if the process has the right
+// (setrlimit(2)). Never lowers it. Returns the limit afterwards.
+std::uint64_t raise_descriptor_limit(std::uint64_t wanted, std::uint64_t needed) noexcept;
+
+// The message of `error`, and where this process ran out of descriptors, how many it needs at least
+// and may have.
+[[nodiscard]] std::string explain_limit(std::error_code error, std::uint64_t needed);
 
 }  // namespace reactor::prefork

@@ -12,6 +12,7 @@
 
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
+#include "reactor/prefork/descriptor_limit.h"
 #include "reactor/prefork/membership.h"
 #include "reactor/prefork/parent.h"
 #include "reactor/prefork/processors.h"
@@ -106,7 +107,7 @@ int run(Options options, WorkerFunction serve) {
   Result<std::unique_ptr<Board>> board = Board::make();
   if (board) return Master(options, std::move(serve), slots, earlier, **board).run();
   REACTOR_LOG(error, "can't share memory with the workers: " + board.error().message());
-  return kExitFailed;
+  return kExitNotReady;
 }
 
 Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance& earlier,
@@ -126,8 +127,9 @@ int Master::run() {
   mailboxes_.adopt(earlier_.take_mailboxes());
   if (!error) error = mailboxes_.grow(crew_.slots());
   if (error) {
-    REACTOR_LOG(error, "can't start: " + error.message());
-    return kExitFailed;
+    REACTOR_LOG(error, "can't start: " +
+                           explain_limit(error, fixed_descriptors(crew_.slots(), slots_.groups())));
+    return kExitNotReady;
   }
   place();
   for (;;) {
@@ -138,7 +140,7 @@ int Master::run() {
     }
     announce_ready();
     tell_manager();
-    if (state_ != State::serving && crew_.empty()) return exit_code_;
+    if (state_ != State::serving && crew_.empty()) break;
     wait_for_news();
     handle_signals();
     crew_.reap();
@@ -146,6 +148,11 @@ int Master::run() {
     crew_.look_after();
     check_deadline();
   }
+  // Behind what the workers said.
+  if (exit_code_ == kExitNotReady) {
+    REACTOR_LOG(error, "no worker became ready, so the server gives up; the lines above say why");
+  }
+  return exit_code_;
 }
 
 // Which way connections find a worker.

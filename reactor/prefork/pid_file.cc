@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -28,16 +30,30 @@ constexpr int kGetLock = F_GETLK;
 constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;  // a FIFO is refused, not waited for
 constexpr pid_t kUnknown = -1;
 
-struct flock whole_file() {
+constexpr off_t kGuard = 0;
+constexpr off_t kNames = 1;  // and all after it
+
+// `length` 0: to the end of all files.
+struct flock lock_at(off_t start, off_t length, int type) {
   struct flock lock {};
-  lock.l_type = F_WRLCK;
+  lock.l_type = static_cast<short>(type);
   lock.l_whence = SEEK_SET;
+  lock.l_start = start;
+  lock.l_len = length;
   return lock;
 }
 
-bool is_locked(int fd) {
-  struct flock lock = whole_file();
+// Any lock counts there.
+bool is_guarded(int fd) {
+  struct flock lock = lock_at(kGuard, 1, F_WRLCK);
   return ::fcntl(fd, kGetLock, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+// The process whose name is in the way of a lock of this type; 0 for one that has no pid here.
+std::optional<pid_t> named(int fd, int type) {
+  struct flock lock = lock_at(kNames, 0, type);
+  if (::fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return {};
+  return std::max<pid_t>(lock.l_pid, 0);
 }
 
 // Whether the path still names this file: it may have been removed since it was opened.
@@ -76,13 +92,18 @@ std::error_code write_pid(int fd) {
   return ::ftruncate(fd, written) == 0 ? std::error_code{} : last_system_error();
 }
 
-std::error_code lock(int fd) {
-  struct flock wanted = whole_file();
-  if (::fcntl(fd, kSetLock, &wanted) == 0) return {};
+std::error_code set_lock(int fd, int command, struct flock lock) {
+  if (::fcntl(fd, command, &lock) == 0) return {};
   if (errno == EAGAIN || errno == EACCES) {
     return std::make_error_code(std::errc::device_or_resource_busy);
   }
   return last_system_error();
+}
+
+std::error_code guard(int fd, int type) { return set_lock(fd, kSetLock, lock_at(kGuard, 1, type)); }
+
+std::error_code tell_name(int fd, int type) {
+  return set_lock(fd, F_SETLK, lock_at(kNames + ::getpid(), 1, type));
 }
 
 }  // namespace
@@ -104,12 +125,14 @@ Result<PidFile> PidFile::take(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | kFlags, 0644));
     if (!fd) return last_system_error();
     if (!is_regular(fd.get())) return std::make_error_code(std::errc::file_exists);
-    if (const std::error_code error = lock(fd.get())) return error;
+    if (const std::error_code error = guard(fd.get(), F_WRLCK)) return error;
     if (!is_at(fd.get(), path)) continue;  // its owner ended and removed it meanwhile
     if (read_pid(fd.get()) == 0) return std::make_error_code(std::errc::file_exists);
     PidFile file(path, std::move(fd));
-    if (const std::error_code error = file.claim()) return error;
-    return file;
+    const std::error_code error = file.claim();
+    if (!error) return file;
+    ::unlink(path.c_str());
+    return error;
   }
 }
 
@@ -119,12 +142,32 @@ Result<PidFile> PidFile::adopt(const std::string& path, int fd) {
   return PidFile(path, UniqueFd(fd));
 }
 
-// Where the lock is the open file's, it is held already by whoever shares that.
+// A guard that belongs to the open file is held already by whoever shares that.
 std::error_code PidFile::claim() {
-  if (const std::error_code error = lock(fd_.get())) return error;
-  if (const std::error_code error = write_pid(fd_.get())) return error;
+  if (!writable_) return {};
+  if (const std::error_code error = guard(fd_.get(), F_WRLCK)) return error;
+  if (read_pid(fd_.get()) != ::getpid()) {
+    if (const std::error_code error = write_pid(fd_.get())) return error;
+  }
   owner_ = ::getpid();
-  return {};
+  return tell_name(fd_.get(), F_WRLCK);
+}
+
+std::error_code PidFile::give_up_writing() {
+  if (!fd_ || !writable_ || owner_ != ::getpid()) return {};
+  UniqueFd reader(::open(path_.c_str(), O_RDONLY | kFlags));
+  if (!reader) return last_system_error();
+  if (!is_at(reader.get(), path_) || !is_at(fd_.get(), path_)) {
+    return std::make_error_code(std::errc::no_such_file_or_directory);
+  }
+  // Two shared locks can overlap, so the file is guarded at every moment.
+  if (const std::error_code error = guard(fd_.get(), F_RDLCK)) return error;
+  if (const std::error_code error = guard(reader.get(), F_RDLCK)) return error;
+  fd_ = std::move(reader);
+  writable_ = false;
+  // Closing the other descriptor dropped all locks of the process.
+  if (const std::error_code error = guard(fd_.get(), F_RDLCK)) return error;
+  return tell_name(fd_.get(), F_RDLCK);
 }
 
 std::error_code PidFile::check(const std::string& path) {
@@ -143,16 +186,22 @@ std::error_code PidFile::check(const std::string& path) {
   return {};
 }
 
-Result<pid_t> PidFile::holder(const std::string& path) {
+Result<PidFile::Holder> PidFile::holder(const std::string& path) {
   if (!is_c_string(path)) return system_error(EINVAL);
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | kFlags));
   if (!fd) {
-    if (errno == ENOENT) return 0;
+    if (errno == ENOENT) return Holder{};
     return last_system_error();
   }
-  if (!is_locked(fd.get())) return 0;
-  const pid_t pid = read_pid(fd.get());
-  return pid > 0 ? pid : kUnknown;
+  if (!is_guarded(fd.get())) return Holder{};
+  std::optional<pid_t> pid = named(fd.get(), F_RDLCK);
+  if (!pid) {
+    pid = named(fd.get(), F_WRLCK);
+    if (pid && *pid != read_pid(fd.get())) pid = 0;
+  }
+  if (!pid) return Holder{Holder::Kind::starting, 0};
+  if (*pid == 0) return Holder{Holder::Kind::unnamed, 0};
+  return Holder{Holder::Kind::process, *pid};
 }
 
 }  // namespace reactor::prefork

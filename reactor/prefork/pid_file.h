@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -12,10 +13,19 @@
 
 namespace reactor::prefork {
 
-// A file that holds the pid of the running master, and a lock on it for as long as that runs: the
-// lock and not the pid says whether one does, so a file that a crash left behind harms nobody
-// (fcntl(2), "Open file description locks"; where there are none, the lock is the process's).
-// Not for threads.
+// A file that holds the pid of the running master, and locks on it for as long as the master runs.
+// The locks, not the number in the file, say whether a master runs and which process it is: a file
+// that a crash left behind blocks nobody, and a number of another pid namespace misleads nobody.
+//
+//   byte 0        the guard: a lock of the open file (fcntl(2), "Open file description locks"), so
+//                 that a successor shares it. Whoever has it holds the pid file.
+//   byte 1 + pid  the name: a lock of the process, which the kernel tells by its pid in the pid
+//                 namespace of whoever asks (F_GETLK). A byte for each process, as a successor
+//                 takes its name while its predecessor still has one.
+//
+// The kernel drops the name when the process closes any descriptor of the file, so a process that
+// holds a pid file must not open it a second time: no holder() and no check() there.
+// Systems without locks of open files use the process's for both. Not for threads.
 class PidFile {
  public:
   PidFile() = default;
@@ -23,22 +33,35 @@ class PidFile {
   PidFile& operator=(PidFile&& other) = delete;
   PidFile(const PidFile&) = delete;
   PidFile& operator=(const PidFile&) = delete;
-  // Removes the file where it is still ours, or empties it where that is denied. Does nothing in a
-  // process that was forked from its owner.
+  // Removes the file if it is still ours, or empties it if that is denied and the descriptor can
+  // still write. Does nothing in a process that was forked from its owner.
   ~PidFile();
 
   // Makes the file, or takes over one that nobody holds, locks it and writes this process's pid and
-  // a line feed. Symbolic links are not followed, and what holds anything but a pid is left alone.
-  // Errors: device_or_resource_busy where a running process holds it, whose pid holder() tells;
-  // file_exists for what is no pid file; those of open(2).
+  // a line feed. Symbolic links are not followed, and a file that holds anything but a pid is left
+  // alone. Removes the file again if the pid can't be written.
+  // Errors: device_or_resource_busy if another process holds it, see holder(); file_exists for what
+  // is no pid file; those of open(2) and write(2).
   [[nodiscard]] static Result<PidFile> take(const std::string& path);
 
   // Whether take() could succeed, as far as permissions go; makes and locks nothing.
   [[nodiscard]] static std::error_code check(const std::string& path);
 
-  // Who holds the file: 0 for nobody, also where there is no file; -1 for one that has not yet
-  // written its pid. Errors: those of open(2).
-  [[nodiscard]] static Result<pid_t> holder(const std::string& path);
+  // Who holds a pid file.
+  struct Holder {
+    enum class Kind : std::uint8_t {
+      nobody,    // also if there is no file
+      starting,  // a process that has not told its name yet
+      unnamed,   // a process without a pid here: it runs in another pid namespace
+      process    // `pid`, in the caller's pid namespace
+    };
+    Kind kind = Kind::nobody;
+    pid_t pid = 0;
+  };
+  // Believes a lock that only a process with the right to write the file can have. A holder that
+  // gave up writing has a weaker one; its pid must be the one in the file as well.
+  // Errors: those of open(2).
+  [[nodiscard]] static Result<Holder> holder(const std::string& path);
 
   // For a successor that is executed by the owner: a descriptor that holds the lock, to be left
   // open for it; -1 for none.
@@ -50,6 +73,10 @@ class PidFile {
   // The successor serves: the file is this process's, and holds its pid. The predecessor may do the
   // same to have it back. Errors: as take().
   [[nodiscard]] std::error_code claim();
+  // Goes on to hold the file by a descriptor that can't write to it: for a process that is about to
+  // give up its rights and must not be able to change the file of those who had them. Nothing to do
+  // before claim(). Afterwards claim() does nothing. Errors: those of open(2) and fcntl(2).
+  [[nodiscard]] std::error_code give_up_writing();
   // In the predecessor, once the successor serves: closes it and removes nothing.
   void hand_over() noexcept { fd_.reset(); }
 
@@ -62,6 +89,7 @@ class PidFile {
   std::string path_;
   UniqueFd fd_;
   pid_t owner_ = 0;  // whose it is to remove
+  bool writable_ = true;
 };
 
 }  // namespace reactor::prefork

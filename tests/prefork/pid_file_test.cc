@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +22,8 @@
 
 namespace reactor::prefork {
 namespace {
+
+using Kind = PidFile::Holder::Kind;
 
 class PidFileTest : public ::testing::Test {
  protected:
@@ -60,7 +65,7 @@ TEST_F(PidFileTest, AStaleOneIsTakenOver) {
   for (const char* stale : {"", "1\n", "999999999", "12345678\n"}) {
     put(stale);
     EXPECT_EQ(PidFile::check(path_), std::error_code());
-    EXPECT_EQ(PidFile::holder(path_).value(), 0);
+    EXPECT_EQ(PidFile::holder(path_)->kind, Kind::nobody);
     const PidFile file = PidFile::take(path_).value();
     EXPECT_EQ(content(), own_);
   }
@@ -97,7 +102,20 @@ TEST_F(PidFileTest, ErrorsAreThoseOfTheSystem) {
   EXPECT_EQ(PidFile::holder(cut).error(), std::errc::invalid_argument);
   EXPECT_EQ(PidFile::take(folder_.file("none/x")).error(), std::errc::no_such_file_or_directory);
   EXPECT_EQ(PidFile::check(folder_.file("none/x")), std::errc::no_such_file_or_directory);
-  EXPECT_EQ(PidFile::holder(folder_.file("none/x")).value(), 0);
+  put("");
+  EXPECT_EQ(PidFile::holder(folder_.file("none/x"))->kind, Kind::nobody);
+  EXPECT_EQ(PidFile::holder(path_ + "/x").error(), std::errc::not_a_directory);
+}
+
+TEST_F(PidFileTest, AChildThatCannotWriteItLeavesNone) {
+  EXPECT_EQ(in_child([&] {
+              ::signal(SIGXFSZ, SIG_IGN);
+              const rlimit nothing{0, 0};
+              ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &nothing), 0);
+              EXPECT_EQ(PidFile::take(path_).error(), std::errc::file_too_large);
+            }),
+            0);
+  EXPECT_FALSE(exists());
 }
 
 TEST_F(PidFileTest, CheckMakesNothing) {
@@ -138,6 +156,17 @@ class PidFileFork : public PidFileTest {
     return child;
   }
 
+  // Asks in a process of its own: the owner must not open the file again.
+  void expect_holder(Kind kind, pid_t pid) const {
+    EXPECT_EQ(in_child([&] {
+                const PidFile::Holder holder = PidFile::holder(path_).value();
+                EXPECT_EQ(holder.kind, kind);
+                EXPECT_EQ(holder.pid, pid);
+              }),
+              0);
+  }
+  void expect_nobody() const { expect_holder(Kind::nobody, 0); }
+
   static void kill(pid_t child) {
     ::kill(child, SIGKILL);
     wait_for_child(child);
@@ -149,14 +178,93 @@ class PidFileFork : public PidFileTest {
 TEST_F(PidFileFork, IsRefusedToOthersWhileItsOwnerLives) {
   const pid_t owner = hold();
   EXPECT_EQ(PidFile::take(path_).error(), std::errc::device_or_resource_busy);
-  EXPECT_EQ(PidFile::holder(path_).value(), owner);
+  expect_holder(Kind::process, owner);
   EXPECT_EQ(content(), std::to_string(owner) + "\n");
-  put("");
-  EXPECT_EQ(PidFile::holder(path_).value(), -1);
   kill(owner);
-  EXPECT_EQ(PidFile::holder(path_).value(), 0);
+  expect_nobody();
   EXPECT_TRUE(PidFile::take(path_).has_value());
 }
+
+TEST_F(PidFileFork, TheLockNamesTheOwnerWhateverTheFileSays) {
+  const pid_t owner = hold();
+  for (const char* text : {"", "1\n", "no pid"}) {
+    put(text);
+    expect_holder(Kind::process, owner);
+  }
+  kill(owner);
+}
+
+// A process that may only read the file can't pass for its owner.
+TEST_F(PidFileFork, ALockOfAReaderNamesNobody) {
+  put("1\n");
+  const pid_t reader = spawn_child([&] {
+    const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    struct flock lock {};
+    lock.l_type = F_RDLCK;
+    EXPECT_EQ(::fcntl(fd, F_SETLK, &lock), 0);
+    lines_.say("locked");
+    for (;;) ::pause();
+    return 0;
+  });
+  EXPECT_EQ(lines_.next(), "locked");
+  expect_holder(Kind::unnamed, 0);
+  EXPECT_EQ(PidFile::take(path_).error(), std::errc::device_or_resource_busy);
+  kill(reader);
+}
+
+TEST_F(PidFileFork, WhoGaveUpWritingHoldsItStill) {
+  const pid_t owner = spawn_child([&] {
+    PidFile file = PidFile::take(path_).value();
+    EXPECT_EQ(file.give_up_writing(), std::error_code());
+    EXPECT_EQ(::pwrite(file.fd(), "1", 1, 0), -1);
+    EXPECT_EQ(errno, EBADF);
+    EXPECT_EQ(file.give_up_writing(), std::error_code());
+    EXPECT_EQ(file.claim(), std::error_code());
+    lines_.say(::testing::Test::HasFailure() ? "failed" : "held");
+    for (;;) ::pause();
+    return 0;
+  });
+  EXPECT_EQ(lines_.next(), "held");
+  EXPECT_EQ(content(), std::to_string(owner) + "\n");
+  EXPECT_EQ(PidFile::take(path_).error(), std::errc::device_or_resource_busy);
+  expect_holder(Kind::process, owner);
+  put("1\n");  // somebody else, who has the right: the weak lock must agree with the file
+  expect_holder(Kind::unnamed, 0);
+  kill(owner);
+  expect_nobody();
+}
+
+#if defined(__linux__)
+// Forks into a new pid namespace, as its process 1. False where that is denied. For a child of the
+// test: all that it forks afterwards is in there too.
+bool enter_pid_namespace() { return ::unshare(CLONE_NEWPID) == 0; }
+
+TEST_F(PidFileFork, AnOwnerInAnotherPidNamespaceIsNamedFromAboveAndNotFromBeside) {
+  const pid_t above = spawn_child([&] {
+    if (!enter_pid_namespace()) {
+      lines_.say("denied");
+      return 0;
+    }
+    lines_.say(std::to_string(hold()));  // its pid out here; in there it is 1
+    for (;;) ::pause();
+    return 0;
+  });
+  const std::string owner = lines_.next();
+  if (owner == "denied") {
+    wait_for_child(above);
+    GTEST_SKIP() << "unshare(2) denies a pid namespace";
+  }
+  EXPECT_EQ(content(), "1\n");
+  expect_holder(Kind::process, std::stoi(owner));
+  EXPECT_EQ(in_child([&] {
+              ASSERT_TRUE(enter_pid_namespace());
+              expect_holder(Kind::unnamed, 0);
+            }),
+            0);
+  ::kill(std::stoi(owner), SIGKILL);
+  kill(above);
+}
+#endif
 
 TEST_F(PidFileFork, AChildThatAbandonedItDoesNotKeepTheLock) {
   int worker = 0;
@@ -172,9 +280,9 @@ TEST_F(PidFileFork, AChildThatAbandonedItDoesNotKeepTheLock) {
     return 0;
   });
   worker = std::stoi(lines_.next());
-  EXPECT_EQ(PidFile::holder(path_).value(), owner);
+  expect_holder(Kind::process, owner);
   kill(owner);
-  EXPECT_EQ(PidFile::holder(path_).value(), 0);
+  expect_nobody();
   ::kill(worker, SIGKILL);
 }
 
@@ -195,11 +303,12 @@ TEST_F(PidFileFork, ASuccessorTakesItOver) {
   ::close(fd);
   EXPECT_EQ(lines_.next(), "claimed");
   EXPECT_EQ(content(), std::to_string(successor) + "\n");
-  EXPECT_EQ(PidFile::holder(path_).value(), successor);
+  expect_holder(Kind::process, successor);
   file.hand_over();
   EXPECT_EQ(PidFile::take(path_).error(), std::errc::device_or_resource_busy);
+  expect_holder(Kind::process, successor);
   kill(successor);
-  EXPECT_EQ(PidFile::holder(path_).value(), 0);
+  expect_nobody();
 }
 
 TEST_F(PidFileFork, ASuccessorThatFailsHarmsNothing) {
@@ -217,9 +326,9 @@ TEST_F(PidFileFork, ASuccessorThatFailsHarmsNothing) {
               0);
     ::close(fd);
     EXPECT_EQ(file.claim(), std::error_code());
+    expect_holder(Kind::process, ::getpid());
     EXPECT_EQ(content(), own_);
   }
-  EXPECT_EQ(PidFile::holder(path_).value(), ::getpid());
 }
 #endif
 

@@ -107,6 +107,27 @@ class PidFiles(FolderTest):
             for worker in server.workers():
                 self.assertNotIn(self.pid_file, support.descriptors_of(worker).values())
 
+    @NEEDS_ROOT
+    def test_what_serves_cannot_write_to_roots(self):
+        for workers in ("0", "1"):
+            with Server(HTTP_OK, "-w", workers, "-u", str(support.NOBODY), "-g", str(support.NOBODY),
+                        "-p", self.pid_file) as server:
+                server.ready()
+                for pid in server.workers() or [server.pid]:
+                    self.assertEqual(status_of(pid)["Uid"].split()[1], str(support.NOBODY))
+                    for number, target in support.descriptors_of(pid).items():
+                        if target != self.pid_file:
+                            continue
+                        with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as info:
+                            flags = int(info.read().partition("flags:")[2].split()[0], 8)
+                        self.assertEqual(flags & os.O_ACCMODE, os.O_RDONLY)
+                self.assertEqual(self.control("status"), (0, f"running, pid {server.pid}\n", ""))
+                self.assertEqual(support.run(ECHO, "-p", self.pid_file)[0], 1)
+                self.assertEqual(self.control("stop"), (0, "", ""))
+                self.assertEqual(server.wait(), 0)
+            with Server(ECHO, "-w", "1", "-p", self.pid_file) as second:
+                second.ready()  # takes over what was left
+
     def test_it_is_removed_after_a_failed_start(self):
         with socket.create_server(("127.0.0.1", 0)) as other:
             address = "127.0.0.1:%d" % other.getsockname()[1]
@@ -171,28 +192,82 @@ class Signals(FolderTest):
 
     def test_each_command_sends_its_signal(self):
         """A stand-in for the master holds the lock and says what it hears."""
+        # What a master locks: byte 0, shared with a successor, and the byte of its own pid.
         script = ("import fcntl, os, signal, struct, sys\n"
                   "fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
-                  "fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 0, 0))\n"
-                  "os.write(fd, b'%d\\n' % os.getpid())\n"
+                  "def lock(how, at):\n"
+                  "    fcntl.fcntl(fd, how, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, at, 1, 0))\n"
+                  "lock(fcntl.F_OFD_SETLK, 0)\n"
+                  "print('starts', flush=True)\n"
+                  "sys.stdin.readline()\n"
+                  "lock(fcntl.F_SETLK, 1 + os.getpid())\n"
                   "heard = [signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]\n"
                   "signal.pthread_sigmask(signal.SIG_BLOCK, heard)\n"
                   "print('ready', flush=True)\n"
                   "while True: print(signal.sigwait(heard).name, flush=True)\n")
-        with subprocess.Popen([sys.executable, "-c", script, self.pid_file],
-                              stdout=subprocess.PIPE, text=True) as master:
+        with subprocess.Popen([sys.executable, "-c", script, self.pid_file], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as master:
             try:
+                self.assertEqual(master.stdout.readline(), "starts\n")
+                code, _, err = self.control("stop")
+                self.assertEqual(code, 1)
+                self.assertIn("just starting; try again", err)
+                master.stdin.write("\n")
+                master.stdin.flush()
                 self.assertEqual(master.stdout.readline(), "ready\n")
                 for command, name in (("reload", "SIGHUP"), ("stop", "SIGTERM"), ("quit", "SIGQUIT"),
                                       ("reopen", "SIGUSR1"), ("upgrade", "SIGUSR2")):
                     self.assertEqual(self.control(command), (0, "", ""))
                     self.assertEqual(master.stdout.readline(), name + "\n")
-                os.truncate(self.pid_file, 0)
-                code, _, err = self.control("stop")
-                self.assertEqual(code, 1)
-                self.assertIn("just starting; try again", err)
             finally:
                 master.kill()
+
+    def test_a_command_needs_only_the_pid_file_of_a_configuration(self):
+        config = os.path.join(self.folder, "conf")
+        wrong = (f"nonsense\npid = {self.pid_file}\nwrokers = 1\nworkers = many\nworkers = 3\n"
+                 "bind = no-such-host.invalid:80\ntls-cert = /no/such/file\nuser = no-such-user\n"
+                 'body = "no end\n')
+        with open(config, "w", encoding="ascii") as file:
+            file.write(wrong)
+        for workers in ("0", "1"):
+            with Server(HTTP_OK, "-w", workers, "-p", self.pid_file) as server:
+                server.ready()
+                def control(command):
+                    return support.run(HTTP_OK, "-s", command, environment={
+                        "REACTOR_CONFIG": config, "REACTOR_WORKERS": "many"})
+                self.assertEqual(control("status"), (0, f"running, pid {server.pid}\n", ""))
+                self.assertEqual(control("stop"), (0, "", ""))
+                self.assertEqual(server.wait(), 0)
+        self.assertEqual(support.run(HTTP_OK, "-t", "-s", "stop", "-c", config)[0], 2)
+        missing = support.run(HTTP_OK, "-c", "/no/such/file", "-s", "status", "-p", self.pid_file)
+        self.assertIn("no server runs", missing[2])  # the flag is enough
+        for text, part in (("pid = a\npid = b\n", ":2: pid: is in line 1 already"),
+                           ('pid = "a\n', ":1: pid: no"), ("workers = 1\n", "no pid file is given")):
+            with open(config, "w", encoding="ascii") as file:
+                file.write(text)
+            code, out, err = support.run(HTTP_OK, "-c", config, "-s", "stop")
+            self.assertEqual((code, out), (2, ""))
+            self.assertIn(part, err)
+
+    @NEEDS_ROOT
+    @support.need("unshare")
+    def test_the_server_of_another_pid_namespace(self):
+        namespace = ("unshare", "--pid", "--fork", "--kill-child")
+        if support.run(*namespace, "true")[0] != 0:
+            self.skipTest("unshare(2) denies a pid namespace")
+        with Server(HTTP_OK, "-w", "1", "-p", self.pid_file, wrapper=namespace) as server:
+            (inside,) = server.ready().workers()
+            self.assertEqual(self.content(), "1\n")
+            self.assertEqual(self.control("status"), (0, f"running, pid {inside}\n", ""))
+            for command in ("status", "stop", "quit"):  # from beside: its 1 is another process
+                code, out, err = support.run(*namespace, HTTP_OK, "-s", command, "-p", self.pid_file)
+                self.assertEqual((code, out), (1, ""))
+                self.assertRegex(err, rf"--signal '{command}': the server of .* runs in another pid "
+                                      r"namespace and has no pid in this one; .+\n$")
+            with server.connect() as connection:
+                self.assertTrue(support.is_ok(connection))
+            self.assertEqual(self.control("stop"), (0, "", ""))
+            self.assertEqual(server.wait(), 0)
 
     @NEEDS_ROOT
     def test_the_server_of_another_user(self):
@@ -309,9 +384,10 @@ class Users(FolderTest):
         path = os.path.join(self.folder, "access")
         with open(path, "w", encoding="ascii") as file:
             file.write("root's own\n")
-        with Server(HTTP_OK, "-w", "1", "-u", self.user.pw_name, "--access-log", path) as server:
-            self.assertEqual(server.wait(), 3)
-            self.assertIn(f"--access-log '{path}': Permission denied; ", server.log())
+        code, out, err = support.run(HTTP_OK, "-b", "127.0.0.1:0", "-w", "1", "-u", self.user.pw_name,
+                                     "--access-log", path)
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn(f"--access-log '{path}': the workers can't write it: Permission denied; ", err)
 
     def test_serving_as_root_is_logged(self):
         for options in ([], ["-u", "root"], ["-g", "daemon"]):
@@ -320,13 +396,15 @@ class Users(FolderTest):
                     server.ready()
                     self.assertEqual(server.log().count("serving as root"), 1)
 
-    def test_a_file_that_cannot_be_removed_any_more_is_emptied(self):
+    def test_a_file_that_cannot_be_removed_any_more_is_held_by_nobody(self):
         with Server(ECHO, "-w", "0", "-u", self.user.pw_name, "-p", self.pid_file) as server:
             server.ready()
             self.assertEqual(self.content(), f"{server.pid}\n")
             server.signal(signal.SIGTERM)
             self.assertEqual(server.wait(), 0)
-        self.assertEqual(self.content(), "")
+        code, _, err = support.run(ECHO, "-s", "stop", "-p", self.pid_file)
+        self.assertEqual(code, 1)
+        self.assertIn("no server runs", err)
 
     def test_others_than_root_cannot_change(self):
         with support.for_everybody(ECHO) as (program, how):
@@ -389,6 +467,59 @@ class Limits(FolderTest):
                 self.assertEqual(descriptors_allowed(server.workers()[0]), 512)
                 self.assertRegex(server.log(), r"--max-connections '5000': each worker needs 5\d\d\d "
                                                r"descriptors and may have 512; raise the limit ")
+
+    def many_workers(self, soft, hard):
+        """16 workers at 16 addresses need more than 256 descriptors before the first connection."""
+        with support.for_everybody(ECHO) as (program, how):
+            change = how.pop("preexec_fn", lambda: None)
+            def before():
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                change()
+            with Server(program, "-w", "16", bind=("127.0.0.1:0",) * 16, preexec_fn=before,
+                        **how) as server:
+                if server.read_line() is None:
+                    return server.wait(), server.log()
+                before = set(server.ready().workers())
+                self.assertEqual(len(before), 16)
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: not before & set(server.workers()), "new workers")
+                with server.connect(index=14) as connection:
+                    self.assertTrue(support.echoes(connection))
+                limit = descriptors_allowed(server.pid)
+                server.signal(signal.SIGTERM)
+                self.assertEqual(server.wait(), 0)
+                self.assertNotIn("Too many open files", server.log())
+                return limit, ""
+
+    def test_what_workers_need_themselves_is_raised_to_or_named(self):
+        code, error = self.many_workers(256, 256)
+        self.assertEqual(code, 2)
+        self.assertRegex(error, r"^reactor-echo: --workers '16': they need 3\d\d descriptors and may "
+                                r"have 256; raise the limit .*, or use fewer workers\n$")
+        needed = int(error.partition("need ")[2].split()[0])
+        self.assertEqual(self.many_workers(256, needed)[0], needed)  # just enough, really
+        self.assertGreater(self.many_workers(256, 4096)[0], 1000)
+
+    def test_a_reload_to_more_workers_than_descriptors_is_refused(self):
+        with support.for_everybody(ECHO) as (program, how):
+            config = os.path.join(self.folder, "conf")
+            os.chmod(self.folder, 0o755)
+            change = how.pop("preexec_fn", lambda: None)
+            def before():
+                resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+                change()
+            with open(config, "w", encoding="ascii") as file:
+                file.write("workers = 1\n")
+            with Server(program, "-c", config, preexec_fn=before, **how) as server:
+                workers = server.ready().workers()
+                for count, reason in (("60", "they need 340 descriptors and may have 128"),
+                                      ("0", "the workers can't become one process")):
+                    with open(config, "w", encoding="ascii") as file:
+                        file.write(f"workers = {count}\n")
+                    server.signal(signal.SIGHUP)
+                    wait_until(lambda: reason in server.log(), reason)
+                self.assertEqual(server.log().count("reload refused, all stays as it is: "), 2)
+                self.assertEqual(server.workers(), workers)
 
     def test_a_reload_raises_it_too(self):
         config = os.path.join(self.folder, "conf")

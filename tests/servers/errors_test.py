@@ -3,6 +3,10 @@
 """Mistakes: one line that names flag, value, reason and remedy, and the right exit code."""
 
 import os
+import pathlib
+import re
+import resource
+import shutil
 import signal
 import socket
 import sys
@@ -57,6 +61,10 @@ BAD_OPTIONS = [
     (["--bind", "localhost:99999"], ["65535"]),
     (["--log", "/no/such/directory/log"], ["No such file or directory"]),
     (["--log", "/"], ["directory"]),
+    (["--log", "off"], ["probably", "./off", "--log-level off"]),
+    (["--log", "On"], ["./On"]),
+    (["--pid", "none"], ["probably", "leave it out", "./none"]),
+    (["--pid", "true"], ["./true"]),
     (["--user", "no-such-user"], ["unknown user"]),
     (["--user", "4294967295"], ["unknown user"]),
     (["--user", "54321"], ["--group"]),
@@ -91,6 +99,7 @@ BAD_HTTP_OPTIONS = [
     (["--access-log", ""], ["No such file or directory", "off"]),
     (["--access-log", "/no/such/directory/log"], ["No such file or directory"]),
     (["--access-log", "/"], ["directory"]),
+    (["--access-log", "on"], ["probably", "./on", "or off"]),
 ]
 # Each with a value that counts for nothing where a flag is given too.
 HTTP_ENVIRONMENT = ["HEADER_TIMEOUT", "BODY_TIMEOUT", "BODY_RATE", "WRITE_TIMEOUT", "MAX_LINE",
@@ -218,6 +227,115 @@ class Errors(unittest.TestCase):
             self.complains(ECHO, ["-b", address, "--log", path], 4, [address])
             with open(path, encoding="utf-8") as log:
                 self.assertIn(address, log.read())
+
+
+
+def documented_codes():
+    """The table of docs/operations.md: what causes which exit code."""
+    text = (pathlib.Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    rows = re.search(r"\| exit code \| cause \|\n\|[-|]+\n((?:\|.*\n)+)", text)[1]
+    return {cause.strip(): int(code) for code, cause in
+            (row.strip().strip("|").split("|", 1) for row in rows.splitlines())}
+
+
+class ExitCodes(unittest.TestCase):
+    """One code for one cause, with and without workers, as the documentation says."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.pid_file = os.path.join(self.folder, "pid")
+
+    def ends_with(self, cause, how, counts=("0", "2")):
+        code = self.left.pop(cause)
+        for workers in counts:
+            with self.subTest(cause=cause, workers=workers):
+                got, _, err = how("-b", "127.0.0.1:0", "-w", workers)
+                self.assertEqual(got, code, err)
+                self.assertIn("reactor-http-ok", err.splitlines()[-1] if code != 0 else "reactor-http-ok")
+
+    def given(self, *more, **how):
+        return lambda *options: support.run(HTTP_OK, *options, *more, **how)
+
+    def stopped(self, number):
+        def how(*options):
+            with Server(HTTP_OK, *options, bind=()) as server:
+                server.ready().signal(number)
+                return server.wait(), "", server.log()
+        return how
+
+    def second(self, *options):
+        with Server(HTTP_OK, "-w", "1", "-p", self.pid_file) as server:
+            server.ready()
+            return support.run(HTTP_OK, *options, "-p", self.pid_file)
+
+    def few_descriptors(self, *options):
+        with support.for_everybody(HTTP_OK) as (program, how):
+            change = how.pop("preexec_fn", lambda: None)
+            def before():
+                resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+                change()
+            return support.run(program, *options, preexec_fn=before, **how)
+
+    def powerless(self, *options):
+        """Root without the right to become another user: each worker fails."""
+        return support.run("setpriv", "--bounding-set", "-setuid", HTTP_OK, *options, "-u",
+                           str(support.NOBODY), "-g", str(support.NOBODY))
+
+    def test_each_of_the_documentation(self):
+        self.left = documented_codes()
+        config = os.path.join(self.folder, "conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write("nonsense\n")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            self.left["TERM, INT or QUIT"] = 0
+            self.ends_with("TERM, INT or QUIT", self.stopped(number))
+        self.ends_with("another server holds the pid file", self.second)
+        self.ends_with("`--signal` without a server, or with one that has no pid here",
+                       self.given("-s", "stop", "-p", self.pid_file))
+        del self.left["the server failed after `ready`"]  # nothing is known to cause it
+        self.ends_with("bad option or value", self.given("--backlog", "0"))
+        self.ends_with("bad configuration file", self.given("-c", config))
+        cause = next(each for each in self.left if each.startswith("unknown host name"))
+        for bad in (["-b", "no-such-host.invalid:80"], ["-u", "no-such-user"], ["-g", "no-such-group"]):
+            self.left[cause] = 2
+            self.ends_with(cause, self.given(*bad))
+        cause = "`--log`, `--access-log` or `--pid` can't be opened"
+        for flag in ("--log", "--access-log", "--pid"):
+            self.left[cause] = 2
+            self.ends_with(cause, self.given(flag, "/no/such/folder/file"))
+        self.ends_with("too few descriptors for the workers", self.few_descriptors)
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            self.ends_with("an address could not be bound",
+                           self.given("-b", "127.0.0.1:%d" % other.getsockname()[1]))
+        self.ends_with("an inherited socket can't be used", self.given("-b", "fd:99"))
+        cause = "no worker became ready"
+        if os.getuid() == 0 and shutil.which("setpriv"):
+            self.ends_with(cause, self.powerless)
+        self.assertEqual(set(self.left) - {cause}, set())
+
+    @unittest.skipUnless(os.getuid() == 0, "needs root, to become another user")
+    def test_an_access_log_that_only_root_could_write(self):
+        os.chmod(self.folder, 0o700)
+        for workers in ("0", "2"):
+            code, out, err = support.run(
+                HTTP_OK, "-b", "127.0.0.1:0", "-w", workers, "-u", str(support.NOBODY), "-g",
+                str(support.NOBODY), "--access-log", os.path.join(self.folder, "access"))
+            self.assertEqual((code, out), (2, ""))
+            self.assertIn("access': the workers can't write it: Permission denied; ", err)
+
+    @unittest.skipUnless(os.getuid() == 0, "needs root, to lose the right to become another user")
+    @support.need("setpriv")
+    def test_the_last_line_says_that_no_worker_became_ready(self):
+        path = os.path.join(self.folder, "log")
+        _, _, err = self.powerless("-b", "127.0.0.1:0", "-w", "3")
+        lines = err.splitlines()
+        self.assertIn("no worker became ready", lines[-1])
+        self.assertEqual(err.count("no worker became ready"), 1)
+        self.assertIn("can't become user", err)
+        _, _, err = self.powerless("-b", "127.0.0.1:0", "-w", "3", "--log", path)
+        self.assertEqual(err, f"reactor-http-ok: no worker became ready; {path} says why\n")
 
 
 if __name__ == "__main__":

@@ -125,6 +125,7 @@ TEST_F(LogFileFork, APipeAtStandardErrorIsOpenedOnceMoreAndDoesNotWait) {
   EXPECT_EQ(reactor::in_child([&] {
               reactor::FdPair pipe = reactor::make_pipe();
               ::dup2(pipe.far.get(), STDERR_FILENO);
+              ASSERT_EQ(::fcntl(STDERR_FILENO, F_SETFL, 0), 0);
               LogFile log("-", {});
               ASSERT_TRUE(log.open().has_value());
               EXPECT_FALSE(log.is_file());

@@ -177,5 +177,31 @@ class MaxRequests(NothingLost):
                     self.assertNotIn("killed", server.log())
 
 
+
+@support.need("unshare", "mount")
+class Names(unittest.TestCase):
+    def test_no_name_is_looked_up_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            hosts, resolver = os.path.join(folder, "hosts"), os.path.join(folder, "resolv.conf")
+            for path, text in ((hosts, "127.0.0.1 server.internal\n"), (resolver, "")):
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(text)
+            script = (f"mount --bind {hosts} /etc/hosts && mount --bind {resolver} /etc/resolv.conf && "
+                      'exec "$@"')
+            inside = ("unshare", "--mount", "sh", "-c", script, "sh")
+            if support.run(*inside, "true")[0] != 0:
+                self.skipTest("unshare(2) or mount(2) is denied")
+            with support.Server(HTTP_OK, "-w", "1", bind=("server.internal:0",), wrapper=inside) as server:
+                server.ready()
+                with open(hosts, "w", encoding="ascii") as file:
+                    file.write("127.0.0.1 localhost\n")
+                self.assertEqual(support.run(*inside, HTTP_OK, "-b", "server.internal:0", "-t")[0], 2)
+                reload(server, 1)
+                self.assertNotIn("refused", server.log())
+                self.assertNotIn("wait for a restart", server.log())
+                with server.connect() as connection:
+                    self.assertTrue(support.is_ok(connection))
+
+
 if __name__ == "__main__":
     support.main()

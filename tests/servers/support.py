@@ -115,14 +115,17 @@ def clean_environment(extra=None):
 class Server:
     """One running program. Ends with the `with` block, whatever happened in it."""
 
-    def __init__(self, program, *options, bind=("127.0.0.1:0",), environment=None, **popen):
-        arguments = [program]
+    def __init__(self, program, *options, bind=("127.0.0.1:0",), environment=None, stdout=None,
+                 stderr=None, wrapper=(), **popen):
+        """`wrapper`: a command that executes the one that follows its own arguments."""
+        arguments = [*wrapper, program]
         for address in bind:
             arguments += ["--bind", address]
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            arguments + list(options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=self.errors, env=clean_environment(environment), start_new_session=True, **popen)
+            arguments + list(options), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if stdout is None else stdout,
+            stderr=self.errors if stderr is None else stderr, env=clean_environment(environment), start_new_session=True, **popen)
         self.pid = self.process.pid
         self.pending = b""
         self.addresses = []
@@ -136,7 +139,8 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
-        self.process.stdout.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         self.errors.close()
 
     def read_line(self, limit=LIMIT):

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "servers/messages.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "reactor/base/log.h"
+#include "reactor/base/printable.h"
+#include "reactor/base/write_line.h"
+
+namespace servers {
+namespace {
+
+// False: it had no room for as long as `patience`, from which the wait is taken.
+bool write_within(reactor::Duration& patience, int fd, const std::string& line) {
+  const reactor::TimePoint begin = reactor::monotonic_now();
+  pollfd room{fd, POLLOUT, 0};
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
+  const bool ready = ::poll(&room, 1, static_cast<int>(wait)) != 0;
+  patience -= std::min(patience, reactor::monotonic_now() - begin);
+  if (ready) static_cast<void>(reactor::write_line(fd, line));
+  return ready;
+}
+
+}  // namespace
+
+const char* name_of(Program program) {
+  return program == Program::echo ? "reactor-echo" : "reactor-http-ok";
+}
+
+void complain(Program program, const std::string& what) {
+  reactor::Duration patience = std::chrono::seconds(1);
+  write_within(patience, STDERR_FILENO,
+               std::string(name_of(program)) + ": " + reactor::printable(what) + "\n");
+}
+
+void StandardOutput::say(const std::string& line) {
+  if (write_within(patience_, STDOUT_FILENO, reactor::printable(line) + "\n")) return;
+  REACTOR_LOG(warn, "nobody reads standard output; dropped there: " + line);
+}
+
+}  // namespace servers
