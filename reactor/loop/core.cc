@@ -195,7 +195,7 @@ void Core::dispatch_io() {
 void Core::run_timers() {
   timers.expire(now);
   while (TimerNode* node = timers.next_expired()) {
-    slow.enter(*node);
+    slow.enter_copied(*node);
     stats->timers.add();
     node->on_expire();
   }

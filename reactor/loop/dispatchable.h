@@ -22,8 +22,9 @@ struct HandleInfo {
 // Base of everything whose callback a loop runs. No virtual destructor: never deleted through this.
 class Dispatchable {
  public:
-  // Async-signal-safe: copies what is there, allocates nothing.
-  [[nodiscard]] virtual HandleInfo describe() const noexcept = 0;
+  // Async-signal-safe: copies what is there, allocates nothing. The default names nothing; it is
+  // there for a target that is detached by the destructor of one of its bases.
+  [[nodiscard]] virtual HandleInfo describe() const noexcept { return {}; }
 
  protected:
   Dispatchable() = default;

@@ -132,10 +132,7 @@ void Loop::arm(TimerNode& node, TimePoint deadline) noexcept {
   core_->timers.arm(node, deadline);
 }
 
-void Loop::disarm(TimerNode& node) noexcept {
-  core_->slow.forget(node);
-  core_->timers.disarm(node);
-}
+void Loop::disarm(TimerNode& node) noexcept { core_->timers.disarm(node); }
 
 void Loop::postpone(TimerNode& node, TimePoint deadline) noexcept {
   core_->timers.postpone(node, deadline);

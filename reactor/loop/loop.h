@@ -167,8 +167,9 @@ class Loop {
   [[nodiscard]] std::size_t keeping() const noexcept;
   // One line per live handle: kind, number, age in seconds, file:line where it was made.
   void dump(std::ostream& out) const;
-  // The handle whose callback runs right now; an empty `kind` where none does. Async-signal-safe,
-  // so that a watchdog can name who holds the loop up.
+  // The handle whose callback runs right now, also after the callback has destroyed it; an empty
+  // `kind` if none runs. Async-signal-safe, so that a watchdog can name the handle that holds the
+  // loop up.
   [[nodiscard]] HandleInfo current() const noexcept;
 
   // ---- For transports: bare targets and nodes, nothing allocated. Loop thread only. ----

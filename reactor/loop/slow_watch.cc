@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/loop/slow_watch.h"
 
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -47,6 +48,15 @@ void SlowWatch::end_batch(TimePoint now) {
   } else {
     report(HandleInfo{}, took);
   }
+}
+
+// A signal handler that asks meanwhile finds nobody, not half a description.
+void SlowWatch::remember(const HandleInfo& who) noexcept {
+  current_ = nullptr;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  copy_.info = who;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  current_ = &copy_;
 }
 
 void SlowWatch::start_measuring() noexcept {

@@ -95,4 +95,8 @@ void report_when_stuck(Loop& loop, unsigned worker, int descriptor) noexcept {
   ::sigaction(SIGUSR2, &action, nullptr);
 }
 
+void stop_reports(const Loop& loop) noexcept {
+  if (g_loop.load() == &loop) g_loop.store(nullptr);
+}
+
 }  // namespace reactor::prefork

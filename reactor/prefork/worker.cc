@@ -51,7 +51,7 @@ Worker::Worker(Options& options, const Plan& plan, unsigned index, Child& child)
   watch_reopen();
 }
 
-Worker::~Worker() = default;
+Worker::~Worker() { stop_reports(loop_); }
 
 void Worker::watch_signals() {
   const auto on = [this](int number, Callback<void()> callback) {

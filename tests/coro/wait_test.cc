@@ -97,6 +97,43 @@ TEST_P(Waiting, ADescriptorIsAwaited) {
   EXPECT_TRUE(run(loop, body()));
 }
 
+// A frame, with all awaiters in it, may be gone before the loop reports that it was slow.
+TEST_P(Waiting, ASlowCoroutineThatEndedIsNamedByWhatItWaitedForLast) {
+  LoopOptions chosen = options();
+  chosen.slow_callback = 10ms;
+  std::vector<unsigned> lines;
+  chosen.on_slow = [&](const HandleInfo& who, Duration) {
+    EXPECT_EQ(who.kind, "coroutine");
+    lines.push_back(who.where.line());
+  };
+  Loop loop(std::move(chosen));
+  FdPair pipe = make_pipe();
+  write_text(pipe.far.get(), "!");
+  std::vector<unsigned> expected;
+  const auto slow_after_a_sleep = [&]() -> Task<> {
+    expected.push_back(__LINE__ + 1);
+    co_await sleep_for(1ms);
+    burn(20ms);
+    EXPECT_EQ(loop.current().where.line(), expected.back());
+  };
+  const auto slow_after_a_timeout = [&]() -> Task<> {
+    expected.push_back(__LINE__ + 1);
+    const Result<> late = co_await with_timeout(1ms, sleep_for(1h));
+    EXPECT_EQ(late.error(), Errc::timed_out);
+    burn(20ms);
+  };
+  const auto slow_after_input = [&]() -> Task<> {
+    expected.push_back(__LINE__ + 1);
+    const Result<> ready = co_await readable(pipe.near.get());
+    EXPECT_TRUE(ready);
+    burn(20ms);
+  };
+  EXPECT_TRUE(run(loop, slow_after_a_sleep()));
+  EXPECT_TRUE(run(loop, slow_after_a_timeout()));
+  EXPECT_TRUE(run(loop, slow_after_input()));
+  EXPECT_EQ(lines, expected);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Waiting, every_backend(), BackendName());
 
 }  // namespace

@@ -149,7 +149,8 @@ TEST_P(Introspection, CurrentNamesWhoRuns) {
       EXPECT_NE(std::string(info.where.file_name()).find("due_handle.cc"), std::string::npos);
       EXPECT_NE(info.created, TimePoint{});
       handle.reset();
-      EXPECT_TRUE(loop.current().kind.empty()) << "it has gone";
+      EXPECT_EQ(loop.current().kind, to_string(kind)) << "its callback still runs";
+      EXPECT_EQ(loop.current().where.line(), info.where.line());
     });
     EXPECT_TRUE(poll_until(loop, [&] { return calls > 0; }));
     EXPECT_TRUE(loop.current().kind.empty());
@@ -228,19 +229,75 @@ TEST_P(SlowCallbacks, InABatchOfManyTheCulpritIsNamedWhenItStrikesAgain) {
   EXPECT_GE(slow.reports[1].took, milliseconds(30));
 }
 
-TEST_P(SlowCallbacks, ACulpritThatIsGoneIsNamedOrLeftOpenButNeverTouched) {
+TEST_P(SlowCallbacks, ACulpritThatDestroyedItselfIsNamed) {
+  for (const Kind kind : {Kind::io, Kind::timer, Kind::deferred}) {  // a batch of one call each
+    SCOPED_TRACE(to_string(kind));
+    SlowLoop slow(options());
+    Loop& loop = *slow.loop;
+    std::unique_ptr<DueHandle> handle;
+    handle = make_due(loop, kind, [&handle] {
+      handle.reset();
+      burn(milliseconds(25));
+    });
+    EXPECT_TRUE(poll_until(loop, [&] { return handle == nullptr; }));
+    EXPECT_TRUE(loop.poll());
+    ASSERT_EQ(slow.reports.size(), 1U);
+    EXPECT_EQ(slow.reports[0].kind, to_string(kind));
+    EXPECT_NE(slow.reports[0].file.find("due_handle.cc"), std::string::npos);
+  }
+}
+
+// A transport's node and target, of which nothing is left when the rest of the callback runs.
+class BriefNode final : public TimerNode {
+ public:
+  explicit BriefNode(Callback<void()> then) : then_(std::move(then)) {}
+  void on_expire() override {
+    Callback<void()> then = std::move(then_);
+    delete this;
+    then();
+  }
+  [[nodiscard]] HandleInfo describe() const noexcept override { return {"brief", 7, {}, {}}; }
+
+ private:
+  Callback<void()> then_;
+};
+
+class BriefTarget final : public PollTarget {
+ public:
+  BriefTarget(Loop& loop, int fd, Callback<void()> then)
+      : PollTarget(fd), loop_(loop), then_(std::move(then)) {}
+  ~BriefTarget() { loop_.detach(*this, Detach::staying); }
+  void on_ready(Ready) override {
+    Callback<void()> then = std::move(then_);
+    delete this;
+    then();
+  }
+  [[nodiscard]] HandleInfo describe() const noexcept override { return {"brief", fd(), {}, {}}; }
+
+ private:
+  Loop& loop_;
+  Callback<void()> then_;
+};
+
+TEST_P(SlowCallbacks, ATransportThatDestroyedItselfIsNamed) {
   SlowLoop slow(options());
   Loop& loop = *slow.loop;
-  for (int i = 0; i < 3; ++i) {
-    auto timer = std::make_unique<Timer>();
-    *timer = loop.after(Duration::zero(), [&timer] {
-      burn(milliseconds(25));
-      timer.reset();
-    });
-    EXPECT_TRUE(loop.run());
-    EXPECT_TRUE(loop.poll());
-  }
-  EXPECT_EQ(slow.reports.size(), 3U);
+  int calls = 0;
+  const auto burn_long = [&] {
+    ++calls;
+    EXPECT_EQ(loop.current().kind, "brief");
+    burn(milliseconds(25));
+  };
+  loop.arm(*new BriefNode(burn_long), TimePoint{});
+  EXPECT_TRUE(poll_until(loop, [&] { return calls == 1; }));
+  FdPair pipe = make_pipe();
+  write_text(pipe.far.get(), "!");
+  ASSERT_TRUE(loop.attach(*new BriefTarget(loop, pipe.near.get(), burn_long), Interest::read));
+  EXPECT_TRUE(poll_until(loop, [&] { return calls == 2; }));
+  EXPECT_TRUE(loop.poll());
+  ASSERT_EQ(slow.reports.size(), 2U);
+  EXPECT_EQ(slow.reports[0].kind, "brief");
+  EXPECT_EQ(slow.reports[1].kind, "brief");
 }
 
 TEST_P(SlowCallbacks, QuickOnesAndSleepAreNotReported) {
