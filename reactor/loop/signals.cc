@@ -2,6 +2,7 @@
 #include "reactor/loop/signals.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,28 +19,69 @@
 namespace reactor {
 namespace {
 
-// What the handler may touch: one per signal number, for the whole process.
+// The loop that watches a signal: the generation of its process and the loop's number. 0 is none.
+using Claim = std::uint64_t;
+
+Claim make_claim(std::uint32_t loop) noexcept {
+  return std::uint64_t{process_generation()} << 32U | loop;
+}
+std::uint32_t loop_of(Claim claim) noexcept { return static_cast<std::uint32_t>(claim); }
+// A loop of this process holds it, not one of a parent.
+bool is_current(Claim claim) noexcept { return claim >> 32U == process_generation(); }
+
+// One per signal number, for the whole process: the handler may run in any thread, and loops may
+// live in several.
+//
+// The handler announces itself in `handlers` before it reads `pipe`. give_back() clears `pipe`
+// before it reads `handlers`. All of these are sequentially consistent, so either the handler finds
+// no pipe, or give_back() finds the handler and waits for it: a pipe is closed only when nothing
+// can write to it any more.
+//
+// A child inherits the handler, and gets signals before anything of it has run: before the fork
+// generation has changed, too. So the handler compares pids (getpid(2) is async-signal-safe). In a
+// child it only notes that the signal came, which reopen() delivers.
 struct Delivery {
-  std::atomic<bool> came{false};
-  std::atomic<int> pipe{-1};                 // write end; -1 while nobody watches
-  std::atomic<std::uint32_t> generation{0};  // of the process that watches
-  Signals* owner = nullptr;
-  struct sigaction previous {};
+  std::atomic<Claim> claim{0};
+  std::atomic<pid_t> process{0};  // of the claim's holder
+  std::atomic<pid_t> came{0};     // the process to which the signal came; 0: it did not
+  std::atomic<int> pipe{-1};      // write end; -1 while nobody watches
+  std::atomic<int> handlers{0};   // that are under way in `process`
+  struct sigaction previous {};   // for the claim's holder only
 };
 
 std::array<Delivery, NSIG> g_deliveries;
 
-static_assert(std::atomic<int>::is_always_lock_free);
+std::atomic<std::uint32_t> g_loops{0};  // how many have had a number
+
+static_assert(std::atomic<Claim>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 extern "C" void reactor_signal_handler(int number) {
   Delivery& delivery = g_deliveries[static_cast<std::size_t>(number)];
-  if (delivery.generation.load() != process_generation()) return;  // inherited over fork (G9)
   const int saved_errno = errno;
-  delivery.came.store(true);
-  const char octet = 0;
-  // A full pipe is a wake-up that is on its way already.
-  [[maybe_unused]] const auto written = ::write(delivery.pipe.load(), &octet, 1);
+  const pid_t self = ::getpid();
+  delivery.came.store(self);
+  // The generation tells a child apart that has its parent's pid, in a pid namespace of its own.
+  if (delivery.process.load() == self && is_current(delivery.claim.load())) {
+    delivery.handlers.fetch_add(1);
+    const char byte = 0;
+    // A full pipe is a wake-up that is on its way already.
+    if (const int pipe = delivery.pipe.load(); pipe >= 0) {
+      [[maybe_unused]] const auto written = ::write(pipe, &byte, 1);
+    }
+    delivery.handlers.fetch_sub(1);
+  }
   errno = saved_errno;
+}
+
+// Until no handler can know the pipe any more. False if one takes longer than a second, as in a
+// thread that a debugger has stopped.
+bool wait_for_handlers(const Delivery& delivery) noexcept {
+  constexpr int kMostWaits = 1000;
+  for (int waits = 0; delivery.handlers.load() != 0; ++waits) {
+    if (waits == kMostWaits) return false;
+    ::poll(nullptr, 0, 1);
+  }
+  return true;
 }
 
 std::error_code make_private(int fd) {
@@ -53,10 +95,16 @@ Delivery& delivery_of(int number) { return g_deliveries[static_cast<std::size_t>
 
 }  // namespace
 
+Signals::Signals(Core& core) : core_(core), number_(++g_loops) {}
+
 Signals::~Signals() {
-  for (std::size_t number = 1; number < g_deliveries.size(); ++number) {
-    if (g_deliveries[number].owner == this) give_back(static_cast<int>(number));
+  for (int number = 1; number < NSIG; ++number) {
+    if (loop_of(delivery_of(number).claim.load()) == number_) give_back(number);
   }
+  if (settled_) return;
+  // A byte in a stranger's descriptor would be worse than two descriptors that stay open.
+  static_cast<void>(read_end_.release());
+  static_cast<void>(write_end_.release());
 }
 
 std::error_code Signals::open_pipe() {
@@ -72,47 +120,58 @@ std::error_code Signals::open_pipe() {
   return core_.registry.attach(*this, Interest::read, true, Trigger::level);
 }
 
-std::error_code Signals::take_over(int number) {
+// For the holder of the claim.
+std::error_code Signals::take_over(int number, bool inherited) {
   Delivery& delivery = delivery_of(number);
-  delivery.came.store(false);  // what a parent has not heard yet is the parent's
+  if (inherited) delivery.handlers.store(0);  // the parent's threads are not in this process
   delivery.pipe.store(write_end_.get());
-  delivery.generation.store(process_generation());
+  delivery.process.store(::getpid());
   struct sigaction action {};
   action.sa_handler = &reactor_signal_handler;
   action.sa_flags = SA_RESTART;
   sigfillset(&action.sa_mask);  // a macro on macOS
   struct sigaction previous {};
   if (::sigaction(number, &action, &previous) != 0) return last_system_error();
-  if (delivery.owner == nullptr) delivery.previous = previous;
-  delivery.owner = this;
+  if (!inherited) delivery.previous = previous;
   return {};
 }
 
+// A child that did not take the loop over has its own dispositions: they stay as they are.
 void Signals::give_back(int number) noexcept {
   Delivery& delivery = delivery_of(number);
-  // A child that did not take the loop over has its own dispositions: they stay as they are.
-  if (delivery.generation.load() == process_generation()) {
-    ::sigaction(number, &delivery.previous, nullptr);
-  }
-  delivery.owner = nullptr;
+  if (!is_current(delivery.claim.load())) return;
+  ::sigaction(number, &delivery.previous, nullptr);
   delivery.pipe.store(-1);
-  delivery.came.store(false);
+  if (!wait_for_handlers(delivery)) settled_ = false;
+  delivery.claim.store(0);
 }
 
 std::error_code Signals::add(SignalSlot& slot) {
   if (slot.number < 1 || slot.number >= NSIG) return system_error(EINVAL);
-  Delivery& delivery = delivery_of(slot.number);
-  // A loop of the parent's holds nothing here; what was there before it comes back at the end.
-  const bool inherited = delivery.generation.load() != process_generation();
-  if (delivery.owner != nullptr && delivery.owner != this && !inherited) return Errc::signal_taken;
   if (const std::error_code error = open_pipe()) return error;
   slots_.reserve(slots_.size() + 1);
-  if (delivery.owner != this) {
-    if (const std::error_code error = take_over(slot.number)) return error;
-  }
+  if (const std::error_code error = claim(slot.number)) return error;
   slots_.push_back(&slot);
   slot.watching = true;
   return {};
+}
+
+// A loop of the parent's holds nothing here; what was there before it comes back at the end.
+std::error_code Signals::claim(int number) {
+  Delivery& delivery = delivery_of(number);
+  Claim holder = delivery.claim.load();
+  const Claim mine = make_claim(number_);
+  if (holder == mine) return {};
+  const bool inherited = holder != 0 && !is_current(holder);
+  if (holder != 0 && !inherited) return Errc::signal_taken;
+  if (!delivery.claim.compare_exchange_strong(holder, mine)) return Errc::signal_taken;
+  delivery.came.store(0);  // before anybody watched
+  const std::error_code error = take_over(number, inherited);
+  if (error) {
+    delivery.pipe.store(-1);
+    delivery.claim.store(0);
+  }
+  return error;
 }
 
 void Signals::remove(SignalSlot& slot) noexcept {
@@ -124,7 +183,16 @@ void Signals::remove(SignalSlot& slot) noexcept {
   const bool last = std::none_of(slots_.begin(), slots_.end(), [&](const SignalSlot* other) {
     return other->number == slot.number;
   });
-  if (last && delivery_of(slot.number).owner == this) give_back(slot.number);
+  const bool holds = loop_of(delivery_of(slot.number).claim.load()) == number_;
+  if (last && holds) give_back(slot.number);
+}
+
+void Signals::mark_due(int number) noexcept {
+  for (SignalSlot* slot : slots_) {
+    if (slot->number != number || slot->due) continue;
+    slot->due = true;
+    ++due_;
+  }
 }
 
 void Signals::on_ready(Ready) {
@@ -132,13 +200,10 @@ void Signals::on_ready(Ready) {
   while (::read(read_end_.get(), sink.data(), sink.size()) == static_cast<ssize_t>(sink.size())) {
   }
   core_.stats->wakeups.add();
-  for (std::size_t number = 1; number < g_deliveries.size(); ++number) {
-    Delivery& delivery = g_deliveries[number];
-    if (delivery.owner != this || !delivery.came.exchange(false)) continue;
-    for (SignalSlot* slot : slots_) {
-      if (slot->number != static_cast<int>(number) || slot->due) continue;
-      slot->due = true;
-      ++due_;
+  for (int number = 1; number < NSIG; ++number) {
+    Delivery& delivery = delivery_of(number);
+    if (delivery.claim.load() == make_claim(number_) && delivery.came.exchange(0) != 0) {
+      mark_due(number);
     }
   }
 }
@@ -156,17 +221,23 @@ void Signals::dispatch() {
   }
 }
 
+// What the parent has not heard yet is the parent's. What came to this process since the fork is
+// delivered: the handler noted it before it looked whose pipe there is, and this looks in the other
+// order.
 std::error_code Signals::reopen() {
   if (slots_.empty() && !attached()) return {};
   core_.registry.detach(*this, Detach::staying);
-  if (const std::error_code error = open_pipe()) return error;
-  for (std::size_t number = 1; number < g_deliveries.size(); ++number) {
-    Delivery& delivery = g_deliveries[number];
-    if (delivery.owner != this) continue;
-    if (const std::error_code error = take_over(static_cast<int>(number))) return error;
-  }
   for (SignalSlot* slot : slots_) slot->due = false;
   due_ = 0;
+  if (const std::error_code error = open_pipe()) return error;
+  for (int number = 1; number < NSIG; ++number) {
+    Delivery& delivery = delivery_of(number);
+    if (loop_of(delivery.claim.load()) != number_) continue;
+    delivery.claim.store(make_claim(number_));
+    if (const std::error_code error = take_over(number, true)) return error;
+    pid_t self = ::getpid();
+    if (delivery.came.compare_exchange_strong(self, 0)) mark_due(number);
+  }
   return {};
 }
 

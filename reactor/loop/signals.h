@@ -3,6 +3,7 @@
 // that calls sigaction. Private to the loop.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "reactor/base/result.h"
@@ -14,11 +15,13 @@ namespace reactor {
 class Core;
 struct SignalSlot;
 
-// One per Loop. A signal number belongs to one loop of the process at a time. The handler does
-// nothing but set a flag and write one octet; in a forked child it does not even that.
+// One per Loop. A signal number belongs to one loop of the process at a time; loops of several
+// threads may claim numbers at the same time. The handler only notes the signal and writes one
+// byte; in a forked child it writes nothing.
 class Signals final : public PollTarget {
  public:
-  explicit Signals(Core& core) : core_(core) {}
+  explicit Signals(Core& core);
+  // Waits for handlers that run in other threads at this moment, for a second at most.
   ~Signals();
 
   // Errors: Errc::signal_taken, those of pipe(2), sigaction(2) and of attaching the pipe.
@@ -30,7 +33,8 @@ class Signals final : public PollTarget {
   void dispatch();
   [[nodiscard]] bool pending() const noexcept { return due_ > 0; }
 
-  // In a forked child: the same watchers, by a pipe and handlers of its own.
+  // In a forked child: the same watchers, by a pipe and handlers of its own. A signal that came to
+  // the child since the fork is due.
   std::error_code reopen();
   // Nothing else, while detached.
   void close() noexcept {
@@ -43,10 +47,14 @@ class Signals final : public PollTarget {
 
  private:
   std::error_code open_pipe();
-  std::error_code take_over(int number);
+  std::error_code claim(int number);
+  std::error_code take_over(int number, bool inherited);
   void give_back(int number) noexcept;
+  void mark_due(int number) noexcept;
 
   Core& core_;
+  std::uint32_t number_;  // no two loops of a process have the same
+  bool settled_ = true;   // no handler may still know the pipe
   UniqueFd read_end_, write_end_;
   std::vector<SignalSlot*> slots_;  // in the order in which they were made
   std::size_t due_ = 0;             // of them, to be called

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
 #include <csignal>
 #include <memory>
 #include <stdexcept>
@@ -180,6 +184,111 @@ TEST_P(SignalsTest, TheHandlerKeepsErrno) {
   errno = 4711;
   ::raise(SIGUSR1);
   EXPECT_EQ(errno, 4711);
+}
+
+// Its pipe holds 64 KiB.
+TEST(SignalHandler, KeepsErrnoOnceItsPipeIsFull) {
+  Loop loop;
+  int calls = 0;
+  SignalWatcher watcher = get(loop.on_signal(SIGUSR1, [&] { ++calls; }));
+  errno = 4711;
+  for (int i = 0; i < 66000; ++i) ::raise(SIGUSR1);
+  EXPECT_EQ(errno, 4711);
+  EXPECT_TRUE(poll_until(loop, [&] { return calls > 0; }));
+}
+
+TEST_P(SignalsTest, AWatcherThatIsStillDueIsCalledOnce) {
+  Loop loop(options());
+  int calls = 0, others = 0;
+  SignalWatcher first = get(loop.on_signal(SIGUSR1, [&] {
+    if (++calls == 1) throw std::runtime_error("the first");
+  }));
+  SignalWatcher second = get(loop.on_signal(SIGUSR1, [&] { ++others; }));
+  ::raise(SIGUSR1);
+  EXPECT_THROW(static_cast<void>(loop.poll()), std::runtime_error);
+  EXPECT_EQ(others, 0);
+  ::raise(SIGUSR1);  // the second has not had its first call yet
+  for (int turn = 0; turn < 3; ++turn) EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(others, 1);
+  EXPECT_EQ(loop.next_timeout(), kForever) << "nobody is due";
+}
+
+// ---- Loops of several threads ----
+
+TEST_P(SignalsTest, EachThreadsLoopHasSignalsOfItsOwn) {
+  const auto serve = [this](int number) {
+    for (int round = 0; round < 20; ++round) {
+      Loop loop(options());
+      int calls = 0;
+      SignalWatcher watcher = get(loop.on_signal(number, [&] { ++calls; }));
+      Timer again = loop.every(milliseconds(1), [number] { ::kill(::getpid(), number); });
+      ASSERT_TRUE(run_bounded(loop, [&] { return calls > 1; }));
+    }
+  };
+  std::thread other([&] { serve(SIGUSR2); });
+  serve(SIGUSR1);
+  other.join();
+}
+
+TEST_P(SignalsTest, TwoThreadsNeverHoldOneSignal) {
+  std::atomic<int> holders{0}, taken{0};
+  const auto contend = [&, this] {
+    for (int round = 0; round < 100; ++round) {
+      Loop loop(options());
+      Result<SignalWatcher> watcher = loop.on_signal(SIGUSR1, [] {});
+      if (watcher) {
+        EXPECT_EQ(++holders, 1);
+        ::raise(SIGUSR1);
+        --holders;
+      } else {
+        EXPECT_EQ(watcher.error(), Errc::signal_taken);
+        ++taken;
+      }
+    }
+  };
+  const Handler before = disposition(SIGUSR1);
+  std::thread other(contend);
+  contend();
+  other.join();
+  EXPECT_LT(taken, 200);
+  EXPECT_EQ(disposition(SIGUSR1), before);
+}
+
+// A handler that has begun in another thread finishes before the loop closes its pipe. The numbers
+// are used anew at once: a late byte would come out of one of the sockets.
+TEST_P(SignalsTest, NoHandlerWritesAfterTheLoopsEnd) {
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  struct sigaction before {};
+  ASSERT_EQ(::sigaction(SIGUSR1, &ignore, &before), 0);
+  std::atomic<bool> over{false};
+  const auto flood = [&] {
+    while (!over) ::raise(SIGUSR1);
+  };
+  std::array<std::thread, 2> others = {std::thread(flood), std::thread(flood)};
+  sigset_t own, mask;
+  sigemptyset(&own);
+  sigaddset(&own, SIGUSR1);
+  ::pthread_sigmask(SIG_BLOCK, &own, &mask);
+  for (int round = 0; round < 50; ++round) {
+    {
+      Loop loop(options());
+      int calls = 0;
+      SignalWatcher watcher = get(loop.on_signal(SIGUSR1, [&] { ++calls; }));
+      EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
+    }
+    std::array<FdPair, 3> pairs = {make_socket_pair(), make_socket_pair(), make_socket_pair()};
+    burn(std::chrono::microseconds(500));
+    for (FdPair& pair : pairs) {
+      EXPECT_EQ(read_text(pair.near.get()), "");
+      EXPECT_EQ(read_text(pair.far.get()), "");
+    }
+  }
+  over = true;
+  for (std::thread& thread : others) thread.join();
+  ::sigaction(SIGUSR1, &before, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
 TEST_P(SignalsTest, AWatcherKeepsRunGoingUntilItIsUnrefd) {
