@@ -11,6 +11,7 @@
 #include "reactor/base/error.h"
 #include "tests/support/fork.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/rebuild.h"
 
 namespace reactor {
 namespace {
@@ -64,6 +65,37 @@ TEST_P(ChildrenTest, TheExitCodeIsReportedOnce) {
     EXPECT_FALSE(watcher.active());
     EXPECT_EQ(wait_for_child(pid), -1) << "it was waited for";
   });
+}
+
+TEST_P(ChildrenTest, ARebuiltSetStillReportsExits) {
+  with_each_method([](Loop& loop) {
+    const pid_t pid = spawn_sleeper();
+    int calls = 0;
+    ChildWatcher watcher = get(loop.on_exit(pid, [&](ExitStatus) { ++calls; }));
+    provoke_rebuild(loop);
+    ::kill(pid, SIGKILL);
+    EXPECT_TRUE(run_to_end(loop));
+    EXPECT_EQ(calls, 1);
+  });
+}
+
+TEST_P(ChildrenTest, TheDispositionOfSigchldComesBackWithTheLastChild) {
+  struct sigaction before {};
+  ASSERT_EQ(::sigaction(SIGCHLD, nullptr, &before), 0);
+  LoopOptions chosen = options();
+  chosen.child_method = ChildMethod::sigchld;
+  Loop loop(std::move(chosen));
+  const pid_t pid = spawn_sleeper();
+  int calls = 0;
+  ChildWatcher watcher = get(loop.on_exit(pid, [&](ExitStatus) { ++calls; }));
+  struct sigaction now {};
+  ASSERT_EQ(::sigaction(SIGCHLD, nullptr, &now), 0);
+  EXPECT_NE(now.sa_handler, before.sa_handler);
+  ::kill(pid, SIGKILL);
+  EXPECT_TRUE(run_to_end(loop));
+  EXPECT_EQ(calls, 1);
+  ASSERT_EQ(::sigaction(SIGCHLD, nullptr, &now), 0);
+  EXPECT_EQ(now.sa_handler, before.sa_handler) << "the loop lives, and watches no child";
 }
 
 TEST_P(ChildrenTest, ADeathBySignalIsReported) {

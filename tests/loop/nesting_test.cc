@@ -67,6 +67,17 @@ TEST_P(Nesting, AHostSleepsByNextTimeout) {
   EXPECT_EQ(loop.next_timeout(), kForever);
 }
 
+TEST_P(Nesting, AHostSeesWhatAPostedCallPosts) {
+  Loop loop(options());
+  SKIP_WITHOUT_BACKEND_FD(loop);
+  int calls = 0;
+  loop.post([&] { loop.post([&] { ++calls; }); });
+  EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(calls, 0) << "it waits a turn";
+  EXPECT_TRUE(host_turn(loop, Duration::zero())) << "a host that only waits for backend_fd()";
+  EXPECT_EQ(calls, 1);
+}
+
 TEST_P(Nesting, NextTimeoutIsZeroWhileWorkWaits) {
   Loop loop(options());
   EXPECT_EQ(loop.next_timeout(), kForever);

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
 #include <csignal>
@@ -222,7 +220,7 @@ TEST_P(SignalsTest, EachThreadsLoopHasSignalsOfItsOwn) {
       Loop loop(options());
       int calls = 0;
       SignalWatcher watcher = get(loop.on_signal(number, [&] { ++calls; }));
-      Timer again = loop.every(milliseconds(1), [number] { ::kill(::getpid(), number); });
+      Timer again = loop.every(milliseconds(1), [number] { ::raise(number); });
       ASSERT_TRUE(run_bounded(loop, [&] { return calls > 1; }));
     }
   };
