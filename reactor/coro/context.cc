@@ -14,7 +14,7 @@ namespace {
 void end_all(IntrusiveList& residents) noexcept {
   while (ListLink* link = residents.first()) {
     link->unlink();
-    static_cast<Resident&>(*link).on_loop_end();
+    static_cast<Resident&>(*link).on_context_end();
   }
 }
 
@@ -55,7 +55,10 @@ Context::Context(Loop& owner)
       undertaker_(undertake()),
       drain_(owner.deferred([this] { drain(); })) {}
 
-Context::~Context() {
+Context::~Context() { on_loop_end(); }
+
+void Context::on_loop_end() noexcept {
+  open = false;
   end_all(groups);
   end_all(streams);
 }

@@ -81,14 +81,15 @@ class Waiter : public ListLink {
   Context* context_;
 };
 
-// Something that lives with a loop, and has to hear of its end.
+// Something that lives with a loop, and has to hear of its end. Made while the loop ends, it is not
+// in the context any more.
 class Resident : public ListLink {
  public:
   Resident() noexcept = default;
   Resident(const Resident&) = delete;
   Resident& operator=(const Resident&) = delete;
   // The loop goes: end what needs it. The link is free already.
-  virtual void on_loop_end() noexcept = 0;
+  virtual void on_context_end() noexcept = 0;
 
  protected:
   ~Resident() { unlink(); }
@@ -103,7 +104,14 @@ class Context final : public LoopExtension {
   [[nodiscard]] static Context& of(Loop& loop);
 
   explicit Context(Loop& owner);
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
   ~Context() override;
+
+  // Ends all tasks, and lets go of what is not owned here.
+  void on_loop_end() noexcept override;
+  // This, or null from on_loop_end() on: for residents, which are not taken any more.
+  [[nodiscard]] Context* if_open() noexcept { return open ? this : nullptr; }
 
   void schedule(Waiter& waiter) noexcept {
     ready_.append(waiter);
@@ -113,6 +121,7 @@ class Context final : public LoopExtension {
   [[nodiscard]] std::coroutine_handle<> bury(Root& root) noexcept;
 
   Loop& loop;
+  bool open = true;                  // until on_loop_end(); before the groups, which ask
   IntrusiveList groups;              // residents: the first to hear of the loop's end, as their
   IntrusiveList streams;             // tasks own these
   std::unique_ptr<TaskGroup> tasks;  // of spawn()

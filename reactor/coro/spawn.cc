@@ -51,11 +51,13 @@ void Root::on_end() noexcept {
 
 // ---- TaskGroup ----
 
-TaskGroup::TaskGroup(Context& context) noexcept : context_(&context) {
-  context.groups.append(*this);
+TaskGroup::TaskGroup(Context& context) noexcept : context_(context.if_open()) {
+  if (context_ != nullptr) context_->groups.append(*this);
 }
 
-void TaskGroup::spawn(Task<void> task) { (new Root(*this))->run_soon(std::move(task)); }
+void TaskGroup::spawn(Task<void> task) {
+  if (context_ != nullptr) (new Root(*this))->run_soon(std::move(task));
+}
 
 void TaskGroup::cancel() noexcept {
   while (ListLink* link = roots_.first()) delete static_cast<Root*>(link);
@@ -68,7 +70,7 @@ void TaskGroup::wake_joiners() noexcept {
 }
 
 // One task at a time, as it may own this group.
-void TaskGroup::on_loop_end() noexcept {
+void TaskGroup::on_context_end() noexcept {
   if (ListLink* link = roots_.first()) {
     context_->groups.append(*this);
     delete static_cast<Root*>(link);
@@ -103,7 +105,9 @@ void Spawned::detach() noexcept {
 void Spawned::cancel() noexcept { delete std::exchange(root_, nullptr); }
 
 Spawned spawn(Loop& loop, Task<void> task) {
-  Root* const root = new Root(*Context::of(loop).tasks);
+  Context* const context = Context::of(loop).if_open();
+  if (context == nullptr) return {};
+  Root* const root = new Root(*context->tasks);
   root->run_soon(std::move(task));
   return Spawned(*root);
 }

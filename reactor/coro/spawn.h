@@ -30,7 +30,7 @@ class TaskGroup final : private Resident {
   explicit TaskGroup(Context& context) noexcept;
   ~TaskGroup() { cancel(); }
 
-  // Throws std::bad_alloc. Not after the loop's end.
+  // Throws std::bad_alloc. While the loop ends, and after that, it only destroys the task.
   void spawn(Task<void> task);
   // Tasks that are not done.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -43,7 +43,7 @@ class TaskGroup final : private Resident {
   friend class Joined;
   friend class Root;
 
-  void on_loop_end() noexcept override;
+  void on_context_end() noexcept override;
   void wake_joiners() noexcept;
 
   Context* context_;  // null after the loop's end
@@ -93,7 +93,7 @@ class [[nodiscard]] Spawned {
   Root* root_ = nullptr;
 };
 
-// Throws std::bad_alloc.
+// Throws std::bad_alloc. While the loop ends it only destroys the task.
 Spawned spawn(Loop& loop, Task<void> task);
 
 }  // namespace reactor::coro

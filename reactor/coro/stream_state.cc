@@ -77,9 +77,9 @@ std::error_code Writer::outcome() noexcept {
 StreamState::StreamState(Loop& loop, Socket socket, const StreamOptions& options,
                          StreamWatcher* watcher, SourceLocation where)
     : stream(loop, std::move(socket), *this, options, nullptr, where),
-      context_(&Context::of(loop)),
+      context_(Context::of(loop).if_open()),
       watcher_(watcher) {
-  context_->streams.append(*this);
+  if (context_ != nullptr) context_->streams.append(*this);
   if (watcher_ != nullptr) mark(kAbandoned);
 }
 
@@ -393,7 +393,7 @@ void StreamState::abandon() noexcept {
   stream.close();
 }
 
-void StreamState::on_loop_end() noexcept {
+void StreamState::on_context_end() noexcept {
   if (marked(kAbandoned)) {
     delete this;
   } else {

@@ -263,7 +263,7 @@ class StreamState final : private StreamHandler, private Resident {
   void on_flushed(reactor::Stream& stream) override;
   void on_shutdown(reactor::Stream& stream) override;
   void on_close(reactor::Stream& stream, std::error_code error) noexcept override;
-  void on_loop_end() noexcept override;
+  void on_context_end() noexcept override;
 
   // Whether it goes on without its owner until all is sent.
   [[nodiscard]] bool lives_on() const noexcept;

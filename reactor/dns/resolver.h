@@ -61,7 +61,8 @@ class [[nodiscard]] Query {
 };
 
 // Belongs to its loop's thread. Callbacks may call all of it, and may destroy it and any Query.
-// Questions under way keep Loop::run() going. The loop outlives it.
+// Questions under way keep Loop::run() going. A Resolver and its Queries may outlive the loop, but
+// may only be destroyed then.
 class Resolver {
  public:
   // The addresses, with the port asked for, best first (RFC 6724 section 6; never none); or the

@@ -406,6 +406,11 @@ void Connection::on_close(Stream& stream, std::error_code) noexcept {
   }
 }
 
+// Its Responder is dead from here on. What the exchange's callables own may destroy this.
+void Connection::on_loop_end(Stream&) noexcept {
+  const std::unique_ptr<Exchange> dropped = std::move(exchange_);
+}
+
 void Connection::set_clock(Stream& stream) {
   const Options& options = shared_->options;
   if (idle()) [[likely]] {

@@ -58,6 +58,7 @@ class Connection final : public StreamHandler {
   // For the server: who goes on with an upgraded connection of another process; null: nobody.
   [[nodiscard]] StreamHandler* adopting_handler();
   void on_close(Stream& stream, std::error_code error) noexcept override;
+  void on_loop_end(Stream& stream) noexcept override;
 
   // For Response, while the handler runs.
   [[nodiscard]] Responder defer();

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <string>
 
+#include "reactor/base/check.h"
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/base/process.h"
@@ -48,15 +49,37 @@ Core::Core(LoopOptions loop_options, Backend chosen, std::unique_ptr<Poller> pol
 
 Core::~Core() {
   for (std::size_t layer = extensions.size(); layer-- > 0;) extensions[layer].reset();
-  for (HandleSlot* slot = newest; slot != nullptr; slot = slot->older) {
-    const HandleInfo info = slot->dispatchable().describe();
-    REACTOR_LOG(debug, "loop is gone before its " + std::string(info.kind) + " made at " +
-                           info.where.file_name() + ":" + std::to_string(info.where.line()));
-    slot->stop();
-    slot->core = nullptr;
-  }
   registry.detach(signals, Detach::staying);
   registry.detach(wakeup, Detach::staying);
+}
+
+// A closure may own anything that lives with a loop, so closures go first, and coroutines, which
+// have most of it, last. Nothing new is accepted meanwhile, so this comes to an end.
+void Core::end() noexcept {
+  if (in_turn_) {
+    check_failed(
+        "a Loop was destroyed inside one of its own callbacks; call stop() there, and destroy it "
+        "after run() has returned",
+        __FILE__, __LINE__);
+  }
+  ending_ = true;
+  posts.clear();
+  while (newest != nullptr) end(*newest);
+  { const auto dropped = std::move(options.on_slow); }
+  registry.end_targets();
+  for (std::size_t layer = extensions.size(); layer-- > 0;) {
+    if (extensions[layer] != nullptr) extensions[layer]->on_loop_end();
+  }
+}
+
+void Core::end(HandleSlot& slot) noexcept {
+  const HandleInfo info = slot.dispatchable().describe();
+  REACTOR_LOG(debug, "loop is gone before its " + std::string(info.kind) + " made at " +
+                         info.where.file_name() + ":" + std::to_string(info.where.line()));
+  slot.stop();
+  unlink(slot);
+  slot.core = nullptr;
+  slot.drop_callback();
 }
 
 std::error_code Core::start() {
@@ -70,7 +93,7 @@ bool Core::in_own_process() const noexcept { return generation_ == process_gener
 
 Result<> Core::run_while(bool forever, Duration limit) {
   if (!in_own_process()) return Errc::wrong_process;
-  if (in_turn_) return Errc::nested_run;
+  if (in_turn_ || ending_) return Errc::nested_run;
   struct Scope {
     Core& core;
     explicit Scope(Core& owner) : core(owner) {
@@ -219,11 +242,12 @@ void Core::request_stop() noexcept {
 }
 
 void Core::post(Callback<void()> call) {
+  if (!accepts()) return;
   if (posts.push(std::move(call))) wakeup.wake();
 }
 
 std::error_code Core::reinit_after_fork() {
-  if (in_turn_) return Errc::nested_run;
+  if (in_turn_ || ending_) return Errc::nested_run;
   Result<std::unique_ptr<Poller>> poller = make_poller(backend);
   if (!poller) return poller.error();
   registry.detach(wakeup, Detach::staying);
@@ -252,6 +276,11 @@ void Core::link(HandleSlot& slot) noexcept {
   newest = &slot;
 }
 
+void Core::unlink(HandleSlot& slot) noexcept {
+  (slot.newer != nullptr ? slot.newer->older : newest) = slot.older;
+  if (slot.older != nullptr) slot.older->newer = slot.newer;
+}
+
 void Core::keep(const HandleSlot& slot, bool keeps) noexcept {
   if (slot.keeps) count_keeping(keeps);
 }
@@ -259,8 +288,7 @@ void Core::keep(const HandleSlot& slot, bool keeps) noexcept {
 void Core::release(HandleSlot& slot) noexcept {
   slot.stop();
   slow.forget(slot.dispatchable());
-  (slot.newer != nullptr ? slot.newer->older : newest) = slot.older;
-  if (slot.older != nullptr) slot.older->newer = slot.newer;
+  unlink(slot);
   if (&slot == running_slot_) {
     running_slot_is_dead_ = true;
   } else {

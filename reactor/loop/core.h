@@ -40,6 +40,11 @@ class Core {
   void post(Callback<void()> call);
   std::error_code reinit_after_fork();
   void close_in_child() noexcept;
+  // Before the destructor, while all of this works: destroys what closures and coroutines own, and
+  // ends all handles. Not from a callback.
+  void end() noexcept;
+  // False from end() on: no closure, and nothing that would have to be called, is taken any more.
+  [[nodiscard]] bool accepts() const noexcept { return !ending_; }
   [[nodiscard]] bool in_own_process() const noexcept;
   // What a start() counts from: cached in a turn, the clock outside.
   [[nodiscard]] TimePoint start_time() const noexcept { return in_turn_ ? now : monotonic_now(); }
@@ -56,6 +61,7 @@ class Core {
   // Called when a handle goes: ends it, frees it now or after the call that is running.
   void release(HandleSlot& slot) noexcept;
   void link(HandleSlot& slot) noexcept;
+  void unlink(HandleSlot& slot) noexcept;
   // `slot` became active, or ended.
   void keep(const HandleSlot& slot, bool keeps) noexcept;
   void count_keeping(bool more) noexcept { more ? ++keeping : --keeping; }
@@ -90,6 +96,7 @@ class Core {
     }
   };
 
+  void end(HandleSlot& slot) noexcept;
   Result<> turn(bool forever, Duration limit);
   std::error_code wait(Duration limit);
   bool run_deferred();  // whether there was any
@@ -106,6 +113,7 @@ class Core {
   HandleSlot* running_slot_ = nullptr;
   bool running_slot_is_dead_ = false;
   bool in_turn_ = false;
+  bool ending_ = false;       // set once; other threads may still post() before
   std::uint32_t generation_;  // of the process that owns this loop
   std::atomic<bool> stop_requested_{false};
 };

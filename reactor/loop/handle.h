@@ -53,8 +53,8 @@ class Handle {
 };
 
 // Calls back while a descriptor is ready. Made by Loop::watch(). The descriptor stays the caller's:
-// destroy or stop the watcher, then close it. Closing first is survived (G8): the watcher is dead
-// from then on, and its number can be watched anew.
+// stop the watcher, then close it. Closing first is survived (G8): the watcher is dead, also when
+// its number is another file's (by inode in a child and with select). A dup(2) keeps it alive.
 class IoWatcher : public Handle {
  public:
   IoWatcher() noexcept = default;

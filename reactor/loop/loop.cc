@@ -25,22 +25,32 @@ std::unique_ptr<Core> make_core(LoopOptions options) {
   return core;
 }
 
-// Owns a slot until a handle does.
+// Owns a slot until a handle does. While the loop ends it is one of a dead handle.
 template <class Slot, class... Args>
 Slot* new_slot(Core& core, Args&&... args) {
   auto slot = std::make_unique<Slot>(core, std::forward<Args>(args)...);
-  core.link(*slot);
+  if (core.accepts()) {
+    core.link(*slot);
+  } else {
+    slot->core = nullptr;
+  }
   return slot.release();
+}
+
+// Whether something can be registered now.
+std::error_code check_open(const Core& core) {
+  if (!core.in_own_process()) return Errc::wrong_process;
+  return core.accepts() ? std::error_code{} : make_error_code(Errc::handle_dead);
 }
 
 }  // namespace
 
 Loop::Loop(LoopOptions options) : core_(make_core(std::move(options))), now_(&core_->now) {}
-Loop::~Loop() = default;
+Loop::~Loop() { core_->end(); }
 
 Result<IoWatcher> Loop::watch(int fd, Interest interest, Callback<void(Ready)> callback,
                               SourceLocation where) {
-  if (!core_->in_own_process()) return Errc::wrong_process;
+  if (const std::error_code error = check_open(*core_)) return error;
   auto* slot = new_slot<IoSlot>(*core_, fd, std::move(callback), where);
   IoWatcher watcher(slot);
   const std::error_code error = core_->registry.attach(*slot, interest, false, Trigger::level);
@@ -65,7 +75,7 @@ Timer Loop::every(Duration period, Callback<void()> callback, SourceLocation whe
 }
 
 Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback, SourceLocation where) {
-  if (!core_->in_own_process()) return Errc::wrong_process;
+  if (const std::error_code error = check_open(*core_)) return error;
   auto* slot = new_slot<SignalSlot>(*core_, number, std::move(callback), where);
   SignalWatcher watcher(slot);
   if (const std::error_code error = core_->signals.add(*slot)) return error;
@@ -75,7 +85,7 @@ Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback, Sou
 
 Result<ChildWatcher> Loop::on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
                                    SourceLocation where) {
-  if (!core_->in_own_process()) return Errc::wrong_process;
+  if (const std::error_code error = check_open(*core_)) return error;
   auto* slot = new_slot<ChildSlot>(*core_, pid, std::move(callback), where);
   ChildWatcher watcher(slot);
   if (const std::error_code error = core_->children.add(*slot)) return error;
@@ -112,7 +122,7 @@ const LoopStats& Loop::stats() const noexcept { return *core_->stats; }
 HandleInfo Loop::current() const noexcept { return core_->slow.current(); }
 
 Result<> Loop::attach(PollTarget& target, Interest interest, bool background, Sharing sharing) {
-  if (!core_->in_own_process()) return Errc::wrong_process;
+  if (const std::error_code error = check_open(*core_)) return error;
   const Trigger trigger = sharing == Sharing::shared ? Trigger::exclusive : Trigger::level;
   return core_->registry.attach(target, interest, background, trigger);
 }

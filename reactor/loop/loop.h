@@ -11,7 +11,7 @@
 //   never early. G5 readiness is a hint. G6 an exception out of a callback leaves run(); the loop
 //   stays usable and goes on with the rest at the next run(). G7 only post() and stop() are
 //   thread-safe. G8 one watcher per descriptor. G9 a forked child that uses the loop gets
-//   Errc::wrong_process. G10 nobody starves.
+//   Errc::wrong_process. G10 nobody starves. G12 what closures own may outlive it, or not.
 #pragma once
 
 #include <sys/types.h>
@@ -69,6 +69,9 @@ enum class Layer : std::uint8_t { net, coro };
 // Base of what a layer above keeps with a loop; see Loop::extension().
 class LoopExtension {
  public:
+  // In the loop's destructor, as described there: destroys what users own, or what runs their code.
+  // It can still be found by Loop::extension(), and is destroyed later.
+  virtual void on_loop_end() noexcept {}
   virtual ~LoopExtension() = default;
 };
 
@@ -78,8 +81,14 @@ class Loop {
  public:
   // Throws std::system_error: Errc::unknown_backend, or what the kernel refused (EMFILE, ENOMEM).
   explicit Loop(LoopOptions options = {});
-  // Handles that are still alive are dead from here on, and are named in the log. Transports
-  // (Stream, Listener, Server) must be gone, or must not be used any more but destroyed.
+  // Destroys every callable that the loop has, with what they own: of posted calls, of handles that
+  // are still alive, on_slow; and every coroutine. All of the loop still works meanwhile, but it
+  // takes nothing new: post() destroys its callable, handles are dead from the start, watch() and
+  // attach() give Errc::handle_dead, run() gives Errc::nested_run. Then the loop is gone. Handles
+  // that outlive it are dead, and are named in the log at debug level. Transports, servers, tasks
+  // and resolvers may outlive it too; destroying them is then the only thing that may be done.
+  // Not in a callback of this loop: that is a bug of the caller, which is logged, and aborts. Call
+  // stop() there, and destroy the loop after run() has returned.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -148,10 +157,10 @@ class Loop {
   [[nodiscard]] Duration next_timeout();
   [[nodiscard]] Backend backend() const noexcept;
 
-  // Makes a loop that was inherited over fork() this process's own: same watchers and timers, new
-  // kernel objects, the parent's untouched. Child watchers end with Errc::wrong_process: they wait
-  // for siblings now. Posted calls that had not run are dropped, they are the parent's.
-  // Errors: those of the kernel; nested_run from inside a callback.
+  // Makes a loop inherited by fork() this process's own: same watchers and timers, new kernel
+  // objects, the parent's untouched. Child watchers end with Errc::wrong_process. Posted calls and
+  // signals from before the fork are the parent's; signals that came since are delivered. A watcher
+  // whose file was closed stays dead. Errors: those of the kernel; nested_run from a callback.
   Result<> reinit_after_fork();
 
   // In a forked child that goes on with a loop of its own: closes what this one holds in the kernel

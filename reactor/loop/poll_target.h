@@ -18,9 +18,15 @@ class PollTarget : public Dispatchable {
 
   // The descriptor is ready for what was asked of it. May destroy this object.
   virtual void on_ready(Ready ready) = 0;
+  // The loop ends while this is attached. All of the loop still works, but takes nothing new; after
+  // the call only destruction may follow. May destroy this object.
+  virtual void on_loop_end() noexcept {}
 
   // The descriptor that is, or will be, watched; -1 where there is none. Not owned here.
   [[nodiscard]] int fd() const noexcept { return fd_; }
+  // Whether fd() is still the file that was attached, and not a later one of the same number. The
+  // owner of a descriptor closes it after it has detached, so the default does not look.
+  [[nodiscard]] virtual bool holds_file() const noexcept { return true; }
   [[nodiscard]] bool attached() const noexcept { return index_ != kDetached; }
 
  protected:

@@ -28,6 +28,7 @@ Registry::Registry(std::unique_ptr<Poller> poller)
       position_(events_.data()),
       end_(events_.data()),
       forks_(fork_count()),
+      knows_files_(poller_->knows_files()),
       owner_(process_generation()) {}
 
 Registry::~Registry() {
@@ -62,14 +63,20 @@ std::error_code Registry::claim_number(int fd) {
   const std::uint32_t holder = by_number_[number];
   if (holder == kNobody) return {};
   Slot& slot = slots_[holder];
-  const bool held = !any(slot.polled) || !forgotten(poller_->modify(fd, slot.polled, slot.polled,
-                                                                    token_of(*slot.target)));
+  const bool held =
+      any(slot.polled)
+          ? !forgotten(poller_->modify(fd, slot.polled, slot.polled, token_of(*slot.target)))
+          : slot.target->holds_file();
   if (held) return std::make_error_code(std::errc::file_exists);
   mark_dead(slot);
   return {};
 }
 
 void Registry::mark_dead(Slot& slot) noexcept {
+  // A set that is our own memory, as select's, does not forget by itself.
+  if (any(slot.polled) && owns_set() && poller_->backend_fd() < 0) {
+    static_cast<void>(poller_->remove(slot.target->fd_, slot.polled));
+  }
   slot.flags |= kDead;
   slot.polled = Interest::none;
   if ((slot.flags & kBackground) == 0) {
@@ -78,6 +85,11 @@ void Registry::mark_dead(Slot& slot) noexcept {
   }
   const auto number = static_cast<std::size_t>(slot.target->fd_);
   if (by_number_[number] == slot.target->index_) by_number_[number] = kNobody;
+}
+
+bool Registry::disown(PollTarget& target) noexcept {
+  mark_dead(slots_[target.index_]);
+  return false;
 }
 
 std::error_code Registry::attach(PollTarget& target, Interest interest, bool background,
@@ -139,6 +151,10 @@ std::error_code Registry::set_interest(PollTarget& target, Interest interest) {
   if ((interest & slot.polled) == interest) {  // dropped lazily
     if (!any(interest) && any(slot.polled) && (slot.flags & kShared) != 0) drop(slot);
     return {};
+  }
+  if (!any(slot.polled) && !target.holds_file()) {
+    mark_dead(slot);
+    return Errc::handle_dead;
   }
   return poll_for(slot, interest);
 }
@@ -260,8 +276,23 @@ std::uint64_t Registry::take_stale_count() noexcept {
   return count;
 }
 
+// The old set knows exactly what it still holds; a new one would take whatever has the number. A
+// forked child can't ask the set, which is its parent's: it goes by the files' identities.
+void Registry::mark_closed() noexcept {
+  for (Slot& slot : slots_) {
+    if (slot.target == nullptr || (slot.flags & kDead) != 0 || slot.target->fd_ < 0) continue;
+    const bool asks = any(slot.polled) && owns_set();
+    const bool closed = !slot.target->holds_file() ||
+                        (asks && forgotten(poller_->modify(slot.target->fd_, slot.polled,
+                                                           slot.polled, token_of(*slot.target))));
+    if (closed) mark_dead(slot);
+  }
+}
+
 std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
+  mark_closed();
   poller_ = std::move(poller);
+  knows_files_ = poller_->knows_files();
   owner_ = process_generation();
   needs_rebuild_ = false;
   position_ = end_ = events_.data();  // what was not handled yet is reported again: level-triggered
@@ -277,10 +308,18 @@ std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
   return first_error;
 }
 
+// A target may destroy others, but nothing is attached any more.
+void Registry::end_targets() noexcept {
+  for (std::size_t index = 0; index < slots_.size(); ++index) {
+    if (PollTarget* const target = slots_[index].target) target->on_loop_end();
+  }
+}
+
 // The standard ones are everybody's, whoever watches them.
 void Registry::close_in_child() noexcept {
   for (const Slot& slot : slots_) {
-    const bool held = slot.target != nullptr && (slot.flags & kDead) == 0;
+    const bool held =
+        slot.target != nullptr && (slot.flags & kDead) == 0 && slot.target->holds_file();
     if (held && slot.target->fd_ > STDERR_FILENO) ::close(slot.target->fd_);
   }
   poller_.reset();

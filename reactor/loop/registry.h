@@ -31,6 +31,11 @@ class Registry {
   std::error_code set_interest(PollTarget& target, Interest interest);
   void detach(PollTarget& target, Detach how) noexcept;
   [[nodiscard]] Interest interest(const PollTarget& target) const noexcept;
+  // Whether an event of `target` is really its own: false if the descriptor was closed and its
+  // number opened anew. The target is dead then.
+  [[nodiscard]] bool confirms(PollTarget& target) noexcept {
+    return knows_files_ || target.holds_file() || disown(target);
+  }
   // False once the descriptor was seen to be closed under its target.
   [[nodiscard]] bool alive(const PollTarget& target) const noexcept;
   // Puts the exit of `pid` on the target as readable, where the poller has such a filter.
@@ -73,7 +78,10 @@ class Registry {
   [[nodiscard]] std::uint64_t take_stale_count() noexcept;
 
   // Puts all registrations into a new kernel set: after needs_rebuild(), or in a forked child.
+  // Those whose descriptor was closed are dead from then on, whatever has their number now.
   std::error_code rebuild(std::unique_ptr<Poller> poller);
+  // Calls on_loop_end() of each target.
+  void end_targets() noexcept;
   // As Loop's; nothing but destruction may follow.
   void close_in_child() noexcept;
 
@@ -108,6 +116,8 @@ class Registry {
   [[nodiscard]] static Trigger trigger_of(const Slot& slot) noexcept;
   void note_stale(const Slot& slot) noexcept;
   void mark_dead(Slot& slot) noexcept;
+  bool disown(PollTarget& target) noexcept;  // gives false
+  void mark_closed() noexcept;
   void note_forks() noexcept;
   void retire(PollTarget& target) noexcept;
   // A forked child leaves the parent's set alone (G9).
@@ -126,6 +136,7 @@ class Registry {
   std::uint32_t forks_;     // fork_count() when last looked at
   std::uint8_t batch_ = 0;  // counts, modulo 256
   bool needs_rebuild_ = false;
+  bool knows_files_;     // as the poller does
   std::uint32_t owner_;  // process_generation() of whoever the kernel's set belongs to
 };
 

@@ -10,7 +10,9 @@ namespace reactor {
 HandleSlot::HandleSlot(Core& owner, SourceLocation made_at)
     : core(&owner), line(made_at.line()), created(owner.now), file(made_at.file_name()) {}
 
-void IoSlot::on_ready(Ready ready) { core->call(*this, callback, ready); }
+void IoSlot::on_ready(Ready ready) {
+  if (core->registry.confirms(*this)) core->call(*this, callback, ready);
+}
 
 void IoSlot::stop() noexcept {
   if (core != nullptr) core->registry.detach(*this, Detach::staying);
@@ -22,6 +24,7 @@ void IoSlot::keeping_changed() noexcept { core->registry.set_background(*this, !
 
 TimerSlot::~TimerSlot() {
   if (core != nullptr) core->timers.disarm(*this);
+  unlink();  // while the loop ends the wheel is still there
 }
 
 // A deadline that has passed already goes into the next round, whatever the tick.

@@ -11,6 +11,7 @@
 #include "reactor/loop/handle.h"
 #include "reactor/loop/poll_target.h"
 #include "reactor/loop/timer_queue.h"
+#include "reactor/poller/file_identity.h"
 
 namespace reactor {
 
@@ -30,8 +31,10 @@ struct HandleSlot {
   [[nodiscard]] virtual const Dispatchable& dispatchable() const noexcept = 0;
   // Lifts or restores the keeping of run() after `keeps` changed, for those not counted here.
   virtual void keeping_changed() noexcept {}
+  // Destroys the callable, which may own the handle, and so destroy this.
+  virtual void drop_callback() noexcept = 0;
 
-  Core* core;                   // null once the loop is gone
+  Core* core;                   // null once the loop has ended
   bool keeps = true;            // run() going while it is active
   bool repeats = false;         // a timer: here, as start() then touches one cache line less
   std::uint32_t line;           // where it was made, with `file`
@@ -48,15 +51,21 @@ struct HandleSlot {
 
 struct IoSlot final : PollTarget, HandleSlot {
   IoSlot(Core& owner, int fd, Callback<void(Ready)> call, SourceLocation made_at)
-      : PollTarget(fd), HandleSlot(owner, made_at), callback(std::move(call)) {}
+      : PollTarget(fd),
+        HandleSlot(owner, made_at),
+        file(FileIdentity::of(fd)),
+        callback(std::move(call)) {}
 
   void on_ready(Ready ready) override;
+  [[nodiscard]] bool holds_file() const noexcept override { return file.is_still(fd()); }
   [[nodiscard]] HandleInfo describe() const noexcept override { return info("io", fd()); }
   void stop() noexcept override;
   [[nodiscard]] bool active() const noexcept override;
   [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
   void keeping_changed() noexcept override;
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
 
+  FileIdentity file;  // the descriptor is the application's, which may close it (G8)
   Callback<void(Ready)> callback;
 };
 
@@ -81,6 +90,7 @@ struct TimerSlot final : OrderedTimerNode, HandleSlot {
   void stop() noexcept override;
   [[nodiscard]] bool active() const noexcept override { return started != kStopped; }
   [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
 
   Callback<void()> callback;
   Duration period{0};
@@ -97,6 +107,7 @@ struct SignalSlot final : Dispatchable, HandleSlot {
   void stop() noexcept override;
   [[nodiscard]] bool active() const noexcept override { return watching; }
   [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
 
   int number;
   bool watching = false;
@@ -117,6 +128,7 @@ struct ChildSlot final : PollTarget, HandleSlot {
   void stop() noexcept override;
   [[nodiscard]] bool active() const noexcept override { return watching; }
   [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
 
   pid_t pid;
   bool watching = false;
@@ -135,6 +147,7 @@ struct DeferredSlot final : Dispatchable, HandleSlot, ListLink {
   void stop() noexcept override;
   [[nodiscard]] bool active() const noexcept override { return linked(); }
   [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
 
   Callback<void()> callback;
 };

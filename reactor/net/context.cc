@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/net/context.h"
 
+#include "reactor/net/stream.h"
+
 namespace reactor {
+
+// Streams that are in the loop learn of its end by that. A Stream that is not started is in no loop
+// yet, and knows only by its announcement that it has something here.
+NetContext::~NetContext() {
+  for (const auto& [key, said] : announced) said.stream->clear(Stream::kUnattached);
+}
 
 NetContext& NetContext::of(Loop& loop) {
   if (LoopExtension* made = loop.extension(Layer::net)) return static_cast<NetContext&>(*made);

@@ -26,7 +26,7 @@ class NetContext final : public LoopExtension {
   // Octets that are collected before they are sent; also the most that one write_room() gives.
   static constexpr std::size_t kBatchSize = 64 * 1024;
 
-  // The loop's one, made at the first call.
+  // The loop's one, made at the first call. Throws std::bad_alloc.
   [[nodiscard]] static NetContext& of(Loop& loop);
 
   explicit NetContext(Loop& owner)
@@ -34,6 +34,7 @@ class NetContext final : public LoopExtension {
         scratch(owner.scratch()),
         lingerers(owner),
         batch_(new std::byte[kBatchSize]) {}
+  ~NetContext() override;
 
   // Room behind what is collected.
   [[nodiscard]] std::span<std::byte> batch_room() noexcept {
@@ -65,8 +66,12 @@ class NetContext final : public LoopExtension {
   const Listener* accepting = nullptr;
   // Errors on their way to on_close.
   std::unordered_map<const Stream*, std::error_code> failures;
-  // What Stream::announce() said.
-  std::unordered_map<const Stream*, ProxiedAddresses> announced;
+  // What Stream::announce() said, and to which Stream.
+  struct Announcement {
+    ProxiedAddresses addresses;
+    Stream* stream;
+  };
+  std::unordered_map<const Stream*, Announcement> announced;
   Lingerers lingerers;
   // Children that are yet to end, of each Process that is gone.
   std::vector<std::unique_ptr<LoopExtension>> wards;

@@ -17,6 +17,7 @@ Listener::Listener(Loop& loop, Socket socket, AcceptHandler& handler, Address ad
                    SourceLocation where)
     : PollTarget(socket.fd()),
       loop_(&loop),
+      context_(&NetContext::of(loop)),
       handler_(&handler),
       socket_(std::move(socket)),
       address_(std::move(address)),
@@ -44,8 +45,7 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, Acc
 
 Listener::~Listener() {
   if (attached() || armed()) {  // else the loop may be gone already
-    NetContext& context = NetContext::of(*loop_);
-    if (context.accepting == this) context.accepting = nullptr;
+    if (context_->accepting == this) context_->accepting = nullptr;
     loop_->detach(*this, Detach::staying);  // a master may hold a copy
     loop_->disarm(*this);
   }
@@ -82,7 +82,7 @@ bool Listener::accept_now() { return accept_batch(); }
 void Listener::on_ready(Ready) { accept_batch(); }
 
 bool Listener::accept_batch() {
-  NetContext& context = NetContext::of(*loop_);
+  NetContext& context = *context_;
   // on_accept may destroy this listener, which then takes its name away; a nested batch of another
   // one does the same, and only ends this one early.
   context.accepting = this;
@@ -100,6 +100,7 @@ bool Listener::accept_batch() {
         back_off(connection.error());
         return false;
       case AcceptFailure::fatal:
+        context.accepting = nullptr;
         loop_->detach(*this, Detach::staying);
         handler_->on_listener_error(*this, connection.error());
         return false;

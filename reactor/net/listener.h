@@ -13,6 +13,7 @@
 namespace reactor {
 
 class Listener;
+class NetContext;
 
 // Gets what a Listener accepts.
 class AcceptHandler {
@@ -87,6 +88,7 @@ class Listener final : private PollTarget, private TimerNode {
   void back_off(std::error_code error);
 
   Loop* loop_;
+  NetContext* context_;
   AcceptHandler* handler_;
   Socket socket_;
   Address address_;

@@ -34,6 +34,7 @@ void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
 Migration StreamHandler::on_migrate(Stream&, std::vector<std::byte>&) { return Migration::no; }
 void StreamHandler::on_adopt(Stream& stream, std::span<const std::byte>) { on_open(stream); }
 void StreamHandler::on_close(Stream&, std::error_code) noexcept {}
+void StreamHandler::on_loop_end(Stream&) noexcept {}
 
 Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
                StreamOwner* owner, SourceLocation where)
@@ -63,6 +64,9 @@ Loop& Stream::loop() const noexcept { return context_->loop; }
 HandleInfo Stream::describe() const noexcept {
   return {"stream", fd(), {}, context_->place(place_)};
 }
+
+// The handler may destroy it.
+void Stream::on_loop_end() noexcept { handler_->on_loop_end(*this); }
 
 void Stream::start(bool likely_readable) {
   REACTOR_CHECK(!has(kStarted));

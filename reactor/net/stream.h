@@ -99,6 +99,11 @@ class StreamHandler {
   // closed already; the Stream may be destroyed here.
   virtual void on_close(Stream& stream, std::error_code error) noexcept;
 
+  // The Loop ends, and this Stream is still in it: drop whatever would use the Stream later. There
+  // will be no on_close(). Only destruction of the Stream may follow, here or later. Default:
+  // nothing.
+  virtual void on_loop_end(Stream& stream) noexcept;
+
  protected:
   StreamHandler() = default;
   StreamHandler(const StreamHandler&) = default;
@@ -311,12 +316,14 @@ class Stream final : private PollTarget, private TimerNode {
   struct Extras;  // stream_inside.h
 
   friend class StreamHandler;  // the default read_buffer()
+  friend class NetContext;     // its end
 
   // Returned by steps after which *this may be gone.
   enum class Alive : bool { no, yes };
 
   void on_ready(Ready ready) override;
   void on_expire() override;
+  void on_loop_end() noexcept override;
   [[nodiscard]] HandleInfo describe() const noexcept override;
 
   [[nodiscard]] bool has(unsigned flags) const noexcept { return (flags_ & flags) != 0; }

@@ -8,13 +8,13 @@ namespace reactor {
 
 void Stream::announce(const Address& peer, const Address& local) {
   if (has(kClosed)) return;
-  context_->announced.insert_or_assign(this, ProxiedAddresses{peer, local});
+  context_->announced.insert_or_assign(this, NetContext::Announcement{{peer, local}, this});
   if (!has(kStarted)) set(kUnattached);
 }
 
 const ProxiedAddresses* Stream::announced() const noexcept {
   const auto found = context_->announced.find(this);
-  return found == context_->announced.end() ? nullptr : &found->second;
+  return found == context_->announced.end() ? nullptr : &found->second.addresses;
 }
 
 Result<Address> Stream::peer() const {

@@ -83,6 +83,11 @@ class Poller {
   // Whether Trigger::edge is obeyed: a write to the wake-up descriptor is seen without reading it.
   [[nodiscard]] virtual bool edge_triggered() const noexcept { return false; }
 
+  // Whether wait() tells a closed descriptor from a later one of the same number. If not, it
+  // reports the later one's readiness for the registration of the closed one (select: to it, a
+  // descriptor is nothing but a number).
+  [[nodiscard]] virtual bool knows_files() const noexcept { return true; }
+
   // Reports the exit of `pid`, once, as a readable event of `token` (EVFILT_PROC NOTE_EXIT; the
   // child is left to be waited for). Errors: not_supported where the kernel has no such filter;
   // no_such_process.

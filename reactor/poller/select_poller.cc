@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "reactor/base/error.h"
+#include "reactor/poller/file_identity.h"
 #include "reactor/poller/poller.h"
 
 namespace reactor {
@@ -46,13 +47,6 @@ class FdBits {
   std::vector<Word> words_;
 };
 
-// Which open file a number stood for when it was added: select(2) itself can't tell.
-struct FileIdentity {
-  dev_t device = 0;
-  ino_t inode = 0;
-  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
-};
-
 class SelectPoller final : public Poller {
  public:
   std::error_code add(int fd, Interest interest, Token token, Trigger) override {
@@ -61,7 +55,7 @@ class SelectPoller final : public Poller {
     // Always ready for select, refused by epoll: refused here too, so that all backends agree.
     if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return system_error(EPERM);
     const auto index = static_cast<std::size_t>(fd);
-    const FileIdentity identity{status.st_dev, status.st_ino};
+    const FileIdentity identity(status);
     if (index < entries_.size() && any(entries_[index].interest) &&
         entries_[index].identity == identity) {
       return std::make_error_code(std::errc::file_exists);
@@ -77,7 +71,7 @@ class SelectPoller final : public Poller {
   std::error_code modify(int fd, Interest before, Interest after, Token token) override {
     const auto index = static_cast<std::size_t>(fd);
     if (index >= entries_.size() || !any(entries_[index].interest)) return system_error(ENOENT);
-    if (before == after && !still_open(fd)) return system_error(ENOENT);
+    if (before == after && !entries_[index].identity.is_still(fd)) return system_error(ENOENT);
     entries_[index].token = token;
     set_interest(index, after);
     return {};
@@ -90,6 +84,8 @@ class SelectPoller final : public Poller {
     while (limit_ > 0 && !any(entries_[limit_ - 1].interest)) --limit_;
     return {};
   }
+
+  [[nodiscard]] bool knows_files() const noexcept override { return false; }
 
   Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) override {
     ready_read_.copy_from(read_);
@@ -110,15 +106,8 @@ class SelectPoller final : public Poller {
   struct Entry {
     Token token;
     Interest interest = Interest::none;
-    FileIdentity identity;
+    FileIdentity identity;  // when it was added: select(2) itself can't tell
   };
-
-  [[nodiscard]] bool still_open(int fd) const {
-    struct stat status {};
-    if (::fstat(fd, &status) != 0) return false;
-    return entries_[static_cast<std::size_t>(fd)].identity ==
-           FileIdentity{status.st_dev, status.st_ino};
-  }
 
   void set_interest(std::size_t index, Interest interest) {
     entries_[index].interest = interest;

@@ -14,6 +14,7 @@
 #include "reactor/base/error.h"
 #include "tests/support/fork.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/rebuild.h"
 
 namespace reactor {
 namespace {
@@ -22,14 +23,6 @@ using std::chrono::milliseconds;
 
 class GuaranteesDescriptors : public LoopTest {};
 class GuaranteesDescriptorsFork : public LoopTest {};
-
-// A pipe of which `near` has just this number.
-FdPair pipe_at(int number) {
-  FdPair pipe = make_pipe();
-  if (pipe.far.get() == number) pipe.far.reset(::fcntl(number, F_DUPFD_CLOEXEC, number + 1));
-  pipe.near = move_to(std::move(pipe.near), number);
-  return pipe;
-}
 
 TEST_P(GuaranteesDescriptors, G8_OneWatcherPerDescriptor) {
   Loop loop(options());
@@ -134,8 +127,8 @@ TEST_P(GuaranteesDescriptors, G8_ClosingFirstThenDroppingLeavesNothingBehind) {
   EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
 }
 
-// A paused watcher has nothing in the kernel that could tell: its number is its own until it ends.
-TEST_P(GuaranteesDescriptors, G8_APausedWatcherHoldsItsNumberUntilItIsStopped) {
+// A paused watcher has nothing in the kernel that could tell; it knows its file.
+TEST_P(GuaranteesDescriptors, G8_APausedWatcherWhoseDescriptorWasClosedIsDead) {
   Loop loop(options());
   FdPair old_pipe = make_pipe();
   const int number = old_pipe.near.get();
@@ -143,10 +136,78 @@ TEST_P(GuaranteesDescriptors, G8_APausedWatcherHoldsItsNumberUntilItIsStopped) {
   old_pipe.near.reset();
   FdPair pipe = pipe_at(number);
   int calls = 0;
-  const auto count = [&](Ready) { ++calls; };
-  EXPECT_EQ(loop.watch(number, Interest::read, count).error(), std::errc::file_exists);
-  paused.stop();
-  IoWatcher watcher = get(loop.watch(number, Interest::read, count));
+  IoWatcher watcher = get(loop.watch(number, Interest::read, [&](Ready) { ++calls; }));
+  EXPECT_FALSE(paused.active());
+  EXPECT_EQ(paused.set(Interest::read).error(), Errc::handle_dead);
+  write_text(pipe.far.get(), "!");
+  EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_P(GuaranteesDescriptors, G8_APausedWatcherDoesNotResumeOnAStrangersDescriptor) {
+  Loop loop(options());
+  FdPair old_pipe = make_pipe();
+  const int number = old_pipe.near.get();
+  IoWatcher paused = get(loop.watch(number, Interest::none, [](Ready) { FAIL() << "dead"; }));
+  old_pipe.near.reset();
+  FdPair stranger = pipe_at(number);
+  write_text(stranger.far.get(), "!");
+  EXPECT_EQ(paused.set(Interest::read).error(), Errc::handle_dead);
+  EXPECT_TRUE(loop.poll());
+  EXPECT_FALSE(paused.active());
+}
+
+// The number is used by a part of the program that the loop knows nothing of.
+TEST_P(GuaranteesDescriptors, G8_ADeadWatcherNeverSeesAStranger) {
+  Loop loop(options());
+  FdPair old_pipe = make_pipe();
+  const int number = old_pipe.near.get();
+  IoWatcher dead = get(loop.watch(number, Interest::read, [](Ready) { FAIL() << "dead"; }));
+  old_pipe.near.reset();
+  FdPair stranger = pipe_at(number);
+  write_text(stranger.far.get(), "!");
+  for (int turn = 0; turn < 3; ++turn) EXPECT_TRUE(loop.poll());
+  provoke_rebuild(loop);
+  for (int turn = 0; turn < 3; ++turn) EXPECT_TRUE(loop.poll());
+  EXPECT_FALSE(dead.active());
+  EXPECT_EQ(loop.keeping(), 0U);
+  int calls = 0;
+  IoWatcher fresh = get(loop.watch(number, Interest::read, [&](Ready) { ++calls; }));
+  EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(calls, 1);
+}
+
+// A new kernel set is a descriptor, too, and may get the number of one that was closed.
+TEST_P(GuaranteesDescriptors, G8_ARebuiltSetForgetsWatchersOfClosedDescriptors) {
+  Loop loop(options());
+  FdPair first = make_pipe(), second = make_pipe();
+  const auto never = [](Ready) { FAIL() << "dead"; };
+  IoWatcher watcher = get(loop.watch(first.near.get(), Interest::read, never));
+  IoWatcher other = get(loop.watch(second.near.get(), Interest::read, never));
+  first.near.reset();
+  second.near.reset();
+  provoke_rebuild(loop);
+  if (loop.backend() == Backend::select) {  // which finds closed ones as it waits
+    EXPECT_TRUE(loop.poll());
+  } else {
+    EXPECT_FALSE(watcher.active());
+    EXPECT_FALSE(other.active());
+    EXPECT_TRUE(run_to_end(loop)) << "nothing is left to wait for";
+  }
+}
+
+// The kernel still holds what was registered for this very file under this very number.
+TEST_P(GuaranteesDescriptors, G8_AFileThatComesBackUnderItsNumberCanBeWatched) {
+  Loop loop(options());
+  FdPair pipe = make_pipe();
+  const int number = pipe.near.get();
+  UniqueFd twin(::fcntl(number, F_DUPFD_CLOEXEC, 0));
+  IoWatcher watcher = get(loop.watch(number, Interest::read, [](Ready) { FAIL() << "dropped"; }));
+  pipe.near.reset();
+  watcher = IoWatcher();
+  pipe.near = move_to(std::move(twin), number);
+  int calls = 0;
+  watcher = get(loop.watch(number, Interest::read, [&](Ready) { ++calls; }));
   write_text(pipe.far.get(), "!");
   EXPECT_TRUE(loop.poll());
   EXPECT_EQ(calls, 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // G1: after stop() or destruction a callback never runs again, even for an event already fetched.
 // G2: a callback may destroy its own handle, any other, or close any descriptor it owns; its
-// callable outlives the call.
+// callable outlives the call. G12: the loop's own end.
 #include <unistd.h>
 
 #include <array>
@@ -20,6 +20,7 @@ using Handles = std::vector<std::unique_ptr<DueHandle>>;
 
 class GuaranteesEnd : public LoopTest {};
 class GuaranteesEndChild : public LoopTest {};
+class GuaranteesEndDeath : public LoopTest {};
 
 enum class End { stop, destroy };
 
@@ -247,7 +248,29 @@ TEST_P(GuaranteesEnd, G2_ACallableMayOwnItsHandle) {
   EXPECT_TRUE(seen.expired());
 }
 
+// ---- G12: tests/coro/ownership_test.cc has what closures own ----
+
+TEST_P(GuaranteesEndDeath, G12_ALoopThatIsDestroyedInItsOwnCallbackSaysSo) {
+  const auto destroy_in = [](Kind kind) {
+    auto loop = std::make_unique<Loop>(options());
+    const auto handle = make_due(*loop, kind, [&] { loop.reset(); });
+    for (int turn = 0; turn < 3 && loop->poll(); ++turn) {
+    }
+  };
+  for (const Kind kind : kKindsWithoutChild) {
+    EXPECT_DEATH(destroy_in(kind), "a Loop was destroyed inside one of its own callbacks");
+  }
+  EXPECT_DEATH(
+      {
+        auto loop = std::make_unique<Loop>(options());
+        loop->post([&] { loop.reset(); });
+        static_cast<void>(loop->poll());
+      },
+      "a Loop was destroyed inside one of its own callbacks");
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, GuaranteesEnd, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, GuaranteesEndDeath, every_backend(), BackendName());
 INSTANTIATE_TEST_SUITE_P(Backends, GuaranteesEndChild, every_backend(), BackendName());
 
 }  // namespace

@@ -87,8 +87,9 @@ TEST_P(GuaranteesFork, G9_TheChildMayMakeALoopOfItsOwn) {
 }
 
 TEST_P(GuaranteesFork, G9_TheChildMayCloseWhatTheParentsLoopWatches) {
-  Loop loop(options());
   FdPair watched = make_pipe(), paused = make_pipe(), other = make_pipe();
+  const auto before = FdGuard::open_descriptors();
+  Loop loop(options());
   int calls = 0, signals = 0;
   const auto count = [&](Ready) { ++calls; };
   IoWatcher watcher = get(loop.watch(watched.near.get(), Interest::read, count));
@@ -99,6 +100,11 @@ TEST_P(GuaranteesFork, G9_TheChildMayCloseWhatTheParentsLoopWatches) {
               EXPECT_EQ(::fcntl(watched.near.get(), F_GETFD), -1);
               EXPECT_EQ(::fcntl(paused.near.get(), F_GETFD), -1);
               EXPECT_NE(::fcntl(other.near.get(), F_GETFD), -1);
+              auto expected = before;
+              expected.erase(watched.near.get());
+              expected.erase(paused.near.get());
+              EXPECT_EQ(FdGuard::open_descriptors(), expected)
+                  << "nothing else of the loop is left";
               ::_exit(::testing::Test::HasFailure() ? 1 : 0);
             }),
             0);
@@ -231,6 +237,69 @@ TEST_P(GuaranteesFork, G9_ReinitRemakesTheSignalPipe) {
             0);
   EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
   EXPECT_EQ(calls, 1) << "the parent still has its own";
+}
+
+// From the fork on: it may come before any code of the child has run.
+TEST_P(GuaranteesFork, G9_ASignalBeforeReinitIsDeliveredInTheChild) {
+  Loop loop(options());
+  int calls = 0;
+  SignalWatcher watcher = get(loop.on_signal(SIGUSR1, [&] { ++calls; }));
+  for (int round = 0; round < 10; ++round) {
+    const pid_t child = spawn_child([&] {
+      const bool well = loop.reinit_after_fork() && run_bounded(loop, [&] { return calls > 0; });
+      return well && calls == 1 ? 0 : 1;
+    });
+    ::kill(child, SIGUSR1);
+    EXPECT_EQ(wait_for_child(child), 0);
+  }
+  EXPECT_EQ(in_child([&] {
+              ::raise(SIGUSR1);
+              ASSERT_TRUE(loop.reinit_after_fork());
+              EXPECT_EQ(loop.next_timeout(), Duration::zero());
+              EXPECT_TRUE(loop.poll());
+              EXPECT_EQ(calls, 1);
+              EXPECT_TRUE(loop.poll());
+              EXPECT_EQ(calls, 1);
+            }),
+            0);
+  EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(calls, 0) << "none of them was the parent's";
+  EXPECT_EQ(loop.stats().wakeups.get(), 0U) << "nothing was written into the shared pipe";
+}
+
+// Nor is a closed watcher, on a number that is a stranger's by now, brought back in the child.
+TEST_P(GuaranteesFork, G9_ReinitDoesNotReviveADeadWatcher) {
+  Loop loop(options());
+  FdPair closed = make_pipe(), paused = make_pipe();
+  const auto never = [](Ready) { FAIL() << "dead"; };
+  IoWatcher dead = get(loop.watch(closed.near.get(), Interest::read, never));
+  IoWatcher dead_and_paused = get(loop.watch(paused.near.get(), Interest::none, never));
+  for (FdPair* pair : {&closed, &paused}) {  // their numbers are strangers' from here on
+    const int number = pair->near.get();
+    *pair = {};
+    *pair = pipe_at(number);
+    write_text(pair->far.get(), "!");
+  }
+  EXPECT_EQ(in_child([&] {
+              ASSERT_TRUE(loop.reinit_after_fork());
+              for (int turn = 0; turn < 3; ++turn) EXPECT_TRUE(loop.poll());
+              EXPECT_FALSE(dead.active());
+              EXPECT_EQ(dead_and_paused.set(Interest::read).error(), Errc::handle_dead);
+              for (const FdPair* pair : {&closed, &paused}) {
+                int calls = 0;
+                IoWatcher fresh =
+                    get(loop.watch(pair->near.get(), Interest::read, [&](Ready) { ++calls; }));
+                EXPECT_TRUE(loop.poll());
+                EXPECT_EQ(calls, 1);
+              }
+            }),
+            0);
+  EXPECT_EQ(in_child([&] {
+              loop.close_in_child();
+              EXPECT_NE(::fcntl(closed.near.get(), F_GETFD), -1) << "the stranger's";
+              ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+            }),
+            0);
 }
 
 TEST_P(GuaranteesFork, G9_AfterReinitDispositionsComeBackInTheChild) {

@@ -88,4 +88,11 @@ UniqueFd move_to(UniqueFd fd, int number) {
   return UniqueFd(number);
 }
 
+FdPair pipe_at(int number) {
+  FdPair pipe = make_pipe();
+  if (pipe.far.get() == number) pipe.far.reset(::fcntl(number, F_DUPFD_CLOEXEC, number + 1));
+  pipe.near = move_to(std::move(pipe.near), number);
+  return pipe;
+}
+
 }  // namespace reactor

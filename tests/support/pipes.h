@@ -29,5 +29,7 @@ std::size_t fill(int fd);
 void reset_on_close(int fd);
 // `fd` moved to exactly this number, which must be free; it is given up where it was.
 [[nodiscard]] UniqueFd move_to(UniqueFd fd, int number);
+// A pipe of which `near` has just this number, which must be free.
+[[nodiscard]] FdPair pipe_at(int number);
 
 }  // namespace reactor
