@@ -17,6 +17,7 @@
 #include "reactor/net/server.h"
 #include "tests/coro/coro_test.h"
 #include "tests/support/fork.h"
+#include "tests/support/log_capture.h"
 
 namespace reactor::coro {
 namespace {
@@ -348,6 +349,9 @@ class Ownership : public CoroTest {
       }
     }
   }
+
+ private:
+  LogCapture log_;  // each dropped Responder is a line
 };
 
 TEST_P(Ownership, BeforeTheLoopsEnd) {
