@@ -50,6 +50,11 @@ void SlowWatch::end_batch(TimePoint now) {
   }
 }
 
+void SlowWatch::enter_copied(const Dispatchable& who) noexcept {
+  enter(who);
+  remember(who.describe());
+}
+
 // A signal handler that asks meanwhile finds nobody, not half a description.
 void SlowWatch::remember(const HandleInfo& who) noexcept {
   current_ = nullptr;

@@ -30,13 +30,7 @@ class SlowWatch {
     }
   }
   // The same for a target that may end in its callback without forget().
-  void enter_copied(const Dispatchable& who) noexcept {
-    ++calls_;
-    if (measures()) [[unlikely]] {
-      enter_measured(who);
-    }
-    remember(who.describe());
-  }
+  void enter_copied(const Dispatchable& who) noexcept;
   // The same in parts, for a batch of I/O: what each call costs is one store.
   [[nodiscard]] bool measures() const noexcept { return measured_turns_ > 0; }
   void count_calls(std::size_t calls) noexcept { calls_ += calls; }
