@@ -3,54 +3,104 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "reactor/base/error.h"
 #include "reactor/net/fd_passing.h"
+#include "reactor/net/sigpipe.h"
 
 namespace reactor::prefork {
 namespace {
 
-using Octets = std::array<std::byte, sizeof(Message)>;
+using Bytes = std::array<std::byte, sizeof(Message)>;
+
+bool make_private(int fd) noexcept {
+  return ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
 
 }  // namespace
 
-// A stream, as the end of file must be seen everywhere. What is sent is so small that it is never
-// cut: it goes into the buffer as one piece, or not at all.
-Result<std::pair<Control, Control>> Control::make_pair() {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) return last_system_error();
-  std::pair<Control, Control> pair{Control(UniqueFd(ends[0])), Control(UniqueFd(ends[1]))};
-  for (const int fd : ends) {
-    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-      return last_system_error();
-    }
+// A stream, as the end of file must be seen on every platform. A message is so small that it is
+// never cut: it goes into the buffer as one piece, or not at all.
+Result<ControlPair> make_control() {
+  std::array<int, 2> socket{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, socket.data()) != 0) return last_system_error();
+  UniqueFd to_worker(socket[0]);
+  UniqueFd from_master(socket[1]);
+  std::array<int, 2> pipe{};
+  if (::pipe(pipe.data()) != 0) return last_system_error();
+  UniqueFd from_worker(pipe[0]);
+  UniqueFd to_master(pipe[1]);
+  for (const int fd : {socket[0], socket[1], pipe[0], pipe[1]}) {
+    if (!make_private(fd)) return last_system_error();
   }
-  return pair;
+  if (::shutdown(to_worker.get(), SHUT_RD) != 0) return last_system_error();
+  return ControlPair{Control(std::move(to_worker), std::move(from_worker)),
+                     WorkerControl(std::move(from_master), std::move(to_master))};
+}
+
+// ---- The master's end ----
+
+void Control::close() noexcept {
+  messages_.reset();
+  notices_.reset();
 }
 
 bool Control::send(const Message& message, int descriptor) const noexcept {
-  Octets octets;
-  std::memcpy(octets.data(), &message, sizeof message);
-  return send_with_descriptor(fd_.get(), octets, descriptor).moved(octets.size());
+  Bytes bytes;
+  std::memcpy(bytes.data(), &message, sizeof message);
+  return send_with_descriptor(messages_.get(), bytes, descriptor).moved(bytes.size());
 }
 
-Control::Received Control::receive() const noexcept {
-  Octets octets;
+Control::Heard Control::hear() noexcept {
+  std::uint8_t byte = 0;
+  const ssize_t count = ::read(notices_.get(), &byte, 1);
+  if (count < 0) return errno == EAGAIN || errno == EINTR ? Heard::nothing : Heard::ended;
+  if (count == 0) return Heard::ended;
+  if (byte != said_ + 1 || byte > static_cast<std::uint8_t>(Notice::renew)) {
+    return Heard::broken_rules;
+  }
+  said_ = byte;
+  return Notice{byte} == Notice::ready ? Heard::ready : Heard::renew;
+}
+
+// ---- The worker's end ----
+
+WorkerControl::Received WorkerControl::receive() const noexcept {
+  Bytes bytes;
   Received received;
-  const IoResult result = receive_with_descriptor(fd_.get(), octets, received.descriptor);
+  const IoResult result = receive_with_descriptor(messages_.get(), bytes, received.descriptor);
   // A message that came without its descriptor means nothing; the connection goes on.
   const bool lost = result.error() == std::errc::too_many_files_open;
   if (result.would_block() || lost) return received;
-  if (!result.moved(octets.size())) {
+  if (!result.moved(bytes.size())) {
     received.ended = true;
     return received;
   }
   received.message.emplace();
-  std::memcpy(&*received.message, octets.data(), octets.size());
+  std::memcpy(&*received.message, bytes.data(), bytes.size());
   return received;
+}
+
+bool WorkerControl::say_ready() noexcept {
+  if (std::exchange(ready_, true)) return true;
+  return say(Notice::ready) && (!renewal_ || say(Notice::renew));
+}
+
+void WorkerControl::ask_for_successor() noexcept {
+  if (!std::exchange(renewal_, true) && ready_) say(Notice::renew);
+}
+
+bool WorkerControl::say(Notice notice) const noexcept {
+  SigpipeBlock blocked;
+  const ssize_t count = ::write(notices_.get(), &notice, sizeof notice);
+  if (count < 0 && errno == EPIPE) blocked.take_back();
+  return count == sizeof notice;
 }
 
 }  // namespace reactor::prefork

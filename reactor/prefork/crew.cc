@@ -16,6 +16,8 @@ namespace reactor::prefork {
 namespace {
 
 constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
+// Before a worker that asks for a successor gets one.
+constexpr Duration kShortestService = std::chrono::seconds(1);
 
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status)) return "was killed by signal " + std::to_string(WTERMSIG(status));
@@ -81,16 +83,17 @@ void Crew::start_in_empty_slots() {
   }
 }
 
-// One after the other, so that there is never more than one worker more than wanted.
+// One after the other, so that there is never more than one worker more than wanted. The oldest
+// first, so that one that always wants to be replaced does not keep the others waiting.
 void Crew::start_a_successor() {
   if (successor_starts()) return;
   const TimePoint now = clock_.now();
+  std::optional<unsigned> oldest;
   for (unsigned slot = 0; slot < wanted(); ++slot) {
-    Slot& place = slots_[slot];
-    if (!outdated(place)) continue;
-    if (place.not_before <= now) place.coming = start(slot);
-    return;
+    if (!outdated(slots_[slot]) || next_start(slots_[slot]) > now) continue;
+    if (!oldest || slots_[slot].serving->started < slots_[*oldest].serving->started) oldest = slot;
   }
+  if (oldest) slots_[*oldest].coming = start(*oldest);
 }
 
 bool Crew::successor_starts() const {
@@ -100,7 +103,14 @@ bool Crew::successor_starts() const {
 
 bool Crew::outdated(const Slot& slot) const {
   if (slot.serving == nullptr || slot.serving->state != Process::State::serving) return false;
-  return slot.renew || slot.serving->generation != generation_;
+  return slot.serving->wants_successor || slot.serving->generation != generation_;
+}
+
+// A worker's own wish is met at a limited rate.
+TimePoint Crew::next_start(const Slot& slot) const {
+  const Process* const serving = slot.serving;
+  if (serving == nullptr || serving->generation != generation_) return slot.not_before;
+  return std::max(slot.not_before, saturating_add(serving->started, kShortestService));
 }
 
 void Crew::retire_surplus() {
@@ -120,19 +130,18 @@ Process* Crew::start(unsigned slot) {
   process->slot = slot;
   process->generation = generation_;
   process->started = process->moved = clock_.now();
-  Result<std::pair<Control, Control>> control = Control::make_pair();
+  Result<ControlPair> control = make_control();
   process->seat = control ? board_.take_seat() : Board::kNobody;
   if (!control || process->seat == Board::kNobody) {
     could_not_start(slot);
     return nullptr;
   }
   SignalBlock blocked;
-  process->pid = calls_.fork(control->second);
+  process->pid = calls_.fork(control->worker);
   if (process->pid == 0) {
     process->pid = ::getpid();
-    process->control = std::move(control->second);
-    control->first.close();
-    run_(*process, current_, blocked);
+    control->master.close();
+    run_(*process, control->worker, current_, blocked);
     ::_exit(kExitFailed);
   }
   if (process->pid < 0) {
@@ -140,7 +149,7 @@ Process* Crew::start(unsigned slot) {
     board_.free_seat(process->seat);
     return nullptr;
   }
-  process->control = std::move(control->first);
+  process->control = std::move(control->master);
   processes_.push_back(std::move(process));
   return processes_.back().get();
 }
@@ -191,13 +200,31 @@ void Crew::read_control(int fd) {
   });
   if (found == processes_.end()) return;
   Process& process = **found;
-  for (;;) {
-    const Control::Received received = process.control.receive();
-    if (received.ended) process.control.close();  // its death is for reap() to see
-    if (!received.message) return;
-    if (received.message->kind == Message::Kind::ready) became_ready(process);
-    if (received.message->kind == Message::Kind::renew) slots_[process.slot].renew = true;
+  switch (process.control.hear()) {
+    case Control::Heard::nothing:
+      return;
+    case Control::Heard::ready:
+      return became_ready(process);
+    case Control::Heard::renew:
+      process.wants_successor = true;
+      return;
+    case Control::Heard::ended:
+      return process.control.close();  // its death is for reap() to see
+    case Control::Heard::broken_rules:
+      return expel(process);
   }
+}
+
+// Kills a worker that is not what we started, and what it forked into its group.
+void Crew::expel(Process& process) {
+  REACTOR_LOG(error, process.name() +
+                         " sent its master what no worker sends; it is killed. If this happens "
+                         "again, suspect that clients run their code in the workers");
+  process.broke_rules = true;
+  process.state = Process::State::aborted;
+  process.control.close();
+  calls_.kill(-process.pid, SIGKILL);
+  calls_.kill(process.pid, SIGKILL);  // before its setsid(2) it has no group of its own
 }
 
 void Crew::became_ready(Process& process) {
@@ -211,7 +238,6 @@ void Crew::became_ready(Process& process) {
   if (slot.coming == &process) {
     slot.coming = nullptr;
     Process* const old = std::exchange(slot.serving, &process);
-    slot.renew = false;
     board_.set_occupant(process.slot, process.seat);
     if (old != nullptr) leave(*old, process.slot);
   }
@@ -284,7 +310,6 @@ void Crew::died(Process& process, int status) {
   if (came) slot.coming = nullptr;
   if (served) {
     slot.serving = std::exchange(slot.coming, nullptr);
-    slot.renew = false;
     board_.set_occupant(process.slot, Board::kNobody);
   }
   const std::string line = process.name() + " " + how_it_ended(status);
@@ -294,7 +319,7 @@ void Crew::died(Process& process, int status) {
   }
   const bool proves_bad =
       process.state != Process::State::serving && earlier_ && process.generation == generation_;
-  slow_down(process.slot, clock_.now() - process.started);
+  slow_down(process.slot, process.broke_rules ? Duration::zero() : clock_.now() - process.started);
   const Duration pause = std::max(slot.not_before - clock_.now(), Duration::zero());
   REACTOR_LOG(warn, hopeless_ ? line : line + "; next start in " + in_ms(pause));
   if (proves_bad) roll_back();
@@ -351,7 +376,7 @@ TimePoint Crew::next_turn() const {
   for (unsigned slot = 0; slot < wanted(); ++slot) {
     const Slot& place = slots_[slot];
     const bool due = place.serving == nullptr || (!waits && outdated(place));
-    if (due) next = std::min(next, place.not_before);
+    if (due) next = std::min(next, next_start(place));
   }
   return next;
 }

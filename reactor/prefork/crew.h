@@ -33,7 +33,7 @@ class Crew {
  public:
   using Generation = Options::Reload;
   // What runs in a new process, right after the fork; it does not return.
-  using Run = Callback<void(Process&, Generation&, SignalBlock&)>;
+  using Run = Callback<void(Process&, WorkerControl&, Generation&, SignalBlock&)>;
 
   // `slots`: at least as many as the plan has workers. `clock` and `calls` outlive this.
   Crew(Generation first, unsigned slots, Board& board, const RunClock& clock, ProcessCalls& calls,
@@ -93,7 +93,6 @@ class Crew {
     Process* serving = nullptr;  // or starting, where nobody was there before
     Process* coming = nullptr;   // the successor, while it starts
     TimePoint not_before{};      // of the next fork
-    bool renew = false;          // its worker asked for a successor
     bool orphaned = false;       // its siblings know that nobody serves it
   };
 
@@ -103,6 +102,7 @@ class Crew {
   void start_a_successor();
   void retire_surplus();
   void became_ready(Process& process);
+  void expel(Process& process);
   void leave(Process& process, unsigned heir);
   void died(Process& process, int status);
   void slow_down(unsigned slot, Duration lived);
@@ -113,6 +113,7 @@ class Crew {
   void abort(Process& process, TimePoint now, const std::string& why);
   [[nodiscard]] bool successor_starts() const;
   [[nodiscard]] bool outdated(const Slot& slot) const;
+  [[nodiscard]] TimePoint next_start(const Slot& slot) const;
 
   Generation current_;
   std::optional<Generation> earlier_;  // to go back to, while nobody of the current one was ready

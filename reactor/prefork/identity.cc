@@ -10,9 +10,7 @@
 
 #include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
-#if defined(__linux__)
-#include <sys/prctl.h>
-#endif
+#include "reactor/prefork/isolation.h"
 
 namespace reactor::prefork {
 namespace {
@@ -69,13 +67,6 @@ bool can_become_root() noexcept {
   return ::setuid(0) == 0 || ::seteuid(0) == 0 || ::setgid(0) == 0;
 }
 
-std::error_code forbid_new_privileges() noexcept {
-#if defined(__linux__)
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return last_system_error();
-#endif
-  return {};
-}
-
 }  // namespace
 
 Result<Identity> find_identity(const std::string& user, const std::string& group) {
@@ -106,7 +97,8 @@ bool is_current(const Identity& identity) noexcept {
 }
 
 std::error_code drop_to(const Identity& identity) noexcept {
-  if (::geteuid() == 0) {
+  const uid_t before = ::geteuid();
+  if (before == 0) {
     if (::setgroups(static_cast<GroupCount>(identity.groups.size()), identity.groups.data()) != 0 ||
         ::setgid(identity.group) != 0 || ::setuid(identity.user) != 0) {
       return last_system_error();
@@ -116,7 +108,7 @@ std::error_code drop_to(const Identity& identity) noexcept {
     }
   }
   if (!is_current(identity)) return std::make_error_code(std::errc::operation_not_permitted);
-  return forbid_new_privileges();
+  return give_up_rights(before);
 }
 
 }  // namespace reactor::prefork

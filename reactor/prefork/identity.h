@@ -29,8 +29,9 @@ struct Identity {
 [[nodiscard]] bool is_current(const Identity& identity) noexcept;
 
 // Becomes `identity` for good: groups, group, user; then it is tried whether root can come back.
-// No program that is executed later can gain privileges (PR_SET_NO_NEW_PRIVS). A process that is
-// not root can only stay who it is. The kernel forgets PR_SET_PDEATHSIG: set that afterwards.
+// No program that is executed later can gain privileges (PR_SET_NO_NEW_PRIVS), and after a change
+// of the user no process of the new one can trace this one (PR_SET_DUMPABLE). A process that is not
+// root can only stay who it is. The kernel forgets PR_SET_PDEATHSIG: set that afterwards.
 // Errors: those of setgroups(2), setgid(2), setuid(2), prctl(2); operation_not_permitted where root
 // did come back. After an error the process must end: it may have dropped a part.
 [[nodiscard]] std::error_code drop_to(const Identity& identity) noexcept;

@@ -13,6 +13,7 @@
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/prefork/descriptor_limit.h"
+#include "reactor/prefork/isolation.h"
 #include "reactor/prefork/membership.h"
 #include "reactor/prefork/parent.h"
 #include "reactor/prefork/processors.h"
@@ -30,6 +31,16 @@ bool take_identity(const Options& options) {
   REACTOR_LOG(error, "can't become user " + std::to_string(options.identity->user) + ", group " +
                          std::to_string(options.identity->group) + ": " + error.message());
   return false;
+}
+
+// A worker's part of that. False: this process must not serve, which is logged.
+bool isolate(const Options& options) {
+  const uid_t master = ::geteuid();
+  std::error_code error = leave_terminal();
+  if (!error && !take_identity(options)) return false;
+  if (!error) error = give_up_rights(master);
+  if (error) REACTOR_LOG(error, "can't isolate a worker from its master: " + error.message());
+  return !error;
 }
 
 int run_worker(WorkerFunction& serve, Worker& worker) {
@@ -117,10 +128,10 @@ Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance
       earlier_(earlier),
       board_(board),
       parent_(::getpid()),
-      crew_({options, std::move(serve)}, slots.count(), board, clock_, calls_,
-            [this](Process& process, Crew::Generation& generation, SignalBlock& blocked) {
-              become_worker(process, generation, blocked);
-            }) {}
+      crew_(
+          {options, std::move(serve)}, slots.count(), board, clock_, calls_,
+          [this](Process& process, WorkerControl& control, Crew::Generation& generation,
+                 SignalBlock& blocked) { become_worker(process, control, generation, blocked); }) {}
 
 int Master::run() {
   std::error_code error = signals_.open();
@@ -178,8 +189,9 @@ void Master::place() {
   REACTOR_LOG(info, text);
 }
 
-void Master::become_worker(Process& process, Crew::Generation& generation, SignalBlock& blocked) {
-  if (!take_identity(options_)) ::_exit(kExitFailed);
+void Master::become_worker(Process& process, WorkerControl& control, Crew::Generation& generation,
+                           SignalBlock& blocked) {
+  if (!isolate(options_)) ::_exit(kExitFailed);
   die_with(parent_);  // changing the user forgets it
   signals_.abandon_in_worker();
   // The other workers' control sockets must not stay open here: their end is the message.
@@ -192,7 +204,7 @@ void Master::become_worker(Process& process, Crew::Generation& generation, Signa
   try {
     Worker::Sockets sockets{slots_.listeners_of(process.slot).value(), slots_.datagrams().value()};
     auto membership = std::make_unique<Membership>(
-        Membership{std::move(process.control), board_, process.seat, slots_, mailboxes_});
+        Membership{std::move(control), board_, process.seat, slots_, mailboxes_});
     Worker worker(options_, generation.plan, process.slot, std::move(sockets),
                   std::move(membership));
     blocked.lift();  // now that the worker hears them

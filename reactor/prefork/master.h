@@ -31,8 +31,8 @@ class Master {
  private:
   enum class State { serving, draining, quitting, killing };
 
-  [[noreturn]] void become_worker(Process& process, Crew::Generation& generation,
-                                  SignalBlock& blocked);
+  [[noreturn]] void become_worker(Process& process, WorkerControl& control,
+                                  Crew::Generation& generation, SignalBlock& blocked);
   void place();
   void announce_ready();
   void tell_manager();

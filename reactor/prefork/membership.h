@@ -14,7 +14,7 @@ namespace reactor::prefork {
 
 // What a forked worker has of its master, and with its siblings. Private to prefork.
 struct Membership {
-  Control control;
+  WorkerControl control;
   Board& board;
   std::uint32_t seat;
   Slots& slots;

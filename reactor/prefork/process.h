@@ -25,6 +25,8 @@ struct Process {
   unsigned generation = 0;  // of the plan that it was started with
   State state = State::starting;
   Control control;
+  bool wants_successor = false;
+  bool broke_rules = false;  // of Control
   std::uint32_t seat = 0;
   TimePoint started{};
   TimePoint deadline = TimePoint::max();  // to be ready, or gone

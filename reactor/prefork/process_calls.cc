@@ -8,7 +8,7 @@
 
 namespace reactor::prefork {
 
-pid_t ProcessCalls::fork(const Control&) { return ::fork(); }
+pid_t ProcessCalls::fork(WorkerControl&) { return ::fork(); }
 
 void ProcessCalls::kill(pid_t pid, int signal_number) noexcept { ::kill(pid, signal_number); }
 

@@ -15,8 +15,8 @@ class ProcessCalls {
   ProcessCalls& operator=(const ProcessCalls&) = delete;
   virtual ~ProcessCalls() = default;
 
-  // fork(2). `worker`: the control socket's end that goes to the child.
-  virtual pid_t fork(const Control& worker);
+  // fork(2). `worker`: the child's end of its control; this process drops it.
+  virtual pid_t fork(WorkerControl& worker);
   // kill(2).
   virtual void kill(pid_t pid, int signal_number) noexcept;
   // waitpid(2) with WNOHANG.

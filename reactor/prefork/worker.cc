@@ -92,7 +92,7 @@ void Worker::watch_master() {
 
 void Worker::hear_master() {
   for (;;) {
-    Control::Received received = membership_->control.receive();
+    WorkerControl::Received received = membership_->control.receive();
     if (received.ended) {
       master_.stop();
       end_now("the master is gone");
@@ -119,13 +119,13 @@ void Worker::start_beating() {
 void Worker::say_ready() {
   if (membership_ == nullptr) {
     if (options_.on_ready) options_.on_ready();
-  } else if (!membership_->control.send({.kind = Message::Kind::ready})) {
+  } else if (!membership_->control.say_ready()) {
     end_now("the master is gone");
   }
 }
 
 void Worker::renew() {
-  if (membership_ != nullptr) membership_->control.send({.kind = Message::Kind::renew});
+  if (membership_ != nullptr) membership_->control.ask_for_successor();
 }
 
 int Worker::execute(WorkerFunction& serve) {
@@ -152,6 +152,7 @@ int Worker::execute(WorkerFunction& serve) {
 void Worker::close_in_child() {
   if (options_.on_fork) options_.on_fork();
   if (membership_ == nullptr) return;
+  membership_->control.close_notices();
   membership_->slots.close();
   membership_->mailboxes.close();
 }

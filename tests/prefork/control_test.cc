@@ -2,14 +2,20 @@
 #include "reactor/prefork/control.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
+#include <vector>
 
+#include "reactor/net/fd_passing.h"
 #include "tests/support/fd_guard.h"
 
 namespace reactor::prefork {
 namespace {
+
+using Heard = Control::Heard;
 
 class ControlTest : public ::testing::Test {
  protected:
@@ -17,7 +23,7 @@ class ControlTest : public ::testing::Test {
 };
 
 TEST_F(ControlTest, CarriesMessagesInOrderAndDescriptors) {
-  auto [master, worker] = Control::make_pair().value();
+  auto [master, worker] = make_control().value();
   EXPECT_FALSE(worker.receive().message);
   EXPECT_FALSE(worker.receive().ended);
   std::array<int, 2> ends{};
@@ -29,50 +35,121 @@ TEST_F(ControlTest, CarriesMessagesInOrderAndDescriptors) {
   ASSERT_TRUE(master.send({.kind = Message::Kind::retire, .slot = 5, .value = 6}));
   writer.reset();
 
-  Control::Received first = worker.receive();
+  WorkerControl::Received first = worker.receive();
   ASSERT_TRUE(first.message);
   EXPECT_EQ(first.message->kind, Message::Kind::orphan);
   EXPECT_EQ(first.message->slot, 3);
   EXPECT_FALSE(first.descriptor);
 
-  Control::Received second = worker.receive();
+  WorkerControl::Received second = worker.receive();
   ASSERT_TRUE(second.message);
   EXPECT_EQ(second.message->kind, Message::Kind::sibling);
   EXPECT_EQ(second.message->value, 2U);
   ASSERT_TRUE(second.descriptor);
   ASSERT_EQ(::write(second.descriptor.get(), "x", 1), 1);
-  char octet = 0;
-  EXPECT_EQ(::read(reader.get(), &octet, 1), 1);
+  char byte = 0;
+  EXPECT_EQ(::read(reader.get(), &byte, 1), 1);
 
-  Control::Received third = worker.receive();
+  WorkerControl::Received third = worker.receive();
   ASSERT_TRUE(third.message);
   EXPECT_EQ(third.message->value, 6U);
   EXPECT_FALSE(third.descriptor);
   EXPECT_FALSE(worker.receive().message);
 }
 
-TEST_F(ControlTest, SaysThatTheOtherIsGone) {
-  auto [master, worker] = Control::make_pair().value();
-  ASSERT_TRUE(worker.send({.kind = Message::Kind::ready}));
-  worker.close();
-  EXPECT_TRUE(master.receive().message);  // what it said before
-  EXPECT_TRUE(master.receive().ended);
-  EXPECT_FALSE(master.send({.kind = Message::Kind::orphan}));
-}
-
 TEST_F(ControlTest, NeverCutsAMessage) {
-  auto [master, worker] = Control::make_pair().value();
+  auto [master, worker] = make_control().value();
   std::uint32_t sent = 0;
   while (sent < 1'000'000 && master.send({.kind = Message::Kind::orphan, .value = sent})) ++sent;
   ASSERT_GT(sent, 100U);
   ASSERT_LT(sent, 1'000'000U);
   for (std::uint32_t i = 0; i < sent; ++i) {
-    const Control::Received received = worker.receive();
+    const WorkerControl::Received received = worker.receive();
     ASSERT_TRUE(received.message);
     ASSERT_EQ(received.message->value, i);
   }
   EXPECT_FALSE(worker.receive().message);
   EXPECT_TRUE(master.send({.kind = Message::Kind::orphan}));
+}
+
+TEST_F(ControlTest, HearsANoticeOnceHoweverOftenItIsSaid) {
+  auto [master, worker] = make_control().value();
+  EXPECT_EQ(master.hear(), Heard::nothing);
+  EXPECT_TRUE(worker.say_ready());
+  EXPECT_TRUE(worker.say_ready());
+  worker.ask_for_successor();
+  worker.ask_for_successor();
+  EXPECT_EQ(master.hear(), Heard::ready);
+  EXPECT_EQ(master.hear(), Heard::renew);
+  EXPECT_EQ(master.hear(), Heard::nothing);
+}
+
+TEST_F(ControlTest, AWishForASuccessorWaitsForReady) {
+  auto [master, worker] = make_control().value();
+  worker.ask_for_successor();
+  EXPECT_EQ(master.hear(), Heard::nothing);
+  EXPECT_TRUE(worker.say_ready());
+  EXPECT_EQ(master.hear(), Heard::ready);
+  EXPECT_EQ(master.hear(), Heard::renew);
+}
+
+TEST_F(ControlTest, SaysThatTheOtherIsGone) {
+  auto [master, worker] = make_control().value();
+  EXPECT_TRUE(worker.say_ready());
+  worker = {};
+  EXPECT_EQ(master.hear(), Heard::ready) << "said before";
+  EXPECT_EQ(master.hear(), Heard::ended);
+  EXPECT_FALSE(master.send({.kind = Message::Kind::orphan}));
+}
+
+TEST_F(ControlTest, AWorkerWithoutAMasterIsToldAndGetsNoSignal) {
+  auto [master, worker] = make_control().value();
+  master.close();
+  EXPECT_TRUE(worker.receive().ended);
+  EXPECT_FALSE(worker.say_ready());  // SIGPIPE would end the test
+}
+
+// ---- A worker that is not what it was ----
+
+struct Stranger {
+  const char* name;
+  std::vector<std::uint8_t> writes;
+  std::vector<Heard> heard;
+};
+
+TEST_F(ControlTest, WhatNoWorkerSaysBreaksTheRules) {
+  const Stranger strangers[] = {
+      {"zero", {0}, {Heard::broken_rules}},
+      {"unknown", {3}, {Heard::broken_rules}},
+      {"largest", {255}, {Heard::broken_rules}},
+      {"renew first", {2}, {Heard::broken_rules}},
+      {"ready twice", {1, 1}, {Heard::ready, Heard::broken_rules}},
+      {"renew twice", {1, 2, 2}, {Heard::ready, Heard::renew, Heard::broken_rules}},
+      {"ready after renew", {1, 2, 1}, {Heard::ready, Heard::renew, Heard::broken_rules}},
+      {"one after the last", {1, 2, 3}, {Heard::ready, Heard::renew, Heard::broken_rules}},
+  };
+  for (const Stranger& stranger : strangers) {
+    SCOPED_TRACE(stranger.name);
+    std::array<int, 2> pipe{};
+    ASSERT_EQ(::pipe(pipe.data()), 0);
+    Control master({}, UniqueFd(pipe[0]));
+    const UniqueFd worker(pipe[1]);
+    ASSERT_EQ(::write(worker.get(), stranger.writes.data(), stranger.writes.size()),
+              static_cast<ssize_t>(stranger.writes.size()));
+    for (const Heard heard : stranger.heard) EXPECT_EQ(master.hear(), heard);
+  }
+}
+
+// Closing a stranger's socket can block its last owner for as long as the stranger likes.
+TEST_F(ControlTest, TheWorkerCannotSendTheMasterADescriptor) {
+  auto [master, worker] = make_control().value();
+  const std::array<std::byte, 8> bytes{};
+  const UniqueFd descriptor(::dup(STDERR_FILENO));
+  const IoResult sent = send_with_descriptor(worker.fd(), bytes, descriptor.get());
+  EXPECT_TRUE(sent.is_error()) << "the way back is shut down";
+  EXPECT_EQ(master.hear(), Heard::nothing);
+  EXPECT_TRUE(master.send({.kind = Message::Kind::orphan}));
+  EXPECT_TRUE(worker.receive().message) << "the way there is not";
 }
 
 }  // namespace

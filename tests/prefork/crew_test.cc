@@ -2,8 +2,8 @@
 // What the crew decides, with time and processes played: no process is forked, none is waited for.
 #include "reactor/prefork/crew.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -28,12 +28,12 @@ class PlayedCalls final : public ProcessCalls {
  public:
   static constexpr pid_t kFirst = 1000;
 
-  pid_t fork(const Control& worker) override {
+  pid_t fork(WorkerControl& worker) override {
     ++tries;
     errno = EAGAIN;
     if (refuse) return -1;
     const pid_t pid = kFirst + started++;
-    workers.emplace(pid, UniqueFd(::fcntl(worker.fd(), F_DUPFD_CLOEXEC, 0)));
+    workers.emplace(pid, std::move(worker));
     return pid;
   }
   void kill(pid_t pid, int number) noexcept override { signals[pid].push_back(number); }
@@ -46,7 +46,7 @@ class PlayedCalls final : public ProcessCalls {
 
   bool refuse = false;
   int tries = 0, started = 0;
-  std::map<pid_t, Control> workers;
+  std::map<pid_t, WorkerControl> workers;
   std::map<pid_t, std::vector<int>> signals;
   std::map<pid_t, int> dead;
 };
@@ -62,7 +62,7 @@ class CrewTest : public ::testing::Test {
   }
   void make(const Plan& first) {
     crew_.emplace(Crew::Generation{first, {}}, first.workers, *board_, clock_, calls_,
-                  [](Process&, Crew::Generation&, SignalBlock&) {});
+                  [](Process&, WorkerControl&, Crew::Generation&, SignalBlock&) {});
     turn();
   }
   void make_ready(const Plan& first) {
@@ -104,10 +104,8 @@ class CrewTest : public ::testing::Test {
   void beat(pid_t pid) {
     board_->seat(static_cast<std::uint32_t>(pid - PlayedCalls::kFirst)).loop.turns.add();
   }
-  void say(pid_t pid, Message::Kind kind) {
-    EXPECT_TRUE(calls_.workers.at(pid).send({.kind = kind}));
-  }
-  void ready(pid_t pid) { say(pid, Message::Kind::ready); }
+  void ready(pid_t pid) { EXPECT_TRUE(calls_.workers.at(pid).say_ready()); }
+  void ask_for_successor(pid_t pid) { calls_.workers.at(pid).ask_for_successor(); }
   void die(pid_t pid, int status = 0x100) { calls_.dead[pid] = status; }
   // What the master said to a worker since the last look.
   std::vector<Message> heard(pid_t pid) {
@@ -269,6 +267,71 @@ TEST_F(CrewTest, AWorkerThatDiesAfterAPauseLivedNoLonger) {
     turn();
   }
   EXPECT_EQ(count("next start in 0 ms"), 2);  // the third one in a row waits
+}
+
+// ---- Wishes ----
+
+TEST_F(CrewTest, AWorkerGetsASuccessorOnceAndNotBeforeASecondOfService) {
+  make_ready(plan(1));
+  ask_for_successor(kFirst);
+  pass(milliseconds(980), {kFirst});
+  EXPECT_EQ(calls_.started, 1);
+  EXPECT_LE(crew_->next_turn(), clock_.now() + milliseconds(30));
+  pass(milliseconds(30), {kFirst});
+  EXPECT_EQ(calls_.started, 2);
+  ready(kFirst + 1);
+  pass(seconds(3), {kFirst, kFirst + 1});
+  EXPECT_EQ(calls_.started, 2);
+  EXPECT_TRUE(any(heard(kFirst), Message::Kind::retire));
+}
+
+TEST_F(CrewTest, TheWishOfOneThatLeavesIsOver) {
+  make_ready(plan(1));
+  crew_->renew_all();
+  turn();
+  ready(kFirst + 1);
+  turn();
+  ask_for_successor(kFirst);
+  pass(seconds(3), {kFirst, kFirst + 1});
+  EXPECT_EQ(calls_.started, 2);
+}
+
+TEST_F(CrewTest, OneThatAlwaysWantsToBeReplacedDoesNotHoldUpAReload) {
+  make_ready(plan(2));
+  ask_for_successor(kFirst);
+  pass(seconds(1), {kFirst, kFirst + 1});
+  ready(kFirst + 2);
+  turn();
+  ask_for_successor(kFirst + 2);
+  pass(seconds(1), {kFirst + 1, kFirst + 2});
+  crew_->renew_all();
+  turn();
+  ready(kFirst + 3);  // whichever slot it has
+  turn();
+  EXPECT_TRUE(any(heard(kFirst + 1), Message::Kind::retire) ||
+              any(heard(kFirst + 2), Message::Kind::retire));
+  ready(kFirst + 4);
+  turn();
+  EXPECT_TRUE(crew_->settled());
+  EXPECT_EQ(calls_.started, 5);
+}
+
+TEST_F(CrewTest, OneThatBreaksTheRulesIsKilledWithItsGroupAndReplacedSlowly) {
+  make_ready(plan(1));
+  pid_t last = kFirst;
+  for (int deaths = 1; deaths <= 3; ++deaths) {
+    pass(seconds(2), {last});  // which would make up for a death
+    ASSERT_EQ(::write(calls_.workers.at(last).notices_fd(), "x", 1), 1);
+    turn();
+    EXPECT_EQ(calls_.signals[-last], std::vector<int>{SIGKILL});
+    EXPECT_EQ(calls_.signals[last], std::vector<int>{SIGKILL});
+    die(last, SIGKILL);
+    turn();
+    last = kFirst + calls_.started - 1;
+    if (deaths < 3) ready(last);
+  }
+  EXPECT_EQ(calls_.started, 3) << "the fourth has to wait";
+  EXPECT_EQ(count("suspect that clients run their code"), 3);
 }
 
 // ---- Reload ----

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/isolation.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "reactor/base/error.h"
+#include "reactor/base/unique_fd.h"
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+
+namespace reactor::prefork {
+namespace {
+
+bool is_ours(int fd) noexcept {
+  const int flags = ::fcntl(fd, F_GETFD);
+  return flags >= 0 && (flags & FD_CLOEXEC) != 0;
+}
+
+// Standard input is empty from now on. Without /dev/null, as in a bare chroot, it is closed.
+void empty_standard_input() noexcept {
+  if (is_ours(STDIN_FILENO)) return;
+  ::close(STDIN_FILENO);
+  const int opened = ::open("/dev/null", O_RDONLY | O_NOCTTY);  // the lowest number that is free
+  if (opened > STDERR_FILENO) ::close(opened);
+}
+
+void stop_reading_terminal(int fd) noexcept {
+  std::array<char, PATH_MAX> name;
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || (flags & O_ACCMODE) != O_RDWR || ::isatty(fd) == 0) return;
+  if (::ttyname_r(fd, name.data(), name.size()) != 0) return;
+  const UniqueFd opened(::open(name.data(), O_WRONLY | O_NOCTTY | O_CLOEXEC | (flags & O_APPEND)));
+  if (opened) ::dup2(opened.get(), fd);  // else lines are worth more
+}
+
+}  // namespace
+
+std::error_code leave_terminal() noexcept {
+  if (::setsid() < 0) return last_system_error();
+  empty_standard_input();
+  stop_reading_terminal(STDOUT_FILENO);
+  stop_reading_terminal(STDERR_FILENO);
+  return {};
+}
+
+std::error_code give_up_rights([[maybe_unused]] uid_t master) noexcept {
+#if defined(__linux__)
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return last_system_error();
+  if (::geteuid() != master && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return last_system_error();
+  }
+#endif
+  return {};
+}
+
+}  // namespace reactor::prefork
