@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Board: what the master and its workers know of each other without asking, in memory that they
-// share. Each seat has one writer, the worker that sits there, but for what says otherwise. Private
-// to prefork.
+// share. Each seat has one writer, the worker that sits there, but for what says otherwise. Any
+// worker can write all of it, though, if a client took it over: each number is checked before it is
+// an index, and decides of nothing but where a connection goes. Private to prefork.
 #pragma once
 
 #include <algorithm>
@@ -19,13 +20,14 @@ namespace reactor::prefork {
 struct alignas(64) Seat {
   // Connections may wait in its queue, which it won't accept until another one ends.
   [[nodiscard]] bool full() const noexcept {
-    return accepts.load() && most.get() > 0 && connections.get() >= most.get();
+    return accepts.load() != 0 && most.get() > 0 && connections.get() >= most.get();
   }
 
-  Counter connections;               // that it serves
-  Counter most;                      // as many as it serves at once; 0: not known yet
-  std::atomic<bool> accepts{false};  // ready and not on its way out
-  LoopStats loop;                    // loop.turns is the heartbeat
+  Counter connections;                    // that it serves
+  Counter most;                           // as many as it accepts at once; 0: not known yet
+  Counter capacity;                       // as many as it has descriptors for; 0: not known
+  std::atomic<std::uint32_t> accepts{0};  // 1: ready and not on its way out
+  LoopStats loop;                         // loop.turns is the heartbeat
 };
 
 // How often a loop turns at least, where silence of `timeout` (not 0) is the end of it.
@@ -56,8 +58,21 @@ class Board {
   }
   // Null: nobody does.
   [[nodiscard]] Seat* occupant(unsigned slot) noexcept {
-    const std::uint32_t seat = shared_->occupants[slot].load(std::memory_order_acquire);
-    return seat == 0 ? nullptr : &shared_->seats[seat - 1];
+    if (slot >= kSlots) return nullptr;
+    const std::uint32_t seat = shared_->occupants[slot].load(std::memory_order_acquire) - 1;
+    return seat < kSeats ? &shared_->seats[seat] : nullptr;  // kNobody is beyond
+  }
+  // Connections that the worker of a slot has, and those on their way to it.
+  [[nodiscard]] std::uint64_t load(unsigned slot) noexcept {
+    const Seat* const seat = occupant(slot);
+    const std::int32_t on_the_way = std::max(coming(slot).load(), 0);
+    return (seat == nullptr ? 0 : seat->connections.get()) + static_cast<unsigned>(on_the_way);
+  }
+  // Whether it takes connections over, and has a descriptor for one more.
+  [[nodiscard]] bool has_room(unsigned slot) noexcept {
+    const Seat* const seat = occupant(slot);
+    if (seat == nullptr || seat->accepts.load() == 0) return false;
+    return seat->capacity.get() == 0 || load(slot) < seat->capacity.get();
   }
   // Connections that were sent to a slot and that nobody took yet; written by all.
   [[nodiscard]] std::atomic<std::int32_t>& coming(unsigned slot) noexcept {

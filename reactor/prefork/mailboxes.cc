@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/mailboxes.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -12,6 +17,28 @@ namespace {
 
 // Every message begins with it: an empty one could not carry a descriptor.
 constexpr std::byte kVersion{1};
+// For some tens of connections, so that not many wait for a worker that takes none.
+constexpr int kRoom = 16384;
+
+// Asked by taking it for a moment. No other thread of a worker takes it meanwhile.
+bool has_free_descriptor(int any) noexcept {
+  return static_cast<bool>(UniqueFd(::fcntl(any, F_DUPFD_CLOEXEC, 0)));
+}
+
+bool is_stream_socket(int fd) noexcept {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+// From shutdown(2) on nothing more comes in, and what the queue holds is not looked at.
+void leave_open_if_used(UniqueFd& mailbox) noexcept {
+  int waiting = 0;
+  ::shutdown(mailbox.get(), SHUT_RD);
+  if (::ioctl(mailbox.get(), FIONREAD, &waiting) != 0 || waiting > 0) {
+    static_cast<void>(mailbox.release());
+  }
+}
 
 }  // namespace
 
@@ -19,14 +46,30 @@ std::error_code Mailboxes::grow(unsigned count) {
   while (boxes_.size() < count) {
     Result<std::pair<UniqueFd, UniqueFd>> pair = message_pair();
     if (!pair) return pair.error();
+    ::setsockopt(pair->first.get(), SOL_SOCKET, SO_SNDBUF, &kRoom, sizeof kRoom);
     boxes_.push_back({std::move(pair->first), std::move(pair->second)});
   }
-  buffer_.resize(kMaxState + 1);
   return {};
 }
 
 void Mailboxes::adopt(std::vector<std::pair<UniqueFd, UniqueFd>> ends) {
-  for (auto& pair : ends) boxes_.push_back({std::move(pair.first), std::move(pair.second)});
+  for (auto& pair : ends) earlier_.push_back(std::move(pair.second));
+}
+
+bool Mailboxes::waits(unsigned slot) const noexcept {
+  pollfd mailbox{out_of(slot), POLLIN, 0};
+  return ::poll(&mailbox, 1, 0) > 0;
+}
+
+void Mailboxes::close() noexcept {
+  boxes_.clear();
+  earlier_.clear();
+}
+
+void Mailboxes::leave() noexcept {
+  for (Box& box : boxes_) leave_open_if_used(box.out);
+  for (UniqueFd& mailbox : earlier_) leave_open_if_used(mailbox);
+  close();
 }
 
 void Mailboxes::learn(unsigned slot, End end, UniqueFd descriptor) {
@@ -48,17 +91,18 @@ Result<bool> Mailboxes::send(unsigned slot, int connection,
   return result.error();
 }
 
-Result<Letter> Mailboxes::receive(unsigned slot) noexcept {
-  for (;;) {
-    Letter letter;
-    const IoResult result = receive_with_descriptor(out_of(slot), buffer_, letter.connection);
-    if (result.would_block() || result.end()) return letter;
-    if (result.is_error()) return result.error();
-    if (!letter.connection) return make_error_code(std::errc::too_many_files_open);
-    if (buffer_[0] != kVersion) continue;
-    letter.state = std::span(buffer_).subspan(1, result.count() - 1);
-    return letter;
+Result<Letter> Mailboxes::receive(int mailbox) noexcept {
+  if (!has_free_descriptor(mailbox)) return make_error_code(std::errc::too_many_files_open);
+  Letter letter;
+  const IoResult result = receive_with_descriptor(mailbox, buffer_, letter.connection);
+  letter.ended = result.end();
+  if (result.would_block() || result.end()) return letter;
+  if (result.is_error()) return result.error();
+  if (buffer_[0] != kVersion || !is_stream_socket(letter.connection.get())) {
+    return make_error_code(std::errc::bad_message);
   }
+  letter.state = std::span(buffer_).subspan(1, result.count() - 1);
+  return letter;
 }
 
 }  // namespace reactor::prefork

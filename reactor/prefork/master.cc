@@ -133,6 +133,11 @@ Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance
           [this](Process& process, WorkerControl& control, Crew::Generation& generation,
                  SignalBlock& blocked) { become_worker(process, control, generation, blocked); }) {}
 
+// Not run in a worker. A new program has the mailboxes, too.
+Master::~Master() {
+  if (!succeeded_) mailboxes_.leave();
+}
+
 int Master::run() {
   std::error_code error = signals_.open();
   mailboxes_.adopt(earlier_.take_mailboxes());

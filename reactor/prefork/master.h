@@ -24,6 +24,7 @@ class Master {
   Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance& earlier, Board& board);
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
+  ~Master();
 
   // Until a signal ends it and the last worker is gone. Returns an ExitCode.
   [[nodiscard]] int run();

@@ -1,21 +1,35 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/siblings.h"
 
-#include <poll.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
 #include "reactor/base/log.h"
+#include "reactor/base/unique_fd.h"
 
 namespace reactor::prefork {
 namespace {
 
-constexpr int kLettersPerTurn = 64;
 constexpr std::uint64_t kEpoch = 32;  // connections
 // In the log: one that is full looks stuck each time it goes to sleep.
 constexpr Duration kBetweenLines = std::chrono::minutes(1);
+// For what a connection needs for a moment, as a file that it sends.
+constexpr std::size_t kSpareDescriptors = 4;
+
+// The lowest number that is free tells how many are not.
+std::size_t free_descriptors() {
+  rlimit limit{};
+  const UniqueFd lowest(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+  if (!lowest || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const std::size_t used = static_cast<std::size_t>(lowest.get()) + kSpareDescriptors;
+  const auto most = static_cast<std::size_t>(limit.rlim_cur);
+  return most > used ? most - used : 0;
+}
 
 }  // namespace
 
@@ -27,6 +41,8 @@ Siblings::Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes,
       mailboxes_(mailboxes),
       own_(own_slot),
       seat_(board.seat(seat)),
+      incoming_(loop, board, mailboxes),
+      outgoing_(loop, board, mailboxes, incoming_, own_slot, seat_),
       again_(loop.timer([this] { look(); })) {
   again_.unref();
   grow();
@@ -43,10 +59,12 @@ void Siblings::serve(Service& service, bool even_out) {
   service.share_listeners();
   service.set_counter(seat_.connections);
   seat_.most.set(service.most_connections());
+  seat_.capacity.set(service.connections() + free_descriptors());
   service.set_placement([this](const Socket& connection) { return keep(connection); });
-  watch_letters(own_, letters_);
+  incoming_.start(service);
+  incoming_.open(own_);
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) settle(slot);
-  seat_.accepts.store(true);
+  seat_.accepts.store(1);
 }
 
 void Siblings::hear(const Message& message, UniqueFd descriptor) {
@@ -109,8 +127,7 @@ void Siblings::say_stuck(unsigned slot, TimePoint now) {
 }
 
 bool Siblings::connections_wait(unsigned slot) const {
-  pollfd mailbox{mailboxes_.out_of(slot), POLLIN, 0};
-  if (::poll(&mailbox, 1, 0) > 0) return true;
+  if (mailboxes_.waits(slot)) return true;
   for (unsigned group = 0; group < slots_.groups(); ++group) {
     const int listener = slots_.listener(slot, group);
     if (listener < 0) continue;
@@ -138,7 +155,7 @@ void Siblings::borrow(unsigned slot) {
           error, "can't accept for worker " + std::to_string(slot) + ": " + done.error().message());
     }
   }
-  watch_letters(slot, siblings_[slot].letters);
+  incoming_.open(slot);
 }
 
 void Siblings::give_back(unsigned slot) {
@@ -146,32 +163,7 @@ void Siblings::give_back(unsigned slot) {
     const int listener = slots_.listener(slot, group);
     if (listener >= 0) service_->give_back(listener);
   }
-  siblings_[slot].letters = {};
-}
-
-// ---- Letters ----
-
-void Siblings::watch_letters(unsigned slot, IoWatcher& watcher) {
-  Result<IoWatcher> watched = loop_.watch(mailboxes_.out_of(slot), Interest::read,
-                                          [this, slot](Ready) { read_letters(slot); });
-  if (!watched) return;
-  watcher = std::move(*watched);
-  watcher.unref();
-}
-
-void Siblings::read_letters(unsigned slot) {
-  for (int i = 0; i < kLettersPerTurn; ++i) {
-    Result<Letter> letter = mailboxes_.receive(slot);
-    if (!letter) {
-      REACTOR_LOG(error, "a connection was lost on its way: " + letter.error().message());
-      continue;
-    }
-    if (!letter->connection) return;
-    board_.coming(slot).fetch_sub(1);
-    const Result<> taken =
-        service_->take_over(Socket(std::move(letter->connection)), letter->state);
-    if (!taken) REACTOR_LOG(error, "can't take a connection over: " + taken.error().message());
-  }
+  incoming_.close(slot);
 }
 
 // ---- New connections ----
@@ -184,10 +176,8 @@ bool Siblings::keep(const Socket& connection) {
   std::uint64_t least = own;
   unsigned target = own_;
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
-    Seat* const seat = board_.occupant(slot);
-    if (slot == own_ || seat == nullptr || !seat->accepts.load() || siblings_[slot].stuck) continue;
-    const auto coming = static_cast<std::uint64_t>(std::max(board_.coming(slot).load(), 0));
-    const std::uint64_t load = seat->connections.get() + coming;
+    if (slot == own_ || siblings_[slot].stuck || !board_.has_room(slot)) continue;
+    const std::uint64_t load = board_.load(slot);
     if (load >= least) continue;
     least = load;
     target = slot;
@@ -219,7 +209,7 @@ bool Siblings::lives_are_short(std::uint64_t own) {
 // ---- The end ----
 
 void Siblings::withdraw() {
-  seat_.accepts.store(false);
+  seat_.accepts.store(0);
   if (service_ == nullptr) return;
   service_->set_placement({});
   again_.stop();
@@ -227,29 +217,19 @@ void Siblings::withdraw() {
 
 void Siblings::hand_over(unsigned heir, Callback<void()> done) {
   withdraw();
-  heir_ = heir;
-  letters_ = {};  // the heir's, or whoever's the slot is next
+  incoming_.close(
+      own_);  // what is there is for the heir, or for whichever worker the slot gets next
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
     siblings_[slot].orphaned = siblings_[slot].stuck = siblings_[slot].full = false;
     settle(slot);
   }
-  service_->hand_over(*this, std::move(done));
+  outgoing_.start(*service_, heir, std::move(done));
 }
 
-Successor::Answer Siblings::take(int fd, std::span<const std::byte> state) noexcept {
-  board_.coming(heir_).fetch_add(1);
-  const Result<bool> sent = mailboxes_.send(heir_, fd, state);
-  if (sent && *sent) return Answer::taken;
-  board_.coming(heir_).fetch_sub(1);
-  if (!sent) return Answer::never;
-  if (room_ && room_.active()) return Answer::busy;
-  Result<IoWatcher> room = loop_.watch(mailboxes_.into(heir_), Interest::write, [this](Ready) {
-    room_.stop();
-    service_->retry_hand_over();
-  });
-  if (!room) return Answer::never;
-  room_ = std::move(*room);
-  return Answer::busy;
+void Siblings::finish_here() { outgoing_.finish_here(); }
+
+bool Siblings::take_rest() {
+  return service_ != nullptr && incoming_.take_all(own_) > 0 && service_->connections() > 0;
 }
 
 }  // namespace reactor::prefork

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Siblings: a worker's part in what the workers do for each other. It accepts from the queue of a
 // slot that nobody serves, or whose worker is stuck or full; it gives a new connection to whoever
-// has fewest; it takes the connections that others send it, and sends its own to its successor.
-// Private to prefork.
+// has fewest; it takes the connections that others send it (incoming.h), and sends its own to its
+// successor (outgoing.h). Private to prefork.
 //
 // Stuck: for 20 ms the loop has not turned although connections wait. A loop that sleeps does not
 // turn either, but a connection wakes it.
@@ -10,19 +10,20 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "reactor/loop/loop.h"
 #include "reactor/net/service.h"
 #include "reactor/prefork/board.h"
 #include "reactor/prefork/control.h"
+#include "reactor/prefork/incoming.h"
 #include "reactor/prefork/mailboxes.h"
+#include "reactor/prefork/outgoing.h"
 #include "reactor/prefork/slots.h"
 
 namespace reactor::prefork {
 
-class Siblings final : private Successor {
+class Siblings {
  public:
   static constexpr Duration kLookInterval = std::chrono::milliseconds(10);
   static constexpr Duration kStuck = std::chrono::milliseconds(20);
@@ -42,8 +43,12 @@ class Siblings final : private Successor {
 
   // Sends the connections to the slot `heir` as they become idle; `done` when the last is gone.
   void hand_over(unsigned heir, Callback<void()> done);
+  // The same, but what is still here is drained here. After hand_over().
+  void finish_here();
   // Takes what is here for us, and nothing more.
   void withdraw();
+  // At the end of a drain: whether connections were still waiting for us, which are taken now.
+  [[nodiscard]] bool take_rest();
 
  private:
   struct Sibling {
@@ -53,11 +58,9 @@ class Siblings final : private Successor {
     bool stuck = false;
     bool full = false;      // as many connections as it may have: it accepts no more
     TimePoint next_line{};  // in the log, of that
-    bool borrowed = false;  // we accept from its listeners, and read its letters
-    IoWatcher letters;
+    bool borrowed = false;  // we accept from its listeners, and take from its mailbox
   };
 
-  [[nodiscard]] Answer take(int fd, std::span<const std::byte> state) noexcept override;
   [[nodiscard]] bool keep(const Socket& connection);
   [[nodiscard]] bool lives_are_short(std::uint64_t own);
   void look_at(unsigned slot, Sibling& sibling);
@@ -66,8 +69,6 @@ class Siblings final : private Successor {
   void settle(unsigned slot);
   void borrow(unsigned slot);
   void give_back(unsigned slot);
-  void watch_letters(unsigned slot, IoWatcher& watcher);
-  void read_letters(unsigned slot);
   void grow();
 
   Loop& loop_;
@@ -77,11 +78,10 @@ class Siblings final : private Successor {
   const unsigned own_;
   Seat& seat_;
   Service* service_ = nullptr;
+  Incoming incoming_;
+  Outgoing outgoing_;
   std::vector<Sibling> siblings_;  // by slot; our own is unused
-  IoWatcher letters_;              // ours
-  IoWatcher room_;                 // in the heir's mailbox
   Timer again_;
-  unsigned heir_ = 0;
   TimePoint next_look_{};
   // Of the connections since then, how many have ended already?
   TimePoint epoch_{};

@@ -192,13 +192,18 @@ bool Worker::begin_drain() {
 
 // For good: nobody serves any more.
 void Worker::drain() {
-  if (!begin_drain()) return;
+  if (!begin_drain()) {
+    if (retiring_) membership_->siblings->finish_here();
+    return;
+  }
   if (membership_ != nullptr) {
     membership_->siblings->withdraw();
     membership_->slots.close();
   }
   if (service_ != nullptr) {
-    service_->drain([this] { loop_.stop(); });
+    service_->drain([this] {
+      if (membership_ == nullptr || !membership_->siblings->take_rest()) loop_.stop();
+    });
   } else {
     stop_soon();
   }
@@ -208,7 +213,11 @@ void Worker::drain() {
 void Worker::retire(unsigned heir) {
   if (!begin_drain()) return;
   if (service_ != nullptr) {
+    retiring_ = true;
     membership_->siblings->hand_over(heir, [this] { loop_.stop(); });
+    // What has found no place until then is asked to end, rather than cut off at the deadline.
+    give_up_ = loop_.after(plan_.graceful_timeout / 2, [this] { drain(); });
+    give_up_.unref();
   } else {
     stop_soon();
   }

@@ -98,7 +98,9 @@ class Worker {
   IoWatcher master_;
   Timer beat_;
   Timer deadline_;
+  Timer give_up_;  // handing over
   bool draining_ = false;
+  bool retiring_ = false;  // by handing over
 };
 
 }  // namespace reactor::prefork

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/incoming.h"
+
+#include <string>
+#include <utility>
+
+#include "reactor/base/log.h"
+
+namespace reactor::prefork {
+namespace {
+
+constexpr Duration kBetweenLines = std::chrono::minutes(1);
+
+void set(IoWatcher& watcher, Interest interest) {
+  if (watcher) static_cast<void>(watcher.set(interest));
+}
+
+}  // namespace
+
+Incoming::Incoming(Loop& loop, Board& board, Mailboxes& mailboxes)
+    : loop_(loop), board_(board), mailboxes_(mailboxes), retry_(loop.timer([this] { go_on(); })) {
+  retry_.unref();
+}
+
+void Incoming::start(Service& service) {
+  service_ = &service;
+  for (const UniqueFd& mailbox : mailboxes_.earlier()) {
+    earlier_.push_back(watch({mailbox.get(), std::nullopt}));
+  }
+}
+
+void Incoming::open(unsigned slot) {
+  if (slot >= of_slots_.size()) of_slots_.resize(slot + 1);
+  of_slots_[slot] = watch({mailboxes_.out_of(slot), slot});
+}
+
+void Incoming::close(unsigned slot) noexcept {
+  if (slot < of_slots_.size()) of_slots_[slot] = {};
+}
+
+IoWatcher Incoming::watch(Source source) {
+  const Interest interest = retry_.active() ? Interest::none : Interest::read;
+  Result<IoWatcher> watched =
+      loop_.watch(source.mailbox, interest, [this, source](Ready) { take_from(source); });
+  if (!watched) return {};
+  watched->unref();
+  return std::move(*watched);
+}
+
+int Incoming::take_all(unsigned slot) { return take_from({mailboxes_.out_of(slot), slot}); }
+
+int Incoming::take_from(Source source) {
+  int taken = 0;
+  while (taken < kPerTurn) {
+    Result<Letter> letter = mailboxes_.receive(source.mailbox);
+    if (letter && letter->ended && !source.slot) {
+      std::erase_if(earlier_, [&](const IoWatcher& each) { return each.fd() == source.mailbox; });
+      return taken;
+    }
+    if (letter && !letter->connection) return taken;
+    if (!letter && letter.error() == std::errc::too_many_files_open) {
+      pause();
+      return taken;
+    }
+    ++taken;
+    if (source.slot) board_.coming(*source.slot).fetch_sub(1);
+    if (letter) {
+      take(std::move(*letter));
+    } else {
+      complain("a message in a mailbox is no connection of this program: " +
+               letter.error().message());
+    }
+  }
+  return taken;
+}
+
+void Incoming::take(Letter letter) {
+  const Result<> taken = service_->take_over(Socket(std::move(letter.connection)), letter.state);
+  if (!taken) complain("can't take a connection over: " + taken.error().message());
+}
+
+// Without a descriptor the mailboxes would be readable in each turn, for nothing.
+void Incoming::pause() {
+  if (retry_.active()) return;
+  complain(
+      "connections from other workers wait: no descriptor is free; raise the limit (ulimit -n) or "
+      "lower --max-connections");
+  for (auto* watchers : {&of_slots_, &earlier_}) {
+    for (IoWatcher& watcher : *watchers) set(watcher, Interest::none);
+  }
+  retry_.start(kRetryDelay);
+}
+
+void Incoming::go_on() {
+  for (auto* watchers : {&of_slots_, &earlier_}) {
+    for (IoWatcher& watcher : *watchers) set(watcher, Interest::read);
+  }
+}
+
+void Incoming::complain(const std::string& what) {
+  if (loop_.now() < next_line_) return;
+  next_line_ = loop_.now() + kBetweenLines;
+  REACTOR_LOG(warn, what);
+}
+
+}  // namespace reactor::prefork

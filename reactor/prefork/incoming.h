@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// Incoming: takes the connections that wait in mailboxes into this worker. A connection is safe in
+// a mailbox, but receiving it without a free descriptor would close it, so nothing is received
+// until there is one. Private to prefork.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "reactor/loop/loop.h"
+#include "reactor/net/service.h"
+#include "reactor/prefork/board.h"
+#include "reactor/prefork/mailboxes.h"
+
+namespace reactor::prefork {
+
+class Incoming {
+ public:
+  // Until it looks again whether a descriptor is free.
+  static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
+
+  Incoming(Loop& loop, Board& board, Mailboxes& mailboxes);
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+
+  // From here on `service`, which outlives this, gets the connections. Those that an earlier
+  // program left, or still sends, are for all workers of this one.
+  void start(Service& service);
+  // Takes from the mailbox of `slot` from now on, and no more.
+  void open(unsigned slot);
+  void close(unsigned slot) noexcept;
+  // Takes what waits in that mailbox now, up to kPerTurn. Returns how many there were.
+  int take_all(unsigned slot);
+
+ private:
+  static constexpr int kPerTurn = 64;
+
+  struct Source {
+    int mailbox;
+    std::optional<unsigned> slot;  // none: an earlier program's
+  };
+
+  [[nodiscard]] IoWatcher watch(Source source);
+  int take_from(Source source);
+  void take(Letter letter);
+  void pause();
+  void go_on();
+  void complain(const std::string& what);
+
+  Loop& loop_;
+  Board& board_;
+  Mailboxes& mailboxes_;
+  Service* service_ = nullptr;
+  std::vector<IoWatcher> of_slots_;
+  std::vector<IoWatcher> earlier_;
+  Timer retry_;
+  TimePoint next_line_{};  // in the log
+};
+
+}  // namespace reactor::prefork

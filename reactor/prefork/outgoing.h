@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Outgoing: hands a retiring worker's connections over. A connection goes only to a worker that has
+// room for it, and this worker stays until its connections are taken. Those that nobody takes out
+// of the mailbox come back and are served here. Private to prefork.
+//
+//   served here -- idle, room elsewhere --> in a mailbox --> served there
+//        ^                                       |
+//        +--- nobody took it for kPatience ------+
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "reactor/loop/loop.h"
+#include "reactor/net/service.h"
+#include "reactor/prefork/board.h"
+#include "reactor/prefork/incoming.h"
+#include "reactor/prefork/mailboxes.h"
+
+namespace reactor::prefork {
+
+class Outgoing final : private Successor {
+ public:
+  static constexpr Duration kLookInterval = std::chrono::milliseconds(20);
+  static constexpr Duration kPatience = std::chrono::milliseconds(250);
+  // After connections came back nothing is sent for so long; it doubles up to the longest.
+  static constexpr Duration kFirstPause = std::chrono::seconds(1);
+  static constexpr Duration kLongestPause = std::chrono::seconds(8);
+
+  Outgoing(Loop& loop, Board& board, Mailboxes& mailboxes, Incoming& incoming, unsigned own_slot,
+           const Seat& own_seat);
+  Outgoing(const Outgoing&) = delete;
+  Outgoing& operator=(const Outgoing&) = delete;
+
+  // Sends the connections of `service` to the slot `heir`, or, if that has no room, to another one
+  // that has. `done` when the last one is taken there, or over. Once.
+  void start(Service& service, unsigned heir, Callback<void()> done);
+  // Sends no more: what is still here is drained. After start().
+  void finish_here();
+
+ private:
+  [[nodiscard]] Answer take(int fd, std::span<const std::byte> state) noexcept override;
+  [[nodiscard]] std::optional<unsigned> find_taker() const;
+  void wait_for_room_in_mailbox(unsigned slot);
+  void look();
+  void take_back();
+
+  Loop& loop_;
+  Board& board_;
+  Mailboxes& mailboxes_;
+  Incoming& incoming_;
+  const unsigned own_;
+  const Seat& seat_;
+  Service* service_ = nullptr;
+  Callback<void()> done_;
+  unsigned heir_ = 0;
+  std::vector<bool> sent_to_;  // slots in whose mailboxes connections of ours may wait
+  Timer looks_;
+  IoWatcher room_;  // in the heir's mailbox
+  TimePoint last_sent_{};
+  TimePoint hold_until_{};
+  Duration pause_ = kFirstPause;
+  bool none_left_ = false;  // here
+};
+
+}  // namespace reactor::prefork
