@@ -274,7 +274,8 @@ void Crew::tell_all(const Message& message, int descriptor) const {
   }
 }
 
-void Crew::reap() {
+bool Crew::reap() {
+  bool any = false;
   for (std::size_t i = 0; i < processes_.size();) {
     int status = 0;
     const pid_t result = calls_.wait(processes_[i]->pid, status);
@@ -286,7 +287,9 @@ void Crew::reap() {
     const std::unique_ptr<Process> process = std::move(processes_[i]);
     processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(i));
     died(*process, status);
+    any = true;
   }
+  return any;
 }
 
 // As process 1 of a container we are left the orphans of all others there, and nobody else waits

@@ -65,7 +65,8 @@ class Crew {
   void add_to(std::vector<pollfd>& fds) const;
   void read_control(int fd);
   // Waits for those that died, each by its pid: the application's other children are its own.
-  void reap();
+  // Returns whether any did.
+  bool reap();
   // Waits for all others: for process 1 of a container, whose they are when their parents end.
   void reap_orphans();
 

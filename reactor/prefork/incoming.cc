@@ -53,8 +53,8 @@ int Incoming::take_from(Source source) {
   int taken = 0;
   while (taken < kPerTurn) {
     Result<Letter> letter = mailboxes_.receive(source.mailbox);
-    if (letter && letter->ended && !source.slot) {
-      std::erase_if(earlier_, [&](const IoWatcher& each) { return each.fd() == source.mailbox; });
+    if (letter && letter->ended) {
+      forget(source);
       return taken;
     }
     if (letter && !letter->connection) return taken;
@@ -72,6 +72,12 @@ int Incoming::take_from(Source source) {
     }
   }
   return taken;
+}
+
+// The earlier program is gone, or a worker that is not what we started shut the mailbox down.
+void Incoming::forget(Source source) {
+  if (source.slot) return close(*source.slot);
+  std::erase_if(earlier_, [&](const IoWatcher& each) { return each.fd() == source.mailbox; });
 }
 
 void Incoming::take(Letter letter) {

@@ -42,6 +42,7 @@ class Incoming {
 
   [[nodiscard]] IoWatcher watch(Source source);
   int take_from(Source source);
+  void forget(Source source);
   void take(Letter letter);
   void pause();
   void go_on();

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <string>
 
 #include "reactor/base/error.h"
+#include "reactor/base/log.h"
 #include "reactor/base/unique_fd.h"
 #if defined(__linux__)
 #include <sys/prctl.h>
@@ -39,6 +41,24 @@ void stop_reading_terminal(int fd) noexcept {
 }
 
 }  // namespace
+
+bool take_identity(const std::optional<Identity>& identity) {
+  if (!identity) return true;
+  const std::error_code error = drop_to(*identity);
+  if (!error) return true;
+  REACTOR_LOG(error, "can't become user " + std::to_string(identity->user) + ", group " +
+                         std::to_string(identity->group) + ": " + error.message());
+  return false;
+}
+
+bool isolate_worker(const std::optional<Identity>& identity) {
+  const uid_t master = ::geteuid();
+  std::error_code error = leave_terminal();
+  if (!error && !take_identity(identity)) return false;
+  if (!error) error = give_up_rights(master);
+  if (error) REACTOR_LOG(error, "can't isolate a worker from its master: " + error.message());
+  return !error;
+}
 
 std::error_code leave_terminal() noexcept {
   if (::setsid() < 0) return last_system_error();

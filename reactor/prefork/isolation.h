@@ -5,9 +5,19 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <system_error>
 
+#include "reactor/prefork/identity.h"
+
 namespace reactor::prefork {
+
+// Becomes `identity` if there is one. False: this process must not serve, which is logged.
+[[nodiscard]] bool take_identity(const std::optional<Identity>& identity);
+
+// All that a worker does to be apart from its master: the two functions below, and before the
+// second one take_identity(). False: this process must not serve, which is logged.
+[[nodiscard]] bool isolate_worker(const std::optional<Identity>& identity);
 
 // Leaves the master's session and its terminal: a process of that session could type commands into
 // it (ioctl(2), TIOCSTI), and any process that can read it sees what is typed. Standard input

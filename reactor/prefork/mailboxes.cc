@@ -2,7 +2,6 @@
 #include "reactor/prefork/mailboxes.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -57,8 +56,8 @@ void Mailboxes::adopt(std::vector<std::pair<UniqueFd, UniqueFd>> ends) {
 }
 
 bool Mailboxes::waits(unsigned slot) const noexcept {
-  pollfd mailbox{out_of(slot), POLLIN, 0};
-  return ::poll(&mailbox, 1, 0) > 0;
+  int bytes = 0;
+  return ::ioctl(out_of(slot), FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 void Mailboxes::close() noexcept {

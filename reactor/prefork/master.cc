@@ -21,27 +21,8 @@
 namespace reactor::prefork {
 namespace {
 
+constexpr Duration kBetweenMends = std::chrono::seconds(1);
 constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
-
-// False: this process must not serve, which is logged.
-bool take_identity(const Options& options) {
-  if (!options.identity) return true;
-  const std::error_code error = drop_to(*options.identity);
-  if (!error) return true;
-  REACTOR_LOG(error, "can't become user " + std::to_string(options.identity->user) + ", group " +
-                         std::to_string(options.identity->group) + ": " + error.message());
-  return false;
-}
-
-// A worker's part of that. False: this process must not serve, which is logged.
-bool isolate(const Options& options) {
-  const uid_t master = ::geteuid();
-  std::error_code error = leave_terminal();
-  if (!error && !take_identity(options)) return false;
-  if (!error) error = give_up_rights(master);
-  if (error) REACTOR_LOG(error, "can't isolate a worker from its master: " + error.message());
-  return !error;
-}
 
 int run_worker(WorkerFunction& serve, Worker& worker) {
   try {
@@ -57,7 +38,7 @@ int run_worker(WorkerFunction& serve, Worker& worker) {
 // In one process: no master, no fork.
 int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
   try {
-    if (!take_identity(options)) return kExitNotReady;
+    if (!take_identity(options.identity)) return kExitNotReady;
     Worker::Sockets sockets{slots.listeners_of(0).value(), slots.datagrams().value()};
     slots.close_own();
     // A connection's process shall have none of those that stayed.
@@ -159,7 +140,7 @@ int Master::run() {
     if (state_ != State::serving && crew_.empty()) break;
     wait_for_news();
     handle_signals();
-    crew_.reap();
+    mend_listeners(crew_.reap());
     if (parent_ == 1) crew_.reap_orphans();
     crew_.look_after();
     check_deadline();
@@ -194,9 +175,23 @@ void Master::place() {
   REACTOR_LOG(info, text);
 }
 
+// A worker can shut the listeners of all down. At its death at the latest that shows.
+void Master::mend_listeners(bool worker_died) {
+  if (state_ != State::serving || (!worker_died && clock_.now() < next_mend_)) return;
+  next_mend_ = saturating_add(clock_.now(), kBetweenMends);
+  const unsigned mended = slots_.mend();
+  if (mended == 0) return;
+  REACTOR_LOG(error, "a worker had shut " + std::to_string(mended) +
+                         " listening sockets down; they listen again, and the workers are "
+                         "replaced. If this happens again, suspect that clients run their code in "
+                         "the workers");
+  place();
+  crew_.renew_all();
+}
+
 void Master::become_worker(Process& process, WorkerControl& control, Crew::Generation& generation,
                            SignalBlock& blocked) {
-  if (!isolate(options_)) ::_exit(kExitFailed);
+  if (!isolate_worker(options_.identity)) ::_exit(kExitFailed);
   die_with(parent_);  // changing the user forgets it
   signals_.abandon_in_worker();
   // The other workers' control sockets must not stay open here: their end is the message.

@@ -35,6 +35,7 @@ class Master {
   [[noreturn]] void become_worker(Process& process, WorkerControl& control,
                                   Crew::Generation& generation, SignalBlock& blocked);
   void place();
+  void mend_listeners(bool worker_died);
   void announce_ready();
   void tell_manager();
   void upgrade();
@@ -66,6 +67,7 @@ class Master {
   TimePoint deadline_ = TimePoint::max();
   TimePoint upgrade_deadline_ = TimePoint::max();
   TimePoint next_watchdog_ = TimePoint::max();
+  TimePoint next_mend_{};
   bool announced_ = false;
   bool reloading_ = false;
   bool succeeded_ = false;  // by a new program

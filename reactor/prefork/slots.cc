@@ -8,10 +8,13 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "reactor/base/error.h"
+#include "reactor/base/log.h"
 #include "reactor/net/datagram.h"
 #include "reactor/net/datagram_socket.h"
+#include "reactor/prefork/deaf_listener.h"
 #include "reactor/prefork/steering.h"
 #include "reactor/prefork/systemd_sockets.h"
 
@@ -315,6 +318,43 @@ unsigned Slots::steer(std::span<const int> processors) noexcept {
     if (!steer_by_processor(listener, processors)) ++steered;
   }
   return steered;
+}
+
+unsigned Slots::mend() {
+  std::vector<std::pair<Group*, Socket*>> places;
+  std::vector<int> numbers;
+  for (Group& group : listeners_) {
+    if (group.datagrams()) continue;
+    for (Socket& socket : group.sockets) {
+      places.emplace_back(&group, &socket);
+      numbers.push_back(socket.fd());
+    }
+  }
+  unsigned mended = 0;
+  bool failed = false;
+  for (const std::size_t deaf : find_deaf(numbers)) {
+    auto& [group, socket] = places[deaf];
+    if (const Result<> done = mend(*group, *socket); done) {
+      ++mended;
+    } else if (!std::exchange(failed, true) && !cannot_mend_) {
+      REACTOR_LOG(error, "a worker has shut " + group->bound.to_string() +
+                             " down, and it can't be opened again: " + done.error().message() +
+                             "; restart the server");
+    }
+  }
+  cannot_mend_ = failed;
+  return mended;
+}
+
+Result<> Slots::mend(Group& group, Socket& listener) {
+  const Address& address = group.bound.address;
+  if (!address.is_unix()) return listen_again(listener.fd(), address, listen_.backlog);
+  if (group.inherited) return Errc::not_listening;  // its file is its maker's
+  Result<Socket> anew = Socket::listen(address, listen_);
+  if (!anew) return anew.error();
+  listener = std::move(*anew);
+  files_.emplace_back().remember(address);
+  return {};
 }
 
 void Slots::refuse_new() noexcept {

@@ -69,6 +69,11 @@ class Slots {
   // Socket::refuse_new().
   void refuse_new() noexcept;
 
+  // Makes those listen again that a worker shut down: TCP sockets as they are, unix sockets anew.
+  // Returns how many; workers have to be replaced then, as they have dropped such a listener.
+  // An error is logged once until all is well.
+  [[nodiscard]] unsigned mend();
+
   // Closes this process's sockets; what workers adopted stays open. close_own() leaves those that
   // are somebody else's too: at the end they let connections in again.
   void close() noexcept { listeners_.clear(); }
@@ -94,11 +99,13 @@ class Slots {
   [[nodiscard]] std::error_code open_datagrams(const Address& address, const Options& options);
   [[nodiscard]] std::error_code add_datagrams(Socket socket, bool ours);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
+  [[nodiscard]] Result<> mend(Group& group, Socket& listener);
 
   ListenOptions listen_;
   unsigned slots_ = 0;
   std::vector<Group> listeners_;
   std::vector<SocketFile> files_;
+  bool cannot_mend_ = false;  // which was logged
 };
 
 }  // namespace reactor::prefork

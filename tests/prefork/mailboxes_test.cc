@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/mailboxes.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 
+#include "reactor/net/fd_passing.h"
 #include "tests/support/fd_guard.h"
 
 namespace reactor::prefork {
@@ -40,16 +43,16 @@ TEST_F(MailboxesTest, KeepConnectionsAndTheirStatesApartAndInOrder) {
   for (const std::size_t size : sizes) {
     EXPECT_TRUE(boxes.send(1, theirs_.get(), octets(size)).value());
   }
-  EXPECT_FALSE(boxes.receive(0).value().connection);
+  EXPECT_FALSE(boxes.receive(boxes.out_of(0)).value().connection);
   for (const std::size_t size : sizes) {
-    const Letter letter = boxes.receive(1).value();
+    const Letter letter = boxes.receive(boxes.out_of(1)).value();
     ASSERT_TRUE(letter.connection);
     EXPECT_TRUE(std::ranges::equal(letter.state, octets(size)));
     ASSERT_EQ(::write(letter.connection.get(), "x", 1), 1);
     char octet = 0;
     ASSERT_EQ(::read(ours_.get(), &octet, 1), 1);
   }
-  EXPECT_FALSE(boxes.receive(1).value().connection);
+  EXPECT_FALSE(boxes.receive(boxes.out_of(1)).value().connection);
 }
 
 TEST_F(MailboxesTest, RefuseAStateThatIsTooLarge) {
@@ -57,7 +60,7 @@ TEST_F(MailboxesTest, RefuseAStateThatIsTooLarge) {
   ASSERT_FALSE(boxes.grow(1));
   const Result<bool> sent = boxes.send(0, theirs_.get(), octets(Mailboxes::kMaxState + 1));
   EXPECT_EQ(sent.error(), std::errc::message_size);
-  EXPECT_FALSE(boxes.receive(0).value().connection);
+  EXPECT_FALSE(boxes.receive(boxes.out_of(0)).value().connection);
 }
 
 TEST_F(MailboxesTest, SayWhenTheyAreFull) {
@@ -68,26 +71,99 @@ TEST_F(MailboxesTest, SayWhenTheyAreFull) {
   while (sent < 100'000 && boxes.send(0, theirs_.get(), state).value()) ++sent;
   ASSERT_GT(sent, 1);
   ASSERT_LT(sent, 100'000);
-  for (int i = 0; i < sent; ++i) ASSERT_TRUE(boxes.receive(0).value().connection);
-  EXPECT_FALSE(boxes.receive(0).value().connection);
+  for (int i = 0; i < sent; ++i) ASSERT_TRUE(boxes.receive(boxes.out_of(0)).value().connection);
+  EXPECT_FALSE(boxes.receive(boxes.out_of(0)).value().connection);
   EXPECT_TRUE(boxes.send(0, theirs_.get(), state).value());
 }
 
-TEST_F(MailboxesTest, AdoptThoseOfAnother) {
-  Mailboxes earlier;
-  ASSERT_FALSE(earlier.grow(2));
-  ASSERT_TRUE(earlier.send(1, theirs_.get(), {}).value());
+// A worker of the earlier program can neither read nor write the mailboxes of the new one.
+TEST_F(MailboxesTest, OfAnEarlierProgramAreOnlyReceivedFrom) {
+  Mailboxes old;
+  ASSERT_FALSE(old.grow(2));
+  ASSERT_TRUE(old.send(1, theirs_.get(), octets(5)).value());
   std::vector<std::pair<UniqueFd, UniqueFd>> ends;
   for (unsigned slot = 0; slot < 2; ++slot) {
-    ends.emplace_back(UniqueFd(::dup(earlier.into(slot))), UniqueFd(::dup(earlier.out_of(slot))));
+    ends.emplace_back(UniqueFd(::dup(old.into(slot))), UniqueFd(::dup(old.out_of(slot))));
   }
   Mailboxes later;
   later.adopt(std::move(ends));
   ASSERT_FALSE(later.grow(3));
   EXPECT_EQ(later.count(), 3U);
-  EXPECT_TRUE(later.receive(1).value().connection);
-  ASSERT_TRUE(earlier.send(0, theirs_.get(), octets(5)).value());
-  EXPECT_EQ(later.receive(0).value().state.size(), 5U);
+  ASSERT_EQ(later.earlier().size(), 2U);
+  EXPECT_FALSE(later.waits(1));
+  const Letter letter = later.receive(later.earlier()[1].get()).value();
+  EXPECT_TRUE(letter.connection);
+  EXPECT_EQ(letter.state.size(), 5U);
+
+  ASSERT_TRUE(later.send(1, theirs_.get(), {}).value());
+  EXPECT_FALSE(old.receive(old.out_of(1)).value().connection);
+  old.close();
+  EXPECT_TRUE(later.receive(later.earlier()[0].get()).value().ended);
+}
+
+// ---- What is not taken is not lost ----
+
+TEST_F(MailboxesTest, GiveNothingWithoutAFreeDescriptor) {
+  Mailboxes boxes;
+  ASSERT_FALSE(boxes.grow(1));
+  ASSERT_TRUE(boxes.send(0, theirs_.get(), octets(3)).value());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd lowest(::dup(STDERR_FILENO));
+  const rlimit none{static_cast<rlim_t>(lowest.get()), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const Result<Letter> refused = boxes.receive(boxes.out_of(0));
+  EXPECT_EQ(refused.error(), std::errc::too_many_files_open);
+  EXPECT_TRUE(boxes.waits(0));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const Letter letter = boxes.receive(boxes.out_of(0)).value();
+  EXPECT_TRUE(letter.connection);
+  EXPECT_EQ(letter.state.size(), 3U);
+}
+
+// ---- From strangers ----
+
+TEST_F(MailboxesTest, DropWhatNoWorkerOfThisVersionSends) {
+  Mailboxes boxes;
+  ASSERT_FALSE(boxes.grow(1));
+  const UniqueFd file(::open("/dev/null", O_RDONLY));
+  const std::array<std::byte, 4> other_version{std::byte{2}};
+  const std::array<std::byte, 4> this_version{std::byte{1}};
+  struct Stranger {
+    const char* name;
+    std::span<const std::byte> bytes;
+    int descriptor;
+  };
+  const Stranger strangers[] = {
+      {"another version", other_version, theirs_.get()},
+      {"no descriptor", this_version, -1},
+      {"no socket", this_version, file.get()},
+      {"a socket for datagrams", this_version, boxes.into(0)},
+  };
+  for (const Stranger& stranger : strangers) {
+    SCOPED_TRACE(stranger.name);
+    ASSERT_TRUE(send_with_descriptor(boxes.into(0), stranger.bytes, stranger.descriptor).ok());
+    ASSERT_TRUE(boxes.send(0, theirs_.get(), octets(2)).value());
+    const auto open_before = FdGuard::open_descriptors();
+    EXPECT_EQ(boxes.receive(boxes.out_of(0)).error(), std::errc::bad_message);
+    EXPECT_EQ(FdGuard::open_descriptors(), open_before);
+    EXPECT_EQ(boxes.receive(boxes.out_of(0)).value().state.size(), 2U) << "the next one";
+  }
+}
+
+// Closing the mailbox would close what waits in it, for as long as its sender likes (SO_LINGER).
+TEST_F(MailboxesTest, TheMasterLeavesOneOpenInWhichDescriptorsWait) {
+  const auto before = FdGuard::open_descriptors();
+  Mailboxes boxes;
+  ASSERT_FALSE(boxes.grow(2));
+  ASSERT_TRUE(boxes.send(1, theirs_.get(), {}).value());
+  const int used = boxes.out_of(1);
+  const UniqueFd sender(::dup(boxes.into(1)));
+  boxes.leave();
+  EXPECT_EQ(FdGuard::open_descriptors().size(), before.size() + 2);
+  const std::array<std::byte, 1> byte{};
+  EXPECT_TRUE(send_with_descriptor(sender.get(), byte, theirs_.get()).is_error());
+  ::close(used);
 }
 
 }  // namespace

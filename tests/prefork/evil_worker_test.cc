@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+// What a worker that a client took over can do to its master, and what a worker gives up so that it
+// is not much. Names contain Fork, as each test forks.
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <thread>
+#include <vector>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+
+#include "reactor/net/fd_passing.h"
+#include "reactor/net/server.h"
+#include "tests/prefork/prefork_test.h"
+
+namespace reactor::prefork {
+namespace {
+
+using std::chrono::seconds;
+
+class Echo final : public StreamHandler {
+  void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
+};
+
+int serve_echo(Worker& worker) {
+  auto server = Server<Echo>::adopt(worker.loop(), worker.listeners(), {}).value();
+  return worker.serve(*server);
+}
+
+// ---- What a stranger's code finds in a worker ----
+
+std::vector<int> descriptors() {
+  std::vector<int> numbers;
+  DIR* const directory = ::opendir("/dev/fd");
+  if (directory == nullptr) return numbers;
+  while (const dirent* const entry = ::readdir(directory)) {
+    const int number = std::atoi(entry->d_name);
+    if (number > STDERR_FILENO && number != ::dirfd(directory)) numbers.push_back(number);
+  }
+  ::closedir(directory);
+  return numbers;
+}
+
+// To the master, and to pipes of the worker's own that nobody reads here.
+void write_to_pipes(std::uint8_t byte) {
+  for (const int fd : descriptors()) {
+    struct stat status {};
+    const int flags = ::fcntl(fd, F_GETFL);
+    const bool writes = (flags & O_ACCMODE) == O_WRONLY && (flags & O_NONBLOCK) != 0;
+    if (::fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode) || !writes) continue;
+    [[maybe_unused]] const auto written = ::write(fd, &byte, 1);
+  }
+}
+
+[[noreturn]] void stay() {
+  for (;;) std::this_thread::sleep_for(seconds(1));
+}
+
+// A TCP socket whose last close() blocks for an hour.
+UniqueFd lingering() {
+  const Socket listener = Socket::listen(Address::loopback(0), {}).value();
+  Socket socket = Socket::connect(listener.local().value()).value();
+  static const std::string text(1 << 20, 'x');
+  pollfd writable{socket.fd(), POLLOUT, 0};
+  ::poll(&writable, 1, 5000);
+  static std::vector<Socket> peers;
+  peers.push_back(Socket::accept(listener.fd()).value());
+  while (::write(socket.fd(), text.data(), text.size()) > 0) {
+  }
+  const linger hour{1, 3600};
+  ::setsockopt(socket.fd(), SOL_SOCKET, SO_LINGER, &hour, sizeof hour);
+  return socket.release();
+}
+
+void send_everywhere(int descriptor) {
+  const std::array<std::byte, 8> bytes{std::byte{1}};
+  for (const int fd : descriptors()) {
+    static_cast<void>(send_with_descriptor(fd, bytes, descriptor));
+  }
+}
+
+// Over all that the processes share.
+void scribble(unsigned char value) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    if (line.find(" rw-s ") == std::string::npos) continue;
+    if (line.find("/dev/zero") == std::string::npos) continue;
+    if (std::sscanf(line.c_str(), "%zx-%zx", &begin, &end) != 2 || end - begin < 65536) continue;
+    auto* const memory = reinterpret_cast<volatile unsigned char*>(begin);
+    for (std::size_t i = 0; i < end - begin; ++i) memory[i] = value;
+  }
+}
+
+// ---- The acts ----
+
+struct Act {
+  const char* name;
+  std::function<void()> commit;  // in worker 0, once it is ready
+  const char* noticed;           // a line of the log
+};
+
+const char* const kKilled = ") sent its master what no worker sends; it is killed";
+const char* const kMended = "they listen again";
+
+std::vector<Act> acts() {
+  return {
+      {"ready twice", [] { write_to_pipes(1); }, kKilled},
+      {"an unknown notice", [] { write_to_pipes(77); }, kKilled},
+      {"always renew",
+       [] {
+         for (;;) write_to_pipes(2);
+       },
+       kKilled},
+      {"a flood, by its children too",
+       [] {
+         for (int i = 0; i < 2; ++i) {
+           if (::fork() == 0) break;
+         }
+         for (;;) write_to_pipes(7);
+       },
+       kKilled},
+      {"descriptors that block at their close",
+       [] {
+         for (int i = 0; i < 3; ++i) send_everywhere(lingering().get());
+       },
+       nullptr},
+      {"listeners shut down",
+       [] {
+         for (const int fd : descriptors()) ::shutdown(fd, SHUT_RD);
+         ::_exit(0);
+       },
+       kMended},
+      {"ones on the board", [] { scribble(0xff); }, nullptr},
+      {"zeros on the board", [] { scribble(0); }, nullptr},
+      {"large numbers on the board", [] { scribble(0x7f); }, nullptr},
+  };
+}
+
+// Memory that a test shares with the processes it forks.
+template <class T>
+class Shared {
+ public:
+  Shared()
+      : value_(static_cast<T*>(::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE,
+                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  ~Shared() { ::munmap(value_, sizeof(T)); }
+  T& operator*() const noexcept { return *value_; }
+
+ private:
+  T* value_;
+};
+
+class EvilWorkerFork : public ::testing::Test {
+ protected:
+  static Options options() {
+    Options result;
+    result.addresses = {Address::loopback(0)};
+    result.workers = 2;
+    result.graceful_timeout = seconds(1);
+    return result;
+  }
+  // One echo, by whichever worker.
+  static bool echoes(const std::string& address) {
+    const Socket socket = Socket::connect(Address::parse(address).value()).value();
+    pollfd ready{socket.fd(), POLLOUT, 0};
+    if (::poll(&ready, 1, 5000) != 1 || ::write(socket.fd(), "x", 1) != 1) return false;
+    ready.events = POLLIN;
+    char byte = 0;
+    return ::poll(&ready, 1, 5000) == 1 && ::read(socket.fd(), &byte, 1) == 1;
+  }
+  // Two new workers, which nothing but a reload brings.
+  static void expect_reload(Running& master) {
+    master.signal(SIGHUP);
+    static_cast<void>(master.lines.after("log reload: the workers are replaced"));
+    for (int ready = 0; ready < 2;) {
+      const std::string line = master.lines.after("log worker ");
+      if (line.find("is ready") != std::string::npos) ++ready;
+      if (line.empty()) return;
+    }
+  }
+  static void expect_end(Running& master) {
+    const TimePoint start = monotonic_now();
+    master.signal(SIGTERM);
+    EXPECT_EQ(master.wait(), kExitOk);
+    EXPECT_LT(monotonic_now() - start, seconds(8)) << "1 s of grace, 2 s for the one that stays";
+  }
+
+  Shared<std::atomic<int>> committed_;
+};
+
+TEST_F(EvilWorkerFork, NeitherStopsNorMisleadsTheMasterOrItsSiblings) {
+  for (const Act& act : acts()) {
+    SCOPED_TRACE(act.name);
+    (*committed_).store(0);
+    Running master(options(), [&](Worker& worker, const Lines& lines) {
+      if (worker.index() != 0 || (*committed_).exchange(1) != 0) return serve_echo(worker);
+      ::signal(SIGPIPE, SIG_IGN);
+      const Timer later = worker.loop().after(std::chrono::milliseconds(1), [&] {
+        act.commit();
+        lines.say("committed");
+        stay();
+      });
+      return serve_echo(worker);
+    });
+    const std::string address = master.lines.after("listening ");
+    for (std::string line = "?"; act.noticed != nullptr && line.find(act.noticed) == line.npos;) {
+      line = master.lines.after("log ");
+      ASSERT_FALSE(line.empty());
+    }
+    if (act.noticed == nullptr) static_cast<void>(master.lines.after("committed"));
+    expect_reload(master);
+    for (int i = 0; i < 5; ++i) EXPECT_TRUE(echoes(address));
+    expect_end(master);
+  }
+}
+
+TEST_F(EvilWorkerFork, AUnixListenerThatWasShutDownIsMadeAnew) {
+  char folder[] = "/tmp/evil.XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/socket";
+  Options local = options();
+  local.addresses = {Address::unix_path(path).value()};
+  Running master(std::move(local), [&](Worker& worker, const Lines&) {
+    if (worker.index() != 0 || (*committed_).exchange(1) != 0) return serve_echo(worker);
+    for (const int fd : descriptors()) ::shutdown(fd, SHUT_RD);
+    return 0;
+  });
+  const std::string address = master.lines.after("listening ");
+  std::string line = "?";
+  while (!line.empty() && line.find(kMended) == line.npos) line = master.lines.after("log ");
+  expect_reload(master);
+  EXPECT_TRUE(echoes(address));
+  expect_end(master);
+  EXPECT_NE(::access(path.c_str(), F_OK), 0) << "the file of the new socket is removed";
+  ::rmdir(folder);
+}
+
+// ---- What a worker gives up ----
+
+TEST_F(EvilWorkerFork, AWorkerHasASessionOfItsOwnAndNoInput) {
+  Running master(options(), [](Worker& worker, const Lines& lines) {
+    struct stat input {};
+    struct stat null {};
+    ::fstat(STDIN_FILENO, &input);
+    ::stat("/dev/null", &null);
+    lines.say(std::string("worker ") + (::getsid(0) == ::getpid() ? "leads" : "follows") +
+              (input.st_rdev == null.st_rdev ? " null" : " input"));
+    return serve_echo(worker);
+  });
+  EXPECT_EQ(master.lines.after("worker "), "leads null");
+  static_cast<void>(master.lines.after("ready"));
+  expect_end(master);
+}
+
+#if defined(__linux__)
+TEST_F(EvilWorkerFork, NoProgramOfAWorkersGainsRights) {
+  Running master(options(), [](Worker& worker, const Lines& lines) {
+    lines.say("worker " + std::to_string(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)));
+    return serve_echo(worker);
+  });
+  EXPECT_EQ(master.lines.after("worker "), "1");
+  static_cast<void>(master.lines.after("ready"));
+  expect_end(master);
+}
+
+TEST_F(EvilWorkerFork, AWorkerOfAnotherUserCannotBeTraced) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root starts workers as another user";
+  Options other = options();
+  other.identity = find_identity("65534", "65534").value();
+  Running master(std::move(other), [](Worker& worker, const Lines& lines) {
+    lines.say("worker " + std::to_string(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)));
+    return serve_echo(worker);
+  });
+  EXPECT_EQ(master.lines.after("worker "), "0");
+  static_cast<void>(master.lines.after("ready"));
+  expect_end(master);
+}
+
+// The master runs in the foreground of a terminal.
+TEST_F(EvilWorkerFork, AWorkerNeitherReadsNorTypesIntoTheMastersTerminal) {
+  const int failed = in_child([] {
+    const UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY));
+    ASSERT_TRUE(terminal);
+    ASSERT_EQ(::grantpt(terminal.get()), 0);
+    ASSERT_EQ(::unlockpt(terminal.get()), 0);
+    const std::string name = ::ptsname(terminal.get());
+    const pid_t running = spawn_child([&] {
+      ::setsid();
+      const int line = ::open(name.c_str(), O_RDWR);  // which makes it the session's
+      for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(line, fd);
+      ::close(line);
+      Options one = options();
+      one.workers = 1;
+      Running master(std::move(one), [](Worker& worker, const Lines& lines) {
+        bool harmless = ::open("/dev/tty", O_RDWR) < 0;
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+          char byte = '\n';
+          if (::ioctl(fd, TIOCSTI, &byte) == 0) harmless = false;
+          if (::isatty(fd) != 0 && (::fcntl(fd, F_GETFL) & O_ACCMODE) != O_WRONLY) harmless = false;
+        }
+        lines.say(harmless ? "worker harmless" : "worker harmful");
+        return serve_echo(worker);
+      });
+      const bool harmless = master.lines.after("worker ") == "harmless";
+      static_cast<void>(master.lines.after("ready"));
+      master.signal(SIGTERM);
+      return master.wait() == kExitOk && harmless ? 0 : 1;
+    });
+    EXPECT_EQ(wait_for_child(running), 0);
+  });
+  EXPECT_EQ(failed, 0);
+}
+#endif
+
+}  // namespace
+}  // namespace reactor::prefork

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+// What a worker decides about its siblings and their connections. The service and the other workers
+// are played: no process is forked.
+#include "reactor/prefork/siblings.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "tests/support/fd_guard.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/loop_test.h"
+
+namespace reactor::prefork {
+namespace {
+
+using std::chrono::milliseconds;
+using Answer = Successor::Answer;
+
+// Counts what it is asked to do. Its connections are a number.
+class PlayedService final : public Service {
+ public:
+  void drain(Callback<void()> done) override {
+    drained = true;
+    done_ = std::move(done);
+  }
+  void hand_over(Successor& next, Callback<void()> done) override {
+    successor = &next;
+    done_ = std::move(done);
+  }
+  void retry_hand_over() override {}
+  Result<> take_over(Socket, std::span<const std::byte>) override {
+    ++taken;
+    count(connections_ + 1);
+    return {};
+  }
+  void share_listeners() override {}
+  Result<> borrow(int) override { return {}; }
+  void give_back(int) noexcept override {}
+  void set_placement(Callback<bool(const Socket&)> placement) override {
+    keep = std::move(placement);
+  }
+  void set_counter(Counter& connections) noexcept override {
+    counter_ = &connections;
+    count(connections_);
+  }
+  void set_limit(std::uint64_t, Callback<void()>) override {}
+  [[nodiscard]] std::size_t connections() const noexcept override { return connections_; }
+  [[nodiscard]] std::size_t most_connections() const noexcept override { return 1000; }
+  [[nodiscard]] std::uint64_t accepted() const noexcept override { return 0; }
+
+  void count(std::size_t connections) {
+    connections_ = connections;
+    if (counter_ != nullptr) counter_->set(connections);
+  }
+  // Offers one that is idle, as Server does.
+  Answer offer(int fd) {
+    const Answer answer = successor->take(fd, {});
+    if (answer == Answer::taken) count(connections_ - 1);
+    if (connections_ == 0) done_();
+    return answer;
+  }
+  void end_all() {
+    count(0);
+    done_();
+  }
+
+  Callback<bool(const Socket&)> keep;
+  Successor* successor = nullptr;
+  int taken = 0;
+  bool drained = false;
+
+ private:
+  Counter* counter_ = nullptr;
+  Callback<void()> done_;
+  std::size_t connections_ = 0;
+};
+
+// We serve slot 0; slots 1 and 2 are others'.
+class SiblingsTest : public LoopTest {
+ protected:
+  void SetUp() override {
+    ASSERT_FALSE(mailboxes_.grow(3));
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+    connection_ = Socket(UniqueFd(ends[0]));
+    peer_.reset(ends[1]);
+    for (unsigned slot = 0; slot < 3; ++slot) seats_[slot] = sit(slot);
+    siblings_ = std::make_unique<Siblings>(loop_, *board_, slots_, mailboxes_, 0,
+                                           static_cast<std::uint32_t>(0));
+    siblings_->serve(service_, true);
+  }
+  // A worker with room for many sits down to serve `slot`.
+  Seat* sit(unsigned slot) {
+    const std::uint32_t number = board_->take_seat();
+    Seat& seat = board_->seat(number);
+    seat.accepts.store(1);
+    seat.capacity.set(1000);
+    board_->set_occupant(slot, number);
+    return &seat;
+  }
+  bool keep() { return service_.keep(connection_); }
+  Answer offer() { return service_.offer(connection_.fd()); }
+  // Our successor has our slot, and we have so many connections.
+  Seat* retire(std::size_t connections) {
+    Seat* const heir = sit(0);
+    service_.count(connections);
+    siblings_->hand_over(0, [this] { done_ = true; });
+    return heir;
+  }
+  // What a worker that serves `slot` finds in its mailbox.
+  int receive(unsigned slot) {
+    int count = 0;
+    while (mailboxes_.receive(mailboxes_.out_of(slot)).value().connection) {
+      board_->coming(slot).fetch_sub(1);
+      ++count;
+    }
+    return count;
+  }
+
+  FdGuard guard_;
+  LogCapture log_;
+  Loop loop_{quiet_options()};
+  std::unique_ptr<Board> board_ = Board::make().value();
+  Slots slots_;
+  Mailboxes mailboxes_;
+  Socket connection_;
+  UniqueFd peer_;
+  PlayedService service_;
+  std::array<Seat*, 3> seats_{};
+  std::unique_ptr<Siblings> siblings_;
+  bool done_ = false;
+};
+
+// ---- New connections ----
+
+TEST_P(SiblingsTest, ANewConnectionGoesToTheWorkerWithFewest) {
+  service_.count(10);
+  seats_[1]->connections.set(5);
+  seats_[2]->connections.set(4);
+  EXPECT_FALSE(keep());
+  EXPECT_EQ(receive(2), 1);
+  service_.count(4);
+  EXPECT_TRUE(keep()) << "nobody has fewer";
+}
+
+TEST_P(SiblingsTest, NoneGoesToAWorkerThatIsStuck) {
+  service_.count(10);
+  seats_[2]->accepts.store(0);
+  EXPECT_FALSE(keep());
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; })) << "what waited there";
+  EXPECT_TRUE(keep());
+  seats_[1]->loop.turns.add();
+  EXPECT_TRUE(run_bounded(loop_, [&] { return seats_[1]->loop.turns.add(), !keep(); }));
+}
+
+TEST_P(SiblingsTest, NoneGoesToAWorkerWithoutRoomForIt) {
+  service_.count(10);
+  seats_[1]->capacity.set(1);
+  seats_[2]->capacity.set(1);
+  EXPECT_FALSE(keep());
+  EXPECT_FALSE(keep());
+  EXPECT_TRUE(keep()) << "each has one on its way";
+}
+
+TEST_P(SiblingsTest, AMailboxThatWasFullIsUsedAgain) {
+  service_.count(1'000'000);
+  seats_[1]->capacity.set(0);
+  seats_[2]->accepts.store(0);
+  int sent = 0;
+  while (sent < 10'000 && !keep()) ++sent;
+  ASSERT_GT(sent, 3);
+  ASSERT_LT(sent, 10'000);
+  EXPECT_EQ(board_->coming(1).load(), sent) << "the one that did not fit is not on its way";
+  EXPECT_EQ(receive(1), sent);
+  EXPECT_EQ(board_->coming(1).load(), 0);
+  EXPECT_FALSE(keep());
+  EXPECT_EQ(receive(1), 1);
+}
+
+TEST_P(SiblingsTest, ASeatThatDoesNotExistIsNobodys) {
+  service_.count(10);
+  for (const std::uint32_t number : {Board::kSeats, 0x7fffffffU, 0xfffffffeU, Board::kNobody}) {
+    board_->set_occupant(1, number);
+    board_->set_occupant(2, number);
+    EXPECT_EQ(board_->occupant(1), nullptr);
+    EXPECT_TRUE(keep());
+  }
+  board_->set_occupant(1, Board::kSeats - 1);
+  EXPECT_NE(board_->occupant(1), nullptr);
+  EXPECT_EQ(board_->occupant(Board::kSlots), nullptr);
+}
+
+TEST_P(SiblingsTest, NumbersThatMakeNoSenseOnlyKeepConnectionsHere) {
+  service_.count(10);
+  for (Seat* seat : {seats_[1], seats_[2]}) {
+    seat->connections.set(~std::uint64_t{0});
+    seat->most.set(~std::uint64_t{0});
+    seat->accepts.store(0xffffffff);
+  }
+  board_->coming(1).store(-5);
+  EXPECT_TRUE(keep());
+  run_for(loop_, milliseconds(30));
+}
+
+// ---- What others send ----
+
+TEST_P(SiblingsTest, WithoutADescriptorConnectionsWaitInTheMailbox) {
+  ASSERT_TRUE(mailboxes_.send(0, connection_.fd(), {}).value());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd lowest(::dup(STDERR_FILENO));
+  const rlimit none{static_cast<rlim_t>(lowest.get()), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_LT(run_for(loop_, milliseconds(120)), 60) << "and nobody spins";
+  EXPECT_EQ(service_.taken, 0);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+}
+
+TEST_P(SiblingsTest, WhatWaitsAtTheEndOfADrainIsTaken) {
+  EXPECT_FALSE(siblings_->take_rest());
+  ASSERT_TRUE(mailboxes_.send(0, connection_.fd(), {}).value());
+  EXPECT_TRUE(siblings_->take_rest());
+  EXPECT_EQ(service_.taken, 1);
+}
+
+TEST_P(SiblingsTest, TheConnectionsOfAnEarlierProgramAreTaken) {
+  Mailboxes old;
+  ASSERT_FALSE(old.grow(1));
+  std::vector<std::pair<UniqueFd, UniqueFd>> ends;
+  ends.emplace_back(UniqueFd(::dup(old.into(0))), UniqueFd(::dup(old.out_of(0))));
+  Mailboxes fresh;
+  fresh.adopt(std::move(ends));
+  ASSERT_FALSE(fresh.grow(1));
+  PlayedService service;
+  Siblings siblings(loop_, *board_, slots_, fresh, 0, 0);
+  siblings.serve(service, true);
+  ASSERT_TRUE(old.send(0, connection_.fd(), {}).value());
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service.taken == 1; }));
+  old.close();
+  EXPECT_LT(run_for(loop_, milliseconds(50)), 30) << "the end is no event for ever";
+}
+
+TEST_P(SiblingsTest, AMailboxThatWasShutDownHoldsNothingUp) {
+  ::shutdown(mailboxes_.out_of(0), SHUT_RD);
+  EXPECT_LT(run_for(loop_, milliseconds(50)), 30);
+  retire(1);
+  EXPECT_EQ(offer(), Answer::never);
+  service_.end_all();
+  EXPECT_TRUE(done_);
+}
+
+// ---- Handing over ----
+
+TEST_P(SiblingsTest, ARetiringWorkerStaysUntilItsConnectionsAreTaken) {
+  retire(1);
+  EXPECT_EQ(offer(), Answer::taken);
+  run_for(loop_, milliseconds(100));
+  EXPECT_FALSE(done_);
+  EXPECT_EQ(service_.taken, 0) << "nor does it take them itself";
+  EXPECT_EQ(receive(0), 1);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
+}
+
+TEST_P(SiblingsTest, WhatNobodyTakesGoesOnHere) {
+  retire(2);
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 2; }));
+  EXPECT_EQ(board_->coming(0).load(), 0);
+  EXPECT_FALSE(done_);
+  EXPECT_EQ(offer(), Answer::busy) << "for a while";
+  service_.end_all();
+  EXPECT_TRUE(done_);
+}
+
+TEST_P(SiblingsTest, AHeirWithoutRoomGetsNone) {
+  Seat* const heir = retire(3);
+  heir->capacity.set(1);
+  seats_[1]->capacity.set(1);
+  seats_[2]->accepts.store(0);
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(receive(0), 1);
+  heir->connections.set(1);
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(receive(1), 1) << "a sibling has room";
+  seats_[1]->connections.set(1);
+  EXPECT_EQ(offer(), Answer::busy);
+  heir->connections.set(0);
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(receive(0), 1);
+}
+
+TEST_P(SiblingsTest, AHeirThatDiedGetsNone) {
+  retire(1);
+  board_->set_occupant(0, Board::kNobody);
+  seats_[1]->accepts.store(0);
+  seats_[2]->accepts.store(0);
+  EXPECT_EQ(offer(), Answer::busy);
+  sit(0);
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(receive(0), 1);
+}
+
+// Its workers are on another board, where our slot is theirs.
+TEST_P(SiblingsTest, AtAnUpgradeConnectionsGoToOurOwnSlot) {
+  seats_[0]->capacity.set(1);
+  service_.count(2);
+  siblings_->hand_over(0, [this] { done_ = true; });
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(receive(0), 2);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
+}
+
+TEST_P(SiblingsTest, WhatFindsNoPlaceInTimeIsDrained) {
+  retire(1)->capacity.set(1);
+  siblings_->finish_here();
+  EXPECT_TRUE(service_.drained);
+  EXPECT_FALSE(done_);
+  service_.end_all();
+  EXPECT_TRUE(done_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, SiblingsTest, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::prefork
