@@ -129,18 +129,18 @@ TEST_F(MailboxesTest, DropWhatNoWorkerOfThisVersionSends) {
   const UniqueFd file(::open("/dev/null", O_RDONLY));
   const std::array<std::byte, 4> other_version{std::byte{2}};
   const std::array<std::byte, 4> this_version{std::byte{1}};
-  struct Stranger {
+  struct Sent {
     const char* name;
     std::span<const std::byte> bytes;
     int descriptor;
   };
-  const Stranger strangers[] = {
+  const Sent strangers[] = {
       {"another version", other_version, theirs_.get()},
       {"no descriptor", this_version, -1},
       {"no socket", this_version, file.get()},
       {"a socket for datagrams", this_version, boxes.into(0)},
   };
-  for (const Stranger& stranger : strangers) {
+  for (const Sent& stranger : strangers) {
     SCOPED_TRACE(stranger.name);
     ASSERT_TRUE(send_with_descriptor(boxes.into(0), stranger.bytes, stranger.descriptor).ok());
     ASSERT_TRUE(boxes.send(0, theirs_.get(), octets(2)).value());

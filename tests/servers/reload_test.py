@@ -3,6 +3,7 @@
 """HUP, TTIN, TTOU and --max-requests: workers come and go, and no client sees it."""
 
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -80,6 +81,28 @@ class Reload(NothingLost):
                 wait_until(lambda: server.log().count("is ready") == 4, "the new workers")
                 wait_until(lambda: not set(old) & set(server.workers()), "the old ones gone", 1)
                 self.assertTrue(all(works(connection) for connection in idle))
+                self.assertNotIn("lost", server.log())
+                for connection in idle:
+                    connection.close()
+
+    def test_workers_at_their_descriptor_limit_lose_none(self):
+        few = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))}
+        for number, ready in ((signal.SIGHUP, 4), (signal.SIGTTOU, 2)):
+            with self.subTest(number=number), self.server(ECHO, **few) as server:
+                idle = []
+                while len(idle) < 100:  # until both have no room for another
+                    idle.append(server.connect(limit=1))
+                    try:
+                        self.assertTrue(support.echoes(idle[-1]))
+                    except TimeoutError:
+                        break
+                    idle[-1].settimeout(support.LIMIT)
+                idle.pop().close()
+                self.assertGreater(len(idle), 30)
+                server.signal(number)
+                wait_until(lambda: server.log().count("is ready") == ready, "the new workers")
+                for _ in range(3):  # while they move, or come back
+                    self.assertTrue(all(support.echoes(connection) for connection in idle))
                 self.assertNotIn("lost", server.log())
                 for connection in idle:
                     connection.close()
