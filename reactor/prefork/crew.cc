@@ -217,9 +217,8 @@ void Crew::read_control(int fd) {
 
 // Kills a worker that is not what we started, and what it forked into its group.
 void Crew::expel(Process& process) {
-  REACTOR_LOG(error, process.name() +
-                         " sent its master what no worker sends; it is killed. If this happens "
-                         "again, suspect that clients run their code in the workers");
+  REACTOR_LOG(
+      error, process.name() + " sent its master what no worker sends; it is killed. " + kSuspicion);
   process.broke_rules = true;
   process.state = Process::State::aborted;
   process.control.close();

@@ -8,7 +8,7 @@
 namespace reactor::prefork {
 
 std::uint64_t fixed_descriptors(unsigned workers, std::size_t addresses) noexcept {
-  constexpr std::uint64_t kOfEachWorker = 4;
+  constexpr std::uint64_t kOfEachWorker = 5;
   constexpr std::uint64_t kOthers = 24;
   if (workers == 0) return addresses + kOthers;
   return workers * (addresses + kOfEachWorker) + kOthers;

@@ -21,7 +21,6 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr Duration kBetweenMends = std::chrono::seconds(1);
 constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 
 int run_worker(WorkerFunction& serve, Worker& worker) {
@@ -178,13 +177,11 @@ void Master::place() {
 // A worker can shut the listeners of all down. At its death at the latest that shows.
 void Master::mend_listeners(bool worker_died) {
   if (state_ != State::serving || (!worker_died && clock_.now() < next_mend_)) return;
-  next_mend_ = saturating_add(clock_.now(), kBetweenMends);
+  next_mend_ = saturating_add(clock_.now(), std::chrono::seconds(1));
   const unsigned mended = slots_.mend();
   if (mended == 0) return;
-  REACTOR_LOG(error, "a worker had shut " + std::to_string(mended) +
-                         " listening sockets down; they listen again, and the workers are "
-                         "replaced. If this happens again, suspect that clients run their code in "
-                         "the workers");
+  REACTOR_LOG(error, "a worker had shut " + std::to_string(mended) + " listening sockets down; " +
+                         "they listen again, the workers are replaced. " + kSuspicion);
   place();
   crew_.renew_all();
 }

@@ -12,6 +12,10 @@
 
 namespace reactor::prefork {
 
+// How the log ends a line about a worker that does what no worker does.
+inline constexpr const char* kSuspicion =
+    "If this happens again, suspect that clients run their code in the workers";
+
 // A worker as its master sees it. Private to prefork.
 //
 //   starting -- `ready` --> serving -- a successor is ready, or the slot is closed --> leaving
