@@ -41,18 +41,13 @@ struct AnswerContext {
   bool keep_alive = false;  // the connection goes on, as far as the client is concerned
   bool head_only = false;   // HEAD: the framing of a GET and no content
   bool connect = false;     // CONNECT: 2xx would make a tunnel of the connection
-  bool upgrade = false;     // another protocol was asked for
 
   [[nodiscard]] static AnswerContext of(const Request& from) noexcept {
     return {from.minor_version, from.keep_alive, from.method == Method::head,
-            from.method == Method::connect, !from.upgrade.empty()};
-  }
-  // CONNECT never keeps a connection alive: in the common case nothing more is looked at.
-  [[nodiscard]] bool would_tunnel(int code) const noexcept {
-    return !keep_alive && connect && code < 300;
+            from.method == Method::connect};
   }
   // The client may be sending already what comes behind the request.
-  [[nodiscard]] bool may_be_followed() const noexcept { return keep_alive || connect || upgrade; }
+  [[nodiscard]] bool may_be_followed() const noexcept { return keep_alive || connect; }
 };
 
 struct AnswerHead {

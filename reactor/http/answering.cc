@@ -46,7 +46,7 @@ std::string name_of_peer(const Stream& stream) {
 [[gnu::always_inline]] inline bool Connection::respond(Stream& stream, const Response& response,
                                                        AnswerContext to) {
   const int code = response.code();
-  if (response.failed() || to.would_tunnel(code)) [[unlikely]] {
+  if (response.failed() || (to.connect && code < 300)) [[unlikely]] {
     respond_with_error(stream, response.failed() ? 500 : 501, to);
     return false;
   }
@@ -79,7 +79,9 @@ void Connection::answer(Stream& stream, std::string_view& input) {
   }
   const AnswerContext to = AnswerContext::of(shared_->request);
   // One that did not ask for the end may be sending its next request already.
-  if (!respond(stream, response, to)) stream.close(!input.empty() || to.may_be_followed());
+  if (!respond(stream, response, to)) {
+    stream.close(!input.empty() || to.keep_alive || asks_to_tunnel());
+  }
 }
 
 [[gnu::noinline]] bool Connection::respond_slowly(Stream& stream, const Response& response,
@@ -170,12 +172,16 @@ void Connection::send_error(Stream& stream, int status, AnswerContext to, std::s
   const AnswerHead head{.length = error.content().size()};
   const std::string_view sent = to.head_only ? std::string_view{} : error.content();
   static_cast<void>(write_answer(stream, shared_->date, error, head, sent));
-  log_answer(stream, status, sent.size(), reason);
+  log_refusal(stream, status, sent.size(), reason);
+}
+
+[[gnu::noinline]] void Connection::log_answer(Stream& stream, int status, std::uint64_t octets) {
+  log_refusal(stream, status, octets, {});
 }
 
 // For the exchange under way, else for the request that the handler has, or had.
-[[gnu::noinline]] void Connection::log_answer(Stream& stream, int status, std::uint64_t octets,
-                                              std::string_view reason) {
+void Connection::log_refusal(Stream& stream, int status, std::uint64_t octets,
+                             std::string_view reason) {
   AccessLog* const log = shared_->options.access_log;
   if (log == nullptr) return;
   AccessLog::Entry entry;
@@ -212,6 +218,7 @@ Responder Connection::defer() {
   exchange_->answering = true;
   exchange_->running = true;  // the handler
   exchange_->answer = AnswerContext::of(shared_->request);
+  exchange_->wants_upgrade = asks_to_upgrade();
   if (shared_->options.access_log != nullptr) {
     exchange_->note = std::make_unique<RequestNote>(shared_->request, exchange_->stream);
   }
@@ -225,8 +232,8 @@ bool Connection::asks_to_tunnel() const noexcept {
 
 // Nothing can follow unread content, nor what may be of the protocol that was asked for.
 void Connection::keep_from_going_on(Exchange& exchange) {
-  AnswerContext& to = exchange.answer;
-  if (exchange.reading || (to.upgrade && partial_ != nullptr)) to.keep_alive = false;
+  const bool followed = exchange.wants_upgrade && partial_ != nullptr;
+  if (exchange.reading || followed) exchange.answer.keep_alive = false;
 }
 
 void Connection::send(Exchange& exchange, const Response& response) {
@@ -250,7 +257,7 @@ void Connection::begin(Exchange& exchange, const Response& response,
   }
   head.keep_alive =
       to.keep_alive && !response.closes() && !leaves() && head.framing != Framing::until_close;
-  const bool wrong = response.failed() || to.would_tunnel(response.code());
+  const bool wrong = response.failed() || (to.connect && response.code() < 300);
   if (wrong || !write_answer(exchange.stream, shared_->date, response, head, {})) {
     exchange.keep_alive = respond_slowly(exchange.stream, response, to);
     answered(exchange);

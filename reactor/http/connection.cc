@@ -282,8 +282,7 @@ void Connection::parse_again(Exchange& exchange) {
 bool Connection::content_whole(Stream& stream, std::string_view& input) {
   exchange_->reading = false;
   if (exchange_->how == Content::stream) {
-    AnswerContext& to = exchange_->answer;
-    if (to.upgrade && !input.empty()) to.keep_alive = false;
+    if (exchange_->wants_upgrade && !input.empty()) exchange_->answer.keep_alive = false;
     Callback<void(std::string_view, bool)> call = std::move(exchange_->on_body);
     if (call) run(*exchange_, [&] { call({}, true); });
     return true;

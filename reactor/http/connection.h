@@ -113,7 +113,8 @@ class Connection final : public StreamHandler {
   bool respond_slowly(Stream& stream, const Response& response, AnswerContext to);  // not inline
   void respond_with_error(Stream& stream, int status, AnswerContext to);
   void send_error(Stream& stream, int status, AnswerContext to, std::string_view reason);
-  void log_answer(Stream& stream, int status, std::uint64_t octets, std::string_view reason = {});
+  void log_answer(Stream& stream, int status, std::uint64_t octets);
+  void log_refusal(Stream& stream, int status, std::uint64_t octets, std::string_view reason);
   void keep_from_going_on(Exchange& exchange);
   void answered(Exchange& exchange);
   void drop_if_over(Stream& stream);

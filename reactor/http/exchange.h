@@ -51,6 +51,7 @@ struct Exchange {
   bool reading = false;
   bool paused = false;  // by pause_body()
   bool wants_continue = false;
+  bool wants_upgrade = false;
   Callback<void(std::string_view, bool)> on_body;
 
   // Of the answer.
