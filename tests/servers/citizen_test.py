@@ -512,7 +512,7 @@ class Limits(FolderTest):
                 file.write("workers = 1\n")
             with Server(program, "-c", config, preexec_fn=before, **how) as server:
                 workers = server.ready().workers()
-                for count, reason in (("60", "they need 340 descriptors and may have 128"),
+                for count, reason in (("60", "descriptors and may have 128"),
                                       ("0", "the workers can't become one process")):
                     with open(config, "w", encoding="ascii") as file:
                         file.write(f"workers = {count}\n")
