@@ -19,6 +19,11 @@ NetContext& NetContext::of(Loop& loop) {
   return result;
 }
 
+OpeningQueue& NetContext::openings() {
+  if (openings_ == nullptr) openings_ = std::make_unique<OpeningQueue>(loop);
+  return *openings_;
+}
+
 // The table does not move: a signal handler may read it (Loop::current()).
 std::uint8_t NetContext::find_place(SourceLocation place) noexcept {
   std::size_t number = 0;

@@ -14,6 +14,7 @@
 #include "reactor/base/source_location.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/linger.h"
+#include "reactor/net/opening_queue.h"
 #include "reactor/net/proxy.h"
 
 namespace reactor {
@@ -23,8 +24,11 @@ class Stream;
 
 class NetContext final : public LoopExtension {
  public:
-  // Octets that are collected before they are sent; also the most that one write_room() gives.
+  // The most that one write_room() gives.
   static constexpr std::size_t kBatchSize = 64 * 1024;
+  // Small writes are collected up to this, and then sent: what the kernel does not take of a batch
+  // has to be queued, for a peer that does not read.
+  static constexpr std::size_t kBatchGoal = 16 * 1024;
 
   // The loop's one, made at the first call. Throws std::bad_alloc.
   [[nodiscard]] static NetContext& of(Loop& loop);
@@ -73,6 +77,11 @@ class NetContext final : public LoopExtension {
   };
   std::unordered_map<const Stream*, Announcement> announced;
   Lingerers lingerers;
+  // Of transports whose opening takes long; made for the first.
+  [[nodiscard]] OpeningQueue& openings();
+  [[nodiscard]] std::size_t openings_waiting() const noexcept {
+    return openings_ == nullptr ? 0 : openings_->size();
+  }
   // Children that are yet to end, of each Process that is gone.
   std::vector<std::unique_ptr<LoopExtension>> wards;
   // The DatagramExchange, made for the first Datagram.
@@ -83,6 +92,7 @@ class NetContext final : public LoopExtension {
   [[nodiscard]] std::uint8_t find_place(SourceLocation place) noexcept;
 
   std::unique_ptr<std::byte[]> batch_;
+  std::unique_ptr<OpeningQueue> openings_;
   std::uint8_t last_place_ = 0;
   std::size_t places_used_ = 1;  // the first is the unknown one
   std::array<SourceLocation, kPlaces> places_;

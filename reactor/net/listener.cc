@@ -8,6 +8,25 @@
 #include "reactor/net/context.h"
 
 namespace reactor {
+namespace {
+
+// What one batch may take, in connections and in time. Most batches are small, and read no clock.
+class AcceptBudget {
+ public:
+  bool left() noexcept {
+    if (count_ == Listener::kAcceptBudget) return false;
+    if (count_++ % Listener::kAcceptStride != 0 || count_ == 1) return true;
+    const TimePoint now = monotonic_now();
+    if (end_ == TimePoint{}) end_ = now + Listener::kAcceptTime;
+    return now < end_;
+  }
+
+ private:
+  int count_ = 0;
+  TimePoint end_{};
+};
+
+}  // namespace
 
 void AcceptHandler::on_listener_error(Listener& listener, std::error_code error) {
   REACTOR_LOG(error, "listener " + listener.address().to_string() + ": " + error.message());
@@ -86,7 +105,9 @@ bool Listener::accept_batch() {
   // on_accept may destroy this listener, which then takes its name away; a nested batch of another
   // one does the same, and only ends this one early.
   context.accepting = this;
-  for (int budget = kAcceptBudget; budget > 0 && context.accepting == this && !paused_; --budget) {
+  AcceptBudget budget;
+  while (context.accepting == this && !paused_ && budget.left()) {
+    if (!handler_->takes_more()) return false;
     Result<Socket> connection = Socket::accept(socket_.fd());
     if (connection) {
       if (!*connection) return false;

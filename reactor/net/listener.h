@@ -20,6 +20,10 @@ class AcceptHandler {
  public:
   // A new connection, yours now; dropping it closes it. May stop or destroy the listener.
   virtual void on_accept(Listener& listener, Socket connection) = 0;
+  // Whether another connection can be dealt with now. False: those that wait stay in the kernel's
+  // queue, and the next turn of the loop asks again. So something else must keep the loop busy
+  // until it is true again, or the listener be paused instead. Default: true.
+  [[nodiscard]] virtual bool takes_more() const noexcept { return true; }
   // The listening socket is broken (not: out of descriptors, not: a client that went away). It is
   // not polled any more.
   virtual void on_listener_error(Listener& listener, std::error_code error);
@@ -28,7 +32,8 @@ class AcceptHandler {
   ~AcceptHandler() = default;
 };
 
-// Accepts connections. A budget per turn keeps a storm of them from starving the rest (G10). When
+// Accepts connections. A budget per turn, of connections and of time, keeps a storm of them from
+// starving the rest (G10). When
 // the process is out of descriptors or memory it pauses and tries again by timer: it never spins,
 // and the kernel's queue is not dropped. Belongs to its loop's thread; callbacks may call all of
 // it. Destroying it closes the socket, but in a forked child leaves a unix socket's file alone
@@ -36,6 +41,9 @@ class AcceptHandler {
 class Listener final : private PollTarget, private TimerNode {
  public:
   static constexpr int kAcceptBudget = 256;  // connections a turn
+  // And in time, on_accept() included; looked at after each kAcceptStride connections.
+  static constexpr Duration kAcceptTime = std::chrono::milliseconds(1);
+  static constexpr int kAcceptStride = 8;
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
 
   // Binds and listens at once, and starts accepting. `handler` outlives the listener.

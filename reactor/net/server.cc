@@ -62,6 +62,7 @@ std::size_t descriptor_limit() {
 ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
     : loop_(loop), context_(&NetContext::of(loop)), limits_(std::move(limits)), where_(where) {
   if (limits_.max_connections == 0) limits_.max_connections = descriptor_limit();
+  limits_.max_waiting_handshakes = std::max<std::size_t>(limits_.max_waiting_handshakes, 1);
   if (limits_.proxy.protocol == ProxyProtocol::off) return;
   gate_ = std::make_unique<ProxyGate>(
       loop_, limits_.proxy,
@@ -115,6 +116,11 @@ void ServerBase::on_accept(Listener& listener, Socket connection) {
   if (left_ > 0 && --left_ == 0) reached_();
   count_up();
   admit(std::move(connection), where);
+}
+
+bool ServerBase::takes_more() const noexcept {
+  return limits_.transports == nullptr ||
+         NetContext::of(loop_).openings_waiting() < limits_.max_waiting_handshakes;
 }
 
 void ServerBase::admit(Socket connection, SourceLocation where) {
@@ -266,6 +272,7 @@ void ServerBase::drain(Callback<void()> done) {
 // that are left in a queue are cut off. What is accepted may give listeners back.
 void ServerBase::close_listeners() {
   limits_.max_connections = std::numeric_limits<std::size_t>::max();
+  limits_.max_waiting_handshakes = std::numeric_limits<std::size_t>::max();
   for (const Loan& loan : std::exchange(loans_, {})) accept_all(*loan.listener);
   for (const auto& listener : std::exchange(listeners_, {})) {
     accept_all(*listener);

@@ -43,6 +43,10 @@ struct ServerLimits {
   // The header that connections have to begin with. One that waits for it counts as a connection,
   // but has no Stream and no C yet: they are made once it is here, and know the client by it.
   ProxyOptions proxy = {};
+  // With `transports`: handshakes that wait for their turn on this loop (Transport::
+  // open_is_costly()), above which no more connections are accepted: the kernel's queue holds them.
+  // A client that connects and says nothing does not count. 0 stands for 1.
+  std::size_t max_waiting_handshakes = 64;
   // How octets are moved where not plainly: TLS. It outlives the server. Such connections stay in
   // their process: hand_over() asks them to finish.
   TransportFactory* transports = nullptr;
@@ -126,6 +130,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   };
 
   void on_accept(Listener& listener, Socket connection) final;
+  [[nodiscard]] bool takes_more() const noexcept final;
   void admit(Socket connection, SourceLocation where);
   void count_up() noexcept;
   void look_again();

@@ -357,6 +357,7 @@ class Stream final : private PollTarget, private TimerNode {
   }
   void send_or_queue(std::span<const std::byte> bytes);
   void write_slowly(std::span<const std::byte> bytes);
+  void wrote_slowly(std::size_t count);
   void send_rest(std::span<const std::byte> bytes, IoResult result);
   void enqueue(std::span<const std::byte> bytes);
   void send_fin_if_due() noexcept;
@@ -373,6 +374,9 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] bool opening() const noexcept;
   [[nodiscard]] bool before_opening() const noexcept;
   void open_transport();
+  void continue_opening();
+  void transport_failed(IoResult result);
+  void report_failure(std::error_code error) const;
   void on_ready_slowly(Ready ready);
   Alive read_slowly();
   IoResult send_slowly(std::span<const std::byte> bytes);

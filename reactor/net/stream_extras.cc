@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A Stream with extras: how its octets are moved.
 #include "reactor/base/check.h"
+#include "reactor/base/log.h"
 #include "reactor/net/stream_inside.h"
 
 namespace reactor {
@@ -34,6 +35,7 @@ void Stream::set_transport(std::unique_ptr<Transport> transport) {
   if (!transport->can_read()) set(kPeerEnded);
   Extras& extras = this->extras();
   extras.transport = std::move(transport);
+  extras.step.stream = this;
   extras.again = loop().deferred(
       [this] {
         if (attached() && !has(kNoRead)) read_slowly();
@@ -47,17 +49,45 @@ void Stream::open_transport() {
     extras.opening = true;
     loop().arm(*this, saturating_add(loop().start_time(), extras.transport->open_limit()));
   }
+  if (!extras.transport->open_is_costly()) {
+    continue_opening();
+    return;
+  }
+  context_->openings().add(extras.step);
+  if (attached()) update_interest();
+}
+
+void Stream::continue_opening() {
+  if (can_finish()) return;
+  Extras& extras = *extras_;
   const IoResult result = extras.transport->open(fd());
   if (result.would_block()) {
     attach();
   } else if (!result.ok()) {
-    fail(result.end() ? std::make_error_code(std::errc::connection_reset)
-                      : extras.transport->error(result));
+    transport_failed(result);
   } else {
     extras.opening = false;
     loop().disarm(*this);
     open_here(extras.likely_readable);
   }
+}
+
+void Stream::transport_failed(IoResult result) {
+  const std::error_code error = result.end() ? std::make_error_code(std::errc::connection_reset)
+                                             : extras_->transport->error(result);
+  report_failure(error);
+  fail(error);
+}
+
+// Most handlers ignore why a client's connection ended, and those of a server never heard of one
+// whose handshake failed.
+void Stream::report_failure(std::error_code error) const {
+  const auto peer_name = [this] {
+    const Result<Address> peer = this->peer();
+    return peer ? peer->to_string() : "an unknown peer";
+  };
+  REACTOR_LOG(debug, (opening() ? "handshake with " : "connection with ") + peer_name() +
+                         " failed: " + error.message());
 }
 
 // Once everything is written, and nothing more will be.
@@ -78,6 +108,7 @@ void Stream::end_writing() {
 
 Interest Stream::slow_interest() const noexcept {
   const Extras& extras = *extras_;
+  if (extras.step.waits()) return Interest::none;
   if (extras.opening) return extras.read_needs();
   Interest interest = Interest::none;
   const bool reads = !has(kNoRead) || drops_input();
@@ -105,7 +136,6 @@ void Stream::read_again() {
 void Stream::on_ready_slowly(Ready ready) {
   Extras& extras = *extras_;
   if (extras.opening) {
-    if (can_finish()) return;
     extras.likely_readable = true;
     open_transport();
     return;
@@ -137,7 +167,7 @@ Stream::Alive Stream::read_slowly() {
       transport == nullptr ? Socket::receive(fd(), buffer) : transport->read(fd(), buffer);
   if (result.end()) return peer_ended();
   if (result.is_error()) {
-    fail(transport == nullptr ? result.error() : transport->error(result));
+    transport == nullptr ? fail(result.error()) : transport_failed(result);
     return Alive::yes;
   }
   const std::size_t count = result.count();
@@ -165,7 +195,7 @@ IoResult Stream::send_slowly(std::span<const std::byte> bytes) {
   const IoResult result =
       transport == nullptr ? Socket::send(fd(), bytes) : transport->write(fd(), bytes);
   if (result.is_error() || result.end()) {
-    fail(transport == nullptr ? result.error() : transport->error(result));
+    transport == nullptr ? fail(result.error()) : transport_failed(result);
     return IoResult::blocked();
   }
   sent(result.count(), now);

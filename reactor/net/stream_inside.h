@@ -9,6 +9,7 @@
 #include "reactor/base/byte_buffer.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/context.h"
+#include "reactor/net/opening_queue.h"
 #include "reactor/net/rate_limit.h"
 #include "reactor/net/stream.h"
 #include "reactor/net/transport.h"
@@ -20,6 +21,12 @@ struct Stream::Extras {
   static constexpr TimePoint kNever = TimePoint::max();
   // Octets of files in a turn: a fast peer keeps nobody else waiting (G10).
   static constexpr std::size_t kTurn = 512 * 1024;
+
+  // A call of the transport's open() that waits for its turn.
+  struct OpeningStep final : OpeningQueue::Step {
+    void run() override { stream->continue_opening(); }
+    Stream* stream = nullptr;
+  };
 
   // A part of a file that waits to be sent.
   struct Piece {
@@ -58,6 +65,7 @@ struct Stream::Extras {
   // The Stream has ended: nothing of this happens any more.
   void end() {
     if (again) again.stop();
+    step.cancel();
     if (timer) timer.stop();
     files.clear();
     queued_before_files = 0;
@@ -66,9 +74,10 @@ struct Stream::Extras {
 
   std::unique_ptr<Transport> transport;  // null: the socket
   Deferred again;                        // reads input that the poller knows nothing of
-  bool opening = false;                  // by the transport; on_open() is not called yet
-  bool likely_readable = false;          // as start() said, or an event came since
-  bool ended_writing = false;            // by the transport
+  OpeningStep step;
+  bool opening = false;          // by the transport; on_open() is not called yet
+  bool likely_readable = false;  // as start() said, or an event came since
+  bool ended_writing = false;    // by the transport
 
   std::deque<Piece> files;  // with what is to be sent before each; the queue comes after all
   std::size_t queued_before_files = 0;  // octets, in all of them

@@ -21,6 +21,7 @@ void Stream::on_expire() {
     return;
   }
   if (!has(kStarted) || (has(kQueued) && !has(kFixedDeadline))) {
+    if (opening()) report_failure(Errc::timed_out);
     fail(Errc::timed_out);
     finish();
     return;

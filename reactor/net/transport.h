@@ -26,7 +26,12 @@ class Transport {
   // for read_needs(), while it gives would-block; on_open() is called after it gave ok (any count).
   // Its end and its errors end the Stream by on_close(); so does the time limit. Default: ok.
   virtual IoResult open(int fd);
-  // What open() may take in all, greater than zero. Errc::timed_out when it passes.
+  // Whether a call of open() may take much processor time, as a handshake does. Then the Stream
+  // lets the calls of all its loop's openings run one after the other, within 1 ms of each turn and
+  // one call more, so that other connections do not wait for them (G10). Default: no.
+  [[nodiscard]] virtual bool open_is_costly() const noexcept { return false; }
+  // What open() may take in all, greater than zero, the wait for its turn included. Errc::timed_out
+  // when it passes.
   [[nodiscard]] virtual Duration open_limit() const noexcept { return std::chrono::seconds(10); }
 
   // Reads up to buffer.size() octets, at least 1. Zero octets are would-block; the end is that of

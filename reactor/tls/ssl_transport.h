@@ -22,6 +22,7 @@ class SslTransport final : public Transport, public Connection {
   [[nodiscard]] const std::string& service() const noexcept { return service_; }
 
   IoResult open(int fd) override;
+  [[nodiscard]] bool open_is_costly() const noexcept override { return true; }
   [[nodiscard]] Duration open_limit() const noexcept override { return open_limit_; }
   IoResult read(int fd, std::span<std::byte> buffer) override;
   IoResult write(int fd, std::span<const std::byte> bytes) override;

@@ -329,6 +329,38 @@ TEST_P(ListenerTest, TheLoopMayGoFirst) {
   listener.reset();
 }
 
+// As with a handler that serves what it is given at once: others wait no longer than a batch.
+TEST_P(ListenerTest, ABatchIsLimitedInTimeToo) {
+  Loop loop(quiet_options());
+  Keeper keeper;
+  const auto listener = listen(loop, keeper);
+  const auto clients = connect_many(listener->address(), 100);
+  keeper.when_accepted = [](Listener&) { burn(milliseconds(1)); };
+  std::size_t before = 0;
+  EXPECT_TRUE(run_bounded(loop, [&] {
+    EXPECT_LE(keeper.connections.size() - before, 2U * Listener::kAcceptStride);
+    before = keeper.connections.size();
+    return before == 100;
+  }));
+}
+
+// What can't be dealt with now stays in the kernel's queue, and nothing is lost.
+TEST_P(ListenerTest, TakesNoMoreThanItsHandlerDoes) {
+  struct Chooser final : Keeper {
+    [[nodiscard]] bool takes_more() const noexcept override { return connections.size() < room; }
+    std::size_t room = 2;
+  };
+  Loop loop(quiet_options());
+  Chooser keeper;
+  const auto listener = listen(loop, keeper);
+  const auto clients = connect_many(listener->address(), 5);
+  for (int turn = 0; turn < 3; ++turn) ASSERT_TRUE(loop.poll());
+  EXPECT_EQ(keeper.connections.size(), 2U);
+  EXPECT_FALSE(listener->accept_now());
+  keeper.room = 5;
+  EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 5; }));
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, ListenerTest, every_backend(), BackendName());
 INSTANTIATE_TEST_SUITE_P(Backends, ListenerTestFork, every_backend(), BackendName());
 

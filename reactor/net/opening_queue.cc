@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/net/opening_queue.h"
+
+namespace reactor {
+
+OpeningQueue::OpeningQueue(Loop& loop) : turn_(loop.deferred([this] { run(); })) {}
+
+// A step may outlive its loop.
+OpeningQueue::~OpeningQueue() {
+  while (ListLink* const link = waiting_.first()) static_cast<Step&>(*link).cancel();
+}
+
+void OpeningQueue::add(Step& step) noexcept {
+  if (step.waits()) return;
+  step.queue_ = this;
+  waiting_.append(step);
+  ++size_;
+  turn_.schedule();
+}
+
+void OpeningQueue::run() {
+  // The rest runs in the next turn, also if a step throws.
+  struct Rest {
+    OpeningQueue& queue;
+    ~Rest() {
+      if (queue.size_ > 0) queue.turn_.schedule();
+    }
+  } const rest{*this};
+  const TimePoint end = monotonic_now() + kBudget;
+  do {
+    auto& step = static_cast<Step&>(*waiting_.first());
+    step.cancel();
+    step.run();
+  } while (size_ > 0 && monotonic_now() < end);
+}
+
+}  // namespace reactor
