@@ -71,9 +71,10 @@ ClientContext::ClientContext(ssl_ctx_st* context, const ClientOptions& options)
 ClientContext::~ClientContext() { SSL_CTX_free(context_); }
 
 Result<std::unique_ptr<ClientContext>> ClientContext::make(const ClientOptions& options) {
-  SslCtxPtr owner = make_context(TLS_client_method());
-  SSL_CTX* const raw = owner.get();
-  std::unique_ptr<ClientContext> context(new ClientContext(owner.release(), options));
+  Result<SslCtxPtr> owner = make_context(TLS_client_method(), options.groups);
+  if (!owner) return owner.error();
+  SSL_CTX* const raw = owner->get();
+  std::unique_ptr<ClientContext> context(new ClientContext(owner->release(), options));
   ERR_clear_error();
   if (const std::error_code error = trust(raw, options)) return error;
   const Result<std::string> protocols = protocol_list(options.protocols);

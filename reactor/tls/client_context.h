@@ -15,6 +15,7 @@
 
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
+#include "reactor/tls/groups.h"
 #include "reactor/tls/version.h"
 
 struct ssl_ctx_st;
@@ -35,14 +36,15 @@ struct ClientOptions {
   std::vector<std::string> protocols = {};  // offered by ALPN, the best first; empty: none
   Version least_version = Version::v1_2;
   Duration handshake_timeout = std::chrono::seconds(10);  // greater than zero
-  bool resumption = true;  // of the last session with each host and port
+  bool resumption = true;               // of the last session with each host and port
+  std::string groups = kDefaultGroups;  // as ServerOptions::groups
 };
 
 // Belongs to one loop's thread, and outlives the Streams that it secures.
 class ClientContext {
  public:
   // Errors: those of open(2) and OpenSSL for ca_file; invalid_argument if its path holds a NUL
-  // byte; Errc::bad_protocol.
+  // byte; Errc::bad_protocol, bad_groups.
   [[nodiscard]] static Result<std::unique_ptr<ClientContext>> make(const ClientOptions& options);
   ~ClientContext();
   ClientContext(const ClientContext&) = delete;

@@ -5,12 +5,15 @@
 #include <openssl/pem.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <ctime>
 
 #include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
 #include "reactor/base/unique_fd.h"
 #include "reactor/tls/error.h"
+#include "reactor/tls/groups.h"
 #include "reactor/tls/install.h"
 
 namespace reactor::tls {
@@ -66,6 +69,12 @@ Result<X509Ptr> install_certificates(SSL_CTX* context, const std::string& text) 
   return first;
 }
 
+Result<std::chrono::system_clock::time_point> point_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return take_error();
+  return std::chrono::system_clock::from_time_t(::timegm(&parts));
+}
+
 Result<> install_key(SSL_CTX* context, X509* certificate, const std::string& text) {
   const BioPtr bio = reader_of(text);
   bool asked = false;
@@ -101,10 +110,31 @@ Result<Credentials> Credentials::read(const std::string& certificate_file,
   if (!key) return blame(key_file, key.error());
   Credentials credentials{std::move(*certificates), std::move(*key)};
   Half half{};
-  const SslCtxPtr context = make_context(TLS_server_method());
-  const Result<> installed = install(context.get(), credentials, half);
+  const Result<SslCtxPtr> context = make_context(TLS_server_method(), kDefaultGroups);
+  if (!context) return context.error();
+  const Result<> installed = install(context->get(), credentials, half);
   if (installed) return credentials;
   return blame(half == Half::key ? key_file : certificate_file, installed.error());
+}
+
+Result<Validity> Credentials::validity() const {
+  ERR_clear_error();
+  const BioPtr bio = reader_of(certificates);
+  bool asked = false;
+  Validity whole{std::chrono::system_clock::time_point::min(),
+                 std::chrono::system_clock::time_point::max()};
+  std::size_t count = 0;
+  while (const X509Ptr one{PEM_read_bio_X509(bio.get(), nullptr, no_pass_phrase, &asked)}) {
+    const auto from = point_of(X509_get0_notBefore(one.get()));
+    const auto until = point_of(X509_get0_notAfter(one.get()));
+    if (!from || !until) return from ? until.error() : from.error();
+    whole = {std::max(whole.from, *from), std::min(whole.until, *until)};
+    ++count;
+  }
+  if (!at_end()) return take_error();
+  ERR_clear_error();
+  if (count == 0) return Errc::no_certificate;
+  return whole;
 }
 
 }  // namespace reactor::tls

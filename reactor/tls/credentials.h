@@ -2,11 +2,17 @@
 // Credentials: by which a server proves who it is.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "reactor/base/result.h"
 
 namespace reactor::tls {
+
+// From when until when certificates are valid, both included, in whole seconds.
+struct Validity {
+  std::chrono::system_clock::time_point from, until;
+};
 
 // A value, with the private key in it.
 struct Credentials {
@@ -21,6 +27,11 @@ struct Credentials {
   [[nodiscard]] static Result<Credentials> read(const std::string& certificate_file,
                                                 const std::string& key_file,
                                                 std::string* culprit = nullptr);
+
+  // The time in which all of `certificates` are valid. read() takes those that are not, too: what
+  // to do about it is the application's business. Errors: Errc::no_certificate, or what OpenSSL has
+  // against one of them.
+  [[nodiscard]] Result<Validity> validity() const;
 };
 
 }  // namespace reactor::tls

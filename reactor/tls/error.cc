@@ -52,6 +52,8 @@ class Category final : public std::error_category {
         return "the name of a protocol (ALPN) has 1 to 255 octets";
       case Errc::bad_ticket_key:
         return "a key for session tickets has 80 octets";
+      case Errc::bad_groups:
+        return "not a list of key-exchange groups that OpenSSL knows";
       case Errc::failed:
         return "TLS: failed for no known reason";
     }

@@ -17,6 +17,7 @@ enum class Errc {
   bad_protocol,    // an ALPN name that is empty or longer than 255 octets
   bad_ticket_key,  // not kTicketKeySize octets
   failed,          // OpenSSL gave no reason
+  bad_groups,  // a list of key-exchange groups that is empty, or has a name OpenSSL doesn't know
 };
 
 // Category of Errc, name "tls". Its other values are OpenSSL's packed error codes

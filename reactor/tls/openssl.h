@@ -42,8 +42,10 @@ template <class T>
 // `result` is one of X509_STORE_CTX_get_error(3), not X509_V_OK.
 [[nodiscard]] std::error_code verification_error(long result) noexcept;
 
-// A context with what both sides have in common.
-[[nodiscard]] SslCtxPtr make_context(const SSL_METHOD* method);
+// A context with the settings that both sides share: version 1.2 or later, in 1.2 only forward
+// secrecy by ECDHE and authenticated ciphers. `groups` see ServerOptions::groups.
+// Errors: Errc::bad_groups.
+[[nodiscard]] Result<SslCtxPtr> make_context(const SSL_METHOD* method, const std::string& groups);
 
 // The names one after the other, each after its length (RFC 7301 section 3.1).
 [[nodiscard]] Result<std::string> protocol_list(const std::vector<std::string>& names);

@@ -3,6 +3,8 @@
 
 #include <openssl/rand.h>
 
+#include <utility>
+
 #include "reactor/base/check.h"
 #include "reactor/tls/error.h"
 #include "reactor/tls/install.h"
@@ -41,45 +43,51 @@ std::string new_ticket_key() {
   return key;
 }
 
-ServerContext::ServerContext(ssl_ctx_st* context, const ServerOptions& options)
-    : context_(context), handshake_timeout_(options.handshake_timeout) {
-  REACTOR_CHECK(handshake_timeout_ > Duration::zero());
+ServerContext::ServerContext(const ServerOptions& options, std::string protocols)
+    : options_(options), protocols_(std::move(protocols)) {
+  REACTOR_CHECK(options_.handshake_timeout > Duration::zero());
+  options_.credentials = {};  // a private key is not kept longer than it is needed
 }
 
 ServerContext::~ServerContext() { SSL_CTX_free(context_); }
 
 Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& options) {
-  SslCtxPtr owner = make_context(TLS_server_method());
-  SSL_CTX* const raw = owner.get();
-  std::unique_ptr<ServerContext> context(new ServerContext(owner.release(), options));
-  Half half{};
-  if (const Result<> done = install(raw, options.credentials, half); !done) return done.error();
   Result<std::string> protocols = protocol_list(options.protocols);
   if (!protocols) return protocols.error();
-  context->protocols_ = std::move(*protocols);
-  if (!options.ticket_key.empty()) {
-    if (options.ticket_key.size() != kTicketKeySize) return Errc::bad_ticket_key;
-    std::string key = options.ticket_key;  // the macro takes what may be written to
-    SSL_CTX_set_tlsext_ticket_keys(raw, key.data(), key.size());
+  std::unique_ptr<ServerContext> context(new ServerContext(options, std::move(*protocols)));
+  if (const Result<> done = context->renew(options.credentials); !done) return done.error();
+  return context;
+}
+
+// Connections keep the SSL_CTX that they were made from.
+Result<> ServerContext::renew(const Credentials& credentials) {
+  Result<SslCtxPtr> fresh = make_context(TLS_server_method(), options_.groups);
+  if (!fresh) return fresh.error();
+  SSL_CTX* const raw = fresh->get();
+  Half half{};
+  if (const Result<> done = install(raw, credentials, half); !done) return done.error();
+  if (!options_.ticket_key.empty()) {
+    if (options_.ticket_key.size() != kTicketKeySize) return Errc::bad_ticket_key;
+    // The macro wants memory that it could write to.
+    SSL_CTX_set_tlsext_ticket_keys(raw, options_.ticket_key.data(), options_.ticket_key.size());
   }
-  SSL_CTX_set_min_proto_version(raw, static_cast<int>(options.least_version));
+  SSL_CTX_set_min_proto_version(raw, static_cast<int>(options_.least_version));
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
-  if (!options.resumption) {
+  if (!options_.resumption) {
     SSL_CTX_set_options(raw, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(raw, 0);
   }
   SSL_CTX_set_tlsext_servername_callback(raw, &Hooks::on_name);
-  SSL_CTX_set_tlsext_servername_arg(raw, context.get());
-  if (!context->protocols_.empty()) {
-    SSL_CTX_set_alpn_select_cb(raw, &Hooks::on_protocols, context.get());
-  }
-  return context;
+  SSL_CTX_set_tlsext_servername_arg(raw, this);
+  if (!protocols_.empty()) SSL_CTX_set_alpn_select_cb(raw, &Hooks::on_protocols, this);
+  SSL_CTX_free(std::exchange(context_, fresh->release()));
+  return {};
 }
 
 std::unique_ptr<Transport> ServerContext::make_transport() {
   SslPtr ssl(made(SSL_new(context_)));
   SSL_set_accept_state(ssl.get());
-  return std::make_unique<SslTransport>(std::move(ssl), handshake_timeout_);
+  return std::make_unique<SslTransport>(std::move(ssl), options_.handshake_timeout);
 }
 
 }  // namespace reactor::tls

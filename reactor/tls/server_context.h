@@ -18,6 +18,7 @@
 #include "reactor/base/result.h"
 #include "reactor/net/transport.h"
 #include "reactor/tls/credentials.h"
+#include "reactor/tls/groups.h"
 #include "reactor/tls/version.h"
 
 struct ssl_ctx_st;
@@ -40,12 +41,16 @@ struct ServerOptions {
   // By which tickets are sealed: new_ticket_key(), for servers that shall take each other's
   // tickets, like the workers of one program. Empty: one of its own.
   std::string ticket_key = {};
+  // For the key exchange: the preferred one first, with colons between them, as
+  // SSL_CTX_set1_groups_list(3) names them. A client that offers none of these is refused.
+  std::string groups = kDefaultGroups;
 };
 
 // Belongs to one loop's thread, and outlives the Streams that it makes transports for.
 class ServerContext final : public TransportFactory {
  public:
-  // Errors: those of Credentials::read() but of its files; Errc::bad_protocol, bad_ticket_key.
+  // Errors: those of Credentials::read() but of its files; Errc::bad_protocol, bad_ticket_key,
+  // bad_groups.
   [[nodiscard]] static Result<std::unique_ptr<ServerContext>> make(const ServerOptions& options);
   ~ServerContext() override;
   ServerContext(const ServerContext&) = delete;
@@ -56,19 +61,25 @@ class ServerContext final : public TransportFactory {
   // too. It may not end Streams; an exception ends the handshake and leaves run().
   void set_picker(Callback<ServerContext*(std::string_view name)> pick) { pick_ = std::move(pick); }
 
+  // From now on connections prove themselves by `credentials`: after a certificate was renewed.
+  // Those that are there already go on with the earlier ones. Errors: those of make(), and then
+  // nothing has changed.
+  [[nodiscard]] Result<> renew(const Credentials& credentials);
+
   [[nodiscard]] std::unique_ptr<Transport> make_transport() override;
 
-  // OpenSSL's own, for settings that have no option here; before the first connection.
+  // OpenSSL's own, for settings that have no option here; before the first connection. renew()
+  // makes another one.
   [[nodiscard]] ssl_ctx_st* native() const noexcept { return context_; }
 
  private:
   struct Hooks;  // what OpenSSL calls
 
-  explicit ServerContext(ssl_ctx_st* context, const ServerOptions& options);
+  ServerContext(const ServerOptions& options, std::string protocols);
 
-  ssl_ctx_st* context_;
-  Duration handshake_timeout_;
-  std::string protocols_;
+  ServerOptions options_;  // but for the credentials, which only renew() sees
+  std::string protocols_;  // as ALPN has them
+  ssl_ctx_st* context_ = nullptr;
   Callback<ServerContext*(std::string_view name)> pick_;
 };
 

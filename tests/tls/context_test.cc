@@ -74,6 +74,45 @@ TEST(TlsContext, RefusesWhatItCannotUse) {
             category());
 }
 
+TEST(TlsContext, GroupsAreThoseThatOpensslKnows) {
+  const Credentials good = Authority::localhost().credentials();
+  std::string culprit;
+  for (const char* groups : {kDefaultGroups, "P-521", "X448:ffdhe2048"}) {
+    EXPECT_TRUE(check_groups(groups, &culprit)) << groups;
+  }
+  for (const auto& [groups, name] : std::vector<std::pair<std::string, std::string>>{
+           {"X25519:P-257", "P-257"}, {"x:y", "x"}, {"", ""}, {"P-256:P-256", ""}}) {
+    culprit = "nobody";
+    EXPECT_EQ(check_groups(groups, &culprit).error(), Errc::bad_groups) << groups;
+    EXPECT_EQ(culprit, name);
+    EXPECT_EQ(check_groups(groups).error(), Errc::bad_groups);
+    EXPECT_EQ(ServerContext::make({.credentials = good, .groups = groups}).error(),
+              Errc::bad_groups);
+    EXPECT_EQ(ClientContext::make({.groups = groups}).error(), Errc::bad_groups);
+  }
+}
+
+TEST(TlsCredentials, AreValidWhileAllOfThemAre) {
+  using std::chrono::hours;
+  const auto now = std::chrono::system_clock::now();
+  const auto days = [&](std::chrono::system_clock::time_point point) {
+    return std::chrono::round<hours>(point - now) / hours(24);
+  };
+  const PemFiles early = Authority::known().issue({.from = -5, .until = -2});
+  const PemFiles late = Authority::known().issue({.from = -3, .until = 7});
+  const Validity one = get(early.credentials().validity());
+  EXPECT_EQ(days(one.from), -5);
+  EXPECT_EQ(days(one.until), -2);
+  Credentials both = early.credentials();
+  both.certificates += late.credentials().certificates;
+  const Validity all = get(both.validity());
+  EXPECT_EQ(days(all.from), -3);
+  EXPECT_EQ(days(all.until), -2);
+  EXPECT_EQ(Credentials{}.validity().error(), Errc::no_certificate);
+  both.certificates += "-----BEGIN CERTIFICATE-----\nabc\n";
+  EXPECT_TRUE(both.validity().error());
+}
+
 TEST(TlsContext, AHostHasToBeOne) {
   const auto client = make_client();
   using std::string_literals::operator""s;
@@ -92,7 +131,7 @@ TEST(TlsContext, TicketKeysAreRandom) {
 }
 
 TEST(TlsErrors, HaveTexts) {
-  for (int value = 1; value <= static_cast<int>(Errc::failed); ++value) {
+  for (int value = 1; value <= static_cast<int>(Errc::bad_groups); ++value) {
     const std::error_code error = static_cast<Errc>(value);
     EXPECT_EQ(error.message().find("unknown"), std::string::npos) << value;
     EXPECT_FALSE(is_verification(error));

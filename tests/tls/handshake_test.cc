@@ -83,6 +83,68 @@ TEST_P(TlsHandshake, AVersionThatIsTooOldIsRefused) {
   EXPECT_EQ(peer.failure, "tlsv1 alert protocol version");
 }
 
+// The peer chooses, and one hello can be sent again and again: nothing of it may be expensive.
+TEST_P(TlsHandshake, OnlyCheapGroupsAreTaken) {
+  const std::vector<std::pair<std::string, bool>> cases = {
+      {"X25519", true},     {"P-256", true},      {"P-384", true},      {"P-521", false},
+      {"ffdhe2048", false}, {"ffdhe8192", false}, {"X448:P-256", true},
+  };
+  Loop loop(options());
+  const auto server = make_server();
+  for (const auto& [groups, good] : cases) {
+    const auto client = make_client({.groups = groups});
+    Both both(loop, *server, *client, "localhost");
+    EXPECT_EQ(both.open(loop), good) << groups;
+    if (!good) EXPECT_EQ(both.accepting.error.message(), "TLS: no suitable key share") << groups;
+  }
+  const auto other = make_server({.groups = "P-521"});
+  const auto client = make_client({.groups = "P-521"});
+  Both both(loop, *other, *client, "localhost");
+  EXPECT_TRUE(both.open(loop)) << "an option for those who want others";
+}
+
+// 1.2 has forward secrecy and authenticated ciphers, or there is no connection.
+TEST_P(TlsHandshake, OldCiphersAreRefused) {
+  Loop loop(options());
+  const auto server = make_server();
+  for (const auto& [ciphers, good] : std::vector<std::pair<const char*, bool>>{
+           {"ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256", false},
+           {"AES128-GCM-SHA256:DHE-RSA-AES128-GCM-SHA256", false},
+           {"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256", true},
+           {"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305", true}}) {
+    Link link(loop);
+    SSL* const ssl = peer_client(TLS1_2_VERSION);
+    ASSERT_EQ(SSL_set_cipher_list(ssl, ciphers), 1);
+    TlsPeer peer(std::move(link.peer.fd), ssl);
+    link.stream->set_transport(server->make_transport());
+    link.start();
+    EXPECT_TRUE(
+        pump(loop, [&] { return peer.read(), link.handler.closes + link.handler.opens > 0; }));
+    EXPECT_EQ(link.handler.opens, good ? 1 : 0) << ciphers;
+    if (!good) EXPECT_EQ(link.handler.error.message(), "TLS: no shared cipher") << ciphers;
+  }
+}
+
+TEST_P(TlsHandshake, ARenewedCertificateIsForThoseThatComeLater) {
+  Loop loop(options());
+  const auto server = make_server({.protocols = {"mine"}});
+  const auto client = make_client({.protocols = {"mine"}});
+  Both before(loop, *server, *client, "localhost");
+  ASSERT_TRUE(before.open(loop));
+  EXPECT_EQ(server->renew({}).error(), Errc::no_certificate);
+  Both same(loop, *server, *client, "localhost", 1);
+  EXPECT_TRUE(same.open(loop)) << "nothing has changed";
+  const Wanted wanted{.name = "other.test", .address = ""};
+  ASSERT_TRUE(server->renew(Authority::known().issue(wanted).credentials()));
+  Both after(loop, *server, *client, "other.test");
+  EXPECT_TRUE(after.open(loop)) << after.connecting.error.message();
+  EXPECT_EQ(after.server_side().protocol(), "mine");
+  Both stale(loop, *server, *client, "localhost", 2);
+  EXPECT_TRUE(stale.fail(loop));
+  before.far->write("still there");
+  EXPECT_TRUE(run_bounded(loop, [&] { return before.accepting.got == "still there"; }));
+}
+
 TEST_P(TlsHandshake, WithoutACommonProtocolThereIsNoConnection) {
   Loop loop(options());
   const auto server = make_server({.protocols = {"http/1.1"}});
