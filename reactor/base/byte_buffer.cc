@@ -15,12 +15,14 @@ void ByteBuffer::append(std::span<const std::byte> bytes) {
 std::span<std::byte> ByteBuffer::reserve(std::size_t least) {
   if (capacity_ - end_ < least) {
     const std::size_t used = size();
-    // Moving is worth it only where at least half is free: else it would be done again and again.
-    if (capacity_ >= 2 * (used + least)) {
+    // After each move there is room for as much again as was moved, so that each byte is moved less
+    // than once on average; and no more than that, as slow peers have many of these buffers filled.
+    const std::size_t needed = used + std::max(used, least);
+    if (capacity_ >= needed) {
       std::memmove(memory_.get(), memory_.get() + begin_, used);
     } else {
       constexpr std::size_t kLeast = 1024;
-      const std::size_t grown = std::max({kLeast, 2 * capacity_, used + least});
+      const std::size_t grown = std::max(kLeast, needed);
       std::unique_ptr<std::byte[]> memory(new std::byte[grown]);
       if (used > 0) std::memcpy(memory.get(), memory_.get() + begin_, used);
       memory_ = std::move(memory);

@@ -7,8 +7,9 @@
 
 namespace reactor {
 
-// A FIFO of octets in one piece of memory: append at the end, consume at the front. Grows by
-// doubling; moves what is left to the front when that makes room. Whoever uses it sets the limit.
+// A FIFO of bytes in one piece of memory: append at the end, consume at the front. If there is no
+// room at the end it moves what it holds to the front, or to memory that is twice as large as that
+// (larger only for one append that needs more). The user sets the limit.
 class ByteBuffer {
  public:
   ByteBuffer() noexcept = default;

@@ -16,8 +16,6 @@
 namespace reactor::http {
 namespace {
 
-constexpr std::size_t kHeldInput = 64 * 1024;  // what is read ahead of an answer
-
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -72,6 +70,12 @@ Refusal refusal_of(const ChunkedDecoder::Step& step, std::string_view rest) {
 
 // ---- Input ----
 
+std::span<std::byte> Connection::read_buffer(Stream& stream) {
+  if (exchange_ == nullptr || !exchange_->reading || waits(stream)) [[likely]]
+    return shared_->input;
+  return exchange_->read_buffer(shared_->input.size(), stream.loop().scratch());
+}
+
 void Connection::on_open(Stream& stream) {
   stream.set_deadline(saturating_add(stream.loop().now(), shared_->options.header_timeout));
   clock_ = Clock::request;
@@ -116,7 +120,7 @@ void Connection::settle(Stream& stream) {
     return;
   }
   set_clock(stream);
-  const bool full = waiting && partial_ != nullptr && partial_->size() >= kHeldInput;
+  const bool full = waiting && partial_ != nullptr && partial_->size() >= Shared::kHeldInput;
   if (full == input_paused_) [[likely]]
     return;
   input_paused_ = full;

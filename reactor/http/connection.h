@@ -25,11 +25,20 @@ namespace reactor::http {
 // What all connections of one server share. A connection that waits for a request owns next to
 // nothing; what one answer needs is here, and is used again for the next.
 struct Shared {
-  Shared(Handler its_handler, Options its_options)
-      : handler(std::move(its_handler)), options(std::move(its_options)), parser(options.limits) {}
+  // Read at once of requests, and held of those that can't be taken yet.
+  static constexpr std::size_t kHeldInput = 8 * 1024;
+
+  Shared(Loop& loop, Handler its_handler, Options its_options)
+      : handler(std::move(its_handler)),
+        options(std::move(its_options)),
+        input(loop.scratch().first(kHeldInput)),
+        parser(options.limits) {}
 
   Handler handler;
   Options options;
+  // Where requests are read to: the first part of the loop's scratch. What is not answered yet
+  // because the client does not read its answers has to be kept, so one read must not be long.
+  std::span<std::byte> input;
   RequestParser parser;
   Request request;
   Response response;
@@ -47,6 +56,7 @@ class Connection final : public StreamHandler {
 
   explicit Connection(Shared& shared) noexcept : shared_(&shared) {}
 
+  std::span<std::byte> read_buffer(Stream& stream) override;
   void on_open(Stream& stream) override;
   void on_data(Stream& stream, std::span<std::byte> bytes) override;
   void on_end(Stream& stream) override;

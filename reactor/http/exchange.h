@@ -7,8 +7,10 @@
 // A streamed request may be in both states at once; the exchange ends with its answer.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "reactor/base/byte_buffer.h"
 #include "reactor/base/callback.h"
@@ -27,12 +29,22 @@ namespace reactor::http {
 class Connection;
 
 struct Exchange {
+  static constexpr std::size_t kChunkedRead = 16 * 1024;
+
   Exchange(Connection& its_connection, Stream& its_stream) noexcept
       : connection(its_connection), stream(its_stream) {}
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
   ~Exchange() {
     if (responder != nullptr) responder->exchange_ = nullptr;
+  }
+
+  // Where to read content to, in `scratch`: at least `least` bytes. Content is not kept with the
+  // connection, but what comes behind it is; where chunked content ends is not known.
+  [[nodiscard]] std::span<std::byte> read_buffer(std::size_t least,
+                                                 std::span<std::byte> scratch) const noexcept {
+    const std::uint64_t wanted = chunked ? kChunkedRead : missing;
+    return scratch.first(std::clamp<std::uint64_t>(wanted, least, scratch.size()));
   }
 
   Connection& connection;

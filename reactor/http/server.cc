@@ -6,7 +6,8 @@
 namespace reactor::http {
 
 struct Server::Parts {
-  Parts(Handler handler, Options options) : shared(std::move(handler), std::move(options)) {}
+  Parts(Loop& loop, Handler handler, Options options)
+      : shared(loop, std::move(handler), std::move(options)) {}
 
   Shared shared;  // outlives the connections
   std::unique_ptr<reactor::Server<Connection>> server;
@@ -26,7 +27,8 @@ Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Address> addresses,
                                                Handler handler, Options options) {
-  auto parts = std::make_unique<Parts>(std::move(handler), with_keep_alive(std::move(options)));
+  auto parts =
+      std::make_unique<Parts>(here.loop, std::move(handler), with_keep_alive(std::move(options)));
   auto server = reactor::Server<Connection>::listen(here, addresses,
                                                     parts->shared.options.transport, parts->shared);
   if (!server) return server.error();
@@ -42,7 +44,8 @@ Result<std::unique_ptr<Server>> Server::listen(LoopHere here, const Address& add
 
 Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket> sockets,
                                               Handler handler, Options options) {
-  auto parts = std::make_unique<Parts>(std::move(handler), with_keep_alive(std::move(options)));
+  auto parts =
+      std::make_unique<Parts>(here.loop, std::move(handler), with_keep_alive(std::move(options)));
   auto server = reactor::Server<Connection>::adopt(here, std::move(sockets),
                                                    parts->shared.options.transport, parts->shared);
   if (!server) return server.error();

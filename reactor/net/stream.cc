@@ -243,7 +243,7 @@ void* Stream::collect(std::span<const std::byte> bytes) noexcept {
   NetContext& context = *context_;
   std::byte* const place = context.batch_room().data();
   const std::size_t used = context.batch_used + bytes.size();
-  const bool fits = bytes.size() - 1 < kCollectLimit && used <= NetContext::kBatchSize;
+  const bool fits = bytes.size() - 1 < kCollectLimit && used <= NetContext::kBatchGoal;
   if (context.active != this || !fits || has(kClosing | kShutdown | kQueued)) [[unlikely]]
     return nullptr;
   context.batch_used = used;
@@ -277,7 +277,7 @@ std::span<std::byte> Stream::write_room(std::size_t least) {
   REACTOR_CHECK(least <= NetContext::kBatchSize);
   // Another stream's callback may be collecting there: its octets leave first.
   if (context.batch_used > 0 &&
-      (context.active != this || NetContext::kBatchSize - context.batch_used < least)) {
+      (context.active != this || context.batch_used + least > NetContext::kBatchGoal)) {
     Stream& collector = *context.active;
     collector.send_or_queue(context.take_batch());
   }
@@ -285,9 +285,18 @@ std::span<std::byte> Stream::write_room(std::size_t least) {
 }
 
 void Stream::wrote(std::size_t count) {
-  if (has(kClosing | kShutdown)) return;
+  NetContext& context = *context_;
+  if (context.active != this || has(kClosing | kShutdown | kQueued)) [[unlikely]] {
+    wrote_slowly(count);
+    return;
+  }
+  context.batch_used += count;
+}
+
+// Once something is queued the rest goes there at once, so that the high-water mark counts it.
+void Stream::wrote_slowly(std::size_t count) {
+  if (has(kClosing | kShutdown) || count == 0) return;
   context_->batch_used += count;
-  if (context_->active == this || count == 0) return;
   send_or_queue(context_->take_batch());
   touch(loop().start_time());
 }

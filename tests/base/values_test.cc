@@ -196,6 +196,22 @@ TEST(ByteBuffer, ReserveAndCommit) {
   EXPECT_EQ(text_of(buffer), "zzz");
 }
 
+// Slow peers have many of these: a rest at the front does not make the next append take double.
+TEST(ByteBuffer, TakesNoMoreThanTwiceWhatItHolds) {
+  ByteBuffer buffer;
+  const std::string text(8192, 'x');
+  buffer.append(bytes_of(text));
+  for (int round = 0; round < 10; ++round) {
+    buffer.consume(buffer.size() - 10);
+    buffer.append(bytes_of(text));
+    EXPECT_LE(buffer.size() + buffer.reserve(0).size(), buffer.size() + 1024);
+  }
+  for (int step = 0; step < 1000; ++step) {
+    buffer.append(bytes_of("0123456789"));
+    EXPECT_LE(buffer.size() + buffer.reserve(0).size(), 2 * buffer.size());
+  }
+}
+
 // Against a plain string, with random sizes.
 TEST(ByteBuffer, BehavesAsAString) {
   std::mt19937 random(1);
