@@ -43,11 +43,11 @@ struct LoopOptions {
   // The backend; a named one that is missing is an error, never silently another.
   Backend backend = Backend::automatic;
 
-  // A batch of callbacks that takes longer is logged with the place where its handle was made.
-  // Zero switches it off.
+  // A batch of callbacks that takes longer is logged with the place where its handle was made, but
+  // each place only once in 10 s, with a count of the others. Zero switches it off.
   Duration slow_callback = std::chrono::milliseconds(100);
 
-  // Called besides the log line, with the culprit and its time. A batch that named nobody yet has
+  // Called each time, with the culprit and its time. A batch that named nobody yet has
   // an empty `kind`.
   Callback<void(const HandleInfo&, Duration)> on_slow = {};
 

@@ -2,25 +2,12 @@
 #include "reactor/loop/slow_watch.h"
 
 #include <atomic>
-#include <string>
 #include <utility>
-
-#include "reactor/base/log.h"
 
 namespace reactor {
 namespace {
 
 constexpr std::uint32_t kMeasuredTurns = 64;
-
-std::string describe(const HandleInfo& who) {
-  std::string text(who.kind);
-  if (who.number >= 0) text += " " + std::to_string(who.number);
-  return text + " made at " + who.where.file_name() + ":" + std::to_string(who.where.line());
-}
-
-std::string milliseconds(Duration took) {
-  return std::to_string(took / std::chrono::milliseconds(1)) + " ms";
-}
 
 }  // namespace
 
@@ -78,12 +65,7 @@ void SlowWatch::finish_measuring() noexcept {
 }
 
 void SlowWatch::report(const HandleInfo& who, Duration took) {
-  if (who.kind.empty()) {
-    REACTOR_LOG(warn, "slow batch: " + std::to_string(calls_) + " callbacks took " +
-                          milliseconds(took) + "; each call of the next turns is measured");
-  } else {
-    REACTOR_LOG(warn, "slow callback: " + describe(who) + " took " + milliseconds(took));
-  }
+  log_.report(who, calls_, took, batch_start_ + took);
   if (options_.on_slow) options_.on_slow(who, took);
 }
 

@@ -4,6 +4,7 @@
 #include "reactor/base/clock.h"
 #include "reactor/loop/dispatchable.h"
 #include "reactor/loop/loop.h"
+#include "reactor/loop/slow_log.h"
 
 namespace reactor {
 
@@ -76,6 +77,7 @@ class SlowWatch {
 
   LoopOptions& options_;
   LoopStats& stats_;
+  SlowLog log_;
   const Dispatchable* volatile current_ = nullptr;  // who was called last; for signal handlers too
   Copy copy_;
   std::size_t calls_ = 0;             // in this batch
