@@ -9,6 +9,7 @@
 #include "reactor/net/datagram.h"
 #include "reactor/net/reflection_guard.h"
 #include "reactor/net/server.h"
+#include "servers/reload.h"
 #include "servers/reply.h"
 
 namespace servers {
@@ -17,17 +18,36 @@ namespace {
 // At the end, for who got in but was not heard yet: what it says is on its way.
 constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
 
+// Read at once, and so queued at the most for a client that does not read what comes back: from the
+// first byte in the queue on no more is read. The queue of one with TLS is small, as OpenSSL's own
+// buffers for a record come to it.
+constexpr std::size_t kPlainRead = 32 * 1024;
+constexpr std::size_t kTlsRead = 16 * 1024;
+
 constexpr int kLastTurns = 1000;  // of the loop, for datagrams at the end
 
 // What has not come back yet is still in the kernel, or in the queue, with which none migrates.
 class Handler : public reactor::StreamHandler {
+ public:
+  // `input` outlives the handler.
+  explicit Handler(std::span<std::byte> input) noexcept : input_(input) {}
+
+ private:
+  std::span<std::byte> read_buffer(reactor::Stream&) final { return input_; }
+  void on_timeout(reactor::Stream& stream) override { stream.close(); }
   reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>&) override {
     return reactor::Migration::now;
   }
+
+  const std::span<std::byte> input_;
 };
 
 // Of all connections that said something, where they get just that back.
 class Echo final : public Handler {
+ public:
+  using Handler::Handler;
+
+ private:
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
     stream.write_now(bytes);
   }
@@ -36,7 +56,7 @@ class Echo final : public Handler {
 // As Echo, with something said about it.
 class Answer final : public Handler {
  public:
-  explicit Answer(Reply reply) noexcept : reply_(reply) {}
+  Answer(std::span<std::byte> input, Reply reply) noexcept : Handler(input), reply_(reply) {}
 
  private:
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
@@ -50,8 +70,11 @@ class Answer final : public Handler {
 // Of one that did not yet.
 class FirstWord final : public Handler {
  public:
-  using Context = reactor::StreamHandler;
-  explicit FirstWord(reactor::StreamHandler& echo) noexcept : echo_(echo) {}
+  struct Context {
+    std::span<std::byte> input;
+    reactor::StreamHandler& echo;
+  };
+  explicit FirstWord(Context& context) noexcept : Handler(context.input), echo_(context.echo) {}
 
   // For one that said something before it came here from another worker.
   [[nodiscard]] reactor::StreamHandler* adopting_handler() noexcept { return &echo_; }
@@ -65,7 +88,6 @@ class FirstWord final : public Handler {
   void on_shutdown(reactor::Stream& stream) override {
     stream.set_deadline(reactor::saturating_add(stream.loop().now(), kFirstWord));
   }
-  void on_timeout(reactor::Stream& stream) override { stream.close(); }
 
   reactor::StreamHandler& echo_;
 };
@@ -168,16 +190,22 @@ int serve_echo(reactor::prefork::Worker& worker, const Service& service) {
   limits.proxy = service.proxy;
   const auto transports = make_transports(service.tls, {});
   limits.transports = transports.get();
-  Echo echo;
-  Answer answer(service.reply);
-  reactor::StreamHandler& handler =
-      service.reply == Reply::raw ? static_cast<reactor::StreamHandler&>(echo) : answer;
+  limits.stream.high_water = 1;
+  limits.stream.low_water = 0;
+  limits.stream.idle_timeout = service.idle_timeout;
+  const std::span<std::byte> input =
+      worker.loop().scratch().first(service.tls.on() ? kTlsRead : kPlainRead);
+  Echo echo(input);
+  Answer answer(input, service.reply);
+  FirstWord::Context context{
+      input, service.reply == Reply::raw ? static_cast<reactor::StreamHandler&>(echo) : answer};
   auto server = reactor::Server<FirstWord>::adopt(worker.loop(), worker.listeners(),
-                                                  std::move(limits), handler)
+                                                  std::move(limits), context)
                     .value();
   std::vector<reactor::Socket> sockets = worker.datagrams();
   DatagramEcho datagram_echo(service.reply, service.udp, addresses_of(sockets));
   const Datagrams datagrams = adopt_datagrams(worker.loop(), std::move(sockets), datagram_echo);
+  follow_reloads(worker, service, transports.get());
   const int status = worker.serve(*server);
   if (!datagrams.empty()) answer_rest(worker.loop(), datagrams);
   return status;

@@ -9,11 +9,16 @@
 
 #include "reactor/base/log.h"
 #include "reactor/http/server.h"
+#include "servers/reload.h"
 
 namespace servers {
 namespace {
 
 using reactor::http::AccessLog;
+
+// Bytes of answers queued for a client that does not read them, from which on none of its requests
+// is taken. With one answer more this stays below 8 KiB, above which the queue takes 16.
+constexpr std::size_t kQueued = 7 * 1024;
 
 // All but CONNECT, which 200 would turn into a tunnel.
 constexpr std::string_view kAllowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH";
@@ -27,6 +32,8 @@ reactor::http::Options options_of(const Service& service, reactor::TransportFact
   http.body_timeout = service.body_timeout;
   http.body_rate = service.body_rate;
   http.transport.stream.write_timeout = service.write_timeout;
+  http.transport.stream.high_water = kQueued;
+  http.transport.stream.low_water = kQueued / 4;
   http.transport.max_connections = service.max_connections;
   http.transport.proxy = service.proxy;
   http.transport.transports = transports;
@@ -80,6 +87,7 @@ int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
                     },
                     options_of(service, transports.get(), access_log.get()))
                     .value();
+  follow_reloads(worker, service, transports.get());
   return worker.serve(*server);
 }
 

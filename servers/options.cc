@@ -106,6 +106,10 @@ void declare_service(CLI::App& app, Program program, Texts& texts) {
          "FILE");
     text("--tls-key", texts.tls_key, "the certificate's private key in PEM form, not encrypted",
          "FILE");
+    text("--tls-groups", texts.tls_groups,
+         "groups for the key exchange, the preferred one first; a client that offers none of them "
+         "is refused",
+         "LIST");
   }
 }
 
@@ -134,6 +138,8 @@ void declare_operation(CLI::App& app, Program program, Texts& texts, Options& op
          "answers a second to the datagrams of one source, per worker; 0: no limit", "N");
     text("--udp-low-ports", texts.udp_low_ports,
          "whether to answer datagrams from ports below 1024, where other services are", "on|off");
+    text("--idle-timeout", texts.idle_timeout,
+         "a connection on which nothing moved for so long is closed; 0: none is", "SECONDS");
   }
   if (program == Program::http_ok) declare_http(app, texts, options.service);
   text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
@@ -218,6 +224,17 @@ std::vector<Setting> apply_file(CLI::App& app, const std::string& path) {
   return settings;
 }
 
+// What was set, whoever set it, as text.
+std::map<std::string, std::string> given_settings(const CLI::App& app) {
+  std::map<std::string, std::string> given;
+  for (const std::string& key : keys_of(app)) {
+    for (const std::string& value : app.get_option("--" + key)->results()) {
+      given[key] += value + '\n';
+    }
+  }
+  return given;
+}
+
 // The whole line for the user, which names the place in the file where that is to blame.
 std::string explain(const BadValue& error, const std::string& path,
                     const std::vector<Setting>& settings) {
@@ -282,6 +299,7 @@ Parsed parse_options(Program program, int argc, const char* const* argv, const F
     if (!texts.command.empty()) take_command(texts, parsed.options);
     if (parsed.options.command && !texts.check_config) return parsed;
     if (!texts.config.empty()) settings = apply_file(app, texts.config);
+    parsed.options.given = given_settings(app);
     take(program, texts, parsed.options, running);
     if (!texts.check_config) return parsed;
     check_log("--log", parsed.options.log);

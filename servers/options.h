@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,9 +29,13 @@ struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit less a reserve
   reactor::ProxyOptions proxy;
   Tls tls;
+  // HUP came in a process without a master (--workers 0): reads all options again, and applies what
+  // is not the worker function's. The TLS to go on with; nothing: it stays as it is.
+  std::function<std::optional<Tls>()> reread = {};
   // reactor-echo only.
   Reply reply = Reply::raw;
-  reactor::ReflectionLimits udp;  // whose datagrams it answers
+  reactor::ReflectionLimits udp;      // whose datagrams it answers
+  reactor::Duration idle_timeout{0};  // 0: none
   // reactor-http-ok only.
   reactor::http::Limits limits;
   reactor::Duration keep_alive = std::chrono::seconds(75);
@@ -52,6 +58,8 @@ struct Options {
   std::string user, group;         // of options.prefork.identity, for messages
   std::vector<std::string> binds;  // options.prefork.addresses as they were given
   std::optional<Command> command;  // to be sent instead of serving
+  // Each option that is not its default, and its texts as given: to compare with another reading.
+  std::map<std::string, std::string> given;
 };
 
 // What a reload can't change, and so is not looked up again then.

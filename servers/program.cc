@@ -6,6 +6,8 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <map>
+#include <set>
 #include <string>
 
 #include "reactor/base/log_spdlog.h"
@@ -21,6 +23,7 @@ namespace servers {
 namespace {
 
 using reactor::prefork::PidFile;
+using Settings = std::map<std::string, std::string>;
 
 constexpr int kExitUsage = 2;
 
@@ -135,6 +138,28 @@ std::string fixed_settings(const Options& options) {
          options.user + " " + options.group;
 }
 
+// The settings whose texts differ, but for those in `without`.
+std::string changes(const Settings& from, const Settings& to,
+                    const std::set<std::string>& without) {
+  std::set<std::string> names;
+  for (const auto& [name, text] : from) {
+    const auto same = to.find(name);
+    if (same == to.end() || same->second != text) names.insert(name);
+  }
+  for (const auto& [name, text] : to) {
+    if (!from.contains(name)) names.insert(name);
+  }
+  std::string list;
+  for (const std::string& name : names) {
+    if (!without.contains(name)) list += (list.empty() ? "" : ", ") + name;
+  }
+  return list;
+}
+
+void warn_about(const Options& options) {
+  if (!options.service.tls.warning.empty()) REACTOR_LOG(warn, options.service.tls.warning);
+}
+
 using Reload = reactor::prefork::Options::Reload;
 
 // HUP: the arguments, the environment and the file once more.
@@ -145,23 +170,57 @@ struct Reloader {
   Serve serve;
   Fixed running;
   std::string fixed;
-  bool alone;        // without workers
+  bool alone;  // without workers
+  Settings given;
   Service& current;  // of the latest generation
 
   std::optional<Reload> operator()() const {
-    Parsed next = parse_options(program, argc, argv, &running);
-    if (next.exit_code) return refuse(next.text);
-    if ((next.options.prefork.workers == 0) != alone) {
+    std::optional<Options> next = read();
+    if (!next) return std::nullopt;
+    if ((next->prefork.workers == 0) != alone) {
       return refuse(alone ? "--workers: one process can't get workers; restart it for that"
                           : "--workers '0': the workers can't become one process; give 1 or more, "
                             "or restart the server");
     }
     try {
-      provide_descriptors(next.options);
+      provide_descriptors(*next);
     } catch (const BadValue& error) {
       return refuse(error.what());
     }
-    return accept(std::move(next.options));
+    return accept(std::move(*next));
+  }
+
+  // Without workers this process serves on: all but these two was used up when it began.
+  std::optional<Tls> in_place() const {
+    std::optional<Options> next = read();
+    if (!next) return std::nullopt;
+    reactor::set_log_level(next->log_level);
+    warn_about(*next);
+    const Tls& tls = next->service.tls;
+    REACTOR_LOG(info,
+                std::string("reloaded: ") + (tls.on() ? "certificate and " : "") + "log level");
+    const std::string waiting = changes(given, next->given, {"tls-cert", "tls-key", "log-level"});
+    if (!waiting.empty()) {
+      REACTOR_LOG(warn, "reload: changes of " + waiting + " wait for a restart (--workers 0)");
+    }
+    if (tls.on() && !current.tls.on()) {
+      REACTOR_LOG(warn, "reload: TLS is switched on by a restart only (--workers 0)");
+    }
+    return tls;
+  }
+
+  // What the options say now; nothing if they can't be used, which is logged.
+  [[nodiscard]] std::optional<Options> read() const {
+    Parsed next = parse_options(program, argc, argv, &running);
+    if (!next.exit_code && current.tls.on() && !next.options.service.tls.on()) {
+      next.exit_code = kExitUsage;
+      next.text =
+          "--tls-cert and --tls-key are gone, and clients would be served in the clear; "
+          "restart to switch TLS off";
+    }
+    if (!next.exit_code) return std::move(next.options);
+    refuse(next.text);
+    return std::nullopt;
   }
 
   static std::optional<Reload> refuse(const std::string& why) {
@@ -176,6 +235,7 @@ struct Reloader {
                   "for a restart or an upgrade (USR2)");
     }
     reactor::set_log_level(next.log_level);
+    warn_about(next);
     give_access_log(next.service, running.identity);
     current = std::move(next.service);
     return Reload{next.prefork, worker_function(current)};
@@ -270,6 +330,7 @@ int serve_options(Program program, Options options, int argc, const char* const*
   give_up_writing(options, pid_file);
   give_access_log(options.service, options.prefork.identity);
   check_access_log(options);
+  warn_about(options);
   StandardOutput output;
   add_callbacks(program, options, log, pid_file, output);
   add_upgrade(options, argc, argv, pid_file);
@@ -280,8 +341,12 @@ int serve_options(Program program, Options options, int argc, const char* const*
                           {options.prefork.addresses, options.prefork.identity},
                           fixed_settings(options),
                           options.prefork.workers == 0,
+                          options.given,
                           options.service};
   options.prefork.on_reload = [&reloader] { return reloader(); };
+  if (options.prefork.workers == 0) {
+    options.service.reread = [&reloader] { return reloader.in_place(); };
+  }
   options.prefork.report_descriptor = log.fd();
   const int status =
       reactor::prefork::run(std::move(options.prefork), reloader.worker_function(options.service));
@@ -307,6 +372,8 @@ int send_command(Program program, const Options& options) {
 int run_program(Program program, int argc, const char* const* argv, Serve serve) {
   Parsed parsed = parse_options(program, argc, argv);
   if (parsed.exit_code) {
+    const std::string& warning = parsed.options.service.tls.warning;
+    if (*parsed.exit_code == 0 && !warning.empty()) complain(program, warning);
     if (*parsed.exit_code == 0) {
       print(parsed.text);
     } else {

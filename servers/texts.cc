@@ -142,7 +142,7 @@ void take(Program program, const Texts& texts, Options& options, const Fixed* ru
   prefork.processors = parse_processors("--pin", texts.pin);
   prefork.max_requests = parse_number("--max-requests", texts.max_requests, 0, INT64_MAX);
   options.service.proxy = take_proxy(texts, prefork.addresses);
-  options.service.tls = read_tls(texts.tls_cert, texts.tls_key);
+  options.service.tls = read_tls(texts.tls_cert, texts.tls_key, texts.tls_groups);
   options.service.max_connections =
       parse_number("--max-connections", texts.max_connections, 0, 10'000'000);
   if (options.service.max_connections > 0) {
@@ -152,6 +152,7 @@ void take(Program program, const Texts& texts, Options& options, const Fixed* ru
   options.service.udp = {.low_ports = parse_switch("--udp-low-ports", texts.udp_low_ports),
                          .rate = static_cast<std::uint32_t>(
                              parse_number("--udp-rate", texts.udp_rate, 0, 1'000'000'000))};
+  options.service.idle_timeout = seconds("--idle-timeout", texts.idle_timeout);
   options.log_level = parse_level("--log-level", texts.log_level);
   check_file_name("--log", options.log,
                   "give a file, or - for standard error; --log-level off logs nothing");

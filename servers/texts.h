@@ -21,10 +21,12 @@ struct Texts {
   std::string reply = "raw";
   std::string udp_rate = "1000";
   std::string udp_low_ports = "off";
+  std::string idle_timeout = "0";
   std::string reuse_port = "on";
   std::string proxy_protocol = "off";
   std::vector<std::string> proxy_allow_from;
   std::string tls_cert, tls_key;
+  std::string tls_groups = default_tls_groups();
   std::string graceful_timeout = "30";
   std::string timeout = "30";
   std::string max_requests = "0";

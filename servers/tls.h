@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "reactor/base/result.h"
 #include "reactor/net/transport.h"
 
 namespace servers {
@@ -14,16 +15,33 @@ namespace servers {
 struct Tls {
   std::string certificates, key;  // PEM; empty: no TLS
   std::string ticket_key;         // of all workers, so that each takes the others' tickets
+  std::string groups;             // for the key exchange
+  std::string warning;            // about certificates that clients will refuse; empty: none
+
+  [[nodiscard]] bool on() const noexcept { return !certificates.empty(); }
 };
 
-// Whether --tls-cert and --tls-key can mean anything.
+// Transports of TLS, whose certificate can be renewed while they are in use.
+class TlsTransports : public reactor::TransportFactory {
+ public:
+  // Connections that come from now on get the certificate of `tls`, which has one. The rest of its
+  // settings stays. Errors: those of tls::ServerContext::renew().
+  virtual reactor::Result<> renew(const Tls& tls) = 0;
+};
+
+// Whether the program was built with TLS: else there are no options for it.
 [[nodiscard]] bool has_tls() noexcept;
 
-// Reads the files of --tls-cert and --tls-key, or neither where both are empty. Throws BadValue.
-[[nodiscard]] Tls read_tls(const std::string& certificate_file, const std::string& key_file);
+// Of --tls-groups.
+[[nodiscard]] std::string default_tls_groups();
+
+// Checks the values of --tls-cert, --tls-key and --tls-groups, and reads the two files, or neither
+// if both names are empty. Throws BadValue.
+[[nodiscard]] Tls read_tls(const std::string& certificate_file, const std::string& key_file,
+                           const std::string& groups);
 
 // For ServerLimits::transports; null without TLS. `protocols`: by ALPN.
-[[nodiscard]] std::unique_ptr<reactor::TransportFactory> make_transports(
+[[nodiscard]] std::unique_ptr<TlsTransports> make_transports(
     const Tls& tls, const std::vector<std::string>& protocols);
 
 }  // namespace servers

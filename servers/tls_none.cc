@@ -5,10 +5,11 @@ namespace servers {
 
 bool has_tls() noexcept { return false; }
 
-Tls read_tls(const std::string&, const std::string&) { return {}; }
+std::string default_tls_groups() { return {}; }
 
-std::unique_ptr<reactor::TransportFactory> make_transports(const Tls&,
-                                                           const std::vector<std::string>&) {
+Tls read_tls(const std::string&, const std::string&, const std::string&) { return {}; }
+
+std::unique_ptr<TlsTransports> make_transports(const Tls&, const std::vector<std::string>&) {
   return nullptr;
 }
 

@@ -67,10 +67,12 @@ void Worker::watch_signals() {
   // Alone: what a master would hear. In a worker these are the master's business; a terminal's
   // Ctrl-C reaches both, so the worker ignores it.
   on(SIGINT, [this] { draining_ ? end_now("INT while it drains") : drain(); });
-  for (const int ignored : {SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU}) {
-    on(ignored, [ignored] {
-      REACTOR_LOG(warn, "signal " + std::to_string(ignored) + " ignored: no workers to act on");
-    });
+  const auto ignore = [](int number) {
+    REACTOR_LOG(warn, "signal " + std::to_string(number) + " ignored: no workers to act on");
+  };
+  on(SIGHUP, [this, ignore] { on_reload_ ? on_reload_() : ignore(SIGHUP); });
+  for (const int ignored : {SIGUSR2, SIGTTIN, SIGTTOU}) {
+    on(ignored, [ignored, ignore] { ignore(ignored); });
   }
 }
 

@@ -61,6 +61,10 @@ class Worker {
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
   int run();
 
+  // HUP came, with workers = 0: what to do in place of a master, which would replace the workers.
+  // Without a callback it is logged and ignored. In forked workers it is never called.
+  void on_reload(Callback<void()> callback) { on_reload_ = std::move(callback); }
+
   // What run() of prefork.h calls: `serve`, by Plan::model once here or for each connection.
   int execute(WorkerFunction& serve);
 
@@ -94,6 +98,7 @@ class Worker {
   ForkServer* fork_server_ = nullptr;
   Service* service_ = nullptr;
   Callback<void()> on_drain_;
+  Callback<void()> on_reload_;
   std::vector<SignalWatcher> signals_;
   IoWatcher master_;
   Timer beat_;

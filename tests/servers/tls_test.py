@@ -5,12 +5,14 @@
 import contextlib
 import os
 import pathlib
+import select
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -185,6 +187,143 @@ class Reload(TlsTest):
                 self.assertTrue(support.is_ok(new))
 
 
+    def test_switched_off_it_is_refused(self):
+        """Nobody who spoke TLS is answered in the clear because two lines are gone."""
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder, "server.conf")
+            config.write_text(f"tls-cert = {CERT}\ntls-key = {KEY}\n")
+            with self.server(HTTP_OK, "--config", str(config)) as server:
+                before = server.workers()
+                config.write_text("")
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: "reload refused" in server.log(), "a word about it")
+                self.assertIn("--tls-cert and --tls-key are gone", server.log())
+                self.assertEqual(server.workers(), before)
+                with self.connect(server) as connection:
+                    self.assertTrue(support.is_ok(connection))
+
+    def test_without_workers_the_certificate_is_renewed(self):
+        cert, key = (os.path.join(FOLDER.name, f"alone.{self.backend}.{end}") for end in ("pem", "key"))
+        config = os.path.join(FOLDER.name, f"alone.{self.backend}.conf")
+
+        def install(new_cert, new_key):
+            pathlib.Path(cert).write_bytes(pathlib.Path(new_cert).read_bytes())
+            pathlib.Path(key).write_bytes(pathlib.Path(new_key).read_bytes())
+
+        for program, word in ((ECHO, support.echoes), (HTTP_OK, support.is_ok)):
+            install(CERT, KEY)
+            pathlib.Path(config).write_text("max-connections = 100\n")
+            with self.tls_server(program, "-w", "0", "--config", config, cert=cert, key=key) as server:
+                with self.connect(server) as old:
+                    self.assertTrue(word(old))
+                    install(OTHER_CERT, KEY)
+                    server.signal(signal.SIGHUP)
+                    wait_until(lambda: "reload refused" in server.log(), "a word about the wrong key")
+                    install(OTHER_CERT, OTHER_KEY)
+                    pathlib.Path(config).write_text("log-level = warn\npid = new.pid\n")
+                    server.signal(signal.SIGHUP)
+                    wait_until(lambda: "wait for a restart" in server.log(), "a word about the rest")
+                    self.assertIn("changes of max-connections, pid wait for a restart", server.log())
+                    with self.connect(server, client_context(OTHER_CERT)) as new:
+                        self.assertEqual(subject(new), "second")
+                        self.assertTrue(word(new))
+                    self.assertTrue(word(old), "it goes on")
+                self.assertEqual(server.pid, server.process.pid)
+                server.signal(signal.SIGTERM)
+                self.assertEqual(server.wait(), 0)
+
+
+@unittest.skipUnless(BUILT, "built without TLS")
+@on_each_backend
+class Handshakes(TlsTest):
+    """What a client can make a server do before it sends a request."""
+
+    @need("openssl")
+    def test_expensive_groups_are_refused(self):
+        def agrees(server, group):
+            done = subprocess.run(
+                ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-groups", group],
+                input=b"", capture_output=True, timeout=LIMIT, check=False)
+            return b"Cipher is TLS_" in done.stdout
+
+        with self.tls_server(HTTP_OK, "-w", "0") as server:
+            for group in ("X25519", "P-256", "P-384"):
+                self.assertTrue(agrees(server, group), group)
+            for group in ("P-521", "X448", "ffdhe2048", "ffdhe8192"):
+                self.assertFalse(agrees(server, group), group)
+        with self.tls_server(HTTP_OK, "-w", "0", "--tls-groups", "P-521:X25519") as server:
+            self.assertTrue(agrees(server, "P-521"))
+            self.assertFalse(agrees(server, "P-256"))
+
+    def test_why_they_fail_is_in_the_log(self):
+        with self.tls_server(HTTP_OK, "-w", "0", "--log-level", "debug") as server:
+            with server.connect() as plain:
+                port = plain.getsockname()[1]
+                plain.sendall(support.GET)
+                support.read_all(plain)
+                wait_until(lambda: f"handshake with 127.0.0.1:{port} failed: TLS: http request" in server.log(),
+                           "the peer and the reason")
+
+    def test_a_burst_of_them_keeps_nobody_waiting(self):
+        """Compared with the burst as a whole: it would have been one turn of the loop."""
+        context = client_context(CERT)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+        hello = outgoing.read()
+        with self.tls_server(HTTP_OK, "-w", "1", "--backlog", "4096") as server, self.connect(server) as busy, \
+                contextlib.ExitStack() as stack:
+            self.assertTrue(support.is_ok(busy))
+            [worker] = server.workers()
+            os.kill(worker, signal.SIGSTOP)
+            clients = []
+            for _ in range(300):
+                clients.append(stack.enter_context(server.connect()))
+                clients[-1].sendall(hello)
+            os.kill(worker, signal.SIGCONT)
+            waits, answered, end = [], 0, time.monotonic() + LIMIT
+            begin = time.monotonic()
+            while answered < len(clients) and time.monotonic() < end:
+                before = time.monotonic()
+                self.assertTrue(support.is_ok(busy))
+                waits.append(time.monotonic() - before)
+                answered = sum(bool(select.select([c], [], [], 0)[0]) for c in clients[answered:]) + answered
+            whole = time.monotonic() - begin
+            self.assertEqual(answered, len(clients))
+            print(f"longest wait {max(waits) * 1000:.1f} ms of {whole * 1000:.0f}", file=sys.stderr)
+            self.assertLess(sorted(waits)[-2], whole / 4)
+
+
+CA_CONFIG = """
+[ca]
+default_ca = this
+[this]
+database = {0}/index
+new_certs_dir = {0}
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
+
+
+def expired_certificate():
+    """As certificate(), for a day in 2020; `openssl req` makes none of the past."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = {name: os.path.join(folder, name) for name in ("config", "index", "request")}
+        cert, key = (os.path.join(FOLDER.name, "old" + end) for end in (".pem", ".key"))
+        pathlib.Path(path["config"]).write_text(CA_CONFIG.format(folder))
+        pathlib.Path(path["index"]).touch()
+        for command in (
+                ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+                 "-out", path["request"], "-subj", "/CN=old"],
+                ["ca", "-config", path["config"], "-batch", "-selfsign", "-notext", "-keyfile", key, "-in",
+                 path["request"], "-out", cert, "-startdate", "20200101000000Z", "-enddate", "20200102000000Z"]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+    return cert, key
+
+
 @unittest.skipUnless(BUILT, "built without TLS")
 class Files(unittest.TestCase):
     def complaint(self, *options, program=HTTP_OK):
@@ -213,8 +352,37 @@ class Files(unittest.TestCase):
                       self.complaint("--tls-cert", CERT, "--tls-key", sealed))
         self.assertIn(f"--tls-key '{OTHER_KEY}': the private key does not belong to the certificate; ",
                       self.complaint("--tls-cert", CERT, "--tls-key", OTHER_KEY))
+        self.assertEqual(self.complaint("--tls-groups", "X25519:P-257"),
+                         "--tls-groups 'X25519:P-257': OpenSSL knows no group 'P-257'; "
+                         "give names with colons between them, like X25519:P-256:P-384\n")
+        self.assertIn("not a list of different groups", self.complaint("--tls-groups", "P-256:P-256"))
         self.assertEqual(support.run(ECHO, "-t", "--tls-cert", CERT, "--tls-key", KEY),
                          (0, "configuration ok\n", ""))
+
+    def test_an_expired_one_is_served_and_reported(self):
+        """At start, by --check-config and at a reload: clients tell only their user."""
+        old, old_key = expired_certificate()
+        code, out, err = support.run(HTTP_OK, "-t", "--tls-cert", old, "--tls-key", old_key)
+        self.assertEqual((code, out), (0, "configuration ok\n"))
+        self.assertRegex(err, rf"--tls-cert '{old}': expired at 2020-01-02 00:00:00 UTC, and clients refuse it; renew it")
+        cert, key = os.path.join(FOLDER.name, "renewed.pem"), os.path.join(FOLDER.name, "renewed.key")
+
+        def install(new_cert, new_key):
+            pathlib.Path(cert).write_bytes(pathlib.Path(new_cert).read_bytes())
+            pathlib.Path(key).write_bytes(pathlib.Path(new_key).read_bytes())
+
+        install(old, old_key)
+        with support.Server(HTTP_OK, "-w", "1", "--tls-cert", cert, "--tls-key", key) as server:
+            server.ready()
+            self.assertEqual(server.log().count(": expired at "), 1)
+            before = server.workers()
+            install(CERT, KEY)
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: server.workers() and not set(before) & set(server.workers()), "a new worker")
+            self.assertEqual(server.log().count(": expired at "), 1)
+            install(old, old_key)
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: server.log().count(": expired at ") == 2, "a word at the reload")
 
     @unittest.skipUnless(os.getuid() == 0, "only root can give its rights up")
     def test_the_key_is_roots(self):

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// What a peer costs that does not read: no more than the high-water mark and one write, or 16 KiB
+// of small writes that were collected before there was a queue.
+#include <algorithm>
+#include <string>
+
+#include "tests/support/loop_test.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor {
+namespace {
+
+class SlowPeer : public LoopTest {};
+
+constexpr std::size_t kPiece = 100;
+constexpr std::size_t kMost = 16 * 1024 + kPiece;
+
+// Writes as long as it may, by write() or in place.
+void fill(Stream& stream, bool in_place) {
+  const std::string piece(kPiece, 'x');
+  for (int i = 0; i < 200000 && stream.writable(); ++i) {
+    if (!in_place) {
+      stream.write(piece);
+      continue;
+    }
+    const auto bytes = std::as_bytes(std::span(piece));
+    std::copy(bytes.begin(), bytes.end(), stream.write_room(kPiece).begin());
+    stream.wrote(kPiece);
+  }
+}
+
+TEST_P(SlowPeer, SmallWritesCountForTheMark) {
+  for (const bool in_place : {false, true}) {
+    Loop loop(quiet_options());
+    StreamOptions settings;
+    settings.high_water = 4096;
+    settings.low_water = 1024;
+    Link link(loop, settings, &make_socket_pair);
+    link.handler.when_data = [&](Stream& stream, std::string_view) { fill(stream, in_place); };
+    std::size_t most = 0;
+    link.handler.when_drain = [&](Stream& stream) {
+      fill(stream, in_place);
+      most = std::max(most, stream.queued());
+    };
+    link.start();
+    link.peer.write("x");
+    EXPECT_TRUE(run_bounded(loop, [&] { return !link.handler.got.empty(); }));
+    EXPECT_FALSE(link.stream->writable());
+    EXPECT_LE(link.stream->queued(), kMost);
+    // It goes on as the peer reads a little, and never gathers more.
+    EXPECT_TRUE(pump(loop, [&] {
+      link.peer.read();
+      most = std::max(most, link.stream->queued());
+      return link.handler.drains >= 5;
+    }));
+    EXPECT_LE(most, kMost);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, SlowPeer, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor
