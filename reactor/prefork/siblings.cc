@@ -217,8 +217,7 @@ void Siblings::withdraw() {
 
 void Siblings::hand_over(unsigned heir, Callback<void()> done) {
   withdraw();
-  incoming_.close(
-      own_);  // what is there is for the heir, or for whichever worker the slot gets next
+  incoming_.close(own_);  // the rest is for the heir, or for the slot's next worker
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
     siblings_[slot].orphaned = siblings_[slot].stuck = siblings_[slot].full = false;
     settle(slot);
