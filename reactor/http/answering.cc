@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The half of Connection that answers: at once, or for a Responder. connection.cc is the other.
+#include <algorithm>
 #include <exception>
 #include <string>
 
@@ -351,6 +352,14 @@ void Connection::pause_body(Exchange& exchange, bool paused) {
     exchange.begun += now - exchange.paused_at;
     if (!taking_) go_on_soon(exchange.stream);
   }
+}
+
+// Not inline: the way of a request without content stays short.
+std::span<std::byte> Exchange::read_buffer(std::span<std::byte> input) const noexcept {
+  if (!reading || paused) return input;
+  const std::span<std::byte> scratch = stream.loop().scratch();
+  const std::uint64_t wanted = chunked ? kChunkedRead : missing;
+  return scratch.first(std::clamp<std::uint64_t>(wanted, input.size(), scratch.size()));
 }
 
 }  // namespace reactor::http

@@ -70,10 +70,10 @@ Refusal refusal_of(const ChunkedDecoder::Step& step, std::string_view rest) {
 
 // ---- Input ----
 
-std::span<std::byte> Connection::read_buffer(Stream& stream) {
-  if (exchange_ == nullptr || !exchange_->reading || waits(stream)) [[likely]]
+std::span<std::byte> Connection::read_buffer(Stream&) {
+  if (exchange_ == nullptr) [[likely]]
     return shared_->input;
-  return exchange_->read_buffer(shared_->input.size(), stream.loop().scratch());
+  return exchange_->read_buffer(shared_->input);
 }
 
 void Connection::on_open(Stream& stream) {

@@ -7,7 +7,6 @@
 // A streamed request may be in both states at once; the exchange ends with its answer.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -39,13 +38,10 @@ struct Exchange {
     if (responder != nullptr) responder->exchange_ = nullptr;
   }
 
-  // Where to read content to, in `scratch`: at least `least` bytes. Content is not kept with the
-  // connection, but what comes behind it is; where chunked content ends is not known.
-  [[nodiscard]] std::span<std::byte> read_buffer(std::size_t least,
-                                                 std::span<std::byte> scratch) const noexcept {
-    const std::uint64_t wanted = chunked ? kChunkedRead : missing;
-    return scratch.first(std::clamp<std::uint64_t>(wanted, least, scratch.size()));
-  }
+  // Where to read to: for content a part of the loop's scratch, else `input`, which is shorter.
+  // Content is not kept with the connection, but what comes behind it is; where chunked content
+  // ends is not known.
+  [[nodiscard]] std::span<std::byte> read_buffer(std::span<std::byte> input) const noexcept;
 
   Connection& connection;
   Stream& stream;
