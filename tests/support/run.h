@@ -34,14 +34,16 @@ template <class Predicate>
   return done();
 }
 
-// As run_bounded(), where `done()` also looks at what is outside the loop: a peer's socket.
+// As run_bounded(), for a `done()` that also looks at something outside the loop, such as a peer's
+// socket. Runs deferred work before it returns: an exception that ended a coroutine leaves the loop
+// a turn after the coroutine is done, and must reach the test.
 template <class Predicate>
 [[nodiscard]] bool pump(Loop& loop, Predicate done, Duration limit = kLimit) {
   const TimePoint end = monotonic_now() + limit;
   while (!done()) {
     if (monotonic_now() > end || !loop.run_once(std::chrono::milliseconds(1))) return false;
   }
-  return true;
+  return loop.next_timeout() > Duration::zero() || loop.poll();
 }
 
 // Turns until `time` has passed. Gives the number of turns, by which spinning shows.
