@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <utility>
+
+#include "reactor/base/callback.h"
+
+namespace reactor {
+
+template <class Signature>
+class CallbackSlot;
+
+// The place for a Callback that its owner calls again and again. The callable may replace itself,
+// empty the slot, or destroy the slot with its owner: it lives until it returns (G2). While it runs
+// the slot is empty, so that it is never entered twice; afterwards it is back, unless the slot was
+// assigned to meanwhile. An exception changes nothing about that.
+//
+// A Callback that is called once needs no slot: move it out and call the local one.
+template <class R, class... Args>
+class CallbackSlot<R(Args...)> {
+ public:
+  CallbackSlot() noexcept = default;
+  CallbackSlot(const CallbackSlot&) = delete;
+  CallbackSlot& operator=(const CallbackSlot&) = delete;
+  ~CallbackSlot() { let_go(); }
+
+  CallbackSlot& operator=(Callback<R(Args...)> callback) noexcept {
+    let_go();
+    callback_ = std::move(callback);
+    return *this;
+  }
+
+  // Whether it can be called: neither empty, nor running.
+  explicit operator bool() const noexcept { return static_cast<bool>(callback_); }
+
+  // What is there, for the last call; the slot is empty then.
+  [[nodiscard]] Callback<R(Args...)> take() noexcept {
+    let_go();
+    return std::move(callback_);
+  }
+
+  // Throws what the callable throws.
+  R operator()(Args... args) {
+    Run run(*this);
+    return run.callback(std::forward<Args>(args)...);
+  }
+
+ private:
+  struct Run {
+    explicit Run(CallbackSlot& owner) noexcept
+        : slot(&owner), callback(std::move(owner.callback_)) {
+      owner.run_ = this;
+    }
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+    ~Run() {
+      if (slot == nullptr) return;
+      slot->run_ = nullptr;
+      slot->callback_ = std::move(callback);
+    }
+    CallbackSlot* slot;  // null once the slot is gone, or holds another callable
+    Callback<R(Args...)> callback;
+  };
+
+  void let_go() noexcept {
+    if (run_ != nullptr) std::exchange(run_, nullptr)->slot = nullptr;
+  }
+
+  Callback<R(Args...)> callback_;
+  Run* run_ = nullptr;
+};
+
+}  // namespace reactor

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Lifetime: tells a function that calls user code whether its object survived the call.
+//
+//   void Server::accept(Socket socket) {
+//     const Lifetime::Watch server(lifetime_);
+//     handler_(socket);
+//     if (server.over()) return;  // the handler destroyed this Server
+//   }
+#pragma once
+
+#include <utility>
+
+namespace reactor {
+
+// A member of the object. Costs a pointer; a Watch costs a few stores.
+class Lifetime {
+ public:
+  class Watch;
+
+  Lifetime() noexcept = default;
+  Lifetime(const Lifetime&) = delete;
+  Lifetime& operator=(const Lifetime&) = delete;
+  ~Lifetime() { end(); }
+
+  // The object is of no use any more, though its memory stays: all watches are over.
+  inline void end() noexcept;
+
+ private:
+  Watch* newest_ = nullptr;
+};
+
+// Lies on the stack of a member function. Watches of one Lifetime end in the reverse order.
+class Lifetime::Watch {
+ public:
+  explicit Watch(Lifetime& lifetime) noexcept
+      : lifetime_(&lifetime), older_(std::exchange(lifetime.newest_, this)) {}
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch() {
+    if (lifetime_ != nullptr) lifetime_->newest_ = older_;
+  }
+
+  [[nodiscard]] bool over() const noexcept { return lifetime_ == nullptr; }
+
+ private:
+  friend class Lifetime;
+  Lifetime* lifetime_;
+  Watch* older_;
+};
+
+inline void Lifetime::end() noexcept {
+  for (Watch* watch = std::exchange(newest_, nullptr); watch != nullptr; watch = watch->older_) {
+    watch->lifetime_ = nullptr;
+  }
+}
+
+}  // namespace reactor
