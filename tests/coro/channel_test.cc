@@ -88,6 +88,26 @@ Task<> pass(Event& gate, int& passed) {
   ++passed;
 }
 
+TEST_P(Channels, MayGoRightAfterTheyWereClosed) {
+  Loop loop(options());
+  auto channel = std::make_unique<Channel<int>>(1);
+  auto full = std::make_unique<Channel<int>>(1);
+  EXPECT_TRUE(full->try_push(1));
+  std::optional<int> popped = 1;
+  bool pushed = true;
+  const auto pop = [&]() -> Task<> { popped = co_await channel->pop(); };
+  const auto push = [&]() -> Task<> { pushed = co_await full->push(2); };
+  const Spawned popper = spawn(loop, pop()), pusher = spawn(loop, push());
+  ASSERT_TRUE(loop.poll().has_value());
+  channel->close();
+  full->close();
+  channel.reset();
+  full.reset();
+  EXPECT_TRUE(pump(loop, [&] { return popper.done() && pusher.done(); }));
+  EXPECT_EQ(popped, std::nullopt);
+  EXPECT_FALSE(pushed);
+}
+
 TEST_P(Channels, AnEventLetsAllThrough) {
   Loop loop(options());
   int passed = 0;

@@ -172,6 +172,31 @@ TEST_P(Combining, TheFirstWinsAndTheLosersAreGone) {
   EXPECT_TRUE(run(loop, body()));
 }
 
+TEST_P(Combining, WhatIsDecidedBeginsNoMore) {
+  Loop loop(options());
+  int begun = 0;
+  const auto ready = [&]() -> Task<int> { co_return ++begun; };
+  const auto fails = [&]() -> Task<int> {
+    ++begun;
+    throw std::runtime_error("no");
+    co_return 0;
+  };
+  const auto body = [&]() -> Task<> {
+    const auto first = co_await when_any(ready(), ready());
+    EXPECT_EQ(first.index(), 0u);
+    EXPECT_EQ(begun, 1) << "the second has no side effects";
+    bool failed = false;
+    try {
+      (void)co_await when_all(fails(), ready());
+    } catch (const std::runtime_error&) {
+      failed = true;
+    }
+    EXPECT_TRUE(failed);
+    EXPECT_EQ(begun, 2);
+  };
+  EXPECT_TRUE(run(loop, body()));
+}
+
 TEST_P(Combining, NothingToRunIsABug) {
   Loop loop(options());
   EXPECT_DEATH(spawn(loop, Task<>()).detach(), "check failed");

@@ -161,6 +161,28 @@ TEST_P(Serving, DrainLetsFinish) {
   EXPECT_EQ(server->connections(), 0u);
 }
 
+TEST_P(Serving, AConnectionWhoseHeaderComesAmidADrainIsAskedToEnd) {
+  Loop loop(options());
+  ServerLimits limits;
+  limits.proxy.protocol = ProxyProtocol::v1;
+  limits.proxy.allow_from = {get(Network::parse("127.0.0.0/8"))};
+  int ended = 0;
+  const auto handler = [&](Stream stream) -> Task<> {
+    const Result<std::string_view> text = co_await stream.read_some();
+    if (text && text->empty()) ++ended;
+  };
+  auto server = get(serve(loop, Address::loopback(0), limits, handler));
+  Peer peer = connect(server->addresses()[0]);
+  ASSERT_TRUE(run_bounded(loop, [&] { return server->connections() == 1; }));
+  bool drained = false;
+  server->drain([&] { drained = true; });
+  run_for(loop, 5ms);
+  EXPECT_FALSE(drained);
+  peer.write("PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n");
+  EXPECT_TRUE(pump(loop, [&] { return drained; }));
+  EXPECT_EQ(ended, 1);
+}
+
 TEST_P(Serving, AConnectionCountsUntilAllIsSent) {
   Loop loop(options());
   const std::string text = pattern(4 << 20);

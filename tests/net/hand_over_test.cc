@@ -183,6 +183,28 @@ TEST_P(HandOver, OneThatIsNeverIdleIsAskedToFinish) {
   EXPECT_EQ(before.asked_to_end, 1);
 }
 
+// Has no room until it is told to.
+struct Busy final : Successor {
+  Answer take(int, std::span<const std::byte>) noexcept override {
+    return room ? Answer::taken : Answer::busy;
+  }
+  bool room = false;
+};
+
+// It waits longer than a connection that is never idle would get (2 s). No backend matters here.
+TEST_P(HandOver, ABusySuccessorIsWaitedFor) {
+  if (GetParam() != available_backends().front()) GTEST_SKIP();
+  Peer peer = client();
+  Busy busy;
+  old->hand_over(busy, [this] { done = true; });
+  run_for(loop, milliseconds(2700));  // with an offer after the 2 s
+  EXPECT_EQ(before.asked_to_end, 0);
+  busy.room = true;
+  old->retry_hand_over();
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  EXPECT_EQ(before.asked_to_end, 0);
+}
+
 TEST_P(HandOver, OneThatSaysItIsIdleGoesAtOnce) {
   before.wish = Migration::later;
   Peer peer = client();
@@ -244,6 +266,23 @@ TEST_P(HandOver, AServerAcceptsForASiblingUntilItGivesBack) {
   peer.fd = get(Socket::connect(theirs.local().value())).release();
   run_for(loop, milliseconds(20));
   EXPECT_EQ(next->connections(), 0U);
+}
+
+TEST_P(HandOver, AFullServerLeavesASiblingsQueueAlone) {
+  Ways ways;
+  ServerLimits limits;
+  limits.max_connections = 1;
+  const auto full = get(Server<Mover>::listen(loop, Address::loopback(0), limits, ways));
+  Peer first, second;
+  first.fd = get(Socket::connect(full->addresses()[0])).release();
+  EXPECT_TRUE(run_bounded(loop, [&] { return full->connections() == 1; }));
+  const Socket theirs = get(Socket::listen(Address::loopback(0), {}));
+  ASSERT_TRUE(full->borrow(theirs.fd()));
+  second.fd = get(Socket::connect(theirs.local().value())).release();
+  EXPECT_LE(run_for(loop, milliseconds(20)), 5) << "it does not spin";
+  EXPECT_EQ(full->connections(), 1U);
+  first.fd.reset();
+  EXPECT_TRUE(echoes(second, "now")) << "room for it";
 }
 
 TEST_P(HandOver, PlacementMayGiveTheListenerBackAndSendTheConnectionElsewhere) {

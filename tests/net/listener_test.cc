@@ -212,6 +212,9 @@ TEST_P(ListenerTest, Catalogue_B1_ExhaustedDescriptorsPauseItWithoutSpinning) {
   EXPECT_TRUE(run_bounded(
       loop, [&] { return keeper.connections.size() == 30; }, std::chrono::seconds(3)));
   EXPECT_EQ(log.lines().size(), 1U) << "one line, not one a retry";
+  const auto later = connect_many(listener->address(), 1);
+  EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 31; }))
+      << "it is polled again";
 }
 
 TEST_P(ListenerTest, Catalogue_B1_PauseAndResumeWhileItIsExhausted) {

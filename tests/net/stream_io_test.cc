@@ -294,6 +294,34 @@ TEST_P(StreamIo, AFullQueueEndsTheConnection) {
   EXPECT_EQ(link.handler.error, Errc::queue_full);
 }
 
+TEST_P(StreamIo, AQueueMayBeExactlyAsLargeAsItsLimit) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  const std::string block = pattern(100000);
+  while (link.stream->queued() == 0) link.stream->write(block);
+  link.options.queue_limit = link.stream->queued() + 100;
+  link.stream->write(std::string(100, 'x'));
+  EXPECT_EQ(link.stream->queued(), link.options.queue_limit);
+  EXPECT_FALSE(link.stream->closing());
+  link.stream->write("x");
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
+  EXPECT_EQ(link.handler.error, Errc::queue_full);
+}
+
+TEST_P(StreamIo, ALowMarkOfZeroDrainsWithTheLastByte) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.low_water = 0;
+  Link link(loop, settings);
+  link.start();
+  const std::string block = pattern(100000);
+  while (link.stream->writable()) link.stream->write(block);
+  link.handler.when_drain = [](Stream& stream) { EXPECT_EQ(stream.queued(), 0U); };
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.handler.drains > 0; }));
+  EXPECT_EQ(link.handler.drains, 1);
+}
+
 TEST_P(StreamIo, WritesAfterTheEndAreIgnored) {
   Loop loop(options());
   Link link(loop);
