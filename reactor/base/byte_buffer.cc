@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "reactor/base/poison.h"
+
 namespace reactor {
 
 void ByteBuffer::append(std::span<const std::byte> bytes) {
@@ -19,6 +21,7 @@ std::span<std::byte> ByteBuffer::reserve(std::size_t least) {
     // than once on average; and no more than that, as slow peers have many of these buffers filled.
     const std::size_t needed = used + std::max(used, least);
     if (capacity_ >= needed) {
+      unpoison({memory_.get(), capacity_});
       std::memmove(memory_.get(), memory_.get() + begin_, used);
     } else {
       constexpr std::size_t kLeast = 1024;
@@ -31,11 +34,15 @@ std::span<std::byte> ByteBuffer::reserve(std::size_t least) {
     begin_ = 0;
     end_ = used;
   }
-  return {memory_.get() + end_, capacity_ - end_};
+  const std::span<std::byte> room(memory_.get() + end_, capacity_ - end_);
+  unpoison(room);
+  return room;
 }
 
 void ByteBuffer::consume(std::size_t count) noexcept {
-  begin_ += std::min(count, size());
+  count = std::min(count, size());
+  poison(data().first(count));
+  begin_ += count;
   if (empty()) begin_ = end_ = 0;
 }
 

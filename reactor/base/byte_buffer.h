@@ -10,6 +10,7 @@ namespace reactor {
 // A FIFO of bytes in one piece of memory: append at the end, consume at the front. If there is no
 // room at the end it moves what it holds to the front, or to memory that is twice as large as that
 // (larger only for one append that needs more). The user sets the limit.
+// Consumed bytes are poisoned in AddressSanitizer builds.
 class ByteBuffer {
  public:
   ByteBuffer() noexcept = default;
@@ -23,7 +24,7 @@ class ByteBuffer {
   // Room for at least `least` octets behind what is there; commit() tells how many were put there.
   [[nodiscard]] std::span<std::byte> reserve(std::size_t least);
   void commit(std::size_t count) noexcept { end_ += count; }
-  // Forgets `count` octets at the front, at most size().
+  // Forgets `count` bytes at the front, at most size().
   void consume(std::size_t count) noexcept;
 
  private:

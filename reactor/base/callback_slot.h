@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "reactor/base/callback.h"
+#include "reactor/base/lifetime.h"
 
 namespace reactor {
 
@@ -22,10 +23,10 @@ class CallbackSlot<R(Args...)> {
   CallbackSlot() noexcept = default;
   CallbackSlot(const CallbackSlot&) = delete;
   CallbackSlot& operator=(const CallbackSlot&) = delete;
-  ~CallbackSlot() { let_go(); }
+  ~CallbackSlot() = default;
 
   CallbackSlot& operator=(Callback<R(Args...)> callback) noexcept {
-    let_go();
+    content_.end();
     callback_ = std::move(callback);
     return *this;
   }
@@ -35,7 +36,7 @@ class CallbackSlot<R(Args...)> {
 
   // What is there, for the last call; the slot is empty then.
   [[nodiscard]] Callback<R(Args...)> take() noexcept {
-    let_go();
+    content_.end();
     return std::move(callback_);
   }
 
@@ -48,26 +49,19 @@ class CallbackSlot<R(Args...)> {
  private:
   struct Run {
     explicit Run(CallbackSlot& owner) noexcept
-        : slot(&owner), callback(std::move(owner.callback_)) {
-      owner.run_ = this;
-    }
+        : slot(owner), callback(std::move(owner.callback_)), content(owner.content_) {}
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
     ~Run() {
-      if (slot == nullptr) return;
-      slot->run_ = nullptr;
-      slot->callback_ = std::move(callback);
+      if (!content.over()) slot.callback_ = std::move(callback);
     }
-    CallbackSlot* slot;  // null once the slot is gone, or holds another callable
+    CallbackSlot& slot;
     Callback<R(Args...)> callback;
+    Lifetime::Watch content;
   };
 
-  void let_go() noexcept {
-    if (run_ != nullptr) std::exchange(run_, nullptr)->slot = nullptr;
-  }
-
   Callback<R(Args...)> callback_;
-  Run* run_ = nullptr;
+  Lifetime content_;  // over when the slot holds something else
 };
 
 }  // namespace reactor

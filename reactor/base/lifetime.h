@@ -32,8 +32,7 @@ class Lifetime {
 // Lies on the stack of a member function. Watches of one Lifetime end in the reverse order.
 class Lifetime::Watch {
  public:
-  explicit Watch(Lifetime& lifetime) noexcept
-      : lifetime_(&lifetime), older_(std::exchange(lifetime.newest_, this)) {}
+  explicit Watch(Lifetime& lifetime) noexcept;
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
   ~Watch() {
