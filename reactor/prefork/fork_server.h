@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/base/callback.h"
+#include "reactor/base/callback_slot.h"
 #include "reactor/base/result.h"
 #include "reactor/net/server.h"
 #include "reactor/prefork/child.h"
@@ -128,7 +128,7 @@ class ForkServer final : public ServerBase {
   void tell_to_finish(pid_t pid, Forked& child) noexcept;
 
   Serve serve_;
-  Callback<void()> on_fork_;
+  CallbackSlot<void()> on_fork_;
   const std::size_t max_children_;
   UniqueFd lifeline_, lifeline_end_;  // the children read it; the end is here and nowhere else:
   IoWatcher lifeline_watch_;          // so that other ForkServers' children close it as well

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "reactor/base/callback.h"
+#include "reactor/base/callback_slot.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/service.h"
 #include "reactor/net/socket.h"
@@ -97,8 +97,8 @@ class Worker {
   Child* child_ = nullptr;
   ForkServer* fork_server_ = nullptr;
   Service* service_ = nullptr;
-  Callback<void()> on_drain_;
-  Callback<void()> on_reload_;
+  CallbackSlot<void()> on_drain_;
+  CallbackSlot<void()> on_reload_;
   std::vector<SignalWatcher> signals_;
   IoWatcher master_;
   Timer beat_;

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "reactor/base/callback.h"
+#include "reactor/base/callback_slot.h"
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
 #include "reactor/net/transport.h"
@@ -80,7 +80,7 @@ class ServerContext final : public TransportFactory {
   ServerOptions options_;  // but for the credentials, which only renew() sees
   std::string protocols_;  // as ALPN has them
   ssl_ctx_st* context_ = nullptr;
-  Callback<ServerContext*(std::string_view name)> pick_;
+  CallbackSlot<ServerContext*(std::string_view name)> pick_;
 };
 
 }  // namespace reactor::tls
