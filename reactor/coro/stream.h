@@ -66,9 +66,12 @@ class ReadUntil : public Viewer {
 // buffer by then is lost to the next read; of a write() a part was sent already, as a rule, behind
 // which nothing sensible can follow.
 //
-// One coroutine may read while another writes; no two may do the same. Views that a call gives are
-// valid until the next read. An empty Stream (default-made, moved from) may only be assigned to or
-// destroyed. Belongs to its loop's thread; it must not be awaited after its loop's end.
+// One coroutine may read while another writes; no two may do the same. A view that a call gives is
+// valid until the next read begins, or the Stream is destroyed or detached, whatever arrives
+// meanwhile. Input that comes while a view is out stays with the kernel. After that the view's
+// bytes are poisoned in AddressSanitizer builds. An empty Stream (default-made, moved from) may
+// only be assigned to or destroyed. Belongs to its loop's thread; it must not be awaited after its
+// loop's end.
 class Stream {
  public:
   Stream() noexcept = default;

@@ -122,6 +122,7 @@ std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
     return filler_->target_;
   const bool waits = reader_ != nullptr && !reader_->woken();
   if (waits && reader_->want_ == Reader::Want::exactly) return reader_->target_;
+  if (marked(kViewed)) return put_off();
   if (input_ == nullptr) input_ = std::make_unique<ByteBuffer>();
   std::size_t most = kChunk;
   std::size_t part = kChunk;
@@ -134,6 +135,12 @@ std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
   const std::size_t room = most > input_->size() ? most - input_->size() : 1;
   part = std::min(part, room);
   return input_->reserve(part).first(part);
+}
+
+// The buffer that a view shows is neither filled nor moved: reading waits for the next read.
+std::span<std::byte> StreamState::put_off() noexcept {
+  mark(kPaused);
+  return {};
 }
 
 void StreamState::on_data(reactor::Stream&, std::span<std::byte> bytes) {

@@ -245,7 +245,7 @@ class StreamState final : private StreamHandler, private Resident {
   // Reasons to look twice before waiting for octets.
   enum Mark : std::uint16_t {
     kInput = 1 << 0,      // octets in the buffer
-    kViewed = 1 << 1,     // of which some were shown, and go at the next read
+    kViewed = 1 << 1,     // of which some are shown: the buffer stays as it is until the next read
     kPaused = 1 << 2,     // reading
     kEnded = 1 << 3,      // the peer sends no more
     kClosed = 1 << 4,     // on_close was called
@@ -277,6 +277,7 @@ class StreamState final : private StreamHandler, private Resident {
   void copy_out(Reader& reader);
   void finish_at_end(Reader& reader);
   [[nodiscard]] bool idle(const Reader& reader) const noexcept;
+  [[nodiscard]] std::span<std::byte> put_off() noexcept;
   void fill(std::span<std::byte> bytes);
   void keep(std::span<std::byte> bytes);
   // Who waits to read, or was woken.

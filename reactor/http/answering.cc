@@ -70,7 +70,7 @@ std::string name_of_peer(const Stream& stream) {
 void Connection::answer(Stream& stream, std::string_view& input) {
   if (clock_ == Clock::request) clock_ = Clock::stale;
   if (shared_->requests_left != 0 && --shared_->requests_left == 0) [[unlikely]]
-    shared_->on_limit();
+    shared_->limit_reached.schedule();
   const bool well = call_handler(stream);
   const Response& response = shared_->response;
   if (!well || response.deferred_ || response.next_ != nullptr || exchange_ != nullptr)

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "reactor/base/log.h"
+#include "reactor/base/poison.h"
 #include "reactor/http/status.h"
 
 namespace reactor::http {
@@ -162,6 +163,8 @@ inline std::string_view Connection::take_requests(Stream& stream, std::string_vi
   }
   const std::string_view head = input.substr(0, result.consumed);
   input.remove_prefix(result.consumed);
+  const PoisonAtExit lent_head(bytes_of(head));  // to the handler; what stays was copied
+  const PoisonAtExit lent_fields(std::as_bytes(request.fields));
   if (!result.plain) [[unlikely]] {
     if (request.has_body()) return begin_content(stream, head, input);
     note_followed_upgrade(input);
@@ -189,7 +192,9 @@ bool Connection::begin_content(Stream& stream, std::string_view head, std::strin
     return false;
   }
   if (how != Content::stream && !request.chunked && input.size() >= request.content_length) {
-    if (how == Content::collect) request.body = input.substr(0, request.content_length);
+    const std::string_view body = input.substr(0, request.content_length);
+    const PoisonAtExit lent(bytes_of(body));
+    if (how == Content::collect) request.body = body;
     input.remove_prefix(request.content_length);
     note_followed_upgrade(input);
     answer(stream, input);
@@ -267,11 +272,8 @@ bool Connection::take_content(Stream& stream, std::string_view part) {
     }
     exchange.content.append(bytes_of(part));
   } else if (exchange.on_body) {
-    Callback<void(std::string_view, bool)> call = std::move(exchange.on_body);
-    run(exchange, [&] {
-      call(part, false);
-      if (!exchange.on_body) exchange.on_body = std::move(call);
-    });
+    const PoisonAtExit lent(bytes_of(part));
+    run(exchange, [&] { exchange.on_body(part, false); });
   }
   return exchange_ != nullptr && !stream.closing();
 }
@@ -287,12 +289,13 @@ bool Connection::content_whole(Stream& stream, std::string_view& input) {
   exchange_->reading = false;
   if (exchange_->how == Content::stream) {
     if (exchange_->wants_upgrade && !input.empty()) exchange_->answer.keep_alive = false;
-    Callback<void(std::string_view, bool)> call = std::move(exchange_->on_body);
+    Callback<void(std::string_view, bool)> call = exchange_->on_body.take();
     if (call) run(*exchange_, [&] { call({}, true); });
     return true;
   }
   const std::unique_ptr<Exchange> whole = std::move(exchange_);
   parse_again(*whole);
+  const PoisonAtExit lent_fields(std::as_bytes(shared_->request.fields));
   shared_->request.body = text_of(whole->content.data());
   note_followed_upgrade(input);
   answer(stream, input);
@@ -325,11 +328,7 @@ void Connection::on_end(Stream& stream) {
 
 void Connection::on_drain(Stream& stream) {
   if (exchange_ != nullptr && exchange_->on_drain) {
-    Callback<void()> call = std::move(exchange_->on_drain);
-    run(*exchange_, [&, &exchange = *exchange_] {
-      call();
-      if (!exchange.on_drain) exchange.on_drain = std::move(call);
-    });
+    run(*exchange_, [&exchange = *exchange_] { exchange.on_drain(); });
   } else if (!waits(stream)) {
     take_partial(stream);
   }

@@ -44,8 +44,8 @@ struct Shared {
   Response response;
   DateCache date;
   Stream* stream = nullptr;         // of the handler that runs
-  std::uint64_t requests_left = 0;  // before on_limit is called; 0: not counted
-  Callback<void()> on_limit;
+  std::uint64_t requests_left = 0;  // before limit_reached is scheduled; 0: not counted
+  Deferred limit_reached;
   std::uint32_t spread = 1;  // a generator's state: when which idle connection is closed
   bool draining = false;
 };

@@ -12,7 +12,7 @@
 #include <span>
 
 #include "reactor/base/byte_buffer.h"
-#include "reactor/base/callback.h"
+#include "reactor/base/callback_slot.h"
 #include "reactor/base/clock.h"
 #include "reactor/http/answer.h"
 #include "reactor/http/body.h"
@@ -60,11 +60,11 @@ struct Exchange {
   bool paused = false;  // by pause_body()
   bool wants_continue = false;
   bool wants_upgrade = false;
-  Callback<void(std::string_view, bool)> on_body;
+  CallbackSlot<void(std::string_view, bool)> on_body;
 
   // Of the answer.
   Responder* responder = nullptr;
-  Callback<void()> on_drain;
+  CallbackSlot<void()> on_drain;
   Callback<void()> on_close;
   AnswerContext answer;
   std::unique_ptr<RequestNote> note;  // where requests are logged

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "reactor/base/check.h"
+#include "reactor/base/poison.h"
 #include "reactor/http/common_head.h"
 #include "reactor/http/facts.h"
 #include "reactor/http/head_lexer.h"
@@ -152,6 +153,7 @@ ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& pro
 
 ParseResult RequestParser::parse(std::string_view input, ParseProgress& progress,
                                  Request& request) noexcept {
+  unpoison(std::as_bytes(std::span(fields_.get(), limits_.fields)));
   return path_ == ScanPath::native ? parse_head<scan::NativeBlock>(input, progress, request)
                                    : parse_head<scan::PortableBlock>(input, progress, request);
 }

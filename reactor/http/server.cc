@@ -23,7 +23,15 @@ Options with_keep_alive(Options options) {
 }  // namespace
 
 Server::Server(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
-Server::~Server() = default;
+
+// A handler may destroy the server; it lies in there, as all that it returns to.
+Server::~Server() {
+  if (parts_ == nullptr || parts_->server == nullptr) return;
+  if (!parts_->server->end_in_callback()) return;
+  parts_->shared.limit_reached = Deferred();
+  Loop& loop = parts_->server->loop();
+  loop.post([parts = std::move(parts_)] {});
+}
 
 Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Address> addresses,
                                                Handler handler, Options options) {
@@ -80,8 +88,9 @@ void Server::set_counter(Counter& connections) noexcept {
 }
 
 void Server::set_limit(std::uint64_t requests, Callback<void()> reached) {
-  parts_->shared.requests_left = requests;
-  parts_->shared.on_limit = std::move(reached);
+  Shared& shared = parts_->shared;
+  shared.requests_left = reached ? requests : 0;
+  shared.limit_reached = reached ? parts_->server->loop().deferred(std::move(reached)) : Deferred();
 }
 
 std::vector<Address> Server::addresses() const { return parts_->server->addresses(); }

@@ -27,8 +27,9 @@ namespace reactor::http {
 // the right status, and the connection is closed so that the answer arrives. CONNECT is answered
 // with a 501 if the handler neither upgrades nor refuses it; after an answer that makes no tunnel
 // the connection is closed, and nothing behind the request is read. A client that does not read its
-// answers is not read either. Belongs to its loop's thread; the handler may call drain(), not
-// destroy the server. Responders may outlive it: they are dead then.
+// answers is not read either. Belongs to its loop's thread. Handlers and callbacks may call
+// drain(), and destroy the server: connections are closed at once then, the function that runs is
+// destroyed after it has returned. Responders may outlive the server: they are dead then.
 class Server final : public reactor::Service {
  public:
   // Binds, listens, accepts. Errors: those of reactor::Server::listen().

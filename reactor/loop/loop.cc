@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "reactor/base/error.h"
+#include "reactor/base/poison.h"
 #include "reactor/loop/core.h"
 #include "reactor/loop/slots.h"
 
@@ -150,7 +151,9 @@ void Loop::postpone(TimerNode& node, TimePoint deadline) noexcept {
 
 std::span<std::byte> Loop::scratch() noexcept {
   if (core_->scratch == nullptr) core_->scratch = std::make_unique<std::byte[]>(kScratchSize);
-  return {core_->scratch.get(), kScratchSize};
+  const std::span<std::byte> scratch(core_->scratch.get(), kScratchSize);
+  unpoison(scratch);
+  return scratch;
 }
 
 void Loop::hold() noexcept { core_->count_keeping(true); }

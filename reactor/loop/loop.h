@@ -198,7 +198,8 @@ class Loop {
   void disarm(TimerNode& node) noexcept;
   void postpone(TimerNode& node, TimePoint deadline) noexcept;
 
-  // 64 KiB to read into; whatever a callback left there is gone at the next one.
+  // 64 KiB to read into, lent until the callback returns: the next one uses the same memory. After
+  // on_data() it is poisoned in AddressSanitizer builds; each call here opens it again.
   [[nodiscard]] std::span<std::byte> scratch() noexcept;
   // Keeps run() going until it is released as often: for who waits on a bare timer node.
   void hold() noexcept;

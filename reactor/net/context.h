@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "reactor/base/poison.h"
 #include "reactor/base/source_location.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/linger.h"
@@ -19,7 +20,6 @@
 
 namespace reactor {
 
-class Listener;
 class Stream;
 
 class NetContext final : public LoopExtension {
@@ -34,19 +34,24 @@ class NetContext final : public LoopExtension {
   [[nodiscard]] static NetContext& of(Loop& loop);
 
   explicit NetContext(Loop& owner)
-      : loop(owner),
-        scratch(owner.scratch()),
-        lingerers(owner),
-        batch_(new std::byte[kBatchSize]) {}
+      : loop(owner), scratch(owner.scratch()), lingerers(owner), batch_(new std::byte[kBatchSize]) {
+    close_batch();
+  }
   ~NetContext() override;
 
-  // Room behind what is collected.
-  [[nodiscard]] std::span<std::byte> batch_room() noexcept {
-    return {batch_.get() + batch_used, kBatchSize - batch_used};
+  // The first `count` bytes of the room behind what is collected, open for writing.
+  [[nodiscard]] std::span<std::byte> open_batch(std::size_t count) noexcept {
+    const std::span<std::byte> room(batch_.get() + batch_used, count);
+    unpoison(room);
+    return room;
   }
+  [[nodiscard]] std::size_t batch_room() const noexcept { return kBatchSize - batch_used; }
+  // Nobody writes there from here on.
+  void close_batch() noexcept { poison({batch_.get(), kBatchSize}); }
   // What is collected; it is empty from here on.
   [[nodiscard]] std::span<const std::byte> take_batch() noexcept {
     const std::span<const std::byte> batch(batch_.get(), batch_used);
+    unpoison(batch);
     batch_used = 0;
     return batch;
   }
@@ -66,8 +71,6 @@ class NetContext final : public LoopExtension {
   // which is how the code behind the callback learns of it.
   Stream* active = nullptr;
   std::size_t batch_used = 0;
-  // The listener that is accepting; likewise.
-  const Listener* accepting = nullptr;
   // Errors on their way to on_close.
   std::unordered_map<const Stream*, std::error_code> failures;
   // What Stream::announce() said, and to which Stream.

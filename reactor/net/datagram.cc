@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "reactor/base/poison.h"
 #include "reactor/net/context.h"
 #include "reactor/net/datagram_exchange.h"
 #include "reactor/net/datagram_queue.h"
@@ -231,6 +232,7 @@ void Datagram::deliver_one(const ReceivedMessage& received) {
   ++stats_.received;
   if (truncated) ++stats_.truncated;
   if (received.control_truncated) ++stats_.control_truncated;
+  const PoisonAtExit lent(bytes);
   handler_->on_datagram(*this, Message(*this, received, bytes, truncated));
 }
 

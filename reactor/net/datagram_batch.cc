@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "reactor/base/poison.h"
+
 namespace reactor {
 namespace {
 
@@ -277,6 +279,8 @@ int ReceiveBatch::receive(int fd, const Shape& shape) noexcept {
     header.msg_control = shape_.control ? &slots_->controls[i] : nullptr;
     header.msg_controllen = shape_.control ? sizeof(IncomingControl) : 0;
     header.msg_flags = 0;
+    const iovec& piece = slots_->pieces[i];
+    unpoison({static_cast<std::byte*>(piece.iov_base), piece.iov_len});
   }
   const int count = receive_messages(fd, {slots_->headers.data(), messages_});
   used_ = static_cast<unsigned>(std::clamp(count, 1, static_cast<int>(kMessages)));

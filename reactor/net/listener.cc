@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "reactor/base/log.h"
-#include "reactor/net/context.h"
 
 namespace reactor {
 namespace {
@@ -36,7 +35,6 @@ Listener::Listener(Loop& loop, Socket socket, AcceptHandler& handler, Address ad
                    SourceLocation where)
     : PollTarget(socket.fd()),
       loop_(&loop),
-      context_(&NetContext::of(loop)),
       handler_(&handler),
       socket_(std::move(socket)),
       address_(std::move(address)),
@@ -63,8 +61,7 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, Acc
 }
 
 Listener::~Listener() {
-  if (attached() || armed()) {  // else the loop may be gone already
-    if (context_->accepting == this) context_->accepting = nullptr;
+  if (attached() || armed()) {              // else the loop may be gone already
     loop_->detach(*this, Detach::staying);  // a master may hold a copy
     loop_->disarm(*this);
   }
@@ -101,17 +98,15 @@ bool Listener::accept_now() { return accept_batch(); }
 void Listener::on_ready(Ready) { accept_batch(); }
 
 bool Listener::accept_batch() {
-  NetContext& context = *context_;
-  // on_accept may destroy this listener, which then takes its name away; a nested batch of another
-  // one does the same, and only ends this one early.
-  context.accepting = this;
+  const Lifetime::Watch listener(lifetime_);
   AcceptBudget budget;
-  while (context.accepting == this && !paused_ && budget.left()) {
+  while (!paused_ && budget.left()) {
     if (!handler_->takes_more()) return false;
     Result<Socket> connection = Socket::accept(socket_.fd());
     if (connection) {
       if (!*connection) return false;
       handler_->on_accept(*this, std::move(*connection));
+      if (listener.over()) return false;
       continue;
     }
     switch (classify_accept_error(connection.error())) {
@@ -121,13 +116,12 @@ bool Listener::accept_batch() {
         back_off(connection.error());
         return false;
       case AcceptFailure::fatal:
-        context.accepting = nullptr;
         loop_->detach(*this, Detach::staying);
         handler_->on_listener_error(*this, connection.error());
         return false;
     }
   }
-  return context.accepting == this && !paused_;
+  return !paused_;
 }
 
 // The kernel keeps what is queued; asking again at once would only spin.

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "reactor/base/clock.h"
+#include "reactor/base/lifetime.h"
 #include "reactor/base/result.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/socket.h"
@@ -13,7 +14,6 @@
 namespace reactor {
 
 class Listener;
-class NetContext;
 
 // Gets what a Listener accepts.
 class AcceptHandler {
@@ -96,8 +96,8 @@ class Listener final : private PollTarget, private TimerNode {
   void back_off(std::error_code error);
 
   Loop* loop_;
-  NetContext* context_;
   AcceptHandler* handler_;
+  Lifetime lifetime_;
   Socket socket_;
   Address address_;
   SocketFile file_;

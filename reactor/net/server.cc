@@ -74,6 +74,15 @@ ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
 
 ServerBase::~ServerBase() = default;
 
+void ServerBase::end_base() noexcept {
+  lifetime_.end();
+  loans_.clear();
+  listeners_.clear();
+  gate_.reset();
+  for (Deferred* const call : {&reached_, &asking_, &drained_}) *call = Deferred();
+  for (Timer* const timer : {&second_look_, &doors_}) *timer = Timer();
+}
+
 std::error_code ServerBase::listen_at(std::span<const Address> addresses) {
   for (const Address& address : addresses) {
     Result<std::unique_ptr<Listener>> listener =
@@ -111,9 +120,12 @@ std::vector<Address> ServerBase::addresses() const {
 
 void ServerBase::on_accept(Listener& listener, Socket connection) {
   const SourceLocation where = listener.where();  // the calls below may close the listener
-  if (keep_ && !keep_(connection)) return;
+  if (keep_) {
+    const Lifetime::Watch server(lifetime_);
+    if (!keep_(connection) || server.over()) return;
+  }
   ++accepted_;
-  if (left_ > 0 && --left_ == 0) reached_();
+  if (left_ > 0 && --left_ == 0) reached_.schedule();
   count_up();
   admit(std::move(connection), where);
 }
@@ -133,10 +145,11 @@ void ServerBase::admit(Socket connection, SourceLocation where) {
 
 Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> state) {
   if (!connection) return std::make_error_code(std::errc::bad_file_descriptor);
+  const Lifetime::Watch server(lifetime_);
   if (state.empty()) {
     count_up();
     admit(std::move(connection), where_);
-    go_on_ending();
+    if (!server.over()) go_on_ending();
     return {};
   }
   ProxyHeaderParser introduction(ProxyProtocol::v2);
@@ -152,7 +165,7 @@ Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> sta
   start_connection(
       std::move(connection), where_,
       {.addresses = addresses ? &*addresses : nullptr, .state = &rest, .handled = handled});
-  go_on_ending();
+  if (!server.over()) go_on_ending();
   return {};
 }
 
@@ -183,7 +196,7 @@ void ServerBase::count_down() noexcept {
     for (const auto& listener : listeners_) static_cast<void>(listener->resume());
     for (const Loan& loan : loans_) static_cast<void>(loan.listener->resume());
   }
-  if (draining_ && connections_ == 0 && listeners_.empty()) drained_.schedule();
+  if (draining_) note_end();
 }
 
 void ServerBase::set_counter(Counter& connections) noexcept {
@@ -192,8 +205,8 @@ void ServerBase::set_counter(Counter& connections) noexcept {
 }
 
 void ServerBase::set_limit(std::uint64_t connections, Callback<void()> reached) {
-  left_ = connections;
-  reached_ = std::move(reached);
+  left_ = reached ? connections : 0;
+  reached_ = reached ? loop_.deferred(std::move(reached), where_) : Deferred();
 }
 
 // ---- For siblings ----
@@ -213,7 +226,8 @@ void ServerBase::share_listeners() {
 
 // The kernel may have told of a connection only a process that was stopped right then.
 void ServerBase::look_again() {
-  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+  const Lifetime::Watch server(lifetime_);
+  for (std::size_t i = 0; !server.over() && i < listeners_.size(); ++i) {
     if (!Socket::is_balanced(listeners_[i]->fd())) listeners_[i]->accept_now();
   }
 }
@@ -247,10 +261,29 @@ void ServerBase::give_back(int listening_fd) noexcept {
 
 void ServerBase::begin_end(Callback<void()> done) {
   done_ = std::move(done);
-  if (std::exchange(draining_, true)) return;
-  drained_ = loop_.deferred([this] {
-    if (connections_ == 0 && done_) done_();  // else one more came in, and ends later
-  });
+  if (std::exchange(draining_, true)) {
+    note_end();
+    return;
+  }
+  asking_ = loop_.deferred([this] { ask_all_to_end(); }, where_);
+  drained_ = loop_.deferred(
+      [this] {
+        // Else one more came in, and ends later.
+        if (connections_ == 0 && done_) std::exchange(done_, {})();
+      },
+      where_);
+}
+
+void ServerBase::note_end() noexcept {
+  if (connections_ == 0 && listeners_.empty()) drained_.schedule();
+}
+
+// Each of them runs user code. If an exception leaves it, the next turn asks the others.
+void ServerBase::ask_all_to_end() {
+  const Lifetime::Watch server(lifetime_);
+  asking_.schedule();
+  shut_connections_down();
+  if (!server.over()) asking_.stop();
 }
 
 void ServerBase::drain(Callback<void()> done) {
@@ -264,23 +297,35 @@ void ServerBase::drain(Callback<void()> done) {
     if (!shared_ && !Socket::refuse_new(listener->fd())) continue;
     wait = std::max(wait, Socket::latest_arrival(listener->fd()));
   }
-  doors_ = loop_.after(wait, [this] { close_listeners(); });
-  shut_connections_down();
+  doors_ = loop_.timer([this] { close_listeners(); }, where_);
+  doors_.start(wait);
+  ask_all_to_end();
 }
 
-// Who came in since the drain began finds a server that is going away; at the limit too, as those
-// that are left in a queue are cut off. What is accepted may give listeners back.
+// Connections that came in since the drain began find a server that is going away. Those beyond the
+// limit are accepted too, as closing the listener would cut them off. The handlers of what is
+// accepted may give listeners back, throw, and destroy the server.
 void ServerBase::close_listeners() {
   limits_.max_connections = std::numeric_limits<std::size_t>::max();
   limits_.max_waiting_handshakes = std::numeric_limits<std::size_t>::max();
-  for (const Loan& loan : std::exchange(loans_, {})) accept_all(*loan.listener);
-  for (const auto& listener : std::exchange(listeners_, {})) {
-    accept_all(*listener);
-    // The socket may live on, with whoever it came from.
-    if (adopted_ && !shared_) Socket::accept_new(listener->fd());
+  const Lifetime::Watch server(lifetime_);
+  doors_.start(Duration::zero());  // goes on in the next turn after an exception
+  while (!loans_.empty()) {
+    const int lent = loans_.back().listening_fd;
+    accept_all(*loans_.back().listener);
+    if (server.over()) return;
+    give_back(lent);
   }
-  shut_connections_down();
-  if (connections_ == 0) drained_.schedule();
+  while (!listeners_.empty()) {
+    accept_all(*listeners_.back());
+    if (server.over()) return;
+    // The socket may live on, with its owner.
+    if (adopted_ && !shared_) Socket::accept_new(listeners_.back()->fd());
+    listeners_.pop_back();
+  }
+  doors_.stop();
+  note_end();
+  ask_all_to_end();
 }
 
 void ServerBase::accept_all(Listener& listener) {
@@ -296,16 +341,25 @@ void ServerBase::hand_over(Successor& successor, Callback<void()> done) {
   successor_ = &successor;
   next_offer_ = kFirstOffer;
   patience_ = saturating_add(loop_.start_time(), kPatience);
-  doors_ = loop_.timer([this] { offer_all(); });
+  doors_ = loop_.timer([this] { offer_all(); }, where_);
+  doors_.start(Duration::zero());
   loans_.clear();
-  for (const auto& listener : std::exchange(listeners_, {})) {
-    // A connection that woke us may have woken nobody else.
+  leave_listeners();
+}
+
+// A connection that woke us may have woken nobody else. Handlers of what is accepted may throw, and
+// destroy the server.
+void ServerBase::leave_listeners() {
+  const Lifetime::Watch server(lifetime_);
+  while (!listeners_.empty()) {
+    const std::unique_ptr<Listener> listener = std::move(listeners_.back());
+    listeners_.pop_back();
     if (!shared_ || Socket::is_balanced(listener->fd())) continue;
     static_cast<void>(listener->resume());
     listener->accept_now();
+    if (server.over()) return;
   }
-  doors_.start(Duration::zero());
-  if (connections_ == 0) drained_.schedule();
+  note_end();
 }
 
 // By way of the loop: no connection may end inside a callback of another one.
@@ -316,19 +370,25 @@ void ServerBase::retry_hand_over() {
 void ServerBase::on_stream_idle(Stream&) noexcept { retry_hand_over(); }
 
 // Now and then, as a connection may be idle at any moment. One that never is has to end: a
-// successor that has no room is waited for.
+// successor that has no room is waited for. The timer is set first, as handlers may throw.
 void ServerBase::offer_all() {
-  const bool room = offer_connections();
-  if (successor_ == nullptr || connections_ == 0) return;
-  if (room && loop_.now() >= patience_) shut_connections_down();
+  const Lifetime::Watch server(lifetime_);
   doors_.start(next_offer_);
   next_offer_ = std::min(next_offer_ * 2, kLastOffer);
+  leave_listeners();
+  const bool room = !server.over() && offer_connections();
+  if (server.over() || successor_ == nullptr) return;
+  if (connections_ == 0) {
+    doors_.stop();
+  } else if (room && loop_.now() >= patience_) {
+    ask_all_to_end();
+  }
 }
 
-// One that came over while this server ends goes the way of the others.
+// A connection that came over while this server ends is asked to end like the others.
 void ServerBase::go_on_ending() {
   retry_hand_over();
-  if (finishing() && listeners_.empty()) shut_connections_down();
+  if (finishing()) ask_all_to_end();
 }
 
 bool ServerBase::offer(Stream& stream, Handled handled) {

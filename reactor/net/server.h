@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+#include "reactor/base/callback_slot.h"
+#include "reactor/base/lifetime.h"
 #include "reactor/net/listener.h"
 #include "reactor/net/proxy.h"
 #include "reactor/net/service.h"
@@ -96,6 +98,10 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   [[nodiscard]] std::error_code adopt_sockets(std::vector<Socket> sockets);
   // A connection is gone: room for another one, or the end of the drain.
   void count_down() noexcept;
+  // Ends all but the connections.
+  void end_base() noexcept;
+  // For code that calls handlers, which may destroy the server.
+  [[nodiscard]] Lifetime& lifetime() noexcept { return lifetime_; }
 
   // The doors are closed, and nobody else takes connections over.
   [[nodiscard]] bool finishing() const noexcept {
@@ -111,8 +117,10 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   };
 
   virtual void start_connection(Socket socket, SourceLocation where, const Origin& origin) = 0;
+  // Calls ask_to_end() for each connection. Handlers may throw, or destroy the server, which ends
+  // it.
   virtual void shut_connections_down() = 0;
-  // Calls offer() for each connection, until it gives false, and gives what it gave.
+  // Calls offer() for each connection, until it gives false, and gives what it gave. Likewise.
   virtual bool offer_connections() = 0;
   // To the successor. False: it is busy.
   [[nodiscard]] bool offer(Stream& stream, Handled handled);
@@ -135,7 +143,10 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void count_up() noexcept;
   void look_again();
   void begin_end(Callback<void()> done);
+  void note_end() noexcept;
+  void ask_all_to_end();
   void close_listeners();
+  void leave_listeners();
   void pause_all() noexcept;
   void share(Listener& listener);
   void accept_all(Listener& listener);
@@ -150,10 +161,12 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unique_ptr<ProxyGate> gate_;  // where there is a PROXY protocol
   std::vector<Loan> loans_;
-  Callback<bool(const Socket&)> keep_;
-  Callback<void()> reached_;
+  Lifetime lifetime_;
+  CallbackSlot<bool(const Socket&)> keep_;
+  Deferred reached_;
   Counter own_counter_;
   Counter* counter_ = &own_counter_;
+  Deferred asking_;  // to end: those that an exception left out
   Deferred drained_;
   Callback<void()> done_;
   Timer second_look_;               // at listeners that several processes poll
@@ -198,8 +211,8 @@ struct LoopHere {
   SourceLocation where;
 };
 
-// Belongs to its loop's thread. Destroying it closes everything at once, without callbacks; not
-// from a callback of one of its connections.
+// Belongs to its loop's thread. Destroying it closes everything at once, without callbacks.
+// Callbacks may do that, those of its connections too: nothing of C may be used behind it then.
 template <ConnectionHandler C>
 class Server final : public ServerBase {
  public:
@@ -239,13 +252,38 @@ class Server final : public ServerBase {
   }
 
   ~Server() {
-    slab_.for_each([this](Connection& connection) { destroy(connection); });
+    slab_.for_each([this](Connection& connection) {
+      destroy(connection);
+      return true;
+    });
   }
 
-  // Calls `visit(Stream&, C&)` for each connection. It may close them, not destroy the server.
+  // For an owner whose destructor runs inside a callback of a connection, where C has to outlive
+  // the callback: ends everything without callbacks like the destructor, and gives true. Then
+  // destroy *this later. False, and nothing is done, outside such callbacks.
+  [[nodiscard]] bool end_in_callback() noexcept {
+    bool inside = false;
+    slab_.for_each([&](Connection& connection) {
+      inside = connection.stream.in_callback();
+      return !inside;
+    });
+    if (!inside) return false;
+    end_base();
+    slab_.for_each([](Connection& connection) {
+      connection.stream.end();
+      return true;
+    });
+    return true;
+  }
+
+  // Calls `visit(Stream&, C&)` for each connection. It may close them, and destroy the server.
   template <class Visit>
   void for_each(Visit&& visit) {
-    slab_.for_each([&](Connection& connection) { visit(connection.stream, connection.handler); });
+    const Lifetime::Watch server(lifetime());
+    slab_.for_each([&](Connection& connection) {
+      visit(connection.stream, connection.handler);
+      return !server.over();
+    });
   }
 
  private:
@@ -283,41 +321,57 @@ class Server final : public ServerBase {
       : ServerBase(here.loop, std::move(limits), here.where), context_(&context) {}
 
   void start_connection(Socket socket, SourceLocation where, const Origin& origin) override {
-    const std::uint32_t index = slab_.allocate();
-    Connection* connection = nullptr;
-    try {
-      connection = ::new (slab_.memory(index)) Connection(*this, index, std::move(socket), where);
-      if (origin.addresses != nullptr) {
-        connection->stream.announce(origin.addresses->source, origin.addresses->destination);
-      }
-      // One that comes with a state was served plainly elsewhere, and goes on so.
-      if (limits().transports != nullptr && origin.state == nullptr) [[unlikely]] {
-        connection->stream.set_transport(limits().transports->make_transport());
-      }
-    } catch (...) {
-      if (connection != nullptr) std::destroy_at(connection);
-      slab_.deallocate(index);
-      count_down();
-      throw;
-    }
-    if constexpr (AdoptsUpgraded<C>) {
-      if (origin.handled == Handled::otherwise) {
-        StreamHandler* const next = connection->handler.adopting_handler();
-        if (next == nullptr) {
-          destroy(*connection);
-          count_down();
-          return;
-        }
-        connection->stream.set_handler(*next);
-      }
-    }
+    Connection* const connection = make_connection(std::move(socket), where, origin);
+    if (connection == nullptr) return;
+    const std::uint32_t index = connection->index;
+    const Lifetime::Watch server(lifetime());
     if (origin.state == nullptr) {
       connection->stream.start(true);
     } else {
       connection->stream.start_adopted(*origin.state);
     }
+    if (server.over()) return;
     // Only one that waited for its header comes this late.
     if (finishing() && slab_.in_use(index)) ask_to_end(connection->stream);
+  }
+
+  // Null where nobody goes on with it. Throws what C and the TransportFactory throw.
+  Connection* make_connection(Socket socket, SourceLocation where, const Origin& origin) {
+    const std::uint32_t index = slab_.allocate();
+    Connection* connection = nullptr;
+    const auto undo = [&] {
+      if (connection != nullptr) std::destroy_at(connection);
+      slab_.deallocate(index);
+      count_down();
+    };
+    try {
+      connection = ::new (slab_.memory(index)) Connection(*this, index, std::move(socket), where);
+      if (equip(*connection, origin)) return connection;
+    } catch (...) {
+      undo();
+      throw;
+    }
+    undo();
+    return nullptr;
+  }
+
+  [[nodiscard]] bool equip(Connection& connection, const Origin& origin) {
+    Stream& stream = connection.stream;
+    if (origin.addresses != nullptr) {
+      stream.announce(origin.addresses->source, origin.addresses->destination);
+    }
+    // One that comes with a state was served plainly elsewhere, and goes on so.
+    if (limits().transports != nullptr && origin.state == nullptr) [[unlikely]] {
+      stream.set_transport(limits().transports->make_transport());
+    }
+    if constexpr (AdoptsUpgraded<C>) {
+      if (origin.handled == Handled::otherwise) {
+        StreamHandler* const next = connection.handler.adopting_handler();
+        if (next == nullptr) return false;
+        stream.set_handler(*next);
+      }
+    }
+    return true;
   }
 
   void on_stream_closed(Stream& stream) noexcept override {
@@ -326,17 +380,22 @@ class Server final : public ServerBase {
   }
 
   void shut_connections_down() override {
-    slab_.for_each([](Connection& connection) { ask_to_end(connection.stream); });
+    const Lifetime::Watch server(lifetime());
+    slab_.for_each([&](Connection& connection) {
+      ask_to_end(connection.stream);
+      return !server.over();
+    });
   }
 
   bool offer_connections() override {
-    bool goes_on = true;
+    const Lifetime::Watch server(lifetime());
+    bool room = true;
     slab_.for_each([&](Connection& connection) {
       const bool own = &connection.stream.handler() == &connection.handler;
-      if (goes_on)
-        goes_on = offer(connection.stream, own ? Handled::by_server : Handled::otherwise);
+      room = offer(connection.stream, own ? Handled::by_server : Handled::otherwise);
+      return room && !server.over();
     });
-    return goes_on;
+    return room;
   }
 
   bool adopts_upgraded() const noexcept override { return AdoptsUpgraded<C>; }

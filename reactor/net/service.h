@@ -58,13 +58,14 @@ class Service {
   virtual Result<> borrow(int listening_fd) = 0;
   virtual void give_back(int listening_fd) noexcept = 0;
 
-  // Called for each connection that was accepted, before anything is made of it; false: it goes on
-  // elsewhere (a copy was sent), and is closed here. Empty: all stay. Not from inside the callback.
+  // `keep` is called for each connection that was accepted, before anything is made of it. false:
+  // it goes on elsewhere (a copy was sent), and is closed here; so it is if `keep` throws. Empty:
+  // all stay. `keep` may replace itself.
   virtual void set_placement(Callback<bool(const Socket&)> keep) = 0;
   // Where to count connections() from now on: for others to read. It outlives the service.
   virtual void set_counter(Counter& connections) noexcept = 0;
-  // Calls `reached` once, when so many more requests were served; where the protocol knows none,
-  // connections accepted.
+  // Calls `reached` once, from the loop, after so many more requests were served; if the protocol
+  // knows none, after so many connections were accepted. `reached` may set another limit.
   virtual void set_limit(std::uint64_t requests, Callback<void()> reached) = 0;
 
   [[nodiscard]] virtual std::size_t connections() const noexcept = 0;

@@ -46,14 +46,15 @@ class Slab {
     free_.push_back(index);  // grow() saw to the room
   }
 
-  // Calls `visit(T&)` for each object in use. It may deallocate any of them.
+  // Calls `bool visit(T&)` for each object in use until it gives false. It may deallocate any of
+  // them, and before it gives false destroy the Slab.
   template <class Visit>
   void for_each(Visit&& visit) {
     for (std::size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
       for (std::uint64_t ahead = ~std::uint64_t{0}; (used_[chunk] & ahead) != 0;) {
         const auto place = static_cast<std::size_t>(std::countr_zero(used_[chunk] & ahead));
         ahead &= ~((std::uint64_t{2} << place) - 1);
-        visit(*std::launder(reinterpret_cast<T*>((*chunks_[chunk])[place].data())));
+        if (!visit(*std::launder(reinterpret_cast<T*>((*chunks_[chunk])[place].data())))) return;
       }
     }
   }

@@ -2,7 +2,8 @@
 // The states are in the header. Two rules keep the code small:
 //
 //  * User code runs only in call(), which knows afterwards whether the Stream still lives: while a
-//    callback runs the context names the Stream, and the destructor takes the name away.
+//    callback runs the context names the Stream, and the destructor takes the name away. on_close
+//    has finish(), and on_shutdown inside another callback needs neither: nothing follows it.
 //  * What close() and fail() decide is done in after_callback() or, when they are called from
 //    elsewhere, by the timer node, which is armed for "now": on_close never runs inside them.
 #include "reactor/net/stream.h"
@@ -13,6 +14,7 @@
 
 #include "reactor/base/byte_buffer.h"
 #include "reactor/base/check.h"
+#include "reactor/base/poison.h"
 #include "reactor/net/stream_inside.h"
 
 namespace reactor {
@@ -24,7 +26,10 @@ constexpr std::size_t kCollectLimit = 16 * 1024;
 
 }  // namespace
 
-std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.context_->scratch; }
+std::span<std::byte> StreamHandler::read_buffer(Stream& stream) {
+  unpoison(stream.context_->scratch);
+  return stream.context_->scratch;
+}
 void StreamHandler::on_open(Stream&) {}
 void StreamHandler::on_end(Stream& stream) { stream.close(); }
 void StreamHandler::on_drain(Stream&) {}
@@ -49,14 +54,31 @@ Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOp
 }
 
 Stream::~Stream() {
-  if (attached() || armed() || has(kUnattached)) {  // else the loop may be gone already
-    if (has(kFailed)) context_->failures.erase(this);
-    context_->announced.erase(this);
-    if (context_->active == this) context_->active = nullptr;
-    loop().detach(*this, has(kExtras) ? Detach::staying : Detach::closing);
-    loop().disarm(*this);
-  }
+  leave_loop();
   UniqueFd(fd()).reset();
+}
+
+void Stream::leave_loop() noexcept {
+  if (!in_use()) return;
+  if (has(kFailed)) context_->failures.erase(this);
+  context_->announced.erase(this);
+  if (context_->active == this) context_->active = nullptr;
+  loop().detach(*this, has(kExtras) ? Detach::staying : Detach::closing);
+  loop().disarm(*this);
+}
+
+bool Stream::in_callback() const noexcept { return in_use() && context_->active == this; }
+
+void Stream::end() noexcept {
+  if (in_callback()) context_->batch_used = 0;
+  leave_loop();
+  UniqueFd(fd()).reset();
+  set_fd(-1);
+  clear(kFailed | kQueued | kUnattached);
+  set(kClosing | kClosed);
+  owner_ = nullptr;
+  queue_.reset();
+  if (has(kExtras)) extras_->end();
 }
 
 Loop& Stream::loop() const noexcept { return context_->loop; }
@@ -146,7 +168,7 @@ void Stream::on_ready(Ready ready) {
 }
 
 Stream::Alive Stream::flush_batch() {
-  if (context_->batch_used > 0) send_or_queue(context_->take_batch());
+  send_batch();
   if (!has(kClosing | kShutdown)) return Alive::yes;
   send_fin_if_due();
   if (can_finish()) return finish();
@@ -173,31 +195,47 @@ Stream::Alive Stream::read_turn() { return has(kExtras) ? read_slowly() : read_o
 
 // One read a turn: a busy peer keeps nobody waiting (G10), and a short read means drained.
 Stream::Alive Stream::read_once() {
-  const std::span<std::byte> buffer = handler_->read_buffer(*this);
-  const IoResult result = Socket::receive(fd(), buffer);
-  if (!result.ok()) [[unlikely]]
-    return read_failed(result);
-  const std::size_t count = result.count();
-  if (count == buffer.size()) [[unlikely]]
-    set(kMoreInput);
-  touch(loop().now());
-  return call([&] { handler_->on_data(*this, buffer.first(count)); });
+  return call([this, &context = *context_] {
+    const std::span<std::byte> buffer = handler_->read_buffer(*this);
+    if (context.active != this) [[unlikely]]
+      return;
+    if (has(kNoRead)) [[unlikely]]
+      return heed(buffer);
+    const PoisonAtExit lent(context.scratch);
+    const IoResult result = Socket::receive(fd(), buffer);
+    if (!result.ok()) [[unlikely]] {
+      if (buffer.empty()) return heed(buffer);  // which looks like an end
+      if (!result.would_block()) input_over(result, result.error());
+      return;
+    }
+    const std::size_t count = result.count();
+    if (count == buffer.size()) [[unlikely]]
+      set(kMoreInput);
+    touch(loop().now());
+    handler_->on_data(*this, buffer.first(count));
+  });
 }
 
-Stream::Alive Stream::read_failed(IoResult result) {
-  if (result.end()) return peer_ended();
-  if (!result.would_block()) fail(result.error());
-  return Alive::yes;
+// What read_buffer() decided instead of lending a buffer, in a Stream that it did not destroy.
+void Stream::heed(std::span<std::byte> buffer) {
+  if (has(kClosing)) {
+    if (!has(kClosed)) set(kLinger);  // the input that was to be read
+  } else if (buffer.empty()) {
+    pause_reading();
+  }
 }
 
-Stream::Alive Stream::peer_ended() {
+// Inside call().
+void Stream::input_over(IoResult result, std::error_code error) {
+  if (!result.end()) {
+    fail(error);
+    return;
+  }
+  NetContext& context = *context_;
   set(kPeerEnded);
   update_interest();
-  const Alive alive = call([this, &context = *context_] {  // on_end may destroy the Stream
-    handler_->on_end(*this);
-    if (context.active == this && has(kShutdown)) close();  // both sides are over
-  });
-  return alive;
+  handler_->on_end(*this);                                // which may destroy the Stream
+  if (context.active == this && has(kShutdown)) close();  // both sides are over
 }
 
 void Stream::pause_reading() {
@@ -241,11 +279,11 @@ void Stream::write(std::span<const std::byte> bytes) {
 // be asked to copy from nowhere: nothing at all is more than the limit, too.
 void* Stream::collect(std::span<const std::byte> bytes) noexcept {
   NetContext& context = *context_;
-  std::byte* const place = context.batch_room().data();
   const std::size_t used = context.batch_used + bytes.size();
   const bool fits = bytes.size() - 1 < kCollectLimit && used <= NetContext::kBatchGoal;
   if (context.active != this || !fits || has(kClosing | kShutdown | kQueued)) [[unlikely]]
     return nullptr;
+  std::byte* const place = context.open_batch(bytes.size()).data();
   context.batch_used = used;
   return std::memcpy(place, bytes.data(), bytes.size());
 }
@@ -266,8 +304,8 @@ void Stream::write_slowly(std::span<const std::byte> bytes) {
   if (has(kClosing | kShutdown) || bytes.empty()) return;
   if (context_->active != this) {
     touch(loop().start_time());
-  } else if (context_->batch_used > 0) {
-    send_or_queue(context_->take_batch());
+  } else {
+    send_batch();
   }
   send_or_queue(bytes);
 }
@@ -278,14 +316,14 @@ std::span<std::byte> Stream::write_room(std::size_t least) {
   // Another stream's callback may be collecting there: its octets leave first.
   if (context.batch_used > 0 &&
       (context.active != this || context.batch_used + least > NetContext::kBatchGoal)) {
-    Stream& collector = *context.active;
-    collector.send_or_queue(context.take_batch());
+    context.active->send_batch();
   }
-  return context.batch_room();
+  return context.open_batch(context.batch_room());
 }
 
 void Stream::wrote(std::size_t count) {
   NetContext& context = *context_;
+  context.close_batch();
   if (context.active != this || has(kClosing | kShutdown | kQueued)) [[unlikely]] {
     wrote_slowly(count);
     return;
@@ -297,8 +335,15 @@ void Stream::wrote(std::size_t count) {
 void Stream::wrote_slowly(std::size_t count) {
   if (has(kClosing | kShutdown) || count == 0) return;
   context_->batch_used += count;
-  send_or_queue(context_->take_batch());
+  send_batch();
   touch(loop().start_time());
+}
+
+// What was collected for this Stream.
+void Stream::send_batch() {
+  if (context_->batch_used == 0) return;
+  send_or_queue(context_->take_batch());
+  context_->close_batch();
 }
 
 void Stream::send_or_queue(std::span<const std::byte> bytes) {

@@ -60,12 +60,13 @@ class StreamHandler {
   // The Stream was started: the place to greet a peer who expects the server to speak first.
   virtual void on_open(Stream& stream);
 
-  // Where the next octets go; default: the loop's 64 KiB of scratch. Not empty. It must stay valid
-  // until on_data() returns.
+  // Where the next bytes go. Default: the loop's 64 KiB of scratch. The buffer must stay valid
+  // until on_data() returns. An empty one means "not now": nothing is read, and reading pauses
+  // until resume_reading(). No on_data() follows if this call pauses, closes or fails the Stream.
   virtual std::span<std::byte> read_buffer(Stream& stream);
 
   // `bytes` were read (at least one, at most one buffer's worth a turn). Valid, and writable for
-  // your own use, until return.
+  // your own use, until return. In AddressSanitizer builds the loop's scratch is poisoned then.
   virtual void on_data(Stream& stream, std::span<std::byte> bytes) = 0;
 
   // The peer will send no more. Default: close(), after what is queued is written.
@@ -164,8 +165,9 @@ class Stream final : private PollTarget, private TimerNode {
   // callback, which needs not be collected, and so is not copied.
   void write_now(std::span<const std::byte> bytes);
 
-  // To write without a copy of one's own: room for at least `least` octets (up to kWriteRoom), in
-  // which to put them before anything else is called, and then how many they were. As write() else.
+  // To write without a copy of your own: write_room() lends room for at least `least` bytes (up to
+  // kWriteRoom). Fill it before you call anything else, then say by wrote() how many there are. The
+  // room is not yours after that, and poisoned in AddressSanitizer builds. As write() else.
   [[nodiscard]] std::span<std::byte> write_room(std::size_t least);
   void wrote(std::size_t count);
 
@@ -216,10 +218,18 @@ class Stream final : private PollTarget, private TimerNode {
   void start_adopted(std::span<const std::byte> state);
 
   // Lets `successor` go on with it, if nothing is buffered here and the handler agrees; see
-  // on_migrate(). done: it has ended, by on_close(), and may be gone. Never with a transport.
-  // Not from a callback of a Stream.
+  // on_migrate(). done: it has ended, by on_close() or in on_migrate(), and may be gone. Never with
+  // a transport. Not from a callback of a Stream.
   enum class Moved : std::uint8_t { done, not_idle, no_room, never };
   [[nodiscard]] Moved migrate(Successor& successor);
+
+  // ---- For owners that may be destroyed inside this Stream's callbacks. ----
+
+  // Whether one of its callbacks runs.
+  [[nodiscard]] bool in_callback() const noexcept;
+  // Ends like the destructor, but the memory stays for the callback that runs: all its calls do
+  // nothing from here on.
+  void end() noexcept;
 
   // For handlers that said Migration::later, or will: it could be now. Its owner is told, who asks
   // by on_migrate() soon, not from here; costs next to nothing where nobody is interested.
@@ -326,6 +336,9 @@ class Stream final : private PollTarget, private TimerNode {
   void on_loop_end() noexcept override;
   [[nodiscard]] HandleInfo describe() const noexcept override;
 
+  void leave_loop() noexcept;
+  // Otherwise the loop may be gone already.
+  [[nodiscard]] bool in_use() const noexcept { return attached() || armed() || has(kUnattached); }
   [[nodiscard]] bool has(unsigned flags) const noexcept { return (flags_ & flags) != 0; }
   // While the last answer is written, input is dropped: a peer that sends all before it reads would
   // wait for us, as we for it.
@@ -346,8 +359,8 @@ class Stream final : private PollTarget, private TimerNode {
   void attach();
   Alive read_turn();
   Alive read_once();
-  Alive read_failed(IoResult result);
-  Alive peer_ended();
+  void heed(std::span<std::byte> buffer);
+  void input_over(IoResult result, std::error_code error);
   Alive flush_queue();
   bool flush_buffer(std::unique_ptr<ByteBuffer>& buffer);
   Alive finish();
@@ -356,6 +369,7 @@ class Stream final : private PollTarget, private TimerNode {
     return has(kClosing) && !has(kClosed) && (!has(kQueued) || has(kFailed));
   }
   void send_or_queue(std::span<const std::byte> bytes);
+  void send_batch();
   void write_slowly(std::span<const std::byte> bytes);
   void wrote_slowly(std::size_t count);
   void send_rest(std::span<const std::byte> bytes, IoResult result);
@@ -375,10 +389,12 @@ class Stream final : private PollTarget, private TimerNode {
   [[nodiscard]] bool before_opening() const noexcept;
   void open_transport();
   void continue_opening();
+  IoResult open_once();
   void transport_failed(IoResult result);
   void report_failure(std::error_code error) const;
   void on_ready_slowly(Ready ready);
   Alive read_slowly();
+  void read_into(std::span<std::byte> buffer, TimePoint now);
   IoResult send_slowly(std::span<const std::byte> bytes);
   bool flush_slowly();
   bool flush_before_file();

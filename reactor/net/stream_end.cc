@@ -79,7 +79,7 @@ Stream::Alive Stream::finish() {
 
 void Stream::drop_input() {
   Transport* const transport = this->transport();
-  const std::span<std::byte> scratch = context_->scratch;
+  const std::span<std::byte> scratch = loop().scratch();
   const IoResult result =
       transport == nullptr ? Socket::receive(fd(), scratch) : transport->read(fd(), scratch);
   if (result.end()) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // A Stream with extras: how its octets are moved.
+#include <algorithm>
+
 #include "reactor/base/check.h"
 #include "reactor/base/log.h"
+#include "reactor/base/poison.h"
 #include "reactor/net/stream_inside.h"
 
 namespace reactor {
@@ -60,7 +63,7 @@ void Stream::open_transport() {
 void Stream::continue_opening() {
   if (can_finish()) return;
   Extras& extras = *extras_;
-  const IoResult result = extras.transport->open(fd());
+  const IoResult result = open_once();
   if (result.would_block()) {
     attach();
   } else if (!result.ok()) {
@@ -88,6 +91,17 @@ void Stream::report_failure(std::error_code error) const {
   };
   REACTOR_LOG(debug, (opening() ? "handshake with " : "connection with ") + peer_name() +
                          " failed: " + error.message());
+}
+
+// User code that runs in a handshake, such as the choice of a certificate, may throw: nothing can
+// be made of that connection then.
+IoResult Stream::open_once() {
+  try {
+    return extras_->transport->open(fd());
+  } catch (...) {
+    fail(std::make_error_code(std::errc::operation_canceled));
+    throw;
+  }
 }
 
 // Once everything is written, and nothing more will be.
@@ -153,36 +167,39 @@ void Stream::on_ready_slowly(Ready ready) {
 // ---- Moving octets ----
 
 Stream::Alive Stream::read_slowly() {
-  Extras& extras = *extras_;
-  Transport* const transport = extras.transport.get();
   const TimePoint now = loop().start_time();
-  const std::size_t allowance = extras.read_rate.allowance(now);
+  const std::size_t allowance = extras_->read_rate.allowance(now);
   if (allowance == 0) {
     update_interest();
     return Alive::yes;
   }
-  std::span<std::byte> buffer = handler_->read_buffer(*this);
-  buffer = buffer.first(std::min(buffer.size(), allowance));
+  const Alive alive = call([&, &context = *context_] {
+    const std::span<std::byte> buffer = handler_->read_buffer(*this);
+    if (context.active != this) return;
+    if (has(kNoRead) || buffer.empty()) return heed(buffer);
+    const PoisonAtExit lent(context.scratch);
+    read_into(buffer.first(std::min(buffer.size(), allowance)), now);
+  });
+  if (alive == Alive::yes) update_interest();
+  return alive;
+}
+
+// Inside call(). on_data() may destroy the Stream.
+void Stream::read_into(std::span<std::byte> buffer, TimePoint now) {
+  Extras& extras = *extras_;
+  Transport* const transport = extras.transport.get();
   const IoResult result =
       transport == nullptr ? Socket::receive(fd(), buffer) : transport->read(fd(), buffer);
-  if (result.end()) return peer_ended();
-  if (result.is_error()) {
-    transport == nullptr ? fail(result.error()) : transport_failed(result);
-    return Alive::yes;
-  }
+  if (result.is_error() && transport != nullptr) return transport_failed(result);
+  if (result.end() || result.is_error()) return input_over(result, result.error());
   const std::size_t count = result.count();
-  if (count == 0) {
-    update_interest();
-    return Alive::yes;
-  }
+  if (count == 0) return;
   if (count == buffer.size()) set(kMoreInput);
   extras.bytes_read += count;
   extras.read_rate.took(count, now);
   extras.reading.moved();
   touch(now);
-  if (call([&] { handler_->on_data(*this, buffer.first(count)); }) == Alive::no) return Alive::no;
-  update_interest();
-  return Alive::yes;
+  handler_->on_data(*this, buffer.first(count));
 }
 
 // An error has ended the Stream, and is would-block for the caller.

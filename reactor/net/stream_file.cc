@@ -21,7 +21,7 @@ bool cannot_do_it(IoResult result) noexcept {
 
 void Stream::send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) {
   if (has(kClosing | kShutdown) || length == 0) return;
-  if (context_->active == this && context_->batch_used > 0) send_or_queue(context_->take_batch());
+  if (context_->active == this) send_batch();
   if (has(kFailed)) return;
   Extras& extras = this->extras();
   extras.files.push_back({nullptr, std::move(file), offset, length});

@@ -95,6 +95,7 @@ struct Stream::Extras {
 inline Stream::Alive Stream::after_callback() {
   NetContext& context = *context_;
   context.active = nullptr;
+  context.close_batch();
   if (context.batch_used == 0 && !has(kClosing | kShutdown)) [[likely]]
     return Alive::yes;
   return flush_batch();

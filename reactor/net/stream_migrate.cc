@@ -21,9 +21,11 @@ Stream::Moved Stream::migrate(Successor& successor) {
   if (has(kExtras) && extras_->transport != nullptr) return Moved::never;
   if (has(kNotIdle) || !has(kStarted)) return Moved::not_idle;
   std::vector<std::byte> state;
-  const Migration wish = handler_->on_migrate(*this, state);
+  Migration wish = Migration::no;
+  const auto ask = [&] { wish = handler_->on_migrate(*this, state); };
+  // The callback may destroy the Stream, write, or close.
+  if (call(ask) == Alive::no) return Moved::done;
   if (wish == Migration::no) return Moved::never;
-  // The callback may have written, or closed.
   if (wish == Migration::later || has(kNotIdle)) return Moved::not_idle;
   const Successor::Answer answer = successor.take(fd(), state);
   if (answer == Successor::Answer::busy) return Moved::no_room;
@@ -44,7 +46,12 @@ void Stream::request_shutdown() {
   if (reads && read_turn() == Alive::no) return;
   if (has(kClosing)) return;
   set(kAskedToEnd);
-  handler_->on_shutdown(*this);
+  const auto ask = [this] { handler_->on_shutdown(*this); };
+  if (context_->active == nullptr) {
+    call(ask);
+  } else {
+    ask();  // inside a callback, whose end is seen to
+  }
 }
 
 }  // namespace reactor

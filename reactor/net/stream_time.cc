@@ -27,8 +27,8 @@ void Stream::on_expire() {
     return;
   }
   clear(kFixedDeadline);
-  const Alive alive = call([this] { handler_->on_timeout(*this); });
-  if (alive == Alive::yes && !has(kClosing) && !armed()) arm_timer();
+  arm_timer();  // for the next time, even if the handler throws
+  call([this] { handler_->on_timeout(*this); });
 }
 
 void Stream::arm_timer() noexcept {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "reactor/base/error.h"
+#include "reactor/base/poison.h"
 #include "tests/coro/coro_test.h"
 
 namespace reactor::coro {
@@ -131,6 +132,87 @@ TEST_P(Streams, ReadUntilADelimiter) {
   }
   ::shutdown(line.peer.fd.get(), SHUT_WR);
   EXPECT_TRUE(pump(loop, [&] { return reader.done(); }));
+}
+
+// ---- Views ----
+
+// A view is what it was until the next read, whatever arrives, and poisoned from then on.
+TEST_P(Streams, AViewIsValidUntilTheNextRead) {
+  enum class Way { line, delimiter, some };
+  for (const Way way : {Way::line, Way::delimiter, Way::some}) {
+    Loop loop(options());
+    Line line(loop);
+    const auto read = [&]() -> Task<std::string_view> {
+      if (way == Way::line) co_return (co_await line.stream.read_line(4000)).value().value();
+      if (way == Way::some) co_return (co_await line.stream.read_some()).value();
+      co_return (co_await line.stream.read_until("\n", 4000)).value().value();
+    };
+    const auto body = [&]() -> Task<> {
+      line.peer.write(pattern(1000) + "\n" + pattern(900) + "\n");
+      std::string_view view = co_await read();
+      for (int next = 0; next < 3; ++next) {
+        const std::string copy(view);
+        for (int i = 0; i < 4; ++i) {
+          line.peer.write(std::string(2500, 'X') + "\n");
+          co_await sleep_for(1ms);
+        }
+        EXPECT_EQ(view, copy);
+        const char* const old = view.data();
+        view = co_await read();
+        EXPECT_EQ(is_poisoned(old), kPoisons && old != view.data());
+      }
+    };
+    EXPECT_TRUE(talk(loop, body(), line));
+  }
+}
+
+TEST_P(Streams, AViewOfAllIsValidAfterTheEnd) {
+  Loop loop(options());
+  Line line(loop);
+  const std::string text = pattern(20000);
+  const auto body = [&]() -> Task<> {
+    line.peer.write(text);
+    ::shutdown(line.peer.fd.get(), SHUT_WR);
+    const Result<std::string_view> all = co_await line.stream.read_all(30000);
+    co_await sleep_for(2ms);
+    EXPECT_EQ(all.value(), text);
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+}
+
+TEST_P(Streams, InputBehindAViewIsNotLost) {
+  Loop loop(options());
+  Line line(loop);
+  const auto body = [&]() -> Task<> {
+    line.peer.write("one\n");
+    auto one = co_await line.stream.read_line(100);
+    line.peer.write("two\nthree");
+    co_await sleep_for(1ms);
+    ::shutdown(line.peer.fd.get(), SHUT_WR);
+    co_await sleep_for(1ms);
+    EXPECT_EQ(**one, "one");
+    auto two = co_await line.stream.read_line(100);
+    EXPECT_EQ(**two, "two");
+    auto three = co_await line.stream.read_line(100);
+    EXPECT_EQ(**three, "three");
+    auto end = co_await line.stream.read_line(100);
+    EXPECT_FALSE(end.value().has_value());
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
+}
+
+TEST_P(Streams, AsManyBytesAsAreAllowedWithoutTheEndAreTooLong) {
+  Loop loop(options());
+  Line line(loop);
+  const auto body = [&]() -> Task<> {
+    line.peer.write("12345");
+    const auto text = co_await line.stream.read_line(5);
+    EXPECT_EQ(text.error(), Errc::too_long);
+    line.peer.write("\n");
+    auto whole = co_await line.stream.read_line(6);
+    EXPECT_EQ(**whole, "12345");
+  };
+  EXPECT_TRUE(talk(loop, body(), line));
 }
 
 TEST_P(Streams, ReadAll) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "reactor/base/poison.h"
 #include "tests/support/datagram_kit.h"
 #include "tests/support/fork.h"
 #include "tests/support/pipes.h"
@@ -363,6 +364,28 @@ TEST_P(DatagramTestFork, AChildThatGoesOnSendsItsOwnOnly) {
   ASSERT_TRUE(loop.poll());
   peer.read();
   EXPECT_EQ(peer.got, (std::vector<std::string>{"child", "parent"}));
+}
+
+TEST_P(DatagramTest, AMessageIsPoisonedAfterItsCallback) {
+  Loop loop(options());
+  DatagramRecorder handler;
+  const auto socket = get(Datagram::bind(loop, Address::loopback(0), handler));
+  const DatagramPeer peer(Address::loopback(0));
+  std::vector<const void*> kept;
+  handler.when_datagram = [&](Datagram&, const Message& message) {
+    for (const void* old : kept) {
+      EXPECT_EQ(is_poisoned(old), kPoisons && old != message.bytes().data());
+    }
+    kept.push_back(message.bytes().data());
+  };
+  const std::string text(64, 'd');
+  for (std::size_t round = 1; round <= 2; ++round) {
+    kept.clear();  // the next batch uses the same memory
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(peer.send(text, socket->address()));
+    ASSERT_TRUE(run_bounded(loop, [&] { return handler.got.size() == 3 * round; }));
+    for (const void* old : kept) EXPECT_EQ(is_poisoned(old), kPoisons);
+  }
+  EXPECT_EQ(handler.got, std::vector<std::string>(6, text));
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, DatagramTest, every_backend(), BackendName());

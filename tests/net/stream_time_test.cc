@@ -65,6 +65,18 @@ TEST_P(StreamTime, TheShortestIdleTimeoutIsOne) {
   }
 }
 
+TEST_P(StreamTime, AnExceptionOutOfOnTimeoutLeavesTheTimeoutOn) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_timeout = [](Stream&) { throw 1; };
+  link.start();
+  link.stream->set_idle_timeout(milliseconds(1));
+  for (int calls = 1; calls <= 2; ++calls) {
+    EXPECT_THROW((void)run_bounded(loop, [&] { return link.handler.timeouts > calls; }), int);
+    EXPECT_EQ(link.handler.timeouts, calls);
+  }
+}
+
 TEST_P(StreamTime, TrafficPutsTheIdleTimeOutOff) {
   Loop loop(options());
   StreamOptions settings;
@@ -222,6 +234,39 @@ TEST_P(StreamLinger, APeerThatSendsAllBeforeItReadsGetsALongAnswerToo) {
   EXPECT_EQ(link.handler.closes, 0) << "the kernel has no room for it";
   EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.over(); }));
   EXPECT_TRUE(link.peer.got == answer) << link.peer.got.size();
+}
+
+// Neither does input that this side left unread without knowing how much there is.
+TEST_P(StreamLinger, InputThatWasNotReadYetDoesNotDestroyTheAnswer) {
+  Loop loop(options());
+  BufferRecorder<4> handler;
+  handler.when_data = [](Stream& stream, std::string_view) {
+    stream.write("enough");
+    stream.close();
+  };
+  FdPair pair = make_tcp_pair();
+  Peer peer;
+  peer.fd = std::move(pair.far);
+  const StreamOptions settings;
+  Stream stream(loop, Socket(std::move(pair.near)), handler, settings);
+  peer.write("12345678");
+  stream.start();
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.over(); }));
+  EXPECT_EQ(peer.got, "enough");
+  EXPECT_EQ(peer.error, 0);
+}
+
+TEST_P(StreamLinger, InputOfAPausedStreamDoesNotDestroyTheAnswer) {
+  Loop loop(options());
+  Link link(loop);
+  link.start();
+  link.stream->pause_reading();
+  link.peer.write("unread");
+  run_for(loop, milliseconds(2));
+  link.stream->write("bye");
+  link.stream->close();
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.over(); }));
+  EXPECT_EQ(link.peer.got, "bye");
   EXPECT_EQ(link.peer.error, 0);
 }
 

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+// User code of a Server: what the functions given to it, and the handlers of its connections, may
+// do to it (G2, G6, G11).
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reactor/net/proxy_header.h"
+#include "reactor/net/server.h"
+#include "tests/support/loop_test.h"
+#include "tests/support/stream_kit.h"
+
+namespace reactor {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct Raised {};
+
+enum class Call { open, data, end, timeout, shutdown, migrate, adopt, close };
+constexpr std::array kCalls = {Call::open,     Call::data,    Call::end,   Call::timeout,
+                               Call::shutdown, Call::migrate, Call::adopt, Call::close};
+
+// What all connections of a test do.
+struct Script {
+  Callback<void(Call, Stream&)> act;
+};
+
+class Actor final : public StreamHandler {
+ public:
+  using Context = Script;
+  explicit Actor(Script& script) : script_(script) {}
+  void on_open(Stream& stream) override { act(Call::open, stream); }
+  void on_data(Stream& stream, std::span<std::byte> bytes) override {
+    stream.write(bytes);
+    act(Call::data, stream);
+  }
+  void on_end(Stream& stream) override {
+    stream.close();
+    act(Call::end, stream);
+  }
+  void on_timeout(Stream& stream) override {
+    stream.close();
+    act(Call::timeout, stream);
+  }
+  void on_shutdown(Stream& stream) override {
+    stream.close();
+    act(Call::shutdown, stream);
+  }
+  Migration on_migrate(Stream& stream, std::vector<std::byte>&) override {
+    act(Call::migrate, stream);
+    return Migration::no;
+  }
+  void on_adopt(Stream& stream, std::span<const std::byte>) override { act(Call::adopt, stream); }
+  void on_close(Stream& stream, std::error_code) noexcept override { act(Call::close, stream); }
+
+ private:
+  // May destroy this.
+  void act(Call call, Stream& stream) {
+    if (script_.act) script_.act(call, stream);
+  }
+  Script& script_;
+};
+
+struct Nobody final : Successor {
+  Answer take(int, std::span<const std::byte>) noexcept override { return Answer::never; }
+};
+
+class ServerCallbacks : public LoopTest {
+ protected:
+  void listen(ServerLimits limits = {}) {
+    server = get(Server<Actor>::listen(loop, Address::loopback(0), std::move(limits), script));
+    address = server->addresses().at(0);
+  }
+  void TearDown() override { server.reset(); }
+
+  Peer connect() const {
+    Peer peer;
+    peer.fd = get(Socket::connect(address)).release();
+    return peer;
+  }
+
+  // Turns until `done()`; counts exceptions.
+  template <class Done>
+  bool until(Done done) {
+    const TimePoint end = monotonic_now() + kLimit;
+    while (!done() && monotonic_now() < end) {
+      attempt([&] { loop.run_once(milliseconds(1)).value(); });
+    }
+    return done();
+  }
+  template <class Step>
+  void attempt(Step step) {
+    try {
+      step();
+    } catch (const Raised&) {
+      ++thrown;
+    }
+  }
+
+  Loop loop{quiet_options()};
+  Script script;
+  Address address;
+  Nobody nobody;
+  std::unique_ptr<Server<Actor>> server;
+  int thrown = 0;
+};
+
+// ---- The functions given to it ----
+
+TEST_P(ServerCallbacks, TheOneThatDrainCallsMayDestroyTheServer) {
+  listen();
+  std::string said;
+  server->drain([this, &said, own = std::string(100, 'o')] {
+    server.reset();
+    said = own;
+  });
+  EXPECT_TRUE(until([&] { return !said.empty(); }));
+  EXPECT_EQ(said, std::string(100, 'o')) << "it outlives its call";
+}
+
+TEST_P(ServerCallbacks, TheOneThatDrainCallsMayBeFollowedByAnother) {
+  listen();
+  std::string said;
+  server->drain([this, &said, own = std::string("first")] {
+    server->drain([&said] { said += " second"; });
+    said += own;
+  });
+  EXPECT_TRUE(until([&] { return said == "first second"; }));
+  EXPECT_LE(run_for(loop, milliseconds(5)), 2) << "each once";
+  EXPECT_EQ(said, "first second");
+}
+
+TEST_P(ServerCallbacks, TheLimitsMaySetTheNextLimit) {
+  listen();
+  std::string said;
+  server->set_limit(2, [this, &said, own = std::string("two")] {
+    server->set_limit(1, [&said] { said += " three"; });
+    said += own;
+  });
+  std::vector<Peer> peers;
+  for (int i = 0; i < 2; ++i) peers.push_back(connect());
+  EXPECT_TRUE(until([&] { return said == "two"; }));
+  EXPECT_EQ(server->accepted(), 2U);
+  for (int i = 0; i < 2; ++i) peers.push_back(connect());
+  EXPECT_TRUE(until([&] { return server->accepted() == 4; }));
+  EXPECT_TRUE(until([&] { return said == "two three"; }));
+}
+
+TEST_P(ServerCallbacks, AnExceptionOfTheLimitCostsNoConnection) {
+  listen();
+  server->set_limit(1, [] { throw Raised(); });
+  Peer peer = connect();
+  peer.write("x");
+  EXPECT_TRUE(until([&] { return peer.read(), peer.got == "x" && thrown > 0; }));
+  EXPECT_EQ(thrown, 1);
+}
+
+TEST_P(ServerCallbacks, PlacementMayReplaceItself) {
+  listen();
+  std::string said;
+  server->set_placement([this, &said, own = std::string(100, 'p')](const Socket&) {
+    server->set_placement({});
+    said = own;
+    return false;
+  });
+  Peer first = connect();
+  EXPECT_TRUE(until([&] { return first.read(), first.over(); })) << "it goes on elsewhere";
+  EXPECT_EQ(said, std::string(100, 'p'));
+  Peer second = connect();
+  second.write("x");
+  EXPECT_TRUE(until([&] { return second.read(), second.got == "x"; })) << "nobody is asked";
+}
+
+TEST_P(ServerCallbacks, PlacementIsAskedAgainAfterItsException) {
+  listen();
+  int asked = 0;
+  server->set_placement([&asked](const Socket&) -> bool {
+    if (++asked == 1) throw Raised();
+    return true;
+  });
+  Peer first = connect();
+  EXPECT_TRUE(until([&] { return first.read(), first.over(); }));
+  Peer second = connect();
+  second.write("x");
+  EXPECT_TRUE(until([&] { return second.read(), second.got == "x"; }));
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(thrown, 1);
+}
+
+TEST_P(ServerCallbacks, PlacementMayDestroyTheServer) {
+  listen();
+  std::string said;
+  server->set_placement([this, &said, own = std::string(100, 'p')](const Socket&) {
+    server.reset();
+    said = own;
+    return true;
+  });
+  Peer peer = connect();
+  EXPECT_TRUE(until([&] { return peer.read(), peer.over(); }));
+  EXPECT_EQ(said, std::string(100, 'p'));
+}
+
+// ---- Its connections ----
+
+TEST_P(ServerCallbacks, EachMayDestroyTheServer) {
+  for (const Call at : kCalls) {
+    SCOPED_TRACE(static_cast<int>(at));
+    ServerLimits limits;
+    if (at == Call::timeout) limits.stream.idle_timeout = milliseconds(1);
+    listen(std::move(limits));
+    bool met = false;
+    script.act = [&, at](Call call, Stream&) {
+      if (call != at) return;
+      met = true;
+      server.reset();
+    };
+    std::array<Peer, 3> peers = {connect(), connect(), connect()};
+    ASSERT_TRUE(until([&] { return server == nullptr || server->connections() == 3; }));
+    if (at == Call::data) peers[0].write("x");
+    if (at == Call::end || at == Call::close) peers[1].fd.reset();
+    if (at == Call::shutdown) server->drain();
+    if (at == Call::migrate) server->hand_over(nobody, [] {});
+    if (at == Call::adopt) {
+      std::vector<std::byte> state = proxy_header(nullptr);
+      state.push_back(std::byte{0});  // the server's handler had it
+      EXPECT_TRUE(server->take_over(Socket(make_socket_pair().near), state));
+    }
+    EXPECT_TRUE(until([&] { return met; }));
+    EXPECT_EQ(server, nullptr);
+    EXPECT_TRUE(until([&] { return peers[0].read(), peers[0].over(); }));
+    script.act = {};
+  }
+}
+
+TEST_P(ServerCallbacks, AnExceptionAmidADrainAsksTheOthersToo) {
+  listen();
+  constexpr int kMany = 5;
+  int asked = 0;
+  script.act = [&](Call call, Stream&) {
+    if (call != Call::shutdown) return;
+    ++asked;
+    throw Raised();
+  };
+  std::vector<Peer> peers;
+  for (int i = 0; i < kMany; ++i) peers.push_back(connect());
+  ASSERT_TRUE(until([&] { return server->connections() == kMany; }));
+  bool drained = false;
+  attempt([&] { server->drain([&] { drained = true; }); });
+  EXPECT_TRUE(until([&] { return drained; }));
+  EXPECT_EQ(asked, kMany);
+  EXPECT_EQ(thrown, kMany) << "each of them leaves";
+}
+
+TEST_P(ServerCallbacks, AnExceptionAmidAHandOverAsksTheOthersToo) {
+  listen();
+  int asked = 0;
+  script.act = [&](Call call, Stream&) {
+    if (call == Call::migrate && ++asked == 1) throw Raised();
+  };
+  std::array<Peer, 3> peers = {connect(), connect(), connect()};
+  ASSERT_TRUE(until([&] { return server->connections() == 3; }));
+  bool done = false;
+  server->hand_over(nobody, [&] { done = true; });
+  EXPECT_TRUE(until([&] { return done; }));
+  EXPECT_EQ(thrown, 1);
+}
+
+TEST_P(ServerCallbacks, AnExceptionAsTheDoorsCloseCutsNobodyOff) {
+  listen();
+  std::vector<Peer> peers;
+  for (int i = 0; i < 5; ++i) peers.push_back(connect());
+  int opened = 0;
+  script.act = [&](Call call, Stream& stream) {
+    if (call != Call::open) return;
+    ++opened;
+    stream.write("hello");
+    throw Raised();
+  };
+  bool drained = false;
+  server->drain([&] { drained = true; });
+  EXPECT_TRUE(until([&] { return drained; }));
+  EXPECT_EQ(opened, 5);
+  EXPECT_EQ(thrown, 5);
+  for (Peer& peer : peers) {
+    EXPECT_TRUE(until([&] { return peer.read(), peer.over(); }));
+    EXPECT_EQ(peer.got, "hello");
+  }
+}
+
+TEST_P(ServerCallbacks, AnExceptionOutOfReadBufferLeavesTheConnectionAlive) {
+  struct Thrower final : StreamHandler {
+    std::span<std::byte> read_buffer(Stream& stream) override {
+      if (!std::exchange(thrown, true)) throw Raised();
+      return StreamHandler::read_buffer(stream);
+    }
+    void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
+    bool thrown = false;
+  };
+  const auto echo = get(Server<Thrower>::listen(loop, Address::loopback(0)));
+  Peer peer;
+  peer.fd = get(Socket::connect(echo->addresses()[0])).release();
+  peer.write("hello");
+  EXPECT_TRUE(until([&] { return peer.read(), peer.got == "hello"; }));
+  EXPECT_EQ(thrown, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, ServerCallbacks, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor
