@@ -107,6 +107,11 @@ void Children::remove(ChildSlot& slot) noexcept {
   if (slots_.empty() && sigchld_ != nullptr) core_.signals.remove(*sigchld_);
 }
 
+bool Children::waits_for(pid_t pid) const noexcept {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [pid](const ChildSlot* slot) { return slot->pid == pid; });
+}
+
 void Children::mark_due(ChildSlot& slot) noexcept {
   if (slot.due) return;
   slot.due = true;

@@ -24,6 +24,8 @@ class Children {
   std::error_code add(ChildSlot& slot);
   void remove(ChildSlot& slot) noexcept;
 
+  [[nodiscard]] bool waits_for(pid_t pid) const noexcept;
+
   // The child of `slot` may have ended: it is looked after in this turn's children phase.
   void mark_due(ChildSlot& slot) noexcept;
   void mark_all_due() noexcept;

@@ -94,6 +94,8 @@ Result<ChildWatcher> Loop::on_exit(pid_t pid, Callback<void(ExitStatus)> callbac
   return watcher;
 }
 
+bool Loop::waits_for(pid_t pid) const noexcept { return core_->children.waits_for(pid); }
+
 Deferred Loop::deferred(Callback<void()> callback, SourceLocation where) {
   return Deferred(new_slot<DeferredSlot>(*core_, std::move(callback), where));
 }

@@ -117,6 +117,8 @@ class Loop {
   // Errors: no_child_process where it is not ours or was waited for already.
   Result<ChildWatcher> on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
                                SourceLocation where = SourceLocation::current());
+  // Whether an active ChildWatcher waits for `pid`. For process 1, which has to wait for orphans.
+  [[nodiscard]] bool waits_for(pid_t pid) const noexcept;
 
   // See Deferred.
   [[nodiscard]] Deferred deferred(Callback<void()> callback,

@@ -144,6 +144,17 @@ Socket::Socket(UniqueFd fd) noexcept : fd_(std::move(fd)) {
 }
 
 Result<Socket> Socket::listen(const Address& address, const ListenOptions& options) {
+  const SocketFolderLock lock(address);
+  Result<Socket> socket = reserve(address, options);
+  if (!socket) return socket;
+  if (const std::error_code error = socket->start_listening(options)) {
+    unbind_unix(address);
+    return error;
+  }
+  return socket;
+}
+
+Result<Socket> Socket::reserve(const Address& address, const ListenOptions& options) {
   Result<UniqueFd> fd = open_socket(address.family());
   if (!fd) return fd.error();
   const int number = fd->get();
@@ -156,17 +167,17 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   if (address.family() == AF_INET6) {
     set_option(number, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0);
   }
-  const SocketFolderLock lock(address);
   if (const std::error_code error = bind_to(number, address, options)) return error;
-  if (::listen(number, options.backlog) != 0) {
-    const std::error_code error = last_system_error();
-    unbind_unix(address);
-    return error;
-  }
-  if (!address.is_unix()) {
-    if (const Result<> set = set_fast_open(number, options.fast_open); !set) return set.error();
-  }
   return as_it_is(std::move(*fd));
+}
+
+std::error_code Socket::start_listening(const ListenOptions& options) const {
+  if (::listen(fd(), options.backlog) != 0) return last_system_error();
+  const Result<Address> address = local();
+  if (!address) return address.error();
+  if (address->is_unix()) return {};
+  const Result<> set = set_fast_open(fd(), options.fast_open);
+  return set ? std::error_code{} : set.error();
 }
 
 Result<Socket> Socket::adopt_listening(int fd, const ListenOptions& options) {

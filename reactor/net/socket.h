@@ -127,6 +127,12 @@ class Socket {
   // Errors: those of socket(2), bind(2), listen(2); no file is left behind then.
   [[nodiscard]] static Result<Socket> listen(const Address& address, const ListenOptions& options);
 
+  // The same for a TCP address, but it does not listen before start_listening(): the kernel gives
+  // no connection to it. Errors: those of socket(2) and bind(2).
+  [[nodiscard]] static Result<Socket> reserve(const Address& address, const ListenOptions& options);
+  // Errors: those of listen(2).
+  [[nodiscard]] std::error_code start_listening(const ListenOptions& options) const;
+
   // Takes over a stream socket that listens already, made by a parent or a service manager: it
   // becomes non-blocking and close-on-exec, and `options` apply as far as they can be set late: not
   // the backlog, reuse_port, v6_only and unix_mode. Where it fails the caller still owns `fd`.
