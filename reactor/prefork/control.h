@@ -33,6 +33,7 @@ struct Message {
     adopted,  // somebody serves `slot` again
     sibling,  // there is a slot more; the descriptor is its listener for address `value`, or an
               // end of its mailbox
+    serve,    // a worker that was started with Membership::held begins to accept
   };
   static constexpr std::uint32_t kMailboxIn = 0xffffffff;
   static constexpr std::uint32_t kMailboxOut = 0xfffffffe;

@@ -19,11 +19,6 @@ constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should tak
 // Before a worker that asks for a successor gets one.
 constexpr Duration kShortestService = std::chrono::seconds(1);
 
-std::string how_it_ended(int status) {
-  if (WIFSIGNALED(status)) return "was killed by signal " + std::to_string(WTERMSIG(status));
-  return "exited with " + std::to_string(WEXITSTATUS(status));
-}
-
 std::string in_ms(Duration duration) {
   return std::to_string(duration / std::chrono::milliseconds(1)) + " ms";
 }
@@ -60,9 +55,19 @@ void Crew::reload(Generation next) {
   }
   current_ = std::move(next);
   generation_ = ++generations_;
+  rolled_back_ = false;
 }
 
-void Crew::renew_all() { generation_ = ++generations_; }
+void Crew::release() {
+  held_ = false;
+  for (const auto& process : processes_) process->moved = clock_.now();
+  tell_all({.kind = Message::Kind::serve});
+}
+
+void Crew::renew_all() {
+  generation_ = ++generations_;
+  rolled_back_ = false;
+}
 
 // ---- Starting ----
 
@@ -184,6 +189,7 @@ void Crew::roll_back() {
   current_ = std::move(*earlier_);
   earlier_.reset();
   generation_ = earlier_generation_;
+  rolled_back_ = true;
 }
 
 // ---- News ----
@@ -340,7 +346,8 @@ void Crew::look_after() {
 void Crew::look_after(Process& process, TimePoint now) {
   const Duration timeout = current_.plan.timeout;
   const std::uint64_t turns = board_.seat(process.seat).loop.turns.get();
-  if (turns != process.turns) {
+  const bool waits = held_ && process.state == Process::State::serving;
+  if (turns != process.turns || waits) {
     process.turns = turns;
     process.moved = now;
     process.reported = false;
@@ -387,6 +394,7 @@ TimePoint Crew::next_turn() const {
 
 void Crew::dismiss(int signal_number) {
   dismissed_ = true;
+  if (held_) tell_all({.kind = Message::Kind::retire});  // no loop there hears the signal
   signal_all(signal_number);
 }
 
@@ -401,11 +409,14 @@ void Crew::signal_all(int signal_number) const {
   for (const auto& process : processes_) calls_.kill(process->pid, signal_number);
 }
 
-bool Crew::complete() const {
-  return std::all_of(slots_.begin(), slots_.begin() + wanted(), [](const Slot& slot) {
-    return slot.serving != nullptr && slot.serving->state == Process::State::serving;
-  });
+unsigned Crew::serving() const {
+  return static_cast<unsigned>(
+      std::count_if(slots_.begin(), slots_.begin() + wanted(), [](const Slot& slot) {
+        return slot.serving != nullptr && slot.serving->state == Process::State::serving;
+      }));
 }
+
+bool Crew::complete() const { return serving() == wanted(); }
 
 bool Crew::settled() const {
   return complete() && !successor_starts() &&
@@ -413,7 +424,9 @@ bool Crew::settled() const {
                       [this](const Slot& slot) { return outdated(slot); });
 }
 
+// Where silence is no fault (timeout 0), nobody has to turn.
 bool Crew::lively(Duration time) const {
+  if (current_.plan.timeout == Duration::zero()) return true;
   const TimePoint now = clock_.now();
   return std::all_of(processes_.begin(), processes_.end(), [&](const auto& process) {
     return process->state != Process::State::serving || now - process->moved <= time;

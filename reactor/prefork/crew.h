@@ -54,6 +54,12 @@ class Crew {
   // Replaces all workers, by the same plan.
   void renew_all();
 
+  // The workers that become ready don't serve before release(): the sockets are still another
+  // program's. Before the first advance().
+  void hold() noexcept { held_ = true; }
+  [[nodiscard]] bool held() const noexcept { return held_; }
+  void release();
+
   // Starts and ends what is due; the master does so in each of its turns.
   void advance();
   // Aborts and kills who is silent or late; in each turn too.
@@ -81,6 +87,10 @@ class Crew {
   [[nodiscard]] bool complete() const;
   // Besides that, each is of the present generation.
   [[nodiscard]] bool settled() const;
+  // How many slots have one.
+  [[nodiscard]] unsigned serving() const;
+  // The latest generation came to nothing, and the one before it serves.
+  [[nodiscard]] bool rolled_back() const noexcept { return rolled_back_; }
   // All have turned within the last `time`.
   [[nodiscard]] bool lively(Duration time) const;
   // Nobody was ever ready, and as many died as there are slots.
@@ -134,6 +144,8 @@ class Crew {
   bool was_ready_ = false;  // anybody, ever
   bool hopeless_ = false;
   bool dismissed_ = false;
+  bool held_ = false;
+  bool rolled_back_ = false;
 };
 
 }  // namespace reactor::prefork

@@ -12,6 +12,7 @@
 
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
+#include "reactor/prefork/alone.h"
 #include "reactor/prefork/descriptor_limit.h"
 #include "reactor/prefork/isolation.h"
 #include "reactor/prefork/membership.h"
@@ -22,44 +23,6 @@ namespace reactor::prefork {
 namespace {
 
 constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
-
-int run_worker(WorkerFunction& serve, Worker& worker) {
-  try {
-    return worker.execute(serve);
-  } catch (const std::exception& error) {
-    REACTOR_LOG(error, std::string("worker ends by an exception: ") + error.what());
-  } catch (...) {
-    REACTOR_LOG(error, "worker ends by an exception that is no std::exception");
-  }
-  return kExitFailed;
-}
-
-// In one process: no master, no fork.
-int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
-  try {
-    if (!take_identity(options.identity)) return kExitNotReady;
-    Worker::Sockets sockets{slots.listeners_of(0).value(), slots.datagrams().value()};
-    slots.close_own();
-    // A connection's process shall have none of those that stayed.
-    options.on_fork = [&slots, let_go = std::move(options.on_fork)]() mutable {
-      if (let_go) let_go();
-      slots.close();
-    };
-    const Notifier notifier;
-    options.on_ready = [&notifier, announce = std::move(options.on_ready)]() mutable {
-      if (announce) announce();
-      notifier.ready();
-    };
-    Worker worker(options, options, 0, std::move(sockets), nullptr);
-    SignalPipe::unblock();
-    const int status = run_worker(serve, worker);
-    notifier.stopping();
-    return status;
-  } catch (const std::exception& error) {
-    REACTOR_LOG(error, std::string("can't start: ") + error.what());
-    return kExitNotReady;
-  }
-}
 
 // A worker that can't be pinned serves all the same.
 void pin(const Process& process, const Plan& plan) {
@@ -85,6 +48,13 @@ void report(Options& options, const Slots::Failure& failure) {
 int run(Options options, WorkerFunction serve) {
   options.workers = std::min(options.workers, kMostWorkers);
   Inheritance earlier = Inheritance::take();
+  if (earlier && options.workers == 0) {
+    REACTOR_LOG(
+        error,
+        "workers = 0 can't take over from a program with workers, whose connections would be "
+        "lost; set workers to 1 or more, or restart instead of an upgrade");
+    return kExitFailed;
+  }
   Slots slots;
   Slots::Failure failure;
   if (!slots.open(options, earlier, failure)) {
@@ -108,14 +78,18 @@ Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance
       earlier_(earlier),
       board_(board),
       parent_(::getpid()),
+      upgraded_(earlier),
+      herald_(clock_, upgraded_),
       crew_(
           {options, std::move(serve)}, slots.count(), board, clock_, calls_,
           [this](Process& process, WorkerControl& control, Crew::Generation& generation,
-                 SignalBlock& blocked) { become_worker(process, control, generation, blocked); }) {}
+                 SignalBlock& blocked) { become_worker(process, control, generation, blocked); }) {
+  if (upgraded_) crew_.hold();
+}
 
-// Not run in a worker. A new program has the mailboxes, too.
+// Not run in a worker. Another program, if there is one, has the mailboxes too.
 Master::~Master() {
-  if (!succeeded_) mailboxes_.leave();
+  if (!succeeded_ && !crew_.held()) mailboxes_.leave();
 }
 
 int Master::run() {
@@ -135,10 +109,11 @@ int Master::run() {
       end(State::quitting, SIGQUIT);
     }
     announce_ready();
-    tell_manager();
-    if (state_ != State::serving && crew_.empty()) break;
+    herald_.look(crew_);
+    if (state_ != State::serving && crew_.empty() && !upgrade_.running()) break;
     wait_for_news();
     handle_signals();
+    look_at_upgrade();
     mend_listeners(crew_.reap());
     if (parent_ == 1) crew_.reap_orphans();
     crew_.look_after();
@@ -201,11 +176,11 @@ void Master::become_worker(Process& process, WorkerControl& control, Crew::Gener
   try {
     Worker::Sockets sockets{slots_.listeners_of(process.slot).value(), slots_.datagrams().value()};
     auto membership = std::make_unique<Membership>(
-        Membership{std::move(control), board_, process.seat, slots_, mailboxes_});
+        Membership{std::move(control), board_, process.seat, slots_, mailboxes_, crew_.held()});
     Worker worker(options_, generation.plan, process.slot, std::move(sockets),
                   std::move(membership));
     blocked.lift();  // now that the worker hears them
-    status = run_worker(generation.serve, worker);
+    status = worker.execute(generation.serve);
   } catch (const std::exception& error) {
     REACTOR_LOG(error, "worker " + std::to_string(process.slot) + " can't start: " + error.what());
   }
@@ -214,28 +189,23 @@ void Master::become_worker(Process& process, WorkerControl& control, Crew::Gener
 
 void Master::announce_ready() {
   if (announced_ || state_ != State::serving || !crew_.complete()) return;
+  if (crew_.held()) {
+    earlier_.say_ready();  // and take_over(), once the earlier program lets go
+    return;
+  }
   announced_ = true;
-  Callback<void()>& announce = earlier_ ? options_.on_succession : options_.on_ready;
+  Callback<void()>& announce = upgraded_ ? options_.on_succession : options_.on_ready;
   if (announce) announce();
-  earlier_.say_ready();
-  notifier_.ready();
-  notifier_.status(std::to_string(crew_.wanted()) + " workers");
-  if (notifier_.watchdog_interval() > Duration::zero()) next_watchdog_ = clock_.now();
+  herald_.begin(crew_);
 }
 
-// How a reload goes, and that all is well: only while each worker's loop turns.
-void Master::tell_manager() {
-  if (reloading_ && crew_.settled()) {
-    reloading_ = false;
-    notifier_.ready();
-    notifier_.status(std::to_string(crew_.wanted()) + " workers");
+// The earlier program let go, or is dead: its sockets are ours.
+void Master::take_over() {
+  if (const std::error_code error = slots_.take_possession()) {
+    REACTOR_LOG(error, "can't listen at each socket: " + error.message());
   }
-  const TimePoint now = clock_.now();
-  if (now < next_watchdog_) return;
-  next_watchdog_ = saturating_add(now, notifier_.watchdog_interval() / 3);
-  if (crew_.lively(std::max<Duration>(notifier_.watchdog_interval(), std::chrono::seconds(3)))) {
-    notifier_.watchdog();
-  }
+  crew_.release();
+  place();
 }
 
 // ---- News ----
@@ -244,14 +214,13 @@ void Master::wait_for_news() {
   std::vector<pollfd> fds;
   fds.push_back({signals_.fd(), POLLIN, 0});
   fds.push_back({upgrade_.fd(), POLLIN, 0});  // poll(2) passes over -1
+  fds.push_back({earlier_.fd(), POLLIN, 0});
   crew_.add_to(fds);
   const int count = ::poll(fds.data(), static_cast<nfds_t>(fds.size()), plan_wait());
-  const bool paused = !clock_.begin_turn(monotonic_now());
-  // The manager's clock went on in the pause.
-  if (paused && next_watchdog_ != TimePoint::max()) next_watchdog_ = clock_.now();
+  if (!clock_.begin_turn(monotonic_now())) herald_.resume();
   if (count <= 0) return;
-  if (fds[1].revents != 0) hear_upgrade();
-  for (std::size_t i = 2; i < fds.size(); ++i) {
+  if (fds[2].revents != 0 && earlier_.end_of_earlier()) take_over();
+  for (std::size_t i = 3; i < fds.size(); ++i) {
     if (fds[i].revents != 0) crew_.read_control(fds[i].fd);
   }
 }
@@ -259,7 +228,7 @@ void Master::wait_for_news() {
 // Milliseconds for poll(2).
 int Master::plan_wait() {
   const TimePoint next =
-      std::min({deadline_, upgrade_deadline_, crew_.next_turn(), next_watchdog_});
+      std::min({deadline_, upgrade_.next_turn(), crew_.next_turn(), herald_.next_turn()});
   if (next == TimePoint::max()) {
     clock_.plan(kForever);
     return -1;
@@ -313,24 +282,34 @@ void Master::handle_signal(int number) {
 void Master::reload() {
   if (!options_.on_reload) {
     REACTOR_LOG(info, "reload: the workers are replaced");
-    begin_reload();
+    herald_.reload_begins();
     crew_.renew_all();
     return;
   }
   std::optional<Options::Reload> next = options_.on_reload();
-  if (!next) return;
-  next->plan.workers = std::clamp(next->plan.workers, 1U, kMostWorkers);
-  if (!make_room_for(next->plan.workers)) return;
+  if (!next) {
+    herald_.reload_refused(crew_, "the log says why");
+    return;
+  }
+  if (next->plan.workers == 0) {
+    refuse_reload("workers = 0 needs a restart");
+    return;
+  }
+  next->plan.workers = std::min(next->plan.workers, kMostWorkers);
+  if (const std::string why = make_room_for(next->plan.workers); !why.empty()) {
+    refuse_reload(why);
+    return;
+  }
   REACTOR_LOG(info, "reload: the workers are replaced by " + std::to_string(next->plan.workers) +
                         " with the new configuration");
-  begin_reload();
+  herald_.reload_begins();
   crew_.reload(std::move(*next));
   place();
 }
 
-void Master::begin_reload() {
-  reloading_ = true;
-  notifier_.reloading();
+void Master::refuse_reload(const std::string& why) {
+  REACTOR_LOG(error, "reload refused, all stays as it is: " + why);
+  herald_.reload_refused(crew_, why);
 }
 
 void Master::resize(unsigned workers) {
@@ -339,19 +318,27 @@ void Master::resize(unsigned workers) {
                           std::to_string(kMostWorkers));
     return;
   }
-  if (!make_room_for(workers)) return;
+  if (const std::string why = make_room_for(workers); !why.empty()) {
+    REACTOR_LOG(error, why);
+    return;
+  }
   REACTOR_LOG(info, std::to_string(workers) + " workers from now on");
   crew_.set_wanted(workers);
 }
 
-// Listeners and mailboxes for slots that were never there, which all workers hear of.
-bool Master::make_room_for(unsigned workers) {
+// Listeners and mailboxes for slots that were never there, which all workers hear of. Empty, or why
+// that is not possible.
+std::string Master::make_room_for(unsigned workers) {
+  if (workers > crew_.slots() && (upgrade_.running() || crew_.held())) {
+    return "no more workers amid an upgrade, as the other program would not know their sockets; "
+           "try "
+           "again when it is over";
+  }
   for (unsigned slot = crew_.slots(); slot < workers; ++slot) {
     std::error_code error = slots_.grow();
     if (!error) error = mailboxes_.grow(slot + 1);
     if (error) {
-      REACTOR_LOG(error, "no room for worker " + std::to_string(slot) + ": " + error.message());
-      return false;
+      return "no room for worker " + std::to_string(slot) + ": " + error.message();
     }
     Message message{.kind = Message::Kind::sibling, .slot = static_cast<std::uint16_t>(slot)};
     for (unsigned group = 0; group < slots_.groups(); ++group) {
@@ -366,54 +353,64 @@ bool Master::make_room_for(unsigned workers) {
     crew_.add_slot();
     place();
   }
-  return true;
+  return {};
 }
 
 // ---- Upgrade ----
 
+// Why there can be none now; empty if there can.
+std::string Master::why_no_upgrade() const {
+  if (upgrade_.running() || crew_.held()) return "one is under way already";
+  if (::getpid() == 1) {
+    return "in the place of process 1 it would end with this program; start another container";
+  }
+  if (options_.upgrade.command.empty()) return "nothing says how to start the new program";
+  return {};
+}
+
 void Master::upgrade() {
-  if (options_.upgrade.command.empty() || ::getpid() == 1 || upgrade_.running()) {
-    REACTOR_LOG(warn, upgrade_.running() ? "an upgrade is under way already"
-                      : ::getpid() == 1
-                          ? "no upgrade in the place of process 1: it would end with "
-                            "this program; start another container instead"
-                          : "signal " + std::to_string(SIGUSR2) +
-                                " ignored: nothing says how to start the new program");
+  if (const std::string why = why_no_upgrade(); !why.empty()) {
+    REACTOR_LOG(warn, "no upgrade: " + why);
     return;
   }
   Estate estate{.groups = slots_.describe(), .mailboxes = {}};
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
     estate.mailboxes.emplace_back(mailboxes_.into(slot), mailboxes_.out_of(slot));
   }
-  if (const std::error_code error = upgrade_.start(options_.upgrade, estate)) {
+  if (const std::error_code error =
+          upgrade_.start(options_.upgrade, estate, crew_.plan().timeout)) {
     REACTOR_LOG(error, "no upgrade: " + error.message());
     return;
   }
-  const Duration limit = crew_.plan().timeout;
-  if (limit > Duration::zero()) upgrade_deadline_ = saturating_add(clock_.now(), limit);
-  REACTOR_LOG(info, "upgrade: " + options_.upgrade.command[0] + " starts as process " +
-                        std::to_string(upgrade_.pid()));
+  const std::string process = "process " + std::to_string(upgrade_.pid());
+  REACTOR_LOG(info, "upgrade: " + options_.upgrade.command[0] + " starts as " + process);
+  herald_.note("an upgrade starts as " + process);
 }
 
-void Master::hear_upgrade() {
-  const pid_t pid = upgrade_.pid();
-  const Upgrade::News news = upgrade_.news();
-  if (news != Upgrade::News::none) upgrade_deadline_ = TimePoint::max();
-  switch (news) {
+void Master::look_at_upgrade() {
+  switch (upgrade_.look()) {
     case Upgrade::News::none:
       return;
     case Upgrade::News::failed:
-      REACTOR_LOG(error, "upgrade: process " + std::to_string(pid) +
-                             " did not become ready; we go on as before");
+      if (state_ != State::serving) return;
+      REACTOR_LOG(error, "upgrade: " + upgrade_.failure() + "; we go on as before");
+      herald_.note("the last upgrade failed: " + upgrade_.failure());
+      slots_.accept_new();  // whatever it did to our sockets
+      place();
       return;
     case Upgrade::News::ready:
-      break;
+      give_way();
   }
-  REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " serves; we go");
-  notifier_.main_pid(pid);
-  slots_.leave_files();
+}
+
+void Master::give_way() {
+  const pid_t pid = upgrade_.pid();
+  REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " is ready; we go");
+  herald_.hand_over(pid);
+  slots_.hand_over();
   succeeded_ = true;
   if (options_.on_upgraded) options_.on_upgraded();
+  upgrade_.let_go();
   state_ = State::draining;
   deadline_ =
       saturating_add(saturating_add(clock_.now(), crew_.plan().graceful_timeout), kKillDelay);
@@ -423,23 +420,19 @@ void Master::hear_upgrade() {
 // ---- The end ----
 
 void Master::end(State state, int signal_number, Duration grace) {
-  if (state_ == State::serving) notifier_.stopping();
-  upgrade_.cancel();
+  herald_.stop(exit_code_ == kExitOk ? "stopping" : "no worker became ready",
+               grace + 2 * kKillDelay);
+  upgrade_.cancel("comes too late");
   state_ = state;
   deadline_ = saturating_add(saturating_add(clock_.now(), grace), kKillDelay);
-  // Nobody is let in any more; who is in the door already, the workers see to. Unless the sockets
-  // are a new program's by now.
-  if (!succeeded_) slots_.refuse_new();
+  // Nobody is let in any more; who is in the door already, the workers see to. Sockets that are
+  // another program's stay as they are.
+  slots_.refuse_new();
   slots_.close_own();
   crew_.dismiss(signal_number);
 }
 
 void Master::check_deadline() {
-  if (clock_.now() >= upgrade_deadline_) {
-    REACTOR_LOG(error, "upgrade: the new program is not ready in time; we go on as before");
-    upgrade_deadline_ = TimePoint::max();
-    upgrade_.cancel();
-  }
   if (clock_.now() < deadline_) return;
   REACTOR_LOG(warn, "workers did not end in time and are killed");
   state_ = State::killing;

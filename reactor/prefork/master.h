@@ -8,8 +8,8 @@
 
 #include "reactor/base/clock.h"
 #include "reactor/prefork/crew.h"
+#include "reactor/prefork/herald.h"
 #include "reactor/prefork/mailboxes.h"
-#include "reactor/prefork/notify.h"
 #include "reactor/prefork/prefork.h"
 #include "reactor/prefork/process_calls.h"
 #include "reactor/prefork/run_clock.h"
@@ -37,17 +37,19 @@ class Master {
   void place();
   void mend_listeners(bool worker_died);
   void announce_ready();
-  void tell_manager();
+  void take_over();
+  [[nodiscard]] std::string why_no_upgrade() const;
   void upgrade();
-  void hear_upgrade();
+  void look_at_upgrade();
+  void give_way();
   void wait_for_news();
   [[nodiscard]] int plan_wait();
   void handle_signals();
   void handle_signal(int number);
   void reload();
-  void begin_reload();
+  void refuse_reload(const std::string& why);
   void resize(unsigned workers);
-  [[nodiscard]] bool make_room_for(unsigned workers);
+  [[nodiscard]] std::string make_room_for(unsigned workers);
   void end(State state, int signal_number, Duration grace = {});
   void check_deadline();
 
@@ -58,18 +60,16 @@ class Master {
   const pid_t parent_;  // of the workers
   Mailboxes mailboxes_;
   SignalPipe signals_;
-  const Notifier notifier_;
+  const bool upgraded_;  // another program started this one, to take over from it
   RunClock clock_{monotonic_now()};
+  Herald herald_;
   ProcessCalls calls_;
   Crew crew_;
-  Upgrade upgrade_;
+  Upgrade upgrade_{clock_};
   State state_ = State::serving;
   TimePoint deadline_ = TimePoint::max();
-  TimePoint upgrade_deadline_ = TimePoint::max();
-  TimePoint next_watchdog_ = TimePoint::max();
   TimePoint next_mend_{};
   bool announced_ = false;
-  bool reloading_ = false;
   bool succeeded_ = false;  // by a new program
   int exit_code_ = kExitOk;
 };

@@ -19,6 +19,7 @@ struct Membership {
   std::uint32_t seat;
   Slots& slots;
   Mailboxes& mailboxes;
+  bool held = false;  // ready is all that it may be, until Message::Kind::serve
   std::unique_ptr<Siblings> siblings = nullptr;  // made once there is a loop
 };
 

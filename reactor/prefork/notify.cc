@@ -51,6 +51,12 @@ UniqueFd datagram_socket() {
   return fd;
 }
 
+std::string status_line(std::string_view text) { return "STATUS=" + printable(text); }
+
+std::string with_status(std::string_view state, std::string_view status) {
+  return std::string(state) + (status.empty() ? "" : "\n" + status_line(status));
+}
+
 // WATCHDOG_PID is that of the process which is meant; without it any is.
 Duration interval() {
   const auto microseconds = number_in(variable("WATCHDOG_USEC"));
@@ -75,20 +81,26 @@ Notifier::Notifier() {
   if (fd_) watchdog_interval_ = interval();
 }
 
-void Notifier::ready() const { send("READY=1"); }
+void Notifier::ready(std::string_view status) const { send(with_status("READY=1", status)); }
 
 void Notifier::reloading() const {
   const auto now = monotonic_now().time_since_epoch() / std::chrono::microseconds(1);
   send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now));
 }
 
-void Notifier::stopping() const { send("STOPPING=1"); }
+void Notifier::stopping(std::string_view status, Duration limit) const {
+  std::string text = with_status("STOPPING=1", status);
+  if (limit > Duration::zero()) {
+    text += "\nEXTEND_TIMEOUT_USEC=" + std::to_string(limit / std::chrono::microseconds(1));
+  }
+  send(text);
+}
 
-void Notifier::status(std::string_view text) const { send("STATUS=" + printable(text)); }
+void Notifier::status(std::string_view text) const { send(status_line(text)); }
 
 void Notifier::watchdog() const { send("WATCHDOG=1"); }
 
-void Notifier::main_pid(pid_t pid) const { send("MAINPID=" + std::to_string(pid)); }
+void Notifier::main_pid(pid_t pid) const { send("MAINPID=" + std::to_string(pid) + "\nREADY=1"); }
 
 void Notifier::send(std::string_view message) const {
   if (!fd_) return;

@@ -24,17 +24,17 @@ class Notifier {
   // Whether anybody listens.
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
 
-  // All workers accept, or accept again after a reload.
-  void ready() const;
+  // All workers accept, or accept again after a reload. `status`: see status(); empty for none.
+  void ready(std::string_view status = {}) const;
   // A reload begins; ready() ends it. With the time, as Type=notify-reload wants.
   void reloading() const;
-  // The end begins.
-  void stopping() const;
+  // The end begins, and may take `limit`, whatever TimeoutStopSec= says; 0: no word of that.
+  void stopping(std::string_view status = {}, Duration limit = {}) const;
   // What `systemctl status` shows: one line; line feeds are turned into blanks.
   void status(std::string_view text) const;
   // All is well; at least once per watchdog_interval().
   void watchdog() const;
-  // Another process is the master from now on; that process takes ready() over.
+  // Another process is the master from now on, and ready.
   void main_pid(pid_t pid) const;
 
   // The time without watchdog() after which the manager ends this service; 0: it does not look.

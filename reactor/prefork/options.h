@@ -99,8 +99,9 @@ struct Options : Plan {
   std::optional<Identity> identity = {};
 
   // USR2: how to start the program anew. It takes over the sockets of the addresses that it wants
-  // too, and the idle connections; once all its workers are ready, this one ends, and if it fails,
-  // all stays as it is. Empty: USR2 is ignored.
+  // too, and the idle connections; once all its workers are ready, they begin to accept and this
+  // one ends. If it fails before, it has accepted nothing and all stays as it is. Empty: USR2 is
+  // ignored.
   struct Upgrade {
     std::vector<std::string> command;  // program, found as execvp(3) does, and arguments
     std::vector<int> descriptors;      // of the application, that stay open under these numbers

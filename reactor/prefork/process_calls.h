@@ -3,9 +3,14 @@
 
 #include <sys/types.h>
 
+#include <string>
+
 #include "reactor/prefork/control.h"
 
 namespace reactor::prefork {
+
+// What a status of waitpid(2) means: "exited with 3", "was killed by signal 9".
+[[nodiscard]] std::string how_it_ended(int status);
 
 // What the crew asks of the kernel about processes; tests play it. Private to prefork.
 class ProcessCalls {

@@ -120,7 +120,8 @@ bool is_spread(const Address& address, const Options& options) {
 
 Slots::~Slots() {
   for (const Group& group : listeners_) {
-    if (group.inherited && !group.datagrams()) Socket::accept_new(group.sockets.front().fd());
+    const bool ours = group.inherited && !group.lent && !group.datagrams();
+    if (ours) Socket::accept_new(group.sockets.front().fd());
   }
   for (SocketFile& file : files_) file.remove();
 }
@@ -176,11 +177,11 @@ void Slots::open(const Bind& bind, const Options& options, Failure& failure) {
 }
 
 std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
-  Group group{.bound = {}, .key = {}, .balanced = earlier.balanced, .sockets = {}};
+  Group group{.bound = {}, .key = {}, .balanced = earlier.balanced, .lent = true, .sockets = {}};
   for (const int fd : earlier.descriptors) group.sockets.emplace_back(UniqueFd(fd));
   const Result<Address> local = group.sockets.front().local();
   if (!local) return local.error();
-  if (ours) files_.emplace_back().remember(*local);
+  group.has_file = ours;
   group.bound = {*local, kind_of(is_for_datagrams(group.sockets.front().fd()))};
   listeners_.push_back(std::move(group));
   return {};
@@ -283,16 +284,43 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
 }
 
 std::error_code Slots::grow() {
-  ListenOptions listen = listen_;
-  listen.reuse_port = true;
   for (Group& group : listeners_) {
     if (!group.balanced || group.sockets.size() > slots_) continue;
-    Result<Socket> socket = Socket::listen(group.bound.address, listen);
-    if (!socket) return socket.error();
-    group.sockets.push_back(std::move(*socket));
+    if (const std::error_code error = grow(group)) return error;
   }
   ++slots_;
   return {};
+}
+
+// Beside the sockets of an earlier program, one that listened would get a part of its connections.
+std::error_code Slots::grow(Group& group) const {
+  ListenOptions listen = listen_;
+  listen.reuse_port = true;
+  Result<Socket> socket = group.lent ? Socket::reserve(group.bound.address, listen)
+                                     : Socket::listen(group.bound.address, listen);
+  if (!socket) return socket.error();
+  group.sockets.push_back(std::move(*socket));
+  if (group.lent) ++group.reserved;
+  return {};
+}
+
+std::error_code Slots::take_possession() {
+  std::error_code first;
+  for (Group& group : listeners_) {
+    if (!std::exchange(group.lent, false)) continue;
+    if (group.has_file) files_.emplace_back().remember(group.bound.address);
+    for (; group.reserved > 0; --group.reserved) {
+      const Socket& socket = group.sockets[group.sockets.size() - group.reserved];
+      const std::error_code error = socket.start_listening(listen_);
+      if (!first) first = error;
+    }
+  }
+  return first;
+}
+
+void Slots::hand_over() noexcept {
+  for (Group& group : listeners_) group.lent = true;
+  files_.clear();
 }
 
 void Slots::learn(unsigned slot, unsigned group, Socket listener) {
@@ -311,7 +339,7 @@ int Slots::listener(unsigned slot, unsigned group) const noexcept {
 unsigned Slots::steer(std::span<const int> processors) noexcept {
   unsigned steered = 0;
   for (const Group& group : listeners_) {
-    if (!group.balanced) continue;
+    if (!group.balanced || group.lent) continue;
     const int listener = group.sockets.front().fd();
     stop_steering(listener);
     if (group.sockets.size() != processors.size()) continue;
@@ -324,7 +352,7 @@ unsigned Slots::mend() {
   std::vector<std::pair<Group*, Socket*>> places;
   std::vector<int> numbers;
   for (Group& group : listeners_) {
-    if (group.datagrams()) continue;
+    if (group.lent || group.datagrams()) continue;
     for (Socket& socket : group.sockets) {
       places.emplace_back(&group, &socket);
       numbers.push_back(socket.fd());
@@ -358,11 +386,17 @@ Result<> Slots::mend(Group& group, Socket& listener) {
 }
 
 void Slots::refuse_new() noexcept {
+  for_each_tcp_listener([](int fd) { static_cast<void>(Socket::refuse_new(fd)); });
+}
+
+void Slots::accept_new() noexcept {
+  for_each_tcp_listener([](int fd) { Socket::accept_new(fd); });
+}
+
+void Slots::for_each_tcp_listener(void (*act)(int)) noexcept {
   for (const Group& group : listeners_) {
-    if (group.bound.address.is_unix() || group.datagrams()) continue;
-    for (const Socket& socket : group.sockets) {
-      static_cast<void>(Socket::refuse_new(socket.fd()));
-    }
+    if (group.lent || group.bound.address.is_unix() || group.datagrams()) continue;
+    for (const Socket& socket : group.sockets) act(socket.fd());
   }
 }
 

@@ -33,9 +33,14 @@ class Slots {
   // Binds and listens on all addresses, and takes over the sockets that are there already, first
   // of all those of an earlier program. False: `failure` says which one could not be had.
   [[nodiscard]] bool open(const Options& options, Inheritance& earlier, Failure& failure);
-  // What a later program gets, and then also the files of unix sockets.
+  // What a later program gets.
   [[nodiscard]] std::vector<ListenerGroup> describe() const;
-  void leave_files() noexcept { files_.clear(); }
+  // All is the later program's from here on: our end changes nothing, and leaves the files.
+  void hand_over() noexcept;
+  // The sockets of an earlier program are ours from here on; before, nothing changes what they do.
+  // Those that were made beside them listen now, and the files of unix sockets are removed at the
+  // end. Errors: those of listen(2).
+  [[nodiscard]] std::error_code take_possession();
   // At least as many as workers; more where an earlier program had more.
   [[nodiscard]] unsigned count() const noexcept { return slots_; }
 
@@ -65,7 +70,7 @@ class Slots {
   // groups do so from now on; the others spread them as before.
   unsigned steer(std::span<const int> processors) noexcept;
 
-  // New connections to TCP sockets do not get in any more, for no process; see
+  // New connections to our TCP sockets do not get in any more, for no process; see
   // Socket::refuse_new().
   void refuse_new() noexcept;
 
@@ -73,6 +78,8 @@ class Slots {
   // Returns how many; workers have to be replaced then, as they have dropped such a listener.
   // An error is logged once until all is well.
   [[nodiscard]] unsigned mend();
+  // Undoes refuse_new(), whoever did it.
+  void accept_new() noexcept;
 
   // Closes this process's sockets; what workers adopted stays open. close_own() leaves those that
   // are somebody else's too: at the end they let connections in again.
@@ -86,6 +93,9 @@ class Slots {
     std::string key;  // what was asked for
     bool balanced = false;
     bool inherited = false;       // the first one
+    bool lent = false;            // another program's: an earlier one's, or a later one's
+    bool has_file = false;        // of a unix socket, to be removed at the end
+    std::size_t reserved = 0;     // the last ones, that don't listen before take_possession()
     std::vector<Socket> sockets;  // by slot where it is balanced, else one
   };
 
@@ -94,7 +104,9 @@ class Slots {
   void open(const Bind& bind, const Options& options, Failure& failure);
   // `ours`: a unix socket's file is to be removed at the end.
   [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier, bool ours);
+  [[nodiscard]] std::error_code grow(Group& group) const;
   [[nodiscard]] std::error_code even_out();
+  void for_each_tcp_listener(void (*act)(int)) noexcept;
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
   [[nodiscard]] std::error_code open_datagrams(const Address& address, const Options& options);
   [[nodiscard]] std::error_code add_datagrams(Socket socket, bool ours);

@@ -16,11 +16,14 @@
 
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
+#include "reactor/net/fd_passing.h"
+#include "reactor/prefork/process_calls.h"
 #include "reactor/prefork/signal_pipe.h"
 
 namespace reactor::prefork {
 namespace {
 
+constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 constexpr int kPatience = 5000;  // milliseconds: for what is in the socket before exec(2)
 constexpr std::string_view kEnd = "end";
 
@@ -70,6 +73,14 @@ bool parse_list(std::string_view text, std::vector<int>& numbers) {
 
 void keep_over_exec(int fd) { ::fcntl(fd, F_SETFD, 0); }
 
+// What a service manager set for the program that it started, and that asks whether it is meant
+// (sd_watchdog_enabled(3), sd_listen_fds(3)): the new program is, in place of its parent.
+void inherit_pid(const char* name) {
+  const char* const value = std::getenv(name);
+  if (value == nullptr || std::to_string(::getppid()) != value) return;
+  ::setenv(name, std::to_string(::getpid()).c_str(), 1);
+}
+
 // In the child: only what is async-signal-safe would be needed after a fork of several threads; the
 // master has one.
 [[noreturn]] void execute(const Options::Upgrade& how, const Estate& estate, int channel) {
@@ -83,6 +94,8 @@ void keep_over_exec(int fd) { ::fcntl(fd, F_SETFD, 0); }
   }
   std::for_each(how.descriptors.begin(), how.descriptors.end(), &keep_over_exec);
   ::setenv(Upgrade::kName, std::to_string(channel).c_str(), 1);
+  for (const char* const name : {"WATCHDOG_PID", "LISTEN_PID"}) inherit_pid(name);
+  ::unsetenv("LISTEN_PIDFDID");  // another name for our process
   for (const auto& [name, value] : how.environment) ::setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> arguments;
   for (const std::string& argument : how.command) {
@@ -94,17 +107,9 @@ void keep_over_exec(int fd) { ::fcntl(fd, F_SETFD, 0); }
   ::_exit(127);
 }
 
-// Its workers end with it.
-void end(pid_t pid) noexcept {
-  ::kill(pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-}
-
 }  // namespace
 
-std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate) {
+std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate, Duration limit) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) return last_system_error();
   UniqueFd ours(ends[0]);
@@ -128,24 +133,55 @@ std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate
   }
   channel_ = std::move(ours);
   pid_ = pid;
+  state_ = State::starting;
+  deadline_ = limit > Duration::zero() ? saturating_add(clock_.now(), limit) : TimePoint::max();
   return {};
 }
 
-Upgrade::News Upgrade::news() {
-  char octet = 0;
-  const ssize_t count = ::read(channel_.get(), &octet, 1);
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return News::none;
-  channel_.reset();
-  const pid_t pid = std::exchange(pid_, 0);
+Upgrade::News Upgrade::look() {
+  if (pid_ == 0) return News::none;
+  if (gone()) return News::failed;
+  char byte = 0;
+  const ssize_t count = state_ == State::starting ? ::read(channel_.get(), &byte, 1) : -1;
   if (count == 1) return News::ready;
-  end(pid);  // if it is not gone by itself: it does not want us
-  return News::failed;
+  if (count == 0) {
+    state_ = State::silent;
+    deadline_ = saturating_add(clock_.now(), kKillDelay);
+  }
+  if (clock_.now() < deadline_) return News::none;
+  if (state_ != State::ending) {
+    cancel("is not ready in time");
+  } else {
+    deadline_ = TimePoint::max();
+    ::kill(pid_, SIGKILL);
+  }
+  return News::none;
 }
 
-void Upgrade::cancel() noexcept {
-  if (pid_ == 0) return;
+bool Upgrade::gone() {
+  int status = 0;
+  const pid_t result = ::waitpid(pid_, &status, WNOHANG);
+  if (result == 0 || (result < 0 && errno != ECHILD)) return false;
+  failure_ = "process " + std::to_string(std::exchange(pid_, 0)) + " " + how_it_ended(status) +
+             " before it took over";
   channel_.reset();
-  end(std::exchange(pid_, 0));
+  deadline_ = TimePoint::max();
+  return true;
+}
+
+void Upgrade::let_go() noexcept {
+  channel_.reset();
+  pid_ = 0;
+  deadline_ = TimePoint::max();
+}
+
+// The channel stays open: the end of file would say that all is the new program's.
+void Upgrade::cancel(const std::string& why) {
+  if (pid_ == 0 || state_ == State::ending) return;
+  REACTOR_LOG(warn, "upgrade: process " + std::to_string(pid_) + " " + why + " and is ended");
+  state_ = State::ending;
+  deadline_ = saturating_add(clock_.now(), kKillDelay);
+  ::kill(pid_, SIGTERM);
 }
 
 // ---- The new program ----
@@ -229,13 +265,22 @@ void Inheritance::close_rest() {
   estate_.groups.clear();
 }
 
-void Inheritance::abandon() noexcept { channel_.reset(); }
+// The old program may be gone already, which end_of_earlier() hears.
+void Inheritance::say_ready() noexcept {
+  if (said_ready_ || !channel_) return;
+  said_ready_ = true;
+  ::fcntl(channel_.get(), F_SETFL, O_NONBLOCK);
+  const std::byte ready{'R'};
+  static_cast<void>(send_with_descriptor(channel_.get(), {&ready, 1}, -1));
+}
 
-void Inheritance::say_ready() {
-  if (!channel_) return;
-  const char ready = 'R';
-  [[maybe_unused]] const auto written = ::write(channel_.get(), &ready, 1);
+bool Inheritance::end_of_earlier() noexcept {
+  if (!said_ready_ || !channel_) return false;
+  char byte = 0;
+  const ssize_t count = ::read(channel_.get(), &byte, 1);
+  if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) return false;
   channel_.reset();
+  return true;
 }
 
 }  // namespace reactor::prefork

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Upgrade: the old program starts the new one, leaves it its sockets, and hears whether it serves.
-// Private to prefork. The two sides:
+// Upgrade: the old program starts the new one, leaves it its sockets, and hears whether it is
+// ready. Private to prefork. The two sides:
 //
 //   old: Upgrade::start() -- forks, executes --> new: Inheritance::take()
-//        Upgrade::news()  <-- `ready`, or the end of file --  Inheritance::say_ready()
+//        Upgrade::look()       <-- `ready` --         say_ready(): its workers could accept
+//        Upgrade::let_go()  -- end of file -->        end_of_earlier(): they do, and it is the
+//        server
+//
+// Until the old program lets go the sockets are its own, and the new one takes no connection: if it
+// fails before that, or is stopped, nothing was begun that could be cut off.
 //
 // The new program finds the number of a socket in the environment (kName) and reads from it, line
 // by line, what other numbers stand for:
@@ -19,10 +24,12 @@
 #include <utility>
 #include <vector>
 
+#include "reactor/base/clock.h"
 #include "reactor/base/result.h"
 #include "reactor/base/unique_fd.h"
 #include "reactor/net/socket.h"
 #include "reactor/prefork/options.h"
+#include "reactor/prefork/run_clock.h"
 
 namespace reactor::prefork {
 
@@ -42,27 +49,49 @@ class Upgrade {
  public:
   static constexpr const char* kName = "REACTOR_UPGRADE";
 
-  enum class News { none, ready, failed };
+  enum class News {
+    none,
+    ready,   // it waits for let_go()
+    failed,  // it is gone, which is logged; failure() says why
+  };
 
-  // Errors: those of socketpair(2) and fork(2). What exec(2) says is logged by the new process,
-  // whose end is `failed`.
-  [[nodiscard]] std::error_code start(const Options::Upgrade& how, const Estate& estate);
+  explicit Upgrade(const RunClock& clock) noexcept : clock_(clock) {}
 
+  // The new program has `limit` to become ready; 0: as long as it likes. Errors: those of
+  // socketpair(2) and fork(2). What exec(2) says is logged by the new process, which then ends.
+  [[nodiscard]] std::error_code start(const Options::Upgrade& how, const Estate& estate,
+                                      Duration limit);
+
+  // From start() until let_go(), or until the new program is gone.
   [[nodiscard]] bool running() const noexcept { return pid_ != 0; }
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  // To be polled for reading; -1 where none runs.
-  [[nodiscard]] int fd() const noexcept { return channel_.get(); }
-  // ready: the new program is on its own, and no more our business. failed: it is gone, or sent
-  // away. Both end this.
-  [[nodiscard]] News news();
-  // The old program ends before the new one serves, or waited long enough: the new one ends.
-  void cancel() noexcept;
+  // To be polled for reading; -1 if there is nothing to hear.
+  [[nodiscard]] int fd() const noexcept { return state_ == State::starting ? channel_.get() : -1; }
+  // When look() has something to do without news.
+  [[nodiscard]] TimePoint next_turn() const noexcept { return deadline_; }
+  // Hears the new program, ends it if it is late, and waits for it. In each turn; never blocks.
+  [[nodiscard]] News look();
+  [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
+
+  // After `ready`: the new program is on its own, and no longer our business.
+  void let_go() noexcept;
+  // Ends the new program: TERM, and KILL if it is still there 2 s later. look() waits for it.
+  void cancel(const std::string& why);
   // In a worker: nothing of it is ours.
   void abandon() noexcept { channel_.reset(); }
 
  private:
+  // silent: it closed its end, and should be gone in a moment. ending: it got TERM.
+  enum class State { starting, silent, ending };
+
+  [[nodiscard]] bool gone();
+
+  const RunClock& clock_;
   UniqueFd channel_;
   pid_t pid_ = 0;
+  State state_ = State::starting;
+  TimePoint deadline_ = TimePoint::max();  // to be ready, or gone
+  std::string failure_;
 };
 
 class Inheritance {
@@ -79,15 +108,21 @@ class Inheritance {
   // Closes what nobody took.
   void close_rest();
   // In a worker: whether we are ready is the master's to say.
-  void abandon() noexcept;
-  // From here on the old program hands its connections over and ends.
-  void say_ready();
+  void abandon() noexcept { channel_.reset(); }
+
+  // We could serve: the old program is asked to let go. Once.
+  void say_ready() noexcept;
+  // After say_ready(), to be polled for reading; else -1.
+  [[nodiscard]] int fd() const noexcept { return said_ready_ ? channel_.get() : -1; }
+  // True, once: the old program let go, or died. All is ours.
+  [[nodiscard]] bool end_of_earlier() noexcept;
 
  private:
   [[nodiscard]] bool read();
   [[nodiscard]] bool parse(std::string_view line);
 
   UniqueFd channel_;
+  bool said_ready_ = false;
   Estate estate_;
 };
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/worker.h"
 
+#include <poll.h>
+
+#include <algorithm>
 #include <csignal>
+#include <exception>
 #include <random>
 #include <string>
 
@@ -101,12 +105,33 @@ void Worker::hear_master() {
       return;
     }
     if (!received.message) return;
-    if (received.message->kind == Message::Kind::retire) {
-      retire(received.message->value);
-    } else {
-      membership_->siblings->hear(*received.message, std::move(received.descriptor));
+    hear(*received.message, std::move(received.descriptor));
+  }
+}
+
+void Worker::hear(const Message& message, UniqueFd descriptor) {
+  if (message.kind == Message::Kind::serve) {
+    membership_->held = false;
+  } else if (message.kind == Message::Kind::retire) {
+    retire(message.value);
+  } else {
+    membership_->siblings->hear(message, std::move(descriptor));
+  }
+}
+
+// Amid an upgrade the loop does not run yet: what it would accept is still the old program's.
+// False: there will be nothing to serve.
+bool Worker::wait_to_serve() {
+  while (membership_ != nullptr && membership_->held) {
+    pollfd news{membership_->control.fd(), POLLIN, 0};
+    ::poll(&news, 1, -1);
+    for (WorkerControl::Received next = membership_->control.receive(); next.message || next.ended;
+         next = membership_->control.receive()) {
+      if (next.ended || next.message->kind == Message::Kind::retire) return false;
+      hear(*next.message, std::move(next.descriptor));
     }
   }
+  return true;
 }
 
 // A loop that has nothing to do turns all the same, to show that it can.
@@ -130,7 +155,18 @@ void Worker::renew() {
   if (membership_ != nullptr) membership_->control.ask_for_successor();
 }
 
-int Worker::execute(WorkerFunction& serve) {
+int Worker::execute(WorkerFunction& serve) noexcept {
+  try {
+    return serve_by_model(serve);
+  } catch (const std::exception& error) {
+    REACTOR_LOG(error, std::string("worker ends by an exception: ") + error.what());
+  } catch (...) {
+    REACTOR_LOG(error, "worker ends by an exception that is no std::exception");
+  }
+  return kExitFailed;
+}
+
+int Worker::serve_by_model(WorkerFunction& serve) {
   if (plan_.model == Model::prefork) return serve(*this);
   if (!sockets_.datagrams.empty()) {
     REACTOR_LOG(error, "a process per connection: datagrams have none; serve them in the loop");
@@ -175,6 +211,7 @@ int Worker::run() {
     return kExitFailed;
   }
   say_ready();
+  if (!wait_to_serve()) return kExitOk;
   const Result<> result = loop_.run();
   if (result) return kExitOk;
   REACTOR_LOG(error, "worker's loop failed: " + result.error().message());
@@ -187,9 +224,17 @@ bool Worker::begin_drain() {
   if (draining_) return false;
   draining_ = true;
   signals_.front().unref();
-  deadline_ = loop_.after(plan_.graceful_timeout, [this] { end_now("graceful time-out"); });
-  deadline_.unref();
+  count_down(plan_.graceful_timeout);
   return true;
+}
+
+// In steps, so that of a pause in which nobody ran (SIGSTOP, the freezer) only one counts.
+void Worker::count_down(Duration left) {
+  const Duration step = std::min<Duration>(left, std::chrono::seconds(1));
+  deadline_ = loop_.after(step, [this, left = left - step] {
+    left > Duration::zero() ? count_down(left) : end_now("graceful timeout");
+  });
+  deadline_.unref();
 }
 
 // For good: nobody serves any more.

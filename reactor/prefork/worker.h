@@ -17,6 +17,7 @@ namespace reactor::prefork {
 class Child;
 class ForkServer;
 struct Membership;  // internal
+struct Message;     // internal
 
 // A worker's side of prefork: its loop, its listeners, and what the master wants of it. Made by
 // run() in the worker process. Loop thread only; callbacks may call everything but run() and
@@ -65,25 +66,30 @@ class Worker {
   // Without a callback it is logged and ignored. In forked workers it is never called.
   void on_reload(Callback<void()> callback) { on_reload_ = std::move(callback); }
 
-  // What run() of prefork.h calls: `serve`, by Plan::model once here or for each connection.
-  int execute(WorkerFunction& serve);
+  // What run() of prefork.h calls: `serve`, by Plan::model once here or for each connection. An
+  // exception out of it is logged, and gives 1.
+  int execute(WorkerFunction& serve) noexcept;
 
   // Asks the master for a successor, and to be drained when that is ready. Plan::max_requests does
   // so by itself.
   void renew();
 
  private:
+  [[nodiscard]] int serve_by_model(WorkerFunction& serve);
   void watch_signals();
   void watch_reopen();
   void reopen();
   void close_in_child();
   void watch_master();
   void hear_master();
+  void hear(const Message& message, UniqueFd descriptor);
+  [[nodiscard]] bool wait_to_serve();
   void start_beating();
   void say_ready();
   void drain();
   void retire(unsigned heir);
   [[nodiscard]] bool begin_drain();
+  void count_down(Duration left);
   void stop_soon();
   void end_now(const char* why);
 

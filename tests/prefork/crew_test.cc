@@ -1,20 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What the crew decides, with time and processes played: no process is forked, none is waited for.
+// What the crew decides.
 #include "reactor/prefork/crew.h"
 
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <csignal>
-#include <map>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include "tests/support/fd_guard.h"
-#include "tests/support/log_capture.h"
+#include "tests/prefork/crew_kit.h"
 
 namespace reactor::prefork {
 namespace {
@@ -22,116 +10,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// Plays the kernel, and the workers' ends of the control sockets.
-class PlayedCalls final : public ProcessCalls {
- public:
-  static constexpr pid_t kFirst = 1000;
-
-  pid_t fork(WorkerControl& worker) override {
-    ++tries;
-    errno = EAGAIN;
-    if (refuse) return -1;
-    const pid_t pid = kFirst + started++;
-    workers.emplace(pid, std::move(worker));
-    return pid;
-  }
-  void kill(pid_t pid, int number) noexcept override { signals[pid].push_back(number); }
-  pid_t wait(pid_t pid, int& status) noexcept override {
-    const auto found = dead.find(pid);
-    if (found == dead.end()) return 0;
-    status = found->second;
-    return pid;
-  }
-
-  bool refuse = false;
-  int tries = 0, started = 0;
-  std::map<pid_t, WorkerControl> workers;
-  std::map<pid_t, std::vector<int>> signals;
-  std::map<pid_t, int> dead;
-};
-
-class CrewTest : public ::testing::Test {
- protected:
-  static Plan plan(unsigned workers) {
-    Plan result;
-    result.workers = workers;
-    result.timeout = seconds(4);
-    result.graceful_timeout = seconds(10);
-    return result;
-  }
-  void make(const Plan& first) {
-    crew_.emplace(Crew::Generation{first, {}}, first.workers, *board_, clock_, calls_,
-                  [](Process&, WorkerControl&, Crew::Generation&, SignalBlock&) {});
-    turn();
-  }
-  void make_ready(const Plan& first) {
-    make(first);
-    for (unsigned slot = 0; slot < first.workers; ++slot) {
-      ready(PlayedCalls::kFirst + static_cast<pid_t>(slot));
-    }
-    turn();
-  }
-
-  // What the master does in a turn.
-  void turn() {
-    crew_->advance();
-    std::vector<pollfd> fds;
-    crew_->add_to(fds);
-    for (const pollfd& each : fds) {
-      pollfd wait = each;
-      if (::poll(&wait, 1, 0) > 0) crew_->read_control(wait.fd);
-    }
-    crew_->reap();
-    crew_->look_after();
-    crew_->advance();
-  }
-  // Time goes by in turns of 10 ms, in which these workers' loops turn.
-  void pass(Duration time, const std::vector<pid_t>& lively = {}) {
-    for (Duration done{}; done < time; done += milliseconds(10)) {
-      clock_.plan(milliseconds(10));
-      clock_.begin_turn(real_ += milliseconds(10));
-      for (const pid_t pid : lively) beat(pid);
-      turn();
-    }
-  }
-  void pause(Duration time) {
-    clock_.plan(milliseconds(10));
-    clock_.begin_turn(real_ += time);
-    turn();
-  }
-  // Seats are taken in order, and these tests free none before they look at another one's.
-  void beat(pid_t pid) {
-    board_->seat(static_cast<std::uint32_t>(pid - PlayedCalls::kFirst)).loop.turns.add();
-  }
-  void ready(pid_t pid) { EXPECT_TRUE(calls_.workers.at(pid).say_ready()); }
-  void ask_for_successor(pid_t pid) { calls_.workers.at(pid).ask_for_successor(); }
-  void die(pid_t pid, int status = 0x100) { calls_.dead[pid] = status; }
-  // What the master said to a worker since the last look.
-  std::vector<Message> heard(pid_t pid) {
-    std::vector<Message> messages;
-    while (auto message = calls_.workers.at(pid).receive().message) messages.push_back(*message);
-    return messages;
-  }
-  static bool any(const std::vector<Message>& messages, Message::Kind kind) {
-    return std::any_of(messages.begin(), messages.end(),
-                       [kind](const Message& message) { return message.kind == kind; });
-  }
-  std::ptrdiff_t count(const std::string& text) const {
-    return std::count_if(log_.lines().begin(), log_.lines().end(), [&](const auto& line) {
-      return line.text.find(text) != std::string::npos;
-    });
-  }
-
-  static constexpr pid_t kFirst = PlayedCalls::kFirst;
-  FdGuard guard_;
-  LogCapture log_;
-  std::unique_ptr<Board> board_ = Board::make().value();
-  TimePoint real_{hours(1)};
-  RunClock clock_{real_};
-  PlayedCalls calls_;
-  std::optional<Crew> crew_;
-};
 
 // ---- Starting ----
 
@@ -162,8 +40,8 @@ TEST_F(CrewTest, TheQueueOfASlotThatWaitsForItsRestartIsTheSiblings) {
   make_ready(plan(2));
   pid_t last = kFirst;  // the worker of slot 0, which dies again and again
   heard(kFirst + 1);
-  while (!any(heard(kFirst + 1), Message::Kind::orphan)) {
-    ASSERT_LT(calls_.started, 10);
+  for (int deaths = 0; !any(heard(kFirst + 1), Message::Kind::orphan); ++deaths) {
+    ASSERT_LT(deaths, 10);
     die(last);
     turn();
     last = kFirst + calls_.started - 1;
@@ -371,6 +249,61 @@ TEST_F(CrewTest, AReloadReplacesOneAfterTheOther) {
   turn();
   EXPECT_TRUE(any(heard(kFirst + 1), Message::Kind::retire));
   EXPECT_TRUE(crew_->settled());
+}
+
+TEST_F(CrewTest, AReloadThatFailsIsRememberedUntilTheNextOne) {
+  make_ready(plan(1));
+  crew_->reload({plan(1), {}});
+  turn();
+  EXPECT_FALSE(crew_->rolled_back());
+  die(kFirst + 1);
+  turn();
+  EXPECT_TRUE(crew_->rolled_back());
+  crew_->renew_all();
+  EXPECT_FALSE(crew_->rolled_back());
+}
+
+// ---- Upgrade ----
+
+TEST_F(CrewTest, HeldWorkersAreReadyButServeNotBeforeTheirRelease) {
+  held_ = true;
+  make_ready(plan(2));
+  EXPECT_TRUE(crew_->complete());
+  pass(seconds(20));  // their loops don't turn yet
+  EXPECT_TRUE(calls_.signals.empty());
+  EXPECT_TRUE(heard(kFirst).empty());
+  crew_->release();
+  EXPECT_TRUE(any(heard(kFirst), Message::Kind::serve));
+  EXPECT_TRUE(any(heard(kFirst + 1), Message::Kind::serve));
+  EXPECT_FALSE(crew_->held());
+  pass(seconds(5), {kFirst});
+  EXPECT_TRUE(calls_.signals[kFirst].empty());
+  EXPECT_EQ(calls_.signals[kFirst + 1].back(), SIGABRT);
+}
+
+TEST_F(CrewTest, AHeldWorkerThatIsNotReadyInTimeIsAborted) {
+  held_ = true;
+  make(plan(1));
+  pass(seconds(4));
+  EXPECT_EQ(calls_.signals[kFirst], std::vector<int>{SIGABRT});
+}
+
+TEST_F(CrewTest, HeldWorkersAreToldToEndAsTheirLoopsHearNoSignal) {
+  held_ = true;
+  make_ready(plan(1));
+  crew_->dismiss(SIGTERM);
+  EXPECT_TRUE(any(heard(kFirst), Message::Kind::retire));
+  EXPECT_EQ(calls_.signals[kFirst], std::vector<int>{SIGTERM});
+}
+
+TEST_F(CrewTest, WithoutATimeoutASilentWorkerIsLivelyEnough) {
+  Plan unlimited = plan(1);
+  make_ready(unlimited);
+  pass(seconds(3) + milliseconds(500));
+  EXPECT_FALSE(crew_->lively(seconds(3)));
+  unlimited.timeout = Duration::zero();
+  crew_->reload({unlimited, {}});
+  EXPECT_TRUE(crew_->lively(seconds(3)));
 }
 
 }  // namespace

@@ -4,14 +4,19 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <string>
 
 #include "tests/support/fd_guard.h"
+#include "tests/support/fork.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/run.h"
 
 namespace reactor::prefork {
 namespace {
@@ -27,9 +32,9 @@ class InheritanceTest : public ::testing::Test {
   ~InheritanceTest() override { ::unsetenv(Upgrade::kName); }
 
   // What take() makes of it.
-  Inheritance take(const std::string& text) {
+  Inheritance take(const std::string& text, bool no_more = false) {
     EXPECT_EQ(::write(old_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
-    ::shutdown(old_.get(), SHUT_WR);
+    if (no_more) ::shutdown(old_.get(), SHUT_WR);
     ::setenv(Upgrade::kName, std::to_string(fresh_).c_str(), 1);
     return Inheritance::take();
   }
@@ -70,7 +75,23 @@ TEST_F(InheritanceTest, GivesEachGroupOnceAndClosesTheRest) {
   char octet = 0;
   EXPECT_EQ(::read(old_.get(), &octet, 1), 1);
   EXPECT_EQ(octet, 'R');
-  for (const int fd : {fds[0], fds[1]}) UniqueFd(fd).reset();
+  EXPECT_FALSE(earlier.end_of_earlier());
+  for (const int fd : {fds[0], fds[1]}) UniqueFd(fd).reset();  // copies of this end
+  old_.reset();
+  EXPECT_TRUE(earlier.end_of_earlier());
+  EXPECT_FALSE(earlier);
+}
+
+TEST_F(InheritanceTest, TheEndOfTheEarlierProgramCountsOnlyOnceWeCouldServe) {
+  Inheritance earlier = take("mailboxes \nend\n");
+  ASSERT_TRUE(earlier);
+  old_.reset();
+  EXPECT_EQ(earlier.fd(), -1);
+  EXPECT_FALSE(earlier.end_of_earlier());
+  earlier.say_ready();  // to nobody: no signal comes of it
+  EXPECT_GE(earlier.fd(), 0);
+  EXPECT_TRUE(earlier.end_of_earlier());
+  EXPECT_FALSE(earlier.end_of_earlier());
 }
 
 TEST_F(InheritanceTest, IgnoresNonsense) {
@@ -82,7 +103,7 @@ TEST_F(InheritanceTest, IgnoresNonsense) {
     UniqueFd(fresh_).reset();
     old_.reset(ends[0]);
     fresh_ = ends[1];
-    Inheritance none = take(text);
+    Inheritance none = take(text, true);
     EXPECT_FALSE(none) << text;
     fresh_ = -1;
   }
@@ -95,6 +116,101 @@ TEST_F(InheritanceTest, IgnoresWhatIsNoDescriptor) {
     EXPECT_FALSE(Inheritance::take()) << value;
     EXPECT_EQ(std::getenv(Upgrade::kName), nullptr);
   }
+}
+
+// ---- The old program's side ----
+
+class UpgradeTest : public ::testing::Test {
+ protected:
+  void start(const std::string& script, Duration limit = {}) {
+    ASSERT_FALSE(upgrade_.start({{"/bin/sh", "-c", script}, {}, {}}, {}, limit));
+    pid_ = upgrade_.pid();
+  }
+  // The next news but `none`, by real time.
+  Upgrade::News next() {
+    for (const TimePoint end = monotonic_now() + kLimit; monotonic_now() < end;) {
+      if (const auto news = turn(); news != Upgrade::News::none) return news;
+    }
+    return Upgrade::News::none;
+  }
+  Upgrade::News turn() {
+    pollfd wait{upgrade_.fd(), POLLIN, 0};
+    ::poll(&wait, 1, 5);
+    clock_.plan(kForever);
+    clock_.begin_turn(monotonic_now() + ahead_);
+    return upgrade_.look();
+  }
+  void expect_failure(const std::string& how) {
+    ASSERT_EQ(next(), Upgrade::News::failed);
+    EXPECT_EQ(upgrade_.failure(),
+              "process " + std::to_string(pid_) + " " + how + " before it took over");
+    EXPECT_FALSE(upgrade_.running());
+    EXPECT_EQ(upgrade_.fd(), -1);
+    EXPECT_EQ(upgrade_.next_turn(), TimePoint::max());
+    EXPECT_EQ(::kill(pid_, 0), -1);  // and was waited for
+  }
+
+  FdGuard guard_;
+  LogCapture log_;
+  Duration ahead_{};
+  RunClock clock_{monotonic_now()};
+  Upgrade upgrade_{clock_};
+  pid_t pid_ = 0;
+};
+
+TEST_F(UpgradeTest, AProgramThatEndsHasFailed) {
+  start("exit 3");
+  expect_failure("exited with 3");
+}
+
+TEST_F(UpgradeTest, OneThatClosesTheChannelAndGoesOnIsAskedToEnd) {
+  start("eval \"exec $REACTOR_UPGRADE<&-\"; exec sleep 60");
+  for (int i = 0; i < 2000 && upgrade_.fd() >= 0; ++i) ASSERT_EQ(turn(), Upgrade::News::none);
+  EXPECT_EQ(upgrade_.next_turn(), clock_.now() + std::chrono::seconds(2));
+  ahead_ = std::chrono::seconds(3);
+  expect_failure("was killed by signal 15");
+}
+
+TEST_F(UpgradeTest, OneThatIsLateIsAskedToEnd) {
+  start("exec sleep 60", std::chrono::seconds(5));
+  EXPECT_EQ(upgrade_.next_turn(), clock_.now() + std::chrono::seconds(5));
+  ahead_ = std::chrono::seconds(6);
+  expect_failure("was killed by signal 15");
+  EXPECT_TRUE(log_.contains("is not ready in time"));
+}
+
+TEST_F(UpgradeTest, OneThatDoesNotListenIsKilled) {
+  start("trap '' TERM; printf R >&$REACTOR_UPGRADE; while :; do sleep 1; done");
+  ASSERT_EQ(next(), Upgrade::News::ready);  // by now it ignores TERM
+  upgrade_.cancel("comes too late");
+  EXPECT_EQ(upgrade_.fd(), -1);
+  EXPECT_EQ(upgrade_.next_turn(), clock_.now() + std::chrono::seconds(2));
+  ahead_ = std::chrono::seconds(3);
+  expect_failure("was killed by signal 9");
+}
+
+TEST_F(UpgradeTest, OneThatIsReadyWaitsUntilItIsLetGo) {
+  start("printf R >&$REACTOR_UPGRADE; eval \"read line <&$REACTOR_UPGRADE\"; exec sleep 60");
+  ASSERT_EQ(next(), Upgrade::News::ready);
+  EXPECT_TRUE(upgrade_.running());
+  upgrade_.let_go();
+  EXPECT_FALSE(upgrade_.running());
+  EXPECT_EQ(::kill(pid_, SIGKILL), 0);
+  EXPECT_EQ(wait_for_child(pid_), 128 + SIGKILL);
+}
+
+// What names the old program's process names the new one's.
+TEST_F(UpgradeTest, VariablesWithOurPidAreTheNewProgramS) {
+  const std::string own = std::to_string(::getpid());
+  for (const char* name : {"WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID"}) {
+    ::setenv(name, own.c_str(), 1);
+  }
+  start("[ $WATCHDOG_PID = $$ ] && [ $LISTEN_PID = $$ ] && [ -z \"$LISTEN_PIDFDID\" ] && exit 42");
+  expect_failure("exited with 42");
+  ::setenv("WATCHDOG_PID", "1", 1);  // somebody else's
+  start("[ $WATCHDOG_PID = 1 ] && exit 42");
+  expect_failure("exited with 42");
+  for (const char* name : {"WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID"}) ::unsetenv(name);
 }
 
 }  // namespace

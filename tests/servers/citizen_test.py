@@ -427,14 +427,16 @@ class ServiceManager(FolderTest):
                 manager.bind(path)
                 manager.settimeout(support.LIMIT)
                 with Server(ECHO, "-w", workers, environment={"NOTIFY_SOCKET": path}) as server:
-                    heard = [manager.recv(4096)]
+                    def hear():
+                        return manager.recv(4096).split(b"\n")[0]
+                    heard = [hear()]
                     self.assertEqual(heard, [b"READY=1"])
                     self.assertEqual(len(server.workers()), int(workers))
                     with server.ready().connect() as connection:
                         self.assertTrue(support.echoes(connection))
                     server.signal(signal.SIGTERM)
                     while b"STOPPING=1" not in heard:
-                        heard.append(manager.recv(4096))
+                        heard.append(hear())
                     self.assertEqual(server.wait(), 0)
                     self.assertEqual(heard.count(b"READY=1"), 1)
 

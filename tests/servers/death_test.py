@@ -139,6 +139,15 @@ class MasterDeath(support.BackendTest):
             wait_until(lambda: not any(support.alive(pid) for pid in workers), "no worker", 4)
             self.assertTrue(server.refuses())
 
+    def test_one_that_is_stuck_goes_too(self):
+        with self.server(ECHO, "-w", "2") as server:
+            workers = server.workers()
+            for pid in workers:
+                stop(pid)  # it can't hear that the master is gone
+            server.signal(signal.SIGKILL)
+            server.wait()
+            wait_until(lambda: not any(support.alive(pid) for pid in workers), "no worker", 4)
+
     def test_a_worker_s_successor_goes_too(self):
         with self.server(ECHO, "-w", "2") as server:
             before = server.workers()
@@ -148,6 +157,42 @@ class MasterDeath(support.BackendTest):
             server.signal(signal.SIGKILL)
             server.wait()
             wait_until(lambda: not any(support.alive(pid) for pid in workers), "no worker", 4)
+
+
+@support.on_each_backend
+class Pause(support.BackendTest):
+    """The whole group stands still, as after Ctrl-Z or in a freezer: nobody is to blame."""
+
+    def pause(self, server, seconds):
+        everybody = [server.pid, *server.workers()]
+        for pid in everybody:
+            stop(pid)
+        time.sleep(seconds)
+        for pid in everybody:
+            os.kill(pid, signal.SIGCONT)
+
+    def test_it_is_not_the_workers_silence(self):
+        with self.server(HTTP_OK, "-w", "4", "--timeout", "1") as server, server.connect() as client:
+            before = server.workers()
+            for count in (1, 2):
+                self.pause(server, 1.5)
+                self.assertTrue(support.is_ok(client))
+                server.signal(signal.SIGTTIN)
+                wait_until(lambda: f"{4 + count} workers from now on" in server.log(), "a turn")
+            self.assertLessEqual(set(before), set(server.workers()))
+            self.assertNotIn("silent", server.log())
+
+    def test_it_does_not_count_against_those_who_finish(self):
+        with self.server(HTTP_OK, "-w", "1", "--graceful-timeout", "2") as server:
+            with server.connect() as busy, server.connect() as other:
+                busy.sendall(support.GET[:10])
+                self.assertTrue(support.is_ok(other))  # by then the half was read
+                server.signal(signal.SIGTERM)
+                other.recv(1)  # the end of an idle one: it drains
+                self.pause(server, 4.5)
+                busy.sendall(support.GET[10:])
+                self.assertEqual(support.read_response(busy)[1], b"OK\n")
+                self.assertEqual(server.wait(), 0)
 
 
 class CrashLoop(unittest.TestCase):
@@ -201,6 +246,25 @@ class FailingFork(unittest.TestCase):
                 wait_until(lambda: len(server.workers()) == 2, "the worker came back")
                 server.signal(signal.SIGTERM)
                 self.assertEqual(server.wait(), 0)
+
+    def test_an_upgrade_with_too_few_processes_cuts_nobody(self):
+        with support.for_everybody(HTTP_OK) as (program, _):
+            with Server(program, "-w", "2", preexec_fn=self.become_user, cwd="/",
+                        environment={"REACTOR_TIMEOUT": "3"}) as server:
+                server.ready()
+                self.limit_processes(server.pid, 5)  # three of ours, the new master, one worker
+                server.signal(signal.SIGUSR2)
+                connections = []
+                while "we go on as before" not in server.log():
+                    connections.append(server.connect())
+                    self.assertTrue(support.is_ok(connections[-1]))
+                    self.assertLess(len(connections), 1000, server.log())
+                    time.sleep(0.01)
+                self.assertEqual(server.log().count("is ready\n"), 3)  # one of the new ones
+                self.assertIn("can't start worker", server.log())
+                self.assertTrue(all(support.is_ok(connection) for connection in connections))
+                for connection in connections:
+                    connection.close()
 
     def test_at_the_start_is_the_end(self):
         with support.for_everybody(ECHO) as (program, _):

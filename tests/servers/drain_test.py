@@ -136,13 +136,13 @@ class FirstProcess(unittest.TestCase):
     """As process 1 of a container."""
 
     @contextlib.contextmanager
-    def container(self):
+    def container(self, *options):
         probe = subprocess.run(["unshare", "-pf", "--mount-proc", "true"], capture_output=True,
                                check=False)
         if probe.returncode != 0:
             self.skipTest("namespaces are not allowed here")
         with Server("unshare", "-pf", "--kill-child", "--mount-proc", HTTP_OK, "-w", "2", "-b",
-                    "127.0.0.1:0", bind=()) as outer:
+                    "127.0.0.1:0", *options, bind=()) as outer:
             outer.ready()
             (first,) = support.children_of(outer.pid)
             yield outer, first
@@ -163,14 +163,31 @@ class FirstProcess(unittest.TestCase):
             os.kill(first, signal.SIGTERM)
             self.assertEqual(outer.wait(), 0)
 
+    def leave_orphans(self, first):
+        """Processes that leave children, which are process 1's from then on, and end."""
+        for _ in range(3):
+            subprocess.run(["nsenter", "-t", str(first), "-p", "-m", "sh", "-c",
+                            "sleep 0.05 & sleep 0.02 & exit"],
+                           check=True, timeout=support.LIMIT)
+
     def test_orphans_are_waited_for(self):
-        with self.container() as (outer, first):
-            # Each leaves a child that is process 1's from then on, and ends.
-            for _ in range(3):
-                subprocess.run(["nsenter", "-t", str(first), "-p", "-m", "sh", "-c",
-                                "sleep 0.05 & sleep 0.02 & exit"],
-                               check=True, timeout=support.LIMIT)
-            wait_until(lambda: len(support.children_of(first)) == 2, "the orphans waited for")
+        for workers in (2, 0):
+            with self.container("-w", str(workers)) as (outer, first):
+                self.leave_orphans(first)
+                wait_until(lambda: len(support.children_of(first)) == workers,
+                           "the orphans waited for")
+                with outer.connect() as connection:
+                    self.assertTrue(support.is_ok(connection))
+                os.kill(first, signal.SIGTERM)
+                self.assertEqual(outer.wait(), 0)
+
+    def test_children_of_the_loop_are_left_to_it(self):
+        with self.container("-w", "0", "--model", "fork", "--max-children", "2") as (outer, first):
+            for _ in range(10):  # an end that the loop does not hear would take a place for ever
+                with outer.connect() as connection:
+                    self.assertTrue(support.is_ok(connection))
+                self.leave_orphans(first)
+            wait_until(lambda: not support.children_of(first), "all waited for")
             os.kill(first, signal.SIGTERM)
             self.assertEqual(outer.wait(), 0)
 

@@ -143,6 +143,43 @@ class Descriptors(unittest.TestCase):
                     server.signal(signal.SIGTERM)
                     self.assertEqual(server.wait(), 0)
 
+    def test_after_the_end_the_holder_itself_accepts(self):
+        for workers in ("0", "2"):
+            with tcp() as listener:
+                with Server(HTTP_OK, "-w", workers, "--bind", f"fd:{listener.fileno()}", bind=(),
+                            pass_fds=[listener.fileno()]) as server:
+                    server.ready()
+                    server.signal(signal.SIGTERM)
+                    self.assertEqual(server.wait(), 0)
+                listener.settimeout(support.LIMIT)
+                with support.connect(address_of(listener), 0.9):  # before a SYN is sent again
+                    listener.accept()[0].close()
+
+    def test_the_next_server_accepts_though_the_last_was_killed_amid_its_drain(self):
+        with tcp() as listener:
+            def start():
+                return Server(HTTP_OK, "-w", "2", "--bind", f"fd:{listener.fileno()}", bind=(),
+                              pass_fds=[listener.fileno()])
+
+            def is_deaf():
+                try:
+                    support.connect(address_of(listener), 0.2).close()
+                    return False
+                except TimeoutError:
+                    return True
+            with start() as first, first.ready().connect() as busy:
+                busy.sendall(support.GET[:10])
+                first.signal(signal.SIGTERM)
+                wait_until(is_deaf, "nobody gets in")
+                os.killpg(first.pid, signal.SIGKILL)
+                first.wait()
+            wait_until(lambda: not support.in_group(first.pid), "the workers' end")
+            with start() as second:
+                second.ready()
+                for _ in range(4):
+                    with second.connect(limit=0.9) as connection:
+                        self.assertTrue(support.is_ok(connection))
+
     def refused(self, fd, reason, *more, program=ECHO):
         code, out, err = support.run(program, "-w", "2", "-b", f"fd:{fd}", *more, pass_fds=[fd])
         self.assertEqual((code, out), (4, ""), err)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """USR2: the new program takes over sockets and idle connections, or all stays as it was."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -9,10 +10,13 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 sys.dont_write_bytecode = True
+import ledger  # noqa: E402
 import support  # noqa: E402
+from ledger import Ledger  # noqa: E402
 from support import ECHO, HTTP_OK, wait_until  # noqa: E402
 
 BROKEN = {
@@ -29,6 +33,7 @@ class Upgraded:
         self.program = os.path.join(folder, "program")
         shutil.copy2(program, self.program)
         self.pid_file = pathlib.Path(folder, "pid")
+        self.file = os.path.join(folder, "conf")
 
     def replace(self, text=None, program=None):
         fresh = self.program + ".new"
@@ -39,6 +44,9 @@ class Upgraded:
             shutil.copy2(program, fresh)
         os.rename(fresh, self.program)
 
+    def configure(self, text):
+        pathlib.Path(self.file).write_text(text + "\n")
+
     def pid(self):
         text = self.pid_file.read_text().strip()
         return int(text) if text else 0
@@ -47,6 +55,21 @@ class Upgraded:
         if pid and support.alive(pid):
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not support.alive(pid), "the end of the new program")
+
+
+def ask_until(server, over):
+    """Connects again and again; each connection goes on, also when it is over."""
+    connections = []
+    end = time.monotonic() + support.LIMIT
+    while not over():
+        assert time.monotonic() < end, server.log()
+        connections.append(server.connect())
+        assert support.is_ok(connections[-1])
+        time.sleep(0.01)
+    connections += [server.connect() for _ in range(20)]
+    assert all(support.is_ok(connection) for connection in connections)
+    for connection in connections:
+        connection.close()
 
 
 @support.on_each_backend
@@ -110,6 +133,105 @@ class Upgrade(support.BackendTest):
                         self.assertTrue(support.is_ok(idle))
                     finally:
                         upgraded.end(new)
+
+    @contextlib.contextmanager
+    def configured(self, folder, text, bind=("127.0.0.1:0",)):
+        """A server with a configuration file, which may change before the upgrade."""
+        upgraded = Upgraded(folder, HTTP_OK)
+        upgraded.configure(text)
+        with support.Server(upgraded.program, "--backend", self.backend, "-c", upgraded.file,
+                            "--pid", str(upgraded.pid_file), bind=bind) as server:
+            yield server.ready(), upgraded
+
+    def fails(self, server, begin=lambda: None, count=1):
+        """Starts an upgrade that comes to nothing, which nobody notices."""
+        server.signal(signal.SIGUSR2)
+        begin()
+        ask_until(server, lambda: server.log().count("we go on as before") == count)
+        self.assertEqual(len(server.workers()), 2)
+
+    def test_no_workers_are_refused_at_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.configured(folder, "workers = 2") as (server, upgraded):
+                upgraded.configure("workers = 0")
+                self.fails(server)
+                self.assertIn("workers = 0 can't take over", server.log())
+                self.assertNotIn("in time", server.log())
+
+    def test_one_that_fails_leaves_the_sockets_as_they_were(self):
+        with tempfile.TemporaryDirectory() as folder:
+            good = f"workers = 2\nbind = unix:{folder}/socket\nbind = 127.0.0.1:0"
+            with self.configured(folder, good, bind=()) as (server, upgraded):
+                upgraded.configure(good + "\nbind = 192.0.2.1:1")  # no address of this machine
+                for count in (1, 2):
+                    self.fails(server, count=count)
+                with server.connect(1) as connection:
+                    self.assertTrue(support.is_ok(connection))
+                upgraded.configure(good)
+                upgraded.end(self.upgrade(server, upgraded))
+
+    def test_more_and_fewer_workers_afterwards(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.configured(folder, "workers = 2") as (server, upgraded):
+                with Ledger(server.addresses[0], kept=8, fresh=8, pause=0.003) as book:
+                    for count in (4, 1, 3):
+                        upgraded.configure(f"workers = {count}")
+                        book.wait_for(50)
+                        new = self.upgrade(server, upgraded)
+                        self.assertEqual(len([pid for pid in support.children_of(new)
+                                              if support.alive(pid)]), count)
+                    book.wait_for(100)
+                    book.stop()
+                    self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
+                    self.assertLess(book.slowest, 1)  # no SYN was sent twice
+                upgraded.end(upgraded.pid())
+
+    def test_signals_amid_an_upgrade(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.configured(folder, "workers = 2") as (server, upgraded):
+                upgraded.replace(text=BROKEN["never becomes ready"])
+                server.signal(signal.SIGUSR2)
+                wait_until(lambda: "starts as process" in server.log(), "the upgrade")
+                server.signal(signal.SIGUSR2)
+                wait_until(lambda: "no upgrade: one is under way" in server.log(), "the refusal")
+                server.signal(signal.SIGTTIN)
+                wait_until(lambda: "no more workers amid an upgrade" in server.log(), "another one")
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: server.log().count("is ready") == 4, "the reload")
+                with server.connect() as connection:
+                    self.assertTrue(support.is_ok(connection))
+                server.signal(signal.SIGTERM)
+                self.assertEqual(server.wait(), 0)
+                self.assertEqual(support.in_group(server.pid), [])
+
+    def test_the_end_of_the_new_program_before_it_is_ready_ends_nothing_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.configured(folder, "workers = 2") as (server, upgraded):
+                def end_it():
+                    def with_workers():
+                        return [pid for pid in server.workers() if support.children_of(pid)]
+                    new = wait_until(with_workers, "the new program")[0]
+                    os.kill(new, signal.SIGSTOP)  # before it hears that they are ready
+                    os.kill(new, signal.SIGTERM)
+                    os.kill(new, signal.SIGCONT)
+                upgraded.configure("workers = 32")
+                self.fails(server, end_it)
+
+    def test_the_end_of_the_old_program_leaves_the_new_one_its_clients(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.configured(folder, "workers = 2") as (server, upgraded):
+                with server.connect() as busy:
+                    busy.sendall(support.GET[:10])
+                    old = server.pid
+                    server.signal(signal.SIGUSR2)
+                    new = wait_until(lambda: upgraded.pid() not in (0, old) and upgraded.pid(), "it")
+                    self.assertTrue(support.alive(old))
+                    server.signal(signal.SIGQUIT)
+                    self.assertEqual(server.wait(), 0)
+                    for _ in range(10):
+                        with server.connect(limit=1) as connection:
+                            self.assertTrue(support.is_ok(connection))
+                upgraded.end(new)
 
     def test_under_load_no_request_fails(self):
         with tempfile.TemporaryDirectory() as folder:

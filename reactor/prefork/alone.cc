@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/alone.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reactor/base/log.h"
+#include "reactor/prefork/isolation.h"
+#include "reactor/prefork/membership.h"
+#include "reactor/prefork/notify.h"
+#include "reactor/prefork/signal_pipe.h"
+#include "reactor/prefork/worker.h"
+
+namespace reactor::prefork {
+namespace {
+
+constexpr const char* kStatus = "serving without workers";
+
+// What a master tells the service manager (Herald), and does as process 1.
+class Alone {
+ public:
+  Alone(Loop& loop, Duration graceful_timeout) : loop_(loop), graceful_timeout_(graceful_timeout) {
+    for (const int number : {SIGTERM, SIGINT, SIGQUIT}) {
+      on(number, [this] { stop(); });
+    }
+    on(SIGHUP, [this] {
+      notifier_.reloading();  // what it changes is the application's to say
+      notifier_.ready(kStatus);
+    });
+    if (::getpid() != 1) return;
+    reap_again_ = loop.deferred([this] { reap_orphans(); });
+    on(SIGCHLD, [this] { reap_orphans(); });
+    reap_orphans();
+  }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+  void begin() {
+    notifier_.ready(kStatus);
+    if (notifier_.watchdog_interval() <= Duration::zero()) return;
+    notifier_.watchdog();
+    watchdog_ = loop_.every(notifier_.watchdog_interval() / 3, [this] { notifier_.watchdog(); });
+    watchdog_.unref();
+  }
+
+  void stop() {
+    if (!std::exchange(stopping_, true)) notifier_.stopping("stopping", graceful_timeout_);
+  }
+
+ private:
+  void on(int number, Callback<void()> callback) {
+    watchers_.push_back(loop_.on_signal(number, std::move(callback)).value());
+    watchers_.back().unref();
+  }
+
+  // See Crew::reap_orphans(). What the loop waits for is left to it, and then looked at again.
+  void reap_orphans() {
+    siginfo_t info{};
+    while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+      if (loop_.waits_for(info.si_pid)) {
+        reap_again_.schedule();
+        return;
+      }
+      ::waitpid(info.si_pid, nullptr, WNOHANG);
+      info = {};
+    }
+  }
+
+  Loop& loop_;
+  const Duration graceful_timeout_;
+  const Notifier notifier_;
+  std::vector<SignalWatcher> watchers_;
+  Deferred reap_again_;
+  Timer watchdog_;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
+  try {
+    if (!take_identity(options.identity)) return kExitNotReady;
+    Worker::Sockets sockets{slots.listeners_of(0).value(), slots.datagrams().value()};
+    slots.close_own();
+    // A connection's process shall have none of those that stayed.
+    options.on_fork = [&slots, let_go = std::move(options.on_fork)]() mutable {
+      if (let_go) let_go();
+      slots.close();
+    };
+    Worker worker(options, options, 0, std::move(sockets), nullptr);
+    Alone alone(worker.loop(), options.graceful_timeout);
+    options.on_ready = [&alone, announce = std::move(options.on_ready)]() mutable {
+      if (announce) announce();
+      alone.begin();
+    };
+    SignalPipe::unblock();
+    const int status = worker.execute(serve);
+    alone.stop();
+    return status;
+  } catch (const std::exception& error) {
+    REACTOR_LOG(error, std::string("can't start: ") + error.what());
+    return kExitNotReady;
+  }
+}
+
+}  // namespace reactor::prefork
