@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 
+include("${CMAKE_CURRENT_LIST_DIR}/ReactorHardening.cmake")
+
 # Flags for compiling this project's own files; never part of an exported target.
 function(reactor_private_flags target)
   set(flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
@@ -26,6 +28,7 @@ function(reactor_add_library target component)
     PUBLIC FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}" FILES ${REACTOR_${component}_HDRS})
   target_compile_features(${target} PUBLIC cxx_std_20)
   reactor_private_flags(${target})
+  reactor_harden(${target})
   set_target_properties(
     ${target} PROPERTIES EXPORT_NAME ${arg_EXPORT_NAME} VERSION ${PROJECT_VERSION}
                          SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})

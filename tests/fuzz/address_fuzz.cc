@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Address, Endpoint and Network: any text. What parse() takes prints as text that means the same.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "reactor/net/address.h"
+#include "reactor/net/endpoint.h"
+#include "reactor/net/network.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace {
+
+using reactor::Address;
+using reactor::Endpoint;
+using reactor::fuzz::demand;
+
+// Both families of unix address can hold any byte but NUL; nothing else can hold a NUL or a line
+// end.
+void check_bytes(std::string_view text, const Address& address) {
+  demand(text.find('\0') == std::string_view::npos, "no text with a NUL byte is an address");
+  if (address.is_unix()) return;
+  for (const char byte : text) {
+    const auto value = static_cast<unsigned char>(byte);
+    demand(value > 0x20 && value < 0x7f, "an IP address is plain text");
+  }
+}
+
+void check_address(std::string_view text) {
+  const reactor::Result<Address> parsed = Address::parse(text);
+  if (!parsed) return;
+  check_bytes(text, *parsed);
+  demand(parsed->size() <= sizeof(sockaddr_storage), "the length fits a socket address");
+  const std::string printed = parsed->to_string();
+  const reactor::Result<Address> again = Address::parse(printed);
+  demand(again && *again == *parsed, "what is printed means the same");
+  demand(again->to_string() == printed, "and prints the same");
+  demand(Address::from(parsed->data(), parsed->size()) == *parsed, "the kernel's form is the same");
+}
+
+void check_endpoint(std::string_view text) {
+  const reactor::Result<Endpoint> parsed = Endpoint::parse(text);
+  if (!parsed) return;
+  const reactor::Result<Endpoint> again = Endpoint::parse(parsed->to_string());
+  demand(again && *again == *parsed, "a printed endpoint means the same");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  check_address(text);
+  check_endpoint(text);
+  static_cast<void>(reactor::Network::parse(text));
+  return 0;
+}
