@@ -30,7 +30,7 @@ class Notifier {
   void reloading() const;
   // The end begins, and may take `limit`, whatever TimeoutStopSec= says; 0: no word of that.
   void stopping(std::string_view status = {}, Duration limit = {}) const;
-  // What `systemctl status` shows: one line; line feeds are turned into blanks.
+  // What `systemctl status` shows: one line; a line feed is escaped.
   void status(std::string_view text) const;
   // All is well; at least once per watchdog_interval().
   void watchdog() const;

@@ -71,13 +71,13 @@ TEST_P(NotifyTest, EachMessageIsOneDatagram) {
   notifier.main_pid(4711);
   EXPECT_EQ(message(), "MAINPID=4711\nREADY=1");
   notifier.ready("4 workers\nMAINPID=1");
-  EXPECT_EQ(message(), "READY=1\nSTATUS=4 workers MAINPID=1");
+  EXPECT_EQ(message(), "READY=1\nSTATUS=4 workers\\nMAINPID=1");
   notifier.stopping("stopping", std::chrono::milliseconds(1500));
   EXPECT_EQ(message(), "STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=1500000");
   notifier.status("");
   EXPECT_EQ(message(), "STATUS=");
   notifier.status("4 workers\nREADY=1");
-  EXPECT_EQ(message(), "STATUS=4 workers READY=1");
+  EXPECT_EQ(message(), "STATUS=4 workers\\nREADY=1");
   EXPECT_EQ(message(), "");
 }
 

@@ -265,6 +265,8 @@ class FailingFork(unittest.TestCase):
                 self.assertTrue(all(support.is_ok(connection) for connection in connections))
                 for connection in connections:
                     connection.close()
+                server.signal(signal.SIGTERM)
+                self.assertEqual(server.wait(), 0)
 
     def test_at_the_start_is_the_end(self):
         with support.for_everybody(ECHO) as (program, _):
