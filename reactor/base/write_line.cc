@@ -10,6 +10,7 @@ namespace reactor {
 namespace {
 
 int try_to_write(int fd, std::string_view line) noexcept {
+  if (fd < 0) return EBADF;  // poll(2) passes over it
   while (!line.empty()) {
     pollfd room{fd, POLLOUT, 0};
     if (::poll(&room, 1, 0) == 0) return EAGAIN;
