@@ -26,10 +26,7 @@ constexpr std::size_t kCollectLimit = 16 * 1024;
 
 }  // namespace
 
-std::span<std::byte> StreamHandler::read_buffer(Stream& stream) {
-  unpoison(stream.context_->scratch);
-  return stream.context_->scratch;
-}
+std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.context_->scratch; }
 void StreamHandler::on_open(Stream&) {}
 void StreamHandler::on_end(Stream& stream) { stream.close(); }
 void StreamHandler::on_drain(Stream&) {}
@@ -201,6 +198,7 @@ Stream::Alive Stream::read_once() {
       return;
     if (has(kNoRead)) [[unlikely]]
       return heed(buffer);
+    unpoison(buffer);  // it may lie in the scratch
     const PoisonAtExit lent(context.scratch);
     const IoResult result = Socket::receive(fd(), buffer);
     if (!result.ok()) [[unlikely]] {

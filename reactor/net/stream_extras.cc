@@ -177,6 +177,7 @@ Stream::Alive Stream::read_slowly() {
     const std::span<std::byte> buffer = handler_->read_buffer(*this);
     if (context.active != this) return;
     if (has(kNoRead) || buffer.empty()) return heed(buffer);
+    unpoison(buffer);
     const PoisonAtExit lent(context.scratch);
     read_into(buffer.first(std::min(buffer.size(), allowance)), now);
   });
