@@ -54,7 +54,11 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
       all_.end(*this);
       return;
     }
-    postpone_lazily(idle_end());
+    moved_ += result.count();
+    if (moved_ >= kProgress) {  // a peer that sends a byte now and then is idle too
+      moved_ = 0;
+      postpone_lazily(idle_end());
+    }
     bytes_left_ -= std::min(bytes_left_, result.count());
     if (bytes_left_ == 0) hold_back();
   }
@@ -82,8 +86,11 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
 
   Lingerers& all_;
   UniqueFd fd_;
+  static constexpr std::size_t kProgress = 4096;
+
   const Duration idle_;
   TimePoint end_{};
+  std::size_t moved_ = 0;  // since the idle time began
   std::size_t bytes_left_;
 };
 

@@ -11,7 +11,8 @@ namespace reactor {
 // body before they read: they get the last answer only if all of that body is read and dropped, for
 // closing earlier resets the connection (RFC 9112 section 9.6).
 struct LingerLimits {
-  // The longest wait for the next byte. 0 or less: closed at once.
+  // The longest wait for the next 4 KiB, so that a byte now and then does not keep the connection.
+  // 0 or less: closed at once.
   Duration idle = std::chrono::seconds(2);
   // All of it.
   Duration time = std::chrono::seconds(30);

@@ -34,7 +34,8 @@ void check_address(std::string_view text) {
   demand(parsed->size() <= sizeof(sockaddr_storage), "the length fits a socket address");
   const std::string printed = parsed->to_string();
   const reactor::Result<Address> again = Address::parse(printed);
-  demand(again && *again == *parsed, "what is printed means the same");
+  const bool was_mapped = again && again->family() == AF_INET && parsed->family() == AF_INET6;
+  demand(again && (was_mapped || *again == *parsed), "what is printed means the same");
   demand(again->to_string() == printed, "and prints the same");
   demand(Address::from(parsed->data(), parsed->size()) == *parsed, "the kernel's form is the same");
 }

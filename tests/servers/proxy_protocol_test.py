@@ -147,7 +147,7 @@ class ProxyProtocol(support.BackendTest):
                                     ("v2", V1, "of version 1, configured is version 2")):
             with self.server(HTTP_OK, *on(version), "-w", "1") as server:
                 self.dropped(server, text)
-                self.assertIn(told, server.log())
+                support.wait_until(lambda: told in server.log(), told)
 
     def test_no_peer_writes_lines_of_the_log(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -158,8 +158,9 @@ class ProxyProtocol(support.BackendTest):
                     forger.connect(f"{folder}/socket")
                     forger.sendall(GET)
                     self.assertEqual(ended(forger), b"")
+                name = "a\\nforged \\x1b[2J\\xc2\\x9b: "
+                support.wait_until(lambda: name in server.log(), name)
                 log = server.log()
-        self.assertIn("a\\nforged \\x1b[2J\\xc2\\x9b: ", log)
         self.assertFalse([line for line in log.splitlines() if not line[:4].isdigit()], log)
 
 

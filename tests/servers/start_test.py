@@ -36,7 +36,7 @@ class Lines(unittest.TestCase):
                         self.assertEqual(server.read_line(), f"listening on unix:{path}")
                         self.assertRegex(server.read_line(), r"^listening on 127\.0\.0\.2:[1-9]\d*$")
                         self.assertEqual(server.read_line(), "ready")
-                        said = ["signal 1 ignored", "signal 12 ignored", "signal 21 ignored",
+                        said = ["reloaded: ", "signal 12 ignored", "signal 21 ignored",
                                 "signal 22 ignored"]  # HUP USR2 TTIN TTOU: for the log only
                         if workers != "0":
                             said = ["reload: ", "", f" {int(workers) + 1} workers from now on",
@@ -159,9 +159,9 @@ class Sources(unittest.TestCase):
                      "--config", "--check-config", "--pid", "--user", "--group", "--signal",
                      "--proxy-protocol", "--proxy-allow-from"}
             if program == ECHO:
-                built |= {"--reply"}
+                built |= {"--reply", "--idle-timeout", "--udp-rate", "--udp-low-ports"}
             if "--tls-cert" in options:
-                built |= {"--tls-cert", "--tls-key"}
+                built |= {"--tls-cert", "--tls-key", "--tls-groups"}
             if program == HTTP_OK:
                 built |= {"--keep-alive", "--body", "--content-type", "--header-timeout", "--body-timeout",
                           "--body-rate", "--write-timeout", "--max-body", "--max-header", "--max-line",

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+import uuid
 
 ECHO = os.environ.get("REACTOR_ECHO", "")
 HTTP_OK = os.environ.get("REACTOR_HTTP_OK", "")
@@ -61,13 +62,17 @@ def children_of(pid):
     return sorted(found)
 
 
-def in_group(group):
-    """Living processes of a process group."""
+MARKS = {}  # what the environment of a Server's processes holds, by the pid that it began with
+
+
+def in_group(server):
+    """Living processes that a Server started, or that these started; each worker has a session of its own."""
     found = []
     for entry in os.listdir("/proc"):
-        with contextlib.suppress(ProcessLookupError):
-            if entry.isdigit() and os.getpgid(int(entry)) == group and alive(int(entry)):
-                found.append(int(entry))
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if entry.isdigit() and alive(int(entry)):
+                if MARKS[server] in pathlib.Path(f"/proc/{entry}/environ").read_bytes():
+                    found.append(int(entry))
     return found
 
 
@@ -122,11 +127,14 @@ class Server:
         for address in bind:
             arguments += ["--bind", address]
         self.errors = tempfile.TemporaryFile()
+        mark = f"STARTED_BY_TEST={uuid.uuid4()}"
+        environment = dict(environment or {}, STARTED_BY_TEST=mark.partition("=")[2])
         self.process = subprocess.Popen(
             arguments + list(options), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=self.errors if stderr is None else stderr, env=clean_environment(environment), start_new_session=True, **popen)
         self.pid = self.process.pid
+        MARKS[self.pid] = mark.encode()
         self.pending = b""
         self.addresses = []
 
