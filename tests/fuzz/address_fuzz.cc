@@ -27,6 +27,12 @@ void check_bytes(std::string_view text, const Address& address) {
   }
 }
 
+// A v4 address that is mapped into v6 prints as v4, and that is then its meaning.
+bool same(const Address& parsed, const Address& again) {
+  const bool was_mapped = again.family() == AF_INET && parsed.family() == AF_INET6;
+  return was_mapped || parsed == again;
+}
+
 void check_address(std::string_view text) {
   const reactor::Result<Address> parsed = Address::parse(text);
   if (!parsed) return;
@@ -34,8 +40,7 @@ void check_address(std::string_view text) {
   demand(parsed->size() <= sizeof(sockaddr_storage), "the length fits a socket address");
   const std::string printed = parsed->to_string();
   const reactor::Result<Address> again = Address::parse(printed);
-  const bool was_mapped = again && again->family() == AF_INET && parsed->family() == AF_INET6;
-  demand(again && (was_mapped || *again == *parsed), "what is printed means the same");
+  demand(again && same(*parsed, *again), "what is printed means the same");
   demand(again->to_string() == printed, "and prints the same");
   demand(Address::from(parsed->data(), parsed->size()) == *parsed, "the kernel's form is the same");
 }
@@ -44,7 +49,8 @@ void check_endpoint(std::string_view text) {
   const reactor::Result<Endpoint> parsed = Endpoint::parse(text);
   if (!parsed) return;
   const reactor::Result<Endpoint> again = Endpoint::parse(parsed->to_string());
-  demand(again && *again == *parsed, "a printed endpoint means the same");
+  const bool alike = again && again->kind == parsed->kind && same(parsed->address, again->address);
+  demand(alike, "a printed endpoint means the same");
 }
 
 }  // namespace

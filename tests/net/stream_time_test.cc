@@ -314,11 +314,25 @@ TEST_P(StreamLinger, APeerThatSendsIsWaitedForLongerThanTheIdleTime) {
   TimePoint last = monotonic_now();
   while (last < end && loop.counts().transports == 1) {
     last = monotonic_now();
-    link.peer.write("x");
+    link.peer.write(std::string(4096, 'x'));
     run_for(loop, milliseconds(10));
   }
   EXPECT_TRUE(run_to_end(loop));
   EXPECT_GE(monotonic_now() - last, milliseconds(199)) << "closed though the peer was sending";
+}
+
+TEST_P(StreamLinger, APeerThatDawdlesIsNotWaitedFor) {
+  Loop loop(options());
+  StreamOptions settings;
+  settings.linger = {.idle = milliseconds(50), .time = hours(1)};
+  Link link(loop, settings);
+  link.start();
+  link.stream->close(true);
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_TRUE(pump(loop, [&] {
+    link.peer.write("x");
+    return loop.counts().transports == 0;
+  }));
 }
 
 TEST_P(StreamLinger, ItsTimeIsLimitedThoughThePeerSendsOn) {
