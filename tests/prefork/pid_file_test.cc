@@ -245,15 +245,24 @@ TEST_F(PidFileFork, AnOwnerInAnotherPidNamespaceIsNamedFromAboveAndNotFromBeside
       lines_.say("denied");
       return 0;
     }
-    lines_.say(std::to_string(hold()));  // its pid out here; in there it is 1
+    const pid_t child = spawn_child([&] {
+      const Result<PidFile> file = PidFile::take(path_);
+      lines_.say(file ? "taken" : file.error().message());
+      for (;;) ::pause();
+      return 0;
+    });
+    lines_.say(std::to_string(child));  // its pid out here; in there it is 1
     for (;;) ::pause();
     return 0;
   });
-  const std::string owner = lines_.next();
+  std::string owner = lines_.next();
   if (owner == "denied") {
     wait_for_child(above);
     GTEST_SKIP() << "unshare(2) denies a pid namespace";
   }
+  std::string taken = lines_.next();  // the two come in any order
+  if (owner == "taken") owner.swap(taken);
+  EXPECT_EQ(taken, "taken");
   EXPECT_EQ(content(), "1\n");
   expect_holder(Kind::process, std::stoi(owner));
   EXPECT_EQ(in_child([&] {
