@@ -22,12 +22,14 @@ std::string_view take_field(std::string_view& rest) {
   return field;
 }
 
-// Quotes come in pairs, and a backslash is never the last byte before the end of a string.
-void check_quotes(std::string_view line) {
+// Quotes come in pairs, and a backslash is never the last byte before the end of a string. Outside
+// of quotes only the peer's name may have escapes: the first column of a line that is not JSON.
+void check_quotes(std::string_view line, AccessLog::Format format) {
+  const std::size_t peer_size = format == AccessLog::Format::json ? 0 : line.find(' ');
   bool inside = false;
   for (std::size_t at = 0; at < line.size(); ++at) {
     if (line[at] == '\\') {
-      demand(inside, "no escape outside of quotes");
+      demand(inside || at < peer_size, "no escape outside of quotes and the peer's name");
       ++at;
     } else if (line[at] == '"') {
       inside = !inside;
@@ -42,7 +44,7 @@ void check_line(std::string_view line, AccessLog::Format format) {
   for (const char byte : line) {
     demand(byte >= 0x20 && byte < 0x7f, "printable ASCII, and one line");
   }
-  check_quotes(line);
+  check_quotes(line, format);
   if (format != AccessLog::Format::json) return;
   demand(line.front() == '{' && line.back() == '}', "one object");
 }
