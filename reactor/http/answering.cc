@@ -19,6 +19,17 @@ std::string name_of_peer(const Stream& stream) {
   return peer ? peer->to_string() : "a peer that is gone";
 }
 
+// The handler's, which is being caught. Not inline: what a string needs slows down each answer.
+[[gnu::noinline]] void log_exception() {
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    REACTOR_LOG(error, std::string("http handler threw: ") + error.what());
+  } catch (...) {
+    REACTOR_LOG(error, "http handler threw something that is no std::exception");
+  }
+}
+
 }  // namespace
 
 // ---- At once ----
@@ -31,12 +42,9 @@ std::string name_of_peer(const Stream& stream) {
   bool well = true;
   try {
     shared_->handler(shared_->request, response);
-  } catch (const std::exception& error) {
-    well = false;
-    REACTOR_LOG(error, std::string("http handler threw: ") + error.what());
   } catch (...) {
     well = false;
-    REACTOR_LOG(error, "http handler threw something that is no std::exception");
+    log_exception();
   }
   response.connection_ = nullptr;
   if (exchange_ != nullptr) exchange_->running = false;
@@ -48,7 +56,7 @@ std::string name_of_peer(const Stream& stream) {
                                                        AnswerContext to) {
   const int code = response.code();
   if (response.failed() || (to.connect && code < 300)) [[unlikely]] {
-    respond_with_error(stream, response.failed() ? 500 : 501, to);
+    respond_with_error(stream, response.failed() ? 500 : 501, to.head_only);
     return false;
   }
   const bool no_content = has_no_content(code);
@@ -63,7 +71,7 @@ std::string name_of_peer(const Stream& stream) {
       log_answer(stream, code, sent.size());
     return head.keep_alive;
   }
-  respond_with_error(stream, 500, to);
+  respond_with_error(stream, 500, to.head_only);
   return false;
 }
 
@@ -142,7 +150,7 @@ void Connection::refuse(Stream& stream, const Refusal& why) {
   REACTOR_LOG(debug, "refused a request from " + name_of_peer(stream) + " with " +
                          std::to_string(why.status) + ": " + why.text());
   const bool logged = shared_->options.access_log != nullptr;
-  send_error(stream, why.status, AnswerContext{}, logged ? why.text() : std::string());
+  send_error(stream, why.status, false, logged ? why.text() : std::string());
   stream.close(true);
 }
 
@@ -155,23 +163,22 @@ void Connection::refuse_content(Stream& stream) {
 }
 
 // In the place of an answer with a mistake.
-[[gnu::noinline]] void Connection::respond_with_error(Stream& stream, int status,
-                                                      AnswerContext to) {
+[[gnu::noinline]] void Connection::respond_with_error(Stream& stream, int status, bool head_only) {
   if (status == 500) {
     REACTOR_LOG(error,
                 "http handler: status out of 200..599, forbidden or too many octets in a "
                 "field, or an upgrade that nobody asked for");
   }
-  send_error(stream, status, to,
+  send_error(stream, status, head_only,
              status == 500 ? "the handler made a mistake" : "CONNECT is not handled");
 }
 
 // `reason` is for the access log.
-void Connection::send_error(Stream& stream, int status, AnswerContext to, std::string_view reason) {
+void Connection::send_error(Stream& stream, int status, bool head_only, std::string_view reason) {
   Response error;
   error.status(status).content_type("text/plain").body_in_place(reason_phrase(status));
   const AnswerHead head{.length = error.content().size()};
-  const std::string_view sent = to.head_only ? std::string_view{} : error.content();
+  const std::string_view sent = head_only ? std::string_view{} : error.content();
   static_cast<void>(write_answer(stream, shared_->date, error, head, sent));
   log_refusal(stream, status, sent.size(), reason);
 }
@@ -306,7 +313,8 @@ void Connection::abandon(Exchange& exchange) {
     exchange.stream.fail(make_error_code(std::errc::operation_canceled));
   } else {
     REACTOR_LOG(error, "http: a request was deferred and its Responder dropped");
-    send_error(exchange.stream, 500, exchange.answer, "the handler dropped its Responder");
+    send_error(exchange.stream, 500, exchange.answer.head_only,
+               "the handler dropped its Responder");
   }
   exchange.keep_alive = false;
   answered(exchange);

@@ -103,7 +103,7 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
   if (!waits(stream)) take_partial(stream);
 }
 
-void Connection::take_partial(Stream& stream) {
+[[gnu::noinline]] void Connection::take_partial(Stream& stream) {
   // Owned here meanwhile: a request that is answered from it must find the connection idle.
   std::unique_ptr<ByteBuffer> earlier = std::move(partial_);
   if (earlier == nullptr || stream.closing()) return;
@@ -140,7 +140,8 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
 }
 
 // Called with something in `input` and nothing to wait for.
-inline std::string_view Connection::take_requests(Stream& stream, std::string_view input) {
+[[gnu::always_inline]] inline std::string_view Connection::take_requests(Stream& stream,
+                                                                         std::string_view input) {
   taking_ = true;
   do {
     const bool more = exchange_ != nullptr ? feed(stream, input) : take_request(stream, input);

@@ -32,7 +32,8 @@ struct Shared {
       : handler(std::move(its_handler)),
         options(std::move(its_options)),
         input(loop.scratch().first(kHeldInput)),
-        parser(options.limits) {}
+        parser(options.limits),
+        date(loop) {}
 
   Handler handler;
   Options options;
@@ -121,8 +122,8 @@ class Connection final : public StreamHandler {
   void refuse_content(Stream& stream);
   [[nodiscard]] bool respond(Stream& stream, const Response& response, AnswerContext to);
   bool respond_slowly(Stream& stream, const Response& response, AnswerContext to);  // not inline
-  void respond_with_error(Stream& stream, int status, AnswerContext to);
-  void send_error(Stream& stream, int status, AnswerContext to, std::string_view reason);
+  void respond_with_error(Stream& stream, int status, bool head_only);
+  void send_error(Stream& stream, int status, bool head_only, std::string_view reason);
   void log_answer(Stream& stream, int status, std::uint64_t octets);
   void log_refusal(Stream& stream, int status, std::uint64_t octets, std::string_view reason);
   void keep_from_going_on(Exchange& exchange);

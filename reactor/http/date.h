@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "reactor/base/clock.h"
+#include "reactor/loop/loop.h"
 
 namespace reactor::http {
 
@@ -16,9 +17,13 @@ class DateCache {
   static constexpr std::size_t kLine = 37;    // "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
   using Lines = std::array<char, kStatus + kLine>;
 
-  // Both lines. `now` is the loop's; the wall clock is read when the cached second has passed. They
-  // last until the next call.
-  [[nodiscard]] const Lines& at(TimePoint now) {
+  // The loop outlives it.
+  explicit DateCache(const Loop& loop) noexcept : loop_(loop) {}
+
+  // Both lines, as of the loop's time; valid until the next call. The wall clock is read when the
+  // cached second has passed.
+  [[nodiscard]] const Lines& lines() {
+    const TimePoint now = loop_.now();
     if (now >= valid_until_) [[unlikely]]
       refresh(now);
     return lines_;
@@ -27,6 +32,7 @@ class DateCache {
  private:
   void refresh(TimePoint now);
 
+  const Loop& loop_;
   TimePoint valid_until_ = TimePoint::min();
   Lines lines_{};
 };

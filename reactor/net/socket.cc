@@ -20,10 +20,8 @@ namespace {
 
 #if defined(__linux__)
 constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-constexpr int kSendFlags = MSG_NOSIGNAL;
 #else
 constexpr int kSocketFlags = 0;
-constexpr int kSendFlags = 0;
 #endif
 
 template <class Value>
@@ -113,13 +111,6 @@ std::error_code bind_client(int fd, const Address& local) {
   if (!local.is_unix()) set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 #endif
   return ::bind(fd, local.data(), local.size()) == 0 ? std::error_code{} : last_system_error();
-}
-
-// A call that moved nothing. EINTR can't stop one that does not block (recv(2)); should it come,
-// the poller reports the socket again.
-IoResult not_moved(int number) noexcept {
-  if (number == EAGAIN || number == EWOULDBLOCK || number == EINTR) return IoResult::blocked();
-  return IoResult::failed(number);
 }
 
 template <class Call>
@@ -236,24 +227,17 @@ Result<Socket> Socket::accept(int listening_fd) noexcept {
   return as_it_is(std::move(connection));
 }
 
-IoResult Socket::receive(int fd, std::span<std::byte> buffer) noexcept {
-  const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), 0);
-  if (count > 0) [[likely]]
-    return IoResult::bytes(static_cast<std::size_t>(count));
-  return count == 0 ? IoResult::end_of_stream() : not_moved(errno);
+// EINTR can't stop a call that does not block (recv(2)). If it comes all the same, the poller
+// reports the socket again.
+IoResult Socket::not_moved(int number) noexcept {
+  if (number == EAGAIN || number == EWOULDBLOCK || number == EINTR) return IoResult::blocked();
+  return IoResult::failed(number);
 }
 
 IoResult Socket::peek(int fd, std::span<std::byte> buffer) noexcept {
   const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), MSG_PEEK);
   if (count > 0) return IoResult::bytes(static_cast<std::size_t>(count));
   return count == 0 ? IoResult::end_of_stream() : not_moved(errno);
-}
-
-IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept {
-  const ssize_t count = ::send(fd, bytes.data(), bytes.size(), kSendFlags);
-  if (count >= 0) [[likely]]
-    return IoResult::bytes(static_cast<std::size_t>(count));
-  return not_moved(errno);
 }
 
 bool Socket::is_balanced(int listening_fd) noexcept {

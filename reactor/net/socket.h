@@ -4,8 +4,10 @@
 // aside.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -201,8 +203,30 @@ class Socket {
   [[nodiscard]] static Result<PeerCredentials> peer_credentials(int fd);
 
  private:
+#if defined(MSG_NOSIGNAL)
+  static constexpr int kSendFlags = MSG_NOSIGNAL;
+#else
+  static constexpr int kSendFlags = 0;  // SO_NOSIGPIPE is set
+#endif
+  // The result of a call that moved no byte.
+  [[nodiscard]] static IoResult not_moved(int number) noexcept;
+
   UniqueFd fd_;
 };
+
+inline IoResult Socket::receive(int fd, std::span<std::byte> buffer) noexcept {
+  const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), 0);
+  if (count > 0) [[likely]]
+    return IoResult::bytes(static_cast<std::size_t>(count));
+  return count == 0 ? IoResult::end_of_stream() : not_moved(errno);
+}
+
+inline IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept {
+  const ssize_t count = ::send(fd, bytes.data(), bytes.size(), kSendFlags);
+  if (count == static_cast<ssize_t>(bytes.size())) [[likely]]  // the one comparison of most calls
+    return IoResult::bytes(bytes.size());
+  return count >= 0 ? IoResult::bytes(static_cast<std::size_t>(count)) : not_moved(errno);
+}
 
 // What a failed accept means (accept(2), "Error handling").
 enum class AcceptFailure : std::uint8_t {

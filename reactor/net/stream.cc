@@ -26,18 +26,6 @@ constexpr std::size_t kCollectLimit = 16 * 1024;
 
 }  // namespace
 
-std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.context_->scratch; }
-void StreamHandler::on_open(Stream&) {}
-void StreamHandler::on_end(Stream& stream) { stream.close(); }
-void StreamHandler::on_drain(Stream&) {}
-void StreamHandler::on_flushed(Stream&) {}
-void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
-void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
-Migration StreamHandler::on_migrate(Stream&, std::vector<std::byte>&) { return Migration::no; }
-void StreamHandler::on_adopt(Stream& stream, std::span<const std::byte>) { on_open(stream); }
-void StreamHandler::on_close(Stream&, std::error_code) noexcept {}
-void StreamHandler::on_loop_end(Stream&) noexcept {}
-
 Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
                StreamOwner* owner, SourceLocation where)
     : PollTarget(socket.release().release()),
@@ -164,8 +152,25 @@ void Stream::on_ready(Ready ready) {
   }
 }
 
+// After a callback. The way of a whole answer is straight.
 Stream::Alive Stream::flush_batch() {
-  send_batch();
+  NetContext& context = *context_;
+  if (context.batch_used > 0 && !has(kClosing | kShutdown | kNoPlainWrite)) [[likely]] {
+    const std::span<const std::byte> bytes = context.take_batch();
+    const IoResult result = Socket::send(fd(), bytes);
+    if (!result.moved(bytes.size())) [[unlikely]]
+      send_rest(bytes, result);
+    context.close_batch();
+    if (result.moved(bytes.size())) [[likely]]
+      return Alive::yes;
+  } else {
+    send_batch();
+  }
+  return settle();
+}
+
+// What close(), shutdown() or fail() decided inside a callback.
+Stream::Alive Stream::settle() {
   if (!has(kClosing | kShutdown)) return Alive::yes;
   send_fin_if_due();
   if (can_finish()) return finish();
@@ -179,7 +184,7 @@ Stream::Alive Stream::flush_batch() {
 
 // The callers of call(), which would have done this, are gone.
 void Stream::after_exception() {
-  if (after_callback() == Alive::no || has(kClosed)) return;
+  if (after_callback(*context_) == Alive::no || has(kClosed)) return;
   if (has(kUnattached)) {
     clear(kUnattached);
     attach();
@@ -203,7 +208,7 @@ Stream::Alive Stream::read_once() {
     const IoResult result = Socket::receive(fd(), buffer);
     if (!result.ok()) [[unlikely]] {
       if (buffer.empty()) return heed(buffer);  // which looks like an end
-      if (!result.would_block()) input_over(result, result.error());
+      if (!result.would_block()) input_over(result);
       return;
     }
     const std::size_t count = result.count();
@@ -224,9 +229,9 @@ void Stream::heed(std::span<std::byte> buffer) {
 }
 
 // Inside call().
-void Stream::input_over(IoResult result, std::error_code error) {
+void Stream::input_over(IoResult result) {
   if (!result.end()) {
-    fail(error);
+    fail(result.error());
     return;
   }
   NetContext& context = *context_;

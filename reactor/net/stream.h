@@ -349,9 +349,10 @@ class Stream final : private PollTarget, private TimerNode {
   void clear(unsigned flags) noexcept { flags_ = static_cast<std::uint16_t>(flags_ & ~flags); }
   template <class Call>
   Alive call(Call&& callback);
-  Alive after_callback();
+  Alive after_callback(NetContext& context);
   void after_exception();
   Alive flush_batch();
+  Alive settle();
   template <class Greeting>
   void open(bool likely_readable, Greeting&& greeting);
   void begin(bool likely_readable);
@@ -360,7 +361,7 @@ class Stream final : private PollTarget, private TimerNode {
   Alive read_turn();
   Alive read_once();
   void heed(std::span<std::byte> buffer);
-  void input_over(IoResult result, std::error_code error);
+  void input_over(IoResult result);
   Alive flush_queue();
   bool flush_buffer(std::unique_ptr<ByteBuffer>& buffer);
   Alive finish();

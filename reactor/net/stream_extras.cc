@@ -192,7 +192,7 @@ void Stream::read_into(std::span<std::byte> buffer, TimePoint now) {
   const IoResult result =
       transport == nullptr ? Socket::receive(fd(), buffer) : transport->read(fd(), buffer);
   if (result.is_error() && transport != nullptr) return transport_failed(result);
-  if (result.end() || result.is_error()) return input_over(result, result.error());
+  if (result.end() || result.is_error()) return input_over(result);
   const std::size_t count = result.count();
   if (count == 0) return;
   if (count == buffer.size()) set(kMoreInput);

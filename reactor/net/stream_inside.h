@@ -92,8 +92,7 @@ struct Stream::Extras {
   std::uint64_t bytes_read = 0, bytes_written = 0;
 };
 
-inline Stream::Alive Stream::after_callback() {
-  NetContext& context = *context_;
+inline Stream::Alive Stream::after_callback(NetContext& context) {
   context.active = nullptr;
   context.close_batch();
   if (context.batch_used == 0 && !has(kClosing | kShutdown)) [[likely]]
@@ -116,7 +115,7 @@ Stream::Alive Stream::call(Call&& callback) {
     context.batch_used = 0;  // what a dead stream had collected
     return Alive::no;
   }
-  return after_callback();
+  return after_callback(context);
 }
 
 // A later deadline is a store; the wheel looks at it when the earlier one passes.

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// What a StreamHandler does if it does not say otherwise. In a file of its own, so that the calls
+// in stream.cc are not compiled for one of these and, more slowly, for all others.
+#include "reactor/net/context.h"
+#include "reactor/net/stream.h"
+
+namespace reactor {
+
+std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.context_->scratch; }
+void StreamHandler::on_open(Stream&) {}
+void StreamHandler::on_end(Stream& stream) { stream.close(); }
+void StreamHandler::on_drain(Stream&) {}
+void StreamHandler::on_flushed(Stream&) {}
+void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
+void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
+Migration StreamHandler::on_migrate(Stream&, std::vector<std::byte>&) { return Migration::no; }
+void StreamHandler::on_adopt(Stream& stream, std::span<const std::byte>) { on_open(stream); }
+void StreamHandler::on_close(Stream&, std::error_code) noexcept {}
+void StreamHandler::on_loop_end(Stream&) noexcept {}
+
+}  // namespace reactor
