@@ -153,8 +153,8 @@ class Loop {
 
   // To nest this loop in another one: wait until backend_fd() is readable or next_timeout() has
   // passed, then poll(). Ask for both again after each poll(). next_timeout() is 0 while deferred
-  // or posted calls wait, kForever where no timer runs. Errors: Errc::not_supported with select,
-  // Errc::wrong_process.
+  // or posted calls wait, kForever where no timer runs. Errors: Errc::not_supported with select
+  // and with libkqueue, Errc::wrong_process.
   [[nodiscard]] Result<int> backend_fd() const;
   [[nodiscard]] Duration next_timeout();
   [[nodiscard]] Backend backend() const noexcept;

@@ -73,8 +73,8 @@ std::error_code Registry::claim_number(int fd) {
 }
 
 void Registry::mark_dead(Slot& slot) noexcept {
-  // A set that is our own memory, as select's, does not forget by itself.
-  if (any(slot.polled) && owns_set() && poller_->backend_fd() < 0) {
+  // A set that knows numbers only does not forget by itself.
+  if (any(slot.polled) && owns_set() && !knows_files_) {
     static_cast<void>(poller_->remove(slot.target->fd_, slot.polled));
   }
   slot.flags |= kDead;
@@ -186,8 +186,8 @@ void Registry::detach(PollTarget& target, Detach how) noexcept {
     note_forks();
     const Slot& slot = slots_[target.index_];
     const bool kernel_forgets = how == Detach::closing && (slot.flags & kForked) == 0;
-    // select's sets are our own memory: it has to be told, and it is no system call.
-    if (any(slot.polled) && (!kernel_forgets || poller_->backend_fd() < 0)) {
+    // A set that knows numbers only has to be told. For select that is no system call.
+    if (any(slot.polled) && (!kernel_forgets || !knows_files_)) {
       static_cast<void>(poller_->remove(target.fd_, slot.polled));  // gone already is as good
     }
   }

@@ -6,6 +6,7 @@
 //     most kernels store udata anew by every change, so the token always goes along;
 //   - closing a number drops its knotes at once, whatever copies there are of the open file;
 //   - the queue is not inherited over fork(2), so its number is a stranger's in a child.
+// libkqueue differs from the kernels once more, see is_emulated() and docs/architecture.md.
 // Changes go one to a call: an error is then errno, no event is fetched beside it, and one dead
 // entry can't hide another.
 #if __has_include(<sys/event.h>)
@@ -29,6 +30,7 @@
 #include "reactor/base/error.h"
 #include "reactor/base/process.h"
 #include "reactor/base/unique_fd.h"
+#include "reactor/poller/file_identity.h"
 
 namespace reactor {
 namespace {
@@ -65,13 +67,20 @@ timespec to_timespec(Duration timeout) {
   return result;
 }
 
-// Which open file a number stood for. A kernel needs no telling, but libkqueue keeps a knote when
-// its number is closed, and takes the next file of that number for the old one.
-struct FileIdentity {
-  dev_t device = 0;
-  ino_t inode = 0;
-  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
-};
+// libkqueue is a library on top of epoll(7). Its queue is the writing end of a pipe, which no
+// kernel's is. It differs from a kernel in this:
+//   - It keeps a knote when the number is closed, and takes the next file of that number for the
+//   old
+//     one. Deleting such a knote frees memory that its epoll set may still point to.
+//   - It returns at most 512 events, and forgets those of its batch that found no room.
+//   - It says EFAULT if it can't watch a descriptor, whatever the reason.
+bool is_emulated(int queue) { return (::fcntl(queue, F_GETFL) & O_ACCMODE) == O_WRONLY; }
+
+Result<UniqueFd> make_queue(const KqueueCalls& calls) {
+  UniqueFd queue(calls.kqueue());
+  if (!queue || ::fcntl(queue.get(), F_SETFD, FD_CLOEXEC) != 0) return last_system_error();
+  return queue;
+}
 
 // What was registered under a number and not removed; the kernel may have dropped it since.
 struct Watched {
@@ -99,7 +108,7 @@ class KqueuePoller final : public Poller {
   KqueuePoller(const KqueueCalls& calls, UniqueFd queue)
       : calls_(calls),
         queue_(std::move(queue)),
-        pollable_((::fcntl(queue_.get(), F_GETFL) & O_ACCMODE) != O_WRONLY),
+        emulated_(is_emulated(queue_.get())),
         generation_(process_generation()) {}
 
   ~KqueuePoller() override {
@@ -116,8 +125,11 @@ class KqueuePoller final : public Poller {
     const auto index = static_cast<std::size_t>(fd);
     if (index >= watched_.size()) watched_.resize(index + 1);
     Watched& watched = watched_[index];
-    const FileIdentity identity{status.st_dev, status.st_ino};
+    const FileIdentity identity(status);
     if (held(fd, watched, identity)) return std::make_error_code(std::errc::file_exists);
+    if (spoilt_) {
+      if (const std::error_code error = renew()) return error;
+    }
     watched = {token, interest, Interest::none, 0, identity};
     const std::error_code error = add_filters(fd, watched, interest);
     if (error) watched = {};
@@ -132,9 +144,10 @@ class KqueuePoller final : public Poller {
       return error ? error : add(fd, after, token, Trigger::level);
     }
     std::error_code error = touch(fd, *watched, after);
-    if (!error && before == after && !still_open(fd, *watched)) error = system_error(ENOENT);
+    const bool asks = before == after || emulated_;
+    if (!error && asks && !watched->identity.is_still(fd)) error = system_error(ENOENT);
     if (error) {
-      forget(fd, *watched);
+      static_cast<void>(drop(fd, *watched));
       return error;
     }
     error = add_filters(fd, *watched, after - watched->filters);
@@ -147,29 +160,32 @@ class KqueuePoller final : public Poller {
   std::error_code remove(int fd, Interest) override {
     Watched* const watched = find(static_cast<std::uintptr_t>(fd));
     if (watched == nullptr) return system_error(ENOENT);
-    const std::error_code error = remove_filters(fd, *watched, watched->filters);
-    *watched = {};
-    return error;
+    return drop(fd, *watched);
   }
 
   Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) override {
-    const int room = saturated_count(events.size());
-    if (batch_.size() < static_cast<std::size_t>(room)) {
-      batch_.resize(static_cast<std::size_t>(room));
+    const auto room = static_cast<std::size_t>(saturated_count(events.size()));
+    if (batch_.size() < room) batch_.resize(room);
+    if (spoilt_) {
+      const std::error_code error = renew();
+      if (error && !spoilt_) return error;
     }
-    const timespec limit = to_timespec(timeout);
-    const int count = calls_.kevent(queue_.get(), nullptr, 0, batch_.data(), room,
-                                    timeout == kForever ? nullptr : &limit);
-    if (count < 0) {
-      if (errno == EINTR) return std::size_t{0};
-      return last_system_error();
+    std::size_t used = 0;
+    for (bool more = true; more; timeout = Duration::zero()) {
+      const std::size_t limit = round_limit();
+      const Result<std::span<const Kevent>> batch = fetch(std::min(limit, room - used), timeout);
+      if (!batch) return batch.error();
+      const std::size_t before = std::exchange(used, collect(*batch, events, used));
+      more = batch->size() == limit && used > before && used < room;
     }
-    return collect(std::span(batch_).first(static_cast<std::size_t>(count)), events);
+    return used;
   }
 
-  [[nodiscard]] int backend_fd() const noexcept override { return pollable_ ? queue_.get() : -1; }
+  [[nodiscard]] int backend_fd() const noexcept override { return emulated_ ? -1 : queue_.get(); }
+  [[nodiscard]] bool knows_files() const noexcept override { return !emulated_; }
 
   std::error_code add_process(pid_t pid, Token token) override {
+    if (emulated_) return Errc::not_supported;  // it loses the exit if somebody else waited for it
     const std::error_code error = change(static_cast<std::uintptr_t>(pid), EVFILT_PROC,
                                          EV_ADD | EV_ONESHOT, token, NOTE_EXIT);
     // A kernel without the filter says that the argument is wrong.
@@ -181,6 +197,23 @@ class KqueuePoller final : public Poller {
   }
 
  private:
+  // How many events one call may give; a full one is followed by another one. libkqueue cuts its
+  // list of what is ready into rounds, and forgets those of a round that find no room. The rounds
+  // differ in length, so that it does not forget the same descriptors again and again.
+  std::size_t round_limit() noexcept {
+    constexpr std::size_t kMost = 512, kLengths = 64;
+    return emulated_ ? kMost - round_++ % kLengths : SIZE_MAX;
+  }
+
+  // Up to `room` events, in batch_; none after a signal.
+  Result<std::span<const Kevent>> fetch(std::size_t room, Duration timeout) {
+    const timespec limit = to_timespec(timeout);
+    const int count = calls_.kevent(queue_.get(), nullptr, 0, batch_.data(), static_cast<int>(room),
+                                    timeout == kForever ? nullptr : &limit);
+    if (count < 0 && errno != EINTR) return last_system_error();
+    return std::span<const Kevent>(batch_).first(static_cast<std::size_t>(std::max(count, 0)));
+  }
+
   std::error_code change(std::uintptr_t ident, int filter, int flags, Token token,
                          unsigned fflags = 0) noexcept {
     Kevent one{};
@@ -210,19 +243,44 @@ class KqueuePoller final : public Poller {
     if (watched.identity == identity && !touch(fd, watched, watched.filters)) {
       return true;
     }
-    forget(fd, watched);
+    static_cast<void>(drop(fd, watched));
     return false;
   }
 
-  [[nodiscard]] static bool still_open(int fd, const Watched& watched) {
-    struct stat status {};
-    return ::fstat(fd, &status) == 0 &&
-           watched.identity == FileIdentity{status.st_dev, status.st_ino};
+  // Ends a registration; the first error.
+  std::error_code drop(int fd, Watched& watched) noexcept {
+    std::error_code error;
+    if (emulated_ && !watched.identity.is_still(fd)) {
+      spoilt_ = true;
+      error = system_error(ENOENT);
+    } else {
+      error = remove_filters(fd, watched, watched.filters);
+    }
+    watched = {};
+    return error;
   }
 
-  void forget(int fd, Watched& watched) noexcept {
-    static_cast<void>(remove_filters(fd, watched, watched.filters));
-    watched = {};
+  // Puts all registrations into a new queue, because the old one still has knotes of descriptors
+  // that were closed. If there is no descriptor for a new queue, the old one stays, and spoilt_
+  // with it. The first error.
+  std::error_code renew() {
+    Result<UniqueFd> fresh = make_queue(calls_);
+    if (!fresh) return fresh.error();
+    queue_ = std::move(*fresh);
+    spoilt_ = false;
+    std::error_code first_error;
+    for (std::size_t index = 0; index < watched_.size(); ++index) {
+      Watched& watched = watched_[index];
+      const Interest filters = std::exchange(watched.filters, Interest::none);
+      if (!any(filters)) continue;
+      const int fd = static_cast<int>(index);
+      std::error_code error;
+      const bool open = watched.identity.is_still(fd);
+      if (open) error = add_filters(fd, watched, filters);
+      if (!open || error) watched = {};
+      if (error && !first_error) first_error = error;
+    }
+    return first_error;
   }
 
   // Asks whether the registration is there still, by those of its filters that are to stay.
@@ -258,6 +316,8 @@ class KqueuePoller final : public Poller {
       error = change(fd, filter, EV_ADD, watched.token);
     }
     if (!error) watched.filters = watched.filters | filter;
+    // Of the reasons that libkqueue has, only this one is left: the rest was checked before.
+    if (emulated_ && error == std::errc::bad_address) return system_error(EPERM);
     return error;
   }
 
@@ -268,14 +328,19 @@ class KqueuePoller final : public Poller {
       if (!any(filter & filters)) continue;
       const std::error_code error = change(fd, filter, EV_DELETE, watched.token);
       if (error && !first_error) first_error = error;
+      if (error && emulated_) {  // it has freed the knote without taking it out of its epoll set
+        spoilt_ = true;
+        break;
+      }
     }
     watched.filters = watched.filters - filters;
     return first_error;
   }
 
-  // One event for each registration. There are never more of them than of the kernel's.
-  std::size_t collect(std::span<const Kevent> batch, std::span<PollEvent> events) {
-    std::size_t used = 0;
+  // Adds one event for each registration to the `used` ones; there are never more of them than of
+  // the kernel's. Gives how many there are then.
+  std::size_t collect(std::span<const Kevent> batch, std::span<PollEvent> events,
+                      std::size_t used) {
     for (const Kevent& event : batch) {
       const Token token = token_of(event);
       if (event.filter == EVFILT_PROC) {  // its ident is no descriptor, though it may look like one
@@ -301,7 +366,9 @@ class KqueuePoller final : public Poller {
 
   KqueueCalls calls_;
   UniqueFd queue_;
-  bool pollable_;  // libkqueue gives the writing end of a pipe, which never gets readable
+  bool emulated_;        // by libkqueue
+  bool spoilt_ = false;  // the queue has knotes that are not to be used or deleted: see renew()
+  std::size_t round_ = 0;
   std::uint32_t generation_;
   std::vector<Watched> watched_;  // by descriptor
   std::vector<Kevent> batch_;
@@ -310,10 +377,9 @@ class KqueuePoller final : public Poller {
 }  // namespace
 
 Result<std::unique_ptr<Poller>> make_kqueue_poller(const KqueueCalls& calls) {
-  UniqueFd queue(calls.kqueue());
-  if (!queue) return last_system_error();
-  if (::fcntl(queue.get(), F_SETFD, FD_CLOEXEC) != 0) return last_system_error();
-  return std::unique_ptr<Poller>(std::make_unique<KqueuePoller>(calls, std::move(queue)));
+  Result<UniqueFd> queue = make_queue(calls);
+  if (!queue) return queue.error();
+  return std::unique_ptr<Poller>(std::make_unique<KqueuePoller>(calls, std::move(*queue)));
 }
 
 Result<std::unique_ptr<Poller>> make_kqueue_poller() { return make_kqueue_poller(kSystemCalls); }

