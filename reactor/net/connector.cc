@@ -160,10 +160,11 @@ std::vector<Connector::Running>::iterator Connector::find(std::size_t number) no
                       [=](const Running& one) { return one.number == number; });
 }
 
-// Writable means that it is decided; SO_ERROR says how (connect(2) EINPROGRESS).
 void Connector::on_writable(std::size_t number) {
   const auto found = find(number);
-  const std::error_code error = Socket::take_error(found->socket.fd());
+  const std::error_code error =
+      Socket::finish_connect(found->socket.fd(), attempts_[number].address);
+  if (error == std::errc::connection_already_in_progress) return;
   if (error) return fail(number, error);
   if (connected_to_itself(found->socket, attempts_[number].address)) {
     Socket::reset_on_close(found->socket.fd());  // or the port would stay taken for a minute

@@ -212,6 +212,17 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
   return as_it_is(std::move(*fd));
 }
 
+// By connect(2) once more, and not by SO_ERROR alone, which is 0 too if its error was taken. Linux
+// returns the error of the first connect and clears it; elsewhere SO_ERROR still has it.
+std::error_code Socket::finish_connect(int fd, const Address& address) noexcept {
+  if (address.is_unix()) return take_error(fd);  // done at once; asked again, it may say EAGAIN
+  if (::connect(fd, address.data(), address.size()) == 0 || errno == EISCONN) return {};
+  const std::error_code error = last_system_error();
+  if (error == std::errc::connection_already_in_progress) return error;
+  const std::error_code first = take_error(fd);
+  return first ? first : error;
+}
+
 Result<Socket> Socket::accept(int listening_fd) noexcept {
 #if defined(__linux__)
   const int fd = ::accept4(listening_fd, nullptr, nullptr, kSocketFlags);

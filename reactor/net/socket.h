@@ -145,11 +145,15 @@ class Socket {
   [[nodiscard]] static Result<Socket> open(int family, int type, int protocol = 0);
 
   // A non-blocking connect that may still be under way: ready for writing when it is done; then
-  // take_error() tells how it went (connect(2) EINPROGRESS). Uses `local` and `tcp`.
+  // finish_connect() tells how it went (connect(2) EINPROGRESS). Uses `local` and `tcp`.
   // Errors: those of socket(2), bind(2), connect(2); address_family_not_supported where `local` is
   // of another family; resource_unavailable_try_again where the backlog of a unix socket is full.
   [[nodiscard]] static Result<Socket> connect(const Address& address,
                                               const ConnectOptions& options = {});
+  // How connect() to `address` went. Errors: connection_already_in_progress if that is not decided
+  // yet; those of connect(2); connection_aborted (Linux) if somebody took the error (take_error())
+  // before, as libkqueue does when it reports the descriptor.
+  [[nodiscard]] static std::error_code finish_connect(int fd, const Address& address) noexcept;
 
   // One accepted connection, non-blocking and close-on-exec; would-block is an empty Socket.
   // Errors: those of accept(2); see is_transient_accept_error().

@@ -133,6 +133,24 @@ TEST_F(SocketTest, TakeErrorTellsOnce) {
   EXPECT_FALSE(Socket::take_error(client->fd()));
 }
 
+TEST_F(SocketTest, HowAConnectWentIsKnownThoughTheErrorWasTaken) {
+  const Address closed = listening().local().value();
+  for (const bool taken : {false, true}) {
+    const auto client = Socket::connect(closed);
+    if (!client) GTEST_SKIP() << "this system tells at once: " << client.error().message();
+    if (taken) static_cast<void>(Socket::take_error(client->fd()));
+    const std::error_code error = Socket::finish_connect(client->fd(), closed);
+    EXPECT_TRUE(error) << taken;
+    EXPECT_TRUE(taken || error == std::errc::connection_refused) << error.message();
+  }
+  const Socket listener = listening();
+  const Address address = listener.local().value();
+  const auto client = Socket::connect(address).value();
+  for (int time = 0; time < 2; ++time) {
+    EXPECT_FALSE(Socket::finish_connect(client.fd(), address)) << time;
+  }
+}
+
 TEST_F(SocketTest, TheAddressIsFreeAgainAtOnce) {
   Address address = Address::loopback(0);
   for (int round = 0; round < 5; ++round) {
