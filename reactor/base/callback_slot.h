@@ -34,7 +34,7 @@ class CallbackSlot<R(Args...)> {
   // Whether it can be called: neither empty, nor running.
   explicit operator bool() const noexcept { return static_cast<bool>(callback_); }
 
-  // What is there, for the last call; the slot is empty then.
+  // Moves the callable out for its last call; the slot is empty then.
   [[nodiscard]] Callback<R(Args...)> take() noexcept {
     content_.end();
     return std::move(callback_);

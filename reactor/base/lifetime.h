@@ -22,7 +22,7 @@ class Lifetime {
   Lifetime& operator=(const Lifetime&) = delete;
   ~Lifetime() { end(); }
 
-  // The object is of no use any more, though its memory stays: all watches are over.
+  // Marks the object as ended although its memory stays; every watch reports over().
   inline void end() noexcept;
 
  private:

@@ -29,7 +29,7 @@ void set_log_sink(LogSink sink, void* context) noexcept;
 void set_log_level(LogLevel level) noexcept;
 [[nodiscard]] LogLevel log_level() noexcept;
 
-// Hands `message` to the sink, whatever the level. What is not printable in it is escaped here.
+// Passes `message` to the sink at any level, with unprintable bytes escaped.
 void log_message(LogLevel level, std::string_view message) noexcept;
 
 // "trace" .. "off".

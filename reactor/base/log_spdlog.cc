@@ -23,15 +23,15 @@ namespace {
 // %P asks for the pid each time; %t would be wrong in every forked child.
 constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e%z %P %n %l %v";
 
-// Never waits. Lines that can't be written are counted, and told of in front of the next one that
-// can; the first of them is told of on standard error, where somebody may look.
+// Never waits. Counts the lines that it can't write, and reports the count before the next line
+// that it can. The first loss is also reported on standard error.
 class FdSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   explicit FdSink(int fd) : fd_(fd) {}
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    // Lines that a parent lost are the parent's to tell of.
+    // A child does not report lines that its parent lost.
     if (std::exchange(process_, process_generation()) != process_generation()) lost_ = 0;
     if (lost_ > 0) tell_losses(message.logger_name);
     if (lost_ == 0) error_ = write(message);

@@ -119,17 +119,19 @@ Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket>
 
 // What another process's handler left with a connection that comes from there means nothing here.
 void Server::start_connection(Socket socket, SourceLocation where, const Origin& origin) {
+  const Lifetime::Watch server(lifetime());
   std::unique_ptr<Connection> connection;
   try {
+    // One that comes with a state was served plainly there, and goes on so.
+    const bool plain = limits().transports == nullptr || origin.state != nullptr;
+    std::unique_ptr<Transport> transport = plain ? nullptr : limits().transports->make_transport();
+    if (server.over()) return;
     connection = std::make_unique<Connection>(*this, std::move(socket), where);
     if (origin.addresses != nullptr) connection->announce(*origin.addresses);
-    // One that comes with a state was served plainly there, and goes on so.
-    if (limits().transports != nullptr && origin.state == nullptr) {
-      connection->set_transport(limits().transports->make_transport());
-    }
+    if (transport != nullptr) connection->set_transport(std::move(transport));
   } catch (...) {
     connection.reset();
-    count_down();
+    if (!server.over()) count_down();
     throw;
   }
   // Only one that waited for its header comes this late.

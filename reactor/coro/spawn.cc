@@ -56,7 +56,7 @@ TaskGroup::TaskGroup(Context& context) noexcept : context_(context.if_open()) {
 }
 
 void TaskGroup::spawn(Task<void> task) {
-  if (context_ != nullptr) (new Root(*this))->run_soon(std::move(task));
+  if (context_ != nullptr && context_->open) (new Root(*this))->run_soon(std::move(task));
 }
 
 void TaskGroup::cancel() noexcept {

@@ -227,8 +227,10 @@ std::size_t format_access_line(std::span<char> out, Format format, const Entry& 
   } else {
     put_common(line, entry, stamp);
     if (format == Format::combined) put_combined(line, entry);
-    if (!entry.reason.empty()) line.put(" ");
-    line.put_quoted(entry.reason, kMostReason, "");
+    if (!entry.reason.empty()) {
+      line.put(" ");
+      line.put_quoted(entry.reason, kMostReason, "");
+    }
   }
   line.put("\n");
   return line.size();

@@ -238,7 +238,8 @@ bool Connection::asks_to_tunnel() const noexcept {
   return shared_->request.method == Method::connect;
 }
 
-// Nothing can follow unread content, nor what may be of the protocol that was asked for.
+// The connection can't go on after unread content, or after bytes that may belong to the requested
+// protocol.
 void Connection::keep_from_going_on(Exchange& exchange) {
   const bool followed = exchange.wants_upgrade && partial_ != nullptr;
   if (exchange.reading || followed) exchange.answer.keep_alive = false;

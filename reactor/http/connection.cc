@@ -174,7 +174,7 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   return true;
 }
 
-// What follows may be of the protocol that is asked for (RFC 9931).
+// Bytes behind the request may belong to the requested protocol (RFC 9931).
 void Connection::note_followed_upgrade(std::string_view input) {
   if (!input.empty() && !shared_->request.upgrade.empty()) shared_->request.keep_alive = false;
 }
@@ -384,8 +384,8 @@ void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
 }
 
 StreamHandler* Connection::adopting_handler() {
-  auto& make = shared_->options.on_adopt_upgraded;
-  return make ? make() : nullptr;
+  auto& adopt = shared_->adopt_upgraded;
+  return adopt ? adopt() : nullptr;
 }
 
 void Connection::on_close(Stream& stream, std::error_code) noexcept {

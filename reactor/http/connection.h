@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "reactor/base/byte_buffer.h"
+#include "reactor/base/callback_slot.h"
 #include "reactor/http/answer.h"
 #include "reactor/http/date.h"
 #include "reactor/http/exchange.h"
@@ -33,13 +34,16 @@ struct Shared {
         options(std::move(its_options)),
         input(loop.scratch().first(kHeldInput)),
         parser(options.limits),
-        date(loop) {}
+        date(loop) {
+    adopt_upgraded = std::move(options.on_adopt_upgraded);
+  }
 
   Handler handler;
   Options options;
-  // Where requests are read to: the first part of the loop's scratch. What is not answered yet
-  // because the client does not read its answers has to be kept, so one read must not be long.
+  // Requests are read into the first part of the loop's scratch. Requests that can't be answered
+  // yet are kept, so one read must not be long.
   std::span<std::byte> input;
+  CallbackSlot<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;
   Request request;
   Response response;

@@ -32,6 +32,18 @@ class PostedCall final : public Dispatchable {
 
 const PostedCall kPostedCall;
 
+// exit(3) destroys the objects of its thread before static ones ([basic.start.term]). So a static
+// Loop in whose callback exit() was called knows that the callback will never return.
+thread_local bool thread_ends = false;
+
+void watch_end_of_thread() noexcept {
+  struct Watch {
+    ~Watch() { thread_ends = true; }
+  };
+  thread_local const Watch watch;
+  static_cast<void>(watch);
+}
+
 }  // namespace
 
 Core::Core(LoopOptions loop_options, Backend chosen, std::unique_ptr<Poller> poller)
@@ -56,7 +68,7 @@ Core::~Core() {
 // A closure may own anything that lives with a loop, so closures go first, and coroutines, which
 // have most of it, last. Nothing new is accepted meanwhile, so this comes to an end.
 void Core::end() noexcept {
-  if (in_turn_) {
+  if (in_turn_ && !thread_ends) {
     check_failed(
         "a Loop was destroyed inside one of its own callbacks; call stop() there, and destroy it "
         "after run() has returned",
@@ -94,6 +106,7 @@ bool Core::in_own_process() const noexcept { return generation_ == process_gener
 Result<> Core::run_while(bool forever, Duration limit) {
   if (!in_own_process()) return Errc::wrong_process;
   if (in_turn_ || ending_) return Errc::nested_run;
+  watch_end_of_thread();
   struct Scope {
     Core& core;
     explicit Scope(Core& owner) : core(owner) {

@@ -276,8 +276,9 @@ std::uint64_t Registry::take_stale_count() noexcept {
   return count;
 }
 
-// The old set knows exactly what it still holds; a new one would take whatever has the number. A
-// forked child can't ask the set, which is its parent's: it goes by the files' identities.
+// The old set knows exactly what it still holds; a new set would register any file that has the
+// number now. A forked child can't ask the set, which is its parent's: it goes by the files'
+// identities.
 void Registry::mark_closed() noexcept {
   for (Slot& slot : slots_) {
     if (slot.target == nullptr || (slot.flags & kDead) != 0 || slot.target->fd_ < 0) continue;

@@ -221,9 +221,9 @@ void Signals::dispatch() {
   }
 }
 
-// What the parent has not heard yet is the parent's. What came to this process since the fork is
-// delivered: the handler noted it before it looked whose pipe there is, and this looks in the other
-// order.
+// Signals that the parent has not handled yet stay the parent's. Signals that arrived in this
+// process since the fork are delivered: the handler noted them before it looked whose pipe there
+// is, and this looks in the other order.
 std::error_code Signals::reopen() {
   if (slots_.empty() && !attached()) return {};
   core_.registry.detach(*this, Detach::staying);

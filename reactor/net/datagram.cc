@@ -70,7 +70,8 @@ Address Message::local() const noexcept {
   return socket_->address();
 }
 
-// What a reply leaves from is what it was sent to, unless others have that address as well.
+// A reply leaves from the address that the datagram was sent to, unless other hosts share that
+// address.
 bool Message::unicast() const noexcept {
   const PacketInfo& info = received_->info;
   if (info.family == AF_UNSPEC) return !socket_->tells_local_;

@@ -132,8 +132,8 @@ struct DatagramStats {
 // Belongs to its loop's thread.
 class Datagram final : private PollTarget, private TimerNode {
  public:
-  // Until the kernel is asked again, where it can't tell that it takes more; and the longest time,
-  // to which that doubles.
+  // First delay before the kernel is asked again, if it can't report room; and the longest delay,
+  // up to which the first one doubles.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);
   static constexpr Duration kLongestRetryDelay = std::chrono::milliseconds(320);
 

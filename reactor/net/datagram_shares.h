@@ -10,9 +10,9 @@
 
 namespace reactor {
 
-// Who may still get a datagram through a unix socket. Linux charges what a receiver has not read to
-// the sender's buffer (SO_SNDBUF), so one receiver that never reads could use all of it up, and
-// nobody would be answered any more. Nothing tells who has read how much, only how much all
+// Decides whether a unix receiver may get another datagram. Linux charges what a receiver has not
+// read to the sender's buffer (SO_SNDBUF), so one receiver that never reads could use all of it up,
+// and nobody would be answered any more. Nothing tells who has read how much, only how much all
 // together have not (SIOCOUTQ). So each receiver may get a little unasked. For more, that sum must
 // be low, or at most what it was when the receiver last got something: then it has read that.
 // A receiver that can't be cleared that way gets one datagram as a test, and another one after

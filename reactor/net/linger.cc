@@ -75,6 +75,8 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
   Queue::iterator place;
 
  private:
+  static constexpr std::size_t kProgress = 4096;
+
   [[nodiscard]] TimePoint idle_end() const noexcept {
     return std::min(end_, saturating_add(all_.loop_.now(), idle_));
   }
@@ -85,9 +87,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
   }
 
   Lingerers& all_;
-  UniqueFd fd_;
-  static constexpr std::size_t kProgress = 4096;
-
+  const UniqueFd fd_;
   const Duration idle_;
   TimePoint end_{};
   std::size_t moved_ = 0;  // since the idle time began

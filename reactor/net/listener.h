@@ -33,11 +33,10 @@ class AcceptHandler {
 };
 
 // Accepts connections. A budget per turn, of connections and of time, keeps a storm of them from
-// starving the rest (G10). When
-// the process is out of descriptors or memory it pauses and tries again by timer: it never spins,
-// and the kernel's queue is not dropped. Belongs to its loop's thread; callbacks may call all of
-// it. Destroying it closes the socket, but in a forked child leaves a unix socket's file alone
-// (G9).
+// starving the rest (G10). When the process is out of descriptors or memory it pauses and tries
+// again by timer: it never spins, and the kernel's queue is not dropped. Belongs to its loop's
+// thread; callbacks may call all of it. Destroying it closes the socket, but in a forked child
+// leaves a unix socket's file alone (G9).
 class Listener final : private PollTarget, private TimerNode {
  public:
   static constexpr int kAcceptBudget = 256;  // connections a turn

@@ -27,11 +27,12 @@ void OpeningQueue::run() {
     }
   } const rest{*this};
   const TimePoint end = monotonic_now() + kBudget;
-  do {
-    auto& step = static_cast<Step&>(*waiting_.first());
+  while (ListLink* const link = waiting_.first()) {  // all may have been cancelled since add()
+    auto& step = static_cast<Step&>(*link);
     step.cancel();
     step.run();
-  } while (size_ > 0 && monotonic_now() < end);
+    if (monotonic_now() >= end) break;
+  }
 }
 
 }  // namespace reactor

@@ -18,7 +18,8 @@ class OpeningQueue {
   // No step begins later in a turn than this after the first one.
   static constexpr Duration kBudget = std::chrono::milliseconds(1);
 
-  // What waits: a part of the object whose step it is. One that is destroyed waits no more.
+  // A waiting step is a member of the object that it opens. Destroying it takes it out of the
+  // queue.
   class Step : private ListLink {
    public:
     Step() = default;

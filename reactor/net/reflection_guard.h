@@ -22,9 +22,10 @@ struct ReflectionLimits {
   std::uint32_t rate = 1000;
 };
 
-// Whom a server of datagrams may answer. Nobody can tell whether the source of a UDP datagram is
-// true. So a server that answers everybody can be made to send to a third party, to all hosts of a
-// network, or to another server that answers it again, for ever (RFC 862 and CERT CA-1996-01).
+// Decides whether a datagram server may answer a source. Nobody can tell whether the source of a
+// UDP datagram is true. So a server that answers everybody can be made to send to a third party, to
+// all hosts of a network, or to another server that answers it again, for ever (RFC 862 and CERT
+// CA-1996-01).
 //
 // The guard takes a fixed 32 KiB, whatever comes. Sources share the limit of a cell by chance, 1 in
 // 4,096. Datagrams of unix sockets, whose sources can't be forged, are always answered. Belongs to
@@ -57,7 +58,7 @@ class ReflectionGuard {
   std::vector<TimePoint> paid_until_;  // by a hash of the source; none without a limit
 };
 
-// "its rate is above the limit" and the like; "" for Verdict::answer.
+// The reason for the log; "" for Verdict::answer.
 [[nodiscard]] std::string_view to_string(ReflectionGuard::Verdict verdict) noexcept;
 
 }  // namespace reactor

@@ -183,7 +183,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   bool shared_ = false;  // see share_listeners()
 };
 
-// What a C is made from: nothing, or its `Context`, which outlives the server.
+// What a C is made from: nothing, or its `Context`, which outlives the server. The constructor of C
+// may throw. It must not destroy the server.
 template <class C>
 concept HasContext = requires {
   typename C::Context;
@@ -335,43 +336,62 @@ class Server final : public ServerBase {
     if (finishing() && slab_.in_use(index)) ask_to_end(connection->stream);
   }
 
-  // Null where nobody goes on with it. Throws what C and the TransportFactory throw.
+  // Returns null if no handler continues the connection, or if the user's code destroyed the
+  // server. Throws what C and the TransportFactory throw.
   Connection* make_connection(Socket socket, SourceLocation where, const Origin& origin) {
-    const std::uint32_t index = slab_.allocate();
+    const Lifetime::Watch server(lifetime());
     Connection* connection = nullptr;
-    const auto undo = [&] {
-      if (connection != nullptr) std::destroy_at(connection);
-      slab_.deallocate(index);
-      count_down();
-    };
     try {
-      connection = ::new (slab_.memory(index)) Connection(*this, index, std::move(socket), where);
-      if (equip(*connection, origin)) return connection;
+      std::unique_ptr<Transport> transport = make_transport(origin);
+      if (server.over()) return nullptr;
+      connection = construct(std::move(socket), where);
+      Stream& stream = connection->stream;
+      if (transport != nullptr) stream.set_transport(std::move(transport));
+      if (origin.addresses != nullptr) {
+        stream.announce(origin.addresses->source, origin.addresses->destination);
+      }
+      if (choose_handler(*connection, origin)) return connection;
     } catch (...) {
-      undo();
+      if (!server.over()) discard(connection);
       throw;
     }
-    undo();
+    if (!server.over()) discard(connection);
     return nullptr;
   }
 
-  [[nodiscard]] bool equip(Connection& connection, const Origin& origin) {
-    Stream& stream = connection.stream;
-    if (origin.addresses != nullptr) {
-      stream.announce(origin.addresses->source, origin.addresses->destination);
+  // Null for plain bytes. A connection that comes with a state was served plainly elsewhere.
+  [[nodiscard]] std::unique_ptr<Transport> make_transport(const Origin& origin) {
+    const bool plain = limits().transports == nullptr || origin.state != nullptr;
+    return plain ? nullptr : limits().transports->make_transport();
+  }
+
+  Connection* construct(Socket socket, SourceLocation where) {
+    const std::uint32_t index = slab_.allocate();
+    try {
+      return ::new (slab_.memory(index)) Connection(*this, index, std::move(socket), where);
+    } catch (...) {
+      slab_.deallocate(index);
+      throw;
     }
-    // One that comes with a state was served plainly elsewhere, and goes on so.
-    if (limits().transports != nullptr && origin.state == nullptr) [[unlikely]] {
-      stream.set_transport(limits().transports->make_transport());
-    }
+  }
+
+  // False if no handler continues the connection, or if the user's code destroyed the server.
+  [[nodiscard]] bool choose_handler(Connection& connection, const Origin& origin) {
     if constexpr (AdoptsUpgraded<C>) {
       if (origin.handled == Handled::otherwise) {
+        const Lifetime::Watch server(lifetime());
         StreamHandler* const next = connection.handler.adopting_handler();
-        if (next == nullptr) return false;
-        stream.set_handler(*next);
+        if (server.over() || next == nullptr) return false;
+        connection.stream.set_handler(*next);
       }
     }
     return true;
+  }
+
+  // What make_connection() made, if anything.
+  void discard(Connection* connection) noexcept {
+    if (connection != nullptr) destroy(*connection);
+    count_down();
   }
 
   void on_stream_closed(Stream& stream) noexcept override {

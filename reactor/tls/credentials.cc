@@ -72,7 +72,12 @@ Result<X509Ptr> install_certificates(SSL_CTX* context, const std::string& text) 
 Result<std::chrono::system_clock::time_point> point_of(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return take_error();
-  return std::chrono::system_clock::from_time_t(::timegm(&parts));
+  using std::chrono::system_clock;
+  // A time_point ends in the year 2262. "Never" is the end of 9999 (RFC 5280 section 4.1.2.5).
+  const std::chrono::seconds since_epoch(::timegm(&parts));
+  constexpr auto kFirst = std::chrono::ceil<std::chrono::seconds>(system_clock::time_point::min());
+  constexpr auto kLast = std::chrono::floor<std::chrono::seconds>(system_clock::time_point::max());
+  return std::clamp(std::chrono::sys_seconds(since_epoch), kFirst, kLast);
 }
 
 Result<> install_key(SSL_CTX* context, X509* certificate, const std::string& text) {

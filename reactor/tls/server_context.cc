@@ -46,7 +46,9 @@ std::string new_ticket_key() {
 ServerContext::ServerContext(const ServerOptions& options, std::string protocols)
     : options_(options), protocols_(std::move(protocols)) {
   REACTOR_CHECK(options_.handshake_timeout > Duration::zero());
-  options_.credentials = {};  // a private key is not kept longer than it is needed
+  // No private key is kept longer than needed.
+  OPENSSL_cleanse(options_.credentials.key.data(), options_.credentials.key.size());
+  options_.credentials = {};
 }
 
 ServerContext::~ServerContext() { SSL_CTX_free(context_); }

@@ -97,6 +97,32 @@ TEST_P(Spawning, ATaskThatADestructorOfAnotherResumesIsClearedAwayToo) {
   EXPECT_EQ(alive, 0);
 }
 
+// A task that is spawned again when it is destroyed.
+struct SpawnsAgain {
+  TaskGroup* group;
+  int* times;
+  SpawnsAgain(TaskGroup& where, int& count) noexcept : group(&where), times(&count) {}
+  SpawnsAgain(SpawnsAgain&& other) noexcept
+      : group(std::exchange(other.group, nullptr)), times(other.times) {}
+  ~SpawnsAgain();
+};
+Task<> keep_spawning(SpawnsAgain) { co_return; }
+SpawnsAgain::~SpawnsAgain() {
+  if (group == nullptr || ++*times > 100) return;
+  group->spawn(keep_spawning(SpawnsAgain(*group, *times)));
+}
+
+TEST_P(Spawning, WhileTheLoopEndsAGroupOnlyDestroysTasks) {
+  auto loop = std::make_unique<Loop>(options());
+  TaskGroup group(*loop);
+  int times = 0;
+  // Its own end makes the only other one, which is not kept.
+  group.spawn(keep_spawning(SpawnsAgain(group, times)));
+  loop.reset();
+  EXPECT_EQ(group.size(), 0U);
+  EXPECT_GT(times, 0);
+}
+
 TEST_P(Spawning, EachOfManyExceptionsOfATurnLeavesRun) {
   Loop loop(options());
   int count = 0;

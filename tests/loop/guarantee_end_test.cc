@@ -269,6 +269,19 @@ TEST_P(GuaranteesEndDeath, G12_ALoopThatIsDestroyedInItsOwnCallbackSaysSo) {
       "a Loop was destroyed inside one of its own callbacks");
 }
 
+// Destroyed after main(), or by exit(), as a global object of a small program is.
+TEST_P(GuaranteesEndDeath, G12_ACallbackMayCallExitInAProgramWithAStaticLoop) {
+  const auto exit_in = [](Kind kind) {
+    static Loop loop(options());
+    const auto handle = make_due(loop, kind, [] { std::exit(7); });
+    for (int turn = 0; turn < 3 && loop.poll(); ++turn) {
+    }
+  };
+  for (const Kind kind : kKindsWithoutChild) {
+    EXPECT_EXIT(exit_in(kind), testing::ExitedWithCode(7), "");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, GuaranteesEnd, every_backend(), BackendName());
 INSTANTIATE_TEST_SUITE_P(Backends, GuaranteesEndDeath, every_backend(), BackendName());
 INSTANTIATE_TEST_SUITE_P(Backends, GuaranteesEndChild, every_backend(), BackendName());

@@ -25,6 +25,7 @@ class SlowOpening final : public Transport {
     int steps = 0;  // that had a byte
     Duration each = kLongStep;
     bool throws = false;
+    Duration limit = std::chrono::seconds(10);
   };
   explicit SlowOpening(Notes& notes) : notes_(notes) {}
 
@@ -38,6 +39,7 @@ class SlowOpening final : public Transport {
     return IoResult::bytes(0);
   }
   [[nodiscard]] bool open_is_costly() const noexcept override { return true; }
+  [[nodiscard]] Duration open_limit() const noexcept override { return notes_.limit; }
   IoResult read(int fd, std::span<std::byte> buffer) override {
     return Socket::receive(fd, buffer);
   }
@@ -127,6 +129,32 @@ TEST_P(Opening, OneThatEndsWhileItWaitsNeverOpens) {
   }));
   EXPECT_EQ(notes.steps, 1);
   EXPECT_EQ(links[2]->handler.error, Errc::timed_out);
+}
+
+TEST_P(Opening, TheOnlyOneMayEndWhileItWaits) {
+  Loop loop(quiet_options());
+  SlowOpening::Notes notes;
+  auto links = start_many(loop, notes, 1);
+  links.clear();
+  ASSERT_TRUE(loop.poll());
+  EXPECT_EQ(notes.steps, 0);
+}
+
+// A byte and the end of the handshake's time, in one turn.
+TEST_P(Opening, ItsTimeMayEndWhileItWaits) {
+  Loop loop(quiet_options());
+  SlowOpening::Notes notes{.limit = milliseconds(5)};
+  Link link(loop, {}, &make_socket_pair);
+  link.stream->set_transport(std::make_unique<SlowOpening>(notes));
+  link.start();
+  ASSERT_TRUE(loop.poll());  // nothing is there yet
+  const TimePoint over = monotonic_now() + milliseconds(20);
+  while (monotonic_now() < over) {
+  }
+  link.peer.write("h");
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes == 1; }));
+  EXPECT_EQ(link.handler.error, Errc::timed_out);
+  EXPECT_EQ(notes.steps, 0);
 }
 
 TEST_P(Opening, AnExceptionLeavesTheOthersWaiting) {

@@ -235,6 +235,66 @@ TEST_P(ServerCallbacks, EachMayDestroyTheServer) {
   }
 }
 
+struct DestructiveFactory final : TransportFactory {
+  std::unique_ptr<Transport> make_transport() override {
+    act();
+    return nullptr;
+  }
+  Callback<void()> act;
+};
+
+TEST_P(ServerCallbacks, TheFactoryOfTransportsMayDestroyTheServer) {
+  DestructiveFactory factory;
+  ServerLimits limits;
+  limits.transports = &factory;
+  for (const bool throws : {false, true}) {
+    listen(limits);
+    factory.act = [&, throws] {
+      server.reset();
+      if (throws) throw Raised();
+    };
+    Peer peer = connect();
+    EXPECT_TRUE(until([&] { return peer.read(), peer.over(); }));
+    EXPECT_EQ(server, nullptr);
+    EXPECT_EQ(thrown, throws ? 1 : 0);
+  }
+}
+
+// Whose connections of another process somebody else goes on with.
+class Adopter final : public StreamHandler {
+ public:
+  struct Context {
+    Callback<StreamHandler*()> adopt;
+  };
+  explicit Adopter(Context& context) noexcept : context_(context) {}
+  void on_data(Stream&, std::span<std::byte>) override {}
+  [[nodiscard]] StreamHandler* adopting_handler() { return context_.adopt(); }
+
+ private:
+  Context& context_;
+};
+
+TEST_P(ServerCallbacks, TheChoiceOfAHandlerMayDestroyTheServer) {
+  Actor other(script);
+  std::vector<std::byte> state = proxy_header(nullptr);
+  state.push_back(std::byte{1});  // another handler than the server's had it
+  for (StreamHandler* const chosen :
+       {static_cast<StreamHandler*>(nullptr), static_cast<StreamHandler*>(&other)}) {
+    Adopter::Context context;
+    auto adopting = get(Server<Adopter>::listen(loop, Address::loopback(0), {}, context));
+    context.adopt = [&] {
+      adopting.reset();
+      return chosen;
+    };
+    FdPair ends = make_socket_pair();
+    Peer peer;
+    peer.fd = std::move(ends.far);
+    EXPECT_TRUE(adopting->take_over(Socket(std::move(ends.near)), state));
+    EXPECT_EQ(adopting, nullptr);
+    EXPECT_TRUE(until([&] { return peer.read(), peer.over(); }));
+  }
+}
+
 TEST_P(ServerCallbacks, AnExceptionAmidADrainAsksTheOthersToo) {
   listen();
   constexpr int kMany = 5;

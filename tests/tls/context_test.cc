@@ -113,6 +113,17 @@ TEST(TlsCredentials, AreValidWhileAllOfThemAre) {
   EXPECT_TRUE(both.validity().error());
 }
 
+// 99991231235959Z (RFC 5280 section 4.1.2.5) is beyond what a time_point can hold.
+TEST(TlsCredentials, MayBeValidForEver) {
+  const auto now = std::chrono::system_clock::now();
+  const std::chrono::sys_days last{std::chrono::year{9999} / 12 / 31};
+  const auto days = (last - std::chrono::floor<std::chrono::days>(now)).count();
+  const PemFiles files = Authority::known().issue({.until = static_cast<int>(days)});
+  const Validity valid = get(files.credentials().validity());
+  EXPECT_LT(valid.from, now);
+  EXPECT_GT(valid.until, now + std::chrono::hours(24 * 365 * 200));
+}
+
 TEST(TlsContext, AHostHasToBeOne) {
   const auto client = make_client();
   using std::string_literals::operator""s;
