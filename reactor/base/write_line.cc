@@ -2,6 +2,9 @@
 #include "reactor/base/write_line.h"
 
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,12 +12,46 @@
 namespace reactor {
 namespace {
 
+#if defined(MSG_NOSIGNAL)
+constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+#else
+constexpr int kSendFlags = MSG_DONTWAIT;
+#endif
+
+#if defined(RWF_NOWAIT)
+// Only for pipes: a file that is not in memory would fail.
+bool is_pipe(int fd) noexcept {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+ssize_t write_to_pipe(int fd, std::string_view line) noexcept {
+  const iovec part{const_cast<char*>(line.data()), line.size()};
+  return ::pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
+}
+#else
+bool is_pipe(int) noexcept { return false; }
+ssize_t write_to_pipe(int, std::string_view) noexcept { return -1; }
+#endif
+
+ssize_t write_now(int fd, std::string_view line) noexcept {
+  const ssize_t sent = ::send(fd, line.data(), line.size(), kSendFlags);
+  if (sent >= 0 || errno != ENOTSOCK) return sent;
+  if (is_pipe(fd)) {
+    const ssize_t written = write_to_pipe(fd, line);
+    if (written >= 0 || errno == EAGAIN || errno == EPIPE) return written;  // else it can't do that
+  }
+  pollfd room{fd, POLLOUT, 0};
+  if (::poll(&room, 1, 0) == 0) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return ::write(fd, line.data(), line.size());
+}
+
 int try_to_write(int fd, std::string_view line) noexcept {
-  if (fd < 0) return EBADF;  // poll(2) passes over it
   while (!line.empty()) {
-    pollfd room{fd, POLLOUT, 0};
-    if (::poll(&room, 1, 0) == 0) return EAGAIN;
-    const ssize_t written = ::write(fd, line.data(), line.size());
+    const ssize_t written = write_now(fd, line);
     if (written < 0 && errno != EINTR) return errno;
     if (written > 0) line.remove_prefix(static_cast<std::size_t>(written));
   }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 
 namespace reactor {
@@ -101,11 +102,7 @@ Result<std::pair<UniqueFd, UniqueFd>> message_pair() {
   }
   std::pair<UniqueFd, UniqueFd> pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
   for (const int fd : ends) {
-    const int flags = ::fcntl(fd, F_GETFL);
-    if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-        ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
-      return last_system_error();
-    }
+    if (!make_private(fd)) return last_system_error();
 #if defined(SO_NOSIGPIPE)
     const int on = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));

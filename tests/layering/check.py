@@ -44,7 +44,7 @@ CALL_DOORS = [
     (r"(?<![\w.>])::(kqueue|kevent)\s*\(", r"reactor/poller/kqueue_\w+\.(cc|h)"),
     (r"(?<![\w.>])(::)?p?select\s*\(", r"reactor/poller/select_poller\.cc"),
     (r"(?<![\w.>])(::)?sigaction\s*\(", r"reactor/loop/signals\.cc|reactor/prefork/.*"),
-    (r"(?<![\w.>])::(accept4?|recv|send)\s*\(", r"reactor/net/socket\.(cc|h)"),
+    (r"(?<![\w.>])::(accept4?|recv|send)\s*\(", r"reactor/net/socket\.(cc|h)|reactor/base/write_line\.cc"),
     (r"(?<![\w.>])::(recv|send)mmsg\s*\(", r"reactor/net/datagram_batch\.cc"),
 ]
 
