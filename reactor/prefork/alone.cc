@@ -87,7 +87,7 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
   try {
     if (!take_identity(options.identity)) return kExitNotReady;
     Worker::Sockets sockets{slots.listeners_of(0).value(), slots.datagrams().value()};
-    slots.close_own();
+    slots.release_own().clear();
     // A connection's process shall have none of those that stayed.
     options.on_fork = [&slots, let_go = std::move(options.on_fork)]() mutable {
       if (let_go) let_go();

@@ -18,6 +18,8 @@ namespace reactor::prefork {
 
 // One worker process.
 struct alignas(64) Seat {
+  static constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
+
   // Connections may wait in its queue, which it won't accept until another one ends.
   [[nodiscard]] bool full() const noexcept {
     return accepts.load() != 0 && most.get() > 0 && connections.get() >= most.get();
@@ -25,7 +27,7 @@ struct alignas(64) Seat {
 
   Counter connections;                    // that it serves
   Counter most;                           // as many as it accepts at once; 0: not known yet
-  Counter capacity;                       // as many as it has descriptors for; 0: not known
+  Counter capacity;                       // as many as it has descriptors for, or kUnlimited
   std::atomic<std::uint32_t> accepts{0};  // 1: ready and not on its way out
   LoopStats loop;                         // loop.turns is the heartbeat
 };
@@ -72,7 +74,7 @@ class Board {
   [[nodiscard]] bool has_room(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     if (seat == nullptr || seat->accepts.load() == 0) return false;
-    return seat->capacity.get() == 0 || load(slot) < seat->capacity.get();
+    return load(slot) < seat->capacity.get();
   }
   // Connections that were sent to a slot and that nobody took yet; written by all.
   [[nodiscard]] std::atomic<std::int32_t>& coming(unsigned slot) noexcept {

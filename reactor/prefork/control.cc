@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/control.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 #include "reactor/net/fd_passing.h"
 #include "reactor/net/sigpipe.h"
@@ -18,10 +18,6 @@ namespace reactor::prefork {
 namespace {
 
 using Bytes = std::array<std::byte, sizeof(Message)>;
-
-bool make_private(int fd) noexcept {
-  return ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
-}
 
 }  // namespace
 
@@ -75,7 +71,7 @@ WorkerControl::Received WorkerControl::receive() const noexcept {
   Bytes bytes;
   Received received;
   const IoResult result = receive_with_descriptor(messages_.get(), bytes, received.descriptor);
-  // A message that came without its descriptor means nothing; the connection goes on.
+  // Ignores a message whose descriptor was lost; the control connection stays open.
   const bool lost = result.error() == std::errc::too_many_files_open;
   if (result.would_block() || lost) return received;
   if (!result.moved(bytes.size())) {

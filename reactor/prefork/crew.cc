@@ -11,11 +11,11 @@
 
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
+#include "reactor/prefork/descriptor_limit.h"
 
 namespace reactor::prefork {
 namespace {
 
-constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 // Before a worker that asks for a successor gets one.
 constexpr Duration kShortestService = std::chrono::seconds(1);
 
@@ -28,9 +28,10 @@ Duration report_after(Duration timeout) { return timeout / 2; }
 
 }  // namespace
 
-Crew::Crew(Generation first, unsigned slots, Board& board, const RunClock& clock,
-           ProcessCalls& calls, Run run)
+Crew::Crew(Generation first, unsigned slots, std::size_t addresses, Board& board,
+           const RunClock& clock, ProcessCalls& calls, Run run)
     : current_(std::move(first)),
+      addresses_(addresses),
       board_(board),
       clock_(clock),
       calls_(calls),
@@ -136,9 +137,13 @@ Process* Crew::start(unsigned slot) {
   process->generation = generation_;
   process->started = process->moved = clock_.now();
   Result<ControlPair> control = make_control();
-  process->seat = control ? board_.take_seat() : Board::kNobody;
-  if (!control || process->seat == Board::kNobody) {
-    could_not_start(slot);
+  if (!control) {
+    could_not_start(slot, control.error());
+    return nullptr;
+  }
+  process->seat = board_.take_seat();
+  if (process->seat == Board::kNobody) {  // too many are still on their way out
+    could_not_start(slot, make_error_code(std::errc::resource_unavailable_try_again));
     return nullptr;
   }
   SignalBlock blocked;
@@ -150,7 +155,7 @@ Process* Crew::start(unsigned slot) {
     ::_exit(kExitFailed);
   }
   if (process->pid < 0) {
-    could_not_start(slot);
+    could_not_start(slot, last_system_error());
     board_.free_seat(process->seat);
     return nullptr;
   }
@@ -160,9 +165,9 @@ Process* Crew::start(unsigned slot) {
 }
 
 // Out of processes, descriptors or memory: a worker that died at once.
-void Crew::could_not_start(unsigned slot) {
-  const std::error_code error = last_system_error();
-  REACTOR_LOG(error, "can't start worker " + std::to_string(slot) + ": " + error.message());
+void Crew::could_not_start(unsigned slot, std::error_code error) {
+  REACTOR_LOG(error, "can't start worker " + std::to_string(slot) + ": " +
+                         explain_limit(error, fixed_descriptors(slots(), addresses_)));
   slow_down(slot, Duration::zero());
   slots_[slot].not_before =
       std::max(slots_[slot].not_before, saturating_add(clock_.now(), Backoff::kFirst));
@@ -424,7 +429,7 @@ bool Crew::settled() const {
                       [this](const Slot& slot) { return outdated(slot); });
 }
 
-// Where silence is no fault (timeout 0), nobody has to turn.
+// With timeout 0 silence is allowed, so every worker counts as lively.
 bool Crew::lively(Duration time) const {
   if (current_.plan.timeout == Duration::zero()) return true;
   const TimePoint now = clock_.now();

@@ -12,10 +12,12 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "reactor/base/callback.h"
@@ -35,9 +37,10 @@ class Crew {
   // What runs in a new process, right after the fork; it does not return.
   using Run = Callback<void(Process&, WorkerControl&, Generation&, SignalBlock&)>;
 
-  // `slots`: at least as many as the plan has workers. `clock` and `calls` outlive this.
-  Crew(Generation first, unsigned slots, Board& board, const RunClock& clock, ProcessCalls& calls,
-       Run run);
+  // `slots`: at least as many as the plan has workers. `addresses`: that each of them listens on.
+  // `clock` and `calls` outlive this.
+  Crew(Generation first, unsigned slots, std::size_t addresses, Board& board, const RunClock& clock,
+       ProcessCalls& calls, Run run);
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
@@ -73,7 +76,7 @@ class Crew {
   // Waits for those that died, each by its pid: the application's other children are its own.
   // Returns whether any did.
   bool reap();
-  // Waits for all others: for process 1 of a container, whose they are when their parents end.
+  // Reaps all other children. As process 1 the master inherits every orphan of the container.
   void reap_orphans();
 
   // No more starts, and this signal to all.
@@ -108,7 +111,7 @@ class Crew {
   };
 
   [[nodiscard]] Process* start(unsigned slot);
-  void could_not_start(unsigned slot);
+  void could_not_start(unsigned slot, std::error_code error);
   void start_in_empty_slots();
   void start_a_successor();
   void retire_surplus();
@@ -131,6 +134,7 @@ class Crew {
   unsigned generation_ = 0;
   unsigned earlier_generation_ = 0;
   unsigned generations_ = 0;  // ever
+  const std::size_t addresses_;
   Board& board_;
   const RunClock& clock_;
   ProcessCalls& calls_;

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/deaf_listener.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "reactor/base/error.h"
+#include "reactor/net/socket.h"
 
 namespace reactor::prefork {
 namespace {
@@ -15,27 +20,69 @@ constexpr short kShutDown = POLLRDHUP;  // a unix socket says no more than that
 constexpr short kShutDown = 0;
 #endif
 
+#if defined(__linux__)
+int option_of(int fd, int level, int name) noexcept {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
+}
+
+// Asked for the length of the program. EACCES: one of eBPF, which can't be read.
+bool has_filter(int fd) noexcept {
+  socklen_t length = 0;
+  if (::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &length) != 0) return errno == EACCES;
+  return length > 0;
+}
+#endif
+
 }  // namespace
 
-std::vector<std::size_t> find_deaf(std::span<const int> listeners) {
+#if defined(__linux__)
+Admission Admission::of(int listener) noexcept {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return {};
+  return {.filtered = has_filter(listener),
+          .locked = option_of(listener, SOL_SOCKET, SO_LOCK_FILTER) != 0,
+          .backlog = info.tcpi_sacked,  // of a listener
+          .device = option_of(listener, SOL_SOCKET, SO_BINDTOIFINDEX),
+          .min_ttl = option_of(listener, IPPROTO_IP, IP_MINTTL),
+          .min_hops = option_of(listener, IPPROTO_IPV6, IPV6_MINHOPCOUNT)};
+}
+#else
+Admission Admission::of(int) noexcept { return {}; }
+#endif
+
+std::vector<std::size_t> DeafListeners::find(std::span<const int> listeners) {
   std::vector<pollfd> sockets;
   sockets.reserve(listeners.size());
   for (const int listener : listeners) sockets.push_back({listener, kShutDown, 0});
+  static_cast<void>(::poll(sockets.data(), static_cast<nfds_t>(sockets.size()), 0));
   std::vector<std::size_t> deaf;
-  if (::poll(sockets.data(), static_cast<nfds_t>(sockets.size()), 0) <= 0) return deaf;
   for (std::size_t i = 0; i < sockets.size(); ++i) {
-    if ((sockets[i].revents & (kShutDown | POLLHUP)) != 0) deaf.push_back(i);
+    const bool shut = (sockets[i].revents & (kShutDown | POLLHUP)) != 0;
+    if (shut) {
+      deaf.push_back(i);
+      continue;
+    }
+    const Admission now = Admission::of(listeners[i]);
+    if (seen_.try_emplace(listeners[i], now).first->second != now) deaf.push_back(i);
   }
   return deaf;
 }
 
 // Bound still: EINVAL.
-Result<> listen_again(int listener, const Address& address, int backlog) {
+Result<> DeafListeners::repair(int listener, const Address& address) const {
   if (::bind(listener, address.data(), address.size()) != 0 && errno != EINVAL) {
     return last_system_error();
   }
+  const auto seen = seen_.find(listener);
+  const bool known = seen != seen_.end() && seen->second.backlog > 0;
+  const int backlog = known ? static_cast<int>(seen->second.backlog) : SOMAXCONN;
   if (::listen(listener, backlog) != 0) return last_system_error();
-  return {};
+  Socket::accept_new(listener);
+  const bool as_before = !known || Admission::of(listener) == seen->second;
+  return as_before ? Result<>{} : make_error_code(std::errc::operation_not_permitted);
 }
 
 }  // namespace reactor::prefork

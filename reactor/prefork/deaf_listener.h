@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Deaf listeners: shutdown(2) on a listening socket ends it in all processes that share it, so one
-// worker can do that to the whole server. Private to prefork.
+// Deaf listeners: any process that shares a listening socket can end it in all of them by
+// shutdown(2), or change what it lets in (a filter, its backlog, other options), so one worker can
+// do that to the whole server. Private to prefork.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -11,12 +14,38 @@
 
 namespace reactor::prefork {
 
-// Which of these listening sockets were shut down; their indices. One poll(2).
-[[nodiscard]] std::vector<std::size_t> find_deaf(std::span<const int> listeners);
+// What decides which connections a TCP listener lets in. Options that the system does not have
+// are 0.
+struct Admission {
+  // Of a socket that is no TCP listener: all 0.
+  [[nodiscard]] static Admission of(int listener) noexcept;
 
-// Lets a TCP socket that was shut down listen again, for all processes that share it. `address` is
-// what it was bound to, as the kernel may have let go of the port. Connections that waited in its
-// queue are lost. Errors: those of bind(2), listen(2).
-[[nodiscard]] Result<> listen_again(int listener, const Address& address, int backlog);
+  bool filtered = false;      // SO_ATTACH_FILTER; while the server serves none is ours
+  bool locked = false;        // SO_LOCK_FILTER: nobody can remove the filter, or set one
+  std::uint32_t backlog = 0;  // listen(2)
+  int device = 0;             // SO_BINDTOIFINDEX
+  int min_ttl = 0;            // IP_MINTTL
+  int min_hops = 0;           // IPV6_MINHOPCOUNT
+  friend bool operator==(const Admission&, const Admission&) = default;
+};
+
+class DeafListeners {
+ public:
+  // Which of these listening sockets were shut down, or let in others than when this function saw
+  // them for the first time; their indices. One poll(2), and some calls of getsockopt(2) for each.
+  [[nodiscard]] std::vector<std::size_t> find(std::span<const int> listeners);
+
+  // Lets a TCP socket listen as before, for all processes that share it. `address` is what it was
+  // bound to, as the kernel may have let go of the port. Connections that waited in the queue of
+  // one that was shut down are lost. Errors: those of bind(2), listen(2); operation_not_permitted
+  // if an option can't be set back.
+  [[nodiscard]] Result<> repair(int listener, const Address& address) const;
+
+  // This number stands for a socket that find() has not seen.
+  void forget(int listener) { seen_.erase(listener); }
+
+ private:
+  std::map<int, Admission> seen_;
+};
 
 }  // namespace reactor::prefork

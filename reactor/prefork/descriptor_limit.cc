@@ -8,10 +8,17 @@
 namespace reactor::prefork {
 
 std::uint64_t fixed_descriptors(unsigned workers, std::size_t addresses) noexcept {
-  constexpr std::uint64_t kOfEachWorker = 5;
+  constexpr std::uint64_t kMailbox = 2;
+  constexpr std::uint64_t kControl = 2;
+  constexpr std::uint64_t kOfEachWorker = kMailbox + 2 * kControl + 1;
   constexpr std::uint64_t kOthers = 24;
   if (workers == 0) return addresses + kOthers;
   return workers * (addresses + kOfEachWorker) + kOthers;
+}
+
+std::uint64_t descriptor_limit() noexcept {
+  rlimit now{};
+  return ::getrlimit(RLIMIT_NOFILE, &now) == 0 ? now.rlim_cur : 0;
 }
 
 std::uint64_t raise_descriptor_limit(std::uint64_t wanted, std::uint64_t needed) noexcept {
@@ -29,7 +36,7 @@ std::uint64_t raise_descriptor_limit(std::uint64_t wanted, std::uint64_t needed)
 std::string explain_limit(std::error_code error, std::uint64_t needed) {
   if (error != std::errc::too_many_files_open) return error.message();
   return error.message() + ": needs " + std::to_string(needed) +
-         " descriptors at least and may have " + std::to_string(raise_descriptor_limit(0, 0)) +
+         " descriptors at least and may have " + std::to_string(descriptor_limit()) +
          "; raise the limit (ulimit -n)";
 }
 

@@ -9,10 +9,14 @@
 namespace reactor::prefork {
 
 // Descriptors that the master has open, or a worker, whichever has more, before the first
-// connection: a listener for each worker and address, two ends of each worker's mailbox, a control
-// socket for each worker and during a reload for its predecessor, and a few for logs, the poller
-// and signals. `workers` 0: one process without a master.
+// connection. For each worker: a listener for each address, the two ends of its mailbox, a socket
+// and a pipe to control it, the same for its predecessor during a reload, and one end of a mailbox
+// of the program before an upgrade. Besides those a few for logs, the poller and signals.
+// `workers` 0: one process without a master.
 [[nodiscard]] std::uint64_t fixed_descriptors(unsigned workers, std::size_t addresses) noexcept;
+
+// How many this process may have open at once (RLIMIT_NOFILE); 0 if that can't be asked.
+[[nodiscard]] std::uint64_t descriptor_limit() noexcept;
 
 // Raises the number of descriptors that this process and those it forks may open: to `wanted` as
 // far as the hard limit goes, and beyond that for `needed` only, if the process has the right

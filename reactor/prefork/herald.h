@@ -2,12 +2,14 @@
 // Herald: what the service manager hears of the master, and when (sd_notify(3)). Private to
 // prefork.
 //
+// clang-format off
 //   all workers accept    READY=1 STATUS=
-//   a reload begins       RELOADING=1 MONOTONIC_USEC=   and when it is through READY=1 STATUS=
-//   a reload is refused   RELOADING=1 MONOTONIC_USEC=   and at once            READY=1 STATUS=
-//   a new program serves  MAINPID= READY=1, the last from this one; STATUS and WATCHDOG=1 are its
-//   own the end begins        STOPPING=1 STATUS= EXTEND_TIMEOUT_USEC= all the time          STATUS=
-//   when it changes; WATCHDOG=1 as long as each worker turns
+//   a reload begins       RELOADING=1 MONOTONIC_USEC=; READY=1 STATUS= when all are replaced
+//   a reload is refused   RELOADING=1 MONOTONIC_USEC=; READY=1 STATUS= at once
+//   a new program serves  MAINPID= READY=1, and nothing more from this one
+//   the end begins        STOPPING=1 STATUS= EXTEND_TIMEOUT_USEC=
+//   at any time           STATUS= when it changes; WATCHDOG=1 while each worker turns
+// clang-format on
 //
 // Not sent: ERRNO (the exit code tells), BARRIER, FDSTORE.
 #pragma once

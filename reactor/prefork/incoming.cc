@@ -67,8 +67,9 @@ int Incoming::take_from(Source source) {
     if (letter) {
       take(std::move(*letter));
     } else {
-      complain("a message in a mailbox is no connection of this program: " +
-               letter.error().message());
+      complain(
+          Complaint::no_connection,
+          "a message in a mailbox is no connection of this program: " + letter.error().message());
     }
   }
   return taken;
@@ -82,13 +83,15 @@ void Incoming::forget(Source source) {
 
 void Incoming::take(Letter letter) {
   const Result<> taken = service_->take_over(Socket(std::move(letter.connection)), letter.state);
-  if (!taken) complain("can't take a connection over: " + taken.error().message());
+  if (!taken)
+    complain(Complaint::not_taken, "can't take a connection over: " + taken.error().message());
 }
 
 // Without a descriptor the mailboxes would be readable in each turn, for nothing.
 void Incoming::pause() {
   if (retry_.active()) return;
   complain(
+      Complaint::no_descriptor,
       "connections from other workers wait: no descriptor is free; raise the limit (ulimit -n) or "
       "lower --max-connections");
   for (auto* watchers : {&of_slots_, &earlier_}) {
@@ -103,9 +106,10 @@ void Incoming::go_on() {
   }
 }
 
-void Incoming::complain(const std::string& what) {
-  if (loop_.now() < next_line_) return;
-  next_line_ = loop_.now() + kBetweenLines;
+void Incoming::complain(Complaint kind, const std::string& what) {
+  TimePoint& next = next_lines_[static_cast<std::size_t>(kind)];
+  if (loop_.now() < next) return;
+  next = loop_.now() + kBetweenLines;
   REACTOR_LOG(warn, what);
 }
 

@@ -4,7 +4,10 @@
 // until there is one. Private to prefork.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "reactor/loop/loop.h"
@@ -46,7 +49,9 @@ class Incoming {
   void take(Letter letter);
   void pause();
   void go_on();
-  void complain(const std::string& what);
+  // Each kind of complaint at a limited rate of its own.
+  enum class Complaint : std::uint8_t { no_connection, not_taken, no_descriptor };
+  void complain(Complaint kind, const std::string& what);
 
   Loop& loop_;
   Board& board_;
@@ -55,7 +60,7 @@ class Incoming {
   std::vector<IoWatcher> of_slots_;
   std::vector<IoWatcher> earlier_;
   Timer retry_;
-  TimePoint next_line_{};  // in the log
+  std::array<TimePoint, 3> next_lines_{};  // in the log, by Complaint
 };
 
 }  // namespace reactor::prefork

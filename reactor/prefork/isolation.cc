@@ -52,10 +52,9 @@ bool take_identity(const std::optional<Identity>& identity) {
 }
 
 bool isolate_worker(const std::optional<Identity>& identity) {
-  const uid_t master = ::geteuid();
   std::error_code error = leave_terminal();
   if (!error && !take_identity(identity)) return false;
-  if (!error) error = give_up_rights(master);
+  if (!error && !identity) error = give_up_rights(::geteuid());
   if (error) REACTOR_LOG(error, "can't isolate a worker from its master: " + error.message());
   return !error;
 }

@@ -12,11 +12,13 @@
 
 namespace reactor::prefork {
 
-// Becomes `identity` if there is one. False: this process must not serve, which is logged.
+// Becomes `identity` if there is one, and gives up rights (drop_to()). False: this process must not
+// serve, which is logged.
 [[nodiscard]] bool take_identity(const std::optional<Identity>& identity);
 
-// All that a worker does to be apart from its master: the two functions below, and before the
-// second one take_identity(). False: this process must not serve, which is logged.
+// All that a worker does to be apart from its master: leave_terminal(), and take_identity(), which
+// gives up rights too, or without an identity give_up_rights(). False: this process must not serve,
+// which is logged.
 [[nodiscard]] bool isolate_worker(const std::optional<Identity>& identity);
 
 // Leaves the master's session and its terminal: a process of that session could type commands into
@@ -28,7 +30,8 @@ std::error_code leave_terminal() noexcept;
 
 // No program that this process or its children execute gains rights (PR_SET_NO_NEW_PRIVS), and if
 // it is not the user `master`, its former self, no process of its own user can trace it or read its
-// memory (PR_SET_DUMPABLE). Call it as the worker's user. Nothing but on Linux.
+// memory (PR_SET_DUMPABLE). Call it as the worker's user. Does nothing on other
+// systems.
 // Errors: those of prctl(2).
 std::error_code give_up_rights(uid_t master) noexcept;
 

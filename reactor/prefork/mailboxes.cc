@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/mailboxes.h"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -9,7 +9,9 @@
 #include <array>
 #include <cerrno>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/net/fd_passing.h"
+#include "reactor/prefork/close_apart.h"
 
 namespace reactor::prefork {
 namespace {
@@ -19,24 +21,21 @@ constexpr std::byte kVersion{1};
 // For some tens of connections, so that not many wait for a worker that takes none.
 constexpr int kRoom = 16384;
 
-// Asked by taking it for a moment. No other thread of a worker takes it meanwhile.
-bool has_free_descriptor(int any) noexcept {
-  return static_cast<bool>(UniqueFd(::fcntl(any, F_DUPFD_CLOEXEC, 0)));
+// Whether nobody can send any more. An empty message looks like that too.
+bool is_shut(int mailbox) noexcept {
+#if defined(POLLRDHUP)
+  constexpr short kShut = POLLHUP | POLLRDHUP;
+#else
+  constexpr short kShut = POLLHUP;
+#endif
+  pollfd state{mailbox, kShut, 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & kShut) != 0;
 }
 
 bool is_stream_socket(int fd) noexcept {
   int type = 0;
   socklen_t length = sizeof type;
   return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
-}
-
-// From shutdown(2) on nothing more comes in, and what the queue holds is not looked at.
-void leave_open_if_used(UniqueFd& mailbox) noexcept {
-  int waiting = 0;
-  ::shutdown(mailbox.get(), SHUT_RD);
-  if (::ioctl(mailbox.get(), FIONREAD, &waiting) != 0 || waiting > 0) {
-    static_cast<void>(mailbox.release());
-  }
 }
 
 }  // namespace
@@ -46,6 +45,7 @@ std::error_code Mailboxes::grow(unsigned count) {
     Result<std::pair<UniqueFd, UniqueFd>> pair = message_pair();
     if (!pair) return pair.error();
     ::setsockopt(pair->first.get(), SOL_SOCKET, SO_SNDBUF, &kRoom, sizeof kRoom);
+    ::shutdown(pair->first.get(), SHUT_RD);  // nothing comes back this way
     boxes_.push_back({std::move(pair->first), std::move(pair->second)});
   }
   return {};
@@ -65,10 +65,13 @@ void Mailboxes::close() noexcept {
   earlier_.clear();
 }
 
-void Mailboxes::leave() noexcept {
-  for (Box& box : boxes_) leave_open_if_used(box.out);
-  for (UniqueFd& mailbox : earlier_) leave_open_if_used(mailbox);
+void Mailboxes::leave() {
+  std::vector<UniqueFd> ends = std::move(earlier_);
+  for (Box& box : boxes_) {
+    for (UniqueFd* const end : {&box.in, &box.out}) ends.push_back(std::move(*end));
+  }
   close();
+  close_apart(std::move(ends));
 }
 
 void Mailboxes::learn(unsigned slot, End end, UniqueFd descriptor) {
@@ -91,13 +94,14 @@ Result<bool> Mailboxes::send(unsigned slot, int connection,
 }
 
 Result<Letter> Mailboxes::receive(int mailbox) noexcept {
-  if (!has_free_descriptor(mailbox)) return make_error_code(std::errc::too_many_files_open);
+  // No other thread of a worker takes it meanwhile.
+  if (lowest_free_descriptor(mailbox) < 0) return make_error_code(std::errc::too_many_files_open);
   Letter letter;
   const IoResult result = receive_with_descriptor(mailbox, buffer_, letter.connection);
-  letter.ended = result.end();
-  if (result.would_block() || result.end()) return letter;
+  letter.ended = result.end() && is_shut(mailbox);
+  if (result.would_block() || letter.ended) return letter;
   if (result.is_error()) return result.error();
-  if (buffer_[0] != kVersion || !is_stream_socket(letter.connection.get())) {
+  if (result.end() || buffer_[0] != kVersion || !is_stream_socket(letter.connection.get())) {
     return make_error_code(std::errc::bad_message);
   }
   letter.state = std::span(buffer_).subspan(1, result.count() - 1);

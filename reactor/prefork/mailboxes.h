@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Mailboxes: one for each slot, where its worker finds connections that others send it. The master
 // makes them and keeps them open, so that a connection waits for the worker that serves the slot
-// next. A new program (USR2) makes its own, so that no worker of the earlier one can read or write
-// them, and only receives from those that were there. Private to prefork.
+// next. Nothing can be sent in the other direction. A new program (USR2) makes its own, so that no
+// worker of the earlier one can read or write them, and only receives from those that were there.
+// Private to prefork.
 #pragma once
 
 #include <cstddef>
@@ -51,10 +52,9 @@ class Mailboxes {
 
   // Closes this process's ends.
   void close() noexcept;
-  // The same in the master, for the end of the last worker: descriptors that still wait would be
-  // closed with the mailbox, and closing one that a stranger sent can block (SO_LINGER). Such a
-  // mailbox is left open; at the end of the process the kernel closes without waiting.
-  void leave() noexcept;
+  // The same in the master, which may hold the last copies: descriptors that still wait are closed
+  // with their mailbox, and closing one that a stranger sent can block (see close_apart()).
+  void leave();
 
   // Sends a copy of `connection`. No value: the box is full, or too many descriptors are under way.
   // Errors: message_size for a state beyond kMaxState, those of sendmsg(2).

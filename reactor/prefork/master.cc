@@ -13,6 +13,7 @@
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/prefork/alone.h"
+#include "reactor/prefork/close_apart.h"
 #include "reactor/prefork/descriptor_limit.h"
 #include "reactor/prefork/isolation.h"
 #include "reactor/prefork/membership.h"
@@ -21,8 +22,6 @@
 
 namespace reactor::prefork {
 namespace {
-
-constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 
 // A worker that can't be pinned serves all the same.
 void pin(const Process& process, const Plan& plan) {
@@ -81,15 +80,16 @@ Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance
       upgraded_(earlier),
       herald_(clock_, upgraded_),
       crew_(
-          {options, std::move(serve)}, slots.count(), board, clock_, calls_,
+          {options, std::move(serve)}, slots.count(), slots.groups(), board, clock_, calls_,
           [this](Process& process, WorkerControl& control, Crew::Generation& generation,
                  SignalBlock& blocked) { become_worker(process, control, generation, blocked); }) {
   if (upgraded_) crew_.hold();
 }
 
-// Not run in a worker. Another program, if there is one, has the mailboxes too.
+// Not run in a worker.
 Master::~Master() {
-  if (!succeeded_ && !crew_.held()) mailboxes_.leave();
+  mailboxes_.leave();
+  close_apart(slots_.release_all());
 }
 
 int Master::run() {
@@ -119,7 +119,7 @@ int Master::run() {
     crew_.look_after();
     check_deadline();
   }
-  // Behind what the workers said.
+  // Logged last, after the workers' own messages.
   if (exit_code_ == kExitNotReady) {
     REACTOR_LOG(error, "no worker became ready, so the server gives up; the lines above say why");
   }
@@ -149,13 +149,14 @@ void Master::place() {
   REACTOR_LOG(info, text);
 }
 
-// A worker can shut the listeners of all down. At its death at the latest that shows.
+// A worker can make the listeners of all deaf. It may end as it does so, so its death is a reason
+// to look.
 void Master::mend_listeners(bool worker_died) {
   if (state_ != State::serving || (!worker_died && clock_.now() < next_mend_)) return;
   next_mend_ = saturating_add(clock_.now(), std::chrono::seconds(1));
   const unsigned mended = slots_.mend();
   if (mended == 0) return;
-  REACTOR_LOG(error, "a worker had shut " + std::to_string(mended) + " listening sockets down; " +
+  REACTOR_LOG(error, "a worker had made " + std::to_string(mended) + " listening sockets deaf; " +
                          "they listen again, the workers are replaced. " + kSuspicion);
   place();
   crew_.renew_all();
@@ -228,7 +229,8 @@ void Master::wait_for_news() {
 // Milliseconds for poll(2).
 int Master::plan_wait() {
   const TimePoint next =
-      std::min({deadline_, upgrade_.next_turn(), crew_.next_turn(), herald_.next_turn()});
+      std::min({deadline_, upgrade_.next_turn(), crew_.next_turn(), herald_.next_turn(),
+                state_ == State::serving ? next_mend_ : TimePoint::max()});
   if (next == TimePoint::max()) {
     clock_.plan(kForever);
     return -1;
@@ -408,13 +410,12 @@ void Master::give_way() {
   REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " is ready; we go");
   herald_.hand_over(pid);
   slots_.hand_over();
-  succeeded_ = true;
-  if (options_.on_upgraded) options_.on_upgraded();
   upgrade_.let_go();
   state_ = State::draining;
   deadline_ =
       saturating_add(saturating_add(clock_.now(), crew_.plan().graceful_timeout), kKillDelay);
   crew_.give_way();
+  if (options_.on_upgraded) options_.on_upgraded();
 }
 
 // ---- The end ----
@@ -425,10 +426,10 @@ void Master::end(State state, int signal_number, Duration grace) {
   upgrade_.cancel("comes too late");
   state_ = state;
   deadline_ = saturating_add(saturating_add(clock_.now(), grace), kKillDelay);
-  // Nobody is let in any more; who is in the door already, the workers see to. Sockets that are
-  // another program's stay as they are.
+  // New connections are refused. The workers still serve connections in the accept queue. Sockets
+  // that are another program's stay as they are.
   slots_.refuse_new();
-  slots_.close_own();
+  close_apart(slots_.release_own());
   crew_.dismiss(signal_number);
 }
 

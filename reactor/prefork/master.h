@@ -70,7 +70,6 @@ class Master {
   TimePoint deadline_ = TimePoint::max();
   TimePoint next_mend_{};
   bool announced_ = false;
-  bool succeeded_ = false;  // by a new program
   int exit_code_ = kExitOk;
 };
 

@@ -19,7 +19,8 @@ struct Membership {
   std::uint32_t seat;
   Slots& slots;
   Mailboxes& mailboxes;
-  bool held = false;  // ready is all that it may be, until Message::Kind::serve
+  // The worker reports ready but does not serve before Message::Kind::serve.
+  bool held = false;
   std::unique_ptr<Siblings> siblings = nullptr;  // made once there is a loop
 };
 

@@ -22,18 +22,18 @@ void Outgoing::start(Service& service, unsigned heir, Callback<void()> done) {
   service_ = &service;
   heir_ = heir;
   sent_to_.assign(Board::kSlots, false);
+  rooms_.resize(Board::kSlots);
   done_ = std::move(done);
   looks_ = loop_.every(kLookInterval, [this] { look(); });
-  looks_.unref();
   service.hand_over(*this, [this] {
-    none_left_ = true;
+    ended_ = true;
     look();
   });
 }
 
 void Outgoing::finish_here() {
   service_->drain([this] {
-    none_left_ = true;
+    ended_ = true;
     look();
   });
 }
@@ -69,28 +69,34 @@ std::optional<unsigned> Outgoing::find_taker() const {
 }
 
 void Outgoing::wait_for_room_in_mailbox(unsigned slot) {
-  if (room_ && room_.active()) return;
-  Result<IoWatcher> room = loop_.watch(mailboxes_.into(slot), Interest::write, [this](Ready) {
-    room_.stop();
+  if (rooms_[slot] && rooms_[slot].active()) return;
+  Result<IoWatcher> room = loop_.watch(mailboxes_.into(slot), Interest::write, [this, slot](Ready) {
+    rooms_[slot].stop();
     service_->retry_hand_over();
   });
-  if (room) room_ = std::move(*room);  // else the service offers again by itself
+  if (room) rooms_[slot] = std::move(*room);  // else the service offers again by itself
 }
 
 // ---- And back ----
 
+// The service says only once that it has no connection, so it is asked about those that came back.
 void Outgoing::look() {
-  bool waiting = false;
-  for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
-    if (sent_to_[slot]) sent_to_[slot] = mailboxes_.waits(slot);
-    waiting = waiting || sent_to_[slot];
-  }
-  if (waiting) {
+  if (any_waits()) {
     if (loop_.now() - last_sent_ >= kPatience) take_back();
-  } else if (none_left_ && done_) {
+  } else if (ended_ && service_->connections() == 0 && done_) {
     looks_.stop();
+    rooms_.clear();
     std::exchange(done_, {})();
   }
+}
+
+bool Outgoing::any_waits() {
+  bool any = false;
+  for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
+    if (sent_to_[slot]) sent_to_[slot] = mailboxes_.waits(slot);
+    any = any || sent_to_[slot];
+  }
+  return any;
 }
 
 void Outgoing::take_back() {
@@ -99,11 +105,8 @@ void Outgoing::take_back() {
     if (sent_to_[slot]) count += incoming_.take_all(slot);
   }
   if (count == 0) return;
-  if (service_->connections() > 0) none_left_ = false;
-  REACTOR_LOG(info, std::to_string(count) +
-                        " connections, which no worker has room for, go on in "
-                        "worker " +
-                        std::to_string(own_));
+  const std::string what = " connections, which no worker has room for, go on in worker ";
+  REACTOR_LOG(info, std::to_string(count) + what + std::to_string(own_));
   last_sent_ = loop_.now();
   hold_until_ = saturating_add(loop_.now(), pause_);
   pause_ = std::min(pause_ * 2, kLongestPause);

@@ -34,7 +34,8 @@ class Outgoing final : private Successor {
   Outgoing& operator=(const Outgoing&) = delete;
 
   // Sends the connections of `service` to the slot `heir`, or, if that has no room, to another one
-  // that has. `done` when the last one is taken there, or over. Once.
+  // that has. Calls `done` when the last one is taken there, or over; until then the loop goes on.
+  // Once.
   void start(Service& service, unsigned heir, Callback<void()> done);
   // Sends no more: what is still here is drained. After start().
   void finish_here();
@@ -44,6 +45,7 @@ class Outgoing final : private Successor {
   [[nodiscard]] std::optional<unsigned> find_taker() const;
   void wait_for_room_in_mailbox(unsigned slot);
   void look();
+  [[nodiscard]] bool any_waits();
   void take_back();
 
   Loop& loop_;
@@ -57,11 +59,11 @@ class Outgoing final : private Successor {
   unsigned heir_ = 0;
   std::vector<bool> sent_to_;  // slots in whose mailboxes connections of ours may wait
   Timer looks_;
-  IoWatcher room_;  // in the heir's mailbox
+  std::vector<IoWatcher> rooms_;  // by slot: for room in its mailbox, which was full
   TimePoint last_sent_{};
   TimePoint hold_until_{};
   Duration pause_ = kFirstPause;
-  bool none_left_ = false;  // here
+  bool ended_ = false;  // the service had no connection left; what it has now came back
 };
 
 }  // namespace reactor::prefork

@@ -5,9 +5,13 @@
 
 #include <string>
 
+#include "reactor/base/clock.h"
 #include "reactor/prefork/control.h"
 
 namespace reactor::prefork {
+
+// How long a process may take for what should take no time, before it gets SIGKILL.
+inline constexpr Duration kKillDelay = std::chrono::seconds(2);
 
 // What a status of waitpid(2) means: "exited with 3", "was killed by signal 9".
 [[nodiscard]] std::string how_it_ended(int status);

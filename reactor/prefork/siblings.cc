@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/siblings.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/log.h"
-#include "reactor/base/unique_fd.h"
 
 namespace reactor::prefork {
 namespace {
@@ -21,14 +19,16 @@ constexpr Duration kBetweenLines = std::chrono::minutes(1);
 // For what a connection needs for a moment, as a file that it sends.
 constexpr std::size_t kSpareDescriptors = 4;
 
-// The lowest number that is free tells how many are not.
-std::size_t free_descriptors() {
+// The lowest number that is free tells how many are not. `any`: an open one.
+std::uint64_t descriptors_for_connections(int any) noexcept {
   rlimit limit{};
-  const UniqueFd lowest(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
-  if (!lowest || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  const std::size_t used = static_cast<std::size_t>(lowest.get()) + kSpareDescriptors;
-  const auto most = static_cast<std::size_t>(limit.rlim_cur);
-  return most > used ? most - used : 0;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    return Seat::kUnlimited;
+  }
+  const int lowest = lowest_free_descriptor(any);
+  if (lowest < 0) return 0;
+  const std::uint64_t used = static_cast<std::uint64_t>(lowest) + kSpareDescriptors;
+  return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
 }
 
 }  // namespace
@@ -59,7 +59,8 @@ void Siblings::serve(Service& service, bool even_out) {
   service.share_listeners();
   service.set_counter(seat_.connections);
   seat_.most.set(service.most_connections());
-  seat_.capacity.set(service.connections() + free_descriptors());
+  const std::uint64_t more = descriptors_for_connections(mailboxes_.out_of(own_));
+  seat_.capacity.set(more == Seat::kUnlimited ? more : service.connections() + more);
   service.set_placement([this](const Socket& connection) { return keep(connection); });
   incoming_.start(service);
   incoming_.open(own_);
@@ -89,6 +90,13 @@ void Siblings::hear(const Message& message, UniqueFd descriptor) {
 
 void Siblings::look() {
   const TimePoint now = loop_.start_time();
+  const bool late = now - next_look_ > kLookInterval;
+  // All may have stood still meanwhile (SIGSTOP, the freezer). A worker that is late each time is
+  // busy, and goes on looking after the others.
+  if (late && !late_) {
+    for (Sibling& sibling : siblings_) sibling.suspect_since.reset();
+  }
+  late_ = late;
   next_look_ = saturating_add(now, kLookInterval);
   bool worried = false;
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {

@@ -83,6 +83,7 @@ class Siblings {
   std::vector<Sibling> siblings_;  // by slot; our own is unused
   Timer again_;
   TimePoint next_look_{};
+  bool late_ = false;  // at the last look, by more than kLookInterval
   // Of the connections since then, how many have ended already?
   TimePoint epoch_{};
   std::uint64_t epoch_accepted_ = 0;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/signal_pipe.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 
 namespace reactor::prefork {
@@ -35,9 +35,7 @@ std::error_code SignalPipe::open() {
   read_end_.reset(ends[0]);
   write_end_.reset(ends[1]);
   for (const int fd : ends) {
-    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-      return last_system_error();
-    }
+    if (!make_private(fd)) return last_system_error();
   }
   g_write_end.store(ends[1]);
   struct sigaction action {};

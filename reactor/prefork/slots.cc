@@ -2,98 +2,22 @@
 #include "reactor/prefork/slots.h"
 
 #include <fcntl.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/net/datagram.h"
 #include "reactor/net/datagram_socket.h"
-#include "reactor/prefork/deaf_listener.h"
+#include "reactor/prefork/balancing.h"
+#include "reactor/prefork/close_apart.h"
 #include "reactor/prefork/steering.h"
 #include "reactor/prefork/systemd_sockets.h"
 
 namespace reactor::prefork {
 namespace {
-
-#if defined(__linux__) || defined(SO_REUSEPORT_LB)
-constexpr bool kKernelBalances = true;
-#else
-constexpr bool kKernelBalances = false;  // plain SO_REUSEPORT gives all to one socket there
-#endif
-
-#if defined(__linux__)
-std::error_code set_reuse_port(int fd, int on) {
-  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) return {};
-  return last_system_error();
-}
-
-int option_of(int fd, int level, int name) {
-  int value = 0;
-  socklen_t length = sizeof(value);
-  return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
-}
-
-// A copy by its address alone would listen on all devices.
-bool is_bound_to_device(int fd) {
-  std::array<char, IFNAMSIZ> name{};
-  socklen_t length = name.size();
-  return ::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), &length) == 0 && length > 0;
-}
-
-// Lets `group`, of one inherited socket, grow to one per slot. The kernel allows it to the user who
-// made that socket, even though it listens already; for others it stays the only one: false.
-Result<bool> spread(std::vector<Socket>& group, const Address& address, const Options& options) {
-  const int first = group.front().fd();
-  if (is_bound_to_device(first)) return false;
-  const int before = option_of(first, SOL_SOCKET, SO_REUSEPORT);
-  if (set_reuse_port(first, 1)) return false;
-  ListenOptions listen = options.listen;
-  listen.reuse_port = true;
-  listen.v6_only = address.family() == AF_INET6 && option_of(first, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
-  while (group.size() < options.workers) {
-    Result<Socket> sibling = Socket::listen(address, listen);
-    if (!sibling && group.size() == 1) {
-      if (const std::error_code error = set_reuse_port(first, before)) return error;
-      return false;
-    }
-    if (!sibling) return sibling.error();
-    group.push_back(std::move(*sibling));
-  }
-  return true;
-}
-#else
-Result<bool> spread(std::vector<Socket>&, const Address&, const Options&) { return false; }
-#endif
-
-// The first socket of a group that the kernel balances. With SO_REUSEPORT from the start a second
-// server of the same user could bind beside us and take a part of the connections. Listening
-// without it is for one server only, and lets the rest of the group in afterwards.
-#if defined(__linux__)
-Result<Socket> claim(const Address& address, ListenOptions listen) {
-  listen.reuse_port = false;
-  Result<Socket> first = Socket::listen(address, listen);
-  if (!first) return first;
-  if (const std::error_code error = set_reuse_port(first->fd(), 1)) return error;
-  return first;
-}
-#else
-// There a group is joined by bind(2) alone: the address is tried before, which two servers that
-// start at the same moment may both do.
-Result<Socket> claim(const Address& address, const ListenOptions& listen) {
-  if (address.port() != 0) {
-    ListenOptions alone = listen;
-    alone.reuse_port = false;
-    if (Result<Socket> probe = Socket::listen(address, alone); !probe) return probe.error();
-  }
-  return Socket::listen(address, listen);
-}
-#endif
 
 bool is_for_datagrams(int fd) {
   int type = 0;
@@ -119,11 +43,8 @@ bool is_spread(const Address& address, const Options& options) {
 }  // namespace
 
 Slots::~Slots() {
-  for (const Group& group : listeners_) {
-    const bool ours = group.inherited && !group.lent && !group.datagrams();
-    if (ours) Socket::accept_new(group.sockets.front().fd());
-  }
-  for (SocketFile& file : files_) file.remove();
+  let_in_again();
+  for (auto& [path, file] : files_) file.remove();
 }
 
 bool Slots::open(const Options& options, Inheritance& earlier, Failure& failure) {
@@ -215,6 +136,10 @@ std::vector<ListenerGroup> Slots::describe() const {
   return groups;
 }
 
+void Slots::remember_file(const Address& address) {
+  if (address.is_unix()) files_[address.to_string()].remember(address);
+}
+
 std::error_code Slots::open_group(const Address& address, const Options& options) {
   const bool balanced = is_spread(address, options);
   ListenOptions listen = options.listen;
@@ -232,7 +157,7 @@ std::error_code Slots::open_group(const Address& address, const Options& options
     }
     group.sockets.push_back(std::move(*socket));
   }
-  files_.emplace_back().remember(bound);
+  remember_file(bound);
   listeners_.push_back(std::move(group));
   return {};
 }
@@ -250,7 +175,7 @@ std::error_code Slots::add_datagrams(Socket socket, bool ours) {
   const Result<Address> local = socket.local();
   if (!local) return local.error();
   if (local->is_unix() ? local->to_string() == "unix:" : local->port() == 0) return Errc::not_bound;
-  if (ours) files_.emplace_back().remember(*local);
+  if (ours) remember_file(*local);
   listeners_.push_back({.bound = {*local, Endpoint::Kind::datagram}, .key = {}, .sockets = {}});
   listeners_.back().sockets.push_back(std::move(socket));
   return {};
@@ -272,6 +197,11 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   const Result<Address> local = socket->local();
   if (!local) return local.error();
   Socket::accept_new(fd);  // where an earlier server was killed amid its drain
+  if (Admission::of(fd).filtered) {
+    REACTOR_LOG(warn, "fd:" + std::to_string(fd) +
+                          " has a socket filter that can't be removed (SO_LOCK_FILTER), so perhaps "
+                          "nobody can connect; make that socket anew");
+  }
   Group group{.bound = {*local}, .key = {}, .sockets = {}};
   group.sockets.push_back(std::move(*socket));
   if (is_spread(*local, options)) {
@@ -308,7 +238,7 @@ std::error_code Slots::take_possession() {
   std::error_code first;
   for (Group& group : listeners_) {
     if (!std::exchange(group.lent, false)) continue;
-    if (group.has_file) files_.emplace_back().remember(group.bound.address);
+    if (group.has_file) remember_file(group.bound.address);
     for (; group.reserved > 0; --group.reserved) {
       const Socket& socket = group.sockets[group.sockets.size() - group.reserved];
       const std::error_code error = socket.start_listening(listen_);
@@ -360,14 +290,14 @@ unsigned Slots::mend() {
   }
   unsigned mended = 0;
   bool failed = false;
-  for (const std::size_t deaf : find_deaf(numbers)) {
+  for (const std::size_t deaf : deaf_.find(numbers)) {
     auto& [group, socket] = places[deaf];
     if (const Result<> done = mend(*group, *socket); done) {
       ++mended;
     } else if (!std::exchange(failed, true) && !cannot_mend_) {
-      REACTOR_LOG(error, "a worker has shut " + group->bound.to_string() +
-                             " down, and it can't be opened again: " + done.error().message() +
-                             "; restart the server");
+      REACTOR_LOG(error, "a worker made the listening socket of " + group->bound.to_string() +
+                             " deaf, and it can't be opened again: " + done.error().message() +
+                             "; restart the server, and what passed it the socket, if it did");
     }
   }
   cannot_mend_ = failed;
@@ -376,12 +306,26 @@ unsigned Slots::mend() {
 
 Result<> Slots::mend(Group& group, Socket& listener) {
   const Address& address = group.bound.address;
-  if (!address.is_unix()) return listen_again(listener.fd(), address, listen_.backlog);
-  if (group.inherited) return Errc::not_listening;  // its file is its maker's
-  Result<Socket> anew = Socket::listen(address, listen_);
+  Result<> repaired = Errc::not_listening;
+  if (!address.is_unix()) repaired = deaf_.repair(listener.fd(), address);
+  if (repaired || group.inherited) return repaired;  // an inherited one's file is its maker's
+  return replace(group, listener);
+}
+
+// Whoever still has the old one accepts nothing there, and it does not keep the port.
+Result<> Slots::replace(const Group& group, Socket& listener) {
+  ::shutdown(listener.fd(), SHUT_RDWR);
+  ListenOptions listen = listen_;
+  listen.reuse_port = group.balanced;
+  Result<Socket> anew = Socket::listen(group.bound.address, listen);
   if (!anew) return anew.error();
+  std::vector<UniqueFd> old;
+  old.push_back(listener.release());
   listener = std::move(*anew);
-  files_.emplace_back().remember(address);
+  deaf_.forget(old.front().get());
+  deaf_.forget(listener.fd());
+  close_apart(std::move(old));
+  remember_file(group.bound.address);
   return {};
 }
 
@@ -400,9 +344,30 @@ void Slots::for_each_tcp_listener(void (*act)(int)) noexcept {
   }
 }
 
-void Slots::close_own() noexcept {
-  for (Group& group : listeners_) group.sockets.resize(group.inherited ? 1 : 0);
+void Slots::let_in_again() noexcept {
+  for (const Group& group : listeners_) {
+    const bool ours = group.inherited && !group.lent && !group.datagrams();
+    if (ours) Socket::accept_new(group.sockets.front().fd());
+  }
+}
+
+std::vector<UniqueFd> Slots::release_own() {
+  std::vector<UniqueFd> released;
+  for (Group& group : listeners_) {
+    const std::size_t kept = group.inherited ? 1 : 0;
+    for (std::size_t i = kept; i < group.sockets.size(); ++i) {
+      released.push_back(group.sockets[i].release());
+    }
+    group.sockets.resize(std::min(kept, group.sockets.size()));
+  }
   std::erase_if(listeners_, [](const Group& group) { return group.sockets.empty(); });
+  return released;
+}
+
+std::vector<UniqueFd> Slots::release_all() {
+  let_in_again();
+  for (Group& group : listeners_) group.inherited = false;
+  return release_own();
 }
 
 Result<std::vector<Socket>> Slots::listeners_of(unsigned slot) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <system_error>
@@ -9,6 +10,7 @@
 
 #include "reactor/net/socket.h"
 #include "reactor/net/socket_file.h"
+#include "reactor/prefork/deaf_listener.h"
 #include "reactor/prefork/options.h"
 #include "reactor/prefork/upgrade.h"
 
@@ -33,7 +35,7 @@ class Slots {
   // Binds and listens on all addresses, and takes over the sockets that are there already, first
   // of all those of an earlier program. False: `failure` says which one could not be had.
   [[nodiscard]] bool open(const Options& options, Inheritance& earlier, Failure& failure);
-  // What a later program gets.
+  // Describes the sockets for a later program.
   [[nodiscard]] std::vector<ListenerGroup> describe() const;
   // All is the later program's from here on: our end changes nothing, and leaves the files.
   void hand_over() noexcept;
@@ -65,26 +67,29 @@ class Slots {
   // A slot's own socket; -1 where all share one, and where all are closed.
   [[nodiscard]] int listener(unsigned slot, unsigned group) const noexcept;
 
-  // Gives connections to workers by processor, `processors` having one for each slot, or none: ends
-  // that. How many
-  // groups do so from now on; the others spread them as before.
+  // Gives connections to workers by processor: `processors` has one for each slot, or none, which
+  // ends that. Returns how many groups do so from now on; the others spread them as before.
   unsigned steer(std::span<const int> processors) noexcept;
 
   // New connections to our TCP sockets do not get in any more, for no process; see
   // Socket::refuse_new().
   void refuse_new() noexcept;
 
-  // Makes those listen again that a worker shut down: TCP sockets as they are, unix sockets anew.
-  // Returns how many; workers have to be replaced then, as they have dropped such a listener.
-  // An error is logged once until all is well.
+  // Makes those listen again that a worker made deaf (see DeafListeners): as they are if that is
+  // enough, else anew. Returns how many; workers have to be replaced then, as they have dropped
+  // such a listener. The first call notes how the listeners should be. An error is logged once
+  // until all is well.
   [[nodiscard]] unsigned mend();
-  // Undoes refuse_new(), whoever did it.
+  // Lets connections in again, even if another program called refuse_new().
   void accept_new() noexcept;
 
-  // Closes this process's sockets; what workers adopted stays open. close_own() leaves those that
-  // are somebody else's too: at the end they let connections in again.
+  // Closes this process's sockets; what workers adopted stays open.
   void close() noexcept { listeners_.clear(); }
-  void close_own() noexcept;
+  // Gives this process's sockets up, to be closed. Those that are somebody else's too stay: at the
+  // end they let connections in again.
+  [[nodiscard]] std::vector<UniqueFd> release_own();
+  // The end: gives all up.
+  [[nodiscard]] std::vector<UniqueFd> release_all();
 
  private:
   struct Group {
@@ -107,16 +112,20 @@ class Slots {
   [[nodiscard]] std::error_code grow(Group& group) const;
   [[nodiscard]] std::error_code even_out();
   void for_each_tcp_listener(void (*act)(int)) noexcept;
+  void let_in_again() noexcept;
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
   [[nodiscard]] std::error_code open_datagrams(const Address& address, const Options& options);
   [[nodiscard]] std::error_code add_datagrams(Socket socket, bool ours);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
+  void remember_file(const Address& address);
   [[nodiscard]] Result<> mend(Group& group, Socket& listener);
+  [[nodiscard]] Result<> replace(const Group& group, Socket& listener);
 
   ListenOptions listen_;
   unsigned slots_ = 0;
   std::vector<Group> listeners_;
-  std::vector<SocketFile> files_;
+  std::map<std::string, SocketFile> files_;  // of unix sockets, by address
+  DeafListeners deaf_;
   bool cannot_mend_ = false;  // which was logged
 };
 

@@ -23,7 +23,6 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr Duration kKillDelay = std::chrono::seconds(2);  // for what should take no time
 constexpr int kPatience = 5000;  // milliseconds: for what is in the socket before exec(2)
 constexpr std::string_view kEnd = "end";
 
@@ -150,7 +149,8 @@ Upgrade::News Upgrade::look() {
   }
   if (clock_.now() < deadline_) return News::none;
   if (state_ != State::ending) {
-    cancel("is not ready in time");
+    cancel(state_ == State::silent ? "closed its channel without becoming ready"
+                                   : "is not ready in time");
   } else {
     deadline_ = TimePoint::max();
     ::kill(pid_, SIGKILL);

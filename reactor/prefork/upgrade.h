@@ -2,10 +2,11 @@
 // Upgrade: the old program starts the new one, leaves it its sockets, and hears whether it is
 // ready. Private to prefork. The two sides:
 //
-//   old: Upgrade::start() -- forks, executes --> new: Inheritance::take()
-//        Upgrade::look()       <-- `ready` --         say_ready(): its workers could accept
-//        Upgrade::let_go()  -- end of file -->        end_of_earlier(): they do, and it is the
-//        server
+// clang-format off
+//   old: Upgrade::start()  -- forks, executes --> new: Inheritance::take()
+//        Upgrade::look()   <------ `ready` -------     say_ready(): its workers could accept
+//        Upgrade::let_go() ----- end of file ---->     end_of_earlier(): now they accept
+// clang-format on
 //
 // Until the old program lets go the sockets are its own, and the new one takes no connection: if it
 // fails before that, or is stopped, nothing was begun that could be cut off.

@@ -247,13 +247,15 @@ void Worker::drain() {
     membership_->siblings->withdraw();
     membership_->slots.close();
   }
-  if (service_ != nullptr) {
-    service_->drain([this] {
-      if (membership_ == nullptr || !membership_->siblings->take_rest()) loop_.stop();
-    });
-  } else {
-    stop_soon();
-  }
+  service_ != nullptr ? drain_service() : stop_soon();
+}
+
+// Again if connections were still waiting for us.
+void Worker::drain_service() {
+  service_->drain([this] {
+    const bool more = membership_ != nullptr && membership_->siblings->take_rest();
+    more ? drain_service() : loop_.stop();
+  });
 }
 
 // The slot `heir` goes on.
@@ -262,7 +264,8 @@ void Worker::retire(unsigned heir) {
   if (service_ != nullptr) {
     retiring_ = true;
     membership_->siblings->hand_over(heir, [this] { loop_.stop(); });
-    // What has found no place until then is asked to end, rather than cut off at the deadline.
+    // Connections that no worker took by then are asked to end instead of being cut off at the
+    // deadline.
     give_up_ = loop_.after(plan_.graceful_timeout / 2, [this] { drain(); });
     give_up_.unref();
   } else {

@@ -87,6 +87,7 @@ class Worker {
   void start_beating();
   void say_ready();
   void drain();
+  void drain_service();
   void retire(unsigned heir);
   [[nodiscard]] bool begin_drain();
   void count_down(Duration left);

@@ -59,7 +59,7 @@ class CrewTest : public ::testing::Test {
     return result;
   }
   void make(const Plan& first) {
-    crew_.emplace(Crew::Generation{first, {}}, first.workers, *board_, clock_, calls_,
+    crew_.emplace(Crew::Generation{first, {}}, first.workers, 1, *board_, clock_, calls_,
                   [](Process&, WorkerControl&, Crew::Generation&, SignalBlock&) {});
     if (held_) crew_->hold();
     turn();

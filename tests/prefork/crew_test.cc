@@ -2,6 +2,9 @@
 // What the crew decides.
 #include "reactor/prefork/crew.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "tests/prefork/crew_kit.h"
 
 namespace reactor::prefork {
@@ -304,6 +307,21 @@ TEST_F(CrewTest, WithoutATimeoutASilentWorkerIsLivelyEnough) {
   unlimited.timeout = Duration::zero();
   crew_->reload({unlimited, {}});
   EXPECT_TRUE(crew_->lively(seconds(3)));
+}
+
+TEST_F(CrewTest, OneThatHasNoDescriptorIsNamedWithTheFigures) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd lowest(::dup(STDERR_FILENO));
+  const rlimit none{static_cast<rlim_t>(lowest.get()), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  make(plan(1));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(
+      count("can't start worker 0: Too many open files: needs 32 descriptors at least and may "
+            "have " +
+            std::to_string(lowest.get())),
+      1);
 }
 
 }  // namespace

@@ -24,7 +24,9 @@
 
 #include "reactor/net/fd_passing.h"
 #include "reactor/net/server.h"
+#include "tests/prefork/lingering.h"
 #include "tests/prefork/prefork_test.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor::prefork {
 namespace {
@@ -69,26 +71,12 @@ void write_to_pipes(std::uint8_t byte) {
   for (;;) std::this_thread::sleep_for(seconds(1));
 }
 
-// A TCP socket whose last close() blocks for an hour.
-UniqueFd lingering() {
-  const Socket listener = Socket::listen(Address::loopback(0), {}).value();
-  Socket socket = Socket::connect(listener.local().value()).value();
-  static const std::string text(1 << 20, 'x');
-  pollfd writable{socket.fd(), POLLOUT, 0};
-  ::poll(&writable, 1, 5000);
-  static std::vector<Socket> peers;
-  peers.push_back(Socket::accept(listener.fd()).value());
-  while (::write(socket.fd(), text.data(), text.size()) > 0) {
-  }
-  const linger hour{1, 3600};
-  ::setsockopt(socket.fd(), SOL_SOCKET, SO_LINGER, &hour, sizeof hour);
-  return socket.release();
-}
-
+// In messages with bytes and without.
 void send_everywhere(int descriptor) {
   const std::array<std::byte, 8> bytes{std::byte{1}};
   for (const int fd : descriptors()) {
     static_cast<void>(send_with_descriptor(fd, bytes, descriptor));
+    static_cast<void>(send_with_descriptor(fd, {}, descriptor));
   }
 }
 
@@ -136,7 +124,12 @@ std::vector<Act> acts() {
        kKilled},
       {"descriptors that block at their close",
        [] {
-         for (int i = 0; i < 3; ++i) send_everywhere(lingering().get());
+         static std::vector<UniqueFd> peers;
+         for (int i = 0; i < 3; ++i) {
+           Lingering lingering;
+           send_everywhere(lingering.socket.get());
+           peers.push_back(std::move(lingering.peer));
+         }
        },
        nullptr},
       {"listeners shut down",
@@ -235,11 +228,10 @@ TEST_F(EvilWorkerFork, NeitherStopsNorMisleadsTheMasterOrItsSiblings) {
 }
 
 TEST_F(EvilWorkerFork, AUnixListenerThatWasShutDownIsMadeAnew) {
-  char folder[] = "/tmp/evil.XXXXXX";
-  ASSERT_NE(::mkdtemp(folder), nullptr);
-  const std::string path = std::string(folder) + "/socket";
+  const TemporaryFolder folder;
+  const std::string path = folder.file("socket");
   Options local = options();
-  local.addresses = {Address::unix_path(path).value()};
+  local.addresses = {folder.socket("socket")};
   Running master(std::move(local), [&](Worker& worker, const Lines&) {
     if (worker.index() != 0 || (*committed_).exchange(1) != 0) return serve_echo(worker);
     for (const int fd : descriptors()) ::shutdown(fd, SHUT_RD);
@@ -252,8 +244,39 @@ TEST_F(EvilWorkerFork, AUnixListenerThatWasShutDownIsMadeAnew) {
   EXPECT_TRUE(echoes(address));
   expect_end(master);
   EXPECT_NE(::access(path.c_str(), F_OK), 0) << "the file of the new socket is removed";
-  ::rmdir(folder);
 }
+
+#if defined(__linux__)
+// Also if nothing else wakes the master: no worker ends, and none has to turn.
+TEST_F(EvilWorkerFork, AListenerWithALockedFilterIsMadeAnewWithinASecond) {
+  Options patient = options();
+  patient.timeout = Duration::zero();
+  patient.reuse_port = false;  // one for all
+  Running master(std::move(patient), [&](Worker& worker, const Lines&) {
+    if (worker.index() != 0 || (*committed_).exchange(1) != 0) return serve_echo(worker);
+    // After the master's first look, as after the clients' first requests.
+    const Timer later = worker.loop().after(std::chrono::milliseconds(200), [] {
+      for (const int fd : descriptors()) {
+        int listens = 0;
+        socklen_t length = sizeof listens;
+        ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length);
+        if (listens == 0) continue;
+        static_cast<void>(Socket::refuse_new(fd));
+        const int on = 1;
+        ::setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on);
+      }
+    });
+    return serve_echo(worker);
+  });
+  const std::string address = master.lines.after("listening ");
+  static_cast<void>(master.lines.after("ready"));
+  std::string line = "?";
+  while (!line.empty() && line.find(kMended) == line.npos) line = master.lines.after("log ");
+  EXPECT_FALSE(line.empty());
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(echoes(address));
+  expect_end(master);
+}
+#endif
 
 // ---- What a worker gives up ----
 

@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "reactor/net/fd_passing.h"
+#include "tests/prefork/lingering.h"
 #include "tests/support/fd_guard.h"
 
 namespace reactor::prefork {
@@ -137,12 +139,15 @@ TEST_F(MailboxesTest, DropWhatNoWorkerOfThisVersionSends) {
   const Sent strangers[] = {
       {"another version", other_version, theirs_.get()},
       {"no descriptor", this_version, -1},
+      {"nothing", {}, -1},
+      {"nothing but a descriptor", {}, theirs_.get()},
       {"no socket", this_version, file.get()},
       {"a socket for datagrams", this_version, boxes.into(0)},
   };
   for (const Sent& stranger : strangers) {
     SCOPED_TRACE(stranger.name);
-    ASSERT_TRUE(send_with_descriptor(boxes.into(0), stranger.bytes, stranger.descriptor).ok());
+    ASSERT_FALSE(
+        send_with_descriptor(boxes.into(0), stranger.bytes, stranger.descriptor).is_error());
     ASSERT_TRUE(boxes.send(0, theirs_.get(), octets(2)).value());
     const auto open_before = FdGuard::open_descriptors();
     EXPECT_EQ(boxes.receive(boxes.out_of(0)).error(), std::errc::bad_message);
@@ -151,19 +156,46 @@ TEST_F(MailboxesTest, DropWhatNoWorkerOfThisVersionSends) {
   }
 }
 
-// Closing the mailbox would close what waits in it, for as long as its sender likes (SO_LINGER).
-TEST_F(MailboxesTest, TheMasterLeavesOneOpenInWhichDescriptorsWait) {
-  const auto before = FdGuard::open_descriptors();
+TEST_F(MailboxesTest, NothingIsSentAgainstTheirDirection) {
   Mailboxes boxes;
-  ASSERT_FALSE(boxes.grow(2));
-  ASSERT_TRUE(boxes.send(1, theirs_.get(), {}).value());
-  const int used = boxes.out_of(1);
-  const UniqueFd sender(::dup(boxes.into(1)));
-  boxes.leave();
-  EXPECT_EQ(FdGuard::open_descriptors().size(), before.size() + 2);
-  const std::array<std::byte, 1> byte{};
-  EXPECT_TRUE(send_with_descriptor(sender.get(), byte, theirs_.get()).is_error());
-  ::close(used);
+  ASSERT_FALSE(boxes.grow(1));
+  const std::array<std::byte, 1> byte{std::byte{1}};
+  EXPECT_TRUE(send_with_descriptor(boxes.out_of(0), byte, theirs_.get()).is_error());
+  EXPECT_TRUE(boxes.send(0, theirs_.get(), {}).value());
+}
+
+// Closing a mailbox closes what waits in it, and that may take as long as the sender likes.
+TEST_F(MailboxesTest, NoSenderHoldsUpAMasterThatLeavesThem) {
+  struct Way {
+    const char* name;
+    std::size_t size;
+    bool earlier;
+  };
+  for (const Way way : {Way{"a message", 1, false}, Way{"an empty message", 0, false},
+                        Way{"to an earlier program's", 0, true}}) {
+    SCOPED_TRACE(way.name);
+    Mailboxes boxes;
+    ASSERT_FALSE(boxes.grow(2));
+    Lingering lingering;
+    {
+      const UniqueFd socket = std::move(lingering.socket);
+      const std::array<std::byte, 1> bytes{std::byte{1}};
+      ASSERT_FALSE(
+          send_with_descriptor(boxes.into(1), std::span(bytes).first(way.size), socket.get())
+              .is_error());
+    }
+    Mailboxes later;
+    std::vector<std::pair<UniqueFd, UniqueFd>> ends;
+    if (way.earlier) {
+      ends.emplace_back(UniqueFd(), UniqueFd(::dup(boxes.out_of(1))));
+      later.adopt(std::move(ends));
+    }
+    const TimePoint start = monotonic_now();
+    boxes.leave();
+    later.leave();
+    EXPECT_LT(monotonic_now() - start, std::chrono::seconds(10));
+    EXPECT_EQ(boxes.count(), 0U);
+  }
 }
 
 }  // namespace

@@ -9,8 +9,10 @@
 
 #include <array>
 #include <memory>
+#include <thread>
 #include <utility>
 
+#include "reactor/net/fd_passing.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"
@@ -32,8 +34,9 @@ class PlayedService final : public Service {
     successor = &next;
     done_ = std::move(done);
   }
-  void retry_hand_over() override {}
+  void retry_hand_over() override { ++retries; }
   Result<> take_over(Socket, std::span<const std::byte>) override {
+    if (refuse) return make_error_code(std::errc::bad_message);
     ++taken;
     count(connections_ + 1);
     return {};
@@ -61,18 +64,22 @@ class PlayedService final : public Service {
   Answer offer(int fd) {
     const Answer answer = successor->take(fd, {});
     if (answer == Answer::taken) count(connections_ - 1);
-    if (connections_ == 0) done_();
+    say_if_done();
     return answer;
   }
   void end_all() {
     count(0);
-    done_();
+    say_if_done();
+  }
+  // Once, as Server does: also if connections come back later.
+  void say_if_done() {
+    if (connections_ == 0 && done_) std::exchange(done_, {})();
   }
 
   Callback<bool(const Socket&)> keep;
   Successor* successor = nullptr;
-  int taken = 0;
-  bool drained = false;
+  int taken = 0, retries = 0;
+  bool drained = false, refuse = false;
 
  private:
   Counter* counter_ = nullptr;
@@ -158,6 +165,20 @@ TEST_P(SiblingsTest, NoneGoesToAWorkerThatIsStuck) {
   EXPECT_TRUE(run_bounded(loop_, [&] { return seats_[1]->loop.turns.add(), !keep(); }));
 }
 
+// Nobody's loop turned then, ours neither.
+TEST_P(SiblingsTest, APauseOfAllMakesNobodyLookStuck) {
+  service_.count(10);
+  seats_[2]->accepts.store(0);
+  EXPECT_FALSE(keep());
+  const TimePoint start = monotonic_now();
+  run_for(loop_, milliseconds(12));  // slot 1 is suspected from the second look on
+  if (monotonic_now() - start >= Siblings::kStuck) GTEST_SKIP() << "this machine is too slow";
+  std::this_thread::sleep_for(3 * Siblings::kStuck);
+  loop_.poll().value();
+  EXPECT_FALSE(log_.contains("is stuck"));
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; })) << "but soon";
+}
+
 TEST_P(SiblingsTest, NoneGoesToAWorkerWithoutRoomForIt) {
   service_.count(10);
   seats_[1]->capacity.set(1);
@@ -169,7 +190,7 @@ TEST_P(SiblingsTest, NoneGoesToAWorkerWithoutRoomForIt) {
 
 TEST_P(SiblingsTest, AMailboxThatWasFullIsUsedAgain) {
   service_.count(1'000'000);
-  seats_[1]->capacity.set(0);
+  seats_[1]->capacity.set(Seat::kUnlimited);
   seats_[2]->accepts.store(0);
   int sent = 0;
   while (sent < 10'000 && !keep()) ++sent;
@@ -207,6 +228,20 @@ TEST_P(SiblingsTest, NumbersThatMakeNoSenseOnlyKeepConnectionsHere) {
   run_for(loop_, milliseconds(30));
 }
 
+TEST_P(SiblingsTest, AWorkerThatStartsWithoutAFreeDescriptorHasNoRoom) {
+  PlayedService service;
+  const UniqueFd lowest(::dup(STDERR_FILENO));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  Siblings siblings(loop_, *board_, slots_, mailboxes_, 1, 1);
+  EXPECT_TRUE(board_->has_room(1));
+  const rlimit none{static_cast<rlim_t>(lowest.get()), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  siblings.serve(service, true);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(board_->has_room(1));
+}
+
 // ---- What others send ----
 
 TEST_P(SiblingsTest, WithoutADescriptorConnectionsWaitInTheMailbox) {
@@ -220,6 +255,16 @@ TEST_P(SiblingsTest, WithoutADescriptorConnectionsWaitInTheMailbox) {
   EXPECT_EQ(service_.taken, 0);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+}
+
+// One kind of trouble does not hide another one.
+TEST_P(SiblingsTest, EachComplaintIsInTheLog) {
+  const std::array<std::byte, 4> other_version{std::byte{2}};
+  ASSERT_TRUE(send_with_descriptor(mailboxes_.into(0), other_version, connection_.fd()).ok());
+  EXPECT_TRUE(run_bounded(loop_, [&] { return log_.contains("is no connection"); }));
+  service_.refuse = true;
+  ASSERT_TRUE(mailboxes_.send(0, connection_.fd(), {}).value());
+  EXPECT_TRUE(run_bounded(loop_, [&] { return log_.contains("can't take a connection over"); }));
 }
 
 TEST_P(SiblingsTest, WhatWaitsAtTheEndOfADrainIsTaken) {
@@ -275,8 +320,29 @@ TEST_P(SiblingsTest, WhatNobodyTakesGoesOnHere) {
   EXPECT_EQ(board_->coming(0).load(), 0);
   EXPECT_FALSE(done_);
   EXPECT_EQ(offer(), Answer::busy) << "for a while";
+  run_for(loop_, milliseconds(50));
+  EXPECT_FALSE(done_);
   service_.end_all();
-  EXPECT_TRUE(done_);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
+}
+
+TEST_P(SiblingsTest, EachFullMailboxIsWatchedForRoom) {
+  Seat* const heir = retire(1'000'000);
+  const auto fill = [&] {
+    int sent = 0;
+    while (sent < 10'000 && offer() == Answer::taken) ++sent;
+    ASSERT_GT(sent, 3);
+    ASSERT_LT(sent, 10'000);
+  };
+  fill();
+  heir->capacity.set(1);
+  seats_[2]->accepts.store(0);
+  fill();
+  run_for(loop_, milliseconds(20));
+  EXPECT_EQ(service_.retries, 0);
+  EXPECT_GT(receive(1), 3) << "the second one that was full";
+  run_for(loop_, milliseconds(20));
+  EXPECT_EQ(service_.retries, 1);
 }
 
 TEST_P(SiblingsTest, AHeirWithoutRoomGetsNone) {

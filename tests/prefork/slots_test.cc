@@ -2,11 +2,15 @@
 #include "reactor/prefork/slots.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -82,7 +86,7 @@ TEST_F(SlotsTest, WhatIsSomebodyElsesStaysWithItsAddress) {
   Slots slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   EXPECT_EQ(slots.addresses(), (std::vector<Endpoint>{folder.socket(), address}));
-  slots.close_own();
+  slots.release_own().clear();
   EXPECT_EQ(slots.addresses(), std::vector<Endpoint>{address});
 }
 
@@ -115,6 +119,99 @@ TEST_F(SlotsTest, NoTwoHaveOnePortHoweverTheyRace) {
     other.join();
     ASSERT_FALSE(opened[0] && opened[1]) << "in round " << round;
   }
+}
+
+// ---- A worker that makes them deaf ----
+
+struct Deafening {
+  const char* name;
+  void (*act)(int listener);
+};
+
+void set(int fd, int level, int name, int value) {
+  EXPECT_EQ(::setsockopt(fd, level, name, &value, sizeof value), 0) << name;
+}
+
+const Deafening kDeafenings[] = {
+    {"shut down", [](int fd) { ::shutdown(fd, SHUT_RD); }},
+#if defined(__linux__)
+    {"a filter", [](int fd) { EXPECT_TRUE(Socket::refuse_new(fd)); }},
+    {"a filter that is locked",
+     [](int fd) {
+       EXPECT_TRUE(Socket::refuse_new(fd));
+       set(fd, SOL_SOCKET, SO_LOCK_FILTER, 1);
+     }},
+    {"shut down with such a filter",
+     [](int fd) {
+       EXPECT_TRUE(Socket::refuse_new(fd));
+       set(fd, SOL_SOCKET, SO_LOCK_FILTER, 1);
+       ::shutdown(fd, SHUT_RD);
+     }},
+    {"no backlog", [](int fd) { EXPECT_EQ(::listen(fd, 0), 0); }},
+    {"only neighbours", [](int fd) { set(fd, IPPROTO_IP, IP_MINTTL, 255); }},
+    {"connected to somebody",
+     [](int fd) {
+       const Socket other = Socket::listen(Address::loopback(0), {}).value();
+       const Address address = other.local().value();
+       ::shutdown(fd, SHUT_RD);
+       EXPECT_TRUE(::connect(fd, address.data(), address.size()) == 0 || errno == EINPROGRESS);
+     }},
+#endif
+};
+
+bool is_served(const Slots& slots, unsigned workers, const Address& address) {
+  Socket client = Socket::connect(address).value();
+  std::vector<pollfd> wait;
+  for (unsigned slot = 0; slot < workers; ++slot) {
+    const int own = slots.listener(slot, 0);
+    if (own >= 0) wait.push_back({own, POLLIN, 0});
+  }
+  std::vector<Socket> shared;
+  if (wait.empty()) {
+    shared = slots.listeners_of(0).value();
+    wait.push_back({shared.front().fd(), POLLIN, 0});
+  }
+  if (::poll(wait.data(), wait.size(), 2000) < 1) return false;
+  for (const pollfd& each : wait) {
+    if (each.revents != 0 && Socket::accept(each.fd)) return true;
+  }
+  return false;
+}
+
+TEST_F(SlotsTest, AListenerThatWasMadeDeafHearsAgain) {
+  for (const bool balanced : {true, false}) {
+    options_.reuse_port = balanced;
+    for (const Deafening& deafening : kDeafenings) {
+      SCOPED_TRACE(std::string(deafening.name) + (balanced ? ", one of many" : ", the only one"));
+      Slots slots;
+      ASSERT_TRUE(slots.open(options_, none_, failure_));
+      const Address address = slots.addresses()[0].address;
+      ASSERT_EQ(slots.mend(), 0U);
+      {
+        const std::vector<Socket> evil = slots.listeners_of(2).value();
+        deafening.act(evil.front().fd());
+        EXPECT_EQ(slots.mend(), 1U);
+      }
+      EXPECT_EQ(slots.mend(), 0U) << "once";
+      for (int i = 0; i < 8; ++i) EXPECT_TRUE(is_served(slots, 4, address));
+    }
+  }
+}
+
+TEST_F(SlotsTest, AUnixListenerThatWasShutDownIsMadeAnewAsOftenAsItTakes) {
+  const TemporaryFolder folder;
+  options_.addresses = {folder.socket()};
+  {
+    Slots slots;
+    ASSERT_TRUE(slots.open(options_, none_, failure_));
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(slots.mend(), 0U);
+      ::shutdown(slots.listeners_of(0).value().front().fd(), SHUT_RD);
+      EXPECT_EQ(slots.mend(), 1U);
+      EXPECT_TRUE(is_served(slots, 1, folder.socket()));
+    }
+  }
+  EXPECT_EQ(folder.files(), 0U);
 }
 
 TEST_F(SlotsTest, RemovesItsOwnFileAndNobodyElses) {

@@ -169,6 +169,7 @@ TEST_F(UpgradeTest, OneThatClosesTheChannelAndGoesOnIsAskedToEnd) {
   EXPECT_EQ(upgrade_.next_turn(), clock_.now() + std::chrono::seconds(2));
   ahead_ = std::chrono::seconds(3);
   expect_failure("was killed by signal 15");
+  EXPECT_TRUE(log_.contains("closed its channel without becoming ready and is ended"));
 }
 
 TEST_F(UpgradeTest, OneThatIsLateIsAskedToEnd) {

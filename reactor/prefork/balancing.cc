@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/balancing.h"
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <utility>
+
+#include "reactor/base/error.h"
+
+namespace reactor::prefork {
+namespace {
+
+#if defined(__linux__)
+std::error_code set_reuse_port(int fd, int on) {
+  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) return {};
+  return last_system_error();
+}
+
+int option_of(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
+}
+
+// A copy by its address alone would listen on all devices.
+bool is_bound_to_device(int fd) {
+  std::array<char, IFNAMSIZ> name{};
+  socklen_t length = name.size();
+  return ::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), &length) == 0 && length > 0;
+}
+
+}  // namespace
+
+Result<bool> spread(std::vector<Socket>& group, const Address& address, const Options& options) {
+  const int first = group.front().fd();
+  if (is_bound_to_device(first)) return false;
+  const int before = option_of(first, SOL_SOCKET, SO_REUSEPORT);
+  if (set_reuse_port(first, 1)) return false;
+  ListenOptions listen = options.listen;
+  listen.reuse_port = true;
+  listen.v6_only = address.family() == AF_INET6 && option_of(first, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
+  while (group.size() < options.workers) {
+    Result<Socket> sibling = Socket::listen(address, listen);
+    if (!sibling && group.size() == 1) {
+      if (const std::error_code error = set_reuse_port(first, before)) return error;
+      return false;
+    }
+    if (!sibling) return sibling.error();
+    group.push_back(std::move(*sibling));
+  }
+  return true;
+}
+#else
+}  // namespace
+
+Result<bool> spread(std::vector<Socket>&, const Address&, const Options&) { return false; }
+#endif
+
+#if defined(__linux__)
+Result<Socket> claim(const Address& address, ListenOptions listen) {
+  listen.reuse_port = false;
+  Result<Socket> first = Socket::listen(address, listen);
+  if (!first) return first;
+  if (const std::error_code error = set_reuse_port(first->fd(), 1)) return error;
+  return first;
+}
+#else
+// There a group is joined by bind(2) alone: the address is tried before, which two servers that
+// start at the same moment may both do.
+Result<Socket> claim(const Address& address, ListenOptions listen) {
+  if (address.port() != 0) {
+    ListenOptions alone = listen;
+    alone.reuse_port = false;
+    if (Result<Socket> probe = Socket::listen(address, alone); !probe) return probe.error();
+  }
+  return Socket::listen(address, listen);
+}
+#endif
+
+}  // namespace reactor::prefork

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// A worker as a whole, but in this process and with its master played.
+#include "reactor/prefork/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <utility>
+
+#include "reactor/net/server.h"
+#include "reactor/prefork/membership.h"
+#include "tests/support/fd_guard.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/loop_test.h"
+
+namespace reactor::prefork {
+namespace {
+
+using std::chrono::milliseconds;
+
+class Idle final : public StreamHandler {
+  void on_data(Stream&, std::span<std::byte>) override {}
+  Migration on_migrate(Stream&, std::vector<std::byte>&) override { return Migration::now; }
+};
+
+// It serves slot 0; a worker that does not look into its mailbox serves slot 1.
+class WorkerTest : public BackendTest {
+ protected:
+  void SetUp() override {
+    ASSERT_FALSE(mailboxes_.grow(2));
+    board_->set_slots(2);
+    const std::uint32_t seat = board_->take_seat();
+    board_->set_occupant(0, seat);
+    const std::uint32_t other = board_->take_seat();
+    board_->set_occupant(1, other);
+    board_->seat(other).accepts.store(1);
+    board_->seat(other).capacity.set(Seat::kUnlimited);
+    options_.backend = GetParam();
+    auto control = make_control().value();
+    master_ = std::move(control.master);
+    auto membership = std::make_unique<Membership>(
+        Membership{std::move(control.worker), *board_, seat, slots_, mailboxes_});
+    worker_ =
+        std::make_unique<Worker>(options_, options_, 0, Worker::Sockets{}, std::move(membership));
+    server_ = Server<Idle>::listen(worker_->loop(), Address::loopback(0), {}).value();
+    client_ = Socket::connect(server_->addresses().at(0)).value();
+    ASSERT_TRUE(run_bounded(worker_->loop(), [&] { return server_->connections() == 1; }));
+  }
+  void retire() {
+    ASSERT_TRUE(master_.send({.kind = Message::Kind::retire, .slot = 0, .value = 1}));
+  }
+
+  FdGuard guard_;
+  LogCapture log_;
+  Options options_;
+  std::unique_ptr<Board> board_ = Board::make().value();
+  Slots slots_;
+  Mailboxes mailboxes_;
+  Control master_;
+  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<Server<Idle>> server_;
+  Socket client_;
+};
+
+// Nothing else keeps its loop then: no timer, no other connection.
+TEST_P(WorkerTest, StaysUntilItsConnectionsAreTaken) {
+  retire();
+  bool taken = false;
+  Timer heir = worker_->loop().after(milliseconds(100), [&] {
+    Result<Letter> letter = mailboxes_.receive(mailboxes_.out_of(1));
+    taken = letter && letter->connection;
+  });
+  heir.unref();
+  EXPECT_EQ(worker_->serve(*server_), kExitOk);
+  EXPECT_TRUE(taken);
+  EXPECT_FALSE(mailboxes_.waits(1));
+}
+
+TEST_P(WorkerTest, EndsWhenTheConnectionsThatCameBackAreOver) {
+  retire();
+  Timer other = worker_->loop().after(std::chrono::hours(1), [] {});  // as a socket for datagrams
+  Timer end = worker_->loop().every(milliseconds(20), [&] {
+    // Sent, and taken back.
+    if (log_.contains("go on in worker 0")) client_ = Socket();
+  });
+  end.unref();
+  const TimePoint start = monotonic_now();
+  EXPECT_EQ(worker_->serve(*server_), kExitOk);
+  EXPECT_LT(monotonic_now() - start, options_.graceful_timeout / 2) << "where it is given up";
+  EXPECT_FALSE(mailboxes_.waits(1));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, WorkerTest, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::prefork
