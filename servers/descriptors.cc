@@ -20,7 +20,7 @@ constexpr const char* kRemedy = "raise the limit (ulimit -n, in a unit LimitNOFI
 // Without --max-connections the limit decides how many there are, so it is raised only if the
 // workers' own descriptors take more than half of it.
 std::uint64_t raise_for_usual(std::uint64_t fixed) {
-  const std::uint64_t limit = raise_descriptor_limit(0, 0);
+  const std::uint64_t limit = reactor::prefork::descriptor_limit();
   if (limit >= std::max(2 * fixed, fixed + kFewest)) return limit;
   return raise_descriptor_limit(fixed + kUsual, fixed + kFewest);
 }

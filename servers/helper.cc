@@ -18,11 +18,12 @@
 namespace servers {
 namespace {
 
+constexpr reactor::Duration kReapLimit = std::chrono::milliseconds(500);
 constexpr char kComplete = '.';  // ends a result; a process that is killed writes none
 
 [[noreturn]] void answer(reactor::Callback<std::string()>& job, int channel,
                          reactor::Duration limit) {
-  // If the parent dies it kills nobody.
+  // If the parent dies, nobody kills this process, so it ends itself.
   ::alarm(static_cast<unsigned>(limit / std::chrono::seconds(1)) + 1);
   try {
     const std::string text = job() + kComplete;
@@ -60,6 +61,16 @@ reactor::Result<std::string> read_answer(int channel, reactor::TimePoint deadlin
   return text;
 }
 
+// A process that waits for a device ends only when that answers, even after SIGKILL. It is left to
+// itself then, and remains unreaped.
+void reap(pid_t pid) {
+  const reactor::TimePoint end = reactor::saturating_add(reactor::monotonic_now(), kReapLimit);
+  int status = 0;
+  while (::waitpid(pid, &status, WNOHANG) == 0 && reactor::monotonic_now() < end) {
+    ::poll(nullptr, 0, 1);
+  }
+}
+
 }  // namespace
 
 reactor::Result<std::string> ask_helper(reactor::Callback<std::string()> job,
@@ -75,9 +86,7 @@ reactor::Result<std::string> ask_helper(reactor::Callback<std::string()> job,
   theirs.reset();
   auto result = read_answer(ours.get(), reactor::saturating_add(reactor::monotonic_now(), limit));
   ::kill(pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  reap(pid);
   return result;
 }
 

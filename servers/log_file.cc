@@ -30,6 +30,12 @@ reactor::UniqueFd own_standard_error() {
   return fd;
 }
 
+// One step: a line goes to the old file or to the new one.
+void put_in_place(const reactor::UniqueFd& fresh, const reactor::UniqueFd& place) noexcept {
+  ::dup2(fresh.get(), place.get());
+  ::fcntl(place.get(), F_SETFD, FD_CLOEXEC);
+}
+
 }  // namespace
 
 std::string why_not_opened(std::error_code error) {
@@ -56,11 +62,14 @@ reactor::Result<> give_log_file(const std::string& path,
 reactor::Result<> LogFile::open() {
   if (!is_file()) {
     file_ = own_standard_error();
+    for_children_ = own_standard_error();
     return {};
   }
-  reactor::Result<reactor::UniqueFd> file = open_file();
-  if (!file) return file.error();
-  file_ = std::move(*file);
+  for (reactor::UniqueFd* const place : {&file_, &for_children_}) {
+    reactor::Result<reactor::UniqueFd> file = open_file();
+    if (!file) return file.error();
+    *place = std::move(*file);
+  }
   return {};
 }
 
@@ -68,15 +77,21 @@ int LogFile::fd() const noexcept { return file_ ? file_.get() : STDERR_FILENO; }
 
 void LogFile::reopen() {
   if (!is_file() || !file_) return;
-  const reactor::Result<reactor::UniqueFd> fresh = open_file();
-  if (!fresh) {
-    REACTOR_LOG(error, "can't reopen " + path_ + ": " + why_not_opened(fresh.error()) +
-                           "; going on with the old file");
-    return;
+  for (const reactor::UniqueFd* const place : {&file_, &for_children_}) {
+    if (!*place) continue;
+    const reactor::Result<reactor::UniqueFd> fresh = open_file();
+    if (!fresh) {
+      REACTOR_LOG(error, "can't reopen " + path_ + ": " + why_not_opened(fresh.error()) +
+                             "; going on with the old file");
+      return;
+    }
+    put_in_place(*fresh, *place);
   }
-  // One step: a line goes to the old file or to the new one.
-  ::dup2(fresh->get(), file_.get());
-  ::fcntl(file_.get(), F_SETFD, FD_CLOEXEC);
+}
+
+void LogFile::part_from_parent() noexcept {
+  if (for_children_) put_in_place(for_children_, file_);
+  for_children_.reset();
 }
 
 reactor::Result<reactor::UniqueFd> LogFile::open_file() const {

@@ -21,8 +21,8 @@ namespace servers {
 [[nodiscard]] std::string why_not_opened(std::error_code error);
 
 // The file that --log names, for one write(2) per line. Nothing here waits for whoever reads a pipe
-// or FIFO, unless "-" is a pipe of another user (see reactor::write_line()). A file is opened anew
-// under the same descriptor, so that nothing that holds the number has to be told.
+// or FIFO, unless "-" is one that can't be opened anew (see reactor::write_line()). A file is
+// opened anew under the same descriptor, so that nothing that holds the number has to be told.
 class LogFile {
  public:
   // Who opens it again: the workers, as `owner`.
@@ -34,8 +34,11 @@ class LogFile {
   // Where lines go: the file, or standard error for "-".
   [[nodiscard]] int fd() const noexcept;
   [[nodiscard]] bool is_file() const noexcept { return path_ != "-"; }
-  // After a rotation. Where it fails the old file stays, which is logged.
+  // After a rotation. If it fails, the old file stays, which is logged.
   void reopen();
+  // In a process that was forked: what it does to its descriptor (O_NONBLOCK, O_APPEND) is not felt
+  // by its parent from here on, if the file could be opened twice.
+  void part_from_parent() noexcept;
 
  private:
   [[nodiscard]] reactor::Result<reactor::UniqueFd> open_file() const;
@@ -43,6 +46,7 @@ class LogFile {
   std::string path_;
   std::optional<reactor::prefork::Identity> owner_;
   reactor::UniqueFd file_;
+  reactor::UniqueFd for_children_;  // the same file, opened once more
 };
 
 }  // namespace servers

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "reactor/base/log.h"
 #include "reactor/base/printable.h"
@@ -24,6 +25,14 @@ bool write_within(reactor::Duration& patience, int fd, const std::string& line) 
   return ready;
 }
 
+std::string line_of(const std::string& text) {
+  constexpr std::string_view kEnd = "...\n";
+  std::string line = reactor::printable(text) + "\n";
+  if (line.size() <= reactor::kLongestLine) return line;
+  line.resize(reactor::kLongestLine - kEnd.size());
+  return line.append(kEnd);
+}
+
 }  // namespace
 
 const char* name_of(Program program) {
@@ -32,12 +41,11 @@ const char* name_of(Program program) {
 
 void complain(Program program, const std::string& what) {
   reactor::Duration patience = std::chrono::seconds(1);
-  write_within(patience, STDERR_FILENO,
-               std::string(name_of(program)) + ": " + reactor::printable(what) + "\n");
+  write_within(patience, STDERR_FILENO, line_of(std::string(name_of(program)) + ": " + what));
 }
 
 void StandardOutput::say(const std::string& line) {
-  if (write_within(patience_, STDOUT_FILENO, reactor::printable(line) + "\n")) return;
+  if (write_within(patience_, STDOUT_FILENO, line_of(line))) return;
   REACTOR_LOG(warn, "nobody reads standard output; dropped there: " + line);
 }
 

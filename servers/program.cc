@@ -190,7 +190,7 @@ struct Reloader {
     return accept(std::move(*next));
   }
 
-  // Without workers this process serves on: all but these two was used up when it began.
+  // A process without workers can apply only these two; it used all other settings at the start.
   std::optional<Tls> in_place() const {
     std::optional<Options> next = read();
     if (!next) return std::nullopt;
@@ -275,7 +275,8 @@ void check_access_log(const Options& options) {
                  "let their user write it and enter its directory");
 }
 
-// As root's --pid with --workers 0 --user: what clients talk to must not be able to write there.
+// With --workers 0 --user the process that serves clients must not be able to write root's pid
+// file.
 void give_up_writing(const Options& options, PidFile& pid_file) {
   if (options.prefork.workers > 0 || !options.prefork.identity) return;
   if (const std::error_code error = pid_file.give_up_writing()) {
@@ -286,7 +287,10 @@ void give_up_writing(const Options& options, PidFile& pid_file) {
 void add_callbacks(Program program, Options& options, LogFile& log, PidFile& pid_file,
                    StandardOutput& output) {
   reactor::prefork::Options& prefork = options.prefork;
-  prefork.on_fork = [&pid_file] { pid_file.abandon_in_child(); };
+  prefork.on_fork = [&pid_file, &log] {
+    pid_file.abandon_in_child();
+    log.part_from_parent();
+  };
   prefork.on_listening = [&output](const reactor::Endpoint& endpoint) {
     output.say("listening on " + endpoint.to_string());
   };

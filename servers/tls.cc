@@ -9,6 +9,7 @@
 #include "reactor/tls/error.h"
 #include "reactor/tls/groups.h"
 #include "reactor/tls/server_context.h"
+#include "servers/brief.h"
 #include "servers/values.h"
 
 namespace servers {
@@ -32,7 +33,7 @@ void check_groups(const std::string& groups) {
   if (tls::check_groups(groups, &culprit)) return;
   throw BadValue("--tls-groups", groups,
                  culprit.empty() ? "not a list of different groups"
-                                 : "OpenSSL knows no group '" + culprit + "'",
+                                 : "OpenSSL knows no group '" + brief(culprit) + "'",
                  "give names with colons between them, like " + default_tls_groups());
 }
 

@@ -125,6 +125,14 @@ class Errors(unittest.TestCase):
                 value = value.splitlines()[0] if value else ""
                 self.complains(program, arguments, 2, [flag, value, ";"] + parts)
 
+    def test_long_values_are_cut(self):
+        for arguments in (["--tls-groups", "X" * 5000], ["--bind", "unix:/" + "x" * 5000], ["--body", "x" * 20000],
+                          ["--" + "x" * 5000], ["--config", "/" + "x/" * 2000]):
+            code, _, err = support.run(HTTP_OK, *arguments, "--workers", "many")
+            self.assertEqual(code, 2)
+            self.assertEqual(err.count("\n"), 1)
+            self.assertLessEqual(len(err), 4096)
+
     def test_bad_usage(self):
         for program in (ECHO, HTTP_OK):
             for arguments in BAD_USAGE:

@@ -3,13 +3,19 @@
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#endif
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <stdexcept>
 
 #include "reactor/base/error.h"
+#include "reactor/base/unique_fd.h"
 #include "servers/lookup.h"
 #include "tests/support/fd_guard.h"
 
@@ -58,6 +64,37 @@ TEST_F(HelperFork, OneThatDoesNotComeBackIsGivenUp) {
       milliseconds(20));
   EXPECT_EQ(answer.error(), std::errc::timed_out);
 }
+
+#if defined(__linux__)
+// As one that waits for a disk: a process that another one traces can't be waited for after its
+// end, until that one lets go.
+TEST_F(HelperFork, OneThatCannotBeKilledIsLeft) {
+  std::array<int, 2> lifeline{};
+  ASSERT_EQ(::pipe(lifeline.data()), 0);
+  reactor::UniqueFd end(lifeline[0]);
+  reactor::UniqueFd held(lifeline[1]);
+  const reactor::TimePoint start = reactor::monotonic_now();
+  const auto answer = ask_helper(
+      [&]() -> std::string {
+        held.reset();
+        ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+        if (::fork() != 0) {
+          for (;;) ::pause();
+        }
+        if (::ptrace(PTRACE_SEIZE, ::getppid(), nullptr, nullptr) != 0) ::_exit(1);
+        char byte = 0;
+        ::alarm(30);
+        [[maybe_unused]] const auto count = ::read(end.get(), &byte, 1);
+        ::_exit(0);
+      },
+      milliseconds(200));
+  EXPECT_EQ(answer.error(), std::errc::timed_out);
+  EXPECT_LT(reactor::monotonic_now() - start, seconds(20));
+  held.reset();
+  while (::waitpid(-1, nullptr, 0) > 0) {  // those that were left, now
+  }
+}
+#endif
 
 TEST_F(HelperFork, OneThatEndsWithoutAnAnswerIsAnError) {
   const auto thrown =

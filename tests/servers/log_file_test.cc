@@ -45,6 +45,29 @@ class LogFileFork : public ::testing::Test {
   const std::string path_ = folder_.file("log");
 };
 
+// A worker may be running a stranger's code.
+TEST_F(LogFileFork, WhatAChildDoesToItsFlagsItsParentDoesNotFeel) {
+  const std::string fifo = folder_.file("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const reactor::UniqueFd reader(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK));
+  for (const std::string& name : {path_, fifo}) {
+    LogFile log(name, {});
+    ASSERT_TRUE(log.open());
+    for (const bool rotated : {false, true}) {
+      if (rotated) log.reopen();
+      const int before = ::fcntl(log.fd(), F_GETFL);
+      ASSERT_NE(before & O_NONBLOCK, 0);
+      EXPECT_EQ(reactor::wait_for_child(reactor::spawn_child([&] {
+                  log.part_from_parent();
+                  if (::fcntl(log.fd(), F_GETFL) != before) return 1;
+                  return ::fcntl(log.fd(), F_SETFL, 0) == 0 ? 0 : 2;
+                })),
+                0);
+      EXPECT_EQ(::fcntl(log.fd(), F_GETFL), before);
+    }
+  }
+}
+
 constexpr int kWriters = 4;
 constexpr int kLines = 5000;
 

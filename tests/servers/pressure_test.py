@@ -8,6 +8,7 @@ import pathlib
 import resource
 import signal
 import sys
+import tempfile
 import time
 import unittest
 
@@ -40,6 +41,10 @@ def processor_time(pid):
 
 def few_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, FEW))
+
+
+def few_descriptors_for_now():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def push(connection, data, most, patience=0.5):
@@ -144,6 +149,38 @@ class Pressure(support.BackendTest):
             shares = [len(support.descriptors_of(p)) - b for p, b in zip(workers, before)]
             self.assertEqual(sum(shares), 200)
             self.assertGreater(min(shares), 20, shares)  # of 50; the kernel draws by a hash
+
+    def test_a_reload_and_an_upgrade_fit_into_what_the_limit_was_raised_to(self):
+        # Nothing is left for connections: then what is needed is the figure itself.
+        workers, connections, most = 32, 100, 0
+        with tempfile.TemporaryDirectory() as folder:
+            pid_file = pathlib.Path(folder, "pid")
+            with self.server(HTTP_OK, "-w", str(workers), "--max-connections", str(connections), "-p", str(pid_file),
+                             preexec_fn=few_descriptors_for_now) as server:
+                busy = [server.connect() for _ in range(3 * workers)]
+                for connection in busy:
+                    connection.sendall(b"GET / HTTP/1.1\r\n")
+                limit = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)[0]
+                old = server.workers()
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: len(set(server.workers()) - set(old)) == workers, "new workers")
+                self.assertGreater(len(server.workers()), 3 * workers // 2, "the old ones stay")
+                most = len(support.descriptors_of(server.pid))
+                self.assertLessEqual(most, limit - connections)
+                for connection in busy:
+                    connection.close()
+                server.signal(signal.SIGUSR2)
+                new = wait_until(lambda: int(pid_file.read_text() or 0) not in (0, server.pid) and int(pid_file.read_text()),
+                                 "a new master")
+                try:
+                    server.wait()
+                    most = len(support.descriptors_of(new))
+                    limit = resource.prlimit(new, resource.RLIMIT_NOFILE)[0]
+                    # Its own workers have no predecessors now, which are 2 for each.
+                    self.assertLessEqual(most + 2 * workers, limit - connections)
+                finally:
+                    os.kill(new, signal.SIGTERM)
+                    wait_until(lambda: not support.alive(new), "the end")
 
     def test_descriptors_come_back(self):
         with self.server(ECHO) as server:
