@@ -77,7 +77,7 @@ Result<std::chrono::system_clock::time_point> point_of(const ASN1_TIME* time) {
   const std::chrono::seconds since_epoch(::timegm(&parts));
   constexpr auto kFirst = std::chrono::ceil<std::chrono::seconds>(system_clock::time_point::min());
   constexpr auto kLast = std::chrono::floor<std::chrono::seconds>(system_clock::time_point::max());
-  return std::clamp(std::chrono::sys_seconds(since_epoch), kFirst, kLast);
+  return system_clock::time_point(std::clamp(std::chrono::sys_seconds(since_epoch), kFirst, kLast));
 }
 
 Result<> install_key(SSL_CTX* context, X509* certificate, const std::string& text) {
