@@ -74,6 +74,7 @@ TEST_P(LentTest, APieceOfABodyIsPoisonedAfterItsCall) {
 TEST_P(LentTest, EachMayDestroyTheServer) {
   enum class At { handler, on_head, on_body, on_close };
   for (const At at : {At::handler, At::on_head, At::on_body, At::on_close}) {
+    if (at == At::on_close && on_libkqueue(GetParam())) continue;  // a reset reads as an end there
     SCOPED_TRACE(static_cast<int>(at));
     std::string said;
     std::unique_ptr<Responder> responder;

@@ -88,6 +88,7 @@ TEST_P(ServerLogTest, ADeferredAnswerIsLoggedWithItsOwnRequest) {
 }
 
 TEST_P(ServerLogTest, AnAnswerThatIsCutShortIsLoggedAsFarAsItWent) {
+  SKIP_BACKEND_ON_LIBKQUEUE("takes the error of a reset, which then reads as an end");
   std::vector<Responder> responders;
   serve([&](const Request&, Response& response) { responders.push_back(response.defer()); },
         logging());
