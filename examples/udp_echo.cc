@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: MIT
 // An echo server for datagrams. `example_udp_echo udp::5000` or `... unixgram:/tmp/echo`.
 #include <iostream>
+#include <optional>
 
 #include "reactor/net/datagram.h"
 #include "reactor/net/endpoint.h"
+#include "reactor/net/reflection_guard.h"
 
 namespace {
 
+// Nobody can tell whether the source of a UDP datagram is true: see ReflectionGuard.
 class Echo final : public reactor::DatagramHandler {
+ public:
+  void serve(const reactor::Address& own) {
+    guard_.emplace(reactor::ReflectionLimits{}, std::vector{own});
+  }
+
+ private:
   void on_datagram(reactor::Datagram& socket, const reactor::Message& message) override {
+    const auto verdict = guard_->judge(message, reactor::monotonic_now());
+    if (verdict != reactor::ReflectionGuard::Verdict::answer) return;
     socket.reply(message, message.bytes());
   }
+
+  std::optional<reactor::ReflectionGuard> guard_;
 };
 
 }  // namespace
@@ -29,6 +42,7 @@ int main(int argc, char** argv) {
     std::cerr << where << ": " << socket.error().message() << '\n';
     return 1;
   }
+  echo.serve((*socket)->address());
   const auto interrupt = loop.on_signal(SIGINT, [&] { loop.stop(); });
   const auto terminate = loop.on_signal(SIGTERM, [&] { loop.stop(); });
   const reactor::Endpoint bound{(*socket)->address(), endpoint->kind};
