@@ -30,8 +30,8 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
         group(&options),
         all_(all),
         fd_(std::move(fd)),
-        idle_(options.linger.idle),
-        bytes_left_(options.linger.bytes) {}
+        idle_(options.linger_idle),
+        bytes_left_(options.linger_bytes) {}
 
   bool start(Duration time) {
     Loop& loop = all_.loop_;
@@ -109,7 +109,7 @@ void Lingerers::add(UniqueFd fd, const StreamOptions& options) {
   queue.push_back(std::move(lingerer));
   ++size_;
   added.place = std::prev(queue.end());
-  if (!added.start(options.linger.time)) return end(added);
+  if (!added.start(options.linger_time)) return end(added);
   if (size_ > kLeast) keep_to_share();
 }
 

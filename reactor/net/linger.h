@@ -16,7 +16,7 @@ struct StreamOptions;
 // Connections that are over but for the peer, who may still be sending: closing now would answer
 // that with a reset, which can destroy the last answer before the peer has read it (RFC 9112
 // section 9.6). Each is shut down for writing, then read and dropped until the peer closes, or its
-// limits are reached (LingerLimits). Owns their descriptors. Private to net/.
+// limits are reached (StreamOptions). Owns their descriptors. Private to net/.
 //
 // A peer decides how long its connection lingers, so there is a bound: all of a loop's hold at most
 // an eighth of the descriptors that the process may have (but always kLeast). Beyond that the one

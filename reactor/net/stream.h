@@ -27,7 +27,6 @@
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
 #include "reactor/loop/loop.h"
-#include "reactor/net/linger_limits.h"
 #include "reactor/net/service.h"
 #include "reactor/net/socket.h"
 
@@ -120,7 +119,19 @@ struct StreamOptions {
   std::size_t queue_limit = 16 << 20;   // octets queued at which the connection fails (queue_full)
   Duration idle_timeout = Duration{0};  // without a read or a write; 0: none. Precise to a tick
   Duration write_timeout = std::chrono::seconds(30);  // without progress while octets are queued
-  LingerLimits linger;                                // for input that comes after the end
+
+  // How long a closed connection is kept for a peer that is still sending. Many clients send a
+  // whole body before they read: they get the last answer only if all of that body is read and
+  // dropped, for closing earlier resets the connection (RFC 9112 section 9.6). The longest wait for
+  // the next 4 KiB, so that a byte now and then does not keep the connection. 0 or less: closed at
+  // once.
+  Duration linger_idle = std::chrono::seconds(2);
+  // All of it.
+  Duration linger_time = std::chrono::seconds(30);
+  // Bytes that are read and dropped. Reading stops behind them, so that the kernel holds the peer
+  // back, and the connection is closed after `linger_idle`: a peer that reads meanwhile has its
+  // answer.
+  std::size_t linger_bytes = 64 << 20;
 };
 
 // 104 bytes; no buffer while nothing is queued. What few Streams need lies in a block of its own,

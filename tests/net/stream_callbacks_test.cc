@@ -131,7 +131,7 @@ class Play {
         actor_(call, act) {
     settings_.low_water = 1000;
     settings_.high_water = 10000;
-    settings_.linger.time = std::chrono::milliseconds(50);
+    settings_.linger_time = std::chrono::milliseconds(50);
     FdPair pair = make_socket_pair();
     peer_.fd = std::move(pair.far);
     actor_.stream =

@@ -292,7 +292,8 @@ TEST_P(StreamLinger, ItOutlivesTheStream) {
 TEST_P(StreamLinger, APeerThatSendsNoMoreEndsIt) {
   Loop loop(options());
   StreamOptions settings;
-  settings.linger = {.idle = milliseconds(30), .time = hours(1)};
+  settings.linger_idle = milliseconds(30);
+  settings.linger_time = hours(1);
   Link link(loop, settings);
   link.start();
   const TimePoint start = monotonic_now();
@@ -305,7 +306,8 @@ TEST_P(StreamLinger, APeerThatSendsNoMoreEndsIt) {
 TEST_P(StreamLinger, APeerThatSendsIsWaitedForLongerThanTheIdleTime) {
   Loop loop(options());
   StreamOptions settings;
-  settings.linger = {.idle = milliseconds(200), .time = hours(1)};
+  settings.linger_idle = milliseconds(200);
+  settings.linger_time = hours(1);
   Link link(loop, settings);
   link.start();
   link.stream->close(true);
@@ -324,7 +326,8 @@ TEST_P(StreamLinger, APeerThatSendsIsWaitedForLongerThanTheIdleTime) {
 TEST_P(StreamLinger, APeerThatDawdlesIsNotWaitedFor) {
   Loop loop(options());
   StreamOptions settings;
-  settings.linger = {.idle = milliseconds(50), .time = hours(1)};
+  settings.linger_idle = milliseconds(50);
+  settings.linger_time = hours(1);
   Link link(loop, settings);
   link.start();
   link.stream->close(true);
@@ -338,7 +341,8 @@ TEST_P(StreamLinger, APeerThatDawdlesIsNotWaitedFor) {
 TEST_P(StreamLinger, ItsTimeIsLimitedThoughThePeerSendsOn) {
   Loop loop(options());
   StreamOptions settings;
-  settings.linger = {.idle = hours(1), .time = milliseconds(30)};
+  settings.linger_idle = hours(1);
+  settings.linger_time = milliseconds(30);
   Link link(loop, settings);
   link.start();
   const TimePoint start = monotonic_now();
@@ -354,7 +358,9 @@ TEST_P(StreamLinger, ItsTimeIsLimitedThoughThePeerSendsOn) {
 TEST_P(StreamLinger, ItsBytesAreLimitedAndTheAnswerStays) {
   Loop loop(options());
   StreamOptions settings;
-  settings.linger = {.idle = hours(1), .time = hours(1), .bytes = 100'000};
+  settings.linger_idle = hours(1);
+  settings.linger_time = hours(1);
+  settings.linger_bytes = 100'000;
   Link link(loop, settings);
   link.start();
   link.stream->write("413");
@@ -381,7 +387,9 @@ TEST_P(StreamLinger, ItsBytesAreLimitedAndTheAnswerStays) {
 TEST_P(StreamLinger, APeerThatIsHeldBackIsClosedAfterTheIdleTime) {
   Loop loop(options());
   StreamOptions settings;
-  settings.linger = {.idle = milliseconds(30), .time = hours(1), .bytes = 1};
+  settings.linger_idle = milliseconds(30);
+  settings.linger_time = hours(1);
+  settings.linger_bytes = 1;
   Link link(loop, settings);
   link.start();
   link.stream->close(true);
