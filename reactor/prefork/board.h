@@ -67,8 +67,9 @@ class Board {
   // Connections that the worker of a slot has, and those on their way to it.
   [[nodiscard]] std::uint64_t load(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
-    const std::int32_t on_the_way = std::max(coming(slot).load(), 0);
-    return (seat == nullptr ? 0 : seat->connections.get()) + static_cast<unsigned>(on_the_way);
+    const auto on_the_way = static_cast<std::uint64_t>(std::max(coming(slot).load(), 0));
+    const std::uint64_t there = seat == nullptr ? 0 : seat->connections.get();
+    return there + std::min(on_the_way, Seat::kUnlimited - there);
   }
   // Whether it takes connections over, and has a descriptor for one more.
   [[nodiscard]] bool has_room(unsigned slot) noexcept {

@@ -42,7 +42,8 @@ Admission Admission::of(int listener) noexcept {
   tcp_info info{};
   socklen_t length = sizeof info;
   if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return {};
-  return {.filtered = has_filter(listener),
+  return {.listens = info.tcpi_state == TCP_LISTEN,
+          .filtered = has_filter(listener),
           .locked = option_of(listener, SOL_SOCKET, SO_LOCK_FILTER) != 0,
           .backlog = info.tcpi_sacked,  // of a listener
           .device = option_of(listener, SOL_SOCKET, SO_BINDTOIFINDEX),
@@ -61,14 +62,17 @@ std::vector<std::size_t> DeafListeners::find(std::span<const int> listeners) {
   std::vector<std::size_t> deaf;
   for (std::size_t i = 0; i < sockets.size(); ++i) {
     const bool shut = (sockets[i].revents & (kShutDown | POLLHUP)) != 0;
-    if (shut) {
-      deaf.push_back(i);
-      continue;
-    }
-    const Admission now = Admission::of(listeners[i]);
-    if (seen_.try_emplace(listeners[i], now).first->second != now) deaf.push_back(i);
+    if (shut || !is_sound(listeners[i])) deaf.push_back(i);
   }
   return deaf;
+}
+
+bool DeafListeners::is_sound(int listener) {
+  const Admission now = Admission::of(listener);
+  if (!now.listens) return false;
+  Admission sound = now;
+  sound.filtered = sound.locked = false;
+  return seen_.try_emplace(listener, sound).first->second == now;
 }
 
 // Bound still: EINVAL.
@@ -77,7 +81,7 @@ Result<> DeafListeners::repair(int listener, const Address& address) const {
     return last_system_error();
   }
   const auto seen = seen_.find(listener);
-  const bool known = seen != seen_.end() && seen->second.backlog > 0;
+  const bool known = seen != seen_.end();
   const int backlog = known ? static_cast<int>(seen->second.backlog) : SOMAXCONN;
   if (::listen(listener, backlog) != 0) return last_system_error();
   Socket::accept_new(listener);

@@ -17,9 +17,10 @@ namespace reactor::prefork {
 // What decides which connections a TCP listener lets in. Options that the system does not have
 // are 0.
 struct Admission {
-  // Of a socket that is no TCP listener: all 0.
+  // Of a socket that is not TCP: as below.
   [[nodiscard]] static Admission of(int listener) noexcept;
 
+  bool listens = true;
   bool filtered = false;      // SO_ATTACH_FILTER; while the server serves none is ours
   bool locked = false;        // SO_LOCK_FILTER: nobody can remove the filter, or set one
   std::uint32_t backlog = 0;  // listen(2)
@@ -31,8 +32,9 @@ struct Admission {
 
 class DeafListeners {
  public:
-  // Which of these listening sockets were shut down, or let in others than when this function saw
-  // them for the first time; their indices. One poll(2), and some calls of getsockopt(2) for each.
+  // Which of these listening sockets were shut down, have a filter, or let in others than when this
+  // function saw them for the first time; their indices. One poll(2), and some calls of
+  // getsockopt(2) for each.
   [[nodiscard]] std::vector<std::size_t> find(std::span<const int> listeners);
 
   // Lets a TCP socket listen as before, for all processes that share it. `address` is what it was
@@ -45,6 +47,8 @@ class DeafListeners {
   void forget(int listener) { seen_.erase(listener); }
 
  private:
+  [[nodiscard]] bool is_sound(int listener);
+
   std::map<int, Admission> seen_;
 };
 

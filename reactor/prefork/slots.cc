@@ -197,11 +197,6 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   const Result<Address> local = socket->local();
   if (!local) return local.error();
   Socket::accept_new(fd);  // where an earlier server was killed amid its drain
-  if (Admission::of(fd).filtered) {
-    REACTOR_LOG(warn, "fd:" + std::to_string(fd) +
-                          " has a socket filter that can't be removed (SO_LOCK_FILTER), so perhaps "
-                          "nobody can connect; make that socket anew");
-  }
   Group group{.bound = {*local}, .key = {}, .sockets = {}};
   group.sockets.push_back(std::move(*socket));
   if (is_spread(*local, options)) {

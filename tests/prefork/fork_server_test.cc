@@ -159,7 +159,7 @@ TEST_P(ForkServers, AHandlerThatBlocksHoldsNobodyUp) {
     best = std::min<Duration>(best, monotonic_now() - begin);
     hang_up(other);
   }
-  EXPECT_LT(best, milliseconds(10));
+  EXPECT_LT(best, milliseconds(250)) << "a fork with a sanitizer takes long";
   blocked.read();
   EXPECT_EQ(blocked.got, "");
   write_text(gate.far.get(), "!");

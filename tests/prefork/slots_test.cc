@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "tests/support/fd_guard.h"
+#include "tests/support/log_capture.h"
 #include "tests/support/temporary_folder.h"
 
 namespace reactor::prefork {
@@ -197,6 +198,25 @@ TEST_F(SlotsTest, AListenerThatWasMadeDeafHearsAgain) {
     }
   }
 }
+
+#if defined(__linux__)
+// As a worker of an earlier server left it; what passed us the socket has to make another one.
+TEST_F(SlotsTest, ALockedFilterThatWasThereBeforeIsNoticed) {
+  for (const bool inherited : {false, true}) {
+    const LogCapture log;
+    Socket made = Socket::listen(Address::loopback(0), {}).value();
+    if (inherited) options_.addresses = {InheritedSocket{made.release().release()}};
+    options_.workers = 1;
+    options_.reuse_port = false;
+    Slots slots;
+    ASSERT_TRUE(slots.open(options_, none_, failure_));
+    kDeafenings[2].act(slots.listeners_of(0).value().front().fd());
+    EXPECT_EQ(slots.mend(), inherited ? 0U : 1U);
+    EXPECT_EQ(log.contains("deaf, and it can't be opened again"), inherited);
+    EXPECT_EQ(slots.mend(), 0U);
+  }
+}
+#endif
 
 TEST_F(SlotsTest, AUnixListenerThatWasShutDownIsMadeAnewAsOftenAsItTakes) {
   const TemporaryFolder folder;
