@@ -78,13 +78,13 @@ Address::Address() noexcept {
 }
 
 Result<Address> Address::parse(std::string_view text) {
+  if (!is_c_string(text)) return Errc::bad_address;
   constexpr std::string_view kUnix = "unix:";
   if (text.substr(0, kUnix.size()) == kUnix) {
     text.remove_prefix(kUnix.size());
     if (!text.empty() && text.front() == '@') return unix_abstract(text.substr(1));
     return unix_path(text);
   }
-  if (!is_c_string(text)) return Errc::bad_address;
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return Errc::bad_address;
   const Result<std::uint16_t> port = parse_port(text.substr(colon + 1));

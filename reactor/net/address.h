@@ -24,8 +24,8 @@ class Address {
   //   127.0.0.1:80  [::1]:80  [fe80::1%eth0]:80  localhost:80  :80  unix:PATH  unix:@NAME
   // `:PORT` is any(): the v6 wildcard with v4 mapped, or 0.0.0.0 where there is no v6. A name that
   // is_localhost() is 127.0.0.1. Port 0..65535 in digits.
-  // Errors: Errc::bad_address, also for a NUL byte anywhere but in an abstract name;
-  // Errc::address_too_long for a unix path or name over 107 bytes.
+  // Errors: Errc::bad_address, also for a NUL byte anywhere: an abstract name with one is for
+  // unix_abstract(). Errc::address_too_long for a unix path or name over 107 bytes.
   [[nodiscard]] static Result<Address> parse(std::string_view text);
 
   [[nodiscard]] static Address loopback(std::uint16_t port) noexcept;     // 127.0.0.1

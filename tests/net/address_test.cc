@@ -125,7 +125,8 @@ TEST(Address, ATextWithANulByteIsNoAddress) {
   using std::string_view_literals::operator""sv;
   for (const auto text :
        {"127.0.0.1\0evil:80"sv, "127.0.0.1\0:80"sv, "[::1\0evil]:80"sv, "[fe80::1%lo\0junk]:80"sv,
-        "localhost\0:80"sv, "localhost\0.localhost:80"sv, "127.0.0.1:80\0"sv, "unix:a\0b"sv}) {
+        "localhost\0:80"sv, "localhost\0.localhost:80"sv, "127.0.0.1:80\0"sv, "unix:a\0b"sv,
+        "unix:@a\0b"sv}) {
     EXPECT_EQ(Address::parse(text).error(), Errc::bad_address) << text;
   }
 }
