@@ -496,7 +496,7 @@ class Limits(FolderTest):
     def test_what_workers_need_themselves_is_raised_to_or_named(self):
         code, error = self.many_workers(256, 256)
         self.assertEqual(code, 2)
-        self.assertRegex(error, r"^reactor-echo: --workers '16': they need 3\d\d descriptors and may "
+        self.assertRegex(error, r"^reactor-echo: --workers '16': they need 4\d\d descriptors and may "
                                 r"have 256; raise the limit .*, or use fewer workers\n$")
         needed = int(error.partition("need ")[2].split()[0])
         self.assertEqual(self.many_workers(256, needed)[0], needed)  # just enough, really
