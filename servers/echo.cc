@@ -92,16 +92,15 @@ class FirstWord final : public Handler {
   reactor::StreamHandler& echo_;
 };
 
-// Says now and then that datagrams were not answered, and why: whoever sends them hears nothing.
+// Logs at intervals that datagrams got no answer and why, because the sender hears nothing.
 class Unanswered {
  public:
-  void note(const reactor::Message& message, reactor::ReflectionGuard::Verdict why,
-            reactor::TimePoint now) {
+  void note(const reactor::Message& message, std::string_view why, reactor::TimePoint now) {
     ++count_;
     if (now < next_line_) return;
     next_line_ = reactor::saturating_add(now, kBetweenLines);
     REACTOR_LOG(warn, "no answer to a datagram from " + message.from().to_string() + ": " +
-                          std::string(to_string(why)) + "; " + std::to_string(count_) +
+                          std::string(why) + "; " + std::to_string(count_) +
                           " not answered so far; see --udp-rate and --udp-low-ports");
   }
 
@@ -124,7 +123,10 @@ class DatagramEcho final : public reactor::DatagramHandler {
   void on_datagram(reactor::Datagram& socket, const reactor::Message& message) override {
     const reactor::TimePoint now = socket.loop().now();
     const Verdict verdict = guard_.judge(message, now);
-    if (verdict != Verdict::answer) return unanswered_.note(message, verdict, now);
+    if (verdict != Verdict::answer) return unanswered_.note(message, to_string(verdict), now);
+    // A part would look like the whole.
+    if (message.truncated())
+      return unanswered_.note(message, "it is longer than 65,536 bytes", now);
     if (reply_ == Reply::raw) {
       socket.reply(message, message.bytes());
     } else {

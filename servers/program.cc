@@ -197,8 +197,8 @@ struct Reloader {
     reactor::set_log_level(next->log_level);
     warn_about(*next);
     const Tls& tls = next->service.tls;
-    REACTOR_LOG(info,
-                std::string("reloaded: ") + (tls.on() ? "certificate and " : "") + "log level");
+    const bool renews = tls.on() && current.tls.on();
+    REACTOR_LOG(info, std::string("reloaded: ") + (renews ? "certificate and " : "") + "log level");
     const std::string waiting = changes(given, next->given, {"tls-cert", "tls-key", "log-level"});
     if (!waiting.empty()) {
       REACTOR_LOG(warn, "reload: changes of " + waiting + " wait for a restart (--workers 0)");
@@ -326,6 +326,7 @@ int serve_options(Program program, Options options, int argc, const char* const*
                   Serve serve) {
   open_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a log at RLIMIT_FSIZE fails like one on a full disk
   check_identity(options);
   LogFile log(options.log, options.prefork.identity);
   open_log(program, options, log);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -105,7 +106,8 @@ class Line {
   std::string_view escape_;
 };
 
-using HostText = std::array<char, INET6_ADDRSTRLEN>;
+constexpr std::string_view kUnix = "unix:";
+using HostText = std::array<char, kUnix.size() + sizeof(sockaddr_un::sun_path)>;
 
 // Not inet_ntop(3): it takes several times as long.
 std::string_view format_v4(const std::uint8_t* octets, HostText& text) noexcept {
@@ -131,7 +133,11 @@ std::string_view host_of(const Address& address, HostText& text) noexcept {
     const char* const host = ::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), INET6_ADDRSTRLEN);
     return host != nullptr ? host : std::string_view{};
   }
-  return address.is_unix() ? "unix:" : "";
+  if (!address.is_unix()) return {};
+  const std::string_view path = address.path();  // empty for most clients
+  kUnix.copy(text.data(), kUnix.size());
+  path.copy(text.data() + kUnix.size(), path.size());
+  return {text.data(), kUnix.size() + path.size()};
 }
 
 std::string_view peer_of(const Entry& entry, HostText& text) noexcept {

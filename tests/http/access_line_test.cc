@@ -127,7 +127,8 @@ TEST_P(AccessLine, Peers) {
   };
   for (const auto& [address, host] :
        {std::pair{"255.0.10.199:1", "255.0.10.199"}, std::pair{"[2001:db8::1]:80", "2001:db8::1"},
-        std::pair{"[::ffff:192.0.2.9]:80", "192.0.2.9"}, std::pair{"unix:/tmp/x", "unix:"}}) {
+        std::pair{"[::ffff:192.0.2.9]:80", "192.0.2.9"}, std::pair{"unix:/tmp/x", "unix:/tmp/x"},
+        std::pair{"unix:@x", "unix:"}}) {
     address_ = get(Address::parse(address));
     EXPECT_EQ(peer_in(Format::common, entry()), host);
     EXPECT_EQ(peer_in(Format::json, entry()), '"' + std::string(host) + '"');

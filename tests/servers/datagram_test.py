@@ -100,6 +100,15 @@ class Datagrams(support.BackendTest):
             for it in clients:
                 self.assertTrue(echoes(it))
 
+    def test_a_part_of_a_datagram_is_not_echoed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.server(ECHO, bind=(f"unixgram:{folder}/s",)) as server, client(server.addresses[0]) as it:
+                it.send(b"x" * 65_537)
+                whole = b"y" * 65_536
+                it.send(whole)
+                self.assertEqual(it.recv(100_000), whole)
+                wait_until(lambda: "it is longer than 65,536 bytes" in server.log(), "the reason")
+
     def test_reload_and_fewer_workers_lose_none(self):
         with self.server(ECHO, "--udp-rate", "0", bind=("udp:127.0.0.1:0",)) as server:
             with client(server.addresses[0]) as it:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -170,6 +171,24 @@ class Files(LogTest):
             self.ends(server)
             complaint = "reactor-http-ok: can't write the log: No space left on device; "
             self.assertEqual(len(re.findall(complaint, server.log())), 1, server.log())
+
+    def test_a_file_at_its_limit_is_like_a_full_disk(self):
+        def limited():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+        for workers in ("0", "2"):
+            with self.subTest(workers=workers):
+                access = os.path.join(self.folder, "access" + workers)
+                with Server(HTTP_OK, "-w", workers, "--access-log", access, preexec_fn=limited) as server:
+                    server.ready()
+                    for _ in range(20):
+                        with server.connect() as connection:
+                            for _ in range(20):
+                                self.assertTrue(support.is_ok(connection))
+                    self.ends(server)
+                    self.assertLessEqual(os.path.getsize(access), 10_000)
+                    self.assertIn("File too large", server.log())
+                    self.assertNotIn("signal", server.log())
 
     def test_long_lines_are_cut_where_a_pipe_would_tear_them(self):
         config = os.path.join(self.folder, "conf")
