@@ -182,6 +182,18 @@ std::vector<std::string> keys_of(const CLI::App& app) {
   return keys;
 }
 
+// The first word on the command line that is no option.
+std::string unknown_option(const CLI::App& app) {
+  const std::vector<std::string> words = app.remaining();
+  const auto dashed = std::find_if(words.begin(), words.end(),
+                                   [](const std::string& each) { return each[0] == '-'; });
+  const std::string& word = dashed != words.end() ? *dashed : words.front();
+  const std::string name = word.substr(0, word.find('='));
+  const std::string guess = nearest(name, keys_of(app));
+  return brief(name) + ": no such option; " +
+         (guess.empty() ? "see --help" : "did you mean --" + guess + "?");
+}
+
 BadConfig unknown(const std::string& path, const Setting& setting,
                   const std::vector<std::string>& keys) {
   const std::string guess = nearest(setting.key, keys);
@@ -309,6 +321,8 @@ Parsed parse_options(Program program, int argc, const char* const* argv, const F
     std::ostringstream text;
     const int exit_code = app.exit(success, text, text);  // --help and --version
     say(parsed, exit_code, text.str());
+  } catch (const CLI::ExtrasError&) {
+    refuse(parsed, unknown_option(app));
   } catch (const CLI::ParseError& error) {
     refuse(parsed, brief(error.what()) + "; see --help");
   } catch (const BadValue& error) {

@@ -22,7 +22,7 @@ class ReactorCategory final : public std::error_category {
       case Errc::not_pollable:
         return "regular files can't be watched: they are always ready";
       case Errc::handle_dead:
-        return "the handle is dead: its descriptor was closed before the handle was stopped";
+        return "the handle is dead: it was stopped, or its descriptor or its loop is gone";
       case Errc::signal_taken:
         return "another loop of this process watches this signal";
       case Errc::bad_address:

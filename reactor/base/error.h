@@ -12,7 +12,7 @@ enum class Errc {
   not_supported,      // this backend, transport or kernel can't do it (== std::errc::not_supported)
   nested_run,         // run(), run_once() or poll() was called from a callback of the same loop
   not_pollable,       // a regular file or directory: always ready, epoll refuses it
-  handle_dead,        // the handle's descriptor was closed under it, or the handle was moved from
+  handle_dead,        // the handle was stopped, or its descriptor or its loop is gone
   signal_taken,       // another Loop of this process watches that signal
   bad_address,        // text that is no address; see Address::parse for the forms
   address_too_long,   // a unix path of more than sizeof(sun_path) - 1 octets

@@ -53,7 +53,7 @@ class Sleep : private Alarm, private Waiter {
   TimePoint deadline_;
 };
 
-// `co_await sleep_for(delay)`: never early, late by at most a tick (0.53 ms) and what the loop is
+// `co_await sleep_for(delay)`: never early, late by at most a tick (0.52 ms) and what the loop is
 // busy with, as a Timer. Zero or less: until the next turn of the loop. kForever: until the task is
 // destroyed.
 [[nodiscard]] inline Sleep sleep_for(Duration delay,

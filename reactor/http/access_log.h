@@ -36,8 +36,9 @@ namespace reactor::http {
 // backslashes and all that is not ASCII become \xHH, in JSON \u00HH. A line has at most 4,096
 // octets (a pipe takes that many in one piece); longer texts are cut and end in "...".
 //
-// A request that was refused for a rule of HTTP, a limit or a time has the reason at the end of its
-// line: in JSON the last member, else one field more than others have, in quotes.
+// A request that was refused for a rule of HTTP, a limit or a time, or whose handler failed, has
+// the reason at the end of its line: in JSON the last member, else one field more than others have,
+// in quotes.
 //
 // Belongs to its loop's thread and process, so a worker opens its own. In a forked child it drops
 // the parent's lines, and does not write them again.
@@ -66,7 +67,8 @@ class AccessLog {
     // it is logged in JSON only, as "-" else.
     const Address* peer = nullptr;
     std::string_view peer_text;
-    // Both empty where the head was never whole: logged as "-", in JSON null.
+    // Both empty if the request was refused for its head, or before that was whole: logged as "-",
+    // in JSON null.
     std::string_view method_token;
     std::string_view target;
     std::uint8_t minor_version = 1;
@@ -74,7 +76,9 @@ class AccessLog {
     std::uint64_t octets = 0;  // of content that was sent
     std::string_view referer;
     std::string_view user_agent;
-    Duration time{};          // to the answer; JSON only, in microseconds
+    // To the answer; 0 if that was given in the turn of the loop that read the request, however
+    // long the handler took. JSON only, in microseconds.
+    Duration time{};
     std::string_view reason;  // why the request was refused; "" if it was not
   };
 

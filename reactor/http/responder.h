@@ -55,6 +55,7 @@ class Responder {
   void on_drain(Callback<void()> callback);
 
   // Called when the connection ended before the answer was complete; the Responder is dead by then.
+  // Not called if the server was destroyed.
   void on_close(Callback<void()> callback);
 
   // The content of a request for which Options::on_head chose Content::stream: `part` is valid

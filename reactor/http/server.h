@@ -29,7 +29,8 @@ namespace reactor::http {
 // the connection is closed, and nothing behind the request is read. A client that does not read its
 // answers is not read either. Belongs to its loop's thread. Handlers and callbacks may call
 // drain(), and destroy the server: connections are closed at once then, the function that runs is
-// destroyed after it has returned. Responders may outlive the server: they are dead then.
+// destroyed after it has returned. Responders may outlive the server: they are dead then; if a
+// handler destroyed the server, once that handler has returned.
 class Server final : public reactor::Service {
  public:
   // Binds, listens, accepts. Errors: those of reactor::Server::listen().

@@ -76,7 +76,7 @@ class IoWatcher : public Handle {
 };
 
 // Calls back when time has passed. Made by Loop::timer(), after() or every(). Never early; late by
-// at most a tick (0.53 ms) and whatever the loop is busy with (G4). Order is by tick, then by
+// at most a tick (0.52 ms) and whatever the loop is busy with (G4). Order is by tick, then by
 // start.
 class Timer : public Handle {
  public:

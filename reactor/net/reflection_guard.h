@@ -44,7 +44,7 @@ class ReflectionGuard {
   // this host, or a server of the same kind on another one.
   ReflectionGuard(const ReflectionLimits& limits, std::vector<Address> own);
 
-  // Counts the answer, if it is one. `now`: not before that of the last call.
+  // Counts the answer, if it is one. `now`, as of Loop::now(): not before that of the last call.
   [[nodiscard]] Verdict judge(const Message& message, TimePoint now) noexcept;
   [[nodiscard]] Verdict judge(const Address& from, bool unicast, TimePoint now) noexcept;
 

@@ -184,7 +184,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
 };
 
 // What a C is made from: nothing, or its `Context`, which outlives the server. The constructor of C
-// may throw. It must not destroy the server.
+// may throw. It must not destroy the server. A Context that holds the Server<C> itself names
+// ServerBase, or is only declared in C and defined behind it.
 template <class C>
 concept HasContext = requires {
   typename C::Context;

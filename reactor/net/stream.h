@@ -66,6 +66,8 @@ class StreamHandler {
 
   // `bytes` were read (at least one, at most one buffer's worth a turn). Valid, and writable for
   // your own use, until return. In AddressSanitizer builds the loop's scratch is poisoned then.
+  // An exception out of this, or any other call, leaves Loop::run(), and the Stream stays open. In
+  // a prefork worker it ends the worker: catch it, and fail() the Stream.
   virtual void on_data(Stream& stream, std::span<std::byte> bytes) = 0;
 
   // The peer will send no more. Default: close(), after what is queued is written.
@@ -263,7 +265,7 @@ class Stream final : private PollTarget, private TimerNode {
   void set_deadline(TimePoint deadline) noexcept;
 
   // Each of these goes by itself, whatever the two above say. Durations of zero or less, and
-  // TimePoint::max(), switch it off. Precise to a tick (0.53 ms), never early.
+  // TimePoint::max(), switch it off. Precise to a tick (0.52 ms), never early.
   // Calls on_timeout() after `timeout` without a read, again and again; time in which reading is
   // paused, or held back by a full queue or the rate, does not count.
   void set_read_timeout(Duration timeout);

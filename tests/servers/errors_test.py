@@ -104,7 +104,8 @@ BAD_HTTP_OPTIONS = [
 # Each with a value that counts for nothing where a flag is given too.
 HTTP_ENVIRONMENT = ["HEADER_TIMEOUT", "BODY_TIMEOUT", "BODY_RATE", "WRITE_TIMEOUT", "MAX_LINE",
                     "MAX_HEADER", "MAX_FIELDS", "MAX_BODY", "ACCESS_LOG", "ACCESS_LOG_FORMAT"]
-BAD_USAGE = [["--wrokers", "2"], ["stray"], ["--workers"], ["-Z"], ["--bind"]]
+BAD_USAGE = [["stray"], ["--workers"], ["-Z"], ["--bind"]]
+SLIPS = [["--wrokers", "2"], ["--wrokers=2"], ["--woker", "2", "-t"], ["stray", "--worker", "2"]]
 
 
 class Errors(unittest.TestCase):
@@ -124,6 +125,11 @@ class Errors(unittest.TestCase):
                 flag, value = arguments
                 value = value.splitlines()[0] if value else ""
                 self.complains(program, arguments, 2, [flag, value, ";"] + parts)
+
+    def test_a_slip_of_an_option_is_told_what_was_meant(self):
+        for program in (ECHO, HTTP_OK):
+            for arguments in SLIPS:
+                self.complains(program, arguments, 2, [": no such option; did you mean --workers?"])
 
     def test_long_values_are_cut(self):
         for arguments in (["--tls-groups", "X" * 5000], ["--bind", "unix:/" + "x" * 5000],
