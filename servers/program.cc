@@ -331,6 +331,9 @@ int serve_options(Program program, Options options, int argc, const char* const*
   LogFile log(options.log, options.prefork.identity);
   open_log(program, options, log);
   provide_descriptors(options);
+  // Whoever reads the pid file may send signals: they wait until the server hears them. After run()
+  // they are not delivered, so that the file is removed and the exit code stays what it is.
+  reactor::prefork::hold_signals();
   PidFile pid_file = take_pid_file(options.pid);
   give_up_writing(options, pid_file);
   give_access_log(options.service, options.prefork.identity);

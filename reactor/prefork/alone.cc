@@ -101,6 +101,7 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
     };
     SignalPipe::unblock();
     const int status = worker.execute(serve);
+    SignalPipe::block();  // nobody hears them from here on
     alone.stop();
     return status;
   } catch (const std::exception& error) {

@@ -45,6 +45,9 @@ void report(Options& options, const Slots::Failure& failure) {
 }  // namespace
 
 int run(Options options, WorkerFunction serve) {
+  // From the first line that names an address on, whoever reads it may send signals. They wait for
+  // the handlers, and at the end for the caller.
+  const SignalBlock unheard(SignalPipe::signals());
   options.workers = std::min(options.workers, kMostWorkers);
   Inheritance earlier = Inheritance::take();
   if (earlier && options.workers == 0) {
@@ -69,6 +72,8 @@ int run(Options options, WorkerFunction serve) {
   REACTOR_LOG(error, "can't share memory with the workers: " + board.error().message());
   return kExitNotReady;
 }
+
+void hold_signals() noexcept { SignalPipe::block(); }
 
 Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance& earlier,
                Board& board)

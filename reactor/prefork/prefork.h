@@ -28,4 +28,9 @@ namespace reactor::prefork {
 // return.
 [[nodiscard]] int run(Options options, WorkerFunction serve);
 
+// Blocks those signals. For a program that says where it is before run(), as in a pid file: what
+// others send from then on waits for run() instead of ending the program. run() unblocks them
+// itself, and at its end restores the mask that it found. So what comes later is not delivered.
+void hold_signals() noexcept;
+
 }  // namespace reactor::prefork

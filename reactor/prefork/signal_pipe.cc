@@ -38,6 +38,7 @@ std::error_code SignalPipe::open() {
     if (!make_private(fd)) return last_system_error();
   }
   g_write_end.store(ends[1]);
+  ::sigprocmask(SIG_SETMASK, nullptr, &before_);
   struct sigaction action {};
   action.sa_handler = &reactor_prefork_handler;
   action.sa_flags = SA_RESTART;
@@ -49,15 +50,26 @@ std::error_code SignalPipe::open() {
   return {};
 }
 
-void SignalPipe::unblock() noexcept {
+sigset_t SignalPipe::signals() noexcept {
   sigset_t ours;
   sigemptyset(&ours);
   for (const int number : kSignals) sigaddset(&ours, number);
+  return ours;
+}
+
+void SignalPipe::block() noexcept {
+  const sigset_t ours = signals();
+  ::sigprocmask(SIG_BLOCK, &ours, nullptr);
+}
+
+void SignalPipe::unblock() noexcept {
+  const sigset_t ours = signals();
   ::sigprocmask(SIG_UNBLOCK, &ours, nullptr);
 }
 
 SignalPipe::~SignalPipe() {
   if (!write_end_) return;
+  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     ::sigaction(kSignals[i], &g_previous[i], nullptr);
   }

@@ -14,10 +14,11 @@ class SignalPipe {
   SignalPipe() = default;
   SignalPipe(const SignalPipe&) = delete;
   SignalPipe& operator=(const SignalPipe&) = delete;
-  // Restores the dispositions that were there before open().
+  // Restores the mask and the dispositions that were there before open().
   ~SignalPipe();
 
-  // Takes the master's signals over. Errors: those of pipe(2) and sigaction(2).
+  // Takes the master's signals over and unblocks them: a parent may have left them blocked
+  // (execve(2)), and so may block(). Errors: those of pipe(2) and sigaction(2).
   [[nodiscard]] std::error_code open();
   // Readable while signals wait.
   [[nodiscard]] int fd() const noexcept { return read_end_.get(); }
@@ -31,21 +32,29 @@ class SignalPipe {
   // Default dispositions, for a child that is to execute a program; while all are blocked.
   static void restore_defaults() noexcept;
 
-  // Unblocks the signals that open() takes over: a parent may have left them blocked (execve(2)).
+  // Blocks and unblocks the signals that open() takes over. While nobody handles them yet, or any
+  // more, they would end or stop the process; blocked they wait.
+  static void block() noexcept;
   static void unblock() noexcept;
+  [[nodiscard]] static sigset_t signals() noexcept;
 
  private:
   UniqueFd read_end_, write_end_;
+  sigset_t before_{};  // the mask
 };
 
-// All signals are blocked while it lives: around fork(), so that none reaches a child that still
-// has the master's handlers, and none is lost.
+// Signals are blocked while it lives. All of them around fork(), so that none reaches a child that
+// still has the master's handlers, and none is lost.
 class SignalBlock {
  public:
   SignalBlock() noexcept {
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, &before_);
+  }
+  // These, besides those that are blocked already.
+  explicit SignalBlock(const sigset_t& signals) noexcept {
+    ::sigprocmask(SIG_BLOCK, &signals, &before_);
   }
   ~SignalBlock() { lift(); }
   SignalBlock(const SignalBlock&) = delete;

@@ -100,9 +100,11 @@ class Running {
 
  private:
   void add_callbacks(Options& options) {
-    options.on_listening = [this](const Endpoint& endpoint) {
-      lines.say("listening " + endpoint.to_string());
-    };
+    options.on_listening =
+        [this, given = std::move(options.on_listening)](const Endpoint& endpoint) mutable {
+          lines.say("listening " + endpoint.to_string());
+          if (given) given(endpoint);
+        };
     options.on_ready = [this] { lines.say("ready"); };
     options.on_bind_error = [this](const Bind& bind, std::error_code) {
       lines.say("bind-error " + to_string(bind));

@@ -151,6 +151,36 @@ TEST_P(RunFork, ATermRightBehindTheForkIsHeard) {
   }
 }
 
+// Whoever knows the address may send signals, before anything is forked.
+TEST_P(RunFork, SignalsAreKeptFromTheFirstListeningOn) {
+  for (const unsigned workers : {0U, 2U}) {
+    Options first = options(workers);
+    first.on_listening = [](const Endpoint&) {
+      for (const int number : {SIGHUP, SIGUSR1, SIGTTIN}) ::raise(number);
+    };
+    Running master(std::move(first), &just_run);
+    std::set<std::string> unheard = {"reopen ", "log reload: ", "log 3 workers "};
+    if (workers == 0) unheard = {"reopen ", "log signal 1 ", "log signal 21 "};
+    for (std::string line = "begin"; !line.empty() && !unheard.empty();) {
+      line = master.lines.next();
+      std::erase_if(unheard, [&](const std::string& begin) { return line.starts_with(begin); });
+    }
+    EXPECT_TRUE(unheard.empty());
+    master.signal(SIGTERM);
+    EXPECT_EQ(master.wait(), 0);
+  }
+}
+
+TEST_P(RunFork, ATermBeforeTheFirstForkEndsItGracefully) {
+  for (const unsigned workers : {0U, 2U}) {
+    Options first = options(workers);
+    first.on_listening = [](const Endpoint&) { ::raise(SIGTERM); };
+    Running master(std::move(first), &just_run);
+    EXPECT_EQ(master.lines.after("returned "), "0");
+    EXPECT_EQ(master.wait(), 0);
+  }
+}
+
 TEST_P(RunFork, TheApplicationsOwnChildrenAreLeftToIt) {
   const int code = in_child([this] {
     const pid_t master = ::getpid();

@@ -64,6 +64,23 @@ TEST(SignalPipeFork, HearsWhatWasBlocked) {
             0);
 }
 
+TEST(SignalPipeFork, WhatWasBlockedWaitsAgainAtTheEnd) {
+  EXPECT_EQ(in_child([] {
+              SignalPipe::block();
+              {
+                SignalPipe pipe;
+                ASSERT_FALSE(pipe.open());
+                ::raise(SIGTERM);
+                EXPECT_EQ(pipe.next(), SIGTERM);
+              }
+              ::raise(SIGTERM);  // would end this process
+              sigset_t pending;
+              ::sigpending(&pending);
+              EXPECT_EQ(sigismember(&pending, SIGTERM), 1);
+            }),
+            0);
+}
+
 TEST(SignalPipeFork, ABlockKeepsSignalsForLater) {
   EXPECT_EQ(in_child([] {
               SignalPipe pipe;

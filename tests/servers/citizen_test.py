@@ -3,6 +3,7 @@
 """Pid files, --signal, users and groups, descriptor limits."""
 
 import contextlib
+import fcntl
 import grp
 import os
 import pwd
@@ -181,6 +182,32 @@ class Signals(FolderTest):
                     server.ready()
                     self.assertEqual(self.control(command), (0, "", ""))
                     self.assertEqual(server.wait(), 0)
+
+    def test_signals_are_kept_as_soon_as_the_pid_file_is_there(self):
+        for options in (("-w", "2"), ("-w", "0"), ("-w", "0", "--model", "fork")):
+            with self.subTest(options=options):
+                self.start_with_signals(options, signal.SIGTERM)
+                lines = ["signal 21 ignored"] if "0" in options else ["reload", " 3 workers from now on"]
+                self.start_with_signals(options, signal.SIGHUP, signal.SIGTTIN, then=lines)
+
+    def start_with_signals(self, options, *numbers, then=()):
+        """Signals while `listening on` can't be written: that takes 1 s."""
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(writer, b"x" * 4096)
+        path = os.path.join(self.folder, "socket")
+        with os.fdopen(reader), os.fdopen(writer, "w") as output, Server(
+                HTTP_OK, *options, "-p", self.pid_file, bind=(f"unix:{path}",), stdout=output) as server:
+            wait_until(lambda: os.path.exists(self.pid_file) and self.content(), "the pid file")
+            for number in numbers:
+                server.signal(number)
+            for line in then:
+                wait_until(lambda: line in server.log(), line)
+            if then:
+                self.assertIsNone(server.process.poll())
+                server.signal(signal.SIGTERM)
+            self.assertEqual(server.wait(), 0)
+            self.assertEqual(os.listdir(self.folder), [])
 
     def test_reopen(self):
         path = os.path.join(self.folder, "log")
