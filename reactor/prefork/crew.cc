@@ -119,18 +119,6 @@ TimePoint Crew::next_start(const Slot& slot) const {
   return std::max(slot.not_before, saturating_add(serving->started, kShortestService));
 }
 
-void Crew::retire_surplus() {
-  for (unsigned slot = wanted(); slot < slots(); ++slot) {
-    Slot& place = slots_[slot];
-    if (place.serving == nullptr && place.coming == nullptr) continue;
-    set_orphaned(slot, true);
-    const unsigned heir = slot % wanted();
-    if (place.coming != nullptr) leave(*std::exchange(place.coming, nullptr), heir);
-    if (place.serving != nullptr) leave(*std::exchange(place.serving, nullptr), heir);
-    board_.set_occupant(slot, Board::kNobody);
-  }
-}
-
 Process* Crew::start(unsigned slot) {
   auto process = std::make_unique<Process>();
   process->slot = slot;
@@ -386,6 +374,7 @@ TimePoint Crew::next_turn() const {
   TimePoint next = next_look_;
   for (const auto& process : processes_) next = std::min(next, process->deadline);
   if (dismissed_) return next;
+  next = std::min(next, next_look_at_rest());
   const bool waits = successor_starts();
   for (unsigned slot = 0; slot < wanted(); ++slot) {
     const Slot& place = slots_[slot];

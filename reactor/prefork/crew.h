@@ -6,7 +6,8 @@
 //            +---- back-off ----+-- death   +---- it is ready: the old one leaves
 //
 // Slots from plan.workers on are retired: their listeners stay open and siblings accept from them.
-// They do so too while a slot is empty for longer than a fork takes.
+// They do so too while a slot is empty for longer than a fork takes. A retired slot's worker leaves
+// when all workers that stay have shown that they serve (crew_surplus.cc).
 #pragma once
 
 #include <poll.h>
@@ -115,6 +116,11 @@ class Crew {
   void start_in_empty_slots();
   void start_a_successor();
   void retire_surplus();
+  void begin_retiring();
+  [[nodiscard]] bool has_surplus() const;
+  [[nodiscard]] std::optional<unsigned> first_silent() const;
+  void say_why_surplus_stays(unsigned silent);
+  [[nodiscard]] TimePoint next_look_at_rest() const;
   void became_ready(Process& process);
   void expel(Process& process);
   void leave(Process& process, unsigned heir);
@@ -143,6 +149,8 @@ class Crew {
   std::vector<std::unique_ptr<Process>> processes_;
   Backoff backoff_;
   TimePoint next_look_{};
+  std::optional<TimePoint> surplus_since_;  // there are more workers than wanted
+  bool said_why_surplus_stays_ = false;
   std::uint32_t random_ = static_cast<std::uint32_t>(::getpid());  // a generator's state
   unsigned failed_starts_ = 0;
   bool was_ready_ = false;  // anybody, ever

@@ -99,6 +99,50 @@ TEST_F(CrewTest, WithoutATimeoutALeavingWorkerIsKilledAtItsDeadlineAllTheSame) {
   EXPECT_EQ(calls_.signals[kFirst], std::vector<int>{SIGKILL});
 }
 
+// ---- Fewer ----
+
+TEST_F(CrewTest, OneThatIsToRetireLeavesAsSoonAsTheOthersHaveTurned) {
+  make_ready(plan(3));
+  pass(seconds(1), {kFirst, kFirst + 1, kFirst + 2});
+  heard(kFirst);
+  crew_->set_wanted(2);
+  turn();
+  EXPECT_FALSE(heard(kFirst).empty()) << "a loop that sleeps must wake up";
+  EXPECT_LE(crew_->next_turn(), clock_.now() + milliseconds(10));
+  pass(milliseconds(10), {kFirst});
+  EXPECT_FALSE(any(heard(kFirst + 2), Message::Kind::retire)) << "one is missing";
+  pass(milliseconds(10), {kFirst + 1});
+  EXPECT_TRUE(any(heard(kFirst + 2), Message::Kind::retire));
+  EXPECT_EQ(count("does not serve now"), 0);
+}
+
+TEST_F(CrewTest, OneThatServesStaysUntilOneThatIsStuckIsReplaced) {
+  make_ready(plan(2));
+  pass(milliseconds(10), {kFirst, kFirst + 1});
+  crew_->set_wanted(1);
+  pass(seconds(5), {kFirst + 1});
+  EXPECT_EQ(count("does not serve now"), 1);
+  EXPECT_EQ(calls_.signals[kFirst], (std::vector<int>{SIGUSR2, SIGABRT}));
+  die(kFirst, SIGABRT);
+  pass(seconds(1), {kFirst + 1});
+  EXPECT_FALSE(any(heard(kFirst + 1), Message::Kind::retire));
+  ready(kFirst + 2);
+  turn();
+  EXPECT_TRUE(any(heard(kFirst + 1), Message::Kind::retire));
+  EXPECT_EQ(calls_.started, 3);
+}
+
+TEST_F(CrewTest, OneThatDiesBeforeItRetiresLeavesItsQueueToTheOthers) {
+  make_ready(plan(2));
+  pass(milliseconds(10), {kFirst, kFirst + 1});
+  crew_->set_wanted(1);
+  turn();
+  die(kFirst + 1);
+  pass(milliseconds(20));
+  EXPECT_TRUE(any(heard(kFirst), Message::Kind::orphan));
+  EXPECT_EQ(calls_.started, 2);
+}
+
 // ---- Pauses ----
 
 TEST_F(CrewTest, APauseOfAllIsNoSilence) {

@@ -87,6 +87,24 @@ class Stuck(support.BackendTest):
                         self.assertIn(line, server.log())
 
 
+@support.on_each_backend
+class Fewer(support.BackendTest):
+    def test_the_one_that_serves_outlasts_the_one_that_is_stuck(self):
+        with self.server(HTTP_OK, "-w", "2", "--timeout", "2", "--graceful-timeout", "1") as server:
+            stuck, other = server.workers()
+            os.kill(stuck, signal.SIGSTOP)
+            wait_until(lambda: support.stat_of(stuck)[0] == "T", "the worker is stopped")
+            server.signal(signal.SIGTTOU)
+            with Ledger(server.addresses[0], fresh=2, pause=0.01) as book:
+                wait_until(lambda: "does not serve now" in server.log(), "the line")
+                self.assertIn(other, server.workers())
+                wait_until(lambda: len(set(server.workers()) - {stuck, other}) == 1, "a new worker")
+                wait_until(lambda: len(server.workers()) == 1, "the end of the others")
+                book.wait_for(100)
+                book.stop()
+                self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
+
+
 def sockets_of(pid):
     return sum(target.startswith("socket:") for target in support.descriptors_of(pid).values())
 

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Crew: fewer workers than there are (TTOU, a reload). If one of those that stay is stuck, or not
+// started yet, the others must not leave: nobody would serve. So each of those that stay has to
+// turn once after it was decided. One that does not is replaced after Plan::timeout like any
+// worker that is silent.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "reactor/base/log.h"
+#include "reactor/prefork/crew.h"
+
+namespace reactor::prefork {
+namespace {
+
+// Between two looks at those that stay: a quarter of the time that they have had.
+constexpr Duration kFirstLook = std::chrono::milliseconds(10);
+constexpr Duration kLastLook = std::chrono::seconds(1);
+// A healthy loop turns at once, unless a callback runs.
+constexpr Duration kBeforeLine = std::chrono::seconds(1);
+
+}  // namespace
+
+void Crew::retire_surplus() {
+  if (!has_surplus()) {
+    surplus_since_.reset();
+  } else if (!surplus_since_) {
+    begin_retiring();
+  }
+  const std::optional<unsigned> silent = surplus_since_ ? first_silent() : std::nullopt;
+  if (silent) say_why_surplus_stays(*silent);
+  for (unsigned slot = wanted(); slot < slots(); ++slot) {
+    Slot& place = slots_[slot];
+    const bool serves = place.serving != nullptr || place.coming != nullptr;
+    if (serves && silent) continue;
+    set_orphaned(slot, true);
+    if (serves) board_.set_occupant(slot, Board::kNobody);
+    for (Process** const each : {&place.coming, &place.serving}) {
+      Process* const process = std::exchange(*each, nullptr);
+      const bool leaves = process != nullptr && process->state != Process::State::aborted;
+      if (leaves) leave(*process, slot % wanted());
+    }
+  }
+}
+
+bool Crew::has_surplus() const {
+  return std::any_of(slots_.begin() + wanted(), slots_.end(), [](const Slot& slot) {
+    return slot.serving != nullptr || slot.coming != nullptr;
+  });
+}
+
+// A loop that sleeps turns if there is a message for it: that its own slot is served changes
+// nothing.
+void Crew::begin_retiring() {
+  look_after();  // from here on only new turns count
+  surplus_since_ = clock_.now();
+  said_why_surplus_stays_ = false;
+  for (const auto& process : processes_) {
+    if (!process->control) continue;
+    process->control.send(
+        {.kind = Message::Kind::adopted, .slot = static_cast<std::uint16_t>(process->slot)});
+  }
+}
+
+// The first of the slots that stay whose worker has not turned since then. No loop turns before
+// release().
+std::optional<unsigned> Crew::first_silent() const {
+  for (unsigned slot = 0; slot < wanted(); ++slot) {
+    const Process* const process = slots_[slot].serving;
+    const bool serves = process != nullptr && process->state == Process::State::serving;
+    if (!serves || (!held_ && process->moved <= *surplus_since_)) return slot;
+  }
+  return std::nullopt;
+}
+
+void Crew::say_why_surplus_stays(unsigned silent) {
+  if (clock_.now() - *surplus_since_ < kBeforeLine) return;
+  if (std::exchange(said_why_surplus_stays_, true)) return;
+  const Process* const process = slots_[silent].serving;
+  const std::string name =
+      process == nullptr ? "worker " + std::to_string(silent) : process->name();
+  REACTOR_LOG(warn, name +
+                        " does not serve now: those that are to retire go on until it does, or "
+                        "its successor");
+}
+
+TimePoint Crew::next_look_at_rest() const {
+  if (!surplus_since_) return TimePoint::max();
+  const Duration waited = clock_.now() - *surplus_since_;
+  return saturating_add(clock_.now(), std::clamp<Duration>(waited / 4, kFirstLook, kLastLook));
+}
+
+}  // namespace reactor::prefork
