@@ -87,6 +87,8 @@ void Server::set_counter(Counter& connections) noexcept {
   parts_->server->set_counter(connections);
 }
 
+void Server::set_on_room(Callback<void()> room) { parts_->server->set_on_room(std::move(room)); }
+
 void Server::set_limit(std::uint64_t requests, Callback<void()> reached) {
   Shared& shared = parts_->shared;
   shared.requests_left = reached ? requests : 0;

@@ -62,6 +62,7 @@ class Server final : public reactor::Service {
   void give_back(int listening_fd) noexcept override;
   void set_placement(Callback<bool(const Socket&)> keep) override;
   void set_counter(Counter& connections) noexcept override;
+  void set_on_room(Callback<void()> room) override;
   void set_limit(std::uint64_t requests, Callback<void()> reached) override;
 
   [[nodiscard]] std::vector<Address> addresses() const;

@@ -79,7 +79,7 @@ void ServerBase::end_base() noexcept {
   loans_.clear();
   listeners_.clear();
   gate_.reset();
-  for (Deferred* const call : {&reached_, &asking_, &drained_}) *call = Deferred();
+  for (Deferred* const call : {&reached_, &room_, &asking_, &drained_}) *call = Deferred();
   for (Timer* const timer : {&second_look_, &doors_}) *timer = Timer();
 }
 
@@ -195,6 +195,7 @@ void ServerBase::count_down() noexcept {
     full_ = false;
     for (const auto& listener : listeners_) static_cast<void>(listener->resume());
     for (const Loan& loan : loans_) static_cast<void>(loan.listener->resume());
+    if (room_) room_.schedule();
   }
   if (draining_) note_end();
 }
@@ -202,6 +203,10 @@ void ServerBase::count_down() noexcept {
 void ServerBase::set_counter(Counter& connections) noexcept {
   counter_ = &connections;
   counter_->set(connections_);
+}
+
+void ServerBase::set_on_room(Callback<void()> room) {
+  room_ = room ? loop_.deferred(std::move(room), where_) : Deferred();
 }
 
 void ServerBase::set_limit(std::uint64_t connections, Callback<void()> reached) {

@@ -75,6 +75,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void give_back(int listening_fd) noexcept override;
   void set_placement(Callback<bool(const Socket&)> keep) override { keep_ = std::move(keep); }
   void set_counter(Counter& connections) noexcept override;
+  void set_on_room(Callback<void()> room) override;
   void set_limit(std::uint64_t connections, Callback<void()> reached) override;
 
   [[nodiscard]] std::size_t connections() const noexcept override { return connections_; }
@@ -164,6 +165,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Lifetime lifetime_;
   CallbackSlot<bool(const Socket&)> keep_;
   Deferred reached_;
+  Deferred room_;
   Counter own_counter_;
   Counter* counter_ = &own_counter_;
   Deferred asking_;  // to end: those that an exception left out

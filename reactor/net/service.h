@@ -64,6 +64,9 @@ class Service {
   virtual void set_placement(Callback<bool(const Socket&)> keep) = 0;
   // Where to count connections() from now on: for others to read. It outlives the service.
   virtual void set_counter(Counter& connections) noexcept = 0;
+  // Calls `room` from the loop each time that the limit kept connections waiting and there is a
+  // place for one again, before a listener accepts it.
+  virtual void set_on_room(Callback<void()> room) = 0;
   // Calls `reached` once, from the loop, after so many more requests were served; if the protocol
   // knows none, after so many connections were accepted. `reached` may set another limit.
   virtual void set_limit(std::uint64_t requests, Callback<void()> reached) = 0;

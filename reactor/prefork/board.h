@@ -71,11 +71,18 @@ class Board {
     const std::uint64_t there = seat == nullptr ? 0 : seat->connections.get();
     return there + std::min(on_the_way, Seat::kUnlimited - there);
   }
-  // Whether it takes connections over, and has a descriptor for one more.
+  // Whether it takes connections over, and has a descriptor for one more. A connection that exists
+  // already may go beyond the limit: it is in one worker or in another.
   [[nodiscard]] bool has_room(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     if (seat == nullptr || seat->accepts.load() == 0) return false;
     return load(slot) < seat->capacity.get();
+  }
+  // Whether a new connection finds a place there, within the limit.
+  [[nodiscard]] bool has_place(unsigned slot) noexcept {
+    const Seat* const seat = occupant(slot);
+    if (seat == nullptr || !has_room(slot)) return false;
+    return seat->most.get() == 0 || load(slot) < seat->most.get();
   }
   // Connections that were sent to a slot and that nobody took yet; written by all.
   [[nodiscard]] std::atomic<std::int32_t>& coming(unsigned slot) noexcept {

@@ -17,13 +17,18 @@ void set(IoWatcher& watcher, Interest interest) {
 
 }  // namespace
 
-Incoming::Incoming(Loop& loop, Board& board, Mailboxes& mailboxes)
-    : loop_(loop), board_(board), mailboxes_(mailboxes), retry_(loop.timer([this] { go_on(); })) {
+Incoming::Incoming(Loop& loop, Board& board, Mailboxes& mailboxes, unsigned own_slot)
+    : loop_(loop),
+      board_(board),
+      mailboxes_(mailboxes),
+      own_(own_slot),
+      retry_(loop.timer([this] { go_on(); })) {
   retry_.unref();
 }
 
 void Incoming::start(Service& service) {
   service_ = &service;
+  service.set_on_room([this] { have_room(); });
   for (const UniqueFd& mailbox : mailboxes_.earlier()) {
     earlier_.push_back(watch({mailbox.get(), std::nullopt}));
   }
@@ -40,18 +45,21 @@ void Incoming::close(unsigned slot) noexcept {
 
 IoWatcher Incoming::watch(Source source) {
   const Interest interest = retry_.active() ? Interest::none : Interest::read;
-  Result<IoWatcher> watched =
-      loop_.watch(source.mailbox, interest, [this, source](Ready) { take_from(source); });
+  Result<IoWatcher> watched = loop_.watch(
+      source.mailbox, interest, [this, source](Ready) { take_from(source, Limit::kept); });
   if (!watched) return {};
   watched->unref();
   return std::move(*watched);
 }
 
-int Incoming::take_all(unsigned slot) { return take_from({mailboxes_.out_of(slot), slot}); }
+int Incoming::take_all(unsigned slot) {
+  return take_from({mailboxes_.out_of(slot), slot}, Limit::ignored);
+}
 
-int Incoming::take_from(Source source) {
+int Incoming::take_from(Source source, Limit limit) {
   int taken = 0;
-  while (taken < kPerTurn) {
+  int put_back_again = 0;
+  while (taken + put_back_again < kPerTurn) {
     Result<Letter> letter = mailboxes_.receive(source.mailbox);
     if (letter && letter->ended) {
       forget(source);
@@ -59,8 +67,18 @@ int Incoming::take_from(Source source) {
     }
     if (letter && !letter->connection) return taken;
     if (!letter && letter.error() == std::errc::too_many_files_open) {
+      complain(
+          Complaint::no_descriptor,
+          "connections from other workers wait: no descriptor is free; raise the limit (ulimit -n) "
+          "or lower --max-connections");
       pause();
       return taken;
+    }
+    if (letter && limit == Limit::kept && put_back(source, *letter)) {
+      pause();
+      // Once round: behind it there may be some that can be taken.
+      if (source.slot && ++put_back_again >= board_.coming(*source.slot).load()) return taken;
+      continue;
     }
     ++taken;
     if (source.slot) board_.coming(*source.slot).fetch_sub(1);
@@ -75,6 +93,17 @@ int Incoming::take_from(Source source) {
   return taken;
 }
 
+// A new connection that finds no place here. False: it has one, or must be taken all the same.
+bool Incoming::put_back(Source source, const Letter& letter) {
+  const bool is_new = letter.state.empty();
+  if (!is_new || service_->connections() < service_->most_connections()) return false;
+  const Result<bool> sent =
+      mailboxes_.send(source.slot.value_or(own_), letter.connection.get(), {});
+  if (!sent || !*sent) return false;
+  if (!source.slot) board_.coming(own_).fetch_add(1);
+  return true;
+}
+
 // The earlier program is gone, or a worker that is not what we started shut the mailbox down.
 void Incoming::forget(Source source) {
   if (source.slot) return close(*source.slot);
@@ -87,17 +116,23 @@ void Incoming::take(Letter letter) {
     complain(Complaint::not_taken, "can't take a connection over: " + taken.error().message());
 }
 
-// Without a descriptor the mailboxes would be readable in each turn, for nothing.
+// Mailboxes whose connections can't be taken would be readable in each turn, for nothing.
 void Incoming::pause() {
   if (retry_.active()) return;
-  complain(
-      Complaint::no_descriptor,
-      "connections from other workers wait: no descriptor is free; raise the limit (ulimit -n) or "
-      "lower --max-connections");
   for (auto* watchers : {&of_slots_, &earlier_}) {
     for (IoWatcher& watcher : *watchers) set(watcher, Interest::none);
   }
   retry_.start(kRetryDelay);
+}
+
+// Those that wait in mailboxes go before those in the kernel's queues.
+void Incoming::have_room() {
+  if (!retry_.active()) return;
+  retry_.stop();
+  go_on();
+  for (unsigned slot = 0; slot < of_slots_.size(); ++slot) {
+    if (of_slots_[slot]) take_from({mailboxes_.out_of(slot), slot}, Limit::kept);
+  }
 }
 
 void Incoming::go_on() {

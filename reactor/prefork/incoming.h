@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Incoming: takes the connections that wait in mailboxes into this worker. A connection is safe in
 // a mailbox, but receiving it without a free descriptor would close it, so nothing is received
-// until there is one. Private to prefork.
+// until there is one. A new connection that finds this worker full goes back into the mailbox, from
+// which it or another worker takes it later; those that were served before are taken in any case.
+// Private to prefork.
 #pragma once
 
 #include <array>
@@ -19,10 +21,10 @@ namespace reactor::prefork {
 
 class Incoming {
  public:
-  // Until it looks again whether a descriptor is free.
+  // Until it looks again whether a descriptor is free, and what waits behind new connections.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
 
-  Incoming(Loop& loop, Board& board, Mailboxes& mailboxes);
+  Incoming(Loop& loop, Board& board, Mailboxes& mailboxes, unsigned own_slot);
   Incoming(const Incoming&) = delete;
   Incoming& operator=(const Incoming&) = delete;
 
@@ -32,7 +34,8 @@ class Incoming {
   // Takes from the mailbox of `slot` from now on, and no more.
   void open(unsigned slot);
   void close(unsigned slot) noexcept;
-  // Takes what waits in that mailbox now, up to kPerTurn. Returns how many there were.
+  // Takes what waits in that mailbox now, up to kPerTurn, even if this worker is full. Returns how
+  // many there were.
   int take_all(unsigned slot);
 
  private:
@@ -43,11 +46,15 @@ class Incoming {
     std::optional<unsigned> slot;  // none: an earlier program's
   };
 
+  enum class Limit : std::uint8_t { kept, ignored };
+
   [[nodiscard]] IoWatcher watch(Source source);
-  int take_from(Source source);
+  int take_from(Source source, Limit limit);
+  [[nodiscard]] bool put_back(Source source, const Letter& letter);
   void forget(Source source);
   void take(Letter letter);
   void pause();
+  void have_room();
   void go_on();
   // Each kind of complaint at a limited rate of its own.
   enum class Complaint : std::uint8_t { no_connection, not_taken, no_descriptor };
@@ -56,6 +63,7 @@ class Incoming {
   Loop& loop_;
   Board& board_;
   Mailboxes& mailboxes_;
+  const unsigned own_;
   Service* service_ = nullptr;
   std::vector<IoWatcher> of_slots_;
   std::vector<IoWatcher> earlier_;

@@ -41,7 +41,7 @@ Siblings::Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes,
       mailboxes_(mailboxes),
       own_(own_slot),
       seat_(board.seat(seat)),
-      incoming_(loop, board, mailboxes),
+      incoming_(loop, board, mailboxes, own_slot),
       outgoing_(loop, board, mailboxes, incoming_, own_slot, seat_),
       again_(loop.timer([this] { look(); })) {
   again_.unref();
@@ -176,29 +176,41 @@ void Siblings::give_back(unsigned slot) {
 
 // ---- New connections ----
 
-// Keeps them where they are accepted, unless somebody has fewer.
+// Keeps them where they are accepted, unless somebody has fewer. If all are full, a connection from
+// a socket that several share (Listener::share()) waits in our mailbox.
 bool Siblings::keep(const Socket& connection) {
   if (loop_.now() >= next_look_) look();
-  const std::uint64_t own = seat_.connections.get();
-  if (!even_out_ || lives_are_short(own)) return true;
-  std::uint64_t least = own;
+  const bool full = seat_.full();
+  const bool stays = !even_out_ || lives_are_short(seat_.connections.get());
+  if (stays && !full) return true;
+  const unsigned slot = place_for_one(full);
+  return (slot == own_ && !full) || !send_to(slot, connection);
+}
+
+// The slot that has fewest; our own one if none has fewer than we or, while we are `full`, none has
+// a place.
+unsigned Siblings::place_for_one(bool full) {
+  std::uint64_t least = full ? Seat::kUnlimited : seat_.connections.get();
   unsigned target = own_;
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
-    if (slot == own_ || siblings_[slot].stuck || !board_.has_room(slot)) continue;
+    if (slot == own_ || siblings_[slot].stuck || !board_.has_place(slot)) continue;
     const std::uint64_t load = board_.load(slot);
     if (load >= least) continue;
     least = load;
     target = slot;
   }
-  if (target == own_) return true;
-  board_.coming(target).fetch_add(1);
-  const Result<bool> sent = mailboxes_.send(target, connection.fd(), {});
+  return target;
+}
+
+bool Siblings::send_to(unsigned slot, const Socket& connection) {
+  board_.coming(slot).fetch_add(1);
+  const Result<bool> sent = mailboxes_.send(slot, connection.fd(), {});
   if (sent && *sent) {
     again_.start(kLookInterval);  // whether it is taken
-    return false;
+    return true;
   }
-  board_.coming(target).fetch_sub(1);
-  return true;
+  board_.coming(slot).fetch_sub(1);
+  return false;
 }
 
 // Where most end soon, moving them is no use.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Siblings: a worker's part in what the workers do for each other. It accepts from the queue of a
 // slot that nobody serves, or whose worker is stuck or full; it gives a new connection to whoever
-// has fewest; it takes the connections that others send it (incoming.h), and sends its own to its
-// successor (outgoing.h). Private to prefork.
+// has fewest, and never more than the limit says; it takes the connections that others send it
+// (incoming.h), and sends its own to its successor (outgoing.h). Private to prefork.
 //
 // Stuck: for 20 ms the loop has not turned although connections wait. A loop that sleeps does not
 // turn either, but a connection wakes it.
@@ -62,6 +62,8 @@ class Siblings {
   };
 
   [[nodiscard]] bool keep(const Socket& connection);
+  [[nodiscard]] unsigned place_for_one(bool full);
+  [[nodiscard]] bool send_to(unsigned slot, const Socket& connection);
   [[nodiscard]] bool lives_are_short(std::uint64_t own);
   void look_at(unsigned slot, Sibling& sibling);
   void say_stuck(unsigned slot, TimePoint now);

@@ -76,6 +76,7 @@ class Sink final : public Service {
     keep = std::move(placement);
   }
   void set_counter(Counter& connections) noexcept override { connections.set(1); }
+  void set_on_room(Callback<void()>) override {}
   void set_limit(std::uint64_t, Callback<void()>) override {}
   [[nodiscard]] std::size_t connections() const noexcept override { return 1; }
   [[nodiscard]] std::size_t most_connections() const noexcept override { return 1000; }

@@ -158,6 +158,21 @@ TEST_P(ServerCallbacks, AnExceptionOfTheLimitCostsNoConnection) {
   EXPECT_EQ(thrown, 1);
 }
 
+TEST_P(ServerCallbacks, RoomIsSaidBeforeAListenerTakesIt) {
+  ServerLimits one;
+  one.max_connections = 1;
+  listen(std::move(one));
+  std::vector<std::uint64_t> accepted;
+  server->set_on_room([&] { accepted.push_back(server->accepted()); });
+  Peer first = connect();
+  Peer second = connect();
+  EXPECT_TRUE(until([&] { return server->accepted() == 1; }));
+  EXPECT_TRUE(accepted.empty());
+  first.fd.reset();
+  EXPECT_TRUE(until([&] { return server->accepted() == 2; }));
+  EXPECT_EQ(accepted, std::vector<std::uint64_t>{1});
+}
+
 TEST_P(ServerCallbacks, PlacementMayReplaceItself) {
   listen();
   std::string said;

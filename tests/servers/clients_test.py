@@ -4,6 +4,7 @@
 
 import http.client
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -87,23 +88,39 @@ class Echo(support.BackendTest):
                 for _ in range(6):  # the kernel spreads them as it likes
                     clients.append(server.connect())
                     self.assertTrue(support.echoes(clients[-1]))
-                for _ in range(4):  # one that serves another's queue, too, may take one more
-                    clients.append(server.connect())
-                    clients[-1].sendall(b"late")
-                    clients[-1].settimeout(0.2)
-                    try:
-                        self.assertEqual(support.read_exactly(clients[-1], 4), b"late")
-                    except TimeoutError:
-                        break
-                else:
-                    self.fail("more are served than the limits let in")
-                waiting = clients.pop()
-                while len(clients) > 5:
-                    clients.pop().close()
+                waiting = server.connect()
+                waiting.sendall(b"late")
+                waiting.settimeout(0.2)
+                self.assertRaises(TimeoutError, waiting.recv, 4)
+                clients.pop().close()
                 waiting.settimeout(support.LIMIT)
                 self.assertEqual(support.read_exactly(waiting, 4), b"late")
                 for client in [waiting, *clients]:
                     client.close()
+
+    def test_a_burst_does_not_exceed_the_limit(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"unix:{folder}/socket"
+            for bind, options in (("127.0.0.1:0", ()), ("127.0.0.1:0", ("--reuse-port", "off")), (path, ())):
+                with self.subTest(bind=bind, options=options), self.server(
+                        ECHO, "--max-connections", "10", *options, bind=(bind,)) as server:
+                    self.burst(server, 20)
+
+    def burst(self, server, limit):
+        waiting = [server.connect() for _ in range(3 * limit)]
+        for client in waiting:
+            client.sendall(b"x")
+        while waiting:
+            served = []
+            while len(served) < limit:
+                answered = select.select(waiting, [], [], support.LIMIT)[0]
+                self.assertTrue(answered, f"{len(served)} are served, not {limit}")
+                served += answered
+                waiting = [client for client in waiting if client not in answered]
+            self.assertEqual(len(served), limit)
+            self.assertEqual(select.select(waiting, [], [], 0.2)[0], [])
+            for client in served:
+                client.close()
 
     @need("nc")
     def test_netcat(self):

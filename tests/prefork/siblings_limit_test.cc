@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// That no worker gets more new connections than its limit lets in.
+#include "tests/prefork/siblings_kit.h"
+
+namespace reactor::prefork {
+namespace {
+
+using std::chrono::milliseconds;
+
+class SiblingsLimitTest : public SiblingsTest {};
+
+TEST_P(SiblingsLimitTest, NoneGoesToAWorkerThatIsFullWithThoseOnTheirWay) {
+  service_.count(10);
+  seats_[1]->connections.set(1);
+  seats_[1]->most.set(2);
+  seats_[2]->most.set(2);
+  seats_[2]->connections.set(2);
+  EXPECT_FALSE(keep());
+  EXPECT_TRUE(keep()) << "each is full, or will be";
+  EXPECT_EQ(receive(1), 1);
+  EXPECT_EQ(receive(2), 0);
+}
+
+// As from a socket that several share: it was accepted although we are full.
+TEST_P(SiblingsLimitTest, OneThatIsFullPassesOnWhatItHasAcceptedOrLetsItWait) {
+  limit(3);
+  service_.count(3);
+  seats_[1]->connections.set(8);
+  seats_[2]->accepts.store(0);
+  EXPECT_FALSE(keep());
+  EXPECT_EQ(receive(1), 1) << "although it has more";
+  seats_[1]->accepts.store(0);
+  EXPECT_FALSE(keep());
+  EXPECT_TRUE(mailboxes_.waits(0));
+  service_.count(2);
+  service_.on_room();
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+}
+
+TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesNoNewConnectionBeforeItHasRoom) {
+  limit(2);
+  service_.count(1);
+  for (int i = 0; i < 3; ++i) send_to_us({});
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+  EXPECT_LT(run_for(loop_, milliseconds(120)), 60) << "and nobody spins";
+  EXPECT_EQ(service_.taken, 1);
+  EXPECT_EQ(board_->coming(0).load(), 2);
+  service_.count(1);
+  service_.on_room();
+  EXPECT_EQ(service_.taken, 2) << "at once, before one in a queue";
+  EXPECT_EQ(board_->coming(0).load(), 1);
+  EXPECT_TRUE(siblings_->take_rest()) << "at the end, beyond the limit";
+  EXPECT_EQ(service_.taken, 3);
+  EXPECT_EQ(board_->coming(0).load(), 0);
+}
+
+TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesOverWhatWaitsBehindNewConnections) {
+  limit(1);
+  service_.count(1);
+  const std::array<std::byte, 1> state{};
+  send_to_us({});
+  send_to_us(state);
+  send_to_us({});
+  send_to_us(state);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 2; }));
+  run_for(loop_, 2 * Incoming::kRetryDelay);
+  EXPECT_EQ(service_.taken, 2);
+  send_to_us(state);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 3; }));
+  EXPECT_EQ(board_->coming(0).load(), 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, SiblingsLimitTest, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::prefork
