@@ -16,6 +16,19 @@ function(reactor_private_flags target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
 endfunction()
 
+# Off by default, so that a build notices a source that does not include what it needs.
+option(REACTOR_PRECOMPILE_HEADERS "Precompile standard headers, to build in less time" OFF)
+
+function(reactor_precompile_headers target)
+  if(REACTOR_PRECOMPILE_HEADERS)
+    target_precompile_headers(
+      ${target} PRIVATE
+      <algorithm> <array> <atomic> <charconv> <chrono> <cstring> <deque> <exception> <functional>
+      <map> <memory> <optional> <span> <string> <string_view> <system_error> <unordered_map>
+      <utility> <vector>)
+  endif()
+endfunction()
+
 # reactor_add_library(TARGET COMPONENT EXPORT_NAME NAME): one component of Makefile.inc as the
 # library TARGET, known in this tree and to users as reactor::NAME.
 function(reactor_add_library target component)
@@ -29,6 +42,7 @@ function(reactor_add_library target component)
   target_compile_features(${target} PUBLIC cxx_std_20)
   reactor_private_flags(${target})
   reactor_harden(${target})
+  reactor_precompile_headers(${target})
   set_target_properties(
     ${target} PROPERTIES EXPORT_NAME ${arg_EXPORT_NAME} VERSION ${PROJECT_VERSION}
                          SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
