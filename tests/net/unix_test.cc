@@ -192,7 +192,8 @@ TEST_F(UnixTest, Catalogue_F11_AbstractNamesHaveALengthAndAnyOctets) {
     EXPECT_EQ(server.local().value(), address);
     const Socket client = get(Socket::connect(address));
     EXPECT_EQ(client.peer().value(), address);
-    EXPECT_EQ(get(Address::parse(address.to_string())), address);
+    const bool is_text = name.find('\0') == std::string::npos;
+    EXPECT_EQ(Address::parse(address.to_string()).has_value(), is_text) << "no text holds a NUL";
     const Socket accepted = get(Socket::accept(server.fd()));
     EXPECT_TRUE(accepted) << "each client reaches its own";
     EXPECT_EQ(accepted.peer().value().size(), sizeof(sa_family_t)) << "two octets";

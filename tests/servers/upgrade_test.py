@@ -214,7 +214,7 @@ class Upgrade(support.BackendTest):
                     os.kill(new, signal.SIGSTOP)  # before it hears that they are ready
                     os.kill(new, signal.SIGTERM)
                     os.kill(new, signal.SIGCONT)
-                upgraded.configure("workers = 32")
+                upgraded.configure("workers = 128")  # it takes a while until all are ready
                 self.fails(server, end_it)
 
     def test_the_end_of_the_old_program_leaves_the_new_one_its_clients(self):
