@@ -28,18 +28,25 @@ Result<std::uint16_t> parse_port(std::string_view text) {
   return port;
 }
 
+// An interface by its name or number; 0 where there is none. Linux reads `eth0:any` as `eth0`: a
+// name with a colon was once an alias (netdevice(7)).
+unsigned interface_index(const std::string& zone) {
+  if (zone.find(':') != std::string::npos) return 0;
+  if (const unsigned named = ::if_nametoindex(zone.c_str()); named != 0) return named;
+  unsigned number = 0;
+  const char* const end = zone.data() + zone.size();
+  const auto [stop, error] = std::from_chars(zone.data(), end, number);
+  return error == std::errc{} && stop == end ? number : 0;
+}
+
 // "fe80::1%eth0" or "fe80::1%2": the zone is an interface (RFC 4007 section 11).
 bool parse_v6(std::string_view text, sockaddr_in6& out) {
   const std::size_t percent = text.find('%');
   const std::string host(text.substr(0, percent));
   if (::inet_pton(AF_INET6, host.c_str(), &out.sin6_addr) != 1) return false;
   if (percent == std::string_view::npos) return true;
-  const std::string zone(text.substr(percent + 1));
-  out.sin6_scope_id = ::if_nametoindex(zone.c_str());
-  if (out.sin6_scope_id != 0) return true;
-  const char* const end = zone.data() + zone.size();
-  const auto number = std::from_chars(zone.data(), end, out.sin6_scope_id);
-  return number.ec == std::errc{} && number.ptr == end && out.sin6_scope_id != 0;
+  out.sin6_scope_id = interface_index(std::string(text.substr(percent + 1)));
+  return out.sin6_scope_id != 0;
 }
 
 bool v6_works() {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <net/if.h>
 
+#include <array>
 #include <string>
 #include <tuple>
 
@@ -95,6 +96,17 @@ TEST(Address, AZoneIsKept) {
   EXPECT_EQ(by_number->to_string(), named);
   const auto without = Address::parse("[fe80::1]:80");
   EXPECT_FALSE(*by_name == *without);
+}
+
+// The kernel takes what follows the colon for an alias, and looks no further.
+TEST(Address, AZoneWithAColonIsNoInterface) {
+  std::array<char, IF_NAMESIZE> name{};
+  if (::if_indextoname(1, name.data()) == nullptr) GTEST_SKIP() << "no interface 1";
+  const std::string interface = name.data();
+  for (const std::string& zone :
+       {interface + ":", interface + ":0", interface + ":%\x94", std::string(":1")}) {
+    EXPECT_EQ(Address::parse("[fe80::1%" + zone + "]:80").error(), Errc::bad_address) << zone;
+  }
 }
 
 TEST(Address, TheLongestUnixPathIs107Octets) {
