@@ -20,8 +20,6 @@
 namespace servers {
 namespace {
 
-constexpr int kExitUsage = 2;
-
 // What is for one call of the program and no setting.
 const std::set<std::string> kNoSettings = {"config", "check-config", "signal", "version", "help"};
 

@@ -22,6 +22,9 @@
 
 namespace servers {
 
+// A command line or a configuration that can't be used (docs/operations.md).
+inline constexpr int kExitUsage = 2;
+
 enum class Program { echo, http_ok };
 
 // What a worker goes by.

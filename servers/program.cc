@@ -25,8 +25,6 @@ namespace {
 using reactor::prefork::PidFile;
 using Settings = std::map<std::string, std::string>;
 
-constexpr int kExitUsage = 2;
-
 // A closed standard descriptor's number would go to the first socket, which would then get what
 // is meant for a terminal.
 void open_standard_descriptors() {

@@ -9,14 +9,10 @@
 
 #include <cerrno>
 
+#include "reactor/base/send_flags.h"
+
 namespace reactor {
 namespace {
-
-#if defined(MSG_NOSIGNAL)
-constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
-#else
-constexpr int kSendFlags = MSG_DONTWAIT;
-#endif
 
 #if defined(RWF_NOWAIT)
 // Only for pipes: a file that is not in memory would fail.
@@ -35,7 +31,7 @@ ssize_t write_to_pipe(int, std::string_view) noexcept { return -1; }
 #endif
 
 ssize_t write_now(int fd, std::string_view line) noexcept {
-  const ssize_t sent = ::send(fd, line.data(), line.size(), kSendFlags);
+  const ssize_t sent = ::send(fd, line.data(), line.size(), kSendNow);
   if (sent >= 0 || errno != ENOTSOCK) return sent;
   if (is_pipe(fd)) {
     const ssize_t written = write_to_pipe(fd, line);

@@ -26,7 +26,7 @@ int whole_milliseconds(Duration time) noexcept {
   return static_cast<int>(std::max(rounded, milliseconds(1)).count());
 }
 
-std::error_code to_error(int status) noexcept {
+std::error_code option_error(int status) noexcept {
   if (status == ARES_SUCCESS) return {};
   if (status == ARES_ENOMEM) return std::make_error_code(std::errc::not_enough_memory);
   return Errc::bad_options;
@@ -53,7 +53,7 @@ Result<std::unique_ptr<Channel>> Channel::open(Loop& loop, const ResolverOptions
 }
 
 std::error_code Channel::init(const ResolverOptions& options) {
-  if (const int status = init_library(); status != ARES_SUCCESS) return to_error(status);
+  if (const int status = init_library(); status != ARES_SUCCESS) return option_error(status);
   if (!is_c_string(options.configuration)) return Errc::bad_options;
   std::string lookups = options.hosts_file ? "fb" : "b";
   std::string configuration = options.configuration;
@@ -67,7 +67,7 @@ std::error_code Channel::init(const ResolverOptions& options) {
   const int status = ::ares_init_options(&channel_, &settings,
                                          ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
                                              ARES_OPT_RESOLVCONF | ARES_OPT_SOCK_STATE_CB);
-  if (status != ARES_SUCCESS) return to_error(status);
+  if (status != ARES_SUCCESS) return option_error(status);
   use_own_sockets(channel_);
   return set_servers(options);
 }
@@ -81,7 +81,7 @@ std::error_code Channel::set_servers(const ResolverOptions& options) {
     const Address whole = server.port() == 0 ? server.with_port(kDnsPort) : server;
     list += (list.empty() ? "" : ",") + whole.to_string();
   }
-  return to_error(::ares_set_servers_ports_csv(channel_, list.c_str()));
+  return option_error(::ares_set_servers_ports_csv(channel_, list.c_str()));
 }
 
 Channel::~Channel() {

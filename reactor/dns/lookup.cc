@@ -9,7 +9,7 @@
 namespace reactor::dns {
 namespace {
 
-std::error_code to_error(int status) noexcept {
+std::error_code answer_error(int status) noexcept {
   switch (status) {
     case ARES_ENOTFOUND:
     case ARES_ENONAME:
@@ -57,7 +57,7 @@ void Lookup::on_answer(void* self, int status, int, ares_addrinfo* answer) noexc
 }
 
 void Lookup::store(int status, const ares_addrinfo* answer) {
-  if (status != ARES_SUCCESS) return end(to_error(status));
+  if (status != ARES_SUCCESS) return end(answer_error(status));
   for (const ares_addrinfo_node* node = answer->nodes; node != nullptr; node = node->ai_next) {
     addresses.push_back(Address::from(node->ai_addr, node->ai_addrlen).with_port(port));
   }

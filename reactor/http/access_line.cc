@@ -106,8 +106,7 @@ class Line {
   std::string_view escape_;
 };
 
-constexpr std::string_view kUnix = "unix:";
-using HostText = std::array<char, kUnix.size() + sizeof(sockaddr_un::sun_path)>;
+using HostText = std::array<char, Address::kUnixPrefix.size() + sizeof(sockaddr_un::sun_path)>;
 
 // Not inet_ntop(3): it takes several times as long.
 std::string_view format_v4(const std::uint8_t* octets, HostText& text) noexcept {
@@ -135,9 +134,9 @@ std::string_view host_of(const Address& address, HostText& text) noexcept {
   }
   if (!address.is_unix()) return {};
   const std::string_view path = address.path();  // empty for most clients
-  kUnix.copy(text.data(), kUnix.size());
-  path.copy(text.data() + kUnix.size(), path.size());
-  return {text.data(), kUnix.size() + path.size()};
+  Address::kUnixPrefix.copy(text.data(), Address::kUnixPrefix.size());
+  path.copy(text.data() + Address::kUnixPrefix.size(), path.size());
+  return {text.data(), Address::kUnixPrefix.size() + path.size()};
 }
 
 std::string_view peer_of(const Entry& entry, HostText& text) noexcept {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/loop/signals.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 #include "reactor/base/process.h"
 #include "reactor/loop/core.h"
@@ -84,13 +84,6 @@ bool wait_for_handlers(const Delivery& delivery) noexcept {
   return true;
 }
 
-std::error_code make_private(int fd) {
-  if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-    return last_system_error();
-  }
-  return {};
-}
-
 Delivery& delivery_of(int number) { return g_deliveries[static_cast<std::size_t>(number)]; }
 
 }  // namespace
@@ -114,7 +107,7 @@ std::error_code Signals::open_pipe() {
   read_end_.reset(ends[0]);
   write_end_.reset(ends[1]);
   for (const int fd : ends) {
-    if (const std::error_code error = make_private(fd)) return error;
+    if (!make_private(fd)) return last_system_error();
   }
   set_fd(read_end_.get());
   return core_.registry.attach(*this, Interest::read, true, Trigger::level);

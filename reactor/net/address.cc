@@ -86,9 +86,8 @@ Address::Address() noexcept {
 
 Result<Address> Address::parse(std::string_view text) {
   if (!is_c_string(text)) return Errc::bad_address;
-  constexpr std::string_view kUnix = "unix:";
-  if (text.substr(0, kUnix.size()) == kUnix) {
-    text.remove_prefix(kUnix.size());
+  if (text.starts_with(kUnixPrefix)) {
+    text.remove_prefix(kUnixPrefix.size());
     if (!text.empty() && text.front() == '@') return unix_abstract(text.substr(1));
     return unix_path(text);
   }
@@ -200,8 +199,8 @@ std::string Address::to_string() const {
   }
   if (family() == AF_INET6) return format_v6(storage_.v6);
   if (!is_unix()) return "unknown";
-  if (length_ <= kPathOffset + 1) return "unix:";
-  if (storage_.local.sun_path[0] != '\0') return "unix:" + std::string(path());
+  if (length_ <= kPathOffset + 1) return std::string(kUnixPrefix);
+  if (storage_.local.sun_path[0] != '\0') return std::string(kUnixPrefix).append(path());
   return "unix:@" + std::string(storage_.local.sun_path + 1, length_ - kPathOffset - 1);
 }
 

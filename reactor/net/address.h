@@ -17,6 +17,9 @@ namespace reactor {
 // compares by content. Resolves no host names: that would block.
 class Address {
  public:
+  // What stands in front of a unix path, or of `@NAME`, in text.
+  static constexpr std::string_view kUnixPrefix = "unix:";
+
   // None; family() is AF_UNSPEC.
   Address() noexcept;
 

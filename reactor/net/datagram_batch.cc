@@ -11,29 +11,22 @@
 #include <cstring>
 
 #include "reactor/base/poison.h"
+#include "reactor/base/send_flags.h"
 
 namespace reactor {
-namespace {
 
+// These are members of the Slots below, so like them they are in no unnamed namespace.
 #if defined(__linux__)
 using MessageHeader = mmsghdr;
-constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 #else
 struct MessageHeader {
   msghdr msg_hdr;
   unsigned msg_len;
 };
-constexpr int kSendFlags = MSG_DONTWAIT;
 #endif
 
-// One cache line more than a power of two, so that the fronts of small datagrams, which are all
-// that is touched, do not compete for the same few places of the cache.
-constexpr std::size_t kSpacing = 192;
-constexpr std::size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS of older kernels
-constexpr std::size_t kMaxJoined = 65000;
-
 // Room for PacketInfo and one number.
-struct alignas(cmsghdr) Control {
+struct alignas(cmsghdr) OutgoingControl {
   std::array<std::byte, 128> bytes;
 };
 
@@ -43,6 +36,14 @@ struct alignas(cmsghdr) Control {
 struct alignas(cmsghdr) IncomingControl {
   std::array<std::byte, 256> bytes;
 };
+
+namespace {
+
+// One cache line more than a power of two, so that the fronts of small datagrams, which are all
+// that is touched, do not compete for the same few places of the cache.
+constexpr std::size_t kSpacing = 192;
+constexpr std::size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS of older kernels
+constexpr std::size_t kMaxJoined = 65000;
 
 bool is_zero(std::span<const std::byte> bytes) noexcept {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
@@ -104,7 +105,7 @@ void read_control(msghdr& header, ReceivedMessage& message) noexcept {
 // Appends control messages to a buffer that is large enough.
 class ControlWriter {
  public:
-  explicit ControlWriter(Control& control) noexcept : control_(control) {}
+  explicit ControlWriter(OutgoingControl& control) noexcept : control_(control) {}
 
   template <class Value>
   void put(int level, int type, const Value& value) noexcept {
@@ -122,7 +123,7 @@ class ControlWriter {
   }
 
  private:
-  Control& control_;
+  OutgoingControl& control_;
   std::size_t size_ = 0;
 };
 
@@ -178,13 +179,13 @@ int send_messages(int fd, std::span<MessageHeader> headers) noexcept {
 #if defined(__linux__)
   if (headers.size() > 1) {
     const int taken =
-        ::sendmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()), kSendFlags);
+        ::sendmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()), kSendNow);
     return taken >= 0 ? taken : -errno;
   }
 #endif
   int count = 0;
   for (const MessageHeader& header : headers) {
-    if (::sendmsg(fd, &header.msg_hdr, kSendFlags) < 0) return count > 0 ? count : -errno;
+    if (::sendmsg(fd, &header.msg_hdr, kSendNow) < 0) return count > 0 ? count : -errno;
     ++count;
   }
   return count;
@@ -193,7 +194,7 @@ int send_messages(int fd, std::span<MessageHeader> headers) noexcept {
 }  // namespace
 
 int send_datagram(int fd, const OutgoingMessage& message) noexcept {
-  Control control{};
+  OutgoingControl control{};
   iovec piece{const_cast<std::byte*>(message.bytes.data()), message.bytes.size()};
   msghdr header{};
   header.msg_name = const_cast<sockaddr*>(message.name);
@@ -203,7 +204,7 @@ int send_datagram(int fd, const OutgoingMessage& message) noexcept {
   ControlWriter writer(control);
   put_source(writer, message.info);
   writer.attach_to(header);
-  return ::sendmsg(fd, &header, kSendFlags) >= 0 ? 0 : errno;
+  return ::sendmsg(fd, &header, kSendNow) >= 0 ? 0 : errno;
 }
 
 void drain_error_queue([[maybe_unused]] int fd) noexcept {
@@ -304,7 +305,7 @@ struct SendBatch::Slots {
   std::array<MessageHeader, kMessages> headers{};
   std::array<iovec, kMessages> pieces{};
   std::array<sockaddr_storage, kMessages> names{};
-  std::array<Control, kMessages> controls{};
+  std::array<OutgoingControl, kMessages> controls{};
   std::array<PacketInfo, kMessages> infos{};
   std::array<std::size_t, kMessages> segments{};  // octets of the first datagram of each
   std::array<bool, kMessages> complete{};         // a shorter datagram ended it

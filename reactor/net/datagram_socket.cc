@@ -19,36 +19,11 @@
 #include <utility>
 
 #include "reactor/net/datagram.h"
+#include "reactor/net/socket_options.h"
 #include "reactor/net/unix_path.h"
 
 namespace reactor {
 namespace {
-
-#if defined(__linux__)
-constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-#else
-constexpr int kSocketFlags = 0;
-#endif
-
-template <class Value>
-bool set_option(int fd, int level, int name, const Value& value) noexcept {
-  return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
-}
-
-Result<UniqueFd> open_socket(int family) {
-  UniqueFd fd(::socket(family, SOCK_DGRAM | kSocketFlags, 0));
-  if (!fd) return last_system_error();
-  if (kSocketFlags == 0) {
-    if (const Result<> made = adopt_datagram_socket(fd.get()); !made) return made.error();
-  }
-  return fd;
-}
-
-#if defined(SO_REUSEPORT_LB)
-constexpr int kReusePort = SO_REUSEPORT_LB;
-#else
-constexpr int kReusePort = SO_REUSEPORT;
-#endif
 
 bool set_options_before_bind(int fd, int family, const DatagramOptions& options) noexcept {
   if (family == AF_UNIX) return true;
@@ -103,8 +78,8 @@ bool is_shared(const Address& address) {
   sockaddr_in v4{};
   std::memcpy(&v4, address.data(), sizeof(v4));
   if (IN_MULTICAST(ntohl(v4.sin_addr.s_addr))) return true;
-  const Result<UniqueFd> probe = open_socket(AF_INET);
-  return probe && ::connect(probe->get(), address.data(), address.size()) != 0 && errno == EACCES;
+  const Result<Socket> probe = Socket::open(AF_INET, SOCK_DGRAM);
+  return probe && ::connect(probe->fd(), address.data(), address.size()) != 0 && errno == EACCES;
 }
 
 // A v6 socket that takes v4 as well is told both ways where it can be: only v4's own tells the
@@ -127,9 +102,7 @@ bool has_error_queue([[maybe_unused]] int fd) noexcept {
   constexpr std::array<std::pair<int, int>, 3> kOptions{
       {{IPPROTO_IP, IP_RECVERR}, {IPPROTO_IPV6, IPV6_RECVERR}, {SOL_SOCKET, SO_TIMESTAMPING}}};
   for (const auto& [level, name] : kOptions) {
-    int value = 0;  // of SO_TIMESTAMPING, which is longer, the flags
-    socklen_t length = sizeof(value);
-    found = found || (::getsockopt(fd, level, name, &value, &length) == 0 && value != 0);
+    found = found || option_of(fd, level, name) != 0;  // of SO_TIMESTAMPING, longer, the flags
   }
 #endif
   return found;
@@ -141,9 +114,9 @@ Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
                                     const DatagramOptions& options) {
   const bool binds = local.family() != AF_UNSPEC;
   const int family = binds ? local.family() : peer.family();
-  Result<UniqueFd> fd = open_socket(family);
-  if (!fd) return fd.error();
-  const int number = fd->get();
+  Result<Socket> socket = Socket::open(family, SOCK_DGRAM);
+  if (!socket) return socket;
+  const int number = socket->fd();
   if (!set_options_before_bind(number, family, options)) return last_system_error();
   const SocketFolderLock lock(local);
   if (binds) {
@@ -152,7 +125,7 @@ Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
     bind_to_some_name(number);
   }
   if (peer.family() == AF_UNSPEC || ::connect(number, peer.data(), peer.size()) == 0) {
-    return Socket::as_it_is(std::move(*fd));
+    return socket;
   }
   const std::error_code error = last_system_error();
   unbind_unix(local);

@@ -6,20 +6,19 @@
 namespace reactor {
 namespace {
 
-constexpr std::string_view kUdp = "udp:";
-constexpr std::string_view kUnix = "unix:";
-constexpr std::string_view kUnixDatagram = "unixgram:";
+constexpr std::string_view kUdpPrefix = "udp:";
+constexpr std::string_view kUnixgramPrefix = "unixgram:";
 
 }  // namespace
 
 Result<Endpoint> Endpoint::parse(std::string_view text) {
   Kind kind = Kind::datagram;
   std::string address(text);
-  if (text.starts_with(kUnixDatagram)) {
-    address.replace(0, kUnixDatagram.size(), kUnix);
-  } else if (text.starts_with(kUdp)) {
-    address.erase(0, kUdp.size());
-    if (address.starts_with(kUnix)) return Errc::bad_address;
+  if (text.starts_with(kUnixgramPrefix)) {
+    address.replace(0, kUnixgramPrefix.size(), Address::kUnixPrefix);
+  } else if (text.starts_with(kUdpPrefix)) {
+    address.erase(0, kUdpPrefix.size());
+    if (address.starts_with(Address::kUnixPrefix)) return Errc::bad_address;
   } else {
     kind = Kind::stream;
   }
@@ -31,8 +30,8 @@ Result<Endpoint> Endpoint::parse(std::string_view text) {
 std::string Endpoint::to_string() const {
   std::string text = address.to_string();
   if (kind == Kind::stream) return text;
-  if (address.is_unix()) return text.replace(0, kUnix.size(), kUnixDatagram);
-  return text.insert(0, kUdp);
+  if (address.is_unix()) return text.replace(0, Address::kUnixPrefix.size(), kUnixgramPrefix);
+  return text.insert(0, kUdpPrefix);
 }
 
 }  // namespace reactor

@@ -11,15 +11,11 @@
 
 #include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
+#include "reactor/base/send_flags.h"
 
 namespace reactor {
 namespace {
 
-#if defined(MSG_NOSIGNAL)
-constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
-#else
-constexpr int kSendFlags = MSG_DONTWAIT;
-#endif
 #if defined(MSG_CMSG_CLOEXEC)
 constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 #else
@@ -132,7 +128,7 @@ IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
     std::memcpy(CMSG_DATA(header), descriptors.data(), size);
   }
   ssize_t count = 0;
-  do count = ::sendmsg(socket, &message.header, kSendFlags);
+  do count = ::sendmsg(socket, &message.header, kSendNow);
   while (count < 0 && errno == EINTR);
   return result_of(count);
 }

@@ -10,20 +10,17 @@
 
 #include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
+#include "reactor/net/v4_mapped.h"
 
 namespace reactor {
 namespace {
 
-using Octets = std::array<std::uint8_t, 16>;
-
 constexpr unsigned kV4Bits = 32;
 constexpr unsigned kV6Bits = 128;
-constexpr unsigned kMappedBits = kV6Bits - kV4Bits;
-constexpr std::size_t kMappedOctets = kMappedBits / 8;
-constexpr Octets kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};  // RFC 4291 section 2.5.5.2
+constexpr unsigned kMappedBits = kV4MappedPrefix * 8;
 
 // Whether the first `bits` of both are the same.
-bool same_prefix(const Octets& a, const Octets& b, unsigned bits) noexcept {
+bool same_prefix(const V6Bytes& a, const V6Bytes& b, unsigned bits) noexcept {
   const auto whole = static_cast<std::ptrdiff_t>(bits / 8);
   if (!std::equal(a.begin(), a.begin() + whole, b.begin())) return false;
   const auto at = static_cast<std::size_t>(whole);
@@ -31,16 +28,16 @@ bool same_prefix(const Octets& a, const Octets& b, unsigned bits) noexcept {
   return rest == 0 || ((a[at] ^ b[at]) >> (8 - rest)) == 0;
 }
 
-bool is_v4(const Octets& octets, unsigned bits) noexcept {
-  return bits >= kMappedBits && same_prefix(octets, kMapped, kMappedBits);
+bool is_v4(const V6Bytes& octets, unsigned bits) noexcept {
+  return bits >= kMappedBits && same_prefix(octets, kV4Mapped, kMappedBits);
 }
 
 // The number of bits that the prefix may have: 0 where `host` is no address.
-unsigned parse_host(std::string_view host, Octets& octets) {
+unsigned parse_host(std::string_view host, V6Bytes& octets) {
   const std::string text(host);
-  octets = kMapped;
+  octets = kV4Mapped;
   if (!is_c_string(text)) return 0;
-  if (::inet_pton(AF_INET, text.c_str(), octets.data() + kMappedOctets) == 1) return kV4Bits;
+  if (::inet_pton(AF_INET, text.c_str(), octets.data() + kV4MappedPrefix) == 1) return kV4Bits;
   return ::inet_pton(AF_INET6, text.c_str(), octets.data()) == 1 ? kV6Bits : 0;
 }
 
@@ -53,7 +50,7 @@ bool parse_length(std::string_view text, unsigned most, unsigned& bits) {
 }  // namespace
 
 Result<Network> Network::parse(std::string_view text) {
-  Octets octets{};
+  V6Bytes octets{};
   const std::size_t slash = text.find('/');
   const unsigned most = parse_host(text.substr(0, slash), octets);
   unsigned bits = most;
@@ -70,11 +67,11 @@ Result<Network> Network::parse(std::string_view text) {
 }
 
 bool Network::contains(const Address& address) const noexcept {
-  Octets octets = kMapped;
+  V6Bytes octets = kV4Mapped;
   if (address.family() == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, address.data(), sizeof(v4));
-    std::memcpy(octets.data() + kMappedOctets, &v4.sin_addr, sizeof(v4.sin_addr));
+    std::memcpy(octets.data() + kV4MappedPrefix, &v4.sin_addr, sizeof(v4.sin_addr));
   } else if (address.family() == AF_INET6) {
     sockaddr_in6 v6{};
     std::memcpy(&v6, address.data(), sizeof(v6));
@@ -89,7 +86,7 @@ bool Network::contains(const Address& address) const noexcept {
 std::string Network::to_string() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   const bool v4 = is_v4(octets_, bits_);
-  const std::uint8_t* const from = octets_.data() + (v4 ? kMappedOctets : 0);
+  const std::uint8_t* const from = octets_.data() + (v4 ? kV4MappedPrefix : 0);
   ::inet_ntop(v4 ? AF_INET : AF_INET6, from, text.data(), text.size());
   return std::string(text.data()) + "/" + std::to_string(v4 ? bits_ - kMappedBits : bits_);
 }

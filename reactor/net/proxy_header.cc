@@ -29,10 +29,10 @@ enum Family : unsigned { kUnspecified, kInet, kInet6, kUnix };
 constexpr unsigned kStream = 1;
 constexpr unsigned kDatagram = 2;
 
-constexpr std::size_t kPathRoom = 108;  // of a unix address, wherever the proxy runs
+constexpr std::size_t kPathField = 108;  // of a unix address, wherever the proxy runs
 
 // Octets of both addresses with their ports.
-constexpr std::array<std::size_t, 4> kAddressOctets = {0, 12, 36, 2 * kPathRoom};
+constexpr std::array<std::size_t, 4> kAddressOctets = {0, 12, 36, 2 * kPathField};
 
 unsigned octet_of(char c) noexcept { return static_cast<unsigned char>(c); }
 
@@ -62,11 +62,11 @@ Address v6_address(const void* host, std::uint16_t network_order_port) noexcept 
 Address unix_address(const char* room) noexcept {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::string_view name(room, std::min(kPathRoom, sizeof(address.sun_path)));
+  std::string_view name(room, std::min(kPathField, sizeof(address.sun_path)));
   name = name.front() == '\0' ? name.substr(0, name.find_last_not_of('\0') + 1)
                               : name.substr(0, name.find('\0'));
   name.copy(address.sun_path, name.size());
-  const bool terminated = !name.empty() && name.front() != '\0' && name.size() < kPathRoom;
+  const bool terminated = !name.empty() && name.front() != '\0' && name.size() < kPathField;
   const std::size_t length = offsetof(sockaddr_un, sun_path) + name.size() + (terminated ? 1 : 0);
   return Address::from(reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(length));
 }
@@ -189,7 +189,7 @@ void ProxyHeaderParser::read_addresses() noexcept {
   const char* const at = kept_.data() + kPreamble;
   if (!known || family == kUnspecified) return;
   if (family == kUnix) {
-    addresses_ = {unix_address(at), unix_address(at + kPathRoom)};
+    addresses_ = {unix_address(at), unix_address(at + kPathField)};
     return;
   }
   const std::size_t host = family == kInet ? sizeof(in_addr) : sizeof(in6_addr);
@@ -224,7 +224,7 @@ void append_host(std::vector<std::byte>& out, const Address& address) {
     constexpr std::size_t kPathAt = offsetof(sockaddr_un, sun_path);
     const std::size_t size = std::max<std::size_t>(address.size(), kPathAt) - kPathAt;
     append(out, reinterpret_cast<const sockaddr_un*>(address.data())->sun_path, size);
-    out.resize(out.size() + kPathRoom - size);
+    out.resize(out.size() + kPathField - size);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "reactor/net/datagram.h"
+#include "reactor/net/v4_mapped.h"
 
 namespace reactor {
 namespace {
@@ -18,11 +19,9 @@ constexpr unsigned kFirstHighPort = 1024;
 constexpr unsigned kCellBits = 12;
 constexpr Duration kBurst = std::chrono::seconds(1);
 
-using Bytes = std::array<std::uint8_t, 16>;
-
 // As IPv6; an IPv4 address is mapped into it. All zero for the wildcard of both.
-Bytes bytes_of(const Address& address) noexcept {
-  Bytes bytes{};
+V6Bytes bytes_of(const Address& address) noexcept {
+  V6Bytes bytes{};
   if (address.family() == AF_INET6) {
     sockaddr_in6 v6{};
     std::memcpy(&v6, address.data(), sizeof(v6));
@@ -31,16 +30,16 @@ Bytes bytes_of(const Address& address) noexcept {
     sockaddr_in v4{};
     std::memcpy(&v4, address.data(), sizeof(v4));
     if (v4.sin_addr.s_addr == htonl(INADDR_ANY)) return bytes;
-    bytes[10] = bytes[11] = 0xff;
-    std::memcpy(bytes.data() + 12, &v4.sin_addr, sizeof(v4.sin_addr));
+    bytes = kV4Mapped;
+    std::memcpy(bytes.data() + kV4MappedPrefix, &v4.sin_addr, sizeof(v4.sin_addr));
   }
   return bytes;
 }
 
 // What counts as one source: all of an IPv4 address, the first half of an IPv6 one.
-std::uint64_t source_of(const Bytes& bytes) noexcept {
-  constexpr Bytes kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  const bool is_v4 = std::equal(kMapped.begin(), kMapped.begin() + 12, bytes.begin());
+std::uint64_t source_of(const V6Bytes& bytes) noexcept {
+  const bool is_v4 =
+      std::equal(kV4Mapped.begin(), kV4Mapped.begin() + kV4MappedPrefix, bytes.begin());
   std::uint64_t half = 0;
   std::memcpy(&half, bytes.data() + (is_v4 ? 8 : 0), sizeof(half));
   return half;
@@ -71,8 +70,8 @@ ReflectionGuard::Verdict ReflectionGuard::judge(const Address& from, bool unicas
 bool ReflectionGuard::is_own(const Address& from) const noexcept {
   return std::any_of(own_.begin(), own_.end(), [&](const Address& own) {
     if (own.port() != from.port()) return false;
-    const Bytes bytes = bytes_of(own);
-    return bytes == Bytes{} || bytes == bytes_of(from);
+    const V6Bytes bytes = bytes_of(own);
+    return bytes == V6Bytes{} || bytes == bytes_of(from);
   });
 }
 

@@ -13,6 +13,7 @@
 #include <cstddef>
 
 #include "reactor/net/sigpipe.h"
+#include "reactor/net/socket_options.h"
 #include "reactor/net/unix_path.h"
 
 namespace reactor {
@@ -23,11 +24,6 @@ constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 #else
 constexpr int kSocketFlags = 0;
 #endif
-
-template <class Value>
-bool set_option(int fd, int level, int name, const Value& value) noexcept {
-  return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
-}
 
 // What the flags above do where the kernel takes them; SO_NOSIGPIPE in place of MSG_NOSIGNAL.
 bool finish_socket([[maybe_unused]] int fd) noexcept {
@@ -81,12 +77,6 @@ Result<> set_fast_open([[maybe_unused]] int fd, int queue) noexcept {
   return Errc::not_supported;
 #endif
 }
-
-#if defined(SO_REUSEPORT_LB)
-constexpr int kReusePort = SO_REUSEPORT_LB;
-#else
-constexpr int kReusePort = SO_REUSEPORT;
-#endif
 
 bool is_listening(int fd) noexcept {
   int type = 0;
@@ -252,9 +242,7 @@ IoResult Socket::peek(int fd, std::span<std::byte> buffer) noexcept {
 }
 
 bool Socket::is_balanced(int listening_fd) noexcept {
-  int on = 0;
-  socklen_t length = sizeof(on);
-  return ::getsockopt(listening_fd, SOL_SOCKET, kReusePort, &on, &length) == 0 && on != 0;
+  return option_of(listening_fd, SOL_SOCKET, kReusePort) != 0;
 }
 
 bool Socket::shutdown_write(int fd) noexcept { return ::shutdown(fd, SHUT_WR) == 0; }

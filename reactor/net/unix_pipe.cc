@@ -12,11 +12,6 @@
 #include "reactor/base/error.h"
 
 namespace reactor {
-namespace {
-
-constexpr int kFirstOther = STDERR_FILENO + 1;
-
-}  // namespace
 
 Result<UniqueFd> copy_descriptor(int fd) {
   UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, kFirstOther));

@@ -2,10 +2,15 @@
 // Pipes as the system makes them. Private to net/.
 #pragma once
 
+#include <unistd.h>
+
 #include "reactor/base/result.h"
 #include "reactor/base/unique_fd.h"
 
 namespace reactor {
+
+// The lowest number that is no standard descriptor's.
+inline constexpr int kFirstOther = STDERR_FILENO + 1;
 
 struct PipeEnds {
   UniqueFd read, write;

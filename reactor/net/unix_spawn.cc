@@ -23,7 +23,6 @@
 namespace reactor {
 namespace {
 
-constexpr int kFirstOther = STDERR_FILENO + 1;
 constexpr int kExitOfFailure = 127;  // as the shell's; nobody sees it
 
 // What the child writes to its parent where it fails.

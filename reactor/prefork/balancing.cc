@@ -9,20 +9,15 @@
 #include <utility>
 
 #include "reactor/base/error.h"
+#include "reactor/net/socket_options.h"
 
 namespace reactor::prefork {
 namespace {
 
 #if defined(__linux__)
 std::error_code set_reuse_port(int fd, int on) {
-  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) return {};
+  if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, on)) return {};
   return last_system_error();
-}
-
-int option_of(int fd, int level, int name) {
-  int value = 0;
-  socklen_t length = sizeof(value);
-  return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
 }
 
 // A copy by its address alone would listen on all devices.

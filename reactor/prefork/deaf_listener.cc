@@ -10,6 +10,7 @@
 
 #include "reactor/base/error.h"
 #include "reactor/net/socket.h"
+#include "reactor/net/socket_options.h"
 
 namespace reactor::prefork {
 namespace {
@@ -21,12 +22,6 @@ constexpr short kShutDown = 0;
 #endif
 
 #if defined(__linux__)
-int option_of(int fd, int level, int name) noexcept {
-  int value = 0;
-  socklen_t length = sizeof value;
-  return ::getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
-}
-
 // Asked for the length of the program. EACCES: one of eBPF, which can't be read.
 bool has_filter(int fd) noexcept {
   socklen_t length = 0;

@@ -9,8 +9,6 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr Duration kBetweenLines = std::chrono::minutes(1);
-
 void set(IoWatcher& watcher, Interest interest) {
   if (watcher) static_cast<void>(watcher.set(interest));
 }

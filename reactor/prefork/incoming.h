@@ -19,6 +19,9 @@
 
 namespace reactor::prefork {
 
+// Of lines of one kind in the log, at the least.
+inline constexpr Duration kBetweenLines = std::chrono::minutes(1);
+
 class Incoming {
  public:
   // Until it looks again whether a descriptor is free, and what waits behind new connections.

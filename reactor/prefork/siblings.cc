@@ -14,8 +14,6 @@ namespace reactor::prefork {
 namespace {
 
 constexpr std::uint64_t kEpoch = 32;  // connections
-// In the log: one that is full looks stuck each time it goes to sleep.
-constexpr Duration kBetweenLines = std::chrono::minutes(1);
 // For what a connection needs for a moment, as a file that it sends.
 constexpr std::size_t kSpareDescriptors = 4;
 
@@ -129,6 +127,7 @@ void Siblings::look_at(unsigned slot, Sibling& sibling) {
 
 void Siblings::say_stuck(unsigned slot, TimePoint now) {
   Sibling& sibling = siblings_[slot];
+  // One that is full looks stuck each time it goes to sleep.
   if (now < sibling.next_line) return;
   sibling.next_line = now + kBetweenLines;
   REACTOR_LOG(info, "worker " + std::to_string(slot) + " is stuck: we accept from its queue");

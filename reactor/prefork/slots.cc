@@ -174,7 +174,8 @@ std::error_code Slots::open_datagrams(const Address& address, const Options& opt
 std::error_code Slots::add_datagrams(Socket socket, bool ours) {
   const Result<Address> local = socket.local();
   if (!local) return local.error();
-  if (local->is_unix() ? local->to_string() == "unix:" : local->port() == 0) return Errc::not_bound;
+  if (local->is_unix() ? local->to_string() == Address::kUnixPrefix : local->port() == 0)
+    return Errc::not_bound;
   if (ours) remember_file(*local);
   listeners_.push_back({.bound = {*local, Endpoint::Kind::datagram}, .key = {}, .sockets = {}});
   listeners_.back().sockets.push_back(std::move(socket));
