@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <exception>
 
 #include "reactor/base/error.h"
 #include "reactor/base/unique_fd.h"
@@ -32,8 +31,8 @@ constexpr char kComplete = '.';  // ends a result; a process that is killed writ
       if (count < 0) ::_exit(1);
       at += static_cast<std::size_t>(count);
     }
-  } catch (const std::exception&) {
-    ::_exit(1);
+  } catch (...) {
+    ::_exit(1);  // never back into the parent's code
   }
   ::_exit(0);
 }

@@ -71,6 +71,7 @@ void declare_service(CLI::App& app, Program program, Texts& texts) {
          "with commas between them); port 0 picks one")
       ->type_name("ADDR")
       ->expected(1)
+      ->allow_extra_args(false)  // or [::1] would be read as a list in brackets
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->default_str(default_bind(program));
   const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
@@ -97,6 +98,7 @@ void declare_service(CLI::App& app, Program program, Texts& texts) {
       ->type_name("CIDR")
       ->envname(environment_name("proxy-allow-from"))
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   if (has_tls()) {
     text("--tls-cert", texts.tls_cert,

@@ -117,6 +117,16 @@ unsigned parse_workers(const std::string& flag, const std::string& text) {
   }
 }
 
+// Of the list `text`, which the message shows whole.
+int parse_processor(const std::string& flag, const std::string& text, const std::string& part) {
+  constexpr std::uint64_t kMost = 4095;
+  try {
+    return static_cast<int>(parse_number(flag, part, 0, kMost));
+  } catch (const BadValue&) {
+    throw BadValue(flag, text, "not a list of processors", "give none, auto, or one like 0,2-5");
+  }
+}
+
 std::vector<int> parse_processors(const std::string& flag, const std::string& text) {
   if (text == "none") return {};
   std::vector<int> allowed = reactor::prefork::allowed_processors();
@@ -125,12 +135,11 @@ std::vector<int> parse_processors(const std::string& flag, const std::string& te
   std::istringstream parts(text);
   for (std::string part; std::getline(parts, part, ',');) {
     const std::size_t dash = part.find('-');
-    constexpr std::uint64_t kMost = 4095;
-    const std::uint64_t first = parse_number(flag, part.substr(0, dash), 0, kMost);
-    const std::uint64_t last =
-        dash == std::string::npos ? first : parse_number(flag, part.substr(dash + 1), 0, kMost);
+    const int first = parse_processor(flag, text, part.substr(0, dash));
+    const int last =
+        dash == std::string::npos ? first : parse_processor(flag, text, part.substr(dash + 1));
     if (last < first) throw BadValue(flag, text, "a range that runs backwards", "give it as 2-5");
-    for (std::uint64_t i = first; i <= last; ++i) list.push_back(static_cast<int>(i));
+    for (int i = first; i <= last; ++i) list.push_back(i);
   }
   for (const int processor : list) {
     if (std::find(allowed.begin(), allowed.end(), processor) != allowed.end()) continue;
@@ -254,7 +263,9 @@ void check_file_name(const std::string& flag, const std::string& text, const std
 
 void check_content_type(const std::string& flag, const std::string& text) {
   reactor::http::PreparedFields fields;
-  if (!text.empty() && fields.add("Content-Type", text)) return;
+  const std::size_t slash = text.find('/');  // TYPE/SUBTYPE (RFC 9110 section 8.3.1)
+  const bool has_both = slash != std::string::npos && slash > 0 && slash + 1 < text.size();
+  if (has_both && fields.add("Content-Type", text)) return;
   throw BadValue(flag, text, "not a media type", "give one like text/plain, in one line");
 }
 
