@@ -24,7 +24,7 @@ Task<> open_for(int many, Event& gate, int& alive) {
   gate.set();
   co_return;
 }
-Task<int> fail_after(Duration delay) {
+Task<int> give_up_after(Duration delay) {
   co_await sleep_for(delay);
   throw std::runtime_error("failed");
 }
@@ -70,7 +70,7 @@ TEST_P(Combining, ATimeoutLetsExceptionsThrough) {
   bool caught = false;
   const auto body = [&]() -> Task<> {
     try {
-      (void)co_await with_timeout(1h, fail_after(0ms));
+      (void)co_await with_timeout(1h, give_up_after(0ms));
     } catch (const std::runtime_error&) {
       caught = true;
     }
@@ -126,14 +126,14 @@ TEST_P(Combining, AFailureEndsTheOthers) {
   int caught = 0;
   const auto body = [&]() -> Task<> {
     try {
-      co_await when_all(after(kForever, 1, alive), fail_after(1ms));
+      co_await when_all(after(kForever, 1, alive), give_up_after(1ms));
     } catch (const std::runtime_error&) {
       ++caught;
     }
     EXPECT_EQ(alive, 0);
     std::vector<Task<int>> tasks;
     tasks.push_back(after(kForever, 1, alive));
-    tasks.push_back(fail_after(0ms));
+    tasks.push_back(give_up_after(0ms));
     try {
       co_await when_all(std::move(tasks));
     } catch (const std::runtime_error&) {
@@ -141,7 +141,7 @@ TEST_P(Combining, AFailureEndsTheOthers) {
     }
     EXPECT_EQ(alive, 0);
     try {
-      (void)co_await when_any(after(kForever, 1, alive), fail_after(1ms));
+      (void)co_await when_any(after(kForever, 1, alive), give_up_after(1ms));
     } catch (const std::runtime_error&) {
       ++caught;
     }

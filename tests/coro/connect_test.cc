@@ -7,13 +7,6 @@ namespace {
 
 class Connecting : public CoroTest {};
 
-Task<> echo(Stream stream) {
-  std::array<std::byte, 100> buffer;
-  while (const std::size_t count = (co_await stream.read(buffer)).value()) {
-    (co_await stream.write(std::span(buffer).first(count))).value();
-  }
-}
-
 TEST_P(Connecting, TalksToAServer) {
   Loop loop(options());
   auto server = get(serve(loop, Address::loopback(0), echo));

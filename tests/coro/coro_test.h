@@ -58,6 +58,14 @@ struct Line {
   Stream stream;
 };
 
+// Writes back what comes, until the end.
+inline Task<> echo(Stream stream) {
+  std::array<std::byte, 1024> buffer;
+  while (const std::size_t count = (co_await stream.read(buffer)).value()) {
+    (co_await stream.write(std::span(buffer).first(count))).value();
+  }
+}
+
 [[nodiscard]] inline std::span<std::byte> bytes_of(std::string& text) {
   return std::as_writable_bytes(std::span(text));
 }

@@ -11,12 +11,6 @@ namespace {
 
 class Serving : public CoroTest {
  protected:
-  // A plain client that is connected, or about to be.
-  [[nodiscard]] static Peer connect(const Address& address) {
-    Peer peer;
-    peer.fd = get(Socket::connect(address)).release();
-    return peer;
-  }
   [[nodiscard]] static bool ask(Loop& loop, Peer& peer, std::string_view text,
                                 std::string_view answer) {
     const auto sent = [&] {
@@ -26,13 +20,6 @@ class Serving : public CoroTest {
     return pump(loop, sent) && pump(loop, [&] { return peer.read(), peer.got == answer; });
   }
 };
-
-Task<> echo(Stream stream) {
-  std::array<std::byte, 1024> buffer;
-  while (const std::size_t count = (co_await stream.read(buffer)).value()) {
-    (co_await stream.write(std::span(buffer).first(count))).value();
-  }
-}
 
 // What serve() takes, and what it does not: such a handler does not compile.
 static_assert(StreamCoroutine<Task<> (*)(Stream)>);
@@ -47,7 +34,7 @@ TEST_P(Serving, EchoesToMany) {
   Loop loop(options());
   const auto server = get(serve(loop, Address::loopback(0), echo));
   std::vector<Peer> peers;
-  for (int i = 0; i < 20; ++i) peers.push_back(connect(server->addresses().front()));
+  for (int i = 0; i < 20; ++i) peers.push_back(connect_peer(server->addresses().front()));
   for (Peer& peer : peers) EXPECT_TRUE(ask(loop, peer, "hello", "hello"));
   EXPECT_EQ(server->connections(), 20u);
   EXPECT_EQ(server->accepted(), 20u);
@@ -63,7 +50,7 @@ TEST_P(Serving, TakesAReferenceOrAnObjectToo) {
     (co_await stream.write((co_await stream.read_line(100)).value().value())).value();
   };
   const auto server = get(serve(loop, Address::loopback(0), handler));
-  Peer peer = connect(server->addresses().front());
+  Peer peer = connect_peer(server->addresses().front());
   EXPECT_TRUE(ask(loop, peer, "you\n", "hi you"));
   EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; })) << "its end is the connection's";
   EXPECT_TRUE(pump(loop, [&] { return server->connections() == 0; }));
@@ -79,8 +66,8 @@ TEST_P(Serving, ASleeperHoldsNobodyUp) {
     }
   };
   const auto server = get(serve(loop, Address::loopback(0), handler));
-  Peer sleeper = connect(server->addresses().front());
-  Peer other = connect(server->addresses().front());
+  Peer sleeper = connect_peer(server->addresses().front());
+  Peer other = connect_peer(server->addresses().front());
   EXPECT_TRUE(ask(loop, other, "hi\n", "soon"));
   sleeper.write("slow\n");
   const TimePoint begin = monotonic_now();
@@ -105,7 +92,7 @@ TEST_P(Serving, WhatTheOutsideDoesEndsOnlyItsConnection) {
     EXPECT_FALSE(line);
   };
   const auto server = get(serve(loop, Address::loopback(0), handler));
-  Peer loud = connect(server->addresses().front());
+  Peer loud = connect_peer(server->addresses().front());
   EXPECT_TRUE(pump(loop, [&] { return loud.write("much too long a line") > 0; }));
   EXPECT_TRUE(pump(loop, [&] { return loud.read(), loud.over(); }));
   EXPECT_TRUE(pump(loop, [&] { return server->connections() == 0; }));
@@ -118,7 +105,7 @@ TEST_P(Serving, AnyOtherExceptionLeavesRun) {
     throw std::logic_error("a bug");
   };
   const auto server = get(serve(loop, Address::loopback(0), handler));
-  Peer peer = connect(server->addresses().front());
+  Peer peer = connect_peer(server->addresses().front());
   const auto talk = [&] {
     (void)pump(loop, [&] { return peer.write("x") == 1; });
     (void)run_bounded(
@@ -140,9 +127,9 @@ TEST_P(Serving, DrainLetsFinish) {
     (co_await stream.write(" bye")).value();
   };
   const auto server = get(serve(loop, Address::loopback(0), handler));
-  Peer idle = connect(server->addresses().front());
-  Peer busy = connect(server->addresses().front());
-  Peer half = connect(server->addresses().front());
+  Peer idle = connect_peer(server->addresses().front());
+  Peer busy = connect_peer(server->addresses().front());
+  Peer half = connect_peer(server->addresses().front());
   EXPECT_TRUE(pump(loop, [&] { return busy.write("work\n") > 0; }));
   EXPECT_TRUE(pump(loop, [&] { return half.write("unfin") > 0; }));
   EXPECT_TRUE(pump(loop, [&] { return server->connections() == 3; }));
@@ -172,7 +159,7 @@ TEST_P(Serving, AConnectionWhoseHeaderComesAmidADrainIsAskedToEnd) {
     if (text && text->empty()) ++ended;
   };
   auto server = get(serve(loop, Address::loopback(0), limits, handler));
-  Peer peer = connect(server->addresses()[0]);
+  Peer peer = connect_peer(server->addresses()[0]);
   ASSERT_TRUE(run_bounded(loop, [&] { return server->connections() == 1; }));
   bool drained = false;
   server->drain([&] { drained = true; });
@@ -188,7 +175,7 @@ TEST_P(Serving, AConnectionCountsUntilAllIsSent) {
   const std::string text = pattern(4 << 20);
   const auto handler = [&](Stream stream) -> Task<> { (co_await stream.write(text)).value(); };
   const auto server = get(serve(loop, Address::loopback(0), handler));
-  Peer peer = connect(server->addresses().front());
+  Peer peer = connect_peer(server->addresses().front());
   EXPECT_TRUE(pump(loop, [&] { return server->connections() == 1; }));
   bool drained = false;
   server->drain([&] { drained = true; });
@@ -204,9 +191,9 @@ TEST_P(Serving, AtTheLimitTheKernelKeepsTheRest) {
   ServerLimits limits;
   limits.max_connections = 1;
   const auto server = get(serve(loop, Address::loopback(0), std::move(limits), echo));
-  Peer first = connect(server->addresses().front());
+  Peer first = connect_peer(server->addresses().front());
   EXPECT_TRUE(ask(loop, first, "one", "one"));
-  Peer second = connect(server->addresses().front());
+  Peer second = connect_peer(server->addresses().front());
   run_for(loop, 3ms);
   EXPECT_EQ(server->connections(), 1u);
   first.fd.reset();
@@ -225,8 +212,8 @@ TEST_P(Serving, DestroyingItEndsTheCoroutines) {
       co_await sleep_for(kForever);
     };
     const auto server = get(serve(loop, Address::loopback(0), handler));
-    peer = connect(server->addresses().front());
-    Peer second = connect(server->addresses().front());
+    peer = connect_peer(server->addresses().front());
+    Peer second = connect_peer(server->addresses().front());
     EXPECT_TRUE(pump(loop, [&] { return alive == 2; }));
   }
   EXPECT_EQ(alive, 0);
@@ -247,7 +234,7 @@ TEST_P(Serving, TheStreamOutlivesACoroutineThatRefersToIt) {
     (void)co_await stream.read_some();
   };
   auto server = get(serve(loop, Address::loopback(0), handler));
-  Peer peer = connect(server->addresses().front());
+  Peer peer = connect_peer(server->addresses().front());
   EXPECT_TRUE(pump(loop, [&] { return server->connections() == 1; }));
   server.reset();
   EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; }));
@@ -268,7 +255,7 @@ TEST_P(Serving, ACoroutineMayOwnItsServer) {
     return talk(watched.lock(), std::move(stream));
   };
   app->server = get(serve(loop, Address::loopback(0), handler));
-  Peer peer = connect(app->server->addresses().front());
+  Peer peer = connect_peer(app->server->addresses().front());
   EXPECT_TRUE(pump(loop, [&] { return app->server->connections() == 1; }));
   app.reset();
   EXPECT_FALSE(watched.expired());
@@ -290,7 +277,7 @@ TEST_P(Serving, AConnectionThatIsGivenAwayCountsNoMore) {
   const auto one = get(serve(loop, Address::loopback(0), by_the_stream));
   const auto two = get(serve(loop, Address::loopback(0), by_its_transport));
   for (Server* server : {one.get(), two.get()}) {
-    Peer peer = connect(server->addresses().front());
+    Peer peer = connect_peer(server->addresses().front());
     EXPECT_TRUE(pump(loop, [&] { return server->accepted() == 1; }));
     EXPECT_TRUE(pump(loop, [&] { return server->connections() == 0; }));
     write_text(given.back().fd(), "hi");
@@ -309,7 +296,7 @@ TEST_P(Serving, MayOutliveTheLoop) {
       (void)co_await stream.read_some();
     };
     server = get(serve(loop, Address::loopback(0), handler));
-    peer = connect(server->addresses().front());
+    peer = connect_peer(server->addresses().front());
     EXPECT_TRUE(pump(loop, [&] { return alive == 1; }));
   }
   EXPECT_EQ(alive, 0);
@@ -318,8 +305,8 @@ TEST_P(Serving, MayOutliveTheLoop) {
 TEST_P(Serving, AListenerGivesOneConnectionAtATime) {
   Loop loop(options());
   const auto listener = get(Listener::listen(loop, Address::loopback(0)));
-  Peer first = connect(listener->address());
-  Peer second = connect(listener->address());
+  Peer first = connect_peer(listener->address());
+  Peer second = connect_peer(listener->address());
   const auto body = [&]() -> Task<> {
     Stream one = (co_await listener->accept()).value();
     (co_await one.write("1")).value();
@@ -356,7 +343,7 @@ TEST_P(Serving, AListenerThatGoesTellsWhoWaits) {
 TEST_P(Serving, AListenerMayGoBeforeAnAwaitThatIsOver) {
   Loop loop(options());
   auto listener = get(Listener::listen(loop, Address::loopback(0)));
-  const Peer peer = connect(listener->address());
+  const Peer peer = connect_peer(listener->address());
   const auto close_later = [&]() -> Task<> {
     co_await sleep_for(2ms);
     listener.reset();

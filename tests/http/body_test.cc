@@ -115,13 +115,13 @@ TEST(ChunkedDecoder, TakesBodies) {
   }
 }
 
-struct Case {
+struct ChunkedCase {
   const char* name;
   std::string text;
   int status = 400;
 };
 
-class ChunkedDecoderRefuses : public ::testing::TestWithParam<Case> {};
+class ChunkedDecoderRefuses : public ::testing::TestWithParam<ChunkedCase> {};
 
 TEST_P(ChunkedDecoderRefuses, WithItsStatus) {
   const Decoded out = decode(GetParam().text);
@@ -130,67 +130,76 @@ TEST_P(ChunkedDecoderRefuses, WithItsStatus) {
   EXPECT_NE(out.reason, "");
 }
 
-std::string name_of(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }
+std::string chunked_case_name(const ::testing::TestParamInfo<ChunkedCase>& info) {
+  return info.param.name;
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Sizes, ChunkedDecoderRefuses,
     ::testing::Values(
-        Case{"Empty", "\r\nx"}, Case{"Prefix0x", "0x5\r\nhello\r\n"},
-        Case{"Plus", "+5\r\nhello\r\n"}, Case{"Minus", "-5\r\nhello\r\n"},
-        Case{"LeadingBlank", " 5\r\nhello\r\n"}, Case{"TrailingBlank", "5 \r\nhello\r\n"},
-        Case{"TrailingTab", "5\t\r\nhello\r\n"}, Case{"BlankInside", "5 5\r\nhello\r\n"},
-        Case{"BlankBeforeNothing", "5 ;\r\nhello\r\n"}, Case{"OnlyBlankAndExtension", " ;a\r\n"},
-        Case{"Underscore", "5_0\r\nhello\r\n"}, Case{"Letter", "g\r\n"},
-        Case{"LetterBehind", "5g\r\n"}, Case{"Comma", "5,5\r\n"}, Case{"Dot", "5.0\r\n"},
-        Case{"Nul", "5\0\r\n"s}, Case{"Quoted", "\"5\"\r\n"},
-        Case{"Overflow", "10000000000000000\r\n"}, Case{"OverflowAnd5", "10000000000000005\r\n"},
-        Case{"Zeros", "00000000000000001\r\nx"}, Case{"High", "\xb5\r\n"},
-        Case{"Max", "ffffffffffffffff\r\n", 413}, Case{"OverLimit", "100001\r\n", 413},
-        Case{"SecondOverLimit", "1\r\nx\r\n100000\r\n", 413},
-        Case{"SecondWraps", "1\r\nx\r\nffffffffffffffff\r\n", 413}),
-    name_of);
+        ChunkedCase{"Empty", "\r\nx"}, ChunkedCase{"Prefix0x", "0x5\r\nhello\r\n"},
+        ChunkedCase{"Plus", "+5\r\nhello\r\n"}, ChunkedCase{"Minus", "-5\r\nhello\r\n"},
+        ChunkedCase{"LeadingBlank", " 5\r\nhello\r\n"},
+        ChunkedCase{"TrailingBlank", "5 \r\nhello\r\n"},
+        ChunkedCase{"TrailingTab", "5\t\r\nhello\r\n"},
+        ChunkedCase{"BlankInside", "5 5\r\nhello\r\n"},
+        ChunkedCase{"BlankBeforeNothing", "5 ;\r\nhello\r\n"},
+        ChunkedCase{"OnlyBlankAndExtension", " ;a\r\n"},
+        ChunkedCase{"Underscore", "5_0\r\nhello\r\n"}, ChunkedCase{"Letter", "g\r\n"},
+        ChunkedCase{"LetterBehind", "5g\r\n"}, ChunkedCase{"Comma", "5,5\r\n"},
+        ChunkedCase{"Dot", "5.0\r\n"}, ChunkedCase{"Nul", "5\0\r\n"s},
+        ChunkedCase{"Quoted", "\"5\"\r\n"}, ChunkedCase{"Overflow", "10000000000000000\r\n"},
+        ChunkedCase{"OverflowAnd5", "10000000000000005\r\n"},
+        ChunkedCase{"Zeros", "00000000000000001\r\nx"}, ChunkedCase{"High", "\xb5\r\n"},
+        ChunkedCase{"Max", "ffffffffffffffff\r\n", 413},
+        ChunkedCase{"OverLimit", "100001\r\n", 413},
+        ChunkedCase{"SecondOverLimit", "1\r\nx\r\n100000\r\n", 413},
+        ChunkedCase{"SecondWraps", "1\r\nx\r\nffffffffffffffff\r\n", 413}),
+    chunked_case_name);
 
 INSTANTIATE_TEST_SUITE_P(Lines, ChunkedDecoderRefuses,
-                         ::testing::Values(Case{"BareLf", "5\nhello\r\n0\r\n\r\n"},
-                                           Case{"BareCr", "5\rhello\r\n0\r\n\r\n"},
-                                           Case{"CrCrLf", "5\r\r\nhello"},
-                                           Case{"DataLf", "5\r\nhello\n0\r\n\r\n"},
-                                           Case{"DataCr", "5\r\nhello\r0\r\n\r\n"},
-                                           Case{"DataCrX", "5\r\nhello\rX0\r\n\r\n"},
-                                           Case{"DataTooLong", "5\r\nhello!\r\n0\r\n\r\n"},
-                                           Case{"DataTooShort", "5\r\nhell\r\n0\r\n\r\n"},
-                                           Case{"DataNoEnd", "5\r\nhello0\r\n\r\n"},
-                                           Case{"LastLf", "0\n\n"}, Case{"EndLf", "0\r\n\n"},
-                                           Case{"EndCrX", "0\r\n\rX"},
-                                           Case{"EndLfOfTrailer", "0\r\nX: y\n\r\n"}),
-                         name_of);
+                         ::testing::Values(ChunkedCase{"BareLf", "5\nhello\r\n0\r\n\r\n"},
+                                           ChunkedCase{"BareCr", "5\rhello\r\n0\r\n\r\n"},
+                                           ChunkedCase{"CrCrLf", "5\r\r\nhello"},
+                                           ChunkedCase{"DataLf", "5\r\nhello\n0\r\n\r\n"},
+                                           ChunkedCase{"DataCr", "5\r\nhello\r0\r\n\r\n"},
+                                           ChunkedCase{"DataCrX", "5\r\nhello\rX0\r\n\r\n"},
+                                           ChunkedCase{"DataTooLong", "5\r\nhello!\r\n0\r\n\r\n"},
+                                           ChunkedCase{"DataTooShort", "5\r\nhell\r\n0\r\n\r\n"},
+                                           ChunkedCase{"DataNoEnd", "5\r\nhello0\r\n\r\n"},
+                                           ChunkedCase{"LastLf", "0\n\n"},
+                                           ChunkedCase{"EndLf", "0\r\n\n"},
+                                           ChunkedCase{"EndCrX", "0\r\n\rX"},
+                                           ChunkedCase{"EndLfOfTrailer", "0\r\nX: y\n\r\n"}),
+                         chunked_case_name);
 
 INSTANTIATE_TEST_SUITE_P(
     Extensions, ChunkedDecoderRefuses,
-    ::testing::Values(Case{"BareSemicolon", "5;\r\nhello"}, Case{"BareLf", "5;a\nhello"},
-                      Case{"BareLfInName", "5;a\nb\r\nhello"}, Case{"BareCr", "5;a\rb\r\nhello"},
-                      Case{"NoValue", "5;a=\r\nhello"}, Case{"NoName", "5;=b\r\nhello"},
-                      Case{"TwoEquals", "5;a==b\r\nhello"}, Case{"OpenQuote", "5;a=\"b\r\nhello"},
-                      Case{"TextBehindQuote", "5;a=\"b\"c\r\nhello"},
-                      Case{"TrailingBlank", "5;a \r\nhello"},
-                      Case{"TrailingBlankOfValue", "5;a=b \r\nhello"},
-                      Case{"Control", "5;a=\"\x01\"\r\n"}, Case{"EscapedCr", "5;a=\"\\\r\n\""},
-                      Case{"EscapedNul", "5;a=\"\\\0\""s}, Case{"LfInQuote", "5;a=\"\n\"\r\nhello"},
-                      Case{"Nul", "5;\0\r\n"s}, Case{"Utf8Token", "5;\xc3\xa9\r\n"},
-                      Case{"TwoSemicolons", "5;;a\r\nhello"}),
-    name_of);
+    ::testing::Values(
+        ChunkedCase{"BareSemicolon", "5;\r\nhello"}, ChunkedCase{"BareLf", "5;a\nhello"},
+        ChunkedCase{"BareLfInName", "5;a\nb\r\nhello"}, ChunkedCase{"BareCr", "5;a\rb\r\nhello"},
+        ChunkedCase{"NoValue", "5;a=\r\nhello"}, ChunkedCase{"NoName", "5;=b\r\nhello"},
+        ChunkedCase{"TwoEquals", "5;a==b\r\nhello"}, ChunkedCase{"OpenQuote", "5;a=\"b\r\nhello"},
+        ChunkedCase{"TextBehindQuote", "5;a=\"b\"c\r\nhello"},
+        ChunkedCase{"TrailingBlank", "5;a \r\nhello"},
+        ChunkedCase{"TrailingBlankOfValue", "5;a=b \r\nhello"},
+        ChunkedCase{"Control", "5;a=\"\x01\"\r\n"}, ChunkedCase{"EscapedCr", "5;a=\"\\\r\n\""},
+        ChunkedCase{"EscapedNul", "5;a=\"\\\0\""s}, ChunkedCase{"LfInQuote", "5;a=\"\n\"\r\nhello"},
+        ChunkedCase{"Nul", "5;\0\r\n"s}, ChunkedCase{"Utf8Token", "5;\xc3\xa9\r\n"},
+        ChunkedCase{"TwoSemicolons", "5;;a\r\nhello"}),
+    chunked_case_name);
 
 INSTANTIATE_TEST_SUITE_P(Trailers, ChunkedDecoderRefuses,
-                         ::testing::Values(Case{"NoColon", "0\r\nXY\r\n\r\n"},
-                                           Case{"EmptyName", "0\r\n: y\r\n\r\n"},
-                                           Case{"BlankBeforeColon", "0\r\nX : y\r\n\r\n"},
-                                           Case{"Fold", "0\r\nX: y\r\n z\r\n\r\n"},
-                                           Case{"LeadingBlank", "0\r\n X: y\r\n\r\n"},
-                                           Case{"Nul", "0\r\nX: \0\r\n\r\n"s},
-                                           Case{"BareCr", "0\r\nX: y\rz\r\n\r\n"},
-                                           Case{"BadName", "0\r\nX/: y\r\n\r\n"},
-                                           Case{"Request", "0\r\nGET / HTTP/1.1\r\n"}),
-                         name_of);
+                         ::testing::Values(ChunkedCase{"NoColon", "0\r\nXY\r\n\r\n"},
+                                           ChunkedCase{"EmptyName", "0\r\n: y\r\n\r\n"},
+                                           ChunkedCase{"BlankBeforeColon", "0\r\nX : y\r\n\r\n"},
+                                           ChunkedCase{"Fold", "0\r\nX: y\r\n z\r\n\r\n"},
+                                           ChunkedCase{"LeadingBlank", "0\r\n X: y\r\n\r\n"},
+                                           ChunkedCase{"Nul", "0\r\nX: \0\r\n\r\n"s},
+                                           ChunkedCase{"BareCr", "0\r\nX: y\rz\r\n\r\n"},
+                                           ChunkedCase{"BadName", "0\r\nX/: y\r\n\r\n"},
+                                           ChunkedCase{"Request", "0\r\nGET / HTTP/1.1\r\n"}),
+                         chunked_case_name);
 
 TEST(ChunkedDecoder, KeepsToItsLimits) {
   const Limits limits{.body = 10, .chunk_extensions = 8, .trailer_bytes = 8};

@@ -16,7 +16,7 @@ class LentTest : public HttpTest {};
 // Long enough for the sanitizer's groups of 8 bytes.
 const std::string kLong(64, 'l');
 
-std::string post(std::string_view body) {
+std::string padded_post(std::string_view body) {
   return "POST /" + kLong + " HTTP/1.1\r\nHost: a\r\nX: " + kLong +
          "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
@@ -33,9 +33,9 @@ TEST_P(LentTest, ARequestIsPoisonedAfterItsHandler) {
     response.body("ok");
   });
   const std::string one = "/" + kLong + kLong + kLong;
-  Peer peer = client(post(kLong) + post(kLong));
+  Peer peer = client(padded_post(kLong) + padded_post(kLong));
   EXPECT_TRUE(pump(loop, [&] { return peer.read(), count(peer.got, "200 OK") == 2; }));
-  const std::string cut = post(kLong);
+  const std::string cut = padded_post(kLong);
   peer.write(std::string_view(cut).substr(0, 100));
   run_for(loop, std::chrono::milliseconds(2));
   peer.write(std::string_view(cut).substr(100));
@@ -60,7 +60,7 @@ TEST_P(LentTest, APieceOfABodyIsPoisonedAfterItsCall) {
         });
       },
       std::move(options));
-  Peer peer = client(post(kLong + kLong).substr(0, post(kLong + kLong).size() - 40));
+  Peer peer = client(padded_post(kLong + kLong).substr(0, padded_post(kLong + kLong).size() - 40));
   EXPECT_TRUE(pump(loop, [&] { return !text.empty(); }));
   peer.write(std::string(40, 'l'));
   EXPECT_TRUE(until(peer, "200 OK"));
@@ -101,7 +101,7 @@ TEST_P(LentTest, EachMayDestroyTheServer) {
           response.body("too late");
         },
         std::move(options));
-    Peer peer = client(post("body") + get_request());
+    Peer peer = client(padded_post("body") + get_request());
     Peer other = client("GET /");  // one that sends nothing is not accepted for a second
     if (at == At::on_close) {
       EXPECT_TRUE(pump(loop, [&] { return responder != nullptr; }));
@@ -152,7 +152,7 @@ TEST_P(LentTest, OnBodyMayReplaceItself) {
         });
       },
       std::move(options));
-  const std::string request = post("12345678");
+  const std::string request = padded_post("12345678");
   Peer peer = client(std::string_view(request).substr(0, request.size() - 4));
   EXPECT_TRUE(pump(loop, [&] { return first == "1234"; }));
   peer.write("5678");

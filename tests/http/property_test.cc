@@ -163,17 +163,17 @@ std::string encode(const std::string& content, const std::vector<std::size_t>& c
   return out.str();
 }
 
-struct Decoded {
+struct DecodedContent {
   ChunkedDecoder::State state = ChunkedDecoder::State::more;
   std::string content;
   std::size_t consumed = 0;
 };
 
-Decoded decode(const std::string& text, const std::vector<std::size_t>& cuts) {
+DecodedContent decode(const std::string& text, const std::vector<std::size_t>& cuts) {
   Limits limits;
   limits.chunk_extensions = 1U << 20U;
   ChunkedDecoder decoder;
-  Decoded out;
+  DecodedContent out;
   const auto feed = [&](std::size_t to) {
     while (out.state == ChunkedDecoder::State::more && out.consumed < to) {
       const testing::Exact piece(std::string_view(text).substr(out.consumed, to - out.consumed));
@@ -192,7 +192,7 @@ RC_GTEST_PROP(ChunkedDecoderProperty, DecodesWhatWasEncoded, ()) {
   const std::string content = *rc::gen::scale(8.0, rc::gen::arbitrary<std::string>());
   const auto extension = *rc::gen::element<std::string>("", ";a", ";a=b", "; a = \"b\\\"\" ;c");
   const std::string text = encode(content, *cuts_of(content.size()), extension);
-  const Decoded decoded = decode(text + "GET", *cuts_of(text.size()));
+  const DecodedContent decoded = decode(text + "GET", *cuts_of(text.size()));
   RC_ASSERT(decoded.state == ChunkedDecoder::State::done);
   RC_ASSERT(decoded.content == content);
   RC_ASSERT(decoded.consumed == text.size());
@@ -202,8 +202,8 @@ RC_GTEST_PROP(ChunkedDecoderProperty, IsTheSameForEachWayToCut, ()) {
   const std::string content = *rc::gen::arbitrary<std::string>();
   std::string text = encode(content, *cuts_of(content.size()), ";a=b");
   text[*rc::gen::inRange<std::size_t>(0, text.size())] = *rc::gen::arbitrary<char>();
-  const Decoded whole = decode(text, {});
-  const Decoded cut = decode(text, *cuts_of(text.size()));
+  const DecodedContent whole = decode(text, {});
+  const DecodedContent cut = decode(text, *cuts_of(text.size()));
   RC_ASSERT(cut.state == whole.state);
   RC_ASSERT(cut.content == whole.content);
 }

@@ -14,10 +14,8 @@
 namespace reactor {
 namespace {
 
-constexpr Duration kTick = TimerQueue::kTick;
-
-struct Node final : TimerNode {
-  explicit Node(int number) : id(number) {}
+struct ModelNode final : TimerNode {
+  explicit ModelNode(int number) : id(number) {}
   void on_expire() override {}
   [[nodiscard]] Order order() const noexcept override { return place; }
   [[nodiscard]] HandleInfo describe() const noexcept override { return {"test", id, {}, {}}; }
@@ -28,7 +26,8 @@ struct Node final : TimerNode {
 };
 
 std::int64_t tick_of(TimePoint deadline) {
-  return (deadline.time_since_epoch().count() + kTick.count() - 1) / kTick.count();
+  return (deadline.time_since_epoch().count() + TimerQueue::kTick.count() - 1) /
+         TimerQueue::kTick.count();
 }
 
 // Does to the queue and to a map the same things, and compares.
@@ -39,13 +38,13 @@ class History {
         most_bits_(seed % 2 == 0 ? kFar : kNear),
         now_(std::chrono::seconds(1 + random_() % 100000)),
         queue_(now_),
-        position_(now_.time_since_epoch().count() / kTick.count()) {
-    for (int id = 0; id < 300; ++id) nodes_.push_back(std::make_unique<Node>(id));
+        position_(now_.time_since_epoch().count() / TimerQueue::kTick.count()) {
+    for (int id = 0; id < 300; ++id) nodes_.push_back(std::make_unique<ModelNode>(id));
   }
 
   void run(int steps) {
     for (int step = 0; step < steps && !::testing::Test::HasFatalFailure(); ++step) {
-      Node& node = *nodes_[random_() % nodes_.size()];
+      ModelNode& node = *nodes_[random_() % nodes_.size()];
       switch (random_() % 10) {
         case 0:
         case 1:
@@ -89,11 +88,11 @@ class History {
     return Duration(static_cast<std::int64_t>(random_() & ((std::uint64_t{1} << bits) - 1)));
   }
 
-  void start(Node& node) {
+  void start(ModelNode& node) {
     node.place = node.has_place() ? queue_.next_order() : TimerNode::kUnordered;
   }
 
-  void arm(Node& node) {
+  void arm(ModelNode& node) {
     disarm(node);
     start(node);
     const bool past = random_() % 10 == 0;
@@ -103,13 +102,13 @@ class History {
     enter(node, deadline);
   }
 
-  void enter(Node& node, TimePoint deadline) {
+  void enter(ModelNode& node, TimePoint deadline) {
     const std::int64_t tick = tick_of(deadline);
     keys_[node.id] = {tick <= position_ ? -1 : tick, ++starts_};
     model_.emplace(keys_[node.id], &node);
   }
 
-  void disarm(Node& node) {
+  void disarm(ModelNode& node) {
     queue_.disarm(node);
     if (const auto found = keys_.find(node.id); found != keys_.end()) {
       model_.erase(found->second);
@@ -118,7 +117,7 @@ class History {
     ASSERT_FALSE(node.armed());
   }
 
-  void disarm_lazily(Node& node) {
+  void disarm_lazily(ModelNode& node) {
     if (!node.started()) return;
     node.place = TimerNode::kStopped;
     queue_.disarm_lazily(node);
@@ -126,7 +125,7 @@ class History {
   }
 
   // What a Timer does: one that lies in the wheel still is moved, also when it was stopped.
-  void restart(Node& node) {
+  void restart(ModelNode& node) {
     if (!node.armed()) return;
     if (node.started()) model_.erase(keys_[node.id]);
     start(node);
@@ -136,7 +135,7 @@ class History {
     enter(node, deadline);
   }
 
-  void postpone(Node& node) {
+  void postpone(ModelNode& node) {
     if (!node.started()) return;
     const TimePoint deadline = now_ + random_delay();
     start(node);
@@ -156,7 +155,7 @@ class History {
     if (tick == -1) {
       ASSERT_EQ(next, TimePoint::min());
     } else {
-      ASSERT_LE(next, TimePoint(tick * kTick)) << "it would sleep too long";
+      ASSERT_LE(next, TimePoint(tick * TimerQueue::kTick)) << "it would sleep too long";
     }
   }
 
@@ -174,10 +173,10 @@ class History {
 
   void expire() {
     queue_.expire(now_);
-    position_ = std::max(position_, now_.time_since_epoch().count() / kTick.count());
+    position_ = std::max(position_, now_.time_since_epoch().count() / TimerQueue::kTick.count());
     Key before{-2, 0};
     while (TimerNode* taken = queue_.next_expired()) {
-      Node& node = *static_cast<Node*>(taken);
+      ModelNode& node = *static_cast<ModelNode*>(taken);
       ASSERT_LE(node.deadline(), now_) << "early";
       ASSERT_TRUE(keys_.contains(node.id)) << "not armed";
       const Key key = keys_[node.id];
@@ -205,11 +204,11 @@ class History {
   std::mt19937_64 random_;
   unsigned most_bits_;
   TimePoint now_;
-  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<std::unique_ptr<ModelNode>> nodes_;
   TimerQueue queue_;
   std::int64_t position_;
   std::uint64_t starts_ = 0;
-  std::map<Key, Node*> model_;
+  std::map<Key, ModelNode*> model_;
   std::map<int, Key> keys_;
 };
 
@@ -228,9 +227,9 @@ TEST(TimerQueueSleeping, NothingIsMoreThanATickLate) {
   std::mt19937_64 random(7);
   TimePoint now{std::chrono::hours(3)};
   TimerQueue queue(now);
-  std::vector<std::unique_ptr<Node>> nodes;
+  std::vector<std::unique_ptr<ModelNode>> nodes;
   for (int id = 0; id < 20000; ++id) {
-    nodes.push_back(std::make_unique<Node>(id));
+    nodes.push_back(std::make_unique<ModelNode>(id));
     const auto delay = static_cast<std::int64_t>(random() % 60000000000ULL);
     queue.arm(*nodes.back(), now + Duration(delay));
   }
@@ -243,7 +242,7 @@ TEST(TimerQueueSleeping, NothingIsMoreThanATickLate) {
     queue.expire(now);
     while (TimerNode* node = queue.next_expired()) {
       ASSERT_GE(now, node->deadline());
-      ASSERT_LT(now - node->deadline(), kTick);
+      ASSERT_LT(now - node->deadline(), TimerQueue::kTick);
       ++expired;
     }
   }

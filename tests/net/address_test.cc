@@ -13,17 +13,17 @@
 namespace reactor {
 namespace {
 
-struct Form {
+struct AddressForm {
   const char* text;
   int family;
   int port;
   const char* printed;  // null: as `text`
 };
 
-class AddressForms : public ::testing::TestWithParam<Form> {};
+class AddressForms : public ::testing::TestWithParam<AddressForm> {};
 
 TEST_P(AddressForms, ParsePrintAndParseAgain) {
-  const Form& form = GetParam();
+  const AddressForm& form = GetParam();
   const auto address = Address::parse(form.text);
   ASSERT_TRUE(address) << form.text << ": " << address.error().message();
   EXPECT_EQ(address->family(), form.family);
@@ -37,18 +37,21 @@ TEST_P(AddressForms, ParsePrintAndParseAgain) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, AddressForms,
-    ::testing::Values(
-        Form{"127.0.0.1:80", AF_INET, 80, nullptr}, Form{"0.0.0.0:0", AF_INET, 0, nullptr},
-        Form{"255.255.255.255:65535", AF_INET, 65535, nullptr},
-        Form{"localhost:8080", AF_INET, 8080, "127.0.0.1:8080"},
-        Form{"LocalHost.:80", AF_INET, 80, "127.0.0.1:80"},
-        Form{"a.b.LOCALHOST:80", AF_INET, 80, "127.0.0.1:80"},
-        Form{"[::1]:80", AF_INET6, 80, nullptr}, Form{"[::]:0", AF_INET6, 0, nullptr},
-        Form{"[2001:DB8:0::1]:443", AF_INET6, 443, "[2001:db8::1]:443"},
-        Form{"unix:/tmp/x.sock", AF_UNIX, 0, nullptr},
-        Form{"unix:relative path", AF_UNIX, 0, nullptr}, Form{"unix:/a:1", AF_UNIX, 0, nullptr},
-        Form{"unix:@name", AF_UNIX, 0, nullptr}, Form{"unix:@/not/a/path", AF_UNIX, 0, nullptr},
-        Form{"unix:@@", AF_UNIX, 0, nullptr}));
+    ::testing::Values(AddressForm{"127.0.0.1:80", AF_INET, 80, nullptr},
+                      AddressForm{"0.0.0.0:0", AF_INET, 0, nullptr},
+                      AddressForm{"255.255.255.255:65535", AF_INET, 65535, nullptr},
+                      AddressForm{"localhost:8080", AF_INET, 8080, "127.0.0.1:8080"},
+                      AddressForm{"LocalHost.:80", AF_INET, 80, "127.0.0.1:80"},
+                      AddressForm{"a.b.LOCALHOST:80", AF_INET, 80, "127.0.0.1:80"},
+                      AddressForm{"[::1]:80", AF_INET6, 80, nullptr},
+                      AddressForm{"[::]:0", AF_INET6, 0, nullptr},
+                      AddressForm{"[2001:DB8:0::1]:443", AF_INET6, 443, "[2001:db8::1]:443"},
+                      AddressForm{"unix:/tmp/x.sock", AF_UNIX, 0, nullptr},
+                      AddressForm{"unix:relative path", AF_UNIX, 0, nullptr},
+                      AddressForm{"unix:/a:1", AF_UNIX, 0, nullptr},
+                      AddressForm{"unix:@name", AF_UNIX, 0, nullptr},
+                      AddressForm{"unix:@/not/a/path", AF_UNIX, 0, nullptr},
+                      AddressForm{"unix:@@", AF_UNIX, 0, nullptr}));
 
 class NoAddress : public ::testing::TestWithParam<const char*> {};
 

@@ -24,11 +24,6 @@ using std::chrono::seconds;
 
 class CatalogueNet : public LoopTest {};
 
-class Echo final : public StreamHandler {
- public:
-  void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
-};
-
 // Answers the first octets of a body that it does not want, and closes.
 class Refuser final : public StreamHandler {
  public:
@@ -37,10 +32,6 @@ class Refuser final : public StreamHandler {
     stream.close(true);
   }
 };
-
-bool run_to_close(Loop& loop, Link& link) {
-  return run_bounded(loop, [&] { return link.handler.closes > 0; });
-}
 
 TEST_P(CatalogueNet, Catalogue_A5_AMegabyteAndAnEndInOneGoArriveWhole) {
   Loop loop(options());

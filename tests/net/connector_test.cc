@@ -31,7 +31,7 @@ Socket listen_on(const Address& address, int backlog = 16) {
 Address local_of(const Socket& socket) { return get(socket.local()); }
 
 // A port that refuses: nobody listens on it any more.
-Address closed_port() { return local_of(listen_on(Address::loopback(0))); }
+Address closed_tcp_port() { return local_of(listen_on(Address::loopback(0))); }
 
 // Addresses of this host that take no connection and refuse none: their backlogs are full.
 class Blackhole {
@@ -61,7 +61,7 @@ TEST(FinishConnect, AConnectThatIsNotDecidedYetHasNotFailed) {
 }
 
 // What the callback got.
-struct Outcome {
+struct ConnectOutcome {
   Connector::Done callback() {
     return [this](Result<Socket> result) {
       ++calls;
@@ -110,17 +110,10 @@ class ConnectorTest : public LoopTest {
   }
 
   Loop loop{options()};
-  Outcome outcome;
+  ConnectOutcome outcome;
 };
 
 INSTANTIATE_TEST_SUITE_P(Backends, ConnectorTest, every_backend(), BackendName());
-
-int option(const Socket& socket, int level, int name) {
-  int value = -1;
-  socklen_t length = sizeof(value);
-  EXPECT_EQ(::getsockopt(socket.fd(), level, name, &value, &length), 0);
-  return value;
-}
 
 TEST_P(ConnectorTest, Connects) {
   const Socket server = listen_on(Address::loopback(0));
@@ -132,7 +125,7 @@ TEST_P(ConnectorTest, Connects) {
   EXPECT_FALSE(outcome.error);
   ASSERT_TRUE(outcome.socket);
   EXPECT_EQ(get(outcome.socket.peer()), local_of(server));
-  EXPECT_NE(option(outcome.socket, IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_NE(socket_option(outcome.socket.fd(), IPPROTO_TCP, TCP_NODELAY), 0);
   EXPECT_NE(::fcntl(outcome.socket.fd(), F_GETFL) & O_NONBLOCK, 0);
   ASSERT_EQ(connector->attempts().size(), 1U);
   EXPECT_FALSE(connector->attempts()[0].error);
@@ -155,8 +148,8 @@ TEST_P(ConnectorTest, SetsTcpOptionsBeforeItConnects) {
   settings.tcp.keep_alive = KeepAlive{.idle = std::chrono::seconds(7)};
   const auto connector = start({local_of(server)}, settings);
   finish();
-  EXPECT_EQ(option(outcome.socket, IPPROTO_TCP, TCP_NODELAY), 0);
-  EXPECT_NE(option(outcome.socket, SOL_SOCKET, SO_KEEPALIVE), 0);
+  EXPECT_EQ(socket_option(outcome.socket.fd(), IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_NE(socket_option(outcome.socket.fd(), SOL_SOCKET, SO_KEEPALIVE), 0);
 }
 
 TEST_P(ConnectorTest, ATcpOptionThatTheSystemRefusesIsTheErrorOfTheAttempt) {
@@ -171,7 +164,7 @@ TEST_P(ConnectorTest, ATcpOptionThatTheSystemRefusesIsTheErrorOfTheAttempt) {
 }
 
 TEST_P(ConnectorTest, F1RefusedIsToldOnce) {
-  const auto connector = start({closed_port()});
+  const auto connector = start({closed_tcp_port()});
   finish();
   EXPECT_EQ(outcome.error, refused());
   ASSERT_EQ(connector->attempts().size(), 1U);
@@ -210,7 +203,7 @@ TEST_P(ConnectorTest, NoAddressIsAnError) {
 }
 
 TEST_P(ConnectorTest, AnEmptyCallbackIsRefused) {
-  const auto connector = Connector::connect(loop, closed_port(), {}, {});
+  const auto connector = Connector::connect(loop, closed_tcp_port(), {}, {});
   EXPECT_EQ(connector.error(), std::errc::invalid_argument);
 }
 
@@ -231,8 +224,8 @@ TEST_P(ConnectorTest, G9AForkedChildOnlyCloses) {
 TEST_P(ConnectorTest, TheFirstThatAnswersWinsAndTheRestIsClosed) {
   const Blackhole dead(Address::loopback(0));
   const Socket server = listen_on(Address::loopback(0));
-  const auto connector =
-      start({closed_port(), dead.address(), dead.address(), local_of(server), closed_port()});
+  const auto connector = start(
+      {closed_tcp_port(), dead.address(), dead.address(), local_of(server), closed_tcp_port()});
   finish();
   EXPECT_EQ(get(outcome.socket.peer()), local_of(server));
   const auto attempts = connector->attempts();
@@ -245,7 +238,7 @@ TEST_P(ConnectorTest, TheFirstThatAnswersWinsAndTheRestIsClosed) {
 
 TEST_P(ConnectorTest, TheNextOneStartsAtOnceWhenTheLatestFailed) {
   const Socket server = listen_on(Address::loopback(0));
-  std::vector<Address> addresses(20, closed_port());
+  std::vector<Address> addresses(20, closed_tcp_port());
   addresses.push_back(local_of(server));
   const TimePoint begin = monotonic_now();
   const auto connector = start(addresses, quick(milliseconds(9000), milliseconds(4000)));
@@ -275,7 +268,7 @@ TEST_P(ConnectorTest, ADeadV6AddressCostsAtMost300Milliseconds) {
 
 TEST_P(ConnectorTest, FamiliesAlternate) {
   if (!has_v6()) GTEST_SKIP();
-  const Address v4 = closed_port();
+  const Address v4 = closed_tcp_port();
   const Address v6 = local_of(listen_on(v6_loopback()));
   const auto connector = start({v6, v6, v6, v4, v4});
   finish();
@@ -286,7 +279,7 @@ TEST_P(ConnectorTest, FamiliesAlternate) {
 
 TEST_P(ConnectorTest, TheMostTellingErrorIsTheFinalOne) {
   const Address missing = get(Address::unix_path("/nonexistent/socket"));
-  const auto connector = start({Address(), missing, closed_port(), missing});
+  const auto connector = start({Address(), missing, closed_tcp_port(), missing});
   finish();
   EXPECT_EQ(outcome.error, refused());
   ASSERT_EQ(connector->attempts().size(), 4U);
@@ -302,7 +295,7 @@ TEST_P(ConnectorTest, TheMostTellingErrorIsTheFinalOne) {
 TEST_P(ConnectorTest, ConnectsFromTheLocalAddress) {
   const Socket server = listen_on(Address::loopback(0));
   ConnectOptions settings = quick();
-  const Address port = closed_port();
+  const Address port = closed_tcp_port();
   settings.local = port;
   const auto connector = start({local_of(server)}, settings);
   finish();
@@ -327,14 +320,14 @@ TEST_P(ConnectorTest, ALocalAddressThatDoesNotFitIsAnError) {
 
   outcome = {};
   settings.local = local_of(server);  // taken
-  const auto second = start({closed_port()}, settings);
+  const auto second = start({closed_tcp_port()}, settings);
   finish();
   EXPECT_EQ(outcome.error, std::errc::address_in_use);
 }
 
 TEST_P(ConnectorTest, ASocketThatMeetsItselfIsRefused) {
   ConnectOptions settings = quick();
-  const Address port = closed_port();
+  const Address port = closed_tcp_port();
   settings.local = port;
   const auto connector = start({port}, settings);
   finish();
@@ -344,7 +337,7 @@ TEST_P(ConnectorTest, ASocketThatMeetsItselfIsRefused) {
 
 TEST_P(ConnectorTest, AnExceptionOutOfTheCallbackLeavesRun) {
   const auto connector = get(Connector::connect(
-      loop, closed_port(), quick(), [](Result<Socket>) { throw std::runtime_error("mine"); }));
+      loop, closed_tcp_port(), quick(), [](Result<Socket>) { throw std::runtime_error("mine"); }));
   EXPECT_THROW(static_cast<void>(loop.run()), std::runtime_error);
   EXPECT_FALSE(connector->pending());
   ASSERT_TRUE(loop.run());
@@ -356,7 +349,7 @@ TEST_P(ConnectorTest, TheCallbackMayDestroyTheConnector) {
   const std::vector<std::vector<Address>> cases = {
       {local_of(server)},                  // from the watcher
       {dead.address(), local_of(server)},  // with another attempt under way
-      {closed_port()},                     // failed
+      {closed_tcp_port()},                 // failed
       {Address()},                         // failed before it began
       {dead.address()}};                   // from the deadline
   for (const std::vector<Address>& addresses : cases) {
@@ -377,7 +370,7 @@ TEST_P(ConnectorTest, TheCallbackMayDestroyTheConnector) {
 TEST_P(ConnectorTest, DestroyingItCancelsAtEachStage) {
   const Blackhole dead(Address::loopback(0));
   const Socket server = listen_on(Address::loopback(0));
-  const std::vector<Address> addresses = {closed_port(), dead.address(), dead.address(),
+  const std::vector<Address> addresses = {closed_tcp_port(), dead.address(), dead.address(),
                                           local_of(server)};
   for (int turns = 0; turns < 12; ++turns) {
     auto connector = start(addresses, quick(milliseconds(5000), milliseconds(3)));
@@ -397,7 +390,7 @@ TEST_P(ConnectorTest, AddressesMayComeLater) {
   const Socket server = listen_on(Address::loopback(0));
   const auto connector = get(Connector::grow(loop, quick(), outcome.callback()));
   ASSERT_TRUE(loop.poll() && loop.poll());
-  const Address closed = closed_port();
+  const Address closed = closed_tcp_port();
   connector->add(std::span(&closed, 1));
   ASSERT_TRUE(run_bounded(
       loop, [&] { return !connector->attempts().empty() && connector->attempts()[0].error; }));
@@ -442,7 +435,7 @@ TEST_P(ConnectorTest, TheNextOneNeverStartsAtTheSameTime) {
 
 TEST_P(ConnectorTest, NoMoreEndsWhatHasFailed) {
   const auto connector = get(Connector::grow(loop, quick(), outcome.callback()));
-  const Address closed = closed_port();
+  const Address closed = closed_tcp_port();
   connector->add(std::span(&closed, 1));
   ASSERT_TRUE(run_bounded(
       loop, [&] { return !connector->attempts().empty() && connector->attempts()[0].error; }));

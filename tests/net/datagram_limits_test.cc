@@ -24,10 +24,8 @@ using std::chrono::milliseconds;
 
 class DatagramLimitsTest : public LoopTest {};
 
-Address parse(std::string_view text) { return Address::parse(text).value(); }
-
 // A port at which nobody listens any more.
-Address closed_port() {
+Address closed_udp_port() {
   DatagramPeer gone(Address::loopback(0));
   return gone.address();
 }
@@ -36,7 +34,7 @@ TEST_P(DatagramLimitsTest, AClosedPortIsOneErrorAndNoSpin) {
   SKIP_BACKEND_ON_LIBKQUEUE("takes the error that a datagram came back with");
   Loop loop(options());
   DatagramRecorder handler;
-  const Address nobody = closed_port();
+  const Address nobody = closed_udp_port();
   const auto client = get(Datagram::connect(loop, nobody, handler));
   client->send("anybody there?");
   ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); }));
@@ -55,7 +53,7 @@ TEST_P(DatagramLimitsTest, AClosedPortIsOneErrorAndNoSpin) {
 TEST_P(DatagramLimitsTest, AnErrorThatWaitsDoesNotTakeTheNextDatagram) {
   Loop loop(options());
   DatagramRecorder handler;
-  const Address nobody = closed_port();
+  const Address nobody = closed_udp_port();
   const auto client = get(Datagram::connect(loop, nobody, handler));
   client->pause_reading();
   client->send("lost");
@@ -109,7 +107,7 @@ TEST_P(DatagramLimitsTest, AQueueOfErrorsDoesNotSpin) {
   const int on = 1;
   ASSERT_EQ(::setsockopt(fd.get(), IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
   const auto client = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
-  client->send_to("x", closed_port());
+  client->send_to("x", closed_udp_port());
   const auto told = [&] { return !handler.errors.empty() || on_libkqueue(GetParam()); };
   ASSERT_TRUE(run_bounded(loop, told)) << "libkqueue takes the error";
   EXPECT_LE(run_for(loop, milliseconds(20)), 6);
@@ -172,7 +170,7 @@ TEST_P(DatagramLimitsTest, ControlDataThatDoesNotFitIsLeftOut) {
   DatagramRecorder handler;
   handler.echoes = true;
   UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
-  const Address any = parse("0.0.0.0:0");
+  const Address any = parse_address("0.0.0.0:0");
   ASSERT_EQ(::bind(fd.get(), any.data(), any.size()), 0);
   const int on = 1;
   for (const int option : {IP_RECVTTL, IP_RECVTOS, IP_RECVOPTS, IP_RETOPTS, IP_RECVORIGDSTADDR}) {
@@ -186,7 +184,7 @@ TEST_P(DatagramLimitsTest, ControlDataThatDoesNotFitIsLeftOut) {
   std::array<std::uint8_t, 40> longest{};
   longest.fill(IPOPT_NOOP);
   ASSERT_EQ(::setsockopt(peer.fd(), IPPROTO_IP, IP_OPTIONS, &longest, sizeof(longest)), 0);
-  const Address to = parse("127.0.0.1:" + std::to_string(server->address().port()));
+  const Address to = parse_address("127.0.0.1:" + std::to_string(server->address().port()));
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(peer.send("x", to));
   ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 3; }));
   EXPECT_EQ(handler.truncated, std::vector<bool>(3, false));
@@ -203,11 +201,12 @@ TEST_P(DatagramLimitsTest, BroadcastsAreAnswered) {
     Loop loop(options());
     DatagramRecorder handler;
     handler.echoes = true;
-    const auto server = get(Datagram::bind(loop, parse(wildcard), handler));
+    const auto server = get(Datagram::bind(loop, parse_address(wildcard), handler));
     DatagramPeer peer(Address::loopback(0));
     const int on = 1;
     ASSERT_EQ(::setsockopt(peer.fd(), SOL_SOCKET, SO_BROADCAST, &on, sizeof(on)), 0);
-    const Address all = parse("127.255.255.255:" + std::to_string(server->address().port()));
+    const Address all =
+        parse_address("127.255.255.255:" + std::to_string(server->address().port()));
     if (!peer.send("1", all)) GTEST_SKIP() << "no broadcast on loopback";
     ASSERT_TRUE(peer.send("2", all));
     ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 2; })) << wildcard;
@@ -219,10 +218,10 @@ TEST_P(DatagramLimitsTest, BroadcastsAreAnswered) {
 TEST_P(DatagramLimitsTest, WhereTheSourceIsRefusedTheSystemChooses) {
   Loop loop(options());
   DatagramRecorder handler;
-  const auto server = get(Datagram::bind(loop, parse("0.0.0.0:0"), handler));
+  const auto server = get(Datagram::bind(loop, parse_address("0.0.0.0:0"), handler));
   const bool segments = server->segments();
   DatagramPeer peer(Address::loopback(0));
-  const Address foreign = parse("198.51.100.1:1");  // not one of this host's
+  const Address foreign = parse_address("198.51.100.1:1");  // not one of this host's
   const std::string text = "x";
   for (int i = 0; i < 3; ++i) {
     server->send_to(std::as_bytes(std::span(text)), peer.address(), foreign);
@@ -277,9 +276,9 @@ unsigned interface_with_groups(int family) {
 
 TEST_P(DatagramLimitsTest, GroupsAreJoinedAndLeftByAddress) {
   Loop loop(options());
-  const Address group = parse("239.255.77.1:0"), lo = Address::loopback(0);
+  const Address group = parse_address("239.255.77.1:0"), lo = Address::loopback(0);
   const std::string why = try_group(
-      loop, parse("0.0.0.0:0"), group,
+      loop, parse_address("0.0.0.0:0"), group,
       [&](Datagram& d, bool in) { return in ? d.join(group, lo) : d.leave(group, lo); },
       [&](Datagram& d) { return d.set_multicast_interface(lo); });
   if (!why.empty()) GTEST_SKIP() << "no multicast on loopback: " << why;
@@ -296,10 +295,11 @@ std::string try_group_by_index(Loop& loop, const Address& bind, const Address& g
 TEST_P(DatagramLimitsTest, GroupsAreJoinedAndLeftByIndex) {
   for (const char* const text : {"239.255.77.1:0", "[ff01::7701]:0"}) {
     Loop loop(options());
-    const Address group = parse(text);
+    const Address group = parse_address(text);
     const bool six = group.family() == AF_INET6;
     if (six && Address::any(0).family() != AF_INET6) GTEST_SKIP() << "no v6 here";
-    const std::string why = try_group_by_index(loop, parse(six ? "[::]:0" : "0.0.0.0:0"), group);
+    const std::string why =
+        try_group_by_index(loop, parse_address(six ? "[::]:0" : "0.0.0.0:0"), group);
     if (!why.empty()) GTEST_SKIP() << "no multicast to " << text << ": " << why;
   }
 }
@@ -317,26 +317,27 @@ TEST_P(DatagramLimitsTest, WhatIsSetForGroupsHoldsForBothFamilies) {
   if (Address::any(0).family() != AF_INET6) GTEST_SKIP() << "no v6 here";
   Loop loop(options());
   DatagramRecorder handler;
-  const auto socket = get(Datagram::bind(loop, parse("[::]:0"), handler));
+  const auto socket = get(Datagram::bind(loop, parse_address("[::]:0"), handler));
   EXPECT_TRUE(socket->set_multicast_ttl(7) && socket->set_multicast_loop(false));
   EXPECT_EQ(option_of_v4(*socket, IP_MULTICAST_TTL), 7);
   EXPECT_EQ(option_of_v4(*socket, IP_MULTICAST_LOOP), 0);
-  const Address group = parse("239.255.77.1:0");
-  const std::string why = try_group_by_index(loop, parse("0.0.0.0:0"), group);
+  const Address group = parse_address("239.255.77.1:0");
+  const std::string why = try_group_by_index(loop, parse_address("0.0.0.0:0"), group);
   if (!why.empty()) GTEST_SKIP() << "no multicast on loopback: " << why;
-  EXPECT_EQ(try_group_by_index(loop, parse("[::]:0"), group), "");
+  EXPECT_EQ(try_group_by_index(loop, parse_address("[::]:0"), group), "");
 }
 #endif
 
 TEST_P(DatagramLimitsTest, WrongGroupsAndOptionsAreErrors) {
   Loop loop(options());
   DatagramRecorder handler;
-  const auto socket = get(Datagram::bind(loop, parse("0.0.0.0:0"), handler));
+  const auto socket = get(Datagram::bind(loop, parse_address("0.0.0.0:0"), handler));
   EXPECT_FALSE(socket->join(Address::loopback(0)));
-  EXPECT_FALSE(socket->leave(parse("239.255.77.2:0")));
+  EXPECT_FALSE(socket->leave(parse_address("239.255.77.2:0")));
   EXPECT_EQ(socket->join(Address()).error(), Errc::not_supported);
-  EXPECT_EQ(socket->join(parse("[ff02::1]:0"), Address::loopback(0)).error(), Errc::not_supported);
-  EXPECT_FALSE(socket->join(parse("239.255.77.2:0"), 1000000));
+  EXPECT_EQ(socket->join(parse_address("[ff02::1]:0"), Address::loopback(0)).error(),
+            Errc::not_supported);
+  EXPECT_FALSE(socket->join(parse_address("239.255.77.2:0"), 1000000));
   EXPECT_EQ(socket->set_multicast_ttl(256).error(), std::errc::invalid_argument);
   EXPECT_TRUE(socket->set_broadcast(true));
 }

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 class FullQueueTest : public LoopTest {};
 
 // Sends until something is queued.
-std::size_t fill(Datagram& socket, const Address& to) {
+std::size_t fill_socket(Datagram& socket, const Address& to) {
   std::size_t sent = 0;
   for (; socket.writable() && sent < 100000; ++sent) {
     socket.send_to(std::to_string(sent), to);
@@ -64,10 +64,11 @@ TEST_P(FullQueueTest, BeyondTheLimitItDropsAndCounts) {
   DatagramRecorder handler;
   DatagramPeer peer(folder.socket("peer"));
   const auto socket = get(Datagram::bind(loop, folder.socket("s"), handler, settings));
-  const std::size_t sent = fill(*socket, peer.address());
+  const std::size_t sent = fill_socket(*socket, peer.address());
   for (int i = 0; i < 20; ++i) socket->send_to(std::string(100, 'x'), peer.address());
   ASSERT_TRUE(loop.poll());
-  EXPECT_EQ(socket->stats().dropped, 17U);  // one queued by fill(), 3 more of 228 fit into 1,000
+  EXPECT_EQ(socket->stats().dropped,
+            17U);  // the fill queued one, 3 more of 228 fit into 1,000
   EXPECT_LE(socket->queued(), 1000U);
   ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == sent + 3; }));
   ASSERT_TRUE(run_bounded(loop, [&] { return handler.drains == 1; }));
@@ -79,7 +80,7 @@ TEST_P(FullQueueTest, WhoDoesNotReadHoldsNobodyElseUp) {
   DatagramRecorder handler;
   DatagramPeer lazy(folder.socket("lazy")), eager(folder.socket("eager"));
   const auto socket = get(Datagram::bind(loop, folder.socket("s"), handler));
-  fill(*socket, lazy.address());
+  fill_socket(*socket, lazy.address());
   ASSERT_FALSE(socket->writable());
   for (int i = 0; i < 5; ++i) {
     socket->send_to("more", lazy.address());
@@ -118,7 +119,7 @@ TEST_P(FullQueueTest, ExceptionsDoNotStopIt) {
   DatagramRecorder handler;
   DatagramPeer peer(folder.socket("peer"));
   const auto socket = get(Datagram::bind(loop, folder.socket("s"), handler));
-  const std::size_t sent = fill(*socket, peer.address());
+  const std::size_t sent = fill_socket(*socket, peer.address());
   run_for(loop, milliseconds(10));
   handler.when_datagram = [](Datagram&, const Message&) { throw std::runtime_error("one"); };
   handler.when_batch_end = [](Datagram&) { throw std::runtime_error("two"); };
@@ -143,10 +144,10 @@ TEST_P(FullQueueTest, MayBeDestroyedInOnDrainAndWhileItIsFull) {
   DatagramPeer peer(folder.socket("peer"));
   auto socket = get(Datagram::bind(loop, folder.socket("s"), handler));
   handler.when_drain = [&](Datagram&) { socket.reset(); };
-  fill(*socket, peer.address());
+  fill_socket(*socket, peer.address());
   ASSERT_TRUE(pump(loop, [&] { return peer.read(), socket == nullptr; }));
   socket = get(Datagram::bind(loop, folder.socket("s"), handler));
-  fill(*socket, peer.address());
+  fill_socket(*socket, peer.address());
   socket.reset();
   EXPECT_LE(run_for(loop, milliseconds(10)), 2);
 }

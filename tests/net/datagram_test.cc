@@ -20,8 +20,6 @@ using std::chrono::milliseconds;
 class DatagramTest : public LoopTest {};
 class DatagramTestFork : public LoopTest {};
 
-Address parse(std::string_view text) { return Address::parse(text).value(); }
-
 // What comes back for `text`, which another socket of the same kind sends.
 std::string echo_of(Loop& loop, const Address& at, const Address& client, std::string_view text) {
   DatagramRecorder handler;
@@ -41,7 +39,7 @@ TEST_P(DatagramTest, EchoesOverEveryKindOfAddress) {
   EXPECT_EQ(echo_of(loop, v4, v4, "four"), "four");
   EXPECT_EQ(echo_of(loop, folder.socket("server"), folder.socket("client"), "path"), "path");
   if (Address::any(0).family() == AF_INET6) {
-    EXPECT_EQ(echo_of(loop, parse("[::1]:0"), parse("[::1]:0"), "six"), "six");
+    EXPECT_EQ(echo_of(loop, parse_address("[::1]:0"), parse_address("[::1]:0"), "six"), "six");
   }
 #if defined(__linux__)
   const std::string name = "reactor-test-" + std::to_string(::getpid());
@@ -153,7 +151,8 @@ TEST_P(DatagramTest, TruncationIsTold) {
 #if defined(__linux__)
 TEST_P(DatagramTest, RepliesLeaveFromTheAddressThatWasAsked) {
   for (const char* const wildcard : {"0.0.0.0:0", "[::]:0"}) {
-    if (parse(wildcard).family() != Address::any(0).family() && wildcard[0] == '[') continue;
+    if (parse_address(wildcard).family() != Address::any(0).family() && wildcard[0] == '[')
+      continue;
     Loop loop(options());
     DatagramRecorder handler;
     std::vector<Address> asked;
@@ -162,9 +161,9 @@ TEST_P(DatagramTest, RepliesLeaveFromTheAddressThatWasAsked) {
       socket.reply(message, "now");
       socket.send_to(std::as_bytes(std::span("then", 4)), message.from(), message.local());
     };
-    const auto server = get(Datagram::bind(loop, parse(wildcard), handler));
+    const auto server = get(Datagram::bind(loop, parse_address(wildcard), handler));
     DatagramPeer peer(Address::loopback(0));
-    const Address second = parse("127.0.0.2:" + std::to_string(server->address().port()));
+    const Address second = parse_address("127.0.0.2:" + std::to_string(server->address().port()));
     ASSERT_TRUE(peer.send("who?", second));
     ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == 2; })) << wildcard;
     EXPECT_EQ(peer.got, (std::vector<std::string>{"now", "then"}));

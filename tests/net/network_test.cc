@@ -11,30 +11,31 @@
 namespace reactor {
 namespace {
 
-struct Form {
+struct NetworkForm {
   const char* text;
   const char* printed;  // null: as `text`
 };
 
-class NetworkForms : public ::testing::TestWithParam<Form> {};
+class NetworkForms : public ::testing::TestWithParam<NetworkForm> {};
 
 TEST_P(NetworkForms, ParsePrintAndParseAgain) {
-  const Form& form = GetParam();
+  const NetworkForm& form = GetParam();
   const auto network = Network::parse(form.text);
   ASSERT_TRUE(network) << form.text;
   EXPECT_EQ(network->to_string(), form.printed != nullptr ? form.printed : form.text);
   EXPECT_EQ(Network::parse(network->to_string()).value(), *network);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, NetworkForms,
-                         ::testing::Values(Form{"10.0.0.0/8", nullptr}, Form{"0.0.0.0/0", nullptr},
-                                           Form{"127.0.0.1", "127.0.0.1/32"},
-                                           Form{"192.0.2.254/31", nullptr}, Form{"::1", "::1/128"},
-                                           Form{"::/0", nullptr}, Form{"fd00::/8", nullptr},
-                                           Form{"2001:DB8::/33", "2001:db8::/33"},
-                                           Form{"::ffff:10.0.0.0/104", "10.0.0.0/8"},
-                                           Form{"::ffff:192.0.2.1", "192.0.2.1/32"},
-                                           Form{"::/95", nullptr}));
+INSTANTIATE_TEST_SUITE_P(
+    All, NetworkForms,
+    ::testing::Values(NetworkForm{"10.0.0.0/8", nullptr}, NetworkForm{"0.0.0.0/0", nullptr},
+                      NetworkForm{"127.0.0.1", "127.0.0.1/32"},
+                      NetworkForm{"192.0.2.254/31", nullptr}, NetworkForm{"::1", "::1/128"},
+                      NetworkForm{"::/0", nullptr}, NetworkForm{"fd00::/8", nullptr},
+                      NetworkForm{"2001:DB8::/33", "2001:db8::/33"},
+                      NetworkForm{"::ffff:10.0.0.0/104", "10.0.0.0/8"},
+                      NetworkForm{"::ffff:192.0.2.1", "192.0.2.1/32"},
+                      NetworkForm{"::/95", nullptr}));
 
 class NoNetwork : public ::testing::TestWithParam<const char*> {};
 

@@ -42,10 +42,6 @@ UniqueFd make_blocking_socket(int type, bool listens) {
   return fd;
 }
 
-class Echo final : public StreamHandler {
-  void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
-};
-
 TEST(NonBlockingSocket, IsWhatASocketMakesOfADescriptor) {
   FdPair pair = make_blocking_pair();
   const Socket socket(std::move(pair.near));

@@ -59,10 +59,6 @@ struct Factory final : TransportFactory {
   SlowOpening::Notes notes;
 };
 
-struct Echo final : StreamHandler {
-  void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
-};
-
 class Opening : public LoopTest {
  protected:
   // Links that began to open, whose peers have said hello.

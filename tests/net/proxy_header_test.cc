@@ -21,10 +21,10 @@ constexpr std::string_view kBad = "bad";
 constexpr std::string_view kMore = "more";
 
 // What became of a header, as text, and how much of it was taken.
-struct Outcome {
+struct ReadHeader {
   std::string text;
   std::size_t consumed = 0;
-  bool operator==(const Outcome&) const = default;
+  bool operator==(const ReadHeader&) const = default;
 };
 
 std::string text_of(const ProxyHeaderParser& parser, State state) {
@@ -35,10 +35,10 @@ std::string text_of(const ProxyHeaderParser& parser, State state) {
 }
 
 // Each piece in memory of its own size, where a sanitizer sees who reads too much.
-Outcome parse(std::string_view text, ProxyProtocol protocol,
-              const std::vector<std::size_t>& cuts = {}) {
+ReadHeader parse(std::string_view text, ProxyProtocol protocol,
+                 const std::vector<std::size_t>& cuts = {}) {
   ProxyHeaderParser parser(protocol);
-  Outcome outcome;
+  ReadHeader outcome;
   State state = State::more;
   std::vector<std::size_t> ends = cuts;
   ends.push_back(text.size());
@@ -75,7 +75,7 @@ ProxyProtocol version_of(const std::string& header) {
 
 TEST_P(ProxyHeaders, AreTheSameHoweverTheyAreCut) {
   const auto& [name, header, expected] = GetParam();
-  const Outcome whole = parse(header, version_of(header));
+  const ReadHeader whole = parse(header, version_of(header));
   EXPECT_EQ(whole.text, expected);
   std::vector<std::size_t> octets;
   for (std::size_t cut = 1; cut < header.size(); ++cut) {
@@ -90,7 +90,7 @@ TEST_P(ProxyHeaders, EndWhereTheyEnd) {
   if (expected == kBad || expected == kMore) return;
   for (const ProxyProtocol protocol : {version_of(header), ProxyProtocol::either}) {
     EXPECT_EQ(parse(header + "GET / HTTP/1.1\r\n\r\n", protocol),
-              (Outcome{std::string(expected), header.size()}));
+              (ReadHeader{std::string(expected), header.size()}));
   }
   for (std::size_t part = 0; part < header.size(); ++part) {
     EXPECT_EQ(parse(header.substr(0, part), version_of(header)).text, kMore) << part;
@@ -260,7 +260,7 @@ TEST(ProxyHeader, WhatIsWrittenIsReadAgain) {
 
 TEST(ProxyHeader, APathThatFillsItsRoomIsTakenWhole) {
   const std::string longest = "/" + filler(107);
-  const Outcome outcome =
+  const ReadHeader outcome =
       parse(proxy_v2(0x21, 0x31, longest + proxy_path("/server")), ProxyProtocol::v2);
   constexpr std::size_t kRoom = sizeof(sockaddr_un{}.sun_path);
   EXPECT_EQ(outcome.text, "unix:" + longest.substr(0, kRoom) + " unix:/server");

@@ -17,70 +17,66 @@ namespace {
 
 using std::chrono::milliseconds;
 
-struct Raised {};
-
-enum class Call { open, data, end, timeout, shutdown, migrate, adopt, close };
-constexpr std::array kCalls = {Call::open,     Call::data,    Call::end,   Call::timeout,
-                               Call::shutdown, Call::migrate, Call::adopt, Call::close};
+enum class ServerCall { open, data, end, timeout, shutdown, migrate, adopt, close };
+constexpr std::array kServerCalls = {ServerCall::open,    ServerCall::data,     ServerCall::end,
+                                     ServerCall::timeout, ServerCall::shutdown, ServerCall::migrate,
+                                     ServerCall::adopt,   ServerCall::close};
 
 // What all connections of a test do.
-struct Script {
-  Callback<void(Call, Stream&)> act;
+struct ActorScript {
+  Callback<void(ServerCall, Stream&)> act;
 };
 
-class Actor final : public StreamHandler {
+class ConnectionActor final : public StreamHandler {
  public:
-  using Context = Script;
-  explicit Actor(Script& script) : script_(script) {}
-  void on_open(Stream& stream) override { act(Call::open, stream); }
+  using Context = ActorScript;
+  explicit ConnectionActor(ActorScript& script) : script_(script) {}
+  void on_open(Stream& stream) override { act(ServerCall::open, stream); }
   void on_data(Stream& stream, std::span<std::byte> bytes) override {
     stream.write(bytes);
-    act(Call::data, stream);
+    act(ServerCall::data, stream);
   }
   void on_end(Stream& stream) override {
     stream.close();
-    act(Call::end, stream);
+    act(ServerCall::end, stream);
   }
   void on_timeout(Stream& stream) override {
     stream.close();
-    act(Call::timeout, stream);
+    act(ServerCall::timeout, stream);
   }
   void on_shutdown(Stream& stream) override {
     stream.close();
-    act(Call::shutdown, stream);
+    act(ServerCall::shutdown, stream);
   }
   Migration on_migrate(Stream& stream, std::vector<std::byte>&) override {
-    act(Call::migrate, stream);
+    act(ServerCall::migrate, stream);
     return Migration::no;
   }
-  void on_adopt(Stream& stream, std::span<const std::byte>) override { act(Call::adopt, stream); }
-  void on_close(Stream& stream, std::error_code) noexcept override { act(Call::close, stream); }
+  void on_adopt(Stream& stream, std::span<const std::byte>) override {
+    act(ServerCall::adopt, stream);
+  }
+  void on_close(Stream& stream, std::error_code) noexcept override {
+    act(ServerCall::close, stream);
+  }
 
  private:
   // May destroy this.
-  void act(Call call, Stream& stream) {
+  void act(ServerCall call, Stream& stream) {
     if (script_.act) script_.act(call, stream);
   }
-  Script& script_;
-};
-
-struct Nobody final : Successor {
-  Answer take(int, std::span<const std::byte>) noexcept override { return Answer::never; }
+  ActorScript& script_;
 };
 
 class ServerCallbacks : public LoopTest {
  protected:
   void listen(ServerLimits limits = {}) {
-    server = get(Server<Actor>::listen(loop, Address::loopback(0), std::move(limits), script));
+    server =
+        get(Server<ConnectionActor>::listen(loop, Address::loopback(0), std::move(limits), script));
     address = server->addresses().at(0);
   }
   void TearDown() override { server.reset(); }
 
-  Peer connect() const {
-    Peer peer;
-    peer.fd = get(Socket::connect(address)).release();
-    return peer;
-  }
+  Peer connect() const { return connect_peer(address); }
 
   // Turns until `done()`; counts exceptions.
   template <class Done>
@@ -101,10 +97,10 @@ class ServerCallbacks : public LoopTest {
   }
 
   Loop loop{quiet_options()};
-  Script script;
+  ActorScript script;
   Address address;
   Nobody nobody;
-  std::unique_ptr<Server<Actor>> server;
+  std::unique_ptr<Server<ConnectionActor>> server;
   int thrown = 0;
 };
 
@@ -221,24 +217,24 @@ TEST_P(ServerCallbacks, PlacementMayDestroyTheServer) {
 // ---- Its connections ----
 
 TEST_P(ServerCallbacks, EachMayDestroyTheServer) {
-  for (const Call at : kCalls) {
+  for (const ServerCall at : kServerCalls) {
     SCOPED_TRACE(static_cast<int>(at));
     ServerLimits limits;
-    if (at == Call::timeout) limits.stream.idle_timeout = milliseconds(1);
+    if (at == ServerCall::timeout) limits.stream.idle_timeout = milliseconds(1);
     listen(std::move(limits));
     bool met = false;
-    script.act = [&, at](Call call, Stream&) {
+    script.act = [&, at](ServerCall call, Stream&) {
       if (call != at) return;
       met = true;
       server.reset();
     };
     std::array<Peer, 3> peers = {connect(), connect(), connect()};
     ASSERT_TRUE(until([&] { return server == nullptr || server->connections() == 3; }));
-    if (at == Call::data) peers[0].write("x");
-    if (at == Call::end || at == Call::close) peers[1].fd.reset();
-    if (at == Call::shutdown) server->drain();
-    if (at == Call::migrate) server->hand_over(nobody, [] {});
-    if (at == Call::adopt) {
+    if (at == ServerCall::data) peers[0].write("x");
+    if (at == ServerCall::end || at == ServerCall::close) peers[1].fd.reset();
+    if (at == ServerCall::shutdown) server->drain();
+    if (at == ServerCall::migrate) server->hand_over(nobody, [] {});
+    if (at == ServerCall::adopt) {
       std::vector<std::byte> state = proxy_header(nullptr);
       state.push_back(std::byte{0});  // the server's handler had it
       EXPECT_TRUE(server->take_over(Socket(make_socket_pair().near), state));
@@ -290,7 +286,7 @@ class Adopter final : public StreamHandler {
 };
 
 TEST_P(ServerCallbacks, TheChoiceOfAHandlerMayDestroyTheServer) {
-  Actor other(script);
+  ConnectionActor other(script);
   std::vector<std::byte> state = proxy_header(nullptr);
   state.push_back(std::byte{1});  // another handler than the server's had it
   for (StreamHandler* const chosen :
@@ -314,8 +310,8 @@ TEST_P(ServerCallbacks, AnExceptionAmidADrainAsksTheOthersToo) {
   listen();
   constexpr int kMany = 5;
   int asked = 0;
-  script.act = [&](Call call, Stream&) {
-    if (call != Call::shutdown) return;
+  script.act = [&](ServerCall call, Stream&) {
+    if (call != ServerCall::shutdown) return;
     ++asked;
     throw Raised();
   };
@@ -332,8 +328,8 @@ TEST_P(ServerCallbacks, AnExceptionAmidADrainAsksTheOthersToo) {
 TEST_P(ServerCallbacks, AnExceptionAmidAHandOverAsksTheOthersToo) {
   listen();
   int asked = 0;
-  script.act = [&](Call call, Stream&) {
-    if (call == Call::migrate && ++asked == 1) throw Raised();
+  script.act = [&](ServerCall call, Stream&) {
+    if (call == ServerCall::migrate && ++asked == 1) throw Raised();
   };
   std::array<Peer, 3> peers = {connect(), connect(), connect()};
   ASSERT_TRUE(until([&] { return server->connections() == 3; }));
@@ -348,8 +344,8 @@ TEST_P(ServerCallbacks, AnExceptionAsTheDoorsCloseCutsNobodyOff) {
   std::vector<Peer> peers;
   for (int i = 0; i < 5; ++i) peers.push_back(connect());
   int opened = 0;
-  script.act = [&](Call call, Stream& stream) {
-    if (call != Call::open) return;
+  script.act = [&](ServerCall call, Stream& stream) {
+    if (call != ServerCall::open) return;
     ++opened;
     stream.write("hello");
     throw Raised();

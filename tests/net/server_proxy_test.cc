@@ -71,12 +71,6 @@ class Named final : public StreamHandler {
   Notes& notes_;
 };
 
-Peer connect(const Address& address) {
-  Peer peer;
-  peer.fd = get(Socket::connect(address)).release();
-  return peer;
-}
-
 class ServerProxyTest : public LoopTest {
  protected:
   [[nodiscard]] static ServerLimits limits(ProxyProtocol protocol = ProxyProtocol::either) {
@@ -88,7 +82,7 @@ class ServerProxyTest : public LoopTest {
   void listen(const ServerLimits& limits, const Address& address = Address::loopback(0)) {
     server = get(Server<Named>::listen(loop, address, limits, notes));
   }
-  [[nodiscard]] Peer client() const { return connect(server->addresses()[0]); }
+  [[nodiscard]] Peer client() const { return connect_peer(server->addresses()[0]); }
   [[nodiscard]] bool gets(Peer& peer, std::string_view text) {
     return pump(loop, [&] { return peer.read(), peer.got.size() >= text.size() || peer.over(); }) &&
            peer.got == text;
@@ -272,7 +266,7 @@ TEST_P(ServerProxyTest, AV6WildcardKnowsIts4Clients) {
   const Address any = Address::any(0);
   if (any.family() != AF_INET6) GTEST_SKIP() << "no IPv6 here";
   listen(limits(), any);
-  Peer peer = connect(Address::loopback(server->addresses()[0].port()));
+  Peer peer = connect_peer(Address::loopback(server->addresses()[0].port()));
   peer.write(kLine);
   EXPECT_TRUE(gets(peer, kSaid)) << peer.got;
 }
@@ -410,7 +404,7 @@ TEST_P(ServerProxyTest, AConnectionThatMovesKeepsItsAddresses) {
 TEST_P(ServerProxyTest, AConnectionThatWasOnlyAcceptedElsewhereStillNeedsItsHeader) {
   listen(limits());
   const Socket elsewhere = get(Socket::listen(Address::loopback(0), {}));
-  Peer peer = connect(get(elsewhere.local()));
+  Peer peer = connect_peer(get(elsewhere.local()));
   peer.write(kLine.substr(0, 10));
   Socket accepted;
   EXPECT_TRUE(pump(

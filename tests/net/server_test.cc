@@ -19,11 +19,6 @@ using std::chrono::milliseconds;
 
 class ServerTest : public LoopTest {};
 
-class Echo final : public StreamHandler {
- public:
-  void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
-};
-
 // Counts its objects, and answers with its own number.
 struct Tally {
   int made = 0, alive = 0, closed = 0;
@@ -46,12 +41,6 @@ class Numbered final : public StreamHandler {
   int number_;
 };
 
-Peer connect(const Address& address) {
-  Peer peer;
-  peer.fd = get(Socket::connect(address)).release();
-  return peer;
-}
-
 bool answered(Loop& loop, Peer& peer, std::string_view text) {
   return pump(loop, [&] { return peer.read(), peer.got == text || peer.over(); }) &&
          peer.got == text;
@@ -61,7 +50,7 @@ TEST_P(ServerTest, DumpsNameTheLineThatMadeIt) {
   Loop loop(quiet_options());
   const int line = __LINE__ + 1;
   auto server = get(Server<Echo>::listen(loop, Address::loopback(0)));
-  Peer peer = connect(server->addresses().front());
+  Peer peer = connect_peer(server->addresses().front());
   peer.write("x");
   ASSERT_TRUE(answered(loop, peer, "x"));
   std::ostringstream out;
@@ -79,7 +68,7 @@ TEST_P(ServerTest, ServesManyConnections) {
   ASSERT_EQ(server->addresses().size(), 1U);
   std::vector<Peer> peers;
   for (int i = 0; i < 100; ++i) {
-    peers.push_back(connect(server->addresses()[0]));
+    peers.push_back(connect_peer(server->addresses()[0]));
     peers.back().write("hello " + std::to_string(i));
   }
   for (int i = 0; i < 100; ++i) {
@@ -96,10 +85,10 @@ TEST_P(ServerTest, EachConnectionHasItsOwnHandlerMadeFromTheContext) {
   Tally tally;
   const auto server =
       get(Server<Numbered>::listen(loop, Address::loopback(0), ServerLimits{}, tally));
-  Peer first = connect(server->addresses()[0]);
+  Peer first = connect_peer(server->addresses()[0]);
   first.write("?");
   EXPECT_TRUE(answered(loop, first, "1"));
-  Peer second = connect(server->addresses()[0]);
+  Peer second = connect_peer(server->addresses()[0]);
   second.write("?");
   EXPECT_TRUE(answered(loop, second, "2"));
   EXPECT_EQ(tally.alive, 2);
@@ -124,7 +113,7 @@ TEST_P(ServerTest, ListensAtSeveralAddresses) {
   ASSERT_EQ(addresses.size(), 2U);
   EXPECT_FALSE(addresses[0] == addresses[1]);
   for (const Address& address : addresses) {
-    Peer peer = connect(address);
+    Peer peer = connect_peer(address);
     peer.write("hi");
     EXPECT_TRUE(answered(loop, peer, "hi"));
   }
@@ -145,7 +134,7 @@ TEST_P(ServerTest, AdoptsSocketsThatListenAlready) {
   sockets.push_back(get(Socket::listen(Address::loopback(0), {})));
   const Address address = sockets[0].local().value();
   const auto server = get(Server<Echo>::adopt(loop, std::move(sockets), ServerLimits{}));
-  Peer peer = connect(address);
+  Peer peer = connect_peer(address);
   peer.write("hi");
   EXPECT_TRUE(answered(loop, peer, "hi"));
 }
@@ -157,7 +146,7 @@ TEST_P(ServerTest, TheLimitOfConnectionsHoldsOthersInTheQueue) {
   const auto server = get(Server<Echo>::listen(loop, Address::loopback(0), limits));
   std::vector<Peer> peers;
   for (int i = 0; i < 6; ++i) {
-    peers.push_back(connect(server->addresses()[0]));
+    peers.push_back(connect_peer(server->addresses()[0]));
     peers.back().write("hi");
   }
   for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(answered(loop, peers[i], "hi"));
@@ -175,7 +164,7 @@ TEST_P(ServerTest, DestroyingItClosesEverythingWithoutCallbacks) {
   Loop loop(options());
   Tally tally;
   auto server = get(Server<Numbered>::listen(loop, Address::loopback(0), ServerLimits{}, tally));
-  Peer peer = connect(server->addresses()[0]);
+  Peer peer = connect_peer(server->addresses()[0]);
   peer.write("?");
   EXPECT_TRUE(answered(loop, peer, "1"));
   server.reset();
@@ -196,10 +185,10 @@ TEST_P(ServerTest, DrainAcceptsWhatWaitsFinishesAllAndThenCallsDone) {
   };
   Loop loop(options());
   const auto server = get(Server<Polite>::listen(loop, Address::loopback(0)));
-  Peer served = connect(server->addresses()[0]);
+  Peer served = connect_peer(server->addresses()[0]);
   served.write("hi");
   EXPECT_TRUE(answered(loop, served, "hi"));
-  Peer waiting = connect(server->addresses()[0]);  // still in the queue
+  Peer waiting = connect_peer(server->addresses()[0]);  // still in the queue
   int done = 0;
   server->drain([&] { ++done; });
   EXPECT_EQ(done, 0) << "from the loop";
@@ -237,7 +226,7 @@ TEST_P(ServerTest, DoneMayDestroyTheServer) {
 TEST_P(ServerTest, StreamsAreDumpedWithThePlaceOfTheirServer) {
   Loop loop(options());
   const auto server = get(Server<Echo>::listen(loop, Address::loopback(0)));
-  Peer peer = connect(server->addresses()[0]);
+  Peer peer = connect_peer(server->addresses()[0]);
   peer.write("hi");
   EXPECT_TRUE(answered(loop, peer, "hi"));
   std::ostringstream out;

@@ -16,7 +16,7 @@ constexpr std::size_t kPiece = 100;
 constexpr std::size_t kMost = 16 * 1024 + kPiece;
 
 // Writes as long as it may, by write() or in place.
-void fill(Stream& stream, bool in_place) {
+void fill_stream(Stream& stream, bool in_place) {
   const std::string piece(kPiece, 'x');
   for (int i = 0; i < 200000 && stream.writable(); ++i) {
     if (!in_place) {
@@ -36,10 +36,12 @@ TEST_P(SlowPeer, SmallWritesCountForTheMark) {
     settings.high_water = 4096;
     settings.low_water = 1024;
     Link link(loop, settings, &make_socket_pair);
-    link.handler.when_data = [&](Stream& stream, std::string_view) { fill(stream, in_place); };
+    link.handler.when_data = [&](Stream& stream, std::string_view) {
+      fill_stream(stream, in_place);
+    };
     std::size_t most = 0;
     link.handler.when_drain = [&](Stream& stream) {
-      fill(stream, in_place);
+      fill_stream(stream, in_place);
       most = std::max(most, stream.queued());
     };
     link.start();

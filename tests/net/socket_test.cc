@@ -34,13 +34,6 @@ class SocketTest : public ::testing::Test {
   std::optional<TemporaryFolder> folder_;
 };
 
-int option(int fd, int level, int name) {
-  int value = -1;
-  socklen_t length = sizeof(value);
-  EXPECT_EQ(::getsockopt(fd, level, name, &value, &length), 0);
-  return value;
-}
-
 void expect_private(int fd) {
   EXPECT_NE(::fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
   EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
@@ -59,7 +52,7 @@ TEST_F(SocketTest, TheLimitOfUnsentOctetsIsInherited) {
   const Socket listener = Socket::listen(Address::loopback(0), options).value();
   const Socket client = Socket::connect(listener.local().value()).value();
   const Socket server = Socket::accept(listener.fd()).value();
-  EXPECT_EQ(option(server.fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT), 65536);
+  EXPECT_EQ(socket_option(server.fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT), 65536);
 }
 #endif
 
@@ -73,8 +66,8 @@ TEST_F(SocketTest, ListensConnectsAndAccepts) {
   for (const Socket* socket : {&listener, &client, &server}) expect_private(socket->fd());
   EXPECT_EQ(server.peer().value(), client.local().value());
   EXPECT_EQ(client.peer().value(), address);
-  EXPECT_EQ(option(server.fd(), IPPROTO_TCP, TCP_NODELAY), 1) << "inherited";
-  EXPECT_EQ(option(client.fd(), IPPROTO_TCP, TCP_NODELAY), 1);
+  EXPECT_EQ(socket_option(server.fd(), IPPROTO_TCP, TCP_NODELAY), 1) << "inherited";
+  EXPECT_EQ(socket_option(client.fd(), IPPROTO_TCP, TCP_NODELAY), 1);
 }
 
 TEST_F(SocketTest, AnEmptyQueueIsAnEmptySocket) {

@@ -39,8 +39,6 @@ enum class Act { destroy, close, fail, abort, detach, pause, write, raise };
 constexpr std::array kActNames = {"destroy", "close", "fail",  "abort",
                                   "detach",  "pause", "write", "raise"};
 
-struct Raised {};
-
 // Does `act` at the first `call`, and counts.
 class Actor final : public StreamHandler {
  public:
@@ -114,10 +112,6 @@ class Actor final : public StreamHandler {
   Call call_;
   Act act_;
   std::array<std::byte, 512> buffer_;
-};
-
-struct Nobody final : Successor {
-  Answer take(int, std::span<const std::byte>) noexcept override { return Answer::never; }
 };
 
 // One combination, from the start of a Stream to its end.
@@ -343,7 +337,7 @@ TEST_P(StreamCallbacks, ClosingInReadBufferDoesNotDestroyTheAnswer) {
 // ---- What is lent ----
 
 // Keeps what it was lent, against the rules.
-struct Keeper final : Recorder {
+struct LentKeeper final : Recorder {
   void on_data(Stream& stream, std::span<std::byte> bytes) override {
     input = bytes.data();
     Recorder::on_data(stream, bytes);
@@ -361,7 +355,7 @@ TEST_P(StreamCallbacks, WhatIsLentIsPoisonedAfterwards) {
   for (const bool extras : {false, true}) {
     Loop loop(options());
     StreamOptions settings;
-    Keeper handler;
+    LentKeeper handler;
     FdPair pair = make_socket_pair();
     Peer peer;
     peer.fd = std::move(pair.far);

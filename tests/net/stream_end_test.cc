@@ -20,9 +20,6 @@ using std::chrono::seconds;
 
 class StreamEnd : public LoopTest {};
 
-bool run_to_close(Loop& loop, Link& link) {
-  return run_bounded(loop, [&] { return link.handler.closes > 0; });
-}
 bool pump_to_end(Loop& loop, Link& link) {
   return pump(loop, [&] { return link.peer.read(), link.peer.over(); });
 }

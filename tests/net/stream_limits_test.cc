@@ -22,9 +22,6 @@ constexpr Duration kLate = milliseconds(500);
 
 class StreamLimits : public LoopTest {
  protected:
-  static bool run_to_close(Loop& loop, Link& link) {
-    return run_bounded(loop, [&] { return link.handler.closes > 0; });
-  }
   static void expect_between(TimePoint start, Duration least, Duration slack = kLate) {
     const Duration taken = monotonic_now() - start;
     EXPECT_GE(taken, least);

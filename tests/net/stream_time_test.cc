@@ -19,10 +19,6 @@ using std::chrono::milliseconds;
 class StreamTime : public LoopTest {};
 class StreamLinger : public LoopTest {};
 
-bool run_to_close(Loop& loop, Link& link) {
-  return run_bounded(loop, [&] { return link.handler.closes > 0; });
-}
-
 // Does it again and again, for longer than 60 ms; gives when it did so last. Where the machine
 // stands still the Stream may time out meanwhile, but never before 60 ms after the last time.
 template <class Act>

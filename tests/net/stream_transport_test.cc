@@ -262,17 +262,14 @@ TEST_P(StreamTransport, EndedBeforeItStartsItNeverBegins) {
 }
 
 TEST_P(StreamTransport, IsGivenToTheConnectionsOfAServer) {
-  struct Factory final : TransportFactory {
+  struct ScriptFactory final : TransportFactory {
     std::unique_ptr<Transport> make_transport() override {
       return std::make_unique<ScriptTransport>(script);
     }
     Script script;
   };
-  struct Echo final : StreamHandler {
-    void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
-  };
   Loop loop(options());
-  Factory factory;
+  ScriptFactory factory;
   ServerLimits limits;
   limits.transports = &factory;
   auto server = get(Server<Echo>::listen(loop, get(Address::parse("127.0.0.1:0")), limits));

@@ -25,19 +25,12 @@ class TcpOptionsTest : public ::testing::Test {
   FdGuard descriptors_;
 };
 
-int option(int fd, int level, int name) {
-  int value = -1;
-  socklen_t length = sizeof(value);
-  EXPECT_EQ(::getsockopt(fd, level, name, &value, &length), 0) << name;
-  return value;
-}
-
 TEST_F(TcpOptionsTest, NothingIsSetByDefault) {
   const FdPair pair = make_tcp_pair();
-  const int before = option(pair.near.get(), IPPROTO_TCP, TCP_NODELAY);
+  const int before = socket_option(pair.near.get(), IPPROTO_TCP, TCP_NODELAY);
   EXPECT_TRUE(TcpOptions{}.apply(pair.near.get()));
-  EXPECT_EQ(option(pair.near.get(), IPPROTO_TCP, TCP_NODELAY), before);
-  EXPECT_EQ(option(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE), 0);
+  EXPECT_EQ(socket_option(pair.near.get(), IPPROTO_TCP, TCP_NODELAY), before);
+  EXPECT_EQ(socket_option(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE), 0);
 }
 
 TEST_F(TcpOptionsTest, NoDelayOnAndOff) {
@@ -46,7 +39,7 @@ TEST_F(TcpOptionsTest, NoDelayOnAndOff) {
   for (const bool on : {false, true}) {
     options.no_delay = on;
     EXPECT_TRUE(options.apply(pair.near.get()));
-    EXPECT_EQ(option(pair.near.get(), IPPROTO_TCP, TCP_NODELAY) != 0, on);
+    EXPECT_EQ(socket_option(pair.near.get(), IPPROTO_TCP, TCP_NODELAY) != 0, on);
   }
 }
 
@@ -55,15 +48,15 @@ TEST_F(TcpOptionsTest, KeepAliveOnAndOff) {
   TcpOptions options;
   options.keep_alive = KeepAlive{true, seconds(31), seconds(7), 4};
   ASSERT_TRUE(options.apply(pair.near.get()));
-  EXPECT_NE(option(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE), 0);
+  EXPECT_NE(socket_option(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE), 0);
 #if defined(TCP_KEEPIDLE)
-  EXPECT_EQ(option(pair.near.get(), IPPROTO_TCP, TCP_KEEPIDLE), 31);
+  EXPECT_EQ(socket_option(pair.near.get(), IPPROTO_TCP, TCP_KEEPIDLE), 31);
 #endif
-  EXPECT_EQ(option(pair.near.get(), IPPROTO_TCP, TCP_KEEPINTVL), 7);
-  EXPECT_EQ(option(pair.near.get(), IPPROTO_TCP, TCP_KEEPCNT), 4);
+  EXPECT_EQ(socket_option(pair.near.get(), IPPROTO_TCP, TCP_KEEPINTVL), 7);
+  EXPECT_EQ(socket_option(pair.near.get(), IPPROTO_TCP, TCP_KEEPCNT), 4);
   options.keep_alive = KeepAlive{false, seconds(0), seconds(0), 0};
   EXPECT_TRUE(options.apply(pair.near.get())) << "what is off needs no figures";
-  EXPECT_EQ(option(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE), 0);
+  EXPECT_EQ(socket_option(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE), 0);
 }
 
 TEST_F(TcpOptionsTest, BadFiguresAreErrors) {
@@ -80,7 +73,7 @@ TEST_F(TcpOptionsTest, UserTimeout) {
   TcpOptions options;
   options.user_timeout = milliseconds(12345);
   EXPECT_TRUE(options.apply(pair.near.get()));
-  EXPECT_EQ(option(pair.near.get(), IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
+  EXPECT_EQ(socket_option(pair.near.get(), IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
   for (const std::int64_t far : {std::int64_t{1} << 32, (std::int64_t{1} << 32) + 1}) {
     options.user_timeout = milliseconds(far);
     EXPECT_EQ(options.apply(pair.near.get()).error(), std::errc::invalid_argument) << "not 0, or 1";
@@ -95,7 +88,7 @@ TEST_F(TcpOptionsTest, QuickAck) {
   for (const bool on : {false, true}) {
     options.quick_ack = on;
     EXPECT_TRUE(options.apply(pair.near.get()));
-    EXPECT_EQ(option(pair.near.get(), IPPROTO_TCP, TCP_QUICKACK) != 0, on);
+    EXPECT_EQ(socket_option(pair.near.get(), IPPROTO_TCP, TCP_QUICKACK) != 0, on);
   }
 }
 #endif
@@ -122,13 +115,13 @@ TEST_F(TcpOptionsTest, FastOpenOfBothSides) {
   ListenOptions listening;
   listening.fast_open = 17;
   const Socket listener = Socket::listen(Address::loopback(0), listening).value();
-  EXPECT_EQ(option(listener.fd(), IPPROTO_TCP, TCP_FASTOPEN), 17);
+  EXPECT_EQ(socket_option(listener.fd(), IPPROTO_TCP, TCP_FASTOPEN), 17);
   const UniqueFd client(::socket(AF_INET, SOCK_STREAM, 0));
   TcpOptions options;
   options.fast_open = true;
   const Result<> result = options.apply(client.get());
   if (!result) GTEST_SKIP() << "forbidden here: " << result.error().message();
-  EXPECT_NE(option(client.get(), IPPROTO_TCP, TCP_FASTOPEN_CONNECT), 0);
+  EXPECT_NE(socket_option(client.get(), IPPROTO_TCP, TCP_FASTOPEN_CONNECT), 0);
 }
 #endif
 
@@ -141,9 +134,9 @@ TEST_F(TcpOptionsTest, AcceptedConnectionsInheritThem) {
   Socket accepted;
   for (int i = 0; i < 1000 && !accepted; ++i) accepted = Socket::accept(listener.fd()).value();
   ASSERT_TRUE(accepted);
-  EXPECT_EQ(option(accepted.fd(), IPPROTO_TCP, TCP_NODELAY), 0);
-  EXPECT_NE(option(accepted.fd(), SOL_SOCKET, SO_KEEPALIVE), 0);
-  EXPECT_EQ(option(accepted.fd(), IPPROTO_TCP, TCP_KEEPCNT), KeepAlive{}.count);
+  EXPECT_EQ(socket_option(accepted.fd(), IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_NE(socket_option(accepted.fd(), SOL_SOCKET, SO_KEEPALIVE), 0);
+  EXPECT_EQ(socket_option(accepted.fd(), IPPROTO_TCP, TCP_KEEPCNT), KeepAlive{}.count);
 }
 
 TEST_F(TcpOptionsTest, ABadOneIsListensError) {

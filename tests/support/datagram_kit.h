@@ -16,6 +16,10 @@
 
 namespace reactor {
 
+[[nodiscard]] inline Address parse_address(std::string_view text) {
+  return Address::parse(text).value();
+}
+
 // Notes what it is called with. A hook runs besides.
 class DatagramRecorder : public DatagramHandler {
  public:

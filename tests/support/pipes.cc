@@ -75,6 +75,13 @@ std::size_t fill(int fd) {
   return total;
 }
 
+int socket_option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t length = sizeof(value);
+  EXPECT_EQ(::getsockopt(fd, level, name, &value, &length), 0) << name;
+  return value;
+}
+
 void reset_on_close(int fd) {
   const linger at_once{1, 0};
   EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);

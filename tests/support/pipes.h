@@ -25,6 +25,8 @@ void write_text(int fd, std::string_view text);
 [[nodiscard]] std::string read_text(int fd, std::size_t limit = 65536);
 // Writes until the other side takes no more. Gives how much went in.
 std::size_t fill(int fd);
+// getsockopt(2) of a number; fails the test where there is none.
+[[nodiscard]] int socket_option(int fd, int level, int name);
 // Makes close() of this end of a TCP connection send a reset (SO_LINGER 0).
 void reset_on_close(int fd);
 // `fd` moved to exactly this number, which must be free; it is given up where it was.

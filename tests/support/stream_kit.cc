@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "tests/support/run.h"
+
 namespace reactor {
 
 void Recorder::on_open(Stream& stream) {
@@ -107,6 +109,16 @@ Link::Link(Loop& loop, StreamOptions settings, FdPair (*make)()) : options(std::
   limit_kernel_buffers(pair);
   peer.fd = std::move(pair.far);
   stream = std::make_unique<Stream>(loop, Socket(std::move(pair.near)), handler, options);
+}
+
+bool run_to_close(Loop& loop, Link& link) {
+  return run_bounded(loop, [&] { return link.handler.closes > 0; });
+}
+
+Peer connect_peer(const Address& address) {
+  Peer peer;
+  peer.fd = Socket::connect(address).value().release();
+  return peer;
 }
 
 std::string pattern(std::size_t size) {

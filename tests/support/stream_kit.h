@@ -52,6 +52,20 @@ struct BufferRecorder final : Recorder {
   std::array<std::byte, kSize> buffer{};
 };
 
+// Writes back what comes.
+class Echo final : public StreamHandler {
+ public:
+  void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
+};
+
+// What a callback that fails throws.
+struct Raised {};
+
+// Takes no Stream over.
+struct Nobody final : Successor {
+  Answer take(int, std::span<const std::byte>) noexcept override { return Answer::never; }
+};
+
 // The other side. Its socket does not block.
 struct Peer {
   // Reads all that is there; notes the end or the error, which come once.
@@ -76,6 +90,12 @@ struct Link {
   Peer peer;
   std::unique_ptr<Stream> stream;
 };
+
+// False where its handler is not told of the end in time.
+[[nodiscard]] bool run_to_close(Loop& loop, Link& link);
+
+// A client of `address`, connected or about to be.
+[[nodiscard]] Peer connect_peer(const Address& address);
 
 // `size` octets in which each place can be told from its neighbours.
 [[nodiscard]] std::string pattern(std::size_t size);
