@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/deaf_listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -8,6 +9,7 @@
 
 #include <cerrno>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 #include "reactor/net/socket.h"
 #include "reactor/net/socket_options.h"
@@ -20,6 +22,11 @@ constexpr short kShutDown = POLLRDHUP;  // a unix socket says no more than that
 #else
 constexpr short kShutDown = 0;
 #endif
+
+bool is_blocking(int fd) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) == 0;
+}
 
 #if defined(__linux__)
 // Asked for the length of the program. EACCES: one of eBPF, which can't be read.
@@ -36,17 +43,20 @@ bool has_filter(int fd) noexcept {
 Admission Admission::of(int listener) noexcept {
   tcp_info info{};
   socklen_t length = sizeof info;
-  if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return {};
+  if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
+    return {.blocks = is_blocking(listener)};
+  }
   return {.listens = info.tcpi_state == TCP_LISTEN,
           .filtered = has_filter(listener),
           .locked = option_of(listener, SOL_SOCKET, SO_LOCK_FILTER) != 0,
           .backlog = info.tcpi_sacked,  // of a listener
           .device = option_of(listener, SOL_SOCKET, SO_BINDTOIFINDEX),
           .min_ttl = option_of(listener, IPPROTO_IP, IP_MINTTL),
-          .min_hops = option_of(listener, IPPROTO_IPV6, IPV6_MINHOPCOUNT)};
+          .min_hops = option_of(listener, IPPROTO_IPV6, IPV6_MINHOPCOUNT),
+          .blocks = is_blocking(listener)};
 }
 #else
-Admission Admission::of(int) noexcept { return {}; }
+Admission Admission::of(int listener) noexcept { return {.blocks = is_blocking(listener)}; }
 #endif
 
 std::vector<std::size_t> DeafListeners::find(std::span<const int> listeners) {
@@ -66,12 +76,16 @@ bool DeafListeners::is_sound(int listener) {
   const Admission now = Admission::of(listener);
   if (!now.listens) return false;
   Admission sound = now;
-  sound.filtered = sound.locked = false;
+  sound.filtered = sound.locked = sound.blocks = false;
   return seen_.try_emplace(listener, sound).first->second == now;
 }
 
 // Bound still: EINVAL.
 Result<> DeafListeners::repair(int listener, const Address& address) const {
+  if (is_blocking(listener)) {
+    if (!make_private(listener)) return last_system_error();
+    ::shutdown(listener, SHUT_RD);  // wakes those that wait in accept(2)
+  }
   if (::bind(listener, address.data(), address.size()) != 0 && errno != EINVAL) {
     return last_system_error();
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/slots.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -18,6 +19,7 @@
 
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/run.h"
 #include "tests/support/temporary_folder.h"
 
 namespace reactor::prefork {
@@ -158,6 +160,7 @@ const Deafening kDeafenings[] = {
        EXPECT_TRUE(::connect(fd, address.data(), address.size()) == 0 || errno == EINPROGRESS);
      }},
 #endif
+    {"blocking", [](int fd) { EXPECT_EQ(::fcntl(fd, F_SETFL, 0), 0); }},
 };
 
 bool is_served(const Slots& slots, unsigned workers, const Address& address) {
@@ -197,6 +200,28 @@ TEST_F(SlotsTest, AListenerThatWasMadeDeafHearsAgain) {
       for (int i = 0; i < 8; ++i) EXPECT_TRUE(is_served(slots, 4, address));
     }
   }
+}
+
+// A sibling whose loop looks for one more connection waits there as if it slept.
+TEST_F(SlotsTest, WhoeverWaitsInAListenerThatWasMadeBlockingComesBack) {
+  Slots slots;
+  ASSERT_TRUE(slots.open(options_, none_, failure_));
+  ASSERT_EQ(slots.mend(), 0U);
+  const std::vector<Socket> shared = slots.listeners_of(0).value();
+  ASSERT_EQ(::fcntl(shared.front().fd(), F_SETFL, 0), 0);
+  std::atomic<bool> waits = true;
+  std::thread sibling([&] {
+    while (Socket::accept(shared.front().fd())) continue;  // would block, or a connection
+    waits = false;
+  });
+  const TimePoint limit = monotonic_now() + kLimit;
+  while (waits && monotonic_now() < limit) {
+    ::fcntl(shared.front().fd(), F_SETFL, 0);  // it may not have got there
+    static_cast<void>(slots.mend());
+  }
+  EXPECT_FALSE(waits);
+  ::shutdown(shared.front().fd(), SHUT_RD);  // in any case
+  sibling.join();
 }
 
 #if defined(__linux__)
