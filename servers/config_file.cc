@@ -33,7 +33,8 @@ std::string content_of(const std::string& flag, const std::string& path) {
   const reactor::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) refuse(reactor::last_system_error().message());
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) refuse("not a regular file");
+  if (::fstat(fd.get(), &status) != 0) refuse(reactor::last_system_error().message());
+  if (!S_ISREG(status.st_mode)) refuse("not a regular file");
   std::string content;
   std::array<char, 4096> buffer;
   for (;;) {

@@ -25,6 +25,11 @@ struct alignas(64) Seat {
     return accepts.load() != 0 && most.get() > 0 && connections.get() >= most.get();
   }
 
+  // The same for want of descriptors.
+  [[nodiscard]] bool starved() const noexcept {
+    return accepts.load() != 0 && connections.get() >= capacity.get();
+  }
+
   Counter connections;                    // that it serves
   Counter most;                           // as many as it accepts at once; 0: not known yet
   Counter capacity;                       // as many as it has descriptors for, or kUnlimited

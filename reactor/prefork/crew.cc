@@ -61,8 +61,12 @@ void Crew::reload(Generation next) {
 
 void Crew::release() {
   held_ = false;
-  for (const auto& process : processes_) process->moved = clock_.now();
-  tell_all({.kind = Message::Kind::serve});
+  for (const auto& process : processes_) {
+    process->moved = clock_.now();
+    if (!process->control || process->control.send({.kind = Message::Kind::serve})) continue;
+    REACTOR_LOG(error, process->name() + " can't be told to serve, and is replaced");
+    calls_.kill(process->pid, SIGKILL);  // it waits, and would hear nothing else
+  }
 }
 
 void Crew::renew_all() {
@@ -257,7 +261,11 @@ void Crew::leave(Process& process, unsigned heir) {
   const Message message{.kind = Message::Kind::retire,
                         .slot = static_cast<std::uint16_t>(process.slot),
                         .value = heir};
-  if (!process.control.send(message)) calls_.kill(process.pid, SIGTERM);
+  if (process.control.send(message)) return;
+  REACTOR_LOG(warn, process.name() +
+                        " can't be told to hand its connections over: it gets TERM, and closes "
+                        "those that are idle");
+  calls_.kill(process.pid, SIGTERM);
 }
 
 void Crew::set_orphaned(unsigned slot, bool orphaned) {

@@ -28,26 +28,28 @@ void Incoming::start(Service& service) {
   service_ = &service;
   service.set_on_room([this] { have_room(); });
   for (const UniqueFd& mailbox : mailboxes_.earlier()) {
-    earlier_.push_back(watch({mailbox.get(), std::nullopt}));
+    earlier_.push_back(watch({mailbox.get(), std::nullopt}).value());
   }
 }
 
-void Incoming::open(unsigned slot) {
+Result<> Incoming::open(unsigned slot) {
   if (slot >= of_slots_.size()) of_slots_.resize(slot + 1);
-  of_slots_[slot] = watch({mailboxes_.out_of(slot), slot});
+  Result<IoWatcher> watched = watch({mailboxes_.out_of(slot), slot});
+  if (!watched) return watched.error();
+  of_slots_[slot] = std::move(*watched);
+  return {};
 }
 
 void Incoming::close(unsigned slot) noexcept {
   if (slot < of_slots_.size()) of_slots_[slot] = {};
 }
 
-IoWatcher Incoming::watch(Source source) {
+Result<IoWatcher> Incoming::watch(Source source) {
   const Interest interest = retry_.active() ? Interest::none : Interest::read;
   Result<IoWatcher> watched = loop_.watch(
       source.mailbox, interest, [this, source](Ready) { take_from(source, Limit::kept); });
-  if (!watched) return {};
-  watched->unref();
-  return std::move(*watched);
+  if (watched) watched->unref();
+  return watched;
 }
 
 int Incoming::take_all(unsigned slot) {

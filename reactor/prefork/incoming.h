@@ -35,7 +35,7 @@ class Incoming {
   // program left, or still sends, are for all workers of this one.
   void start(Service& service);
   // Takes from the mailbox of `slot` from now on, and no more.
-  void open(unsigned slot);
+  [[nodiscard]] Result<> open(unsigned slot);
   void close(unsigned slot) noexcept;
   // Takes what waits in that mailbox now, up to kPerTurn, even if this worker is full. Returns how
   // many there were.
@@ -51,7 +51,7 @@ class Incoming {
 
   enum class Limit : std::uint8_t { kept, ignored };
 
-  [[nodiscard]] IoWatcher watch(Source source);
+  [[nodiscard]] Result<IoWatcher> watch(Source source);
   int take_from(Source source, Limit limit);
   [[nodiscard]] bool put_back(Source source, const Letter& letter);
   void forget(Source source);

@@ -88,8 +88,10 @@ Result<bool> Mailboxes::send(unsigned slot, int connection,
   const IoResult result =
       send_with_descriptor(into(slot), std::span(message).first(state.size() + 1), connection);
   if (result.ok()) return true;
+  if (result.would_block()) return false;
   // Descriptors under way count against a limit of the user's.
-  if (result.would_block() || result.error().value() == ETOOMANYREFS) return false;
+  const int number = result.error().value();
+  if (number == ETOOMANYREFS || number == ENOMEM) return false;
   return result.error();
 }
 

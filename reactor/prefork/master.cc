@@ -50,6 +50,7 @@ int run(Options options, WorkerFunction serve) {
   const SignalBlock unheard(SignalPipe::signals());
   options.workers = std::min(options.workers, kMostWorkers);
   Inheritance earlier = Inheritance::take();
+  if (earlier.broken()) return kExitFailed;
   if (earlier && options.workers == 0) {
     REACTOR_LOG(
         error,

@@ -65,10 +65,11 @@ bool is_at(int fd, const std::string& path) {
 }
 
 // The pid in the file; kUnknown where it is empty, 0 where there is something else.
-pid_t read_pid(int fd) {
+Result<pid_t> read_pid(int fd) {
   std::array<char, 32> buffer;
   const ssize_t count = ::pread(fd, buffer.data(), buffer.size(), 0);
-  if (count <= 0) return count == 0 ? kUnknown : 0;
+  if (count < 0) return last_system_error();
+  if (count == 0) return kUnknown;
   std::string_view text(buffer.data(), static_cast<std::size_t>(count));
   if (text.ends_with('\n')) text.remove_suffix(1);
   pid_t pid = 0;
@@ -127,7 +128,9 @@ Result<PidFile> PidFile::take(const std::string& path) {
     if (!is_regular(fd.get())) return std::make_error_code(std::errc::file_exists);
     if (const std::error_code error = guard(fd.get(), F_WRLCK)) return error;
     if (!is_at(fd.get(), path)) continue;  // its owner ended and removed it meanwhile
-    if (read_pid(fd.get()) == 0) return std::make_error_code(std::errc::file_exists);
+    const Result<pid_t> there = read_pid(fd.get());
+    if (!there) return there.error();
+    if (*there == 0) return std::make_error_code(std::errc::file_exists);
     PidFile file(path, std::move(fd));
     const std::error_code error = file.claim();
     if (!error) return file;
@@ -146,7 +149,7 @@ Result<PidFile> PidFile::adopt(const std::string& path, int fd) {
 std::error_code PidFile::claim() {
   if (!writable_) return {};
   if (const std::error_code error = guard(fd_.get(), F_WRLCK)) return error;
-  if (read_pid(fd_.get()) != ::getpid()) {
+  if (read_pid(fd_.get()).value_or(kUnknown) != ::getpid()) {
     if (const std::error_code error = write_pid(fd_.get())) return error;
   }
   owner_ = ::getpid();
@@ -174,8 +177,10 @@ std::error_code PidFile::check(const std::string& path) {
   if (!is_c_string(path)) return system_error(EINVAL);
   const UniqueFd fd(::open(path.c_str(), O_RDWR | kFlags));
   if (fd) {
-    const bool fits = is_regular(fd.get()) && read_pid(fd.get()) != 0;
-    return fits ? std::error_code{} : std::make_error_code(std::errc::file_exists);
+    if (!is_regular(fd.get())) return std::make_error_code(std::errc::file_exists);
+    const Result<pid_t> there = read_pid(fd.get());
+    if (!there) return there.error();
+    return *there != 0 ? std::error_code{} : std::make_error_code(std::errc::file_exists);
   }
   if (errno != ENOENT) return last_system_error();
   const std::size_t slash = path.rfind('/');
@@ -197,7 +202,7 @@ Result<PidFile::Holder> PidFile::holder(const std::string& path) {
   std::optional<pid_t> pid = named(fd.get(), F_RDLCK);
   if (!pid) {
     pid = named(fd.get(), F_WRLCK);
-    if (pid && *pid != read_pid(fd.get())) pid = 0;
+    if (pid && *pid != read_pid(fd.get()).value_or(0)) pid = 0;
   }
   if (!pid) return Holder{Holder::Kind::starting, 0};
   if (*pid == 0) return Holder{Holder::Kind::unnamed, 0};

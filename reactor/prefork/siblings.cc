@@ -57,13 +57,23 @@ void Siblings::serve(Service& service, bool even_out) {
   service.share_listeners();
   service.set_counter(seat_.connections);
   seat_.most.set(service.most_connections());
-  const std::uint64_t more = descriptors_for_connections(mailboxes_.out_of(own_));
-  seat_.capacity.set(more == Seat::kUnlimited ? more : service.connections() + more);
+  count_descriptors();
   service.set_placement([this](const Socket& connection) { return keep(connection); });
   incoming_.start(service);
-  incoming_.open(own_);
+  incoming_.open(own_).value();  // a worker without its mailbox would lose what is sent there
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) settle(slot);
   seat_.accepts.store(1);
+}
+
+// Other things than connections may need them, and the limit may change (prlimit(2)).
+void Siblings::count_descriptors() {
+  const std::uint64_t more = descriptors_for_connections(mailboxes_.out_of(own_));
+  seat_.capacity.set(more == Seat::kUnlimited ? more : service_->connections() + more);
+}
+
+void Siblings::beat() {
+  if (service_ != nullptr) count_descriptors();
+  look();
 }
 
 void Siblings::hear(const Message& message, UniqueFd descriptor) {
@@ -112,7 +122,7 @@ void Siblings::look_at(unsigned slot, Sibling& sibling) {
   const std::uint64_t turns = seat == nullptr ? 0 : seat->loop.turns.get();
   const bool moves = seat == nullptr || turns != sibling.turns;
   sibling.turns = turns;
-  sibling.full = seat != nullptr && seat->full();
+  sibling.full = seat != nullptr && (seat->full() || seat->starved());
   if (moves || sibling.full || (!sibling.stuck && !connections_wait(slot))) {
     sibling.suspect_since.reset();
     sibling.stuck = false;
@@ -120,17 +130,22 @@ void Siblings::look_at(unsigned slot, Sibling& sibling) {
     sibling.suspect_since = now;
   } else if (!sibling.stuck && now - *sibling.suspect_since >= kStuck) {
     sibling.stuck = true;
-    say_stuck(slot, now);
+    say_stuck(slot);
   }
   settle(slot);
 }
 
-void Siblings::say_stuck(unsigned slot, TimePoint now) {
-  Sibling& sibling = siblings_[slot];
-  // One that is full looks stuck each time it goes to sleep.
-  if (now < sibling.next_line) return;
-  sibling.next_line = now + kBetweenLines;
+void Siblings::say_stuck(unsigned slot) {
+  if (!may_say(slot)) return;
   REACTOR_LOG(info, "worker " + std::to_string(slot) + " is stuck: we accept from its queue");
+}
+
+// What lasts is tried again all the time, and said once a minute.
+bool Siblings::may_say(unsigned slot) {
+  Sibling& sibling = siblings_[slot];
+  if (loop_.now() < sibling.next_line) return false;
+  sibling.next_line = loop_.now() + kBetweenLines;
+  return true;
 }
 
 bool Siblings::connections_wait(unsigned slot) const {
@@ -144,25 +159,29 @@ bool Siblings::connections_wait(unsigned slot) const {
   return false;
 }
 
-// Brings about what is to be.
+// Brings about what is to be; what fails is tried again at the next look.
 void Siblings::settle(unsigned slot) {
   Sibling& sibling = siblings_[slot];
   if (slot == own_ || service_ == nullptr) return;
   const bool wanted = sibling.orphaned || sibling.stuck || sibling.full;
-  if (std::exchange(sibling.borrowed, wanted) == wanted) return;
-  wanted ? borrow(slot) : give_back(slot);
+  if (sibling.borrowed == wanted) return;
+  if (!wanted) give_back(slot);
+  sibling.borrowed = wanted && borrow(slot);
 }
 
-void Siblings::borrow(unsigned slot) {
-  for (unsigned group = 0; group < slots_.groups(); ++group) {
+bool Siblings::borrow(unsigned slot) {
+  Result<> done = incoming_.open(slot);
+  for (unsigned group = 0; group < slots_.groups() && done; ++group) {
     const int listener = slots_.listener(slot, group);
-    if (listener < 0) continue;  // one for all
-    if (const Result<> done = service_->borrow(listener); !done) {
-      REACTOR_LOG(
-          error, "can't accept for worker " + std::to_string(slot) + ": " + done.error().message());
-    }
+    if (listener >= 0) done = service_->borrow(listener);  // else one for all
   }
-  incoming_.open(slot);
+  if (done) return true;
+  if (may_say(slot)) {
+    REACTOR_LOG(error, "can't accept for worker " + std::to_string(slot) + ": " +
+                           done.error().message() + "; trying again");
+  }
+  give_back(slot);
+  return false;
 }
 
 void Siblings::give_back(unsigned slot) {

@@ -38,8 +38,8 @@ class Siblings {
   void serve(Service& service, bool even_out);
   // What the master said.
   void hear(const Message& message, UniqueFd descriptor);
-  // Looks after the others; each beat, and more often while one of them worries us.
-  void look();
+  // Says how many descriptors are free, and looks after the others.
+  void beat();
 
   // Sends the connections to the slot `heir` as they become idle; `done` when the last is gone.
   void hand_over(unsigned heir, Callback<void()> done);
@@ -56,20 +56,24 @@ class Siblings {
     std::optional<TimePoint> suspect_since;  // they stand still although connections wait
     bool orphaned = false;                   // nobody serves it, the master says
     bool stuck = false;
-    bool full = false;      // as many connections as it may have: it accepts no more
-    TimePoint next_line{};  // in the log, of that
+    bool full = false;      // it accepts no more, as it may have or has descriptors for no more
+    TimePoint next_line{};  // in the log, about it
     bool borrowed = false;  // we accept from its listeners, and take from its mailbox
   };
 
+  void count_descriptors();
+  // At each beat, and more often while one of them worries us.
+  void look();
   [[nodiscard]] bool keep(const Socket& connection);
   [[nodiscard]] unsigned place_for_one(bool full);
   [[nodiscard]] bool send_to(unsigned slot, const Socket& connection);
   [[nodiscard]] bool lives_are_short(std::uint64_t own);
   void look_at(unsigned slot, Sibling& sibling);
-  void say_stuck(unsigned slot, TimePoint now);
+  void say_stuck(unsigned slot);
+  [[nodiscard]] bool may_say(unsigned slot);
   [[nodiscard]] bool connections_wait(unsigned slot) const;
   void settle(unsigned slot);
-  void borrow(unsigned slot);
+  [[nodiscard]] bool borrow(unsigned slot);
   void give_back(unsigned slot);
   void grow();
 

@@ -5,7 +5,9 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cerrno>
+#include <cstdint>
 
 #include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
@@ -17,13 +19,16 @@ constexpr std::array<int, 9> kSignals = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP, SIGU
                                          SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
 
 std::atomic<int> g_write_end{-1};
+std::atomic<std::uint64_t> g_unwritten{0};  // a bit for each number that the pipe did not take
 std::array<struct sigaction, kSignals.size()> g_previous;
 
 extern "C" void reactor_prefork_handler(int number) {
   const int saved_errno = errno;
   const auto octet = static_cast<unsigned char>(number);
-  // A full pipe holds this signal already, or others that wake the master as well.
-  [[maybe_unused]] const auto written = ::write(g_write_end.load(), &octet, 1);
+  // A full pipe wakes the master as well. Any other failure is followed by poll(2)'s EINTR.
+  if (::write(g_write_end.load(), &octet, 1) != 1) {
+    g_unwritten.fetch_or(std::uint64_t{1} << static_cast<unsigned>(number));
+  }
   errno = saved_errno;
 }
 
@@ -38,6 +43,7 @@ std::error_code SignalPipe::open() {
     if (!make_private(fd)) return last_system_error();
   }
   g_write_end.store(ends[1]);
+  g_unwritten.store(0);
   ::sigprocmask(SIG_SETMASK, nullptr, &before_);
   struct sigaction action {};
   action.sa_handler = &reactor_prefork_handler;
@@ -78,7 +84,12 @@ SignalPipe::~SignalPipe() {
 
 int SignalPipe::next() noexcept {
   unsigned char octet = 0;
-  return ::read(read_end_.get(), &octet, 1) == 1 ? octet : 0;
+  if (::read(read_end_.get(), &octet, 1) == 1) return octet;
+  const std::uint64_t unwritten = g_unwritten.load();
+  if (unwritten == 0) return 0;
+  const int number = std::countr_zero(unwritten);
+  g_unwritten.fetch_and(~(std::uint64_t{1} << static_cast<unsigned>(number)));
+  return number;
 }
 
 void SignalPipe::restore_defaults() noexcept {

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/net/fd_passing.h"
@@ -113,12 +114,13 @@ std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) return last_system_error();
   UniqueFd ours(ends[0]);
   UniqueFd theirs(ends[1]);
-  for (const int fd : ends) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (const int fd : ends) {
+    if (!make_private(fd)) return last_system_error();
+  }
   const std::string text = described(estate);
   // Into the socket's buffer: nobody reads yet.
   const int size = static_cast<int>(2 * text.size());
   ::setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-  ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
   if (::write(ours.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
     return make_error_code(std::errc::no_buffer_space);
   }
@@ -191,13 +193,19 @@ Inheritance Inheritance::take() {
   const char* const value = std::getenv(Upgrade::kName);
   if (value == nullptr) return inheritance;
   int number = -1;
-  const bool open = parse_number(value, number) && ::fcntl(number, F_SETFD, FD_CLOEXEC) == 0;
+  const bool open = parse_number(value, number) && make_private(number);
   ::unsetenv(Upgrade::kName);
-  if (open) inheritance.channel_.reset(number);
-  if (open && inheritance.read()) return inheritance;
-  REACTOR_LOG(error, std::string(Upgrade::kName) + " makes no sense and is ignored");
+  if (!open) {
+    REACTOR_LOG(error, std::string(Upgrade::kName) + " names no open descriptor and is ignored");
+    return inheritance;
+  }
+  inheritance.channel_.reset(number);
+  if (inheritance.read()) return inheritance;
+  REACTOR_LOG(error, std::string("can't take over from an earlier program: what came through ") +
+                         Upgrade::kName + " makes no sense, or is not whole");
   inheritance.channel_.reset();
   inheritance.estate_ = {};
+  inheritance.broken_ = true;
   return inheritance;
 }
 
@@ -208,8 +216,9 @@ bool Inheritance::read() {
   const std::string last = "\n" + std::string(kEnd) + "\n";
   while (text.find(last) == std::string::npos) {
     pollfd wait{channel_.get(), POLLIN, 0};
-    if (::poll(&wait, 1, kPatience) != 1) return false;
-    const ssize_t count = ::read(channel_.get(), buffer.data(), buffer.size());
+    const int ready = ::poll(&wait, 1, kPatience);
+    const ssize_t count = ready == 1 ? ::read(channel_.get(), buffer.data(), buffer.size()) : ready;
+    if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return false;
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }
@@ -269,7 +278,6 @@ void Inheritance::close_rest() {
 void Inheritance::say_ready() noexcept {
   if (said_ready_ || !channel_) return;
   said_ready_ = true;
-  ::fcntl(channel_.get(), F_SETFL, O_NONBLOCK);
   const std::byte ready{'R'};
   static_cast<void>(send_with_descriptor(channel_.get(), {&ready, 1}, -1));
 }

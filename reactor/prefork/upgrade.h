@@ -97,12 +97,15 @@ class Upgrade {
 
 class Inheritance {
  public:
-  // Reads what kName points to, and takes that out of the environment. Empty where there is
-  // nothing, and where it makes no sense, which is logged.
+  // Reads what kName points to, and takes that out of the environment. Empty if there is nothing.
+  // Errors are logged.
   [[nodiscard]] static Inheritance take();
 
   // Whether an old program waits for us.
   explicit operator bool() const noexcept { return static_cast<bool>(channel_); }
+  // One did, but what it says can't be read. To go on without it would be to bind its addresses
+  // beside it, and to be ended by it in the midst of serving.
+  [[nodiscard]] bool broken() const noexcept { return broken_; }
   // The groups of this key, for each once; empty where there is none.
   [[nodiscard]] std::vector<ListenerGroup> take_groups(const std::string& key);
   [[nodiscard]] std::vector<std::pair<UniqueFd, UniqueFd>> take_mailboxes();
@@ -124,6 +127,7 @@ class Inheritance {
 
   UniqueFd channel_;
   bool said_ready_ = false;
+  bool broken_ = false;
   Estate estate_;
 };
 

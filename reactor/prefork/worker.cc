@@ -139,7 +139,7 @@ void Worker::start_beating() {
   const bool limited = plan_.timeout > Duration::zero();
   if (!limited && membership_->board.slots() == 1) return;
   const Duration beat = limited ? beat_of(plan_.timeout) : std::chrono::seconds(1);
-  beat_ = loop_.every(beat, [this] { membership_->siblings->look(); });
+  beat_ = loop_.every(beat, [this] { membership_->siblings->beat(); });
   beat_.unref();
 }
 

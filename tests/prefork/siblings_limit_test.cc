@@ -70,6 +70,21 @@ TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesOverWhatWaitsBehindNewConnection
   EXPECT_EQ(board_->coming(0).load(), 2);
 }
 
+TEST_P(SiblingsLimitTest, ASiblingWithoutDescriptorsIsHelped) {
+  seats_[1]->connections.set(5);
+  seats_[1]->capacity.set(5);
+  board_->coming(1).fetch_add(1);
+  ASSERT_TRUE(mailboxes_.send(1, connection_.fd(), {}).value());
+  siblings_->beat();
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+  seats_[1]->capacity.set(6);
+  siblings_->beat();
+  board_->coming(1).fetch_add(1);
+  ASSERT_TRUE(mailboxes_.send(1, connection_.fd(), {}).value());
+  run_for(loop_, milliseconds(20));
+  EXPECT_EQ(service_.taken, 1) << "it can help itself";
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, SiblingsLimitTest, every_backend(), BackendName());
 
 }  // namespace

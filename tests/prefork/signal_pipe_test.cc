@@ -64,6 +64,21 @@ TEST(SignalPipeFork, HearsWhatWasBlocked) {
             0);
 }
 
+// Whoever floods the master with one signal does not keep it from hearing another.
+TEST(SignalPipeFork, AFullPipeLosesNoSignal) {
+  EXPECT_EQ(in_child([] {
+              SignalPipe pipe;
+              ASSERT_FALSE(pipe.open());
+              for (int i = 0; i < 70'000; ++i) ::raise(SIGUSR1);  // a pipe has room for fewer
+              ::raise(SIGHUP);
+              ::raise(SIGTERM);
+              std::set<int> got;
+              while (const int number = pipe.next()) got.insert(number);
+              EXPECT_EQ(got, (std::set<int>{SIGUSR1, SIGHUP, SIGTERM}));
+            }),
+            0);
+}
+
 TEST(SignalPipeFork, WhatWasBlockedWaitsAgainAtTheEnd) {
   EXPECT_EQ(in_child([] {
               SignalPipe::block();

@@ -94,7 +94,7 @@ TEST_F(InheritanceTest, TheEndOfTheEarlierProgramCountsOnlyOnceWeCouldServe) {
   EXPECT_FALSE(earlier.end_of_earlier());
 }
 
-TEST_F(InheritanceTest, IgnoresNonsense) {
+TEST_F(InheritanceTest, NonsenseIsNothingToGoOnWithout) {
   for (const std::string text :
        {"", "end", "end\n", "group\nend\n", "group 1 x a:1\nend\n", "group 1 999999 a:1\nend\n",
         "group 1  a:1\nend\n", "mailboxes 0\nend\n", "hello\nend\n", "mailboxes 0,0\nen"}) {
@@ -105,6 +105,7 @@ TEST_F(InheritanceTest, IgnoresNonsense) {
     fresh_ = ends[1];
     Inheritance none = take(text, true);
     EXPECT_FALSE(none) << text;
+    EXPECT_TRUE(none.broken()) << text;
     fresh_ = -1;
   }
 }
@@ -113,7 +114,9 @@ TEST_F(InheritanceTest, IgnoresWhatIsNoDescriptor) {
   UniqueFd unused(fresh_);
   for (const char* const value : {"", "x", "-1", "99999", "3x"}) {
     ::setenv(Upgrade::kName, value, 1);
-    EXPECT_FALSE(Inheritance::take()) << value;
+    const Inheritance none = Inheritance::take();
+    EXPECT_FALSE(none) << value;
+    EXPECT_FALSE(none.broken()) << value;
     EXPECT_EQ(std::getenv(Upgrade::kName), nullptr);
   }
 }
