@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A resource runs out at each step of a server's life: descriptors, processes, memory, disk, mailboxes, ports.
+
+usage: exhaustion.py --bin DIR [RESOURCE STEP AMOUNT]
+exhaustion.tsv says how each step has to end. AMOUNT is what is left of the resource; it rises until the step succeeds.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import contextlib
+import fcntl
+import os
+import pathlib
+import random
+import re
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+from phases import PHASES  # noqa: E402
+from scene import Scene, adopt_orphans, support  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+SECONDS = float(os.environ.get("REACTOR_ADVERSITY_SECONDS", "0"))
+AT_ONCE = 8 * (os.cpu_count() or 1)  # most of them wait
+INSIDE = "REACTOR_ADVERSITY_INSIDE"  # says that we are in namespaces of our own
+PAGE = resource.getpagesize()
+
+Cell = collections.namedtuple("Cell", "resource step amount")
+Rule = collections.namedtuple("Rule", "resource step amounts ends reason")
+
+
+class Resource:
+    """`squeeze` leaves only so much of it, `relieve` gives it back; afterwards `check` looks."""
+
+    kept = 6
+    scene = {}  # arguments for the Scene
+
+    def squeeze(self, scene, amount):
+        pass
+
+    def relieve(self, scene):
+        pass
+
+    def check(self, scene, amount):
+        pass
+
+
+class Descriptors(Resource):
+    """So many numbers for new ones, of one process and what it forks from now on."""
+
+    def __init__(self, worker):
+        self.worker = worker
+
+    def squeeze(self, scene, amount):
+        pid = scene.workers()[0] if self.worker else scene.pid
+        used = support.descriptors_of(pid)
+        limit = 0
+        while amount >= 0:
+            amount -= limit not in used
+            limit += 1
+        # Before its start the hard limit, too: a server raises the soft one to what it needs.
+        set_limit(scene, [pid], "nofile", limit - 1, hard=not scene.addresses)
+
+    def relieve(self, scene):
+        set_limit(scene, scene.family(), "nofile", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+class Processes(Resource):
+    """So many more of a user who has only this server. Root has no limit."""
+
+    users = iter(range(54400, 65000))
+
+    @property
+    def scene(self):
+        return {"user": next(self.users)}
+
+    def squeeze(self, scene, amount):
+        set_limit(scene, scene.family(), "nproc", len(scene.family()) + amount)
+
+    def relieve(self, scene):
+        set_limit(scene, scene.family(), "nproc", 1000)
+
+
+def set_limit(scene, processes, name, value, hard=False):
+    """The soft limit; the hard one could not be raised again by all who may run this."""
+    for pid in processes:
+        subprocess.run(["prlimit", f"--pid={pid}", f"--{name}={value}:{value if hard else ''}"],
+                       check=False, capture_output=True, user=scene.user, group=scene.user,
+                       extra_groups=[])
+
+
+class Memory(Resource):
+    """So many pages more of address space for one process and what it forks from now on."""
+
+    def __init__(self, worker):
+        self.worker = worker
+
+    def squeeze(self, scene, amount):
+        pid = scene.workers()[0] if self.worker else scene.pid
+        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0])
+        set_limit(scene, [pid], "as", (pages + amount) * PAGE)
+
+    def relieve(self, scene):
+        set_limit(scene, scene.family(), "as", "unlimited")
+
+
+class Disk(Resource):
+    """So many pages for log, access log, pid file and sockets."""
+
+    scene = {"disk": "size=256k"}
+
+    def squeeze(self, scene, amount):
+        for name in ("log", "access"):  # a page that was begun would have room for many lines
+            with contextlib.suppress(FileNotFoundError), (scene.folder / name).open("ab") as file:
+                file.write(b"." * ((-file.tell() - 1) % PAGE) + b"\n")
+        filler = scene.folder / "filler"
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * PAGE)
+            except OSError:
+                pass
+            os.truncate(filler, max(0, filler.stat().st_size - amount * PAGE))
+
+    def relieve(self, scene):
+        (scene.folder / "filler").unlink()
+
+    def check(self, scene, amount):
+        """Lines come again, and say how many are missing."""
+        if "can't write the log" in scene.log():
+            scene.until(lambda: re.search(r"\d+ lines? of the log", scene.log()),
+                        "the number of lines that are lost")
+
+
+class Files(Resource):
+    """So many new files there."""
+
+    scene = {"disk": "size=1m,nr_inodes=32"}
+
+    def squeeze(self, scene, amount):
+        made = []
+        try:
+            while True:
+                made.append(scene.folder / f"filler{len(made)}")
+                made[-1].touch()
+        except OSError:
+            pass
+        for path in made[:amount]:
+            path.unlink(missing_ok=True)
+
+    def relieve(self, scene):
+        for path in scene.folder.glob("filler*"):
+            path.unlink()
+
+
+class Mailboxes(Resource):
+    """More idle connections than the mailboxes hold; the amount is how many."""
+
+    kept = 300
+
+
+class Ports(Resource):
+    """So many free ones in the kernel's range; each cell has it for itself."""
+
+    RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
+    FIRST = 40000
+
+    def squeeze(self, scene, amount):
+        scene.range = self.RANGE.read_text()
+        scene.squatters = [listening(self.FIRST + number) for number in range(4 - amount)]
+        self.RANGE.write_text(f"{self.FIRST} {self.FIRST + 3}")
+
+    def relieve(self, scene):
+        self.RANGE.write_text(scene.range)
+        for squatter in scene.squatters:
+            squatter.close()
+
+
+class Address(Resource):
+    """The new configuration wants one that is in use."""
+
+    def squeeze(self, scene, amount):
+        scene.squatters = [listening(0)]
+        host, port = scene.squatters[0].getsockname()
+        scene.text = scene.file.read_text()
+        scene.file.write_text(f"{scene.text}bind = {host}:{port}\n")
+
+    def relieve(self, scene):
+        scene.file.write_text(scene.text)
+        scene.squatters[0].close()
+
+
+def listening(port):
+    squatter = socket.socket()
+    squatter.bind(("127.0.0.1", port))
+    squatter.listen()
+    return squatter
+
+
+RESOURCES = {"descriptors-master": Descriptors(False), "descriptors-worker": Descriptors(True),
+             "processes": Processes(), "memory-master": Memory(False), "memory-worker": Memory(True),
+             "disk": Disk(), "files": Files(), "mailboxes": Mailboxes(), "ports": Ports(),
+             "address": Address()}
+ALONE = ("ports",)  # what all would feel
+
+
+def rules():
+    for line in (HERE / "exhaustion.tsv").read_text().splitlines():
+        if line and not line.startswith("#"):
+            yield Rule(*line.split("\t"))
+
+
+def amounts_of(text):
+    """"0-5,8": what a row of the table names."""
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def play(bin_dir, cell):
+    """How it ended, and all that is known."""
+    limited, step = RESOURCES[cell.resource], PHASES[cell.step]()
+    with Scene(os.path.join(bin_dir, "reactor-http-ok"), stopped=step.fresh,
+               **limited.scene) as scene:
+        if not step.fresh:
+            assert scene.ready(), scene.story()
+            scene.connect(limited.kept if step.kept else 0)
+            scene.ask()
+        scene.scarce = True
+        limited.squeeze(scene, cell.amount)
+        step.begin(scene)
+        step.over(scene)
+        if scene.exit_code() is not None:
+            limited.relieve(scene)
+        else:
+            scene.watch_idleness()
+            limited.relieve(scene)
+            recover(scene, step)
+            limited.check(scene, cell.amount)
+        return scene.end(), scene.story()
+
+
+def recover(scene, step):
+    """All is as it was: a reload succeeds, and keeps all clients."""
+    old = set(scene.workers())
+    if not step.fresh:
+        scene.signal(signal.SIGHUP)
+        scene.until(lambda: len(scene.workers()) == 2 and not old & set(scene.workers()),
+                    "two new workers, when all is there again")
+    scene.ask()
+    scene.finish()
+
+
+def attempt(bin_dir, shown, rule, cell):
+    """What is wrong with how it ended; empty if nothing is. `shown`: the directory for a replay."""
+    end, story = play(bin_dir, cell)
+    if end in rule.ends.split("|"):
+        return ""
+    name = " ".join(map(str, cell))
+    return (f"{name}: {end}, not {rule.ends} ({rule.reason})\n{story}"
+            f"replay: tests/adversity/exhaustion.py --bin {shown} {name}\n")
+
+
+def run(bin_dir, shown, cells):
+    """Once, or in the long form again and again until its time is over."""
+    end = time.monotonic() + SECONDS
+    alone = [cell for cell in cells if cell[1].resource in ALONE]
+    together = [cell for cell in cells if cell not in alone]
+    tried = found = 0
+    while True:
+        for some, count in ((together, AT_ONCE), (alone, 1)):
+            random.shuffle(some)
+            found += run_at_once(bin_dir, shown, some, count)
+            tried += len(some)
+        if time.monotonic() >= end:
+            break
+    print(f"{tried} cells, {found} ended otherwise than the table says")
+    return bool(found)
+
+
+def run_at_once(bin_dir, shown, cells, count):
+    found = 0
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        for done in concurrent.futures.as_completed(
+                [pool.submit(attempt, bin_dir, shown, *cell) for cell in cells]):
+            if done.result():
+                found += 1
+                print(done.result(), flush=True)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("cell", nargs="*", help="RESOURCE STEP AMOUNT")
+    options = parser.parse_args()
+    if INSIDE not in os.environ:
+        return enter_namespaces()
+    adopt_orphans()
+    raise_loopback()
+    cells = [(rule, Cell(rule.resource, rule.step, amount))
+             for rule in rules() for amount in amounts_of(rule.amounts)]
+    if options.cell:
+        wanted = Cell(*options.cell[:2], int(options.cell[2]))
+        cells = [cell for cell in cells if cell[1] == wanted]
+    elif not SECONDS:
+        cells = [(rule, cell) for rule, cell in cells if is_edge(rule, cell)]
+    with copied(options.bin) as bin_dir:
+        return run(bin_dir, options.bin, cells)
+
+
+def is_edge(rule, cell):
+    amounts = list(amounts_of(rule.amounts))
+    return cell.amount in (amounts[0], amounts[-1])
+
+
+@contextlib.contextmanager
+def copied(bin_dir):
+    """The program where every user can run it."""
+    with tempfile.TemporaryDirectory(prefix="reactor-test-") as folder:
+        os.chmod(folder, 0o755)
+        shutil.copy2(os.path.join(bin_dir, "reactor-http-ok"), folder)
+        yield folder
+
+
+def raise_loopback():
+    """ip link set lo up: SIOCSIFFLAGS, netdevice(7)."""
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh22x", b"lo", 0x1 | 0x40))
+
+
+def enter_namespaces():
+    """Starts this program again where it may mount, and where its network is its own."""
+    if os.getuid() != 0:
+        print("skipped: only root can limit another process and mount a small disk")
+        return 77
+    if missing := [name for name in ("unshare", "mount", "prlimit") if not shutil.which(name)]:
+        print(f"skipped: not installed: {' '.join(missing)}")
+        return 77
+    unshare = ["unshare", "--mount", "--net"]
+    if subprocess.run([*unshare, "true"], check=False).returncode:
+        print("skipped: no namespaces of one's own here")
+        return 77
+    return subprocess.run([*unshare, sys.executable, *sys.argv], check=False,
+                          env={**os.environ, INSIDE: "yes"}).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
