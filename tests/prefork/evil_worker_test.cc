@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a worker that a client took over can do to its master, and what a worker gives up so that it
-// is not much. Names contain Fork, as each test forks.
+// What a worker that a client took over can do to listeners of each kind, and what a worker gives
+// up so that it is not much. What else it can do is for tests/adversity/evil_acts.cc. Names contain
+// Fork, as each test forks.
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -10,21 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
-#include <thread>
 #include <vector>
 #if defined(__linux__)
 #include <sys/prctl.h>
 #endif
 
-#include "reactor/net/fd_passing.h"
 #include "reactor/net/server.h"
-#include "tests/prefork/lingering.h"
 #include "tests/prefork/prefork_test.h"
 #include "tests/support/temporary_folder.h"
 
@@ -56,93 +51,7 @@ std::vector<int> descriptors() {
   return numbers;
 }
 
-// To the master, and to pipes of the worker's own that nobody reads here.
-void write_to_pipes(std::uint8_t byte) {
-  for (const int fd : descriptors()) {
-    struct stat status {};
-    const int flags = ::fcntl(fd, F_GETFL);
-    const bool writes = (flags & O_ACCMODE) == O_WRONLY && (flags & O_NONBLOCK) != 0;
-    if (::fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode) || !writes) continue;
-    [[maybe_unused]] const auto written = ::write(fd, &byte, 1);
-  }
-}
-
-[[noreturn]] void stay() {
-  for (;;) std::this_thread::sleep_for(seconds(1));
-}
-
-// In messages with bytes and without.
-void send_everywhere(int descriptor) {
-  const std::array<std::byte, 8> bytes{std::byte{1}};
-  for (const int fd : descriptors()) {
-    static_cast<void>(send_with_descriptor(fd, bytes, descriptor));
-    static_cast<void>(send_with_descriptor(fd, {}, descriptor));
-  }
-}
-
-// Over all that the processes share.
-void scribble(unsigned char value) {
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    std::uintptr_t begin = 0;
-    std::uintptr_t end = 0;
-    if (line.find(" rw-s ") == std::string::npos) continue;
-    if (line.find("/dev/zero") == std::string::npos) continue;
-    if (std::sscanf(line.c_str(), "%zx-%zx", &begin, &end) != 2 || end - begin < 65536) continue;
-    auto* const memory = reinterpret_cast<volatile unsigned char*>(begin);
-    for (std::size_t i = 0; i < end - begin; ++i) memory[i] = value;
-  }
-}
-
-// ---- The acts ----
-
-struct Act {
-  const char* name;
-  std::function<void()> commit;  // in worker 0, once it is ready
-  const char* noticed;           // a line of the log
-};
-
-const char* const kKilled = ") sent its master what no worker sends; it is killed";
 const char* const kMended = "they listen again";
-
-std::vector<Act> acts() {
-  return {
-      {"ready twice", [] { write_to_pipes(1); }, kKilled},
-      {"an unknown notice", [] { write_to_pipes(77); }, kKilled},
-      {"always renew",
-       [] {
-         for (;;) write_to_pipes(2);
-       },
-       kKilled},
-      {"a flood, by its children too",
-       [] {
-         for (int i = 0; i < 2; ++i) {
-           if (::fork() == 0) break;
-         }
-         for (;;) write_to_pipes(7);
-       },
-       kKilled},
-      {"descriptors that block at their close",
-       [] {
-         static std::vector<UniqueFd> peers;
-         for (int i = 0; i < 3; ++i) {
-           Lingering lingering;
-           send_everywhere(lingering.socket.get());
-           peers.push_back(std::move(lingering.peer));
-         }
-       },
-       nullptr},
-      {"listeners shut down",
-       [] {
-         for (const int fd : descriptors()) ::shutdown(fd, SHUT_RD);
-         ::_exit(0);
-       },
-       kMended},
-      {"ones on the board", [] { scribble(0xff); }, nullptr},
-      {"zeros on the board", [] { scribble(0); }, nullptr},
-      {"large numbers on the board", [] { scribble(0x7f); }, nullptr},
-  };
-}
 
 // Memory that a test shares with the processes it forks.
 template <class T>
@@ -197,37 +106,6 @@ class EvilWorkerFork : public ::testing::Test {
 
   Shared<std::atomic<int>> committed_;
 };
-
-TEST_F(EvilWorkerFork, NeitherStopsNorMisleadsTheMasterOrItsSiblings) {
-  for (const Act& act : acts()) {
-    SCOPED_TRACE(act.name);
-    (*committed_).store(0);
-    Running master(options(), [&](Worker& worker, const Lines& lines) {
-      if (worker.index() != 0 || (*committed_).exchange(1) != 0) return serve_echo(worker);
-      ::signal(SIGPIPE, SIG_IGN);
-      const Timer later = worker.loop().after(std::chrono::milliseconds(1), [&] {
-        act.commit();
-        lines.say("committed");
-        stay();
-      });
-      return serve_echo(worker);
-    });
-    const std::string address = master.lines.after("listening ");
-    for (std::string line = "?"; act.noticed != nullptr && line.find(act.noticed) == line.npos;) {
-      line = master.lines.after("log ");
-      ASSERT_FALSE(line.empty());
-    }
-    if (act.noticed == nullptr) static_cast<void>(master.lines.after("committed"));
-    expect_reload(master);
-    // A listener may have been shut down once more, and workers are still being replaced. One that
-    // ends can't hand a connection over if the mailboxes were shut down too.
-    int well = 0;
-    const TimePoint limit = monotonic_now() + seconds(10);
-    while (well < 10 && monotonic_now() < limit) well = echoes(address) ? well + 1 : 0;
-    EXPECT_EQ(well, 10) << "in a row";
-    expect_end(master);
-  }
-}
 
 TEST_F(EvilWorkerFork, AUnixListenerThatWasShutDownIsMadeAnew) {
   const TemporaryFolder folder;
