@@ -161,9 +161,11 @@ TEST_P(Serving, AConnectionWhoseHeaderComesAmidADrainIsAskedToEnd) {
   auto server = get(serve(loop, Address::loopback(0), limits, handler));
   Peer peer = connect_peer(server->addresses()[0]);
   ASSERT_TRUE(run_bounded(loop, [&] { return server->connections() == 1; }));
+  const std::size_t before = loop.counts().transports;
   bool drained = false;
   server->drain([&] { drained = true; });
-  run_for(loop, 5ms);
+  EXPECT_TRUE(run_bounded(loop, [&] { return loop.counts().transports < before; }))
+      << "the listener is closed, and all were asked to end";
   EXPECT_FALSE(drained);
   peer.write("PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n");
   EXPECT_TRUE(pump(loop, [&] { return drained; }));

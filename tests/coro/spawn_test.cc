@@ -135,6 +135,24 @@ TEST_P(Spawning, EachOfManyExceptionsOfATurnLeavesRun) {
   EXPECT_EQ(count, 1);
 }
 
+// The tests wait by these: none may take a body that throws for one that ends.
+TEST_P(Spawning, AnExceptionReachesATestThatWaitsForTheEnd) {
+  const auto body = []() -> Task<> {
+    throw std::runtime_error("out of a task");
+    co_return;
+  };
+  const auto with = [&](auto wait) {
+    Loop loop(options());
+    const Spawned failing = spawn(loop, body());
+    EXPECT_THROW((void)wait(loop, [&] { return failing.done(); }), std::runtime_error);
+    EXPECT_TRUE(failing.done());
+  };
+  with([](Loop& loop, auto done) { return run_bounded(loop, done); });
+  with([](Loop& loop, auto done) { return pump(loop, done); });
+  with([](Loop& loop, auto done) { return poll_until(loop, done); });
+  with([](Loop& loop, auto) { return run_to_end(loop); });
+}
+
 // What has left a task is not lost with its handle.
 TEST_P(Spawning, AnExceptionOutlivesTheHandleOfItsTask) {
   Loop loop(options());

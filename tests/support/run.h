@@ -14,7 +14,13 @@ namespace reactor {
 // How long anything in a test may take: a hundred times what it needs, as machines are shared.
 inline constexpr Duration kLimit = std::chrono::seconds(10);
 
-// Turns until `done()` holds. False where `limit` passed first, or run_once() failed.
+// What a loop runs at once, in a last turn: an exception that ended a coroutine leaves the loop a
+// turn after the coroutine is done, and must reach the test.
+[[nodiscard]] inline bool settle(Loop& loop) {
+  return loop.next_timeout() > Duration::zero() || loop.poll();
+}
+
+// Turns until `done()` holds, and settles. False if `limit` passed first, or run_once() failed.
 template <class Predicate>
 [[nodiscard]] bool run_bounded(Loop& loop, Predicate done, Duration limit = kLimit) {
   const TimePoint end = monotonic_now() + limit;
@@ -22,7 +28,7 @@ template <class Predicate>
     const Duration left = end - monotonic_now();
     if (left <= Duration::zero() || !loop.run_once(left)) return false;
   }
-  return true;
+  return settle(loop);
 }
 
 // The same without ever waiting: for what is due already.
@@ -31,19 +37,18 @@ template <class Predicate>
   for (int turn = 0; turn < 10 && !done(); ++turn) {
     if (!loop.poll()) return false;
   }
-  return done();
+  return done() && settle(loop);
 }
 
 // As run_bounded(), for a `done()` that also looks at something outside the loop, such as a peer's
-// socket. Runs deferred work before it returns: an exception that ended a coroutine leaves the loop
-// a turn after the coroutine is done, and must reach the test.
+// socket.
 template <class Predicate>
 [[nodiscard]] bool pump(Loop& loop, Predicate done, Duration limit = kLimit) {
   const TimePoint end = monotonic_now() + limit;
   while (!done()) {
     if (monotonic_now() > end || !loop.run_once(std::chrono::milliseconds(1))) return false;
   }
-  return loop.next_timeout() > Duration::zero() || loop.poll();
+  return settle(loop);
 }
 
 // Turns until `time` has passed. Gives the number of turns, by which spinning shows.
