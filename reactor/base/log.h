@@ -4,6 +4,7 @@
 // the two where it is wanted.
 #pragma once
 
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -37,11 +38,14 @@ void log_message(LogLevel level, std::string_view message) noexcept;
 
 }  // namespace reactor
 
-// Internal: `message` (anything a std::string can be made of) is evaluated only if it is wanted.
+// Internal: `message` (anything a std::string can be made of) is evaluated only if it is wanted. A
+// line for which there is no memory is lost: what it reports goes on all the same.
 #define REACTOR_LOG(level, message)                                                    \
   do {                                                                                 \
     if constexpr (static_cast<int>(::reactor::LogLevel::level) >= REACTOR_LOG_LEVEL) { \
-      if (::reactor::LogLevel::level >= ::reactor::log_level())                        \
-        ::reactor::log_message(::reactor::LogLevel::level, message);                   \
+      if (::reactor::LogLevel::level >= ::reactor::log_level()) try {                  \
+          ::reactor::log_message(::reactor::LogLevel::level, message);                 \
+        } catch (const std::bad_alloc&) {                                              \
+        }                                                                              \
     }                                                                                  \
   } while (false)
