@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/loop/loop.h"
 
+#include <new>
 #include <system_error>
 
 #include "reactor/base/error.h"
@@ -52,7 +53,12 @@ Loop::~Loop() { core_->end(); }
 Result<IoWatcher> Loop::watch(int fd, Interest interest, Callback<void(Ready)> callback,
                               SourceLocation where) {
   if (const std::error_code error = check_open(*core_)) return error;
-  auto* slot = new_slot<IoSlot>(*core_, fd, std::move(callback), where);
+  IoSlot* slot = nullptr;
+  try {
+    slot = new_slot<IoSlot>(*core_, fd, std::move(callback), where);
+  } catch (const std::bad_alloc&) {
+    return std::make_error_code(std::errc::not_enough_memory);
+  }
   IoWatcher watcher(slot);
   const std::error_code error = core_->registry.attach(*slot, interest, false, Trigger::level);
   if (error) return error;
@@ -151,7 +157,7 @@ void Loop::postpone(TimerNode& node, TimePoint deadline) noexcept {
   core_->timers.postpone(node, deadline);
 }
 
-std::span<std::byte> Loop::scratch() noexcept {
+std::span<std::byte> Loop::scratch() {
   if (core_->scratch == nullptr) core_->scratch = std::make_unique<std::byte[]>(kScratchSize);
   const std::span<std::byte> scratch(core_->scratch.get(), kScratchSize);
   unpoison(scratch);

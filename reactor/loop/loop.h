@@ -96,7 +96,8 @@ class Loop {
   // Watches `fd` (not owned; any number). The callback gets what it is ready for, again and again
   // while it is (level-triggered). Interest::none registers it paused.
   // Errors: file_exists where a live watcher has this descriptor (G8), Errc::not_pollable for
-  // regular files, bad_file_descriptor, Errc::wrong_process, no_space_on_device (epoll_ctl(2)).
+  // regular files, bad_file_descriptor, Errc::wrong_process, no_space_on_device (epoll_ctl(2)),
+  // not_enough_memory.
   Result<IoWatcher> watch(int fd, Interest interest, Callback<void(Ready)> callback,
                           SourceLocation where = SourceLocation::current());
 
@@ -201,8 +202,9 @@ class Loop {
   void postpone(TimerNode& node, TimePoint deadline) noexcept;
 
   // 64 KiB to read into, lent until the callback returns: the next one uses the same memory. After
-  // on_data() it is poisoned in AddressSanitizer builds; each call here opens it again.
-  [[nodiscard]] std::span<std::byte> scratch() noexcept;
+  // on_data() it is poisoned in AddressSanitizer builds; each call here opens it again. The first
+  // call throws std::bad_alloc.
+  [[nodiscard]] std::span<std::byte> scratch();
   // Keeps run() going until it is released as often: for who waits on a bare timer node.
   void hold() noexcept;
   void release() noexcept;

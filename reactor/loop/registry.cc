@@ -42,18 +42,21 @@ Token Registry::token_of(const PollTarget& target) const noexcept {
 }
 
 std::uint32_t Registry::take_slot() {
-  if (free_count_ == 0) {
-    slots_.emplace_back();
-    free_.resize(slots_.size());  // so that detach() can't fail
-    const std::size_t room = std::clamp(slots_.size(), kLeastBatch, kLargestBatch);
-    // Not while a batch is being read; the next attach sees to it.
-    if (room > events_.size() && !batch_left()) {
-      events_.resize(std::min(2 * room, kLargestBatch));
-      position_ = end_ = events_.data();
-    }
-    return static_cast<std::uint32_t>(slots_.size() - 1);
-  }
+  if (free_count_ == 0) add_slot();
   return free_[--free_count_];
+}
+
+void Registry::add_slot() {
+  const std::size_t count = slots_.size() + 1;
+  const std::size_t room = std::clamp(count, kLeastBatch, kLargestBatch);
+  // Not while a batch is being read; the next attach sees to it.
+  if (room > events_.size() && !batch_left()) {
+    events_.resize(std::min(2 * room, kLargestBatch));
+    position_ = end_ = events_.data();
+  }
+  free_.resize(count);  // so that detach() can't fail
+  slots_.emplace_back();
+  free_[free_count_++] = static_cast<std::uint32_t>(count - 1);
 }
 
 // A live registration of this number is an error; one whose file was closed under it is dead now.
@@ -94,6 +97,16 @@ bool Registry::disown(PollTarget& target) noexcept {
 
 std::error_code Registry::attach(PollTarget& target, Interest interest, bool background,
                                  Trigger trigger) {
+  try {
+    return try_to_attach(target, interest, background, trigger);
+  } catch (const std::bad_alloc&) {
+    detach(target, Detach::staying);
+    return std::make_error_code(std::errc::not_enough_memory);
+  }
+}
+
+std::error_code Registry::try_to_attach(PollTarget& target, Interest interest, bool background,
+                                        Trigger trigger) {
   REACTOR_CHECK(!target.attached());
   if (target.fd_ < 0) return system_error(EBADF);
   note_forks();
@@ -156,7 +169,11 @@ std::error_code Registry::set_interest(PollTarget& target, Interest interest) {
     mark_dead(slot);
     return Errc::handle_dead;
   }
-  return poll_for(slot, interest);
+  try {
+    return poll_for(slot, interest);
+  } catch (const std::bad_alloc&) {
+    return std::make_error_code(std::errc::not_enough_memory);
+  }
 }
 
 Trigger Registry::trigger_of(const Slot& slot) noexcept {

@@ -26,7 +26,8 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // As Loop's calls of these names.
+  // As Loop's calls of these names. Without memory they change nothing and give not_enough_memory:
+  // who calls them is often called by the loop, and could do nothing with an exception.
   std::error_code attach(PollTarget& target, Interest interest, bool background, Trigger trigger);
   std::error_code set_interest(PollTarget& target, Interest interest);
   void detach(PollTarget& target, Detach how) noexcept;
@@ -108,7 +109,10 @@ class Registry {
   static constexpr std::uint32_t kNobody = ~std::uint32_t{0};
 
   [[nodiscard]] Token token_of(const PollTarget& target) const noexcept;
+  std::error_code try_to_attach(PollTarget& target, Interest interest, bool background,
+                                Trigger trigger);
   std::uint32_t take_slot();
+  void add_slot();
   std::error_code claim_number(int fd);
   std::error_code poll_for(Slot& slot, Interest interest);
   void drop_unwanted(Slot& slot);

@@ -62,7 +62,7 @@ int to_milliseconds(Duration timeout) {
 
 class EpollPoller final : public Poller {
  public:
-  explicit EpollPoller(UniqueFd epoll) : epoll_(std::move(epoll)) {}
+  explicit EpollPoller(UniqueFd epoll) : epoll_(std::move(epoll)), batch_(kFirstBatch) {}
 
   std::error_code add(int fd, Interest interest, Token token, Trigger trigger) override {
     return control(EPOLL_CTL_ADD, fd, to_epoll(interest) | to_epoll(trigger), token);
@@ -77,8 +77,8 @@ class EpollPoller final : public Poller {
   }
 
   Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) override {
-    if (batch_.size() < events.size()) batch_.resize(events.size());
-    const int count = wait_batch(static_cast<int>(events.size()), timeout);
+    const std::size_t room = grow_batch(batch_, events.size());
+    const int count = wait_batch(static_cast<int>(room), timeout);
     if (count < 0) {
       if (errno == EINTR) return std::size_t{0};
       return last_system_error();

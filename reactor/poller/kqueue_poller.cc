@@ -109,7 +109,8 @@ class KqueuePoller final : public Poller {
       : calls_(calls),
         queue_(std::move(queue)),
         emulated_(is_emulated(queue_.get())),
-        generation_(process_generation()) {}
+        generation_(process_generation()),
+        batch_(kFirstBatch) {}
 
   ~KqueuePoller() override {
     // The system did not hand it down, or took it back itself: the number is not ours to close.
@@ -164,8 +165,8 @@ class KqueuePoller final : public Poller {
   }
 
   Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) override {
-    const auto room = static_cast<std::size_t>(saturated_count(events.size()));
-    if (batch_.size() < room) batch_.resize(room);
+    const std::size_t room =
+        grow_batch(batch_, static_cast<std::size_t>(saturated_count(events.size())));
     if (spoilt_) {
       const std::error_code error = renew();
       if (error && !spoilt_) return error;

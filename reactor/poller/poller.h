@@ -6,11 +6,14 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <system_error>
+#include <vector>
 
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
@@ -39,6 +42,18 @@ struct PollEvent {
   Token token;
   Ready ready;  // hang-up and error already turned into readable and writable
 };
+
+// The room for a batch of events, in a backend's own form. It grows as far as memory allows: with
+// less room a wait gives fewer events, and the next one the rest.
+inline constexpr std::size_t kFirstBatch = 512;
+template <class Event>
+[[nodiscard]] std::size_t grow_batch(std::vector<Event>& batch, std::size_t wanted) noexcept {
+  if (batch.size() < wanted) try {
+      batch.resize(wanted);
+    } catch (const std::bad_alloc&) {
+    }
+  return std::min(batch.size(), wanted);
+}
 
 // How a descriptor is watched: see add(). `edge`: the loop's own wake-up descriptor. `exclusive`: a
 // socket that several processes poll.

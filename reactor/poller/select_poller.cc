@@ -61,8 +61,7 @@ class SelectPoller final : public Poller {
       return std::make_error_code(std::errc::file_exists);
     }
     if (index >= entries_.size()) entries_.resize(index + 1);
-    read_.grow(index + 1);
-    write_.grow(index + 1);
+    for (FdBits* const bits : {&read_, &write_, &ready_read_, &ready_write_}) bits->grow(index + 1);
     entries_[index] = {token, Interest::none, identity};
     set_interest(index, interest);
     return {};
