@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <list>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -136,8 +138,7 @@ struct Process::Setup {
 
 // What outlives a Process that is destroyed before its child has ended: with the loop, then.
 struct Process::Ward final : LoopExtension {
-  Ward(Process* process, pid_t child, bool whole_group)
-      : owner(process), pid(child), target(whole_group ? -child : child) {}
+  Ward(Process* process, NetContext& keeper) : owner(process), context(keeper) {}
   Ward(const Ward&) = delete;
   Ward& operator=(const Ward&) = delete;
 
@@ -166,14 +167,16 @@ struct Process::Ward final : LoopExtension {
     if (owner != nullptr) {
       owner->ended(status);
     } else {
-      std::erase_if(context->wards, [this](const auto& each) { return each.get() == this; });
+      std::erase_if(context.wards, [this](const auto& each) { return each.get() == this; });
     }
   }
 
   Process* owner;
-  pid_t pid, target;
+  pid_t pid = -1, target = -1;
   bool killed = false;
-  NetContext* context = nullptr;  // that it was left to
+  NetContext& context;  // that it is left to
+  // Its place there, made early: a destructor can't do without memory.
+  std::list<std::unique_ptr<LoopExtension>> place{1};
   std::uint32_t made_in = process_generation();
   ChildWatcher watcher;
 };
@@ -204,23 +207,25 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
   plan.directory = options.directory;
   plan.group = static_cast<SpawnPlan::Group>(options.group);
   for (std::size_t i = 0; i < 3; ++i) plan.streams[i] = setup.theirs[i].get();
+  // All that takes memory is made before there is a child, which would be left alone.
+  process->starter_ = loop.deferred([made = process.get()] { made->start_next(); }, where);
+  auto ward = std::make_unique<Ward>(process.get(), NetContext::of(loop));
   Result<pid_t> pid = spawn_child(plan);
   if (!pid) return pid.error();
-  process->pid_ = *pid;
-  if (Result<> result = process->watch(loop, options, where); !result) return result.error();
+  ward->pid = process->pid_ = *pid;
+  ward->target = options.group == ProcessGroup::same ? *pid : -*pid;
+  process->ward_ = std::move(ward);
+  if (Result<> result = process->watch(loop, where); !result) return result.error();
   setup = {};
-  process->starter_ = loop.deferred([made = process.get()] { made->start_next(); }, where);
   process->starter_.schedule();
   return process;
 }
 
-Result<> Process::watch(Loop& loop, const ProcessOptions& options, SourceLocation where) {
-  ward_ = std::make_unique<Ward>(this, pid_, options.group != ProcessGroup::same);
+Result<> Process::watch(Loop& loop, SourceLocation where) {
   Result<ChildWatcher> watcher = loop.on_exit(
       pid_, [ward = ward_.get()](ExitStatus status) { ward->on_exit(status); }, where);
   if (!watcher) return watcher.error();
   ward_->watcher = std::move(*watcher);
-  ward_->context = &NetContext::of(loop);
   return {};
 }
 
@@ -237,8 +242,10 @@ Process::~Process() {
   if (kills_) ward_->killed = ward_->send(SIGKILL).has_value();
   if (!ward_->watcher || !ward_->watcher.active()) return;  // the loop is gone
   ward_->watcher.unref();
-  NetContext& context = *ward_->context;
-  context.wards.push_back(std::move(ward_));
+  auto& place = ward_->place;
+  auto& wards = ward_->context.wards;
+  place.front() = std::move(ward_);
+  wards.splice(wards.end(), place);
 }
 
 bool Process::running() const noexcept { return ward_ != nullptr; }

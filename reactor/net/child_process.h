@@ -112,7 +112,7 @@ class Process {
   struct Ward;
   struct Setup;
   explicit Process(OnExit on_exit) noexcept;
-  Result<> watch(Loop& loop, const ProcessOptions& options, SourceLocation where);
+  Result<> watch(Loop& loop, SourceLocation where);
   void start_next();
   void ended(ExitStatus status);
 

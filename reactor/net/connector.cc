@@ -89,6 +89,9 @@ Result<std::unique_ptr<Connector>> Connector::connect(Loop& loop, const Address&
 
 void Connector::add(std::span<const Address> addresses) {
   if (!pending()) return;
+  // Attempts start in a timer's callback, where nobody could catch what is thrown.
+  running_.reserve(attempts_.size() + waiting_.size() + addresses.size());
+  attempts_.reserve(attempts_.size() + waiting_.size() + addresses.size());
   waiting_.insert(waiting_.end(), addresses.begin(), addresses.end());
   schedule();
 }

@@ -19,6 +19,21 @@ NetContext& NetContext::of(Loop& loop) {
   return result;
 }
 
+void NetContext::note_failure(const Stream& stream, std::error_code error) noexcept {
+  try {
+    failures_.emplace(&stream, error);
+  } catch (const std::bad_alloc&) {
+  }
+}
+
+std::error_code NetContext::take_failure(const Stream& stream) noexcept {
+  const auto found = failures_.find(&stream);
+  if (found == failures_.end()) return std::make_error_code(std::errc::not_enough_memory);
+  const std::error_code error = found->second;
+  failures_.erase(found);
+  return error;
+}
+
 OpeningQueue& NetContext::openings() {
   if (openings_ == nullptr) openings_ = std::make_unique<OpeningQueue>(loop);
   return *openings_;

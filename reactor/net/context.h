@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <span>
 #include <system_error>
@@ -71,8 +72,10 @@ class NetContext final : public LoopExtension {
   // which is how the code behind the callback learns of it.
   Stream* active = nullptr;
   std::size_t batch_used = 0;
-  // Errors on their way to on_close.
-  std::unordered_map<const Stream*, std::error_code> failures;
+  // Keeps why `stream` failed on its way to on_close(). If there is no memory for that, the want of
+  // memory becomes the reason.
+  void note_failure(const Stream& stream, std::error_code error) noexcept;
+  [[nodiscard]] std::error_code take_failure(const Stream& stream) noexcept;
   // What Stream::announce() said, and to which Stream.
   struct Announcement {
     ProxiedAddresses addresses;
@@ -86,7 +89,7 @@ class NetContext final : public LoopExtension {
     return openings_ == nullptr ? 0 : openings_->size();
   }
   // Children that are yet to end, of each Process that is gone.
-  std::vector<std::unique_ptr<LoopExtension>> wards;
+  std::list<std::unique_ptr<LoopExtension>> wards;
   // The DatagramExchange, made for the first Datagram.
   std::unique_ptr<LoopExtension> datagrams;
 
@@ -94,6 +97,7 @@ class NetContext final : public LoopExtension {
   static constexpr std::size_t kPlaces = 256;
   [[nodiscard]] std::uint8_t find_place(SourceLocation place) noexcept;
 
+  std::unordered_map<const Stream*, std::error_code> failures_;
   std::unique_ptr<std::byte[]> batch_;
   std::unique_ptr<OpeningQueue> openings_;
   std::uint8_t last_place_ = 0;

@@ -172,7 +172,8 @@ class Datagram final : private PollTarget, private TimerNode {
   // reads therefore silences nobody else, unless many work together.
   //
   // Sends one datagram, which is copied; nothing to send is a datagram as well. What goes wrong is
-  // told by on_error(). Throws std::bad_alloc, but only while the kernel takes no more.
+  // told by on_error(). While the kernel takes no more, that includes want of memory to keep the
+  // datagram, which is dropped then, and counted (not_enough_memory).
   void send(std::span<const std::byte> bytes);  // connected ones only
   void send(std::string_view text);
   // On a connected one: to its peer, that is send(), and to others where the system allows it.
@@ -279,6 +280,7 @@ class Datagram final : private PollTarget, private TimerNode {
   [[nodiscard]] bool must_wait(const OutgoingMessage& message) const noexcept;
   [[nodiscard]] bool admits(const OutgoingMessage& message);
   void enqueue(const OutgoingMessage& message);
+  void keep(const OutgoingMessage& message);
   void send_queued();
   void send_to_own_buffer();
   void send_to_receivers(TimePoint now);

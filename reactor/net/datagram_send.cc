@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "reactor/base/process.h"
@@ -187,7 +188,8 @@ bool Datagram::must_wait(const OutgoingMessage& message) const noexcept {
 bool Datagram::admits(const OutgoingMessage& message) {
   const std::string_view receiver = Queue::line_of(message);
   if (receiver.empty()) return true;
-  if (shares_ == nullptr) shares_ = std::make_unique<SendShares>(fd());
+  if (shares_ == nullptr) shares_.reset(new (std::nothrow) SendShares(fd()));
+  if (shares_ == nullptr) return true;
   return shares_->admits(receiver, message.bytes.size(), loop_->start_time());
 }
 
@@ -199,10 +201,24 @@ void Datagram::enqueue(const OutgoingMessage& message) {
     ++stats_.dropped;
     return;
   }
+  try {
+    keep(message);
+  } catch (const std::bad_alloc&) {
+    if (queue_ != nullptr && queue_->lines.empty()) queue_.reset();
+    ++stats_.dropped;
+    note_error(ENOMEM);
+  }
+}
+
+void Datagram::keep(const OutgoingMessage& message) {
+  const std::string_view name = Queue::line_of(message);
+  std::list<QueuedDatagram> one;
+  one.emplace_back(message);
   if (queue_ == nullptr) queue_ = std::make_unique<Queue>();
-  DatagramLine& line = queue_->lines[std::string(name)];
+  DatagramLine& line = queue_->lines[std::string(name)];  // nothing throws from here on
   const bool first = line.datagrams.empty();
-  line.datagrams.emplace_back(message);
+  line.datagrams.splice(line.datagrams.end(), one);
+  const std::size_t cost = line.datagrams.back().cost();
   line.cost += cost;
   queue_->cost += cost;
   if (!first) return;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "reactor/net/socket.h"
@@ -102,11 +103,19 @@ Lingerers::~Lingerers() {
   }
 }
 
-void Lingerers::add(UniqueFd fd, const StreamOptions& options) {
-  auto lingerer = std::make_unique<Lingerer>(*this, std::move(fd), options);
-  Lingerer& added = *lingerer;
+void Lingerers::add(UniqueFd fd, const StreamOptions& options) noexcept {
+  try {
+    start(std::move(fd), options);
+  } catch (const std::bad_alloc&) {
+  }
+}
+
+void Lingerers::start(UniqueFd fd, const StreamOptions& options) {
+  Queue one;
+  one.push_back(std::make_unique<Lingerer>(*this, std::move(fd), options));
+  Lingerer& added = *one.front();
   Queue& queue = queues_[&options];
-  queue.push_back(std::move(lingerer));
+  queue.splice(queue.end(), one);  // nothing throws from here on
   ++size_;
   added.place = std::prev(queue.end());
   if (!added.start(options.linger_time)) return end(added);

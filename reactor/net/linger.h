@@ -31,8 +31,9 @@ class Lingerers {
   Lingerers& operator=(const Lingerers&) = delete;
 
   // Takes over a descriptor that is watched no more. `options` has the bounds; the connections that
-  // share one, as those of a server do, are a group. They may end before the group does.
-  void add(UniqueFd fd, const StreamOptions& options);
+  // share one, as those of a server do, are a group. They may end before the group does. One for
+  // which there is no memory is closed at once.
+  void add(UniqueFd fd, const StreamOptions& options) noexcept;
   // How many there are, in all and of one group.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t size(const StreamOptions& group) const noexcept;
@@ -42,6 +43,7 @@ class Lingerers {
  private:
   class Lingerer;
   using Queue = std::list<std::unique_ptr<Lingerer>>;  // the oldest first; never empty in queues_
+  void start(UniqueFd fd, const StreamOptions& options);
   void end(Lingerer& lingerer) noexcept;
   void keep_to_share() noexcept;
   void reset_front(Queue& queue) noexcept;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "reactor/base/byte_buffer.h"
@@ -28,12 +29,13 @@ constexpr std::size_t kCollectLimit = 16 * 1024;
 
 Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
                StreamOwner* owner, SourceLocation where)
-    : PollTarget(socket.release().release()),
+    : PollTarget(-1),  // until nothing can throw any more
       handler_(&handler),
       context_(&NetContext::of(loop)),
       options_(&options),
       owner_(owner) {
   static_assert(sizeof(Stream) <= 104);
+  set_fd(socket.release().release());
   place_ = context_->number_of(where);
   set_idle_timeout(options.idle_timeout);
 }
@@ -45,7 +47,7 @@ Stream::~Stream() {
 
 void Stream::leave_loop() noexcept {
   if (!in_use()) return;
-  if (has(kFailed)) context_->failures.erase(this);
+  if (has(kFailed)) static_cast<void>(context_->take_failure(*this));
   context_->announced.erase(this);
   if (context_->active == this) context_->active = nullptr;
   loop().detach(*this, has(kExtras) ? Detach::staying : Detach::closing);
@@ -361,9 +363,16 @@ void Stream::send_or_queue(std::span<const std::byte> bytes) {
     send_rest(bytes, result);
 }
 
+// A part may have left already: without memory for the rest nothing sensible can follow.
 void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
   if (result.is_error()) fail(result.error());
-  if (!has(kFailed)) enqueue(bytes.subspan(result.count()));
+  if (has(kFailed)) return;
+  try {
+    enqueue(bytes.subspan(result.count()));
+  } catch (const std::bad_alloc&) {
+    set(kQueued);  // so that the peer sees a reset, and can't take a part for the whole
+    fail(std::make_error_code(std::errc::not_enough_memory));
+  }
 }
 
 void Stream::enqueue(std::span<const std::byte> bytes) {
@@ -382,7 +391,7 @@ void Stream::enqueue(std::span<const std::byte> bytes) {
 
 // Writes what is queued, as much as the kernel takes.
 Stream::Alive Stream::flush_queue() {
-  if (!has(kQueued)) return Alive::yes;
+  if (!has(kQueued) || has(kFailed)) return Alive::yes;
   const bool moved = has(kExtras) ? flush_slowly() : flush_buffer(queue_);
   if (has(kFailed)) return Alive::yes;
   if (queue_ == nullptr && !has(kExtras)) clear(kQueued);

@@ -166,7 +166,8 @@ class Stream final : private PollTarget, private TimerNode {
   // Sends `bytes`, in order, after what is queued. Inside this Stream's callbacks small writes are
   // collected and leave in one call when the callback returns; else the socket is tried at once.
   // What the kernel does not take is copied and queued. Ignored once closing, or after shutdown().
-  // Errors end the Stream by on_close. Throws std::bad_alloc.
+  // Errors end the Stream by on_close, and so does want of memory for what the kernel does not take
+  // (not_enough_memory): a part may have left already.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   // As write() where there is nothing to it but to collect them: 1 to 16,384 octets, inside a
@@ -214,7 +215,7 @@ class Stream final : private PollTarget, private TimerNode {
 
   // Ends without waiting, then on_close(error) from the loop. Octets that are queued are dropped;
   // where there are any the peer sees a reset, so that it can't take a part for the whole.
-  void fail(std::error_code error);
+  void fail(std::error_code error) noexcept;
 
   // Ends at once: the peer sees a reset, on_close(std::errc::connection_aborted) comes from the
   // loop.
@@ -399,6 +400,7 @@ class Stream final : private PollTarget, private TimerNode {
 
   // With extras:
   Extras& extras();
+  Extras& timed_extras();
   [[nodiscard]] bool opening() const noexcept;
   [[nodiscard]] bool before_opening() const noexcept;
   void open_transport();

@@ -37,10 +37,10 @@ void Stream::close(bool linger) {
   }
 }
 
-void Stream::fail(std::error_code error) {
+void Stream::fail(std::error_code error) noexcept {
   if (has(kFailed | kClosed)) return;
   set(kFailed | kClosing);
-  context_->failures.emplace(this, error);
+  context_->note_failure(*this, error);
   if (context_->active != this) end_soon();
 }
 
@@ -53,9 +53,7 @@ void Stream::end_soon() noexcept {
 Stream::Alive Stream::finish() {
   std::error_code error;
   if (has(kFailed)) {
-    const auto found = context_->failures.find(this);
-    error = found->second;
-    context_->failures.erase(found);
+    error = context_->take_failure(*this);
     clear(kFailed);
     if (has(kQueued)) Socket::reset_on_close(fd());
   }

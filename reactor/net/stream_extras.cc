@@ -35,15 +35,16 @@ bool Stream::before_opening() const noexcept { return transport() != nullptr && 
 
 void Stream::set_transport(std::unique_ptr<Transport> transport) {
   REACTOR_CHECK(!has(kStarted) && !opening() && transport != nullptr);
-  if (!transport->can_read()) set(kPeerEnded);
   Extras& extras = this->extras();
-  extras.transport = std::move(transport);
-  extras.step.stream = this;
+  static_cast<void>(context_->openings());  // made here, where an exception can be dealt with
   extras.again = loop().deferred(
       [this] {
         if (attached() && !has(kNoRead)) read_slowly();
       },
       context_->place(place_));
+  if (!transport->can_read()) set(kPeerEnded);
+  extras.transport = std::move(transport);
+  extras.step.stream = this;
 }
 
 void Stream::open_transport() {

@@ -7,31 +7,42 @@
 
 namespace reactor {
 
-void Stream::set_read_timeout(Duration timeout) {
+// With the timer that limits need, made before one is set: where limits are watched nothing may
+// throw.
+Stream::Extras& Stream::timed_extras() {
   Extras& extras = this->extras();
+  if (!extras.timer) {
+    extras.timer = loop().timer([this] { on_times(); }, context_->place(place_));
+    extras.timer.unref();  // as all that a Stream waits for: it counts while it is in the loop
+  }
+  return extras;
+}
+
+void Stream::set_read_timeout(Duration timeout) {
+  Extras& extras = timed_extras();
   extras.reading = {timeout};
   update_interest();
 }
 
 void Stream::set_write_timeout(Duration timeout) {
-  Extras& extras = this->extras();
+  Extras& extras = timed_extras();
   extras.writing = {timeout};
   if (!has(kClosing)) arm_timer();
   update_interest();
 }
 
 void Stream::set_total_deadline(TimePoint deadline) {
-  extras().total_due = deadline;
+  timed_extras().total_due = deadline;
   update_interest();
 }
 
 void Stream::set_read_rate(std::uint64_t octets) {
-  extras().read_rate.set(octets, loop().start_time());
+  timed_extras().read_rate.set(octets, loop().start_time());
   update_interest();
 }
 
 void Stream::set_write_rate(std::uint64_t octets) {
-  extras().write_rate.set(octets, loop().start_time());
+  timed_extras().write_rate.set(octets, loop().start_time());
   update_interest();
 }
 
@@ -50,10 +61,6 @@ void Stream::watch_times() {
   if (extras.read_waits) soonest = std::min(soonest, extras.read_rate.ready_at());
   if (extras.write_waits) soonest = std::min(soonest, extras.write_rate.ready_at());
   if (soonest >= extras.timer_at) return;
-  if (!extras.timer) {
-    extras.timer = loop().timer([this] { on_times(); }, context_->place(place_));
-    extras.timer.unref();  // as all that a Stream waits for: it counts while it is in the loop
-  }
   extras.timer_at = soonest;
   extras.timer.start(std::max(soonest, now) - now);
 }

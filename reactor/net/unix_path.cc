@@ -6,10 +6,14 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include "reactor/base/error.h"
 
@@ -18,11 +22,23 @@ namespace {
 
 constexpr int kLockTries = 25;  // of 10 ms each
 
-std::string folder_of(const Address& address) {
-  const std::string path(address.path());
+// A path as the system wants it, without memory: it is needed where nothing may throw.
+class ShortPath {
+ public:
+  explicit ShortPath(std::string_view path) noexcept {
+    path.copy(text_.data(), std::min(path.size(), text_.size() - 1));
+  }
+  [[nodiscard]] const char* c_str() const noexcept { return text_.data(); }
+
+ private:
+  std::array<char, sizeof(sockaddr_un::sun_path) + 1> text_{};
+};
+
+ShortPath folder_of(const Address& address) noexcept {
+  const std::string_view path = address.path();
   const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
+  if (slash == std::string_view::npos) return ShortPath(".");
+  return ShortPath(slash == 0 ? "/" : path.substr(0, slash));
 }
 
 bool is_socket(const std::string& path) {
@@ -91,7 +107,7 @@ std::error_code bind_unix(int fd, const Address& address, int mode) {
 }
 
 void unbind_unix(const Address& address) noexcept {
-  if (!address.path().empty()) ::unlink(std::string(address.path()).c_str());
+  if (!address.path().empty()) ::unlink(ShortPath(address.path()).c_str());
 }
 
 }  // namespace reactor
