@@ -173,10 +173,12 @@ void Connection::refuse_content(Stream& stream) {
              status == 500 ? "the handler made a mistake" : "CONNECT is not handled");
 }
 
+// Takes no memory: it also answers where that is wanting, and in the destructor of a Responder.
 // `reason` is for the access log.
 void Connection::send_error(Stream& stream, int status, bool head_only, std::string_view reason) {
   Response error;
-  error.status(status).content_type("text/plain").body_in_place(reason_phrase(status));
+  error.status(status).body_in_place(reason_phrase(status));
+  error.prepared_ = "Content-Type: text/plain\r\n";
   const AnswerHead head{.length = error.content().size()};
   const std::string_view sent = head_only ? std::string_view{} : error.content();
   static_cast<void>(write_answer(stream, shared_->date, error, head, sent));
@@ -361,6 +363,43 @@ void Connection::pause_body(Exchange& exchange, bool paused) {
     exchange.begun += now - exchange.paused_at;
     if (!taking_) go_on_soon(exchange.stream);
   }
+}
+
+// ---- The end ----
+
+// Without memory for its input a connection can't go on; the others can. In the catch of what
+// left take_requests(): callbacks of ours let nothing out, so it comes from here, or from the
+// handler of an upgraded connection, which is asked for what it throws.
+[[gnu::noinline]] void Connection::give_up(Stream& stream) {
+  taking_ = false;
+  if (&stream.handler() != this) throw;
+  stream.fail(std::make_error_code(std::errc::not_enough_memory));
+}
+
+void Connection::on_close(Stream& stream, std::error_code) noexcept {
+  std::unique_ptr<Exchange> exchange = std::move(exchange_);
+  if (exchange == nullptr) return;
+  if (exchange->responder != nullptr) exchange->responder->exchange_ = nullptr;
+  exchange->responder = nullptr;
+  if (exchange->over) return;
+  if (exchange->head_sent) {
+    exchange_ = std::move(exchange);  // it says for whom
+    log_answer(stream, exchange_->status, exchange_->sent);
+    exchange = std::move(exchange_);
+  }
+  if (!exchange->on_close) return;
+  try {
+    exchange->on_close();
+  } catch (const std::exception& error) {
+    REACTOR_LOG(error, std::string("http on_close threw: ") + error.what());
+  } catch (...) {
+    REACTOR_LOG(error, "http on_close threw something that is no std::exception");
+  }
+}
+
+// Its Responder is dead from here on. What the exchange's callables own may destroy this.
+void Connection::on_loop_end(Stream&) noexcept {
+  const std::unique_ptr<Exchange> dropped = std::move(exchange_);
 }
 
 // Not inline: the way of a request without content stays short.

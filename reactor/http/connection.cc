@@ -83,7 +83,11 @@ void Connection::on_open(Stream& stream) {
 }
 
 void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
-  take_input(stream, bytes);
+  try {
+    take_input(stream, bytes);
+  } catch (const std::bad_alloc&) {
+    give_up(stream);
+  }
   if (idle() && clock_ == Clock::idle && !input_paused_) [[likely]]
     return;
   settle(stream);
@@ -107,7 +111,12 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
   // Owned here meanwhile: a request that is answered from it must find the connection idle.
   std::unique_ptr<ByteBuffer> earlier = std::move(partial_);
   if (earlier == nullptr || stream.closing()) return;
-  const std::size_t left = take_requests(stream, text_of(earlier->data())).size();
+  std::size_t left = 0;
+  try {
+    left = take_requests(stream, text_of(earlier->data())).size();
+  } catch (const std::bad_alloc&) {
+    return give_up(stream);
+  }
   earlier->consume(earlier->size() - left);
   if (left > 0) partial_ = std::move(earlier);
 }
@@ -386,32 +395,6 @@ void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
 StreamHandler* Connection::adopting_handler() {
   auto& adopt = shared_->adopt_upgraded;
   return adopt ? adopt() : nullptr;
-}
-
-void Connection::on_close(Stream& stream, std::error_code) noexcept {
-  std::unique_ptr<Exchange> exchange = std::move(exchange_);
-  if (exchange == nullptr) return;
-  if (exchange->responder != nullptr) exchange->responder->exchange_ = nullptr;
-  exchange->responder = nullptr;
-  if (exchange->over) return;
-  if (exchange->head_sent) {
-    exchange_ = std::move(exchange);  // it says for whom
-    log_answer(stream, exchange_->status, exchange_->sent);
-    exchange = std::move(exchange_);
-  }
-  if (!exchange->on_close) return;
-  try {
-    exchange->on_close();
-  } catch (const std::exception& error) {
-    REACTOR_LOG(error, std::string("http on_close threw: ") + error.what());
-  } catch (...) {
-    REACTOR_LOG(error, "http on_close threw something that is no std::exception");
-  }
-}
-
-// Its Responder is dead from here on. What the exchange's callables own may destroy this.
-void Connection::on_loop_end(Stream&) noexcept {
-  const std::unique_ptr<Exchange> dropped = std::move(exchange_);
 }
 
 void Connection::set_clock(Stream& stream) {

@@ -101,6 +101,7 @@ class Connection final : public StreamHandler {
 
   void take_input(Stream& stream, std::span<const std::byte> bytes);
   void take_partial(Stream& stream);
+  void give_up(Stream& stream);
   void settle(Stream& stream);
   void go_on_soon(Stream& stream);
   // What is left of `input` once no more requests can be taken from it.

@@ -69,8 +69,9 @@ Response& Response::close() noexcept {
 
 Responder Response::defer() {
   REACTOR_CHECK(connection_ != nullptr && !deferred_);
+  Responder responder = connection_->defer();
   deferred_ = true;
-  return connection_->defer();
+  return responder;
 }
 
 Response& Response::upgrade(std::string_view protocol, StreamHandler& next) {
