@@ -11,6 +11,9 @@
 namespace reactor::coro {
 namespace {
 
+// Exceptions that can be kept without taking memory then, of which there may be none.
+constexpr std::size_t kLikelyFailures = 4;
+
 void end_all(IntrusiveList& residents) noexcept {
   while (ListLink* link = residents.first()) {
     link->unlink();
@@ -53,7 +56,9 @@ Context::Context(Loop& owner)
     : loop(owner),
       tasks(std::make_unique<TaskGroup>(*this)),
       undertaker_(undertake()),
-      drain_(owner.deferred([this] { drain(); })) {}
+      drain_(owner.deferred([this] { drain(); })) {
+  failures_.reserve(kLikelyFailures);
+}
 
 Context::~Context() { on_loop_end(); }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -76,7 +76,7 @@ class Datagram final : private DatagramHandler {
 
   std::unique_ptr<reactor::Datagram> socket_;
   Receive* waiting_ = nullptr;
-  std::deque<Kept> kept_;
+  std::list<Kept> kept_;  // a list, as that takes no memory while it is empty
   std::error_code error_;
   bool paused_ = false;
 };
