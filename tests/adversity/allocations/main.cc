@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+// Fails each allocation of each scenario in turn, alone and with all that follow it, on every
+// backend. What may come of it stands in table.h.
+//
+// usage: adversity_allocations [--scenario NAME] [--backend NAME] [--mode one|all_from] [--n N]
+//
+// Each sweep runs in a child, so that one that aborts does not hide the others.
+#include <dirent.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/adversity/allocations/scene.h"
+#include "tests/adversity/allocations/table.h"
+#include "tests/support/backends.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace reactor::allocations {
+namespace {
+
+struct Cell {
+  const Scenario* scenario;
+  Backend backend;
+  Mode mode;
+  std::uint64_t n = 1;       // the allocation that fails
+  std::uint64_t stride = 1;  // to the next one
+};
+
+// In memory that the sweep's child shares with us.
+struct Progress {
+  std::uint64_t n;
+  bool over;
+};
+
+const char* name_of(Mode mode) { return mode == Mode::one ? "one" : "all_from"; }
+
+void print_failure(const Cell& cell, std::string_view what) {
+  const std::string backend(to_string(cell.backend));
+  const std::string scenario(cell.scenario->name);
+  std::printf("%s on %s, allocation %llu (%s): %.*s\n", scenario.c_str(), backend.c_str(),
+              static_cast<unsigned long long>(cell.n), name_of(cell.mode),
+              static_cast<int>(what.size()), what.data());
+  std::printf("replay: adversity_allocations --scenario %s --backend %s --mode %s --n %llu\n",
+              scenario.c_str(), backend.c_str(), name_of(cell.mode),
+              static_cast<unsigned long long>(cell.n));
+  std::fflush(stdout);
+}
+
+int descriptors() {
+  DIR* const directory = ::opendir("/dev/fd");
+  int count = 0;
+  while (::readdir(directory) != nullptr) ++count;
+  ::closedir(directory);
+  return count;
+}
+
+const char* text_of(unsigned end) {
+  if (end == kPasses) return "it passed, as if nothing had failed";
+  if (end == kThrows) return "std::bad_alloc left a call";
+  return end == kLeavesRun ? "std::bad_alloc left run()" : "an error was told";
+}
+
+End run_scenario(const Scenario& scenario, Loop& loop) {
+  try {
+    Scene scene(loop);
+    scenario.run(scene);
+    return kPasses;
+  } catch (const std::bad_alloc&) {
+    return kThrows;
+  } catch (const LeftRun&) {
+    return kLeavesRun;
+  } catch (const Told&) {
+    return kTells;
+  } catch (const std::system_error&) {  // out of Loop's constructor
+    return kTells;
+  }
+}
+
+// Nothing keeps the loop any more: run() returns, and no handle is left.
+void expect_idle(Loop& loop) {
+  if (!run_to_end(loop)) throw Wrong("run() does not end though nothing is left");
+  Scene::check(loop.keeping() == 0, "something still keeps run() going");
+}
+
+// Whether the allocation was reached. Throws Wrong.
+bool attempt(const Cell& cell) {
+  Loop loop({.backend = cell.backend, .slow_callback = Duration::zero()});
+  Faults::begin(cell.n, cell.mode);
+  const End end = run_scenario(*cell.scenario, loop);
+  Faults::end();
+  if (!Faults::fired()) {
+    Scene::check(end == kPasses, "it does not pass without any failure");
+    return false;
+  }
+  if ((cell.scenario->ends & end) == 0) {
+    throw Wrong(std::string("an end that the table does not allow: ") + text_of(end));
+  }
+  Scene::check(run_scenario(*cell.scenario, loop) == kPasses,
+               "it does not pass on this loop later");
+  expect_idle(loop);
+  return true;
+}
+
+// The same with what is counted around it.
+bool checked_attempt(const Cell& cell) {
+  const int open = descriptors();
+  const std::int64_t live = Faults::live();
+  bool reached = true;
+  try {
+    reached = attempt(cell);
+  } catch (const Wrong& wrong) {
+    Faults::end();
+    const Unfailing unfailing;
+    print_failure(cell, wrong.what());
+    std::_Exit(1);
+  }
+  if (descriptors() != open) {
+    print_failure(cell, "descriptors were leaked or lost");
+    std::_Exit(1);
+  }
+  if (Faults::live() != live) {
+    print_failure(cell, "memory was leaked");
+#if defined(__SANITIZE_ADDRESS__)
+    __lsan_do_recoverable_leak_check();
+#endif
+    std::_Exit(1);
+  }
+  return reached;
+}
+
+[[noreturn]] void report_terminate() {
+  Faults::end();
+  std::fprintf(stderr, "std::terminate() at:\n");
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_print_stack_trace();
+#endif
+  std::abort();
+}
+
+// In a child. Gives up at the first failure; `progress` tells where that was.
+[[noreturn]] void sweep_in_child(Cell cell, bool only, Progress& progress) {
+  std::set_terminate(&report_terminate);
+  // What is made once in a program, and kept.
+  Cell clean = cell;
+  clean.n = ~std::uint64_t{0};
+  progress.n = 0;
+  {
+    Loop loop({.backend = cell.backend, .slow_callback = Duration::zero()});
+    static_cast<void>(run_scenario(*cell.scenario, loop));
+  }
+  static_cast<void>(checked_attempt(clean));
+  if (only) Faults::show_stacks();
+  bool reached = true;
+  for (; reached; cell.n += cell.stride) {
+    progress.n = cell.n;
+    reached = checked_attempt(cell);
+    if (only) break;
+  }
+  progress.over = true;
+#if defined(__SANITIZE_ADDRESS__)
+  if (__lsan_do_recoverable_leak_check() != 0) {
+    print_failure(cell, "LeakSanitizer found something");
+    std::_Exit(1);
+  }
+#endif
+  std::_Exit(0);
+}
+
+// Goes on behind an allocation that ended the child. Gives how many were wrong.
+int sweep(Cell cell, bool only, Progress& progress, std::uint64_t& tried) {
+  int wrong = 0;
+  for (;;) {
+    progress = {cell.n, false};
+    std::fflush(stdout);
+    const pid_t child = ::fork();
+    if (child == 0) sweep_in_child(cell, only, progress);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    tried += (progress.n - cell.n) / cell.stride + 1;
+    if (status == 0) return wrong;
+    ++wrong;
+    Cell failed = cell;
+    failed.n = progress.n;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 1) {
+      print_failure(failed, "the process was ended");
+    }
+    if (progress.over || only || progress.n == 0 || wrong >= 4) return wrong;
+    cell.n = progress.n + cell.stride;
+  }
+}
+
+// In the short form not each allocation is tried in every way: the backends differ little here.
+std::uint64_t stride_of(Backend backend, Mode mode) {
+  if (std::getenv("REACTOR_ADVERSITY_SECONDS") != nullptr) return 1;
+  if (backend != available_backends().front()) return 7;
+  return mode == Mode::one ? 1 : 3;
+}
+
+struct Options {
+  std::string_view scenario, backend, mode;
+  std::uint64_t n = 0;
+};
+
+Options parse(int count, char** arguments) {
+  Options options;
+  for (int i = 1; i + 1 < count; i += 2) {
+    const std::string_view name = arguments[i];
+    if (name == "--scenario") options.scenario = arguments[i + 1];
+    if (name == "--backend") options.backend = arguments[i + 1];
+    if (name == "--mode") options.mode = arguments[i + 1];
+    if (name == "--n") options.n = std::strtoull(arguments[i + 1], nullptr, 10);
+  }
+  return options;
+}
+
+bool chosen(std::string_view wish, std::string_view name) { return wish.empty() || wish == name; }
+
+int run_all(const Options& options) {
+  auto* const progress = static_cast<Progress*>(
+      ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  int wrong = 0;
+  std::uint64_t tried = 0;
+  for (const Backend backend : available_backends()) {
+    if (!chosen(options.backend, to_string(backend))) continue;
+    for (const Scenario& scenario : kTable) {
+      if (!chosen(options.scenario, scenario.name)) continue;
+      for (const Mode mode : {Mode::one, Mode::all_from}) {
+        if (!chosen(options.mode, name_of(mode))) continue;
+        const Cell cell{&scenario, backend, mode, std::max<std::uint64_t>(options.n, 1),
+                        stride_of(backend, mode)};
+        wrong += sweep(cell, options.n > 0, *progress, tried);
+      }
+    }
+  }
+  std::printf("%llu allocations failed one by one, %d were wrong\n",
+              static_cast<unsigned long long>(tried), wrong);
+  return wrong == 0 && tried > 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace reactor::allocations
+
+int main(int argc, char** argv) {
+  return reactor::allocations::run_all(reactor::allocations::parse(argc, argv));
+}

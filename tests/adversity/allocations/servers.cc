@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Scenarios of Server<C>.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reactor/net/server.h"
+#include "tests/adversity/allocations/handlers.h"
+#include "tests/adversity/allocations/scenarios.h"
+#include "tests/adversity/allocations/scene.h"
+#include "tests/support/proxy_headers.h"
+
+namespace reactor::allocations {
+namespace {
+
+std::unique_ptr<Server<Echo>> serve(Scene& scene, ServerLimits limits = {}) {
+  return scene.get(Server<Echo>::listen(scene.loop, Address::loopback(0), std::move(limits)));
+}
+
+Address address_of(const Server<Echo>& server) {
+  const Unfailing unfailing;
+  return server.addresses().at(0);
+}
+
+void drain(Scene& scene, ServerBase& server) {
+  bool drained = false;
+  server.drain([&] { drained = true; });
+  scene.until([&] { return drained; });
+}
+
+// Where connections go: copies of their descriptors, and what their handlers said.
+class Mailbox final : public Successor {
+ public:
+  Answer take(int fd, std::span<const std::byte> state) noexcept override {
+    const Unfailing unfailing;
+    if (busy) return Answer::busy;
+    mail.emplace_back(UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)),
+                      std::vector<std::byte>(state.begin(), state.end()));
+    return Answer::taken;
+  }
+  std::vector<std::pair<UniqueFd, std::vector<std::byte>>> mail;
+  bool busy = false;
+};
+
+}  // namespace
+
+void net_server(Scene& scene) {
+  auto server = serve(scene);
+  Client first(scene, address_of(*server)), second(scene, address_of(*server));
+  first.write("one");
+  first.await("one");
+  second.write("two");
+  second.await("two");
+  drain(scene, *server);
+  first.await_end();
+  second.await_end();
+}
+
+void net_server_proxy(Scene& scene) {
+  ServerLimits limits;
+  limits.proxy.protocol = ProxyProtocol::v2;
+  limits.proxy.allow_from = {Network::parse("127.0.0.0/8").value()};
+  auto server = serve(scene, std::move(limits));
+  Client client(scene, address_of(*server));
+  std::string header;
+  {
+    const Unfailing unfailing;
+    header = proxy_v2(0x21, 0x11, kProxyV4);
+  }
+  client.write(header.substr(0, 20));
+  client.write(header.substr(20));
+  client.write("text");
+  client.await("text");
+  scene.check(server->proxy_stats().passed == 1, "the header was taken");
+  drain(scene, *server);
+}
+
+void net_server_hand_over(Scene& scene) {
+  auto old = serve(scene), fresh = serve(scene);
+  Mailbox mailbox;
+  Client first(scene, address_of(*old)), second(scene, address_of(*old));
+  first.write("a");
+  first.await("a");
+  second.write("b");
+  second.await("b");
+  bool done = false;
+  mailbox.busy = true;
+  old->hand_over(mailbox, [&] { done = true; });
+  scene.get(scene.loop.poll());
+  mailbox.busy = false;
+  old->retry_hand_over();
+  scene.until([&] { return done; });
+  for (auto& [fd, state] : mailbox.mail) {
+    scene.get(fresh->take_over(Socket(std::move(fd)), state));
+  }
+  first.write("c");
+  first.await("ac");
+  second.write("d");
+  second.await("bd");
+}
+
+// Limits, placement, counters, and the listener of a sibling.
+void net_server_steered(Scene& scene) {
+  auto server = serve(scene), sibling = serve(scene);
+  Counter counter;
+  bool reached = false;
+  int rooms = 0;
+  server->set_counter(counter);
+  server->set_limit(2, [&] { reached = true; });
+  server->set_on_room([&] { ++rooms; });
+  server->set_placement([](const Socket&) { return true; });
+  server->share_listeners();
+  const Socket borrowed = scene.get(Socket::listen(Address::loopback(0), {}));
+  scene.get(server->borrow(borrowed.fd()));
+  Client first(scene, scene.get(borrowed.local())), second(scene, address_of(*server));
+  first.write("one");
+  first.await("one");
+  second.write("two");
+  second.await("two");
+  scene.until([&] { return reached; });
+  server->give_back(borrowed.fd());
+  drain(scene, *server);
+}
+
+}  // namespace reactor::allocations

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// What each scenario may end as when an allocation fails in it. Whatever the end, nothing aborts,
+// no memory and no descriptor is lost, the loop turns on, and the same scenario passes on it then.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "tests/adversity/allocations/scenarios.h"
+
+namespace reactor::allocations {
+
+enum End : std::uint8_t {
+  kPasses = 1,     // the library did without
+  kThrows = 2,     // std::bad_alloc out of the call that needed memory
+  kLeavesRun = 4,  // out of Loop::run(), thrown by a callback (G6)
+  kTells = 8,      // by an error: of a Result, on_close(), a 500, or the end of a connection
+};
+
+struct Scenario {
+  std::string_view name;
+  void (*run)(Scene& scene);
+  unsigned ends;
+};
+
+// A handle is made, or it is not.
+inline constexpr unsigned kCalls = kThrows;
+// What callbacks need is the caller's: their exceptions leave run().
+inline constexpr unsigned kLoops = kThrows | kLeavesRun;
+// What a Stream needs inside the loop ends that Stream, by on_close(), and nothing else. One that
+// has said all it had to say may pass: it only lingers shorter.
+inline constexpr unsigned kStreams = kPasses | kThrows | kTells;
+// A connection that is accepted needs memory in a callback of the loop's.
+inline constexpr unsigned kServers = kPasses | kThrows | kLeavesRun | kTells;
+
+inline constexpr std::array kTable = {
+    Scenario{"loop.made", &loop_made, kCalls | kTells},
+    Scenario{"loop.timers", &loop_timers, kCalls},
+    Scenario{"loop.watchers", &loop_watchers, kLoops | kTells},
+    Scenario{"loop.posts", &loop_posts, kLoops},
+    Scenario{"loop.deferred", &loop_deferred, kCalls},
+    Scenario{"loop.signals", &loop_signals, kCalls | kTells},
+    Scenario{"loop.children", &loop_children, kCalls | kPasses | kTells},
+    Scenario{"loop.nested", &loop_nested, kLoops | kTells},
+    Scenario{"net.stream", &net_stream, kStreams},
+    Scenario{"net.stream_extras", &net_stream_extras, kStreams},
+    Scenario{"net.stream_files", &net_stream_files, kStreams},
+    Scenario{"net.stream_timeouts", &net_stream_timeouts, kStreams},
+    Scenario{"net.stream_lingers", &net_stream_lingers, kStreams},
+    Scenario{"net.stream_handed_out", &net_stream_handed_out, kStreams},
+    Scenario{"net.listener", &net_listener, kLoops | kTells},
+    Scenario{"net.connector", &net_connector, kStreams},
+    Scenario{"net.datagrams", &net_datagrams, kStreams},
+    Scenario{"net.datagrams_unix", &net_datagrams_unix, kStreams},
+    Scenario{"net.server", &net_server, kServers},
+    Scenario{"net.server_proxy", &net_server_proxy, kServers},
+    Scenario{"net.server_hand_over", &net_server_hand_over, kServers},
+    Scenario{"net.server_steered", &net_server_steered, kServers},
+    Scenario{"net.process", &net_process, kCalls | kTells},
+    Scenario{"http.requests", &http_requests, kServers},
+    Scenario{"http.large_answers", &http_large_answers, kServers},
+    Scenario{"http.responders", &http_responders, kServers},
+    Scenario{"http.events", &http_events, kServers},
+    Scenario{"http.upgrade", &http_upgrade, kServers},
+    Scenario{"http.access_log", &http_access_log, kServers},
+    Scenario{"coro.tasks", &coro_tasks, kServers},
+    Scenario{"coro.channels", &coro_channels, kServers},
+    Scenario{"coro.datagrams", &coro_datagrams, kServers},
+    Scenario{"coro.listener", &coro_listener, kServers},
+    Scenario{"coro.server", &coro_server, kServers},
+    Scenario{"dns.resolver", &dns_resolver, kServers},
+    Scenario{"dns.host_connector", &dns_host_connector, kServers},
+    Scenario{"tls.contexts", &tls_contexts, kCalls | kPasses | kTells},
+    Scenario{"tls.server", &tls_server, kServers},
+};
+
+}  // namespace reactor::allocations
