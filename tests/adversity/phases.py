@@ -57,6 +57,8 @@ class Serve(Phase):
         if not scene.speaks_http:
             self.ask_by_datagrams(scene)
         scene.ask()
+        scene.begin(12)  # whoever could not accept for a moment has to accept again
+        scene.complete()
 
     def ask_by_datagrams(self, scene):
         host, port = scene.addresses[2].removeprefix("udp:").split(":")

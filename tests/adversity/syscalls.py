@@ -110,13 +110,12 @@ class Stage:
         scene.finish()
 
 
-def offsets(calls, process):
+def offsets(calls, phase, process):
     """How often each call comes before main(): those of exec(2) and the loader."""
-    if process not in ("master", "program"):
-        return collections.Counter()
-    for index, line in enumerate(calls):
-        if "server.conf" in line and "openat" in line:
-            return collections.Counter(called(calls[:index]))
+    if process == "program" or (process == "master" and phase.fresh):
+        for index, line in enumerate(calls):
+            if "server.conf" in line and "openat" in line:
+                return collections.Counter(called(calls[:index]))
     return collections.Counter()
 
 
@@ -133,7 +132,7 @@ class Sweep:
             raise RuntimeError(f"{name} {process} without any fault: {end}\n{story}")
         if process == "child":  # what follows there is the loader's
             calls = calls[:1 + next((i for i, line in enumerate(calls) if "execve(" in line), len(calls))]
-        before = offsets(calls, process)
+        before = offsets(calls, stage.phase, process)
         self.before[name, process] = before
         return collections.Counter(called(calls)) - before
 
