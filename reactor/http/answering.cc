@@ -19,18 +19,19 @@ std::string name_of_peer(const Stream& stream) {
   return peer ? peer->to_string() : "a peer that is gone";
 }
 
-// The handler's, which is being caught. Not inline: what a string needs slows down each answer.
-[[gnu::noinline]] void log_exception() {
+}  // namespace
+
+// Not inline: what a string needs slows down each answer.
+[[gnu::noinline]] void log_exception(std::string_view callback) {
+  std::string what = "something that is no std::exception";
   try {
     throw;
   } catch (const std::exception& error) {
-    REACTOR_LOG(error, std::string("http handler threw: ") + error.what());
+    what = error.what();
   } catch (...) {
-    REACTOR_LOG(error, "http handler threw something that is no std::exception");
   }
+  REACTOR_LOG(error, "http " + std::string(callback) + " threw: " + what);
 }
-
-}  // namespace
 
 // ---- At once ----
 
@@ -44,7 +45,7 @@ std::string name_of_peer(const Stream& stream) {
     shared_->handler(shared_->request, response);
   } catch (...) {
     well = false;
-    log_exception();
+    log_exception("handler");
   }
   response.connection_ = nullptr;
   if (exchange_ != nullptr) exchange_->running = false;

@@ -193,6 +193,7 @@ void Connection::note_followed_upgrade(std::string_view input) {
 bool Connection::begin_content(Stream& stream, std::string_view head, std::string_view& input) {
   Request& request = shared_->request;
   const Content how = content_of();
+  if (stream.closing()) return false;  // on_head destroyed the server
   if (how == Content::refuse) {
     refuse_content(stream);
     return false;
@@ -237,8 +238,8 @@ Content Connection::content_of() {
   response.reset();
   try {
     return shared_->options.on_head(shared_->request, response);
-  } catch (const std::exception& error) {
-    REACTOR_LOG(error, std::string("http on_head threw: ") + error.what());
+  } catch (...) {
+    log_exception("on_head");
   }
   response.reset();
   response.status(500);
@@ -319,11 +320,8 @@ void Connection::run(Exchange& exchange, Call&& call) {
   exchange.running = true;
   try {
     call();
-  } catch (const std::exception& error) {
-    REACTOR_LOG(error, std::string("http callback threw: ") + error.what());
-    stream.fail(make_error_code(std::errc::operation_canceled));
   } catch (...) {
-    REACTOR_LOG(error, "http callback threw something that is no std::exception");
+    log_exception("callback");
     stream.fail(make_error_code(std::errc::operation_canceled));
   }
   exchange.running = false;

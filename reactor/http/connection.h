@@ -157,4 +157,8 @@ class Connection final : public StreamHandler {
   bool leaving_ = false;  // by on_shutdown(): the next answer is the last
 };
 
+// Logs the exception of a callback, which is being caught. Whatever its type, it ends no other
+// connection than its own.
+void log_exception(std::string_view callback);
+
 }  // namespace reactor::http

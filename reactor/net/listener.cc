@@ -101,7 +101,8 @@ bool Listener::accept_batch() {
   const Lifetime::Watch listener(lifetime_);
   AcceptBudget budget;
   while (!paused_ && budget.left()) {
-    if (!handler_->takes_more()) return false;
+    const bool takes_more = handler_->takes_more();
+    if (listener.over() || !takes_more) return false;
     Result<Socket> connection = Socket::accept(socket_.fd());
     if (connection) {
       if (!*connection) return false;

@@ -283,10 +283,13 @@ void ServerBase::note_end() noexcept {
   if (connections_ == 0 && listeners_.empty()) drained_.schedule();
 }
 
-// Each of them runs user code. If an exception leaves it, the next turn asks the others.
+// Each of them runs user code. If an exception leaves it, the next turn asks the others. Inside a
+// connection's callback it is left to the next turn too: no other Stream can be read there, and
+// what has arrived at the others would be lost.
 void ServerBase::ask_all_to_end() {
   const Lifetime::Watch server(lifetime_);
   asking_.schedule();
+  if (context_->active != nullptr) return;
   shut_connections_down();
   if (!server.over()) asking_.stop();
 }

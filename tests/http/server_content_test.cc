@@ -262,6 +262,29 @@ TEST_P(ContentTest, AnOnHeadThatThrowsIsA500) {
   EXPECT_EQ(peer.got.rfind("HTTP/1.1 500 ", 0), 0U) << peer.got;
 }
 
+TEST_P(ContentTest, AnOnHeadThatThrowsNoStdExceptionIsA500Too) {
+  const LogCapture log;
+  Options options;
+  options.on_head = [](const Request&, Response&) -> Content { throw 1; };
+  serve_length(std::move(options));
+  Peer peer = client(post("abc"));
+  ASSERT_TRUE(until_over(peer));
+  EXPECT_EQ(peer.got.rfind("HTTP/1.1 500 ", 0), 0U) << peer.got;
+}
+
+TEST_P(ContentTest, AnOnHeadThatDestroysTheServerIsItsLastCall) {
+  Options options;
+  options.on_head = [this](const Request&, Response&) {
+    server.reset();
+    return Content::collect;
+  };
+  serve_length(std::move(options));
+  Peer peer = client(post("abc"));
+  ASSERT_TRUE(until_over(peer));
+  EXPECT_TRUE(bodies.empty()) << "the handler was called";
+  EXPECT_EQ(peer.got, "");
+}
+
 TEST_P(ContentTest, ContinueIsSentToWhoWaitsForIt) {
   serve_length();
   const std::string head =

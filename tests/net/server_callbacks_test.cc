@@ -325,6 +325,27 @@ TEST_P(ServerCallbacks, AnExceptionAmidADrainAsksTheOthersToo) {
   EXPECT_EQ(thrown, kMany) << "each of them leaves";
 }
 
+// No other Stream can be read in the callback that drains. What the others have been sent by then
+// is read in the next turn, before they are asked to end: else it would be lost, and the answer
+// too.
+TEST_P(ServerCallbacks, ADrainInACallbackReadsWhatTheOthersWereSent) {
+  listen();
+  bool drained = false;
+  script.act = [&](Call call, Stream&) {
+    if (call != Call::data || drained) return;
+    drained = true;
+    server->drain();
+  };
+  std::array<Peer, 2> peers = {connect(), connect()};
+  ASSERT_TRUE(until([&] { return server->connections() == 2; }));
+  for (Peer& peer : peers) peer.write("x");
+  for (Peer& peer : peers) {
+    EXPECT_TRUE(until([&] { return peer.read(), peer.over(); }));
+    EXPECT_EQ(peer.got, "x");
+    EXPECT_EQ(peer.error, 0) << "no reset";
+  }
+}
+
 TEST_P(ServerCallbacks, AnExceptionAmidAHandOverAsksTheOthersToo) {
   listen();
   int asked = 0;
