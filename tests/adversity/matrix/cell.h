@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// A cell of the matrix: at the callback, do the action; over which transport, when, on which
+// backend.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "reactor/poller/event.h"
+
+namespace reactor::adversity {
+
+// How the bytes of the scene's connection move. extras: plain, with rates, timeouts and counters
+// that never bite, so that the stream takes its slow path.
+enum class Carrier : std::uint8_t { plain, extras, proxy, tls };
+inline constexpr std::array<std::string_view, 4> kCarrierNames = {"plain", "extras", "proxy",
+                                                                  "tls"};
+
+// When the action happens: inside the callback, or in a deferred or posted call that it leaves.
+enum class When : std::uint8_t { now, deferred, posted };
+inline constexpr std::array<std::string_view, 3> kWhenNames = {"now", "deferred", "posted"};
+
+struct Cell {
+  std::string_view callback, action;
+  Carrier carrier = Carrier::plain;
+  When when = When::now;
+  Backend backend = Backend::automatic;
+
+  [[nodiscard]] std::string_view carrier_name() const {
+    return kCarrierNames[static_cast<std::size_t>(carrier)];
+  }
+  [[nodiscard]] std::string_view when_name() const {
+    return kWhenNames[static_cast<std::size_t>(when)];
+  }
+  // "served" of "served.data".
+  [[nodiscard]] std::string_view kind() const { return callback.substr(0, callback.find('.')); }
+  // "data" of "served.data".
+  [[nodiscard]] std::string_view call() const { return callback.substr(callback.find('.') + 1); }
+  // As the program takes it.
+  [[nodiscard]] std::string arguments() const {
+    std::string text(callback);
+    for (const std::string_view part : {action, carrier_name(), when_name(), to_string(backend)}) {
+      text.append(" ").append(part);
+    }
+    return text;
+  }
+};
+
+}  // namespace reactor::adversity

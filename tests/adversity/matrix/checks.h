@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Checks: whether everyone of a scene ends as the table says.
+#pragma once
+
+#include "tests/adversity/matrix/scene.h"
+
+namespace reactor::adversity {
+
+class Checks {
+ public:
+  explicit Checks(Scene& scene) : scene_(scene) {}
+
+  // Those that were prepared have begun.
+  [[nodiscard]] bool begun();
+  // After the action.
+  void ends();
+  // After all has gone: nothing is left in the loop.
+  void over();
+
+ private:
+  void loop_end();
+  void subject_end();
+  void sibling_end();
+  void server_end();
+  void connection_end(Connection& connection, End end);
+
+  void lives(Connection& connection);
+  void lives_unwatched(Connection& connection);
+  void gone(Connection& connection);
+  void closed(Connection& connection, std::error_code error);
+  void detached(Connection& connection);
+  void half_closed(Connection& connection);
+
+  [[nodiscard]] End end_of(const Connection& connection, Whose whose) const;
+  void settle();
+
+  Scene& scene_;
+};
+
+}  // namespace reactor::adversity

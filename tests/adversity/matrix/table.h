@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// The table of the re-entrancy matrix: what an action does, to whom, and how that one ends. All
+// others live on, and each cell checks that too: the neighbour's bytes arrive, the sibling is
+// called, the subject is called again, run() ends when nothing is left.
+//
+// Patterns: "*" is anything, "a|b" is a or b, "a.*" is what begins with "a.".
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "tests/adversity/matrix/expected.h"
+
+namespace reactor::adversity {
+
+struct Rule {
+  std::string_view action;
+  Whose whose;
+  End end;
+};
+
+inline constexpr std::array kRules = {
+    Rule{"nothing", Whose::nobody, End::lives},
+    Rule{"destroy-self", Whose::self, End::gone},
+    Rule{"destroy-owner", Whose::self, End::gone},
+    Rule{"destroy-sibling", Whose::sibling, End::gone},
+    Rule{"destroy-server", Whose::server, End::gone},
+    Rule{"close", Whose::stream, End::closed},
+    Rule{"close-lingering", Whose::stream, End::closed},
+    Rule{"write-and-close", Whose::stream, End::closed},
+    Rule{"close-and-write", Whose::stream, End::closed},
+    Rule{"fail", Whose::stream, End::failed},
+    Rule{"close-and-fail", Whose::stream, End::failed},
+    Rule{"abort", Whose::stream, End::aborted},
+    Rule{"detach", Whose::stream, End::detached},
+    Rule{"shutdown", Whose::stream, End::half_closed},
+    Rule{"pause", Whose::stream, End::lives},
+    Rule{"pause-and-resume", Whose::stream, End::lives},
+    Rule{"write", Whose::stream, End::lives},
+    Rule{"write-room", Whose::stream, End::lives},
+    Rule{"write-much", Whose::stream, End::lives},
+    Rule{"send-file", Whose::stream, End::lives},
+    Rule{"announce", Whose::stream, End::lives},
+    Rule{"set-limits", Whose::stream, End::lives},
+    Rule{"set-deadlines", Whose::stream, End::timed_out},
+    Rule{"request-shutdown", Whose::stream, End::closed},
+    Rule{"replace", Whose::self, End::lives},
+    Rule{"drain", Whose::server, End::drained},
+    Rule{"drain-twice", Whose::server, End::drained},
+    Rule{"hand-over", Whose::server, End::drained},
+    Rule{"throw", Whose::nobody, End::thrown},
+    Rule{"post", Whose::nobody, End::lives},
+    Rule{"stop", Whose::nobody, End::stopped},
+    Rule{"nested-run", Whose::nobody, End::lives},
+};
+
+struct Exception {
+  std::string_view callback, action, carrier, when;
+  End end;
+  std::string_view reason;
+};
+
+inline constexpr std::string_view kOnStream =
+    "close|close-lingering|write-and-close|close-and-write|fail|close-and-fail|abort|detach|"
+    "shutdown|pause|pause-and-resume|write|write-room|write-much|send-file|announce|set-limits|"
+    "set-deadlines|request-shutdown";
+
+inline constexpr std::array kExceptions = {
+    Exception{"bare.close|served.close", kOnStream, "*", "*", End::closed,
+              "it has ended already: nothing more happens to it"},
+    Exception{"bare.close|served.close", "replace", "*", "*", End::closed,
+              "it has ended already: nothing more happens to it"},
+    Exception{"served.*", "destroy-sibling", "*", "*", End::aborted,
+              "a server's connections are the server's: the action is abort()"},
+    Exception{"http.request|http.head", "throw", "*", "now", End::lives,
+              "it is answered with a 500"},
+    Exception{"http.body|http.drain|http.close|http.events_close", "throw", "*", "now", End::lives,
+              "it ends the Responder's connection, and no other"},
+    Exception{"*", "detach", "tls", "*", End::lives, "not_supported with a transport"},
+};
+
+struct LeftOut {
+  std::string_view callback, action, carrier, when;
+  std::string_view reason;
+};
+
+inline constexpr std::array kLeftOut = {
+    LeftOut{"bare.*", "*", "proxy", "*", "the PROXY header is a server's"},
+    LeftOut{"served.adopt", "*", "proxy|tls", "*",
+            "what another process hands over comes without a header, and plain"},
+    LeftOut{"bare.adopt", "*", "tls", "*", "with a transport it is never handed over"},
+    LeftOut{"bare.migrate|served.migrate", "*", "tls", "*",
+            "with a transport it is never handed over"},
+    LeftOut{"served.*", "destroy-self", "*", "*", "a server's connections are the server's"},
+    LeftOut{"served.*", "destroy-owner", "*", "*", "that is destroy-server"},
+    LeftOut{"served.open|served.adopt", "destroy-sibling", "*", "*", "it is not accepted yet"},
+    LeftOut{"served.shutdown|served.close", "destroy-sibling", "*", "*",
+            "the sibling ends by itself at that moment"},
+    LeftOut{"bare.close|served.close", "throw", "*", "now", "on_close() is noexcept"},
+    LeftOut{"server.*", "destroy-sibling", "*", "*", "a server has one function of each sort"},
+    LeftOut{"server.*", "destroy-owner", "*", "*", "that is destroy-server"},
+    LeftOut{"loop.*|child.*|listener.*|datagram.*|connector.*|dns.*|process.*|server.factory|"
+            "server.visit",
+            "replace", "*", "*", "its callable or handler can't be replaced"},
+    LeftOut{"loop.*|server.factory|server.visit", "destroy-self|destroy-owner|destroy-sibling", "*",
+            "*", "there is no object to destroy, but the loop or the server"},
+    LeftOut{"server.drained|server.handed_over", kOnStream, "*", "*", "no connection is left"},
+    LeftOut{"listener.takes_more", "throw", "*", "now", "takes_more() is noexcept"},
+    LeftOut{"server.factory", "*", "tls|proxy", "*", "its own factory makes plain connections"},
+    LeftOut{"child.*|process.*|dns.*|connector.*|datagram.*|loop.*|signal.*|timer.period", "*",
+            "extras|proxy", "*", "what a neighbour does with its extras the others show"},
+    LeftOut{"coro.*|task.*", "destroy-self|destroy-owner", "*", "now",
+            "a task is never ended from inside itself"},
+    LeftOut{"coro.*|task.*", "replace", "*", "*", "a coroutine can't be replaced"},
+    LeftOut{"coro.*", "*", "extras|proxy|tls", "*", "no connection is awaited"},
+    LeftOut{"task.*", "*", "proxy", "*", "the PROXY header is a server's"},
+    LeftOut{"task.write|task.flush", "destroy-sibling", "*", "*",
+            "a part of what the sibling writes was sent (coro/stream.h)"},
+    LeftOut{"task.write", "shutdown", "*", "*",
+            "not settled: now and then the peer's bytes differ, and nobody knows yet why"},
+    LeftOut{"task.*", "detach", "*", "*", "coro::Stream has its own: coro/stream_test.cc"},
+    LeftOut{"task.*", "request-shutdown|hand-over|drain|drain-twice", "*", "*",
+            "the coroutine decides how it ends; coro/server_test.cc tells"},
+    LeftOut{"http.request|http.head|http.close|http.events_close|http.upgraded_open|"
+            "http.upgraded_data",
+            "replace", "*", "*", "its callable or handler can't be replaced"},
+    LeftOut{"http.request|http.head|http.close|http.events_close|http.upgraded_open|"
+            "http.upgraded_data",
+            "destroy-self", "*", "*", "there is no object to destroy, but the server"},
+    LeftOut{"http.body|http.drain", "replace", "*", "deferred|posted",
+            "the content, or the answer, may be over by then"},
+    LeftOut{"http.drained", "drain|drain-twice|hand-over", "*", "*", "it has drained"},
+    LeftOut{"http.*", "request-shutdown", "*", "now",
+            "not from a callback of another Stream (stream.h)"},
+    LeftOut{"child.*|process.*", "*", "tls", "*", "a fork takes long"},
+};
+
+}  // namespace reactor::adversity

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// The callbacks of what moves bytes, or gets ready to, and is no Stream: listeners, datagrams,
+// connectors, processes, names.
+#include <sys/socket.h>
+
+#include <array>
+
+#include "reactor/dns/host_connector.h"
+#include "reactor/net/child_process.h"
+#include "reactor/net/connector.h"
+#include "reactor/net/datagram.h"
+#include "tests/adversity/matrix/scene.h"
+#include "tests/support/loop_test.h"
+
+namespace reactor::adversity {
+namespace {
+
+class OfListener final : public Subject, private AcceptHandler {
+ public:
+  using Subject::Subject;
+  void provoke() override {
+    asked_ = false;
+    client_ = get(Socket::connect(listener_->address()));
+  }
+  void destroy() override { listener_.reset(); }
+
+ private:
+  [[nodiscard]] bool asks() const { return scene_.cell().call() == "takes_more"; }
+  void on_accept(Listener&, Socket) override {
+    if (!asks()) called();
+  }
+  [[nodiscard]] bool takes_more() const noexcept override {
+    if (asks() && !std::exchange(asked_, true)) const_cast<OfListener*>(this)->called();
+    return true;
+  }
+
+  mutable bool asked_ = true;  // of each connection it is asked more than once
+  Socket client_;
+  std::unique_ptr<Listener> listener_ =
+      get(Listener::listen(scene_.loop(), Address::loopback(0), *this));
+};
+
+// A unix socket that is connected to its peer; for on_error() an UDP one, whose peer is not there.
+class OfDatagram final : public Subject, private DatagramHandler {
+ public:
+  OfDatagram(Scene& scene, Role role) : Subject(scene, role) {
+    if (is("error")) {
+      const Address nobody = Address::parse("127.0.0.1:9").value();
+      socket_ = get(Datagram::connect(scene.loop(), nobody, *this));
+      return;
+    }
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM, 0, ends.data()), 0);
+    peer_.reset(ends[1]);
+    socket_ = get(Datagram::adopt(scene.loop(), Socket(UniqueFd(ends[0])), *this));
+  }
+  void provoke() override {
+    if (is("error")) return socket_->send("anybody?");
+    if (!is("drain")) {
+      EXPECT_EQ(::send(peer_.get(), "hello", 5, 0), 5);
+      return;
+    }
+    while (socket_->writable()) {
+      socket_->send("hello");
+      socket_->flush();
+    }
+    drains_ = true;
+  }
+  void far_side() override {
+    std::array<char, 16> buffer;
+    while (drains_ && ::recv(peer_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT) >= 0) {
+    }
+  }
+  void destroy() override { socket_.reset(); }
+
+ private:
+  [[nodiscard]] bool is(std::string_view call) const { return scene_.cell().call() == call; }
+  void reached(std::string_view call) {
+    if (is(call)) called();
+  }
+  void on_datagram(Datagram&, const Message&) override { reached("message"); }
+  void on_batch_end(Datagram&) override { reached("batch_end"); }
+  void on_drain(Datagram&) override { reached("drain"); }
+  void on_error(Datagram&, std::error_code) override { reached("error"); }
+
+  bool drains_ = false;
+  UniqueFd peer_;
+  std::unique_ptr<Datagram> socket_;
+};
+
+class OfConnector final : public Subject {
+ public:
+  using Subject::Subject;
+  void provoke() override {
+    connector_ = get(Connector::connect(scene_.loop(), get(Socket::local_address(door_.fd())), {},
+                                        [call = acting()](Result<Socket> socket) mutable {
+                                          EXPECT_TRUE(socket);
+                                          call();
+                                        }));
+  }
+  void destroy() override { connector_.reset(); }
+
+ private:
+  Socket door_ = get(Socket::listen(Address::loopback(0), {}));
+  std::unique_ptr<Connector> connector_;
+};
+
+class OfProcess final : public Subject {
+ public:
+  using Subject::Subject;
+  void provoke() override {
+    ProcessOptions options;
+    options.arguments = {"true"};
+    process_ = get(Process::spawn(scene_.loop(), options,
+                                  [call = acting()](Process&, ExitStatus) mutable { call(); }));
+  }
+  [[nodiscard]] bool repeats() const override { return false; }
+  void destroy() override { process_.reset(); }
+
+ private:
+  std::unique_ptr<Process> process_;
+};
+
+// Of a name that needs no name server.
+class OfQuery final : public Subject {
+ public:
+  using Subject::Subject;
+  void provoke() override {
+    query_ =
+        resolver_->resolve("localhost", 80, dns::Family::any,
+                           [call = acting()](Result<std::vector<Address>>) mutable { call(); });
+  }
+  void destroy() override { query_ = {}; }
+
+ private:
+  std::unique_ptr<dns::Resolver> resolver_ = get(dns::Resolver::create(scene_.loop()));
+  dns::Query query_;
+};
+
+class OfHostConnector final : public Subject {
+ public:
+  using Subject::Subject;
+  void provoke() override {
+    const std::uint16_t port = get(Socket::local_address(door_.fd())).port();
+    connector_ = get(dns::HostConnector::connect(
+        *resolver_, "127.0.0.1", port, {}, [call = acting()](Result<Socket>) mutable { call(); }));
+  }
+  void destroy() override { connector_.reset(); }
+
+ private:
+  Socket door_ = get(Socket::listen(Address::loopback(0), {}));
+  std::unique_ptr<dns::Resolver> resolver_ = get(dns::Resolver::create(scene_.loop()));
+  std::unique_ptr<dns::HostConnector> connector_;
+};
+
+constexpr std::array kTransportKinds = {
+    Kind{"listener.accept", &make_subject<OfListener>},
+    Kind{"listener.takes_more", &make_subject<OfListener>},
+    Kind{"datagram.message", &make_subject<OfDatagram>},
+    Kind{"datagram.batch_end", &make_subject<OfDatagram>},
+    Kind{"datagram.drain", &make_subject<OfDatagram>},
+    Kind{"datagram.error", &make_subject<OfDatagram>},
+    Kind{"connector.done", &make_subject<OfConnector>},
+    Kind{"dns.query", &make_subject<OfQuery>},
+    Kind{"dns.connector", &make_subject<OfHostConnector>},
+    Kind{"process.exit", &make_subject<OfProcess>},
+};
+
+}  // namespace
+
+std::span<const Kind> transport_kinds() { return kTransportKinds; }
+
+}  // namespace reactor::adversity
