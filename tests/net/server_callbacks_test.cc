@@ -331,8 +331,8 @@ TEST_P(ServerCallbacks, AnExceptionAmidADrainAsksTheOthersToo) {
 TEST_P(ServerCallbacks, ADrainInACallbackReadsWhatTheOthersWereSent) {
   listen();
   bool drained = false;
-  script.act = [&](Call call, Stream&) {
-    if (call != Call::data || drained) return;
+  script.act = [&](ServerCall call, Stream&) {
+    if (call != ServerCall::data || drained) return;
     drained = true;
     server->drain();
   };
