@@ -162,11 +162,14 @@ void Checks::lives(Connection& connection) {
   closed(connection, {});
 }
 
-// The coroutine reads only if it is told to.
+// The coroutine reads only if it is told to. What it writes itself goes out in pieces, between
+// which nothing else may be written.
 void Checks::lives_unwatched(Connection& connection) {
+  const auto all_came = [&] { return connection.far->got.size() >= connection.sent.size(); };
   ASSERT_NE(connection.stream, nullptr) << "it has gone";
+  EXPECT_TRUE(scene_.until(all_came));
   connection.write("bye");
-  EXPECT_TRUE(scene_.until([&] { return connection.far->got.size() >= connection.sent.size(); }));
+  EXPECT_TRUE(scene_.until(all_came));
   connection.stream->close();
   closed(connection, {});
 }

@@ -116,8 +116,6 @@ inline constexpr std::array kLeftOut = {
     LeftOut{"task.*", "*", "proxy", "*", "the PROXY header is a server's"},
     LeftOut{"task.write|task.flush", "destroy-sibling", "*", "*",
             "a part of what the sibling writes was sent (coro/stream.h)"},
-    LeftOut{"task.write", "shutdown", "*", "*",
-            "not settled: now and then the peer's bytes differ, and nobody knows yet why"},
     LeftOut{"task.*", "detach", "*", "*", "coro::Stream has its own: coro/stream_test.cc"},
     LeftOut{"task.*", "request-shutdown|hand-over|drain|drain-twice", "*", "*",
             "the coroutine decides how it ends; coro/server_test.cc tells"},
