@@ -156,7 +156,7 @@ class Scene {
     const Socket connection(std::move(pair_of(SOCK_STREAM).first));
     for (int turn = 0; turn < kTurns; ++turn) {
       loop_.poll().value();
-      siblings_->look();
+      siblings_->beat();
       if (service_.keep && !service_.keep(connection)) ++sent_on_;
     }
   }
