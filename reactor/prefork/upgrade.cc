@@ -18,6 +18,7 @@
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/net/fd_passing.h"
+#include "reactor/net/socket.h"
 #include "reactor/prefork/process_calls.h"
 #include "reactor/prefork/signal_pipe.h"
 
@@ -50,6 +51,11 @@ std::string_view word(std::string_view& line) {
   const std::string_view first = line.substr(0, blank);
   line.remove_prefix(std::min(blank + 1, line.size()));
   return first;
+}
+
+bool is_unix_socket(int fd) {
+  const Result<Address> address = Socket::local_address(fd);
+  return address && address->is_unix();
 }
 
 bool parse_number(std::string_view text, int& number) {
@@ -193,14 +199,14 @@ Inheritance Inheritance::take() {
   const char* const value = std::getenv(Upgrade::kName);
   if (value == nullptr) return inheritance;
   int number = -1;
-  const bool open = parse_number(value, number) && make_private(number);
+  const bool named = parse_number(value, number) && is_unix_socket(number);
   ::unsetenv(Upgrade::kName);
-  if (!open) {
-    REACTOR_LOG(error, std::string(Upgrade::kName) + " names no open descriptor and is ignored");
+  if (!named) {
+    REACTOR_LOG(error, std::string(Upgrade::kName) + " names no unix socket and is ignored");
     return inheritance;
   }
   inheritance.channel_.reset(number);
-  if (inheritance.read()) return inheritance;
+  if (make_private(number) && inheritance.read()) return inheritance;
   REACTOR_LOG(error, std::string("can't take over from an earlier program: what came through ") +
                          Upgrade::kName + " makes no sense, or is not whole");
   inheritance.channel_.reset();

@@ -16,6 +16,7 @@
 #include "tests/support/fd_guard.h"
 #include "tests/support/fork.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/pipes.h"
 #include "tests/support/run.h"
 
 namespace reactor::prefork {
@@ -110,10 +111,13 @@ TEST_F(InheritanceTest, NonsenseIsNothingToGoOnWithout) {
   }
 }
 
-TEST_F(InheritanceTest, IgnoresWhatIsNoDescriptor) {
+TEST_F(InheritanceTest, IgnoresWhatIsNoUnixSocket) {
   UniqueFd unused(fresh_);
-  for (const char* const value : {"", "x", "-1", "99999", "3x"}) {
-    ::setenv(Upgrade::kName, value, 1);
+  const FdPair pipe = make_pipe();
+  const std::string number = std::to_string(pipe.near.get());
+  for (const std::string& value : {std::string(), std::string("x"), std::string("-1"),
+                                   std::string("99999"), std::string("3x"), number}) {
+    ::setenv(Upgrade::kName, value.c_str(), 1);
     const Inheritance none = Inheritance::take();
     EXPECT_FALSE(none) << value;
     EXPECT_FALSE(none.broken()) << value;
