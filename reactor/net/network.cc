@@ -28,17 +28,17 @@ bool same_prefix(const V6Bytes& a, const V6Bytes& b, unsigned bits) noexcept {
   return rest == 0 || ((a[at] ^ b[at]) >> (8 - rest)) == 0;
 }
 
-bool is_v4(const V6Bytes& octets, unsigned bits) noexcept {
-  return bits >= kMappedBits && same_prefix(octets, kV4Mapped, kMappedBits);
+bool is_v4(const V6Bytes& bytes, unsigned bits) noexcept {
+  return bits >= kMappedBits && same_prefix(bytes, kV4Mapped, kMappedBits);
 }
 
 // The number of bits that the prefix may have: 0 where `host` is no address.
-unsigned parse_host(std::string_view host, V6Bytes& octets) {
+unsigned parse_host(std::string_view host, V6Bytes& bytes) {
   const std::string text(host);
-  octets = kV4Mapped;
+  bytes = kV4Mapped;
   if (!is_c_string(text)) return 0;
-  if (::inet_pton(AF_INET, text.c_str(), octets.data() + kV4MappedPrefix) == 1) return kV4Bits;
-  return ::inet_pton(AF_INET6, text.c_str(), octets.data()) == 1 ? kV6Bits : 0;
+  if (::inet_pton(AF_INET, text.c_str(), bytes.data() + kV4MappedPrefix) == 1) return kV4Bits;
+  return ::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1 ? kV6Bits : 0;
 }
 
 bool parse_length(std::string_view text, unsigned most, unsigned& bits) {
@@ -50,9 +50,9 @@ bool parse_length(std::string_view text, unsigned most, unsigned& bits) {
 }  // namespace
 
 Result<Network> Network::parse(std::string_view text) {
-  V6Bytes octets{};
+  V6Bytes bytes{};
   const std::size_t slash = text.find('/');
-  const unsigned most = parse_host(text.substr(0, slash), octets);
+  const unsigned most = parse_host(text.substr(0, slash), bytes);
   unsigned bits = most;
   if (most == 0) return Errc::bad_address;
   if (slash != std::string_view::npos && !parse_length(text.substr(slash + 1), most, bits)) {
@@ -61,32 +61,32 @@ Result<Network> Network::parse(std::string_view text) {
   bits += kV6Bits - most;
   // What lies behind the prefix.
   for (unsigned bit = bits; bit < kV6Bits; ++bit) {
-    if ((octets[bit / 8] >> (7 - bit % 8) & 1) != 0) return Errc::bad_address;
+    if ((bytes[bit / 8] >> (7 - bit % 8) & 1) != 0) return Errc::bad_address;
   }
-  return Network(octets, bits);
+  return Network(bytes, bits);
 }
 
 bool Network::contains(const Address& address) const noexcept {
-  V6Bytes octets = kV4Mapped;
+  V6Bytes bytes = kV4Mapped;
   if (address.family() == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, address.data(), sizeof(v4));
-    std::memcpy(octets.data() + kV4MappedPrefix, &v4.sin_addr, sizeof(v4.sin_addr));
+    std::memcpy(bytes.data() + kV4MappedPrefix, &v4.sin_addr, sizeof(v4.sin_addr));
   } else if (address.family() == AF_INET6) {
     sockaddr_in6 v6{};
     std::memcpy(&v6, address.data(), sizeof(v6));
-    std::memcpy(octets.data(), &v6.sin6_addr, sizeof(v6.sin6_addr));
+    std::memcpy(bytes.data(), &v6.sin6_addr, sizeof(v6.sin6_addr));
   } else {
     return false;
   }
   // "::/0" is all of IPv6 and none of IPv4.
-  return is_v4(octets, kV6Bits) == is_v4(octets_, bits_) && same_prefix(octets, octets_, bits_);
+  return is_v4(bytes, kV6Bits) == is_v4(bytes_, bits_) && same_prefix(bytes, bytes_, bits_);
 }
 
 std::string Network::to_string() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
-  const bool v4 = is_v4(octets_, bits_);
-  const std::uint8_t* const from = octets_.data() + (v4 ? kV4MappedPrefix : 0);
+  const bool v4 = is_v4(bytes_, bits_);
+  const std::uint8_t* const from = bytes_.data() + (v4 ? kV4MappedPrefix : 0);
   ::inet_ntop(v4 ? AF_INET : AF_INET6, from, text.data(), text.size());
   return std::string(text.data()) + "/" + std::to_string(v4 ? bits_ - kMappedBits : bits_);
 }

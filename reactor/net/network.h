@@ -32,9 +32,9 @@ class Network {
  private:
   // IPv4 is kept mapped, with 96 bits more.
   using Octets = std::array<std::uint8_t, 16>;
-  Network(const Octets& octets, unsigned bits) noexcept : octets_(octets), bits_(bits) {}
+  Network(const Octets& bytes, unsigned bits) noexcept : bytes_(bytes), bits_(bits) {}
 
-  Octets octets_;
+  Octets bytes_;
   unsigned bits_;
 };
 
