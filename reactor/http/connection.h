@@ -159,6 +159,6 @@ class Connection final : public StreamHandler {
 
 // Logs the exception of a callback, which is being caught. Whatever its type, it ends no other
 // connection than its own.
-void log_exception(std::string_view callback);
+void log_exception(std::string_view callback) noexcept;
 
 }  // namespace reactor::http
