@@ -4,12 +4,14 @@
 
 usage: exhaustion.py --bin DIR [RESOURCE STEP AMOUNT]
 exhaustion.tsv says how each step has to end. AMOUNT is what is left of the resource; it rises until the step succeeds.
+Each cell has a network of its own, and nothing outside of the cell changes.
 """
 
 import argparse
 import collections
 import concurrent.futures
 import contextlib
+import ctypes
 import fcntl
 import os
 import pathlib
@@ -37,6 +39,10 @@ PAGE = resource.getpagesize()
 
 Cell = collections.namedtuple("Cell", "resource step amount")
 Rule = collections.namedtuple("Rule", "resource step amounts ends reason")
+
+
+class Missing(Exception):
+    """Why a resource can't be limited here."""
 
 
 class Resource:
@@ -78,11 +84,12 @@ class Descriptors(Resource):
 class Processes(Resource):
     """So many more of a user who has only this server. Root has no limit."""
 
-    users = iter(range(54400, 65000))
-
     @property
     def scene(self):
-        return {"user": next(self.users)}
+        first, _, count = map(int, pathlib.Path("/proc/self/uid_map").read_text().split()[-3:])
+        if count < 1 << 16:
+            raise Missing("root is the only user in this namespace")
+        return {"user": first + random.randrange(count // 4, count // 2)}
 
     def squeeze(self, scene, amount):
         set_limit(scene, scene.family(), "nproc", len(scene.family()) + amount)
@@ -93,10 +100,10 @@ class Processes(Resource):
 
 def set_limit(scene, processes, name, value, hard=False):
     """The soft limit; the hard one could not be raised again by all who may run this."""
+    other = {"user": scene.user, "group": scene.user, "extra_groups": []} if scene.user else {}
     for pid in processes:
         subprocess.run(["prlimit", f"--pid={pid}", f"--{name}={value}:{value if hard else ''}"],
-                       check=False, capture_output=True, user=scene.user, group=scene.user,
-                       extra_groups=[])
+                       check=False, capture_output=True, **other)
 
 
 class Memory(Resource):
@@ -170,20 +177,26 @@ class Mailboxes(Resource):
 
 
 class Ports(Resource):
-    """So many free ones in the kernel's range; each cell has it for itself."""
+    """So many free ones in the kernel's range."""
 
-    RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
+    RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")  # of this network, ip(7)
     FIRST = 40000
 
     def squeeze(self, scene, amount):
         scene.range = self.RANGE.read_text()
+        self.set_range(f"{self.FIRST} {self.FIRST + 3}")
         scene.squatters = [listening(self.FIRST + number) for number in range(4 - amount)]
-        self.RANGE.write_text(f"{self.FIRST} {self.FIRST + 3}")
 
     def relieve(self, scene):
-        self.RANGE.write_text(scene.range)
+        self.set_range(scene.range)
         for squatter in scene.squatters:
             squatter.close()
+
+    def set_range(self, text):
+        try:
+            self.RANGE.write_text(text)
+        except OSError as error:
+            raise Missing(f"{self.RANGE}: {error.strerror}") from error
 
 
 class Address(Resource):
@@ -211,7 +224,6 @@ RESOURCES = {"descriptors-master": Descriptors(False), "descriptors-worker": Des
              "processes": Processes(), "memory-master": Memory(False), "memory-worker": Memory(True),
              "disk": Disk(), "files": Files(), "mailboxes": Mailboxes(), "ports": Ports(),
              "address": Address()}
-ALONE = ("ports",)  # what all would feel
 
 
 def rules():
@@ -263,6 +275,7 @@ def recover(scene, step):
 
 def attempt(bin_dir, shown, rule, cell):
     """What is wrong with how it ended; empty if nothing is. `shown`: the directory for a replay."""
+    own_network()
     end, story = play(bin_dir, cell)
     if end in rule.ends.split("|"):
         return ""
@@ -274,29 +287,28 @@ def attempt(bin_dir, shown, rule, cell):
 def run(bin_dir, shown, cells):
     """Once, or in the long form again and again until its time is over."""
     end = time.monotonic() + SECONDS
-    alone = [cell for cell in cells if cell[1].resource in ALONE]
-    together = [cell for cell in cells if cell not in alone]
-    tried = found = 0
-    while True:
-        for some, count in ((together, AT_ONCE), (alone, 1)):
-            random.shuffle(some)
-            found += run_at_once(bin_dir, shown, some, count)
-            tried += len(some)
-        if time.monotonic() >= end:
-            break
-    print(f"{tried} cells, {found} ended otherwise than the table says")
-    return bool(found)
+    ended, missing = collections.Counter(), set()
+    while not ended or time.monotonic() < end:
+        random.shuffle(cells)
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            for done in concurrent.futures.as_completed(
+                    [pool.submit(attempt, bin_dir, shown, *cell) for cell in cells]):
+                ended[outcome(done, missing)] += 1
+    for why in sorted(missing):
+        print(f"left out: {why}")
+    print(f"{ended['right'] + ended['wrong']} cells, "
+          f"{ended['wrong']} ended otherwise than the table says")
+    return bool(ended["wrong"])
 
 
-def run_at_once(bin_dir, shown, cells, count):
-    found = 0
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        for done in concurrent.futures.as_completed(
-                [pool.submit(attempt, bin_dir, shown, *cell) for cell in cells]):
-            if done.result():
-                found += 1
-                print(done.result(), flush=True)
-    return found
+def outcome(done, missing):
+    try:
+        wrong = done.result()
+    except Missing as why:
+        missing.add(str(why))
+        return "missing"
+    print(wrong, end="", flush=True)
+    return "wrong" if wrong else "right"
 
 
 def main():
@@ -307,7 +319,6 @@ def main():
     if INSIDE not in os.environ:
         return enter_namespaces()
     adopt_orphans()
-    raise_loopback()
     cells = [(rule, Cell(rule.resource, rule.step, amount))
              for rule in rules() for amount in amounts_of(rule.amounts)]
     if options.cell:
@@ -333,22 +344,24 @@ def copied(bin_dir):
         yield folder
 
 
-def raise_loopback():
-    """ip link set lo up: SIOCSIFFLAGS, netdevice(7)."""
+def own_network():
+    """For this thread and the processes that it starts from now on: a loopback interface, and no
+    port is taken. unshare(2); SIOCSIFFLAGS, netdevice(7)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x40000000):  # CLONE_NEWNET
+        error = ctypes.get_errno()
+        raise OSError(error, f"unshare: {os.strerror(error)}")
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh22x", b"lo", 0x1 | 0x40))
 
 
 def enter_namespaces():
-    """Starts this program again where it may mount, and where its network is its own."""
-    if os.getuid() != 0:
-        print("skipped: only root can limit another process and mount a small disk")
-        return 77
+    """Starts this program again where it is root, and may mount and make networks."""
     if missing := [name for name in ("unshare", "mount", "prlimit") if not shutil.which(name)]:
         print(f"skipped: not installed: {' '.join(missing)}")
         return 77
-    unshare = ["unshare", "--mount", "--net"]
-    if subprocess.run([*unshare, "true"], check=False).returncode:
+    unshare = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*unshare, "--net", "true"], check=False).returncode:
         print("skipped: no namespaces of one's own here")
         return 77
     return subprocess.run([*unshare, sys.executable, *sys.argv], check=False,

@@ -20,7 +20,7 @@ import support  # noqa: E402
 LIMIT = 60  # seconds that a step may take: more than the server allows itself, on a busy machine
 AFTERWARDS = 5  # the same once something took longer
 TIMEOUT, GRACE = 12, 24  # --timeout and --graceful-timeout of the servers
-WINDOW, IDLE = 0.25, 0.01  # seconds, and of processor time in them: more than that is a spin
+WINDOW, IDLE, WINDOWS = 0.25, 0.04, 40  # seconds; the share of a processor; in so many it is a spin
 STOPPED = ["sh", "-c", 'kill -STOP $$; exec "$@"', "sh"]  # runs its arguments after SIGCONT
 
 TROUBLE = re.compile(r" (?:warning|error|critical) (.*)|^reactor-[a-z-]+: (.*)")
@@ -287,22 +287,26 @@ class Scene:
     # ---- The end ----
 
     def watch_idleness(self):
-        """Nothing is asked now, so nobody should have much to do."""
-        def spent():
-            result = {}
-            for pid in (self.pid, *self.workers()):
-                with contextlib.suppress(OSError):
-                    text = pathlib.Path(f"/proc/{pid}/schedstat").read_text()
-                    result[pid] = int(text.split()[0]) / 1e9
-            return result
-
-        for _ in range(3):  # what has still to be finished is no spin
-            before = spent()
+        """Nothing is asked now, so once the rest is done nobody should have much to do. Each process
+        is compared with what it got: on a busy machine it waits for a processor, and runs late."""
+        for _ in range(WINDOWS):
+            before, start = self.spent(), time.monotonic()
             time.sleep(WINDOW)
-            busy = {pid: now - before[pid] for pid, now in spent().items() if pid in before}
-            if all(seconds <= IDLE for seconds in busy.values()):
+            took, after = time.monotonic() - start, self.spent()
+            shares = {pid: (ran - before[pid][0]) / max(took - (waited - before[pid][1]), WINDOW / 10)
+                      for pid, (ran, waited) in after.items() if pid in before}
+            if all(share <= IDLE for share in shares.values()):
                 return
-        self.spins = str(busy)
+        self.spins = str(shares)
+
+    def spent(self):
+        """Seconds that each process ran, and was ready to run but had no processor."""
+        result = {}
+        for pid in (self.pid, *self.workers()):
+            with contextlib.suppress(OSError):
+                text = pathlib.Path(f"/proc/{pid}/schedstat").read_text()
+                result[pid] = [int(figure) / 1e9 for figure in text.split()[:2]]
+        return result
 
     def finish(self):
         """TERM; it has to end with 0."""

@@ -102,22 +102,22 @@ class Lines(unittest.TestCase):
     def serve_without_output(self, workers, how):
         reader, writer = os.pipe()
         os.close(reader)
-        port = free_port()
         stdout = {"closed": None, "reader gone": writer}[how]
-        process = subprocess.Popen(
-            [ECHO, "-w", workers, "-b", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL,
-            stdout=stdout, stderr=subprocess.DEVNULL, env=support.clean_environment(),
-            preexec_fn=(lambda: os.close(1)) if how == "closed" else None)
-        os.close(writer)
-        try:
-            connection = wait_until(lambda: try_connect(port), "a connection")
-            with connection:
-                self.assertTrue(support.echoes(connection))
-            process.terminate()
-            self.assertEqual(process.wait(support.LIMIT), 0)
-        finally:
-            process.kill()
-            process.wait()
+        with tempfile.TemporaryDirectory() as folder:
+            address = f"unix:{folder}/socket"
+            process = subprocess.Popen(
+                [ECHO, "-w", workers, "-b", address], stdin=subprocess.DEVNULL,
+                stdout=stdout, stderr=subprocess.DEVNULL, env=support.clean_environment(),
+                preexec_fn=(lambda: os.close(1)) if how == "closed" else None)
+            os.close(writer)
+            try:
+                with wait_until(lambda: try_connect(address), "a connection") as connection:
+                    self.assertTrue(support.echoes(connection))
+                process.terminate()
+                self.assertEqual(process.wait(support.LIMIT), 0)
+            finally:
+                process.kill()
+                process.wait()
 
 
 class Sources(unittest.TestCase):
@@ -210,16 +210,10 @@ class Log(unittest.TestCase):
                 wait_until(lambda: os.path.getsize(path) > 0, "a line in the new file")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def try_connect(port):
+def try_connect(address):
     try:
-        return socket.create_connection(("127.0.0.1", port), timeout=support.LIMIT)
-    except ConnectionRefusedError:
+        return support.connect(address)
+    except (ConnectionRefusedError, FileNotFoundError):
         return None
 
 
