@@ -76,15 +76,14 @@ class Trial(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         try:
-            self.tests = trial.Tests(2)
+            self.tests = trial.Tests(2, silence=1)
         except SystemExit as problem:
             self.skipTest(str(problem))
 
-    def program(self, script, limit=20):
+    def program(self, script):
         path = self.folder / "test_program"
         path.write_text("#!/bin/sh\n" + script)
         path.chmod(0o755)
-        self.tests.limits[path.name] = limit
         return path
 
     def test_tests_that_pass_let_the_change_survive(self):
@@ -104,7 +103,7 @@ class Trial(unittest.TestCase):
 
     def test_a_program_that_does_not_end_is_killed_with_its_children(self):
         sleep = f"sleep 1000.{os.getpid()}"
-        endless = self.program(f"echo '[ RUN      ] Suite.Name'; {sleep} & wait", limit=1)
+        endless = self.program(f"echo '[ RUN      ] Suite.Name'; {sleep} & wait")
         self.assertEqual(self.tests.killer(endless, None), "Suite.Name (no end)")
         commands = [self.command(pid) for pid in os.listdir("/proc") if pid.isdigit()]
         self.assertNotIn(sleep, commands)
@@ -115,6 +114,17 @@ class Trial(unittest.TestCase):
             return pathlib.Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
         except OSError:
             return ""
+
+    def test_slow_tests_and_the_later_backends_wait_for_the_others(self):
+        noted = self.folder / "filters"
+        program = self.program(f"echo '[       OK ] A.Slow (100 ms)'; echo $1 >> {noted}; exit 0")
+        self.tests.measure(program)
+        noted.unlink()
+        self.assertEqual(self.tests.killer(program, None, ["A.Likely"]), "")
+        self.assertEqual(noted.read_text().split(), [
+            "--gtest_filter=A.Likely",
+            *["--gtest_filter=-*/select:*/kqueue:A.Slow"] * 2,
+            *["--gtest_filter=*/select:*/kqueue:A.Slow"] * 2])
 
     def test_it_ends_no_process_but_its_own(self):
         self.assertEqual(self.tests.killer(self.program("kill -9 -1; exit 0"), None), "")

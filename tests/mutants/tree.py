@@ -12,8 +12,13 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutants"
-OPTIONS = ["-DREACTOR_BUILD_TESTS=ON", "-DREACTOR_BUILD_BENCH=OFF", "-DREACTOR_BUILD_EXAMPLES=OFF",
-           "-DREACTOR_TEST_SOURCES=OFF", "-DCMAKE_UNITY_BUILD=OFF"]
+# Neither optimised nor with debug information: compiling and linking is what a change costs most.
+FLAGS = "-O0 -g0"
+OPTIONS = ["-DCMAKE_BUILD_TYPE=None", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DREACTOR_BUILD_TESTS=ON",
+           "-DREACTOR_BUILD_BENCH=OFF", "-DREACTOR_BUILD_EXAMPLES=OFF", "-DREACTOR_TEST_SOURCES=OFF",
+           "-DREACTOR_TEST_PROCESSES=OFF", "-DCMAKE_UNITY_BUILD=OFF",
+           "-DREACTOR_TEST_UNITY=ON"]
+LINKERS = ["mold", "lld", "gold"]  # from the fastest
 
 
 class DoesNotCompile(Exception):
@@ -25,16 +30,17 @@ class Tree:
 
     def __init__(self):
         self.source = WORK / "source"
-        self.build = self.source / "build" / "release"
+        self.build = WORK / "tree"
         self.scratch = WORK / "scratch"
 
-    def make(self, targets):
+    def make(self, targets, jobs):
         self.copy()
-        configure = ["cmake", "--preset", "release", *OPTIONS]
-        if flags := os.environ.get("CXXFLAGS"):
-            configure.append(f"-DCMAKE_CXX_FLAGS={flags}")
-        subprocess.run(configure, cwd=self.source, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["ninja", "-C", self.build, *targets], check=True, stdout=subprocess.DEVNULL)
+        linker = [f"-fuse-ld={name}" for name in LINKERS if shutil.which(f"ld.{name}")][:1]
+        flags = " ".join([FLAGS, *os.environ.get("CXXFLAGS", "").split(), *linker])
+        subprocess.run(["cmake", "-G", "Ninja", "-S", self.source, "-B", self.build, *OPTIONS,
+                        f"-DCMAKE_CXX_FLAGS={flags}"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["ninja", "-C", self.build, f"-j{jobs}", *targets], check=True,
+                       stdout=subprocess.DEVNULL)
 
     def open(self):
         entries = json.loads((self.build / "compile_commands.json").read_text())
@@ -42,6 +48,7 @@ class Tree:
         for entry in entries:
             name = os.path.relpath(entry["file"], self.source)
             self.compilers.setdefault(name, []).append(shlex.split(entry["command"]))
+        self.links = {}
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(parents=True)
 
@@ -58,30 +65,42 @@ class Tree:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(origin, copy)
 
-    def compile(self, name, text):
+    def compile(self, name, text, *flags):
         """Compiles `text` in place of the source `name`; gives the object for each of its objects."""
         changed = self.scratch / pathlib.Path(name).name
         changed.write_text(text)
         objects = {}
         for number, command in enumerate(self.compilers[name]):
             at = command.index("-o") + 1
-            original, command[at:at + 1] = command[at], [str(self.scratch / f"{number}.o")]
+            object_file = self.scratch / f"{number}.o"
             # Beside it in the include path, as its place is another. Warnings are no errors here.
             words = [str(changed) if word == str(self.source / name) else word for word in command]
+            words[at] = str(object_file)
             words = [word for word in words if word != "ccache" and not word.endswith("/ccache")]
-            done = subprocess.run([*words, "-w"], cwd=self.build, check=False, capture_output=True, text=True)
-            command[at:at + 1] = [original]
+            done = subprocess.run([*words, *flags, "-w"], cwd=self.build, check=False, capture_output=True,
+                                  text=True)
             if done.returncode != 0:
                 raise DoesNotCompile(done.stderr)
-            objects[original] = self.scratch / f"{number}.o"
+            objects[command[at]] = object_file
         return objects
+
+    def is_equivalent(self, name, text):
+        """Whether the optimiser makes the same code of `text` as of the source `name`."""
+        def code(source):
+            return [file.read_bytes() for file in self.compile(name, source, "-O2").values()]
+        return code(text) == code((self.source / name).read_text())
+
+    def command_of(self, target):
+        """What links `target`, as words."""
+        if target not in self.links:
+            steps = subprocess.run(["ninja", "-C", self.build, "-t", "commands", target], check=True,
+                                   capture_output=True, text=True).stdout
+            self.links[target] = shlex.split(re.sub(r"^: && | && :$", "", steps.strip().splitlines()[-1]))
+        return list(self.links[target])
 
     def link(self, target, objects):
         """Links `target` with these objects instead of its own; gives the program."""
-        steps = subprocess.run(["ninja", "-C", self.build, "-t", "commands", target], check=True,
-                               capture_output=True, text=True).stdout
-        command = steps.strip().splitlines()[-1]
-        link = shlex.split(re.sub(r"^: && | && :$", "", command))
+        link = self.command_of(target)
         program = self.scratch / target
         link[link.index("-o") + 1] = str(program)
         named = [original for original in objects if original in link]
