@@ -250,6 +250,20 @@ TEST_P(GuaranteesEnd, G2_ACallableMayOwnItsHandle) {
 
 // ---- G12: tests/coro/ownership_test.cc has what closures own ----
 
+TEST_P(GuaranteesEnd, G12_CallablesEndWithTheLoopNotWithTheirHandles) {
+  for (const Kind kind : kKindsWithoutChild) {
+    SCOPED_TRACE(to_string(kind));
+    auto loop = std::make_unique<Loop>(options());
+    auto owned = std::make_shared<int>(1);
+    const std::weak_ptr<int> watched = owned;
+    const auto handle = make_due(*loop, kind, [owned = std::move(owned)] {});
+    EXPECT_FALSE(watched.expired());
+    loop.reset();
+    EXPECT_TRUE(watched.expired());
+    EXPECT_FALSE(handle->active());
+  }
+}
+
 TEST_P(GuaranteesEndDeath, G12_ALoopThatIsDestroyedInItsOwnCallbackSaysSo) {
   const auto destroy_in = [](Kind kind) {
     auto loop = std::make_unique<Loop>(options());

@@ -93,6 +93,15 @@ TEST_P(GuaranteesPost, G7_PostingToALoopThatIsAwakeCostsNoWakeUp) {
   EXPECT_EQ(loop.stats().wakeups.get(), 0U);
 }
 
+TEST_P(GuaranteesPost, G7_ALoopThatHasSleptIsAwakeInItsCallbacks) {
+  Loop loop(options());
+  int ran = 0;
+  Timer timer = loop.after(milliseconds(2), [&] { loop.post([&] { ++ran; }); });
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(ran, 1);
+  EXPECT_EQ(loop.stats().wakeups.get(), 0U);
+}
+
 TEST_P(GuaranteesPost, G7_EachPostersOrderIsKept) {
   Loop loop(quiet_options());
   constexpr int kThreads = 4, kPosts = 5000;

@@ -58,6 +58,31 @@ TEST_P(GuaranteesReadiness, G5_OnlyWhatWasAskedForIsReported) {
   EXPECT_EQ(seen[2], Interest::read_write) << "one call for both";
 }
 
+class SharedTarget final : public PollTarget {
+ public:
+  SharedTarget(Loop& loop, int fd) : PollTarget(fd), loop_(loop) {}
+  ~SharedTarget() { loop_.detach(*this, Detach::staying); }
+  void on_ready(Ready ready) override { writable = writable || ready.writable(); }
+  [[nodiscard]] HandleInfo describe() const noexcept override { return {"shared", fd(), {}, {}}; }
+  bool writable = false;
+
+ private:
+  Loop& loop_;
+};
+
+// epoll(7) can't modify what is polled with EPOLLEXCLUSIVE.
+TEST_P(GuaranteesReadiness, G5_TheInterestInASharedDescriptorCanGrow) {
+  Loop loop(options());
+  const FdPair pair = make_socket_pair();
+  SharedTarget target(loop, pair.near.get());
+  ASSERT_TRUE(loop.attach(target, Interest::read, false, Sharing::shared));
+  EXPECT_TRUE(loop.poll());
+  EXPECT_FALSE(target.writable);
+  ASSERT_TRUE(loop.set_interest(target, Interest::read_write));
+  EXPECT_TRUE(loop.poll());
+  EXPECT_TRUE(target.writable);
+}
+
 TEST_P(GuaranteesReadiness, G5_ReadinessRepeatsUntilItIsUsed) {
   Loop loop(options());
   FdPair pipe = make_pipe();
