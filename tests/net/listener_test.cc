@@ -127,6 +127,22 @@ TEST_P(ListenerTest, PauseLeavesTheQueueAndResumeGoesOn) {
   EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 2; }));
 }
 
+// A process that takes an event without accepting leaves the connection to nobody.
+TEST_P(ListenerTest, APausedOneThatSharesItsSocketTakesNoEvent) {
+  Loop loop(options());
+  Keeper keeper;
+  const auto listener = listen(loop, keeper);
+  ASSERT_TRUE(listener->share());
+  EXPECT_TRUE(loop.poll());
+  listener->pause();
+  const Socket client = get(Socket::connect(listener->address()));
+  const std::uint64_t before = loop.stats().events.get();
+  EXPECT_TRUE(loop.poll());
+  EXPECT_EQ(loop.stats().events.get(), before);
+  ASSERT_TRUE(listener->resume());
+  EXPECT_TRUE(poll_until(loop, [&] { return keeper.connections.size() == 1; }));
+}
+
 TEST_P(ListenerTest, PauseInTheCallbackIsObeyedAtOnce) {
   Loop loop(options());
   Keeper keeper;
