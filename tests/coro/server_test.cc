@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tests/coro/coro_test.h"
+#include "tests/support/script_transport.h"
 
 namespace reactor::coro {
 namespace {
@@ -148,6 +149,30 @@ TEST_P(Serving, DrainLetsFinish) {
   EXPECT_EQ(server->connections(), 0u);
 }
 
+// Both end the same read; it must go on once.
+TEST_P(Serving, ADrainAndThePeersEndInOneTurnAreOneEnd) {
+  Loop loop(options());
+  int ends = 0;
+  const auto handler = [&](Stream stream) -> Task<> {
+    std::array<std::byte, 16> buffer;
+    const Result<std::size_t> count = co_await stream.read(buffer);
+    EXPECT_TRUE(count && *count == 0);
+    ++ends;
+    co_await sleep_for(2ms);
+    ++ends;
+  };
+  const auto server = get(serve(loop, Address::loopback(0), handler));
+  Peer peer = connect_peer(server->addresses().front());
+  ASSERT_TRUE(pump(loop, [&] { return server->connections() == 1; }));
+  ASSERT_TRUE(loop.poll());
+  bool drained = false;
+  Deferred drain = loop.deferred([&] { server->drain([&] { drained = true; }); });
+  drain.schedule();
+  ::shutdown(peer.fd.get(), SHUT_WR);
+  EXPECT_TRUE(pump(loop, [&] { return drained; }));
+  EXPECT_EQ(ends, 2);
+}
+
 TEST_P(Serving, AConnectionWhoseHeaderComesAmidADrainIsAskedToEnd) {
   Loop loop(options());
   ServerLimits limits;
@@ -186,6 +211,25 @@ TEST_P(Serving, AConnectionCountsUntilAllIsSent) {
   EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; }));
   EXPECT_TRUE(peer.got == text);
   EXPECT_TRUE(pump(loop, [&] { return drained; }));
+}
+
+TEST_P(Serving, AServerThatGoesEndsItsHandshakesToo) {
+  struct Factory final : TransportFactory {
+    std::unique_ptr<Transport> make_transport() override {
+      return std::make_unique<ScriptTransport>(script);
+    }
+    ScriptTransport::Script script;
+  } factory;
+  factory.script.open_rounds = 1;
+  Loop loop(options());
+  ServerLimits limits;
+  limits.transports = &factory;
+  auto server = get(serve(loop, Address::loopback(0), std::move(limits), echo));
+  Peer peer = connect_peer(server->addresses().front());
+  ASSERT_TRUE(pump(loop, [&] { return factory.script.opens > 0; }));
+  server.reset();
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.over(); }));
+  EXPECT_TRUE(factory.script.destroyed);
 }
 
 TEST_P(Serving, AtTheLimitTheKernelKeepsTheRest) {
@@ -339,6 +383,24 @@ TEST_P(Serving, AListenerThatGoesTellsWhoWaits) {
   listener.reset();
   EXPECT_TRUE(run_to_end(loop));
   EXPECT_EQ(error, std::errc::operation_canceled);
+}
+
+TEST_P(Serving, AListenerThatFailsTellsWhoWaitsAndWhoComesLater) {
+  Loop loop(options());
+  Socket socket = get(Socket::listen(Address::loopback(0), ListenOptions{}));
+  const int fd = socket.fd();
+  const auto listener = get(Listener::adopt(loop, std::move(socket)));
+  std::error_code error;
+  const auto body = [&]() -> Task<> { error = (co_await listener->accept()).error(); };
+  const Spawned waits = spawn(loop, body());
+  ASSERT_TRUE(loop.poll());
+  ASSERT_EQ(::shutdown(fd, SHUT_RDWR), 0);
+  EXPECT_TRUE(pump(loop, [&] { return waits.done(); }));
+  EXPECT_EQ(error, std::errc::invalid_argument);
+  error = {};
+  const Spawned later = spawn(loop, body());
+  EXPECT_TRUE(pump(loop, [&] { return later.done(); }));
+  EXPECT_EQ(error, std::errc::invalid_argument);
 }
 
 // Side by side with others, the awaiter of an await that is over lives until all are.

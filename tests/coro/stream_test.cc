@@ -262,6 +262,29 @@ TEST_P(Streams, AWriterWaitsForASlowPeer) {
   EXPECT_TRUE(writer.done());
 }
 
+TEST_P(Streams, AFlushWaitsUntilASlowPeerHasTakenAll) {
+  Loop loop(options());
+  StreamOptions settings;
+  const std::string text = pattern(1 << 20);
+  settings.high_water = 2 * text.size();
+  Line line(loop, settings);
+  const int small = 4096;
+  ::setsockopt(line.stream.transport().fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+  bool flushed = false;
+  const auto body = [&]() -> Task<> {
+    EXPECT_TRUE((co_await line.stream.write(text)).has_value());
+    EXPECT_GT(line.stream.transport().queued(), 0u);
+    EXPECT_TRUE((co_await line.stream.flush()).has_value());
+    EXPECT_EQ(line.stream.transport().queued(), 0u);
+    flushed = true;
+  };
+  const Spawned writer = spawn(loop, body());
+  for (int turn = 0; turn < 5; ++turn) ASSERT_TRUE(loop.poll());
+  EXPECT_FALSE(flushed);
+  EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), writer.done(); }));
+  EXPECT_TRUE(flushed);
+}
+
 TEST_P(Streams, AHalfCloseIsAnsweredInFull) {
   Loop loop(options());
   Line line(loop);
