@@ -52,6 +52,7 @@ reactor::Result<std::string> read_answer(int channel, reactor::TimePoint deadlin
     if (ready == 0) return reactor::Errc::timed_out;
     if (ready < 0 && errno == EINTR) continue;
     const ssize_t count = ::read(channel, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
     if (count <= 0) break;
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }

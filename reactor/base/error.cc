@@ -92,6 +92,12 @@ std::error_code make_error_code(Errc code) noexcept {
   return {static_cast<int>(code), reactor_category()};
 }
 
+bool is_transient(const std::error_code& error) noexcept {
+  const auto is = [&error](std::errc code) { return error == code; };
+  return is(std::errc::interrupted) || is(std::errc::resource_unavailable_try_again) ||
+         is(std::errc::not_enough_memory) || is(std::errc::no_buffer_space);
+}
+
 std::error_code last_system_error() noexcept { return system_error(errno); }
 
 }  // namespace reactor

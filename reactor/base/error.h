@@ -40,6 +40,11 @@ enum class Errc {
 // errno right now, as a code of std::system_category(). Call it on the line after the failing call.
 [[nodiscard]] std::error_code last_system_error() noexcept;
 
+// Whether a system call that failed may succeed later though nobody does anything: it was
+// interrupted, nothing was there yet, or the kernel had no memory or buffer. It says nothing about
+// the peer.
+[[nodiscard]] bool is_transient(const std::error_code& error) noexcept;
+
 // `number` is an errno value.
 [[nodiscard]] inline std::error_code system_error(int number) noexcept {
   return {number, std::system_category()};

@@ -31,8 +31,13 @@ constexpr int kSenderPidfd = SCM_RIGHTS;  // there is none
 
 IoResult result_of(ssize_t count) noexcept {
   if (count >= 0) return IoResult::bytes(static_cast<std::size_t>(count));
-  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return IoResult::blocked();
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return IoResult::blocked();
   return IoResult::failed(errno);
+}
+
+// A full queue of a unix socket is ENOBUFS on the BSDs.
+IoResult result_of_send(ssize_t count) noexcept {
+  return count < 0 && errno == ENOBUFS ? IoResult::blocked() : result_of(count);
 }
 
 struct Envelope {
@@ -130,7 +135,7 @@ IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
   ssize_t count = 0;
   do count = ::sendmsg(socket, &message.header, kSendNow);
   while (count < 0 && errno == EINTR);
-  return result_of(count);
+  return result_of_send(count);
 }
 
 IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,

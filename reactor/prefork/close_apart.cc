@@ -14,7 +14,8 @@ namespace {
 
 [[noreturn]] void end_after(int lifeline) noexcept {
   char byte = 0;
-  [[maybe_unused]] const auto count = ::read(lifeline, &byte, 1);
+  while (::read(lifeline, &byte, 1) < 0 && errno == EINTR) {
+  }
   ::_exit(0);
 }
 

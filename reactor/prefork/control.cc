@@ -74,6 +74,8 @@ WorkerControl::Received WorkerControl::receive() const noexcept {
   // Ignores a message whose descriptor was lost; the control connection stays open.
   const bool lost = result.error() == std::errc::too_many_files_open;
   if (result.would_block() || lost) return received;
+  received.later = result.is_error() && is_transient(result.error());
+  if (received.later) return received;
   if (!result.moved(bytes.size())) {
     received.ended = true;
     return received;

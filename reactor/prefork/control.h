@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include "reactor/base/clock.h"
 #include "reactor/base/result.h"
 #include "reactor/base/unique_fd.h"
 
@@ -78,12 +79,15 @@ class Control {
 // The worker's end.
 class WorkerControl {
  public:
-  // What came: a message, perhaps with a descriptor; nothing now; or the end.
+  // What came: a message, perhaps with a descriptor; nothing now; nothing for want of memory; or
+  // the end.
   struct Received {
     std::optional<Message> message;
     UniqueFd descriptor;
+    bool later = false;  // fd() stays readable: wait kRetryDelay
     bool ended = false;
   };
+  static constexpr Duration kRetryDelay = std::chrono::milliseconds(20);
 
   WorkerControl() noexcept = default;
   WorkerControl(UniqueFd messages, UniqueFd notices) noexcept

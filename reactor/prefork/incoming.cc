@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "reactor/base/error.h"
 #include "reactor/base/log.h"
 
 namespace reactor::prefork {
@@ -71,6 +72,10 @@ int Incoming::take_from(Source source, Limit limit) {
           Complaint::no_descriptor,
           "connections from other workers wait: no descriptor is free; raise the limit (ulimit -n) "
           "or lower --max-connections");
+      pause();
+      return taken;
+    }
+    if (!letter && is_transient(letter.error())) {
       pause();
       return taken;
     }

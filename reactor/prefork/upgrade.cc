@@ -224,7 +224,7 @@ bool Inheritance::read() {
     pollfd wait{channel_.get(), POLLIN, 0};
     const int ready = ::poll(&wait, 1, kPatience);
     const ssize_t count = ready == 1 ? ::read(channel_.get(), buffer.data(), buffer.size()) : ready;
-    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (count <= 0) return false;
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }
@@ -292,7 +292,7 @@ bool Inheritance::end_of_earlier() noexcept {
   if (!said_ready_ || !channel_) return false;
   char byte = 0;
   const ssize_t count = ::read(channel_.get(), &byte, 1);
-  if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) return false;
+  if (count > 0 || (count < 0 && is_transient(last_system_error()))) return false;
   channel_.reset();
   return true;
 }

@@ -104,9 +104,17 @@ void Worker::hear_master() {
       end_now("the master is gone");
       return;
     }
+    if (received.later) return pause_master();
     if (!received.message) return;
     hear(*received.message, std::move(received.descriptor));
   }
+}
+
+void Worker::pause_master() {
+  static_cast<void>(master_.set(Interest::none));
+  listen_again_ = loop_.after(WorkerControl::kRetryDelay,
+                              [this] { static_cast<void>(master_.set(Interest::read)); });
+  listen_again_.unref();
 }
 
 void Worker::hear(const Message& message, UniqueFd descriptor) {
@@ -125,11 +133,12 @@ bool Worker::wait_to_serve() {
   while (membership_ != nullptr && membership_->held) {
     pollfd news{membership_->control.fd(), POLLIN, 0};
     ::poll(&news, 1, -1);
-    for (WorkerControl::Received next = membership_->control.receive(); next.message || next.ended;
-         next = membership_->control.receive()) {
-      if (next.ended || next.message->kind == Message::Kind::retire) return false;
-      hear(*next.message, std::move(next.descriptor));
-    }
+    WorkerControl::Received next = membership_->control.receive();
+    if (next.ended) return false;
+    if (next.later) ::poll(nullptr, 0, WorkerControl::kRetryDelay / std::chrono::milliseconds(1));
+    if (!next.message) continue;
+    if (next.message->kind == Message::Kind::retire) return false;
+    hear(*next.message, std::move(next.descriptor));
   }
   return true;
 }
@@ -147,7 +156,7 @@ void Worker::say_ready() {
   if (membership_ == nullptr) {
     if (options_.on_ready) options_.on_ready();
   } else if (!membership_->control.say_ready()) {
-    end_now("the master is gone");
+    end_now("the master is gone, or can't be told that it is ready");
   }
 }
 

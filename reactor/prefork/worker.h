@@ -82,6 +82,7 @@ class Worker {
   void close_in_child();
   void watch_master();
   void hear_master();
+  void pause_master();
   void hear(const Message& message, UniqueFd descriptor);
   [[nodiscard]] bool wait_to_serve();
   void start_beating();
@@ -108,6 +109,7 @@ class Worker {
   CallbackSlot<void()> on_reload_;
   std::vector<SignalWatcher> signals_;
   IoWatcher master_;
+  Timer listen_again_;  // to the master
   Timer beat_;
   Timer deadline_;
   Timer give_up_;  // handing over
