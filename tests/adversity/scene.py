@@ -274,8 +274,12 @@ class Scene:
             address = self.streams[index % len(self.streams)]
             if client := self.attempt(lambda a=address: Client(self, a)):
                 client.sent = int(len(self.request) * part)
+                before = len(self.losses)
                 self.attempt(lambda c=client: c.send(self.request[:c.sent]))
-                self.pending.append(client)
+                if len(self.losses) == before:  # each is lost once
+                    self.pending.append(client)
+                else:
+                    client.close()
 
     def complete(self):
         """Those get their answers."""
