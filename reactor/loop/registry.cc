@@ -82,6 +82,9 @@ void Registry::mark_dead(Slot& slot) noexcept {
   }
   slot.flags |= kDead;
   slot.polled = Interest::none;
+  // What the kernel still tells of it is stale: a copy may keep the open file in the set.
+  ++slot.generation;
+  slot.retired_in = batch_;
   if ((slot.flags & kBackground) == 0) {
     slot.flags |= kBackground;
     --keeping_;

@@ -251,6 +251,29 @@ TEST_P(GuaranteesDescriptors, G8_AStaleTokenThatCanNotBeDeletedDoesNotSpin) {
   EXPECT_EQ(other_calls, 1);
 }
 
+// The dup's events carry the token of the old watcher, which is still there.
+TEST_P(GuaranteesDescriptors, G8_ADeadWatcherHearsNothingOfADup) {
+  Loop loop(options());
+  FdPair old_pipe = make_pipe();
+  const int number = old_pipe.near.get();
+  const UniqueFd twin(::fcntl(number, F_DUPFD_CLOEXEC, 0));
+  IoWatcher dead =
+      get(loop.watch(number, Interest::read, [](Ready) { FAIL() << "its file was closed"; }));
+  write_text(old_pipe.far.get(), "!");
+  old_pipe.near.reset();  // closed first
+  FdPair fresh = pipe_at(number);
+  int calls = 0;
+  IoWatcher watcher = get(loop.watch(number, Interest::read, [&](Ready) {
+    ++calls;
+    EXPECT_EQ(read_text(number), "?");
+  }));
+  EXPECT_FALSE(dead.active());
+  EXPECT_LE(run_for(loop, milliseconds(50)), 8);
+  write_text(fresh.far.get(), "?");
+  EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; })) << "the others go on";
+  EXPECT_EQ(calls, 1);
+}
+
 TEST_P(GuaranteesDescriptors, G8_ARebuiltSetKeepsEveryWatcher) {
   Loop loop(options());
   if (loop.backend() == Backend::select) GTEST_SKIP() << "select has no set in the kernel";
