@@ -103,10 +103,21 @@ def check_include(file, included, public):
         yield "the umbrella is for users"
 
 
+def check_first_include(root, file, lines):
+    """A source shows that its header compiles alone."""
+    header = re.sub(r"\.cc$", ".h", file)
+    if header == file or not (root / header).exists():
+        return
+    includes = [(number, INCLUDE.match(line)) for number, line in enumerate(lines, 1)]
+    number, first = next((entry for entry in includes if entry[1]), (1, None))
+    if not first or first.group(1) != header:
+        yield number, f"the first include is not {header}"
+
+
 def check_file(root, path, public):
     file = path.relative_to(root).as_posix()
     lines = path.read_text().splitlines()
-    breaches = []
+    breaches = list(check_first_include(root, file, lines)) if file.startswith("reactor/") else []
     product = file.startswith(("reactor/", "servers/"))
     for number, line in enumerate(lines, 1):
         include = INCLUDE.match(line)
@@ -150,6 +161,12 @@ SAMPLES = [
     ("reactor/poller/epoll_poller.cc", "#include <sys/epoll.h>\nint n = ::epoll_wait(1, e, 2, 3);", 0),
     ("reactor/poller/select_poller.cc", "#if __has_include(<sys/event.h>)\nint n = ::select(1);", 0),
     ("reactor/net/e.cc", "#include <sys/event.h>\n#include <spdlog/spdlog.h>\n#include <coroutine>", 3),
+    ("reactor/net/first.h", "int first();", 0),
+    ("reactor/net/first.cc", '#include "reactor/net/first.h"\n#include <vector>', 0),
+    ("reactor/net/last.h", "int last();", 0),
+    ("reactor/net/last.cc", '#include <vector>\n#include "reactor/net/last.h"', 1),
+    ("reactor/net/never.h", "int never();", 0),
+    ("reactor/net/never.cc", "int never() { return 0; }", 1),
     ("reactor/base/log_spdlog.cc", "#include <spdlog/spdlog.h>", 0),
     ("reactor/net/f.cc", "auto n = ::recv(fd, p, n, 0);\nauto m = ::send(fd, p, n, 0);", 2),
     ("reactor/net/socket.cc", "auto n = ::recv(fd, p, n, 0);\n#ifdef __linux__", 0),
