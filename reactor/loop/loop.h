@@ -202,8 +202,8 @@ class Loop {
   void postpone(TimerNode& node, TimePoint deadline) noexcept;
 
   // 64 KiB to read into, lent until the callback returns: the next one uses the same memory. After
-  // on_data() it is poisoned in AddressSanitizer builds; each call here opens it again. The first
-  // call throws std::bad_alloc.
+  // on_data() it is poisoned in AddressSanitizer builds; each call here opens it again. Only
+  // the first call may throw std::bad_alloc.
   [[nodiscard]] std::span<std::byte> scratch();
   // Keeps run() going until it is released as often: for who waits on a bare timer node.
   void hold() noexcept;

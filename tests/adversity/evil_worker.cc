@@ -59,9 +59,10 @@ class Evil final : public StreamHandler {
     ::signal(SIGPIPE, SIG_IGN);
     scene_.act.commit();
     scene_.lines.say("committed");
+    while (scene_.act.pace == Pace::once) ::pause();
     for (;;) {
-      if (scene_.act.pace != Pace::ceaselessly) std::this_thread::sleep_for(milliseconds(1));
-      if (scene_.act.pace != Pace::once) scene_.act.commit();
+      if (scene_.act.pace == Pace::often) std::this_thread::sleep_for(milliseconds(1));
+      scene_.act.commit();
     }
   }
   Scene& scene_;

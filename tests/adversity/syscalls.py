@@ -32,7 +32,7 @@ ECHO_PHASES = ("start", "serve", "reload", "drain")
 ECHO_MORE = "bind = udp:127.0.0.1:0\nbind = unixgram:{folder}/datagrams\n"
 
 Point = collections.namedtuple("Point", "phase call error occurrence process")
-Rule = collections.namedtuple("Rule", "phase process call error ends reason")
+Rule = collections.namedtuple("Rule", "phase process call error time ends reason")
 
 
 def rows(name):
@@ -54,8 +54,10 @@ def rule_for(point):
     phase = point.phase.rpartition(":")[2]
     for rule in RULES:
         if (fits(phase, rule.phase) and fits(point.process, rule.process)
-                and fits(point.call, rule.call) and fits(point.error, rule.error)):
-            return rule
+                and fits(point.call, rule.call) and fits(point.error, rule.error)
+                and fits(str(point.occurrence), rule.time)):
+            given_up = "refused" if phase in ("reload", "upgrade") else "replaced"
+            return rule._replace(ends=rule.ends.replace("given-up", given_up))
     raise LookupError(f"no row of syscalls.tsv for {' '.join(map(str, point))}")
 
 

@@ -149,30 +149,6 @@ TEST_P(Serving, DrainLetsFinish) {
   EXPECT_EQ(server->connections(), 0u);
 }
 
-// Both end the same read; it must go on once.
-TEST_P(Serving, ADrainAndThePeersEndInOneTurnAreOneEnd) {
-  Loop loop(options());
-  int ends = 0;
-  const auto handler = [&](Stream stream) -> Task<> {
-    std::array<std::byte, 16> buffer;
-    const Result<std::size_t> count = co_await stream.read(buffer);
-    EXPECT_TRUE(count && *count == 0);
-    ++ends;
-    co_await sleep_for(2ms);
-    ++ends;
-  };
-  const auto server = get(serve(loop, Address::loopback(0), handler));
-  Peer peer = connect_peer(server->addresses().front());
-  ASSERT_TRUE(pump(loop, [&] { return server->connections() == 1; }));
-  ASSERT_TRUE(loop.poll());
-  bool drained = false;
-  Deferred drain = loop.deferred([&] { server->drain([&] { drained = true; }); });
-  drain.schedule();
-  ::shutdown(peer.fd.get(), SHUT_WR);
-  EXPECT_TRUE(pump(loop, [&] { return drained; }));
-  EXPECT_EQ(ends, 2);
-}
-
 TEST_P(Serving, AConnectionWhoseHeaderComesAmidADrainIsAskedToEnd) {
   Loop loop(options());
   ServerLimits limits;
