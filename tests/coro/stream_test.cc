@@ -7,6 +7,7 @@
 #include "reactor/base/error.h"
 #include "reactor/base/poison.h"
 #include "tests/coro/coro_test.h"
+#include "tests/support/script_transport.h"
 
 namespace reactor::coro {
 namespace {
@@ -283,6 +284,26 @@ TEST_P(Streams, AFlushWaitsUntilASlowPeerHasTakenAll) {
   EXPECT_FALSE(flushed);
   EXPECT_TRUE(pump(loop, [&] { return line.peer.read(), writer.done(); }));
   EXPECT_TRUE(flushed);
+}
+
+TEST_P(Streams, AWriteWaitsUntilHandsAreShaken) {
+  Loop loop(options());
+  ScriptTransport::Script script;
+  script.open_rounds = 1;
+  FdPair pair = make_tcp_pair();
+  Peer peer;
+  peer.fd = std::move(pair.far);
+  Stream stream(loop, Socket(std::move(pair.near)), std::make_unique<ScriptTransport>(script));
+  bool written = false;
+  const auto body = [&]() -> Task<> {
+    EXPECT_TRUE((co_await stream.write("hello")).has_value());
+    written = true;
+  };
+  const Spawned writer = spawn(loop, body());
+  for (int turn = 0; turn < 5; ++turn) ASSERT_TRUE(loop.poll());
+  EXPECT_FALSE(written);
+  peer.write("!");
+  EXPECT_TRUE(pump(loop, [&] { return peer.read(), written && peer.got == marked("hello"); }));
 }
 
 TEST_P(Streams, AHalfCloseIsAnsweredInFull) {
