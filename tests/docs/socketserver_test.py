@@ -30,7 +30,7 @@ class Running:
     """A program whose output is read by lines; it and its children end with the `with` block."""
 
     def __init__(self, command):
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile("a+b")  # the server shares its offset
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True, text=True)
 

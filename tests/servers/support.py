@@ -126,7 +126,8 @@ class Server:
         arguments = [*wrapper, program]
         for address in bind:
             arguments += ["--bind", address]
-        self.errors = tempfile.TemporaryFile()
+        # It shares its offset with the server: what comes while log() reads goes to the end all the same.
+        self.errors = tempfile.TemporaryFile("a+b")
         mark = f"STARTED_BY_TEST={uuid.uuid4()}"
         environment = dict(environment or {}, STARTED_BY_TEST=mark.partition("=")[2])
         self.process = subprocess.Popen(
