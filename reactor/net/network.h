@@ -31,10 +31,10 @@ class Network {
 
  private:
   // IPv4 is kept mapped, with 96 bits more.
-  using Octets = std::array<std::uint8_t, 16>;
-  Network(const Octets& bytes, unsigned bits) noexcept : bytes_(bytes), bits_(bits) {}
+  using Bytes = std::array<std::uint8_t, 16>;
+  Network(const Bytes& bytes, unsigned bits) noexcept : bytes_(bytes), bits_(bits) {}
 
-  Octets bytes_;
+  Bytes bytes_;
   unsigned bits_;
 };
 
