@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Scenarios of streams, listeners, connectors and datagrams.
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -94,8 +95,7 @@ namespace {
 UniqueFd file_with(std::string_view text) {
   const Unfailing unfailing;
   const TemporaryFolder folder;
-  std::string path = folder.file("fXXXXXX");
-  UniqueFd file(::mkstemp(path.data()));
+  UniqueFd file(::open(folder.file("file").c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   Scene::check(::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()),
                "a file of the test is written");
   return file;

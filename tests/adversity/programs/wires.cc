@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Two Streams that are joined, each with a model of what it is owed. An actor is one of the two.
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "reactor/base/error.h"
 #include "reactor/net/stream.h"
 #include "tests/adversity/programs/world.h"
 #include "tests/support/pipes.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor::programs {
 namespace {
@@ -126,9 +127,8 @@ class Side final : public Actor, public StreamHandler {
     stream_->wrote(bytes.size());
   }
   void send_file(std::span<const std::byte> bytes) {
-    std::string path = "/tmp/programs-XXXXXX";
-    UniqueFd file(::mkstemp(path.data()));
-    ::unlink(path.c_str());
+    const TemporaryFolder folder;
+    UniqueFd file(::open(folder.file("file").c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     require(::write(file.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
             Rule::bytes, "a file of the test was not written");
     stream_->send_file(std::move(file), 0, bytes.size());
