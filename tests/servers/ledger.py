@@ -64,7 +64,7 @@ class Client:
         self.data = b""
         self.asking = False
         self.sent = False
-        self.opened = self.asked = self.due = 0.0
+        self.opened = self.asked = self.begun = self.due = 0.0
         self.port = 0
 
 
@@ -79,7 +79,8 @@ class Ledger:
         self.patience = patience
         self.counts = collections.Counter()
         self.losses = []  # all that is not ANSWERED
-        self.times = []  # of fresh connections: seconds from connect to answer
+        self.watch = support.Stopwatch()
+        self.times = []  # of fresh connections: its seconds from connect to answer
         self.slowest = 0.0
         self.connections = 0
         self.reconnects = True
@@ -122,8 +123,9 @@ class Ledger:
 
     def run(self):
         try:
-            while not self.ending.is_set() or any(client.asking for client in self.clients):
-                self.turn()
+            with self.watch:
+                while not self.ending.is_set() or any(client.asking for client in self.clients):
+                    self.turn()
         except Exception as error:  # pylint: disable=broad-except
             self.failure = error
         finally:
@@ -153,7 +155,7 @@ class Ledger:
     def ask(self, client):
         if client.socket is None and not self.reconnects:
             return
-        client.asked = time.monotonic()
+        client.asked, client.begun = time.monotonic(), self.watch.seconds
         client.asking = True
         client.sent = False
         client.data = b""
@@ -218,7 +220,7 @@ class Ledger:
         if not self.protocol.is_right(client.data):
             self.lose(client, WRONG, repr(client.data))
             return
-        took = time.monotonic() - client.asked
+        took = self.watch.seconds - client.begun
         self.slowest = max(self.slowest, took)
         if client.fresh:
             self.times.append(took)

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import uuid
@@ -20,21 +21,61 @@ import uuid
 ECHO = os.environ.get("REACTOR_ECHO", "")
 HTTP_OK = os.environ.get("REACTOR_HTTP_OK", "")
 BACKENDS = os.environ.get("REACTOR_BACKENDS", "epoll select").split()
-LIMIT = 20  # seconds that anything may take: many times what it needs, as machines are shared
+# Seconds that anything may take: many times what it needs, as machines are shared, but less than the
+# servers' timeouts, so that an end that only a timeout brings is not taken for one in time.
+LIMIT = 20
 SKIPPED = 77
 NOBODY = 54321  # a user id that owns nothing
 
 
+class Stopwatch:
+    """Counts the seconds in which this process could run, for the upper bound of what something takes.
+
+    A busy machine stops a test, and the servers with it, for tens of milliseconds at any moment. Such
+    a stop counts as two ticks. For a lower bound use time.monotonic(), from before the cause on.
+    """
+
+    def __init__(self, tick=0.005):
+        self.tick = tick
+        self.counted = 0.0, time.monotonic()  # seconds up to this time
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.counted = 0.0, time.monotonic()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    @property
+    def seconds(self):
+        return self.count(time.monotonic())
+
+    def count(self, now):
+        seconds, last = self.counted
+        return seconds + min(now - last, 2 * self.tick)
+
+    def run(self):
+        while not self.over.wait(self.tick):
+            now = time.monotonic()
+            self.counted = self.count(now), now
+
+
 def wait_until(condition, what, limit=LIMIT):
-    """Returns the first true value of condition(); fails when `limit` seconds passed."""
-    end = time.monotonic() + limit
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {limit} s: {what}")
-        time.sleep(0.002)
+    """Returns the first true value of condition(); fails after `limit` seconds by a Stopwatch."""
+    value = condition()
+    if value:
+        return value
+    with Stopwatch() as watch:
+        while watch.seconds < limit:
+            time.sleep(0.002)
+            value = condition()
+            if value:
+                return value
+    raise AssertionError(f"not within {limit} s: {what}")
 
 
 def stat_of(pid):
@@ -102,6 +143,15 @@ def processor_time(pid):
     text = pathlib.Path(f"/proc/{pid}/stat").read_text()
     fields = text[text.rindex(")") + 2:].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def spent(pid):
+    """Seconds that a process ran, and that it was ready to run but had no processor."""
+    try:
+        ran, waited, _ = pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()
+    except FileNotFoundError:  # a kernel without this account
+        return processor_time(pid), 0.0
+    return int(ran) / 1e9, int(waited) / 1e9
 
 
 def need(*programs):
@@ -188,7 +238,8 @@ class Server:
 
     def wait(self, limit=LIMIT):
         """Its exit code; negative where a signal killed it."""
-        return self.process.wait(timeout=limit)
+        wait_until(lambda: self.process.poll() is not None, "its end", limit)
+        return self.process.returncode
 
     def workers(self):
         return [pid for pid in children_of(self.pid) if alive(pid)]
