@@ -304,12 +304,11 @@ class Scene:
         self.spins = str(shares)
 
     def spent(self):
-        """Seconds that each process ran, and was ready to run but had no processor."""
+        """Of each process, as support.spent()."""
         result = {}
         for pid in (self.pid, *self.workers()):
             with contextlib.suppress(OSError):
-                text = pathlib.Path(f"/proc/{pid}/schedstat").read_text()
-                result[pid] = [int(figure) / 1e9 for figure in text.split()[:2]]
+                result[pid] = support.spent(pid)
         return result
 
     def finish(self):

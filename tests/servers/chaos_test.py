@@ -175,7 +175,7 @@ class ChaosTest(unittest.TestCase):
                 with Ledger(server.addresses[0], protocol, kept=12, fresh=12, pause=0.005) as book:
                     self.let_go(chaos, book, seconds)
                     self.account(chaos, book)
-                self.assertGreater(book.answers, 50 * seconds)
+                self.assertGreater(book.answers, 50 * book.watch.seconds)
                 self.end(chaos.master())
 
     def let_go(self, chaos, book, seconds):
@@ -201,7 +201,7 @@ class ChaosTest(unittest.TestCase):
         """Without a word to anybody: nothing is left."""
         group = os.getpgid(master)
         os.kill(master, signal.SIGKILL)
-        wait_until(lambda: not support.in_group(group), "nobody left", 4)
+        wait_until(lambda: not support.in_group(group), "nobody left")
 
 
 if __name__ == "__main__":

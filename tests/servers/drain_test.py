@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
@@ -78,53 +77,54 @@ class MasterKilled(support.BackendTest):
                 wait_until(lambda: "reload: " in server.log(), "the reload")
                 server.signal(signal.SIGKILL)
                 server.wait()
-                wait_until(lambda: not support.in_group(server.pid), "nobody of the group", 4)
-                wait_until(server.refuses, "nobody listens", 4)
+                wait_until(lambda: not support.in_group(server.pid), "nobody of the group")
+                wait_until(server.refuses, "nobody listens")
 
     def test_a_stopped_worker_goes_too(self):
         with self.server(ECHO) as server:
             os.kill(server.workers()[0], signal.SIGSTOP)
             server.signal(signal.SIGKILL)
             server.wait()
-            wait_until(lambda: not support.in_group(server.pid), "nobody of the group", 4)
+            wait_until(lambda: not support.in_group(server.pid), "nobody of the group")
 
 
 class CrashLoop(unittest.TestCase):
-    def crash(self, server, slot, seconds, seen, over):
-        """Kills whoever serves this slot, as soon as it is there."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not over.is_set():
+    def crash(self, server, slot, count):
+        """Kills each worker of this slot as soon as it is ready; `count` of them."""
+        seen = set()
+
+        def kill_new_ones():
             for line in server.log().splitlines():
                 if f"worker {slot} (pid " in line and line.endswith(") is ready"):
                     pid = int(line.partition("(pid ")[2].partition(")")[0])
                     if pid not in seen:
                         seen.add(pid)
                         kill(pid)
-            time.sleep(0.005)
+            return len(seen) >= count
+
+        wait_until(kill_new_ones, f"worker {count} of the slot")
 
     def test_siblings_serve_meanwhile(self):
         with Server(HTTP_OK, "-w", "3") as server:
             server.ready()
-            seen, over = set(), threading.Event()
-            killer = threading.Thread(target=self.crash, args=(server, 1, 5, seen, over))
+            crashes = 8
             busy = support.processor_time(server.pid)
             with Ledger(server.addresses[0], fresh=4, pause=0.01) as book:
                 book.wait_for(50)
                 begin = time.monotonic()
-                killer.start()
-                killer.join()
+                self.crash(server, 1, crashes)
                 took = time.monotonic() - begin
                 busy = support.processor_time(server.pid) - busy
-                wait_until(lambda: len(server.workers()) == 3, "all are back", 12)
+                wait_until(lambda: len(server.workers()) == 3, "all are back")
                 book.wait_for(200)
                 book.stop()
-            self.assertGreater(len(seen), 3)
-            self.assertLess(len(seen), 10)
+            # The first four are replaced at once, the next in 0.5 s, 1 s and 2 s.
+            self.assertGreater(took, 3.4)
             if not support.has_shadow_memory(server.pid):
                 self.assertLess(busy / took, 0.02)
             # Each that was killed may have had the few connections there were.
             lost = sum(book.counts.values()) - book.answers
-            self.assertLessEqual(lost, 4 * len(seen), book.said())
+            self.assertLessEqual(lost, 4 * crashes, book.said())
             self.assertNotIn(ledger.REFUSED, book.counts)
             self.assertNotIn(ledger.LATE, book.counts)
             self.assertLess(book.slowest, 1.5)

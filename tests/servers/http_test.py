@@ -151,7 +151,7 @@ class Answers(support.BackendTest):
                 connection.sendall(support.GET)
                 dates.add(fields_of(support.read_response(connection)[0])[b"date"])
                 return len(dates) == 2
-            support.wait_until(ask, "another second", 5)
+            support.wait_until(ask, "another second")
 
     def test_head_has_the_length_and_no_body(self):
         answer = self.exchange(b"HEAD / HTTP/1.1\r\n" + HOST + b"\r\n", LAST)
@@ -395,8 +395,8 @@ class Options(support.BackendTest):
     def test_time_for_the_head(self):
         with self.server(HTTP_OK, "--header-timeout", "1") as server:
             for first in (b"G", b"GET / HTTP/1.1\r\nHost: t\r\n"):
+                begun = time.monotonic()
                 with self.subTest(first=first), server.connect() as connection:
-                    begun = time.monotonic()
                     connection.sendall(first)
                     self.late(connection, begun)
             with server.connect() as connection:  # a later request has its own time
@@ -406,24 +406,28 @@ class Options(support.BackendTest):
                 self.late(connection, begun)
 
     def test_octets_now_and_then_do_not_prolong_the_head(self):
-        with self.server(HTTP_OK, "--header-timeout", "1") as server, server.connect() as connection:
-            connection.settimeout(0.05)
+        with self.server(HTTP_OK, "--header-timeout", "1") as server:
             begun = time.monotonic()
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nA: ")
-            answer = b""
-            while not answer:
-                self.assertLess(time.monotonic() - begun, support.LIMIT)
-                connection.sendall(b"x")
-                with contextlib.suppress(TimeoutError):
-                    answer = connection.recv(4096)
-            self.assertEqual(status_of(answer), 408)
-            self.assertGreater(time.monotonic() - begun, 0.99)
+            with server.connect() as connection:
+                self.dawdle(connection, begun)
+
+    def dawdle(self, connection, begun):
+        connection.settimeout(0.05)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nA: ")
+        answer = b""
+        while not answer:
+            self.assertLess(time.monotonic() - begun, support.LIMIT)
+            connection.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                answer = connection.recv(4096)
+        self.assertEqual(status_of(answer), 408)
+        self.assertGreater(time.monotonic() - begun, 0.99)
 
     def test_time_for_the_body(self):
         head = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n"
         with self.server(HTTP_OK, "--body-timeout", "1", "--body-rate", "0") as server:
+            begun = time.monotonic()
             with server.connect() as connection:
-                begun = time.monotonic()
                 connection.sendall(head + b"x" * 50_000)
                 self.late(connection, begun)
 
@@ -432,15 +436,16 @@ class Options(support.BackendTest):
         head = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3000\r\n\r\n"
         with self.server(HTTP_OK, "--body-timeout", "1", "--body-rate", "1000") as server:
             with server.connect() as connection:
-                connection.sendall(head)
                 begun = time.monotonic()
+                connection.sendall(head)
                 for at in range(0, 3000, 250):
                     connection.sendall(body[at:at + 250])
-                    time.sleep(0.125)  # twice the rate
+                    next_one = begun + (at + 250) / 2000  # twice the rate; a delay is made up for
+                    time.sleep(max(0.0, next_one - time.monotonic()))
                 self.assertGreater(time.monotonic() - begun, 1.4)
                 self.assertEqual(support.read_response(connection)[1], b"OK\n")
+            begun = time.monotonic()
             with server.connect() as connection:
-                begun = time.monotonic()
                 connection.sendall(head + b"x" * 999)
                 self.late(connection, begun)
 

@@ -138,17 +138,32 @@ class Pressure(support.BackendTest):
                         os.kill(pid, signal.SIGKILL)
                     for connection in queued:
                         self.assertTrue(connection.recv(1000).startswith((request, b"HTTP/1.1 200 ")))
-                    self.assertFalse(set(before) & set(server.workers()))
+                    wait_until(lambda: not set(before) & set(server.workers()), "the end of both")
 
     def test_each_worker_gets_its_share(self):
-        with self.server(ECHO, "-w", "4") as server, contextlib.ExitStack() as stack:
-            workers = server.workers()
-            before = [len(support.descriptors_of(pid)) for pid in workers]
+        with self.server(ECHO, "-w", "4") as server:
+            for _ in range(10):
+                shares = self.shares_of_200(server)
+                if min(shares) > 20:  # of 50; the kernel draws by a hash
+                    return
+                # A busy machine may let a worker wait so long that its siblings serve its queue.
+                self.assertIn(" is stuck: ", server.log(), shares)
+            self.fail(f"never even: {shares}")
+
+    def shares_of_200(self, server):
+        workers = server.workers()
+        before = [len(support.descriptors_of(pid)) for pid in workers]
+
+        def shares():
+            return [len(support.descriptors_of(p)) - b for p, b in zip(workers, before)]
+        with contextlib.ExitStack() as stack:
             connections = [stack.enter_context(server.connect()) for _ in range(200)]
             self.assertTrue(all(support.echoes(connection) for connection in connections))
-            shares = [len(support.descriptors_of(p)) - b for p, b in zip(workers, before)]
-            self.assertEqual(sum(shares), 200)
-            self.assertGreater(min(shares), 20, shares)  # of 50; the kernel draws by a hash
+            # The last one may still be open where it was given away.
+            wait_until(lambda: sum(shares()) == 200, "each connection in one place")
+            result = shares()
+        wait_until(lambda: sum(shares()) == 0, "their ends")
+        return result
 
     def test_a_reload_and_an_upgrade_fit_into_what_the_limit_was_raised_to(self):
         # Nothing is left for connections: then what is needed is the figure itself.
@@ -158,8 +173,9 @@ class Pressure(support.BackendTest):
             with self.server(HTTP_OK, "-w", str(workers), "--max-connections", str(connections), "-p", str(pid_file),
                              preexec_fn=few_descriptors_for_now) as server:
                 busy = [server.connect() for _ in range(3 * workers)]
-                for connection in busy:
-                    connection.sendall(b"GET / HTTP/1.1\r\n")
+                for connection in busy:  # by the answer, the part of the next request was read too
+                    connection.sendall(support.GET + b"GET / HTTP/1.1\r\n")
+                    self.assertEqual(support.read_response(connection)[1], b"OK\n")
                 limit = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)[0]
                 old = server.workers()
                 server.signal(signal.SIGHUP)

@@ -76,7 +76,7 @@ frontend front
 backend ok
   option httpchk
   http-check send meth OPTIONS uri * ver HTTP/1.1 hdr Host test
-  server one 127.0.0.1:{port} check inter 50ms
+  server one 127.0.0.1:{port} check inter 10s
 """
 
 # Its front is a descriptor, so that a free port is found.
@@ -96,7 +96,7 @@ frontend front
 backend ok
   option httpchk
   http-check send meth OPTIONS uri /check ver HTTP/1.1 hdr Host test
-  server one 127.0.0.1:{port} {send} check {check} inter 50ms
+  server one 127.0.0.1:{port} {send} check {check} inter 10s
 """
 CLIENT = "127.0.0.77"  # nobody else here
 

@@ -117,13 +117,13 @@ class ProxyProtocol(support.BackendTest):
 
     def test_who_says_nothing_is_closed_after_the_time_limit(self):
         with self.server(ECHO, *on("auto")) as server:
-            with server.connect() as silent, server.connect() as slow:
-                start = time.monotonic()
+            start = time.monotonic()
+            with server.connect() as silent, server.connect() as slow, support.Stopwatch() as watch:
                 slow.sendall(V1[:-1])
                 for connection in (silent, slow):
                     self.assertEqual(ended(connection), b"")
                 self.assertGreaterEqual(time.monotonic() - start, TIME_LIMIT - 0.1)
-                self.assertLess(time.monotonic() - start, TIME_LIMIT + 3)
+                self.assertLess(watch.seconds, TIME_LIMIT + 3)
 
     def test_from_elsewhere_nothing_is_taken_and_the_log_stays_short(self):
         with self.server(HTTP_OK, *on("v1", "127.0.0.2", "10.0.0.0/8"), "-w", "1") as server:

@@ -30,21 +30,21 @@ class Stuck(support.BackendTest):
     def test_new_connections_do_not_wait_for_it(self):
         seconds = 10 if self.backend == BACKENDS[0] else 2
         with self.server(HTTP_OK, "-w", "4") as server:
-            slow = support.has_shadow_memory(server.pid)
             with Ledger(server.addresses[0], fresh=8, pause=0.004) as book:
-                book.wait_for(100)
+                book.wait_for(500)
                 victim = self.stop_one(server)
-                before = len(book.times)
+                count, begin = len(book.times), book.watch.seconds
                 time.sleep(seconds)
-                meanwhile = book.times[before:]
+                before, meanwhile = book.times[:count], book.times[count:]
+                took = book.watch.seconds - begin
                 self.assertIn(victim, server.workers())  # nobody kills it before --timeout
                 os.kill(victim, signal.SIGCONT)
                 book.wait_for(500)
                 book.stop()
                 self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
-            self.assertGreater(len(meanwhile), 100 * seconds)
+            self.assertGreater(len(meanwhile), 100 * took)
             # One in four would have waited for it.
-            self.assertLess(percentile(meanwhile, 99), 0.5 if slow else 0.05)
+            self.assertLess(percentile(meanwhile, 99), max(0.05, 3 * percentile(before, 99)))
             self.assertIn("is stuck: we accept from its queue", server.log())
 
     def test_it_takes_part_again_afterwards(self):
@@ -71,7 +71,7 @@ class Stuck(support.BackendTest):
                         book.wait_for(50)
                         begin = time.monotonic()
                         victim = self.stop_one(server)
-                        wait_until(lambda: victim not in server.workers(), "its end")
+                        wait_until(lambda: victim not in server.workers(), "its end", 9)
                         took = time.monotonic() - begin
                         wait_until(lambda: len(server.workers()) == 2, "its successor")
                         book.wait_for(100)
@@ -81,7 +81,6 @@ class Stuck(support.BackendTest):
                         self.assertLessEqual(lost, 4, book.said())
                         self.assertNotIn(ledger.REFUSED, book.counts)
                     self.assertGreater(took, 2)  # silent for 2 s, then SIGABRT, 2 s later SIGKILL
-                    self.assertLess(took, 9)
                     for line in ("has been silent for ", " for 2000 ms and is aborted",
                                  "did not end in time and is killed", "was killed by signal 9"):
                         self.assertIn(line, server.log())
@@ -120,29 +119,54 @@ class Balance(support.BackendTest):
             self.assertTrue(works(connections[-1]))
         return connections
 
+    def are_even(self, server, loads):
+        """The loads that this function returns differ by 2 at most. A busy machine may let a worker
+        wait so long that its siblings serve its queue; then it is called again."""
+        for _ in range(10):
+            found = sorted(loads())
+            if found[-1] - found[0] <= 2:
+                return
+            self.assertIn(" is stuck: ", server.log(), found)
+        self.fail(f"never even: {found}")
+
     def test_long_lived_connections_end_even(self):
         for reuse in ("on", "off"):
             for program, works in ((ECHO, support.echoes), (HTTP_OK, support.is_ok)):
                 with self.subTest(program=program, reuse_port=reuse):
-                    with self.server(program, "-w", "8", "--reuse-port", reuse) as server:
-                        base = {pid: sockets_of(pid) for pid in server.workers()}
-                        self.open(server, works, 64)
-                        # The last one may still be open where it was given away.
-                        wait_until(lambda: sum(map(sockets_of, base)) == sum(base.values()) + 64,
-                                   "each connection in one place")
-                        loads = sorted(sockets_of(pid) - base[pid] for pid in base)
-                        self.assertLessEqual(loads[-1] - loads[0], 2, loads)  # +-1 of 8
-                        self.assertGreaterEqual(loads[0], 7, loads)
+                    self.end_even(program, works, "--reuse-port", reuse)
+
+    def end_even(self, program, works, *options):
+        with self.server(program, "-w", "8", *options) as server:
+            base = {pid: sockets_of(pid) for pid in server.workers()}
+
+            def loads_of_64():
+                connections = self.open(server, works, 64)
+                # The last one may still be open where it was given away.
+                self.wait_for_sockets(base, 64)
+                loads = [sockets_of(pid) - base[pid] for pid in base]
+                for connection in connections:
+                    connection.close()
+                self.wait_for_sockets(base, 0)
+                return loads
+
+            self.are_even(server, loads_of_64)  # +-1 of 8
+
+    def wait_for_sockets(self, base, more):
+        wait_until(lambda: sum(map(sockets_of, base)) == sum(base.values()) + more,
+                   f"{more} connections, each in one place")
 
     def test_still_after_a_reload(self):
         with self.server(ECHO, "-w", "4") as server:
             connections = self.open(server, support.echoes, 32)
-            old = set(server.workers())
-            server.signal(signal.SIGHUP)
-            wait_until(lambda: not old & set(server.workers()), "new workers")
-            self.assertTrue(all(support.echoes(connection) for connection in connections))
-            loads = sorted(sockets_of(pid) for pid in server.workers())
-            self.assertLessEqual(loads[-1] - loads[0], 2, loads)
+
+            def loads_after_a_reload():
+                old = set(server.workers())
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: not old & set(server.workers()), "new workers")
+                self.assertTrue(all(support.echoes(connection) for connection in connections))
+                return [sockets_of(pid) for pid in server.workers()]
+
+            self.are_even(server, loads_after_a_reload)
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ class Upgrade(support.BackendTest):
                     self.assertTrue(support.is_ok(connection))
                 server.signal(signal.SIGTERM)
                 self.assertEqual(server.wait(), 0)
-                self.assertEqual(support.in_group(server.pid), [])
+                wait_until(lambda: not support.in_group(server.pid), "nobody left")
 
     def test_the_end_of_the_new_program_before_it_is_ready_ends_nothing_else(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -229,8 +229,9 @@ class Upgrade(support.BackendTest):
                     server.signal(signal.SIGQUIT)
                     self.assertEqual(server.wait(), 0)
                     for _ in range(10):
-                        with server.connect(limit=1) as connection:
+                        with support.Stopwatch() as watch, server.connect() as connection:
                             self.assertTrue(support.is_ok(connection))
+                            self.assertLess(watch.seconds, 1)
                 upgraded.end(new)
 
     def test_under_load_no_request_fails(self):
