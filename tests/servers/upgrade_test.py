@@ -116,9 +116,9 @@ class Upgrade(support.BackendTest):
         for what, text in BROKEN.items():
             with self.subTest(what), tempfile.TemporaryDirectory() as folder:
                 upgraded = Upgraded(folder, HTTP_OK)
-                environment = {"REACTOR_TIMEOUT": "2"}
-                with self.server(upgraded.program, "--pid", str(upgraded.pid_file),
-                                 environment=environment) as server, server.connect() as idle:
+                upgraded.configure("timeout = 2")
+                with self.server(upgraded.program, "--pid", str(upgraded.pid_file), "-c",
+                                 upgraded.file) as server, server.connect() as idle:
                     self.assertTrue(support.is_ok(idle))
                     workers = server.workers()
                     upgraded.replace(text=text)
@@ -127,6 +127,9 @@ class Upgrade(support.BackendTest):
                     self.assertEqual(upgraded.pid(), server.pid)
                     self.assertEqual(server.workers(), workers)
                     self.assertTrue(support.is_ok(idle))
+                    upgraded.configure("timeout = 30")  # 2 s may be too little for one that is good
+                    server.signal(signal.SIGHUP)
+                    wait_until(lambda: not set(workers) & set(server.workers()), "the new timeout")
                     upgraded.replace(program=HTTP_OK)
                     new = self.upgrade(server, upgraded)
                     try:
