@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <thread>
 #include <vector>
@@ -91,15 +92,21 @@ TEST_P(PollerWait, WritesFromAThreadAlwaysWake) {
     for (int round = 0; round < kRounds; ++round) {
       write_text(pipe.far.get(), "x");
       pollfd answer{back.near.get(), POLLIN, 0};
-      if (::poll(&answer, 1, 10'000) != 1) return;
+      int ready = 0;
+      do {
+        ready = ::poll(&answer, 1, 10'000);
+      } while (ready < 0 && errno == EINTR);
+      if (ready != 1) return;
       static_cast<void>(read_text(back.near.get()));
     }
   });
-  for (int round = 0; round < kRounds; ++round) {
-    ASSERT_EQ(wait(kPatience), (Batch{{1, Interest::read}})) << round;
-    ASSERT_EQ(read_text(pipe.near.get()), "x");
+  int woken = 0;
+  while (woken < kRounds && wait(kPatience) == Batch{{1, Interest::read}} &&
+         read_text(pipe.near.get()) == "x") {
     write_text(back.far.get(), "y");
+    ++woken;
   }
+  EXPECT_EQ(woken, kRounds);
   writer.join();
 }
 
