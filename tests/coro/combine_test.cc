@@ -51,10 +51,11 @@ TEST_P(Combining, ATimeoutInTheSameTurnLosesNoValue) {
   Loop loop(options());
   Channel<int> channel(1);
   std::error_code error;
+  Timer timer = loop.timer([&] { EXPECT_TRUE(channel.try_push(7)); });
   const auto body = [&]() -> Task<> {
+    timer.start(1ms);
     error = (co_await with_timeout(3ms, channel.pop())).error();
   };
-  const Timer timer = loop.after(1ms, [&] { EXPECT_TRUE(channel.try_push(7)); });
   const Spawned spawned = spawn(loop, body());
   ASSERT_TRUE(loop.poll().has_value());
   const TimePoint both_due = monotonic_now() + 5ms;

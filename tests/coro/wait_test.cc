@@ -22,7 +22,7 @@ TEST_P(Waiting, ASleepIsNeverShort) {
     EXPECT_GE(monotonic_now() - begin, 5ms);
     co_await sleep_until(begin);
     co_await sleep_for(-1s);
-    EXPECT_LT(monotonic_now() - begin, 1s);
+    EXPECT_LT(monotonic_now() - begin, kLimit / 2);
   };
   EXPECT_TRUE(run(loop, body()));
 }
@@ -34,11 +34,10 @@ TEST_P(Waiting, ManySleepSideBySide) {
     co_await sleep_for(20ms);
     ++done;
   };
-  const TimePoint begin = monotonic_now();
+  const Ticks ticks(loop);
   for (int i = 0; i < 200; ++i) spawn(loop, body()).detach();
-  EXPECT_TRUE(run_to_end(loop));
-  EXPECT_EQ(done, 200);
-  EXPECT_LT(monotonic_now() - begin, 1s);
+  EXPECT_TRUE(run_bounded(loop, [&] { return done == 200; }));
+  EXPECT_LT(ticks.count, 100) << "400 if one after the other";
 }
 
 TEST_P(Waiting, ASignalIsAwaited) {

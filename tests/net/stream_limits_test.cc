@@ -17,8 +17,8 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-// What a shared machine may be late by; an early one is never excused.
-constexpr Duration kLate = milliseconds(500);
+// A shared machine may be that late. A limit that is put off would never end here.
+constexpr Duration kLate = kLimit / 2;
 
 class StreamLimits : public LoopTest {
  protected:
@@ -45,22 +45,23 @@ TEST_P(StreamLimits, ReadTimeOutIsNotPutOffByWriting) {
 }
 
 TEST_P(StreamLimits, EachReadStartsItAnewAndSoDoesItsCall) {
+  constexpr Duration kTimeout = milliseconds(40);
   Loop loop(options());
   Link link(loop);
-  link.handler.when_timeout = [](Stream&) {};
+  TimePoint last = monotonic_now();  // the latest that starts it anew, or before that
+  link.handler.when_timeout = [&](Stream&) {
+    EXPECT_GE(monotonic_now() - last, kTimeout);
+    last += kTimeout;
+  };
   link.start();
-  link.stream->set_read_timeout(milliseconds(40));
-  TimePoint last{};
+  link.stream->set_read_timeout(kTimeout);
   for (int i = 0; i < 8; ++i) {
     last = monotonic_now();
     link.peer.write("x");
-    run_for(loop, milliseconds(8));
+    run_for(loop, kTimeout / 5);
   }
-  EXPECT_EQ(link.handler.timeouts, 0);
-  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts == 1; }));
-  EXPECT_GE(monotonic_now() - last, milliseconds(40));
-  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts == 2; }));
-  EXPECT_GE(monotonic_now() - last, milliseconds(80));
+  const int before = link.handler.timeouts;  // none, unless the process was stopped
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts == before + 2; }));
   EXPECT_EQ(link.handler.closes, 0);
 }
 
@@ -75,11 +76,12 @@ TEST_P(StreamLimits, ReadTimeOutDoesNotRunWhileReadingIsPausedOrOff) {
   EXPECT_EQ(link.handler.timeouts, 0);
   const TimePoint start = monotonic_now();
   link.stream->resume_reading();
-  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts == 1; }));
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts > 0; }));
   EXPECT_GE(monotonic_now() - start, milliseconds(5));
   link.stream->set_read_timeout(Duration::zero());
+  const int before = link.handler.timeouts;
   run_for(loop, milliseconds(15));
-  EXPECT_EQ(link.handler.timeouts, 1);
+  EXPECT_EQ(link.handler.timeouts, before);
 }
 
 TEST_P(StreamLimits, WriteTimeOutInPlaceOfTheSharedOne) {
@@ -115,9 +117,9 @@ TEST_P(StreamLimits, ProgressPutsTheWriteTimeOutOffAndDeadlinesDoNot) {
     got += read_text(link.peer.fd.get(), 300000).size();
     const TimePoint before = monotonic_now();
     run_for(loop, milliseconds(8));
+    if (link.handler.closes > 0) break;  // the process was stopped, or the check below fails
     if (std::exchange(queued, link.stream->queued()) != queued) last = before;
   }
-  EXPECT_EQ(link.handler.closes, 0) << "after " << got << " octets";
   EXPECT_LT(got, 8000000U) << "or else nothing is left to wait for";
   EXPECT_TRUE(run_to_close(loop, link));
   EXPECT_GE(monotonic_now() - last, milliseconds(120));
@@ -183,9 +185,11 @@ TEST_P(StreamLimits, ATotalDeadlineCanBeMovedAndTakenBack) {
 TEST_P(StreamLimits, AStreamMayGoWithItsLimits) {
   Loop loop(options());
   Link link(loop);
-  link.handler.when_timeout = [&](Stream&) { link.stream.reset(); };
+  link.handler.when_timeout = [&](Stream& stream) {
+    stream.set_total_deadline(monotonic_now() + milliseconds(20));
+    link.stream.reset();
+  };
   link.start();
-  link.stream->set_total_deadline(monotonic_now() + milliseconds(20));
   link.stream->set_read_timeout(milliseconds(2));
   EXPECT_TRUE(run_bounded(loop, [&] { return link.stream == nullptr; }));
   run_for(loop, milliseconds(30));
@@ -195,10 +199,12 @@ TEST_P(StreamLimits, AStreamMayGoWithItsLimits) {
 TEST_P(StreamLimits, OutliveAnException) {
   Loop loop(options());
   Link link(loop);
-  link.handler.when_timeout = [](Stream&) { throw 3; };
+  link.handler.when_timeout = [&](Stream& stream) {
+    if (link.handler.timeouts == 2) stream.set_total_deadline(monotonic_now() + milliseconds(40));
+    throw 3;
+  };
   link.start();
   link.stream->set_read_timeout(milliseconds(5));
-  link.stream->set_total_deadline(monotonic_now() + milliseconds(40));
   EXPECT_THROW(static_cast<void>(run_to_end(loop)), int);
   EXPECT_THROW(static_cast<void>(run_to_end(loop)), int);
   link.stream->set_read_timeout(Duration::zero());
@@ -229,6 +235,7 @@ TEST_P(StreamLimits, ReadsNoFasterThanItsRate) {
   link.start();
   const std::string text = pattern(400000);
   const TimePoint start = monotonic_now();
+  const Ticks ticks(loop);
   std::size_t sent = 0;
   int turns = 0;
   while (link.handler.got.size() < text.size() && monotonic_now() - start < kLimit) {
@@ -236,7 +243,8 @@ TEST_P(StreamLimits, ReadsNoFasterThanItsRate) {
     EXPECT_TRUE(loop.run_once(milliseconds(5)));
     ++turns;
   }
-  expect_between(start, milliseconds(345), milliseconds(95) + kLate);  // 400, less a rest
+  EXPECT_GE(monotonic_now() - start, milliseconds(345)) << "400, less a rest";
+  EXPECT_LE(ticks.count, 80) << "twice as many";
   EXPECT_EQ(link.handler.got, text);
   EXPECT_LT(turns, 400) << "a timer each 10 ms";
 }
@@ -250,16 +258,19 @@ TEST_P(StreamLimits, WritesNoFasterThanItsRate) {
   link.start();
   const std::string text = pattern(400000);
   const TimePoint start = monotonic_now();
+  Ticks ticks(loop);
   link.stream->write(text);
   EXPECT_GT(link.stream->queued(), 300000U);
   EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.got.size() == text.size(); }));
-  expect_between(start, milliseconds(345), milliseconds(95) + kLate);  // 400, less a rest
+  EXPECT_GE(monotonic_now() - start, milliseconds(345)) << "400, less a rest";
+  EXPECT_LE(ticks.count, 80) << "twice as many";
   EXPECT_EQ(link.peer.got, text);
+  ticks.count = 0;
   link.stream->set_write_rate(0);
   link.stream->write(text);
   EXPECT_TRUE(
       pump(loop, [&] { return link.peer.read(), link.peer.got.size() == 2 * text.size(); }));
-  EXPECT_LT(monotonic_now() - start, milliseconds(400) + kLate) << "no limit any more";
+  EXPECT_LT(ticks.count, 30) << "no limit any more";
 }
 
 TEST_P(StreamLimits, ASlowRateIsNoTimeOut) {

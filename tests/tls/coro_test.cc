@@ -19,7 +19,7 @@ using coro::Task;
 
 class TlsCoro : public LoopTest {
  protected:
-  [[nodiscard]] static std::unique_ptr<coro::Server> serve(Loop& loop, ServerContext& context,
+  [[nodiscard]] static std::unique_ptr<coro::Server> serve(Loop& loop, TransportFactory& context,
                                                            ServerLimits limits = {}) {
     limits.transports = &context;
     return get(coro::serve(loop, Address::loopback(0), limits, echo));
@@ -154,12 +154,25 @@ TEST_P(TlsCoro, AWriterGoesOnWhenHandsAreShaken) {
   EXPECT_TRUE(spawned.done());
 }
 
+// The first few connections have little time.
+class Hasty final : public TransportFactory {
+ public:
+  std::unique_ptr<Transport> make_transport() override {
+    return made_++ < 4 ? hasty_->make_transport() : patient_->make_transport();
+  }
+
+ private:
+  int made_ = 0;
+  std::unique_ptr<ServerContext> hasty_ = make_server({.handshake_timeout = 20ms});
+  std::unique_ptr<ServerContext> patient_ = make_server();
+};
+
 TEST_P(TlsCoro, AHandshakeThatFailsHoldsNoPlace) {
   Loop loop(options());
-  const auto server_side = make_server({.handshake_timeout = 20ms});
+  Hasty server_side;
   ServerLimits limits;
   limits.max_connections = 2;
-  const auto server = serve(loop, *server_side, limits);
+  const auto server = serve(loop, server_side, limits);
   for (const std::string_view text : {"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01garbage", "", ""}) {
     Peer peer;
     peer.fd = knock(*server);
