@@ -72,9 +72,9 @@ int main_with(std::span<const std::string_view> arguments) {
 }  // namespace
 }  // namespace reactor::adversity
 
-// Else each cell would take fresh memory, which the kernel has to clear.
+// Else each cell would take fresh memory, which the kernel has to clear, and give it back.
 extern "C" const char* __asan_default_options() {
-  return "quarantine_size_mb=16:malloc_context_size=12";
+  return "quarantine_size_mb=2:malloc_context_size=12:allocator_release_to_os_interval_ms=-1";
 }
 
 int main(int argc, char** argv) {

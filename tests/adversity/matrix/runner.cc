@@ -21,7 +21,7 @@ extern "C" [[gnu::weak]] int __lsan_do_recoverable_leak_check();
 namespace reactor::adversity {
 namespace {
 
-constexpr std::size_t kProcesses = 2;
+constexpr std::size_t kProcesses = 4;  // two for a processor: a cell waits half of its time
 constexpr unsigned kSecondsForACell = 60;
 constexpr std::size_t kCellsBetweenLeakChecks = 500;
 constexpr int kMostFailures = 50;  // the rest would be more of the same
