@@ -152,9 +152,14 @@ class Descriptors(unittest.TestCase):
                     server.signal(signal.SIGTERM)
                     self.assertEqual(server.wait(), 0)
                 listener.settimeout(support.LIMIT)
-                with support.Stopwatch() as watch, support.connect(address_of(listener)):
-                    listener.accept()[0].close()
-                    self.assertLess(watch.seconds, 0.9)  # before a SYN is sent again
+
+                def accepts_at_once():  # before a SYN is sent again
+                    with support.Stopwatch() as watch, support.connect(address_of(listener)):
+                        listener.accept()[0].close()
+                        return watch.seconds < 0.9
+
+                # The kernel of a busy machine may close what the server had a little after its end.
+                wait_until(accepts_at_once, "a connection at once")
 
     def test_the_next_server_accepts_though_the_last_was_killed_amid_its_drain(self):
         with tcp() as listener:
