@@ -276,7 +276,6 @@ void Worker::retire(unsigned heir) {
     // Connections that no worker took by then are asked to end instead of being cut off at the
     // deadline.
     give_up_ = loop_.after(plan_.graceful_timeout / 2, [this] { drain(); });
-    give_up_.unref();
   } else {
     stop_soon();
   }

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -36,8 +37,12 @@ class PlayedService final : public Service {
     return {};
   }
   void share_listeners() override {}
-  Result<> borrow(int) override { return {}; }
-  void give_back(int) noexcept override {}
+  Result<> borrow(int listener) override {
+    if (refuse_loans) return make_error_code(std::errc::too_many_files_open);
+    EXPECT_TRUE(loans.insert(listener).second) << "it is borrowed already";
+    return {};
+  }
+  void give_back(int listener) noexcept override { loans.erase(listener); }
   void set_placement(Callback<bool(const Socket&)> placement) override {
     keep = std::move(placement);
   }
@@ -76,7 +81,8 @@ class PlayedService final : public Service {
   std::size_t most = 10'000'000;
   Successor* successor = nullptr;
   int taken = 0, retries = 0;
-  bool drained = false, refuse = false;
+  bool drained = false, refuse = false, refuse_loans = false;
+  std::set<int> loans;  // listeners that it accepts from for others
 
  private:
   Counter* counter_ = nullptr;

@@ -12,6 +12,7 @@
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/pipes.h"
 
 namespace reactor::prefork {
 namespace {
@@ -39,7 +40,7 @@ class WorkerTest : public BackendTest {
     auto control = make_control().value();
     master_ = std::move(control.master);
     auto membership = std::make_unique<Membership>(
-        Membership{std::move(control.worker), *board_, seat, slots_, mailboxes_});
+        Membership{std::move(control.worker), *board_, seat, slots_, mailboxes_, held_});
     worker_ =
         std::make_unique<Worker>(options_, options_, 0, Worker::Sockets{}, std::move(membership));
     server_ = Server<Idle>::listen(worker_->loop(), Address::loopback(0), {}).value();
@@ -57,6 +58,7 @@ class WorkerTest : public BackendTest {
   Slots slots_;
   Mailboxes mailboxes_;
   Control master_;
+  bool held_ = false;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Server<Idle>> server_;
   Socket client_;
@@ -90,7 +92,50 @@ TEST_P(WorkerTest, EndsWhenTheConnectionsThatCameBackAreOver) {
   EXPECT_FALSE(mailboxes_.waits(1));
 }
 
+// ---- Amid an upgrade ----
+
+class HeldWorkerTest : public WorkerTest {
+ protected:
+  HeldWorkerTest() { held_ = true; }
+  // Whether it served anybody before it ended.
+  bool serves() {
+    bool served = false;
+    Deferred in_the_loop = worker_->loop().deferred([&] {
+      served = true;
+      worker_->loop().stop();
+    });
+    in_the_loop.schedule();
+    EXPECT_EQ(worker_->serve(*server_), kExitOk);
+    return served;
+  }
+};
+
+TEST_P(HeldWorkerTest, ServesWhenItIsReleasedAndHasHeardTheNews) {
+  const FdPair pair = make_tcp_pair();
+  ASSERT_TRUE(mailboxes_.send(1, pair.near.get(), {}).value());
+  ASSERT_TRUE(master_.send({.kind = Message::Kind::orphan, .slot = 1}));
+  ASSERT_TRUE(master_.send({.kind = Message::Kind::serve}));
+  Timer end = worker_->loop().every(milliseconds(1), [&] {
+    if (server_->connections() == 2) worker_->loop().stop();
+  });
+  Timer limit = worker_->loop().after(kLimit, [&] { worker_->loop().stop(); });
+  EXPECT_EQ(worker_->serve(*server_), kExitOk);
+  EXPECT_EQ(server_->connections(), 2U) << "it takes what waits for the orphan";
+}
+
+TEST_P(HeldWorkerTest, NeverServesIfItIsToRetire) {
+  ASSERT_TRUE(master_.send({.kind = Message::Kind::orphan, .slot = 1}));
+  retire();
+  EXPECT_FALSE(serves());
+}
+
+TEST_P(HeldWorkerTest, NeverServesWithoutAMaster) {
+  master_.close();
+  EXPECT_FALSE(serves());
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, WorkerTest, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, HeldWorkerTest, every_backend(), BackendName());
 
 }  // namespace
 }  // namespace reactor::prefork

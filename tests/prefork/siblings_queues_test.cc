@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// From whose queues a worker accepts. The service and the other workers are played.
+#include <algorithm>
+#include <vector>
+
+#include "tests/prefork/siblings_kit.h"
+
+namespace reactor::prefork {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Three slots with a listener each.
+class SiblingsQueuesTest : public SiblingsTest {
+ protected:
+  using Kind = Message::Kind;
+
+  void SetUp() override {
+    Options options;
+    options.addresses = {Address::loopback(0)};
+    options.workers = 3;
+    Slots::Failure failure;
+    Inheritance none;
+    ASSERT_TRUE(slots_.open(options, none, failure));
+    SiblingsTest::SetUp();
+    if (slots_.listener(1, 0) < 0) GTEST_SKIP() << "all workers share one listener here";
+  }
+  [[nodiscard]] int queue(unsigned slot) const { return slots_.listener(slot, 0); }
+  [[nodiscard]] bool borrowed(std::initializer_list<unsigned> slots) const {
+    std::set<int> queues;
+    for (const unsigned slot : slots) queues.insert(queue(slot));
+    return service_.loans == queues;
+  }
+  void say(Kind kind, unsigned slot) {
+    Message message{.kind = kind};
+    message.slot = static_cast<std::uint16_t>(slot);
+    siblings_->hear(message, {});
+  }
+  // By a sibling, to another one.
+  void send_to(unsigned slot) {
+    board_->coming(slot).fetch_add(1);
+    ASSERT_TRUE(mailboxes_.send(slot, connection_.fd(), {}).value());
+  }
+  [[nodiscard]] bool waits(unsigned slot) const {
+    const Result<std::size_t> length = Socket::queue_length(queue(slot));
+    return length && *length > 0;
+  }
+  // The kernel chooses the slot.
+  std::vector<Socket> connect_until_one_waits(unsigned slot) {
+    std::vector<Socket> clients;
+    for (int i = 0; i < 100 && !waits(slot); ++i) {
+      clients.push_back(get(Socket::connect(slots_.addresses().at(0).address)));
+    }
+    EXPECT_TRUE(waits(slot));
+    return clients;
+  }
+  std::ptrdiff_t lines(std::string_view text) const {
+    return std::count_if(log_.lines().begin(), log_.lines().end(), [&](const auto& line) {
+      return line.text.find(text) != std::string::npos;
+    });
+  }
+};
+
+TEST_P(SiblingsQueuesTest, AnOrphansAreServedUntilItIsAdopted) {
+  EXPECT_TRUE(borrowed({}));
+  say(Kind::orphan, 1);
+  EXPECT_TRUE(borrowed({1}));
+  say(Kind::orphan, 1);
+  EXPECT_TRUE(borrowed({1}));
+  send_to(1);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; })) << "its mailbox too";
+  EXPECT_EQ(board_->coming(1).load(), 0);
+  say(Kind::orphan, 2);
+  EXPECT_TRUE(borrowed({1, 2}));
+  say(Kind::adopted, 1);
+  EXPECT_TRUE(borrowed({2}));
+  seats_[1]->loop.turns.add();
+  send_to(1);
+  EXPECT_TRUE(loop_.poll());
+  EXPECT_EQ(service_.taken, 1);
+  EXPECT_EQ(receive(1), 1) << "for its own worker";
+}
+
+TEST_P(SiblingsQueuesTest, OurOwnSlotAndOnesThatDoNotExistAreNobodysOrphans) {
+  say(Kind::orphan, 0);
+  say(Kind::orphan, 3);
+  say(Kind::orphan, 0xffff);
+  EXPECT_TRUE(borrowed({}));
+}
+
+TEST_P(SiblingsQueuesTest, AFullSiblingsIsServedUntilItHasRoom) {
+  seats_[1]->most.set(2);
+  seats_[1]->connections.set(1);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({}));
+  seats_[1]->connections.set(2);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({1}));
+  seats_[1]->connections.set(3);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({1}));
+  seats_[1]->connections.set(1);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({}));
+  EXPECT_FALSE(log_.contains("is stuck"));
+}
+
+TEST_P(SiblingsQueuesTest, ASiblingWithoutDescriptorsIsFullToo) {
+  seats_[2]->capacity.set(2);
+  seats_[2]->connections.set(1);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({}));
+  seats_[2]->connections.set(2);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({2}));
+  seats_[2]->accepts.store(0);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({})) << "it goes away, and its successor has the queue";
+}
+
+TEST_P(SiblingsQueuesTest, AStuckSiblingsIsServedUntilItMoves) {
+  const std::vector<Socket> clients = connect_until_one_waits(1);
+  seats_[2]->capacity.set(Seat::kUnlimited);
+  const auto two_moves = [&] { seats_[2]->loop.turns.add(); };
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({})) << "at the first look nobody is stuck";
+  EXPECT_TRUE(run_bounded(loop_, [&] { return two_moves(), borrowed({1}); }));
+  EXPECT_TRUE(log_.contains("worker 1 is stuck"));
+  seats_[1]->loop.turns.add();
+  EXPECT_TRUE(run_bounded(loop_, [&] { return two_moves(), borrowed({}); }));
+  const auto beat = [&] { return two_moves(), siblings_->beat(), borrowed({1}); };
+  EXPECT_TRUE(pump(loop_, beat)) << "again";
+  EXPECT_EQ(lines("worker 1 is stuck"), 1) << "said once a minute";
+}
+
+TEST_P(SiblingsQueuesTest, OneThatSleepsIsNotStuck) {
+  const TimePoint begin = monotonic_now();
+  for (int looks = 0; looks < 8 || monotonic_now() - begin < 3 * Siblings::kStuck; ++looks) {
+    siblings_->beat();
+    EXPECT_TRUE(loop_.run_once(milliseconds(10)));
+  }
+  EXPECT_TRUE(borrowed({})) << "nothing waits in their queues";
+  EXPECT_FALSE(log_.contains("is stuck"));
+}
+
+// What waited when it fell asleep is its own when it moves before it is stuck.
+TEST_P(SiblingsQueuesTest, OneThatMovesIsNotStuckThoughMuchWaits) {
+  const std::vector<Socket> clients = connect_until_one_waits(1);
+  const TimePoint begin = monotonic_now();
+  for (int looks = 0; looks < 8 || monotonic_now() - begin < 3 * Siblings::kStuck; ++looks) {
+    for (Seat* const seat : seats_) seat->loop.turns.add();
+    siblings_->beat();
+    EXPECT_TRUE(loop_.run_once(milliseconds(10)));
+  }
+  EXPECT_TRUE(borrowed({}));
+}
+
+TEST_P(SiblingsQueuesTest, AQueueThatCanNotBeHadIsAskedForAgain) {
+  service_.refuse_loans = true;
+  say(Kind::orphan, 1);
+  EXPECT_TRUE(borrowed({}));
+  siblings_->beat();
+  EXPECT_EQ(lines("can't accept for worker 1"), 1) << "said once a minute";
+  send_to(1);
+  EXPECT_TRUE(loop_.poll());
+  EXPECT_EQ(service_.taken, 0) << "all or nothing";
+  service_.refuse_loans = false;
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({1}));
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+}
+
+TEST_P(SiblingsQueuesTest, OneThatLeavesGivesAllBack) {
+  seats_[2]->most.set(1);
+  seats_[2]->connections.set(1);
+  siblings_->beat();
+  say(Kind::orphan, 1);
+  EXPECT_TRUE(borrowed({1, 2}));
+  retire(1);
+  EXPECT_TRUE(borrowed({}));
+  send_to(1);
+  EXPECT_TRUE(loop_.poll());
+  EXPECT_EQ(receive(1), 1) << "nor does it take from their mailboxes";
+}
+
+// Its listener comes before, and both ends of its mailbox.
+TEST_P(SiblingsQueuesTest, ASlotThatIsNewIsLookedAfterLikeTheOthers) {
+  ASSERT_FALSE(slots_.grow());
+  const std::vector<Socket> listeners = get(slots_.listeners_of(3));
+  Mailboxes masters;
+  ASSERT_FALSE(masters.grow(4));
+  const auto tell = [&](std::uint32_t value, int fd) {
+    Message message{.kind = Kind::sibling};
+    message.slot = 3;
+    message.value = value;
+    siblings_->hear(message, UniqueFd(::dup(fd)));
+  };
+  say(Kind::orphan, 3);
+  EXPECT_TRUE(borrowed({})) << "it is not known yet";
+  tell(0, listeners.at(0).fd());
+  tell(Message::kMailboxIn, masters.into(3));
+  tell(Message::kMailboxOut, masters.out_of(3));
+  say(Kind::orphan, 3);
+  EXPECT_TRUE(borrowed({3}));
+  ASSERT_TRUE(masters.send(3, connection_.fd(), {}).value());
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, SiblingsQueuesTest, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::prefork

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+// The sockets that a new program takes over from an earlier one.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reactor/prefork/slots.h"
+#include "tests/support/fd_guard.h"
+#include "tests/support/log_capture.h"
+#include "tests/support/pipes.h"
+#include "tests/support/temporary_folder.h"
+
+namespace reactor::prefork {
+namespace {
+
+class EarlierSlotsTest : public ::testing::Test {
+ protected:
+  // The earlier program, with four workers.
+  void start_old(const Bind& bind) {
+    options_.addresses = {bind};
+    options_.workers = 4;
+    Inheritance none;
+    old_.emplace();
+    ASSERT_TRUE(old_->open(options_, none, failure_)) << failure_.error.message();
+  }
+  // The new one takes copies over, as by exec(3).
+  void start_new(unsigned workers) {
+    std::string text;
+    for (const ListenerGroup& group : old_->describe()) {
+      text += "group " + std::to_string(group.balanced ? 1 : 0) + " ";
+      for (const int fd : group.descriptors) {
+        text += (text.back() == ' ' ? "" : ",") + std::to_string(::dup(fd));
+      }
+      text += " " + group.key + "\n";
+    }
+    text += "mailboxes \nend\n";
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+    channel_.reset(ends[0]);
+    write_text(ends[0], text);
+    ::setenv(Upgrade::kName, std::to_string(ends[1]).c_str(), 1);
+    inheritance_ = Inheritance::take();
+    ASSERT_TRUE(inheritance_);
+    options_.workers = workers;
+    fresh_.emplace();
+    ASSERT_TRUE(fresh_->open(options_, inheritance_, failure_)) << failure_.error.message();
+  }
+  static ino_t inode(const Slots& slots, unsigned slot) {
+    struct stat status {};
+    EXPECT_EQ(::fstat(slots.listeners_of(slot).value().at(0).fd(), &status), 0);
+    return status.st_ino;
+  }
+  static bool listens(const Slots& slots, unsigned slot) {
+    return socket_option(slots.listener(slot, 0), SOL_SOCKET, SO_ACCEPTCONN) != 0;
+  }
+
+  FdGuard guard_;
+  LogCapture log_;
+  Options options_;
+  Slots::Failure failure_;
+  UniqueFd channel_;
+  Inheritance inheritance_;
+  std::optional<Slots> old_, fresh_;
+};
+
+TEST_F(EarlierSlotsTest, AreTheSameSockets) {
+  start_old(Address::loopback(0));
+  start_new(4);
+  EXPECT_EQ(fresh_->addresses(), old_->addresses());
+  EXPECT_EQ(fresh_->count(), 4U);
+  for (unsigned slot = 0; slot < 4; ++slot) EXPECT_EQ(inode(*fresh_, slot), inode(*old_, slot));
+}
+
+TEST_F(EarlierSlotsTest, AreAllKeptByFewerWorkers) {
+  start_old(Address::loopback(0));
+  start_new(2);
+  const unsigned all = old_->listener(0, 0) >= 0 ? 4 : 2;
+  EXPECT_EQ(fresh_->count(), all) << "a queue that nobody has would lose connections";
+  EXPECT_EQ(inode(*fresh_, all - 1), inode(*old_, all - 1));
+}
+
+// One that listened would get connections that no worker takes yet.
+TEST_F(EarlierSlotsTest, ThoseThatAreMadeBesideThemListenOnlyWhenAllAreOurs) {
+  start_old(Address::loopback(0));
+  if (old_->listener(0, 0) < 0) GTEST_SKIP() << "all workers share one listener here";
+  start_new(6);
+  EXPECT_EQ(fresh_->count(), 6U);
+  for (unsigned slot = 0; slot < 6; ++slot) EXPECT_EQ(listens(*fresh_, slot), slot < 4) << slot;
+  ASSERT_FALSE(fresh_->grow());
+  EXPECT_FALSE(listens(*fresh_, 6));
+  ASSERT_FALSE(fresh_->take_possession());
+  for (unsigned slot = 0; slot < 7; ++slot) EXPECT_TRUE(listens(*fresh_, slot)) << slot;
+  ASSERT_FALSE(fresh_->grow());
+  EXPECT_TRUE(listens(*fresh_, 7)) << "from here on as any other";
+}
+
+TEST_F(EarlierSlotsTest, AreNotOursToMendBeforeThat) {
+  start_old(Address::loopback(0));
+  start_new(4);
+  EXPECT_EQ(fresh_->mend(), 0U);
+  ::shutdown(fresh_->listeners_of(1).value().at(0).fd(), SHUT_RD);
+  EXPECT_EQ(fresh_->mend(), 0U) << "the earlier program looks after them";
+  ASSERT_FALSE(fresh_->take_possession());
+  EXPECT_EQ(fresh_->mend(), 1U);
+  EXPECT_EQ(fresh_->mend(), 0U);
+}
+
+#if defined(__linux__)
+// If the earlier program stays after all, its clients find it as it was.
+TEST_F(EarlierSlotsTest, AreNotMadeDeafBeforeThat) {
+  const auto refuses = [](const Slots& slots) {
+    const int fd = slots.listener(0, 0);
+    socklen_t count = 0;  // of the filter's instructions
+    EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &count), 0);
+    return count > 0;
+  };
+  start_old(Address::loopback(0));
+  start_new(4);
+  fresh_->refuse_new();
+  EXPECT_FALSE(refuses(*old_));
+  ASSERT_FALSE(fresh_->take_possession());
+  fresh_->refuse_new();
+  EXPECT_TRUE(refuses(*old_));
+  fresh_->accept_new();
+  EXPECT_FALSE(refuses(*old_));
+  fresh_->hand_over();
+  fresh_->refuse_new();
+  EXPECT_FALSE(refuses(*old_)) << "they are a later program's";
+}
+#endif
+
+TEST_F(EarlierSlotsTest, AUnixSocketsFileIsTheOneProgramsOrTheOthers) {
+  const TemporaryFolder folder;
+  start_old(folder.socket());
+  start_new(4);
+  fresh_.reset();
+  EXPECT_EQ(folder.files(), 1U) << "it gave up";
+  start_new(4);
+  ASSERT_FALSE(fresh_->take_possession());
+  old_->hand_over();
+  old_.reset();
+  EXPECT_EQ(folder.files(), 1U);
+  fresh_.reset();
+  EXPECT_EQ(folder.files(), 0U);
+}
+
+// What passed it to the earlier program keeps it.
+TEST_F(EarlierSlotsTest, TheFileOfAnInheritedSocketIsItsMakers) {
+  const TemporaryFolder folder;
+  Socket made = Socket::listen(folder.socket(), {}).value();
+  start_old(InheritedSocket{made.release().release()});
+  start_new(4);
+  ASSERT_FALSE(fresh_->take_possession());
+  old_->hand_over();
+  old_.reset();
+  fresh_.reset();
+  EXPECT_EQ(folder.files(), 1U);
+}
+
+}  // namespace
+}  // namespace reactor::prefork

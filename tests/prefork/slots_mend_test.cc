@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// A listener that was made deaf is mended as it is if that is enough.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "reactor/prefork/slots.h"
+#include "tests/support/fd_guard.h"
+#include "tests/support/log_capture.h"
+
+namespace reactor::prefork {
+namespace {
+
+struct Deafening {
+  const char* name;
+  void (*act)(int listener);
+};
+
+const Deafening kMendable[] = {
+    {"shut down", [](int fd) { ::shutdown(fd, SHUT_RD); }},
+    {"blocking", [](int fd) { EXPECT_EQ(::fcntl(fd, F_SETFL, 0), 0); }},
+#if defined(__linux__)
+    {"a filter", [](int fd) { EXPECT_TRUE(Socket::refuse_new(fd)); }},
+    {"no backlog", [](int fd) { EXPECT_EQ(::listen(fd, 0), 0); }},
+#endif
+};
+
+class SlotsMendTest : public ::testing::Test {
+ protected:
+  static ino_t inode(const Socket& socket) {
+    struct stat status {};
+    EXPECT_EQ(::fstat(socket.fd(), &status), 0);
+    return status.st_ino;
+  }
+  // The only listener is mended without another one in its place.
+  void mends(const Bind& bind, const Deafening& deafening) {
+    const LogCapture log;
+    Options options;
+    options.addresses = {bind};
+    options.workers = 1;
+    options.reuse_port = false;
+    Slots::Failure failure;
+    Inheritance none;
+    Slots slots;
+    ASSERT_TRUE(slots.open(options, none, failure));
+    ASSERT_EQ(slots.mend(), 0U);
+    const std::vector<Socket> copies = slots.listeners_of(0).value();
+    const Socket& copy = copies.front();
+    deafening.act(copy.fd());
+    EXPECT_EQ(slots.mend(), 1U);
+    EXPECT_EQ(slots.mend(), 0U);
+    EXPECT_FALSE(log.contains("can't be opened again"));
+    const std::vector<Socket> now = slots.listeners_of(0).value();
+    EXPECT_EQ(inode(now.front()), inode(copy));
+    const Socket client = Socket::connect(slots.addresses()[0].address).value();
+    pollfd wait{now.front().fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&wait, 1, 10'000), 1);
+    EXPECT_TRUE(Socket::accept(now.front().fd()).value());
+  }
+
+ private:
+  FdGuard guard_;
+};
+
+// Nobody could make another one: what passed it keeps it.
+TEST_F(SlotsMendTest, AnInheritedListener) {
+  for (const Deafening& deafening : kMendable) {
+    SCOPED_TRACE(deafening.name);
+    Socket made = Socket::listen(Address::loopback(0), {}).value();
+    mends(InheritedSocket{made.release().release()}, deafening);
+  }
+}
+
+// Another one in its place would lose the clients that wait in its queue.
+TEST_F(SlotsMendTest, AListenerOfOurOwn) {
+  for (const Deafening& deafening : kMendable) {
+    SCOPED_TRACE(deafening.name);
+    mends(Address::loopback(0), deafening);
+  }
+}
+
+}  // namespace
+}  // namespace reactor::prefork
