@@ -373,7 +373,6 @@ void Connection::pause_body(Exchange& exchange, bool paused) {
 // left take_requests(): callbacks of ours let nothing out, so it comes from here, or from the
 // handler of an upgraded connection, which is asked for what it throws.
 [[gnu::noinline]] void Connection::give_up(Stream& stream) {
-  taking_ = false;
   if (&stream.handler() != this) throw;
   stream.fail(std::make_error_code(std::errc::not_enough_memory));
 }
