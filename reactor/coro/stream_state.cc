@@ -11,9 +11,9 @@
 namespace reactor::coro {
 namespace {
 
-// Octets that are taken while nobody waits for them, and the least that a view's reader takes.
-constexpr std::size_t kChunk = 4096;
-constexpr std::size_t kLargeChunk = 64 * 1024;
+// Bytes that one read adds to the buffer: as many as it holds, so that a long text takes few reads.
+constexpr std::size_t kLeastPart = 4096;
+constexpr std::size_t kLargestPart = 64 * 1024;
 
 }  // namespace
 
@@ -124,16 +124,7 @@ std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
   if (waits && reader_->want_ == Reader::Want::exactly) return reader_->target_;
   if (marked(kViewed)) return put_off();
   if (input_ == nullptr) input_ = std::make_unique<ByteBuffer>();
-  std::size_t most = kChunk;
-  std::size_t part = kChunk;
-  if (reader_ != nullptr && reader_->want_ > Reader::Want::view) {
-    // One more than is allowed tells that there is too much.
-    const std::size_t max = static_cast<Viewer&>(*reader_).max_;
-    most = std::max(most, std::min(max, SIZE_MAX - 1) + 1);
-    if (reader_->want_ == Reader::Want::all) part = kLargeChunk;
-  }
-  const std::size_t room = most > input_->size() ? most - input_->size() : 1;
-  part = std::min(part, room);
+  const std::size_t part = std::clamp(input_->size(), kLeastPart, kLargestPart);
   return input_->reserve(part).first(part);
 }
 

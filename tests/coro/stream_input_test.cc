@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// coro::Stream: bytes that come while no coroutine reads, and an end that meets a drain.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/coro/coro_test.h"
+
+namespace reactor::coro {
+namespace {
+
+class StreamInput : public CoroTest {
+ protected:
+  // Turns in which the stream takes what its peer has sent, though no coroutine reads.
+  static void take(Loop& loop) {
+    for (int turn = 0; turn < 3; ++turn) EXPECT_TRUE(loop.poll());
+  }
+};
+
+// The first read empties the buffer, and the second has to wait: an empty buffer is no end.
+TEST_P(StreamInput, AReadBehindTheLastKeptByteWaits) {
+  Loop loop(options());
+  Line line(loop);
+  line.peer.write("kept");
+  take(loop);
+  std::string first(4, '\0'), second(4, '\0'), third(4, '\0');
+  bool waited = true;
+  const auto body = [&]() -> Task<> {
+    EXPECT_EQ((co_await line.stream.read(bytes_of(first))).value(), 4u);
+    waited = false;
+    EXPECT_EQ((co_await line.stream.read(bytes_of(second))).value(), 4u);
+    waited = true;
+    EXPECT_EQ((co_await line.stream.read_exactly(bytes_of(third))).value(), 4u);
+    EXPECT_TRUE((co_await line.stream.read_some()).value().empty());
+  };
+  const Spawned reader = spawn(loop, body());
+  take(loop);
+  EXPECT_FALSE(waited) << "nothing was there yet";
+  line.peer.write("more");
+  EXPECT_TRUE(run_bounded(loop, [&] { return waited; }));
+  line.peer.write("last");
+  ::shutdown(line.peer.fd.get(), SHUT_WR);
+  EXPECT_TRUE(run_bounded(loop, [&] { return reader.done(); }));
+  EXPECT_EQ(first + second + third, "keptmorelast");
+}
+
+// The same where the bytes are taken by read_exactly(), a view, or a line.
+TEST_P(StreamInput, EachKindOfReadGoesOnBehindKeptBytes) {
+  enum class Way { exactly, some, line };
+  for (const Way way : {Way::exactly, Way::some, Way::line}) {
+    SCOPED_TRACE(static_cast<int>(way));
+    Loop loop(options());
+    Line line(loop);
+    std::string got;
+    const auto read = [&]() -> Task<> {
+      std::string text(4, '\0');
+      if (way == Way::exactly) {
+        EXPECT_EQ((co_await line.stream.read_exactly(bytes_of(text))).value(), 4u);
+      } else if (way == Way::some) {
+        text = (co_await line.stream.read_some()).value();
+      } else {
+        text = (co_await line.stream.read_line(10)).value().value();
+      }
+      got += text;
+    };
+    const auto body = [&]() -> Task<> {
+      co_await read();
+      co_await read();
+    };
+    line.peer.write("one\n");
+    take(loop);
+    const Spawned reader = spawn(loop, body());
+    take(loop);
+    EXPECT_FALSE(reader.done()) << "the second read waits";
+    line.peer.write("two\n");
+    EXPECT_TRUE(run_bounded(loop, [&] { return reader.done(); }));
+    EXPECT_EQ(got, way == Way::line ? "onetwo" : "one\ntwo\n");
+  }
+}
+
+// A drain has woken the reader, and the peer's end comes before the reader goes on.
+TEST_P(StreamInput, AReaderThatADrainWokeIsNotResumedByTheEndAsWell) {
+  enum class Way { into, view, exactly };
+  for (const Way way : {Way::into, Way::view, Way::exactly}) {
+    SCOPED_TRACE(static_cast<int>(way));
+    Loop loop(options());
+    Line line(loop);
+    int ends = 0;
+    const auto body = [&]() -> Task<> {
+      std::string text(4, '\0');
+      std::size_t count = 1;
+      if (way == Way::into) count = (co_await line.stream.read(bytes_of(text))).value();
+      if (way == Way::view) count = (co_await line.stream.read_some()).value().size();
+      if (way == Way::exactly) count = (co_await line.stream.read_exactly(bytes_of(text))).value();
+      EXPECT_EQ(count, 0u);
+      ++ends;
+    };
+    const Spawned reader = spawn(loop, body());
+    take(loop);
+    Deferred drain = loop.deferred([&] {
+      line.stream.transport().request_shutdown();
+      ::shutdown(line.peer.fd.get(), SHUT_WR);
+    });
+    drain.schedule();
+    EXPECT_TRUE(loop.poll());  // both in one turn; the reader goes on in the next
+    EXPECT_TRUE(run_bounded(loop, [&] { return reader.done(); }));
+    EXPECT_EQ(ends, 1);
+  }
+}
+
+// As above, with bytes in place of the end: the next read has them.
+TEST_P(StreamInput, BytesThatMeetADrainAreTheNextReads) {
+  Loop loop(options());
+  Line line(loop);
+  std::vector<std::string> got;
+  const auto body = [&]() -> Task<> {
+    for (int i = 0; i < 2; ++i) got.emplace_back((co_await line.stream.read_some()).value());
+  };
+  const Spawned reader = spawn(loop, body());
+  take(loop);
+  Deferred drain = loop.deferred([&] {
+    line.stream.transport().request_shutdown();
+    line.peer.write("late");
+  });
+  drain.schedule();
+  EXPECT_TRUE(loop.poll());
+  EXPECT_TRUE(run_bounded(loop, [&] { return reader.done(); }));
+  EXPECT_EQ(got, (std::vector<std::string>{"", "late"}));
+}
+
+// ---- Listener ----
+
+class ListenerInput : public StreamInput {};
+
+// It hears of a closed descriptor while no coroutine accepts, so accept() has to tell.
+TEST_P(ListenerInput, AcceptingFromAClosedDescriptorIsAnErrorAndNoWait) {
+  Loop loop(options());
+  Socket socket = get(Socket::listen(Address::loopback(0), ListenOptions{}));
+  const int number = socket.fd();
+  const auto listener = get(Listener::adopt(loop, std::move(socket)));
+  const Peer peer = connect_peer(listener->address());
+  take(loop);  // an event that is not wanted: no longer polled
+  ::close(number);
+  std::error_code error;
+  const auto body = [&]() -> Task<> { error = (co_await listener->accept()).error(); };
+  const Spawned accepting = spawn(loop, body());
+  EXPECT_TRUE(run_bounded(loop, [&] { return accepting.done(); }));
+  EXPECT_EQ(error, std::errc::bad_file_descriptor);
+  static_cast<void>(pipe_at(number).near.release());  // which the listener closes
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, StreamInput, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, ListenerInput, every_backend(), BackendName());
+
+}  // namespace
+}  // namespace reactor::coro
