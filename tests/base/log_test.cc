@@ -95,6 +95,17 @@ TEST(Log, TheDefaultSinkCutsALongLineButEndsIt) {
   EXPECT_EQ(line.back(), '\n');
 }
 
+TEST(Log, TheDefaultSinkCutsNothingOfALineThatJustFits) {
+  const std::size_t longest = default_output(std::string(5000, 'y')).size();
+  EXPECT_EQ(longest, 1024U);
+  const std::size_t room = longest - std::string_view("info \n").size();
+  for (const std::size_t size : {room - 1, room}) {
+    const std::string text(size, 'z');
+    EXPECT_EQ(default_output(text), "info " + text + "\n");
+  }
+  EXPECT_EQ(default_output(std::string(room + 1, 'z')), "info " + std::string(room, 'z') + "\n");
+}
+
 // A pipe that has no room, and whose end waits for some.
 FdPair full_pipe() {
   FdPair pipe = make_pipe();
