@@ -68,11 +68,11 @@ TEST_P(HttpHandOver, AThousandIdleConnectionsGoOnThere) {
     peer = client();
     ASSERT_TRUE(answers(peer, "old"));
   }
-  const TimePoint start = monotonic_now();
+  const Ticks ticks(loop);
   go();
   EXPECT_TRUE(gone());
   mail.deliver(*next);
-  EXPECT_LT(monotonic_now() - start, seconds(1));
+  EXPECT_LT(ticks.count, 100) << "a second";
   EXPECT_EQ(next->connections(), peers.size());
   for (Peer& peer : peers) ASSERT_TRUE(answers(peer, "new")) << peer.got << peer.end;
 }
@@ -87,9 +87,9 @@ TEST_P(HttpHandOver, AnAnswerThatComesLaterComesAndThenTheConnectionMovesAtOnce)
   Response response;
   response.body("after all");
   responder.send(response);
-  const TimePoint start = monotonic_now();
+  const Ticks ticks(loop);
   EXPECT_TRUE(gone());
-  EXPECT_LT(monotonic_now() - start, milliseconds(150));
+  EXPECT_LT(ticks.count, 15);
   EXPECT_TRUE(until(peer, "after all"));
   EXPECT_EQ(count(peer.got, "Connection: close"), 0U);
   EXPECT_TRUE(answers(peer, "new"));
@@ -137,8 +137,7 @@ TEST_P(HttpHandOver, WhatTheSuccessorRefusesIsClosedPolitely) {
   ASSERT_TRUE(answers(idle, "old"));
   ASSERT_TRUE(answers(busy, "old"));
   go();
-  run_for(loop, milliseconds(20));
-  EXPECT_EQ(mail.asked, 2);
+  EXPECT_TRUE(run_bounded(loop, [&] { return mail.asked == 2; }));
   busy.got.clear();
   busy.write(get_request());
   EXPECT_TRUE(until_over(busy));
@@ -153,14 +152,15 @@ TEST_P(HttpHandOver, TheWaitForTheNextRequestGoesOn) {
   options.keep_alive = milliseconds(1200);
   serve_both(std::move(options));
   Peer peer = client();
-  ASSERT_TRUE(answers(peer, "old"));
   const TimePoint start = monotonic_now();
+  ASSERT_TRUE(answers(peer, "old"));
+  const Ticks ticks(loop);
   run_for(loop, milliseconds(900));
   go();
   EXPECT_TRUE(gone());
   mail.deliver(*next);
   EXPECT_TRUE(until_over(peer));
-  EXPECT_LT(monotonic_now() - start, milliseconds(1700)) << "it began anew";
+  EXPECT_LT(ticks.count, 170) << "it began anew";
   EXPECT_GE(monotonic_now() - start, milliseconds(1150));
 }
 
@@ -188,17 +188,22 @@ TEST_P(HttpHandOver, AServerWithoutAKeepAliveTimeWaitsAsLongAsItTakes) {
 }
 
 TEST_P(HttpHandOver, AfterARequestThereTheWaitIsAWholeOne) {
-  Options options;
-  options.keep_alive = milliseconds(600);
-  serve_both(std::move(options));
-  Peer peer = client();
-  ASSERT_TRUE(answers(peer, "old"));
-  run_for(loop, milliseconds(300));
-  go();
-  EXPECT_TRUE(gone());
-  mail.deliver(*next);
-  ASSERT_TRUE(answers(peer, "new"));
-  const TimePoint start = monotonic_now();
+  Peer peer;
+  TimePoint start;
+  ASSERT_TRUE(once_undisturbed([&] {  // within the 300 ms that are left
+    Options options;
+    options.keep_alive = milliseconds(600);
+    serve_both(std::move(options));
+    done = false;
+    peer = client();
+    if (!answers(peer, "old")) return false;
+    run_for(loop, milliseconds(300));
+    go();
+    EXPECT_TRUE(gone());
+    mail.deliver(*next);
+    start = monotonic_now();
+    return answers(peer, "new");
+  }));
   EXPECT_TRUE(until_over(peer));
   EXPECT_GE(monotonic_now() - start, milliseconds(550));
 }

@@ -279,6 +279,7 @@ TEST_P(DeferTest, TooMuchOfALengthIsCutOff) {
   responders[0].begin(Response(), 5);
   responders[0].write("0123456789");
   responders[0].finish();
+  ASSERT_TRUE(until(peer, "01234"));
   ASSERT_TRUE(until_asked(2));
   settle(peer);
   EXPECT_EQ(content_of(peer.got), "01234");

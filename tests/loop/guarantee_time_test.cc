@@ -21,22 +21,25 @@ TEST_P(GuaranteesTime, G4_NeverEarly) {
   Loop loop(options());
   std::mt19937 random(1);
   std::vector<Timer> timers;
+  std::vector<TimePoint> latest;  // by which each is due
   int fired = 0;
-  Duration latest{0};
   for (int i = 0; i < 300; ++i) {
     const Duration delay = microseconds(random() % 100000);
     const TimePoint due = monotonic_now() + delay;
     timers.push_back(loop.after(delay, [&, due] {
       ++fired;
-      const Duration late = monotonic_now() - due;
-      EXPECT_GE(late, Duration::zero());
+      EXPECT_GE(monotonic_now(), due);
       EXPECT_GE(loop.now(), due) << "by the loop's own clock too";
-      latest = std::max(latest, late);
     }));
+    latest.push_back(monotonic_now() + delay + milliseconds(1));  // two ticks of the queue
   }
-  EXPECT_TRUE(run_to_end(loop));
-  EXPECT_EQ(fired, 300);
-  EXPECT_LT(latest, milliseconds(500)) << "a machine that is shared, but not a stopped one";
+  std::sort(latest.begin(), latest.end());
+  EXPECT_TRUE(run_bounded(loop, [&, before = TimePoint{}]() mutable {
+    const auto due = std::upper_bound(latest.begin(), latest.end(), before) - latest.begin();
+    EXPECT_GE(fired, due) << "nor later than the turn that begins after it is due";
+    before = monotonic_now();
+    return fired == 300;
+  }));
 }
 
 // The wait alone: each timer is the only one, so its delay decides how long the kernel sleeps.
@@ -58,9 +61,12 @@ TEST_P(GuaranteesTime, G4_OrderIsByDeadline) {
   Loop loop(options());
   std::vector<int> order;
   std::vector<Timer> timers;
-  for (const int delay : {30, 10, 20, 5, 25}) {
-    timers.push_back(loop.after(milliseconds(delay), [&order, delay] { order.push_back(delay); }));
-  }
+  Timer starter = loop.after(Duration::zero(), [&] {  // inside a turn: all from the same now()
+    for (const int delay : {30, 10, 20, 5, 25}) {
+      timers.push_back(
+          loop.after(milliseconds(delay), [&order, delay] { order.push_back(delay); }));
+    }
+  });
   EXPECT_TRUE(run_to_end(loop));
   EXPECT_EQ(order, (std::vector{5, 10, 20, 25, 30}));
 }
@@ -85,9 +91,13 @@ TEST_P(GuaranteesTime, G4_AllThatAreDueRunInOneTurnInOrder) {
   Loop loop(options());
   std::vector<int> order;
   std::vector<Timer> timers;
-  for (const int delay : {9, 3, 6, 1}) {
-    timers.push_back(loop.after(milliseconds(delay), [&order, delay] { order.push_back(delay); }));
-  }
+  Timer starter = loop.after(Duration::zero(), [&] {  // inside a turn: all from the same now()
+    for (const int delay : {9, 3, 6, 1}) {
+      timers.push_back(
+          loop.after(milliseconds(delay), [&order, delay] { order.push_back(delay); }));
+    }
+  });
+  EXPECT_TRUE(loop.poll());
   burn(milliseconds(15));
   EXPECT_TRUE(loop.poll());
   EXPECT_EQ(order, (std::vector{1, 3, 6, 9}));
@@ -145,8 +155,8 @@ TEST_P(GuaranteesTime, G4_NextTimeoutSaturates) {
   EXPECT_EQ(loop.next_timeout(), kForever);
   Timer never = loop.after(kForever, [] {});
   EXPECT_GT(loop.next_timeout(), hours(24 * 365 * 100));
-  Timer soon = loop.after(milliseconds(500), [] {});
-  EXPECT_LE(loop.next_timeout(), milliseconds(501));
+  Timer soon = loop.after(hours(1), [] {});
+  EXPECT_LE(loop.next_timeout(), hours(1) + milliseconds(1));
   EXPECT_GT(loop.next_timeout(), Duration::zero());
   Timer now = loop.after(Duration::zero(), [] {});
   EXPECT_EQ(loop.next_timeout(), Duration::zero());
@@ -164,8 +174,7 @@ TEST_P(GuaranteesTime, G4_NowStandsStillDuringABatchAndIsMonotonic) {
     EXPECT_GE(loop.now() - start, microseconds(200));
     before = loop.now();
   });
-  run_for(loop, milliseconds(20));
-  EXPECT_GT(loop.stats().timers.get(), 0U);
+  EXPECT_TRUE(run_bounded(loop, [&] { return loop.stats().timers.get() >= 10; }));
 }
 
 // ---- Timer, besides G4 ----
@@ -198,7 +207,8 @@ TEST_P(GuaranteesTime, MissedPeriodsAreMergedIntoOneCall) {
   EXPECT_LE(loop.next_timeout(), kPeriod + milliseconds(1));
   for (int turn = 0; turn < 8; ++turn) EXPECT_TRUE(loop.poll());
   const auto since = (monotonic_now() - start) / kPeriod - missed;
-  EXPECT_LE(calls, 1 + since) << "one for all that were missed, and those that were due since";
+  // One for all that were missed, and those that were due since; `start` is not the timer's.
+  EXPECT_LE(calls, 2 + since);
 }
 
 TEST_P(GuaranteesTime, APeriodOfZeroIsAPeriod) {
@@ -231,11 +241,7 @@ TEST_P(GuaranteesTime, AStoppedTimerWakesNobody) {
   }
   for (Timer& timer : timers) timer.stop();
   EXPECT_EQ(loop.next_timeout(), kForever);
-  const TimePoint begin = monotonic_now();
-  const std::uint64_t turns = loop.stats().turns.get();
-  EXPECT_TRUE(loop.run_once(milliseconds(60)));
-  EXPECT_GE(monotonic_now() - begin, milliseconds(60));
-  EXPECT_EQ(loop.stats().turns.get() - turns, 1U);
+  EXPECT_LE(run_for(loop, milliseconds(60)), 1);
   EXPECT_EQ(loop.stats().timers.get(), 0U);
 }
 
@@ -298,8 +304,7 @@ TEST_P(GuaranteesTime, G4_APostponedNodeHidesNobody) {
   loop.postpone(node, start + hours(1));
   bool fired = false;
   Timer timer = loop.after(milliseconds(150), [&] { fired = true; });
-  EXPECT_TRUE(run_bounded(
-      loop, [&] { return fired; }, std::chrono::seconds(5)));
+  EXPECT_TRUE(run_bounded(loop, [&] { return fired; }));
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, GuaranteesTime, every_backend(), BackendName());

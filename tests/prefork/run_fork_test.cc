@@ -147,11 +147,12 @@ TEST_P(RunFork, ATermRightBehindTheForkIsHeard) {
     master.signal(SIGTERM);
     const int code = master.wait();
     EXPECT_TRUE(code == kExitOk || code == 128 + SIGTERM) << code;  // before or after it listens
-    EXPECT_LT(monotonic_now() - begin, std::chrono::seconds(2));
+    EXPECT_LT(monotonic_now() - begin, kLimit / 2);
   }
 }
 
-// Whoever knows the address may send signals, before anything is forked.
+// Whoever knows the address may send signals, before anything is forked. A SIGCONT discards a
+// SIGTTIN that is still pending (kill(2) of POSIX), so tests/stutter makes this test fail.
 TEST_P(RunFork, SignalsAreKeptFromTheFirstListeningOn) {
   for (const unsigned workers : {0U, 2U}) {
     Options first = options(workers);
@@ -161,11 +162,13 @@ TEST_P(RunFork, SignalsAreKeptFromTheFirstListeningOn) {
     Running master(std::move(first), &just_run);
     std::set<std::string> unheard = {"reopen ", "log reload: ", "log 3 workers "};
     if (workers == 0) unheard = {"reopen ", "log signal 1 ", "log signal 21 "};
+    std::string all;
     for (std::string line = "begin"; !line.empty() && !unheard.empty();) {
       line = master.lines.next();
+      all += line + "\n";
       std::erase_if(unheard, [&](const std::string& begin) { return line.starts_with(begin); });
     }
-    EXPECT_TRUE(unheard.empty());
+    EXPECT_TRUE(unheard.empty()) << *unheard.begin() << " is not in:\n" << all;
     master.signal(SIGTERM);
     EXPECT_EQ(master.wait(), 0);
   }
