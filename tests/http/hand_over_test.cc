@@ -148,19 +148,25 @@ TEST_P(HttpHandOver, WhatTheSuccessorRefusesIsClosedPolitely) {
 }
 
 TEST_P(HttpHandOver, TheWaitForTheNextRequestGoesOn) {
-  Options options;
-  options.keep_alive = milliseconds(1200);
-  serve_both(std::move(options));
-  Peer peer = client();
-  const TimePoint start = monotonic_now();
-  ASSERT_TRUE(answers(peer, "old"));
-  const Ticks ticks(loop);
-  run_for(loop, milliseconds(900));
-  go();
-  EXPECT_TRUE(gone());
-  mail.deliver(*next);
+  Peer peer;
+  TimePoint start;
+  std::unique_ptr<Ticks> ticks;
+  ASSERT_TRUE(once_undisturbed([&] {  // it moves within the 300 ms that are left
+    Options options;
+    options.keep_alive = milliseconds(1200);
+    serve_both(std::move(options));
+    done = false;
+    peer = client();
+    start = monotonic_now();
+    if (!answers(peer, "old")) return false;
+    ticks = std::make_unique<Ticks>(loop);
+    run_for(loop, milliseconds(900));
+    go();
+    EXPECT_TRUE(gone());
+    return mail.deliver(*next) > 0 || next->connections() > 0;
+  }));
   EXPECT_TRUE(until_over(peer));
-  EXPECT_LT(ticks.count, 170) << "it began anew";
+  EXPECT_LT(ticks->count, 170) << "it began anew";
   EXPECT_GE(monotonic_now() - start, milliseconds(1150));
 }
 
