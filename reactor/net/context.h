@@ -72,6 +72,15 @@ class NetContext final : public LoopExtension {
   // which is how the code behind the callback learns of it.
   Stream* active = nullptr;
   std::size_t batch_used = 0;
+  // The active stream ends inside its callback, whose rest may do anything but write to it.
+  void abandon_callback() noexcept {
+    active = nullptr;
+    batch_used = 0;
+    abandoned = true;
+  }
+  bool abandoned = false;  // until that callback is over
+  // Whether a stream's callback runs: no other one may begin, and the scratch may be lent.
+  [[nodiscard]] bool in_callback() const noexcept { return active != nullptr || abandoned; }
   // Keeps why `stream` failed on its way to on_close(). If there is no memory for that, the want of
   // memory becomes the reason.
   void note_failure(const Stream& stream, std::error_code error) noexcept;

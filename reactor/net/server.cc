@@ -289,7 +289,7 @@ void ServerBase::note_end() noexcept {
 void ServerBase::ask_all_to_end() {
   const Lifetime::Watch server(lifetime_);
   asking_.schedule();
-  if (context_->active != nullptr) return;
+  if (context_->in_callback()) return;
   shut_connections_down();
   if (!server.over()) asking_.stop();
 }

@@ -49,7 +49,7 @@ void Stream::leave_loop() noexcept {
   if (!in_use()) return;
   if (has(kFailed)) static_cast<void>(context_->take_failure(*this));
   context_->announced.erase(this);
-  if (context_->active == this) context_->active = nullptr;
+  if (context_->active == this) context_->abandon_callback();
   loop().detach(*this, has(kExtras) ? Detach::staying : Detach::closing);
   loop().disarm(*this);
 }
@@ -57,7 +57,6 @@ void Stream::leave_loop() noexcept {
 bool Stream::in_callback() const noexcept { return in_use() && context_->active == this; }
 
 void Stream::end() noexcept {
-  if (in_callback()) context_->batch_used = 0;
   leave_loop();
   UniqueFd(fd()).reset();
   set_fd(-1);
@@ -80,7 +79,7 @@ void Stream::on_loop_end() noexcept { handler_->on_loop_end(*this); }
 void Stream::start(bool likely_readable) {
   REACTOR_CHECK(!has(kStarted));
   if (has(kClosed) || can_finish()) return;
-  if (context_->active == nullptr) {
+  if (!context_->in_callback()) {
     begin(likely_readable);
   } else {  // callbacks never nest: this one's come by the loop
     loop().arm(*this, TimePoint{});

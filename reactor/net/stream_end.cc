@@ -68,8 +68,10 @@ Stream::Alive Stream::finish() {
   set(kUnattached);
   handler_->on_close(*this, error);
   if (context.active == this && owner_ != nullptr) owner_->on_stream_closed(*this);
-  if (context.active != this) return Alive::no;
+  const bool destroyed = context.active != this;
   context.active = nullptr;
+  context.abandoned = false;
+  if (destroyed) return Alive::no;
   context.announced.erase(this);
   clear(kUnattached);
   return Alive::yes;

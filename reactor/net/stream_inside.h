@@ -109,10 +109,11 @@ Stream::Alive Stream::call(Call&& callback) {
     callback();
   } catch (...) {
     if (context.active == this) after_exception();
+    context.abandoned = false;
     throw;
   }
   if (context.active != this) [[unlikely]] {
-    context.batch_used = 0;  // what a dead stream had collected
+    context.abandoned = false;
     return Alive::no;
   }
   return after_callback(context);

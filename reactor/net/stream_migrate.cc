@@ -42,15 +42,15 @@ void Stream::request_shutdown() {
     return;
   }
   // What has arrived by now was sent to a server that was there.
-  const bool reads = attached() && context_->active == nullptr && !has(kNoRead | kMoreInput);
+  const bool reads = attached() && !context_->in_callback() && !has(kNoRead | kMoreInput);
   if (reads && read_turn() == Alive::no) return;
   if (has(kClosing)) return;
   set(kAskedToEnd);
   const auto ask = [this] { handler_->on_shutdown(*this); };
-  if (context_->active == nullptr) {
-    call(ask);
+  if (context_->in_callback()) {
+    ask();  // and its end is seen to
   } else {
-    ask();  // inside a callback, whose end is seen to
+    call(ask);
   }
 }
 

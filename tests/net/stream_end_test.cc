@@ -3,6 +3,7 @@
 // is called once, or never where it was destroyed first.
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -320,6 +321,82 @@ TEST_P(StreamEnd, StartedInAnotherCallbackItMayDestroyItselfInOnOpen) {
   EXPECT_FALSE(nested);
   EXPECT_EQ(outer.peer.got, "first second");
   EXPECT_EQ(inner.handler.closes, 0) << "it was destroyed";
+}
+
+// ---- what follows in the callback of a Stream that is gone ----
+
+TEST_P(StreamEnd, WhatADestroyedStreamCollectedIsSentByNobody) {
+  for (const bool raises : {false, true}) {
+    SCOPED_TRACE(raises);
+    Loop loop(options());
+    Link first(loop), second(loop);
+    second.handler.when_open = [](Stream& stream) { stream.write("greeting"); };
+    first.handler.when_data = [&](Stream& stream, std::string_view) {
+      stream.write("secret");
+      first.stream.reset();
+      second.start();
+      if (raises) throw Raised{};
+    };
+    first.start();
+    first.peer.write("go");
+    const auto turn = [&] { return second.peer.read(), second.peer.got.size() >= 8; };
+    if (raises) {
+      EXPECT_THROW(static_cast<void>(pump(loop, turn)), Raised);
+    }
+    EXPECT_TRUE(pump(loop, turn));
+    EXPECT_EQ(second.peer.got, "greeting");
+  }
+}
+
+TEST_P(StreamEnd, WhatIsWrittenBehindADestroyedStreamIsWhole) {
+  Loop loop(options());
+  Link first(loop), second(loop);
+  second.start();
+  first.handler.when_data = [&](Stream& stream, std::string_view) {
+    stream.write("secret");
+    first.stream.reset();
+    const std::span<std::byte> room = second.stream->write_room(4);
+    std::ranges::fill(room.first(4), std::byte{'x'});
+    second.stream->wrote(4);
+  };
+  first.start();
+  first.peer.write("go");
+  EXPECT_TRUE(pump(loop, [&] { return second.peer.read(), second.peer.got.size() >= 4; }));
+  EXPECT_EQ(second.peer.got, "xxxx");
+}
+
+// Else the new Stream would read over the bytes that this callback was given.
+TEST_P(StreamEnd, CallbacksDoNotNestInThatOfADestroyedStream) {
+  Loop loop(options());
+  Link first(loop), second(loop);
+  second.peer.write("other");
+  std::string got;
+  first.handler.when_data = [&](Stream&, std::string_view bytes) {
+    first.stream.reset();
+    second.start(true);
+    EXPECT_EQ(second.handler.opens, 0);
+    got = bytes;
+  };
+  first.start();
+  first.peer.write("bytes");
+  EXPECT_TRUE(pump(loop, [&] { return second.handler.got == "other"; }));
+  EXPECT_EQ(got, "bytes");
+}
+
+// on_close() is such a callback too, and afterwards streams start at once again.
+TEST_P(StreamEnd, DestroyedInOnCloseItLetsOthersStartLater) {
+  Loop loop(options());
+  Link first(loop), second(loop), third(loop);
+  first.handler.when_close = [&](Stream&) {
+    first.stream.reset();
+    second.start();
+    EXPECT_EQ(second.handler.opens, 0);
+  };
+  first.start();
+  first.stream->close();
+  EXPECT_TRUE(pump(loop, [&] { return second.handler.opens == 1; }));
+  third.start();
+  EXPECT_EQ(third.handler.opens, 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, StreamEnd, every_backend(), BackendName());
