@@ -56,8 +56,8 @@ timespec to_timespec(Duration timeout) {
 
 int to_milliseconds(Duration timeout) {
   constexpr Duration kLongest = std::chrono::milliseconds(INT_MAX - 1);
-  const auto rounded = std::min(timeout, kLongest) + std::chrono::milliseconds(1) - Duration(1);
-  return static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(rounded).count());
+  const Duration limited = std::min(timeout, kLongest);
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(limited).count());
 }
 
 class EpollPoller final : public Poller {

@@ -31,7 +31,7 @@ class FdBits {
   void grow(std::size_t bits) {
     // Never smaller than fd_set: the kernel may round the length up to what it knows.
     const std::size_t least = sizeof(fd_set) / sizeof(Word);
-    words_.resize(std::max({words_.size(), least, (bits + kWordBits - 1) / kWordBits}));
+    words_.resize(std::max({words_.size(), least, bits / kWordBits + 1}));
   }
   void put(std::size_t bit, bool value) {
     const Word mask = Word{1} << (bit % kWordBits);
