@@ -157,7 +157,7 @@ void Datagram::on_ready(Ready ready) {
 // Callbacks come last, as an exception may leave them.
 void Datagram::on_expire() {
   Entry entry(*this);
-  soon_ = reading_waits_ = writing_waits_ = false;
+  reading_waits_ = writing_waits_ = false;
   if (exchange_->collector == this) send_collected();
   if (queue_ != nullptr) send_queued();
   update_interest();
@@ -262,14 +262,15 @@ void Datagram::note_error(int number) {
   if (entry_ == nullptr) soon();
 }
 
-void Datagram::soon() {
-  if (std::exchange(soon_, true)) return;
-  loop_->arm(*this, TimePoint{});
-}
+void Datagram::soon() { expire_at(TimePoint{}); }
 
 void Datagram::retry_at(TimePoint time) {
-  if (!soon_ && (!armed() || deadline() > time)) loop_->arm(*this, time);
+  expire_at(time);
   update_interest();
+}
+
+void Datagram::expire_at(TimePoint time) {
+  if (!armed() || deadline() > time) loop_->arm(*this, time);
 }
 
 void Datagram::update_interest() {

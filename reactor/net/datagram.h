@@ -287,8 +287,9 @@ class Datagram final : private PollTarget, private TimerNode {
   void retry(DatagramLine& line, TimePoint now);
 
   void note_error(int number);
-  void soon();
+  void soon();  // on_expire() comes in this turn
   void retry_at(TimePoint time);
+  void expire_at(TimePoint time);  // or earlier
   void update_interest();
 
   Loop* loop_;
@@ -316,7 +317,6 @@ class Datagram final : private PollTarget, private TimerNode {
   bool paused_ = false;
   bool reading_waits_ = false;  // for the timer; likewise
   bool writing_waits_ = false;
-  bool soon_ = false;     // the timer is set to this turn
   bool drained_ = false;  // to be reported
 };
 
