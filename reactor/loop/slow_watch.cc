@@ -21,8 +21,9 @@ void SlowWatch::begin_batch(TimePoint now) noexcept {
 void SlowWatch::end_batch(TimePoint now) {
   const Dispatchable* const last = current_;
   leave();
+  if (calls_ == 0) return;  // the time went elsewhere: the process was stopped, say
   const Duration took = now - batch_start_;
-  if (calls_ > 0) stats_.busy.record(static_cast<std::uint64_t>(took.count()));
+  stats_.busy.record(static_cast<std::uint64_t>(took.count()));
   const bool was_measured = measured_turns_ > 0;
   if (was_measured) --measured_turns_;
   if (options_.slow_callback <= Duration::zero() || took < options_.slow_callback) return;

@@ -73,7 +73,8 @@ TEST_P(Datagrams, ASocketMayGoBeforeAnAwaitThatIsOver) {
   auto socket = get(Datagram::bind(loop, Address::loopback(0)));
   const auto close_later = [&]() -> Task<> {
     socket->transport().send_to("x", socket->address());
-    co_await sleep_for(2ms);
+    co_await sleep_for(1ms);
+    co_await sleep_for(1ms);  // in a turn after the one that received
     socket.reset();
   };
   bool received = false;
