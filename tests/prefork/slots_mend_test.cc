@@ -13,12 +13,12 @@
 namespace reactor::prefork {
 namespace {
 
-struct Deafening {
+struct Mendable {
   const char* name;
   void (*act)(int listener);
 };
 
-const Deafening kMendable[] = {
+const Mendable kMendables[] = {
     {"shut down", [](int fd) { ::shutdown(fd, SHUT_RD); }},
     {"blocking", [](int fd) { EXPECT_EQ(::fcntl(fd, F_SETFL, 0), 0); }},
 #if defined(__linux__)
@@ -35,7 +35,7 @@ class SlotsMendTest : public ::testing::Test {
     return status.st_ino;
   }
   // The only listener is mended without another one in its place.
-  void mends(const Bind& bind, const Deafening& deafening) {
+  void mends(const Bind& bind, const Mendable& harm) {
     const LogCapture log;
     Options options;
     options.addresses = {bind};
@@ -48,7 +48,7 @@ class SlotsMendTest : public ::testing::Test {
     ASSERT_EQ(slots.mend(), 0U);
     const std::vector<Socket> copies = slots.listeners_of(0).value();
     const Socket& copy = copies.front();
-    deafening.act(copy.fd());
+    harm.act(copy.fd());
     EXPECT_EQ(slots.mend(), 1U);
     EXPECT_EQ(slots.mend(), 0U);
     EXPECT_FALSE(log.contains("can't be opened again"));
@@ -66,18 +66,18 @@ class SlotsMendTest : public ::testing::Test {
 
 // Nobody could make another one: what passed it keeps it.
 TEST_F(SlotsMendTest, AnInheritedListener) {
-  for (const Deafening& deafening : kMendable) {
-    SCOPED_TRACE(deafening.name);
+  for (const Mendable& harm : kMendables) {
+    SCOPED_TRACE(harm.name);
     Socket made = Socket::listen(Address::loopback(0), {}).value();
-    mends(InheritedSocket{made.release().release()}, deafening);
+    mends(InheritedSocket{made.release().release()}, harm);
   }
 }
 
 // Another one in its place would lose the clients that wait in its queue.
 TEST_F(SlotsMendTest, AListenerOfOurOwn) {
-  for (const Deafening& deafening : kMendable) {
-    SCOPED_TRACE(deafening.name);
-    mends(Address::loopback(0), deafening);
+  for (const Mendable& harm : kMendables) {
+    SCOPED_TRACE(harm.name);
+    mends(Address::loopback(0), harm);
   }
 }
 
