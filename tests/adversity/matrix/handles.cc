@@ -113,6 +113,10 @@ class OfSlow final : public Subject {
  public:
   using Subject::Subject;
   void provoke() override { scene_.when_slow(role_, acting()); }
+  // A turn that calls nobody is not slow.
+  void far_side() override {
+    scene_.loop().post([] {});
+  }
   void destroy() override {}
 };
 
