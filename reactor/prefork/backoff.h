@@ -7,9 +7,10 @@
 
 namespace reactor::prefork {
 
-// How long to wait before the next fork, for all slots together. A worker that lived for a while is
-// replaced at once. So are as many young ones in a row as there are slots, and one more: all of
-// them may be killed in one go. From there on the wait doubles, up to 5 s. Private to prefork.
+// Computes how long to wait before the next fork. One instance counts for all slots together. A
+// worker that lived for kQuickDeath or longer is replaced at once. So are quick deaths in a row, up
+// to one more than there are slots, because all workers may be killed in one go. After that the
+// wait starts at kFirst and doubles up to kLongest. Private to prefork.
 class Backoff {
  public:
   static constexpr Duration kQuickDeath = std::chrono::seconds(1);
@@ -18,7 +19,7 @@ class Backoff {
 
   explicit Backoff(unsigned slots) noexcept : free_(slots + 1) {}
 
-  // A worker that lived this long is dead, or could not be forked (zero).
+  // Returns the wait after a worker died that had lived this long, or could not be forked (zero).
   [[nodiscard]] Duration after_death(Duration lived) noexcept {
     if (lived >= kQuickDeath) {
       quick_deaths_ = 0;

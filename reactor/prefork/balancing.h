@@ -16,17 +16,18 @@ namespace reactor::prefork {
 #if defined(__linux__) || defined(SO_REUSEPORT_LB)
 constexpr bool kKernelBalances = true;
 #else
-constexpr bool kKernelBalances = false;  // plain SO_REUSEPORT gives all to one socket there
+constexpr bool kKernelBalances = false;  // SO_REUSEPORT gives all connections to one socket there
 #endif
 
-// The first socket of such a group. With SO_REUSEPORT from the start a second server of the same
-// user could bind beside us and take a part of the connections. Listening without it is for one
-// server only, and lets the rest of the group in afterwards. Errors: those of Socket::listen().
+// Opens the first socket of such a group. It does not listen with SO_REUSEPORT, because then a
+// second server of the same user could bind beside us and get a part of the connections. Only one
+// server can listen without that option; the option is set afterwards, so that the rest of the
+// group can join. Errors: those of Socket::listen().
 [[nodiscard]] Result<Socket> claim(const Address& address, ListenOptions listen);
 
-// Lets `group`, of one inherited socket, grow to one per slot. The kernel allows it to the user who
-// made that socket, even though it listens already; for others it stays the only one: false.
-// Errors: those of Socket::listen().
+// Lets `group`, which has one inherited socket, grow to one socket per slot. The kernel allows that
+// to the user who made the inherited socket, even though it listens already. Returns false for
+// other users: the group keeps its one socket. Errors: those of Socket::listen().
 [[nodiscard]] Result<bool> spread(std::vector<Socket>& group, const Address& address,
                                   const Options& options);
 

@@ -8,24 +8,24 @@
 
 namespace reactor::prefork {
 
-// A stream socket that listens already, or a datagram socket that is bound, under this number, as
-// the parent process left it. run() owns it from then on.
+// The number of a descriptor that the parent process left open: a stream socket that listens
+// already, or a datagram socket that is bound. run() owns it from then on.
 struct InheritedSocket {
   int fd = -1;
   friend bool operator==(const InheritedSocket&, const InheritedSocket&) = default;
 };
 
-// All the sockets that systemd, or what else speaks LISTEN_FDS, passed; one or more
+// All the sockets that systemd, or another program that speaks LISTEN_FDS, passed; one or more
 // (sd_listen_fds(3), systemd.socket(5)).
 struct SystemdSockets {
   friend bool operator==(const SystemdSockets&, const SystemdSockets&) = default;
 };
 
-// Where to listen: an address to bind, or what is there already. Compares by content. An Address
-// becomes one for streams.
+// Where to listen: an address to bind, or sockets that exist already. Compares by content. An
+// Address becomes an Endpoint for streams.
 using Bind = std::variant<Endpoint, InheritedSocket, SystemdSockets>;
 
-// As Endpoint::to_string(), `fd:N` or `systemd`.
+// Returns Endpoint::to_string(), `fd:N` or `systemd`.
 [[nodiscard]] inline std::string to_string(const Bind& bind) {
   if (const auto* address = std::get_if<Endpoint>(&bind)) return address->to_string();
   if (const auto* socket = std::get_if<InheritedSocket>(&bind)) {

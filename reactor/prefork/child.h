@@ -14,28 +14,30 @@ namespace reactor::prefork {
 
 class SignalBlock;  // internal
 
-// A process that was forked for one connection: that connection, and a loop for it. Made by
-// ForkServer in the child. Its one thread only; callbacks may call loop().
+// A process that was forked for one connection: it has that connection and a loop. ForkServer makes
+// this object in the child. Thread: the only one of the process. Callbacks may call loop().
 //
-// It ends when its parent does. TERM asks it to finish, QUIT ends it at once; what else the parent
-// watched by its loop is ignored here, as INT, which a terminal sends to all.
+// The process ends when its parent does. TERM asks it to finish, QUIT ends it at once. All other
+// signals that the parent's loop watched are ignored here, for example INT, which a terminal sends
+// to all.
 class Child {
  public:
-  // `state`: see Service::take_over(). `lifeline`: at its end when the parent is gone. `blocked`:
-  // signals, lifted by serve(). Throws what Loop does.
+  // `state`: see Service::take_over(). `lifeline`: reads end of file once the parent is gone.
+  // `blocked`: the signals that were blocked around the fork; serve() lifts it. Throws what Loop
+  // throws.
   Child(Socket connection, std::span<const std::byte> state, UniqueFd lifeline, Backend backend,
         SignalBlock& blocked);
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
-  // This process's own. Callbacks may take as long as they like: none is reported as slow.
+  // The loop of this process. Callbacks may take as long as they like: none is reported as slow.
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
 
-  // Gives the connection to `service`, which has no listeners, and runs the loop until the
-  // connection is over, and with it whatever was started for it and keeps run() going. Handles that
-  // were there before are not waited for. The result is for the function to return: 0, or 1 where
-  // the connection could not be taken or the loop failed, which is logged. Throws what a callback
-  // throws.
+  // Gives the connection to `service`, which has no listeners. Runs the loop until the connection
+  // is over, and until everything that was started for it and keeps run() going has ended. Handles
+  // that existed before the call are not waited for. Return the result from the worker function: 0,
+  // or 1 if the connection could not be taken or the loop failed, which is logged. Throws what a
+  // callback throws.
   int serve(Service& service);
 
  private:

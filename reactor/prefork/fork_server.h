@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// ForkServer: a process for each connection, with a loop of its own. Handlers are those of
-// Server<C>, and may block: nobody else waits for them. Either is made by the same call:
+// ForkServer: serves each connection in a process of its own, which has its own loop. The handlers
+// are those of Server<C>. They may block, because no other connection waits for them. Either server
+// is made by the same call:
 //
 //   auto server = reactor::Server<Echo>::listen(loop, address, limits).value();
 //   auto server = reactor::prefork::ForkServer::listen<Echo>(loop, address, limits).value();
 //
-// In prefork::run() it is Plan::model, and no line of code.
+// In prefork::run(), Plan::model selects it; no code changes.
 #pragma once
 
 #include <sys/types.h>
@@ -27,35 +28,37 @@ namespace reactor::prefork {
 
 class SignalBlock;  // internal
 
-// Accepts, forks, and waits for the children that it forked and no others; never reads from a
-// connection, nor blocks. At the limit it pauses, and the kernel's queue fills. Where fork(2) fails
-// it tries again, later each time, and the connection waits. A connection is over when its child
-// has ended, however that was; a child that is killed by a signal is logged.
+// Accepts connections, forks a child for each, and waits for those children and no others. It never
+// reads from a connection and never blocks. At the limit it stops accepting, and the kernel's queue
+// fills. If fork(2) fails, the connection waits and the fork is tried again, after a delay that
+// doubles from 100 ms up to 5 s. A connection is over when its child has ended for any reason; a
+// child that is killed by a signal is logged.
 //
-// Belongs to its loop's thread. Fork from a process with one thread: a child has no others, and the
-// locks that they held stay locked. A child has a copy of all memory, but the descriptors that the
-// parent's loop watches are closed in it; it leaves by _exit(2), without destructors of the parent.
-// It dies with its parent; on Linux already with the thread that forked it.
+// Thread: the loop's. Fork from a process with one thread: a child has no other threads, and locks
+// that they held stay locked. A child has a copy of all memory, but it closes the descriptors that
+// the parent's loop watches. It leaves by _exit(2), without running the parent's destructors. It
+// dies with its parent; on Linux it dies with the thread that forked it.
 //
-// As a Service: drain() asks the children to finish, as hand_over() does, since a connection can't
-// leave its process. Destroying it kills the children, and waits for that.
+// As a Service: drain() and hand_over() both ask the children to finish, because a connection can't
+// leave its process. The destructor kills the children and waits until they are gone.
 class ForkServer final : public ServerBase {
  public:
-  // In the child: makes a Service without listeners, and calls child.serve(). The result is the
+  // Runs in the child: makes a Service without listeners and calls child.serve(). The result is the
   // exit status; an exception is logged and counts as 1.
   using Serve = Callback<int(Child&)>;
 
   static constexpr std::size_t kMaxChildren = 40;
 
-  // As those of Server<C>. `limits.max_connections` counts children; 0 stands for kMaxChildren.
-  // Errors: those, and of pipe(2).
+  // Work like those of Server<C>. `limits.max_connections` counts children; 0 stands for
+  // kMaxChildren. Errors: those of Server<C>, and of pipe(2).
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> listen(
       LoopHere here, std::span<const Address> addresses, ServerLimits limits, Serve serve);
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> adopt(LoopHere here,
                                                                  std::vector<Socket> sockets,
                                                                  ServerLimits limits, Serve serve);
 
-  // With the arguments of Server<C>'s. `context` is copied with all memory at each fork.
+  // Take the arguments of the functions of Server<C>. `context` outlives the server; each fork
+  // copies it with all other memory.
   template <ConnectionHandler C, class... Context>
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> listen(
       LoopHere here, std::span<const Address> addresses, ServerLimits limits, Context&... context) {
@@ -82,13 +85,14 @@ class ForkServer final : public ServerBase {
 
   Result<> take_over(Socket connection, std::span<const std::byte> state) override;
 
-  // Called first in each child, to close what only the parent shall have. What its loop watches is
-  // closed after that; nothing may be opened before.
+  // Called first in each child, to close what only the parent may have open. After it, the child
+  // closes the descriptors that the parent's loop watches. The callback must open nothing.
   void set_on_fork(Callback<void()> on_fork) { on_fork_ = std::move(on_fork); }
 
-  // Sends a signal to each child, as USR1 to open log files again.
+  // Sends a signal to each child, for example SIGUSR1 to reopen log files.
   void signal_children(int number) noexcept;
-  // Those that were forked and not waited for; connections() counts those that wait for a fork too.
+  // The number of children that were forked and not waited for yet. connections() also counts
+  // connections that still wait for a fork.
   [[nodiscard]] std::size_t children() const noexcept { return children_.size(); }
 
  private:
@@ -98,7 +102,7 @@ class ForkServer final : public ServerBase {
   };
   struct Forked {
     ChildWatcher watcher;
-    bool told = false;  // to finish
+    bool told = false;  // it got SIGTERM
   };
 
   ForkServer(LoopHere here, ServerLimits limits, Serve serve);
@@ -117,7 +121,7 @@ class ForkServer final : public ServerBase {
   void shut_connections_down() override;
   bool offer_connections() override;
   bool adopts_upgraded() const noexcept override { return false; }
-  void on_stream_closed(Stream&) noexcept override {}  // they are the children's
+  void on_stream_closed(Stream&) noexcept override {}  // the children have the streams
 
   [[nodiscard]] std::error_code open_lifeline();
   void start_children();
@@ -130,14 +134,16 @@ class ForkServer final : public ServerBase {
   Serve serve_;
   CallbackSlot<void()> on_fork_;
   const std::size_t max_children_;
-  UniqueFd lifeline_, lifeline_end_;  // the children read it; the end is here and nowhere else:
-  IoWatcher lifeline_watch_;          // so that other ForkServers' children close it as well
-  std::deque<Waiting> waiting_;       // accepted, to be forked for
-  std::vector<std::byte> state_;      // on its way from take_over() to start_connection()
+  // A pipe: the children read lifeline_, and only this process has the other end. The loop watches
+  // that end, so that the children of other ForkServers close it as well.
+  UniqueFd lifeline_, lifeline_end_;
+  IoWatcher lifeline_watch_;
+  std::deque<Waiting> waiting_;   // accepted; each needs a child
+  std::vector<std::byte> state_;  // passed from take_over() to start_connection()
   std::unordered_map<pid_t, Forked> children_;
   Deferred starting_;
-  Timer again_;            // after a fork that failed
-  Duration next_retry_{};  // zero: the last one went well
+  Timer again_;            // runs after a fork that failed
+  Duration next_retry_{};  // zero if the last fork succeeded
 };
 
 }  // namespace reactor::prefork

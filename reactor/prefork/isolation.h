@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Isolation: what a new worker process gives up before the application's code runs in it. A client
-// that takes a worker over then finds less to go on with. Private to prefork.
+// Isolation: what a new worker process gives up before the application's code runs in it, so that a
+// client that takes the worker over finds less to go on with. Private to prefork.
 #pragma once
 
 #include <sys/types.h>
@@ -12,27 +12,26 @@
 
 namespace reactor::prefork {
 
-// Becomes `identity` if there is one, and gives up rights (drop_to()). False: this process must not
-// serve, which is logged.
+// Becomes `identity`, if there is one, and gives up rights (drop_to()). Returns false if this
+// process must not serve; the reason is logged.
 [[nodiscard]] bool take_identity(const std::optional<Identity>& identity);
 
-// All that a worker does to be apart from its master: leave_terminal(), and take_identity(), which
-// gives up rights too, or without an identity give_up_rights(). False: this process must not serve,
-// which is logged.
+// Separates a worker from its master: calls leave_terminal() and take_identity(), which also gives
+// up rights; without an identity it calls give_up_rights(). Returns false if this process must not
+// serve; the reason is logged.
 [[nodiscard]] bool isolate_worker(const std::optional<Identity>& identity);
 
-// Leaves the master's session and its terminal: a process of that session could type commands into
-// it (ioctl(2), TIOCSTI), and any process that can read it sees what is typed. Standard input
-// becomes /dev/null unless number 0 is a descriptor of this program's (closed on exec); standard
-// output and error, if they are terminals, become write-only. Call it with the master's rights.
-// Errors: those of setsid(2).
+// Leaves the master's session and terminal. A process in that session could type commands into the
+// terminal (ioctl(2), TIOCSTI), and a process that can read the terminal sees what is typed.
+// Standard input becomes /dev/null, unless number 0 is a descriptor that this program opened
+// (close-on-exec). Standard output and error become write-only if they are terminals. Call it while
+// the process has the master's rights. Errors: those of setsid(2).
 std::error_code leave_terminal() noexcept;
 
-// No program that this process or its children execute gains rights (PR_SET_NO_NEW_PRIVS), and if
-// it is not the user `master`, its former self, no process of its own user can trace it or read its
-// memory (PR_SET_DUMPABLE). Call it as the worker's user. Does nothing on other
-// systems.
-// Errors: those of prctl(2).
+// Makes sure that no program that this process or its children execute gains rights
+// (PR_SET_NO_NEW_PRIVS). If this process no longer runs as the user `master`, no process of its own
+// user can trace it or read its memory (PR_SET_DUMPABLE). Call it as the worker's user. Does
+// nothing on systems other than Linux. Errors: those of prctl(2).
 std::error_code give_up_rights(uid_t master) noexcept;
 
 }  // namespace reactor::prefork

@@ -12,14 +12,14 @@
 
 namespace reactor::prefork {
 
-// What a forked worker has of its master, and with its siblings. Private to prefork.
+// What connects a forked worker with its master and its siblings. Private to prefork.
 struct Membership {
   WorkerControl control;
   Board& board;
   std::uint32_t seat;
   Slots& slots;
   Mailboxes& mailboxes;
-  // The worker reports ready but does not serve before Message::Kind::serve.
+  // The worker reports that it is ready, but does not serve before it gets Message::Kind::serve.
   bool held = false;
   std::unique_ptr<Siblings> siblings = nullptr;  // made once there is a loop
 };

@@ -11,33 +11,34 @@
 
 namespace reactor::prefork {
 
-// Tells the service manager how this process is: one datagram a message to the socket that
-// NOTIFY_SOCKET names (sd_notify(3), systemd.service(5) Type=notify). Without one, every call does
-// nothing. A message that can't be sent within 100 ms is lost, which is logged: the service goes
-// on.
+// Tells the service manager the state of this process. Each message is one datagram to the socket
+// that NOTIFY_SOCKET names (sd_notify(3), systemd.service(5) Type=notify). Without NOTIFY_SOCKET
+// the calls do nothing. A message that can't be sent within 100 ms is dropped, which is logged; the
+// service goes on.
 class Notifier {
  public:
-  // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, and leaves them to a program that is
+  // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. They stay set, for a program that is
   // executed later.
   Notifier();
 
-  // Whether anybody listens.
+  // Whether there is a socket to send to.
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
 
-  // All workers accept, or accept again after a reload. `status`: see status(); empty for none.
+  // Says that all workers accept, also after a reload. `status`: see status(); empty for none.
   void ready(std::string_view status = {}) const;
-  // A reload begins; ready() ends it. With the time, as Type=notify-reload wants.
+  // Says that a reload begins; ready() ends it. Includes the time, as Type=notify-reload requires.
   void reloading() const;
-  // The end begins, and may take `limit`, whatever TimeoutStopSec= says; 0: no word of that.
+  // Says that the end begins. It may take `limit`, even if TimeoutStopSec= is shorter; 0 leaves
+  // TimeoutStopSec= as it is.
   void stopping(std::string_view status = {}, Duration limit = {}) const;
-  // What `systemctl status` shows: one line; a line feed is escaped.
+  // Sets the line that `systemctl status` shows. A line feed in it is escaped.
   void status(std::string_view text) const;
-  // All is well; at least once per watchdog_interval().
+  // Says that all is well. Call it at least once per watchdog_interval().
   void watchdog() const;
-  // Another process is the master from now on, and ready.
+  // Says that process `pid` is the master from now on, and ready.
   void main_pid(pid_t pid) const;
 
-  // The time without watchdog() after which the manager ends this service; 0: it does not look.
+  // The manager ends this service if watchdog() is not called for this time; 0: it does not check.
   [[nodiscard]] Duration watchdog_interval() const noexcept { return watchdog_interval_; }
 
  private:

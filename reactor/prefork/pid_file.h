@@ -13,19 +13,20 @@
 
 namespace reactor::prefork {
 
-// A file that holds the pid of the running master, and locks on it for as long as the master runs.
-// The locks, not the number in the file, say whether a master runs and which process it is: a file
-// that a crash left behind blocks nobody, and a number of another pid namespace misleads nobody.
+// A file that holds the pid of the running master. The master holds locks on the file for as long
+// as it runs. The locks, not the number in the file, say whether a master runs and which process it
+// is: a file that a crash left behind blocks nobody, and a number of another pid namespace misleads
+// nobody.
 //
 //   byte 0        the guard: a lock of the open file (fcntl(2), "Open file description locks"), so
-//                 that a successor shares it. Whoever has it holds the pid file.
-//   byte 1 + pid  the name: a lock of the process, which the kernel tells by its pid in the pid
-//                 namespace of whoever asks (F_GETLK). A byte for each process, as a successor
-//                 takes its name while its predecessor still has one.
+//                 that a successor shares it. The process that has it holds the pid file.
+//   byte 1 + pid  the name: a lock of the process. F_GETLK reports the pid of that process in the
+//                 pid namespace of the caller. Each process has its own byte, because a successor
+//                 takes its name lock while its predecessor still has one.
 //
-// The kernel drops the name when the process closes any descriptor of the file, so a process that
-// holds a pid file must not open it a second time: no holder() and no check() there.
-// Systems without locks of open files use the process's for both. Not for threads.
+// The kernel drops the name lock when the process closes any descriptor of the file. A process that
+// holds a pid file must therefore not open it a second time: it must not call holder() or check().
+// Systems without open file description locks use process locks for both. Not thread-safe.
 class PidFile {
  public:
   PidFile() = default;
@@ -33,54 +34,57 @@ class PidFile {
   PidFile& operator=(PidFile&& other) = delete;
   PidFile(const PidFile&) = delete;
   PidFile& operator=(const PidFile&) = delete;
-  // Removes the file if it is still ours, or empties it if that is denied and the descriptor can
-  // still write. Does nothing in a process that was forked from its owner.
+  // Removes the file if it still belongs to this process. If removal is denied and the descriptor
+  // can still write, empties the file. Does nothing in a process that was forked from its owner.
   ~PidFile();
 
-  // Makes the file, or takes over one that nobody holds, locks it and writes this process's pid and
-  // a line feed. Symbolic links are not followed, and a file that holds anything but a pid is left
-  // alone. Removes the file again if the pid can't be written.
-  // Errors: device_or_resource_busy if another process holds it, see holder(); file_exists for what
-  // is no pid file; those of open(2) and write(2).
+  // Creates the file, or takes over one that nobody holds. Locks it, and writes this process's pid
+  // and a line feed. Symbolic links are not followed, and a file that holds anything but a pid is
+  // left alone. Removes the file again if the pid can't be written.
+  // Errors: device_or_resource_busy if another process holds it, see holder(); file_exists if the
+  // file is not a pid file; those of open(2) and write(2).
   [[nodiscard]] static Result<PidFile> take(const std::string& path);
 
-  // Whether take() could succeed, as far as permissions go; makes and locks nothing.
+  // Checks whether the permissions allow take(). Creates and locks nothing.
   [[nodiscard]] static std::error_code check(const std::string& path);
 
-  // Who holds a pid file.
+  // The process that holds a pid file.
   struct Holder {
     enum class Kind : std::uint8_t {
-      nobody,    // also if there is no file
-      starting,  // a process that has not told its name yet
-      unnamed,   // a process without a pid here: it runs in another pid namespace
-      process    // `pid`, in the caller's pid namespace
+      nobody,    // nobody holds it, or there is no file
+      starting,  // a process that has not set its name lock yet
+      unnamed,   // a process that has no pid here, because it runs in another pid namespace
+      process    // the process `pid`, in the caller's pid namespace
     };
     Kind kind = Kind::nobody;
     pid_t pid = 0;
   };
-  // Believes a lock that only a process with the right to write the file can have. A holder that
-  // gave up writing has a weaker one; its pid must be the one in the file as well.
+  // Trusts an exclusive name lock, because only a process with the right to write the file can set
+  // one. A holder that gave up writing has a shared lock; its pid must be the one in the file as
+  // well.
   // Errors: those of open(2).
   [[nodiscard]] static Result<Holder> holder(const std::string& path);
 
-  // For a successor that is executed by the owner: a descriptor that holds the lock, to be left
-  // open for it; -1 for none.
+  // A descriptor that holds the lock, to be left open for a successor that the owner executes; -1
+  // if there is none.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
-  // In the successor: the file that is left open under `fd`, which it owns from then on. The file
-  // is the predecessor's until claim(): it is neither written nor removed.
-  // Errors: bad_file_descriptor, and no_such_file_or_directory where it is not the file at `path`.
+  // Called in the successor: makes a PidFile of the file that was left open under `fd`, and owns
+  // the descriptor. The file belongs to the predecessor until claim(): it is neither written nor
+  // removed.
+  // Errors: bad_file_descriptor; no_such_file_or_directory if `fd` is not the file at `path`.
   [[nodiscard]] static Result<PidFile> adopt(const std::string& path, int fd);
-  // The successor serves: the file is this process's, and holds its pid. The predecessor may do the
-  // same to have it back. Errors: as take().
+  // Called when the successor serves: the file belongs to this process from now on, and holds its
+  // pid. The predecessor may call this to have the file back. Errors: those of take().
   [[nodiscard]] std::error_code claim();
-  // Goes on to hold the file by a descriptor that can't write to it: for a process that is about to
-  // give up its rights and must not be able to change the file of those who had them. Nothing to do
+  // Keeps holding the file, but by a descriptor that can't write to it. Call it before this process
+  // gives up its rights, so that it can't change a file of the user that had them. Does nothing
   // before claim(). Afterwards claim() does nothing. Errors: those of open(2) and fcntl(2).
   [[nodiscard]] std::error_code give_up_writing();
-  // In the predecessor, once the successor serves: closes it and removes nothing.
+  // Called in the predecessor once the successor serves: closes the file and removes nothing.
   void hand_over() noexcept { fd_.reset(); }
 
-  // In a forked child: closes it, so that the lock ends with the parent. Nothing in the parent.
+  // Called in a forked child: closes the file, so that the lock ends with the parent. Does nothing
+  // in the parent.
   void abandon_in_child() noexcept;
 
  private:
@@ -88,7 +92,7 @@ class PidFile {
 
   std::string path_;
   UniqueFd fd_;
-  pid_t owner_ = 0;  // whose it is to remove
+  pid_t owner_ = 0;  // the process that removes the file
   bool writable_ = true;
 };
 

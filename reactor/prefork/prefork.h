@@ -6,15 +6,19 @@
 //     return worker.serve(*server);
 //   });
 //
-// The master binds, forks and supervises, and does nothing else. It keeps every listener open: a
-// worker that dies loses its own connections and no others, and is replaced at once; crash loops
-// are slowed down, and siblings serve the queue meanwhile. Workers die with the master. Signals to
-// the master:
-//   TERM graceful; INT graceful, a second one fast; QUIT fast; USR1 on_reopen; HUP replaces the
-//   workers, one after the other, without losing a connection; TTIN, TTOU one worker more, one
-//   fewer; USR2 starts the program anew with the same sockets and, once that serves, ends this one.
-// A service manager that asks for it (NOTIFY_SOCKET) is told of readiness, reloads, upgrades and
-// the end, and sees a watchdog that looks at each worker (notify.h).
+// The master only binds, forks and supervises. It keeps every listener open. A worker that dies
+// loses its own connections and no others, and is replaced at once. If workers keep dying, the
+// restarts are slowed down, and siblings accept from the empty worker's queue meanwhile. Workers
+// die with the master. Signals to the master:
+//   TERM        ends gracefully
+//   INT         ends gracefully; a second one ends fast
+//   QUIT        ends fast
+//   USR1        calls on_reopen
+//   HUP         replaces the workers, one after the other, without losing a connection
+//   TTIN, TTOU  one worker more, one worker fewer
+//   USR2        starts the program anew with the same sockets and, once that serves, ends this one
+// A service manager that sets NOTIFY_SOCKET is told about readiness, reloads, upgrades and the end,
+// and its watchdog covers each worker (notify.h).
 #pragma once
 
 #include "reactor/prefork/options.h"
@@ -22,15 +26,16 @@
 
 namespace reactor::prefork {
 
-// Serves until a signal ends it; returns an ExitCode. Owns SIGTERM, SIGINT, SIGQUIT, SIGHUP,
-// SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU and SIGCHLD meanwhile, and waits for no children but its own.
-// Call it from the main thread, before there are others: it forks. In the workers it does not
-// return.
+// Serves until a signal ends it; returns an ExitCode. Until then it owns SIGTERM, SIGINT, SIGQUIT,
+// SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU and SIGCHLD. It waits only for its own children; as
+// process 1 it also reaps orphans. Call it from the main thread, before any other thread is
+// started, because it forks. It does not return in a worker process.
 [[nodiscard]] int run(Options options, WorkerFunction serve);
 
-// Blocks those signals. For a program that says where it is before run(), as in a pid file: what
-// others send from then on waits for run() instead of ending the program. run() unblocks them
-// itself, and at its end restores the mask that it found. So what comes later is not delivered.
+// Blocks those signals. Call this if the program makes its pid known before run(), for example in a
+// pid file: a signal that arrives in between waits for run() instead of ending the program. run()
+// unblocks the signals itself. At its end it restores the mask that it found, so that signals that
+// arrive later stay blocked.
 void hold_signals() noexcept;
 
 }  // namespace reactor::prefork

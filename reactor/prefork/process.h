@@ -12,7 +12,7 @@
 
 namespace reactor::prefork {
 
-// How the log ends a line about a worker that does what no worker does.
+// Ends each log line about a worker that did what no sound worker does.
 inline constexpr const char* kSuspicion =
     "If this happens again, suspect that clients run their code in the workers";
 
@@ -26,17 +26,17 @@ struct Process {
 
   pid_t pid = 0;
   unsigned slot = 0;
-  unsigned generation = 0;  // of the plan that it was started with
+  unsigned generation = 0;  // of the plan that the worker was started with
   State state = State::starting;
   Control control;
   bool wants_successor = false;
-  bool broke_rules = false;  // of Control
+  bool broke_rules = false;  // it sent what Control does not allow
   std::uint32_t seat = 0;
   TimePoint started{};
-  TimePoint deadline = TimePoint::max();  // to be ready, or gone
-  std::uint64_t turns = 0;                // at the last look
-  TimePoint moved{};                      // when they were seen to move
-  bool reported = false;                  // its silence
+  TimePoint deadline = TimePoint::max();  // for becoming ready, or for ending
+  std::uint64_t turns = 0;                // of its loop, at the last look
+  TimePoint moved{};                      // when `turns` was last seen to change
+  bool reported = false;                  // its silence was logged
 
   [[nodiscard]] std::string name() const {
     return "worker " + std::to_string(slot) + " (pid " + std::to_string(pid) + ")";

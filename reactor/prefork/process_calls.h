@@ -10,13 +10,14 @@
 
 namespace reactor::prefork {
 
-// How long a process may take for what should take no time, before it gets SIGKILL.
+// How long a process may take to end, or for anything else that takes no time, before it gets
+// SIGKILL.
 inline constexpr Duration kKillDelay = std::chrono::seconds(2);
 
-// What a status of waitpid(2) means: "exited with 3", "was killed by signal 9".
+// Says what a status of waitpid(2) means: "exited with 3", "was killed by signal 9".
 [[nodiscard]] std::string how_it_ended(int status);
 
-// What the crew asks of the kernel about processes; tests play it. Private to prefork.
+// The kernel calls about processes that the crew makes. Tests replace them. Private to prefork.
 class ProcessCalls {
  public:
   ProcessCalls() = default;
@@ -24,7 +25,7 @@ class ProcessCalls {
   ProcessCalls& operator=(const ProcessCalls&) = delete;
   virtual ~ProcessCalls() = default;
 
-  // fork(2). `worker`: the child's end of its control; this process drops it.
+  // fork(2). `worker`: the child's end of the control channel; this process drops it.
   virtual pid_t fork(WorkerControl& worker);
   // kill(2).
   virtual void kill(pid_t pid, int signal_number) noexcept;

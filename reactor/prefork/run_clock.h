@@ -7,29 +7,31 @@
 
 namespace reactor::prefork {
 
-// The time in which the master ran: CLOCK_MONOTONIC less the pauses in which it did not run, and so
-// its workers may not have run either (SIGSTOP of the group, the cgroup freezer, a suspended
-// machine). All deadlines of the master and its crew are on this clock, so a pause moves each of
-// them. Private to prefork.
+// The time during which the master ran: CLOCK_MONOTONIC without the pauses in which the master did
+// not run. Its workers may not have run in them either (SIGSTOP of the group, the cgroup freezer, a
+// suspended machine). All deadlines of the master and its crew are on this clock, so that a pause
+// moves each of them. Private to prefork.
 //
-// A pause is noticed by the wait that ends late. A master that is late in every turn is on a slow
-// machine: from the second time in a row its waits count, so that deadlines still come.
+// A pause shows as a wait that ends late. A master that is late in every turn is not paused but on
+// a slow machine: from the second late turn in a row on, the planned waits count, so that deadlines
+// still come.
 class RunClock {
  public:
-  // While a deadline is pending the master waits no longer than this at once.
+  // While a deadline is pending, a single wait of the master is at most this long.
   static constexpr Duration kLongestWait = std::chrono::seconds(1);
-  // A wait that ends this much later than planned was a pause.
+  // A wait that ends later than planned by more than this was a pause.
   static constexpr Duration kLate = std::chrono::milliseconds(250);
 
   explicit RunClock(TimePoint start) noexcept : last_(start), now_(start) {}
 
-  // The same for the whole of a turn. Not to be compared with monotonic_now().
+  // Stays the same for a whole turn. Do not compare it with monotonic_now().
   [[nodiscard]] TimePoint now() const noexcept { return now_; }
 
-  // The next wait is at most this long.
+  // Says that the next wait takes at most this long.
   void plan(Duration wait) noexcept { planned_ = wait; }
 
-  // A turn begins at `real`, by CLOCK_MONOTONIC. False: there was a pause before it.
+  // Begins a turn. `real` is the time on CLOCK_MONOTONIC. Returns false if there was a pause before
+  // this turn.
   bool begin_turn(TimePoint real) noexcept {
     const Duration passed = real - last_;
     last_ = real;

@@ -19,59 +19,62 @@ class ForkServer;
 struct Membership;  // internal
 struct Message;     // internal
 
-// A worker's side of prefork: its loop, its listeners, and what the master wants of it. Made by
-// run() in the worker process. Loop thread only; callbacks may call everything but run() and
-// serve().
+// The worker's side of prefork: its loop, its listeners, and its answers to the master's messages.
+// run() makes it in the worker process. Thread: the loop's. Callbacks may call everything but run()
+// and serve().
 class Worker {
  public:
   struct Sockets {
     std::vector<Socket> listeners, datagrams;
   };
-  // `membership`: what a forked worker has of its master; null with workers = 0.
+  // `membership`: how a forked worker reaches its master and siblings; null with workers = 0.
   Worker(Options& options, const Plan& plan, unsigned index, Sockets sockets,
          std::unique_ptr<Membership> membership);
-  // In the process of one connection.
+  // For the process of one connection (Model::fork).
   Worker(Options& options, const Plan& plan, unsigned index, Child& child);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
 
-  // Made after the fork: this process's own.
+  // The loop of this process. It was made after the fork.
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
-  // 0 .. workers - 1; a successor has its predecessor's.
+  // The worker's slot, 0 to workers - 1. A successor has the index of its predecessor.
   [[nodiscard]] unsigned index() const noexcept { return index_; }
-  // One listening socket per address, in their order, to be adopted by servers; empty afterwards,
-  // and in the process of a connection.
+  // Returns one listening socket per address, in their order, for servers to adopt. Empty at the
+  // second call, and in the process of a connection.
   [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(sockets_.listeners); }
-  // One socket per Endpoint for datagrams, in their order, which the workers share: any of them may
-  // get a datagram, and after the end of one the others have its queue. To be adopted by Datagrams;
-  // empty afterwards.
+  // Returns one socket per Endpoint for datagrams, in their order, for Datagrams to adopt; empty at
+  // the second call. The workers share these sockets: any worker may receive a datagram, and when a
+  // worker ends, the others read what is left in the queue.
   [[nodiscard]] std::vector<Socket> datagrams() noexcept { return std::move(sockets_.datagrams); }
 
-  // Runs the loop for this server, which adopted listeners(): tells the master that it accepts,
-  // drains it at the end, hands its idle connections to the successor at a reload, accepts for
-  // siblings that are gone or stuck, and evens connections out between the workers. The result is
-  // meant for the worker function to return: 0, or 1 where the loop failed, which is logged. In the
-  // process of a connection: serves that and returns; see Child::serve().
+  // Runs the loop for `service`, which adopted listeners(). Tells the master that this worker
+  // accepts, and drains the service at the end. At a reload it hands idle connections over to the
+  // successor. It accepts for siblings that are gone or stuck, and evens out the numbers of
+  // connections between the workers. Return the result from the worker function: 0, or 1 if the
+  // loop failed, which is logged. In the process of a connection it serves that connection and
+  // returns; see Child::serve().
   int serve(Service& service);
 
-  // The same for whoever does it all himself, without siblings. on_drain(): what to do when the
-  // worker shall end: finish. From then on the loop ends as soon as nothing is left to wait for, or
-  // when the callback has it stopped; without one, at once. After Plan::graceful_timeout it is
-  // stopped in any case. Not with Model::fork, where it logs so and gives 1.
+  // Runs the loop for an application that does without a Service: connections are neither handed
+  // over nor shared with siblings. on_drain() is called when the worker has to end, and finishes
+  // the application's work. From then on the loop ends as soon as nothing is left to wait for, or
+  // when the callback stops it. Without an on_drain() callback the loop ends at once. After
+  // Plan::graceful_timeout it is stopped in any case. With Model::fork run() logs an error and
+  // returns 1.
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
   int run();
 
-  // HUP came, with workers = 0: what to do in place of a master, which would replace the workers.
-  // Without a callback it is logged and ignored. In forked workers it is never called.
+  // Called after HUP with workers = 0, as no master is there to replace workers. Without a callback
+  // HUP is logged and ignored. Never called in forked workers.
   void on_reload(Callback<void()> callback) { on_reload_ = std::move(callback); }
 
-  // What run() of prefork.h calls: `serve`, by Plan::model once here or for each connection. An
-  // exception out of it is logged, and gives 1.
+  // Called by prefork::run(). Calls `serve` once here, or, if Plan::model says so, once for each
+  // connection. An exception from it is logged and gives 1.
   int execute(WorkerFunction& serve) noexcept;
 
-  // Asks the master for a successor, and to be drained when that is ready. Plan::max_requests does
-  // so by itself.
+  // Asks the master for a successor. Once the successor is ready, the master retires this worker.
+  // Plan::max_requests does this by itself.
   void renew();
 
  private:
@@ -100,7 +103,7 @@ class Worker {
   unsigned index_;
   Sockets sockets_;
   std::unique_ptr<Membership> membership_;
-  std::optional<Loop> own_loop_;  // none in a Child
+  std::optional<Loop> own_loop_;  // empty in the process of a connection
   Loop& loop_;
   Child* child_ = nullptr;
   ForkServer* fork_server_ = nullptr;
@@ -109,12 +112,12 @@ class Worker {
   CallbackSlot<void()> on_reload_;
   std::vector<SignalWatcher> signals_;
   IoWatcher master_;
-  Timer listen_again_;  // to the master
+  Timer listen_again_;  // resumes reading from the master
   Timer beat_;
   Timer deadline_;
-  Timer give_up_;  // handing over
+  Timer give_up_;  // of handing over; then the worker drains
   bool draining_ = false;
-  bool retiring_ = false;  // by handing over
+  bool retiring_ = false;  // connections are being handed over
 };
 
 }  // namespace reactor::prefork
