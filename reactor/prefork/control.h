@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Control: what the master and a worker tell each other. Private to prefork.
+// Control: the messages between the master and a worker. Private to prefork.
 //
 //   master -- socket: Message, some with a descriptor --> worker
 //   master <-- pipe: Notice, one byte each ------------- worker
 //
-// A worker may be running a stranger's code, so its way to the master is as narrow as possible. A
-// pipe cannot carry descriptors: closing a descriptor that a stranger made can block (SO_LINGER).
-// The other direction of the socket is shut down for the same reason. A worker says each Notice at
-// most once, in their order, and everything else breaks the rules.
+// A client may have taken a worker over, so the worker's way to the master is as narrow as
+// possible. It is a pipe because a pipe can't carry descriptors: closing a descriptor that a
+// stranger made can block (SO_LINGER). For the same reason the socket is shut down in the direction
+// to the master. A worker sends each Notice at most once, in the order of their numbers. Everything
+// else breaks the rules.
 #pragma once
 
 #include <cstdint>
@@ -20,21 +21,21 @@
 
 namespace reactor::prefork {
 
-// From the worker. The numbers are the order.
+// Sent by the worker. The numbers are the order in which it sends them.
 enum class Notice : std::uint8_t {
-  ready = 1,  // it accepts
-  renew = 2,  // it wants a successor: it has served its time
+  ready = 1,  // it is ready to accept
+  renew = 2,  // it wants a successor, because it has served its requests
 };
 
-// From the master.
+// Sent by the master.
 struct Message {
   enum class Kind : std::uint8_t {
-    retire,   // a successor has the slot: hand over, finish, end. `value`: the slot that goes on
+    retire,   // a successor has the slot: hand over, finish, end. `value`: the slot that takes over
     orphan,   // nobody serves `slot`: its siblings accept from its queue
-    adopted,  // somebody serves `slot` again
-    sibling,  // there is a slot more; the descriptor is its listener for address `value`, or an
-              // end of its mailbox
-    serve,    // a worker that was started with Membership::held begins to accept
+    adopted,  // a worker serves `slot` again
+    // there is a new slot; comes with its listener for address `value`, or an end of its mailbox
+    sibling,
+    serve,  // a worker that was started with Membership::held begins to accept
   };
   static constexpr std::uint32_t kMailboxIn = 0xffffffff;
   static constexpr std::uint32_t kMailboxOut = 0xfffffffe;
@@ -48,25 +49,25 @@ struct Message {
 // The master's end.
 class Control {
  public:
-  // What one look at the worker's notices found.
+  // What one read of the worker's notices found.
   enum class Heard : std::uint8_t {
     nothing,
     ready,
     renew,
     ended,        // no process has the other end any more
-    broken_rules  // a byte that is no Notice, or a Notice again or out of order
+    broken_rules  // a byte that is no Notice, a repeated Notice, or one out of order
   };
 
   Control() noexcept = default;
   Control(UniqueFd messages, UniqueFd notices) noexcept
       : messages_(std::move(messages)), notices_(std::move(notices)) {}
 
-  // Readable when hear() has something to say.
+  // Readable when hear() has something to return.
   [[nodiscard]] int fd() const noexcept { return notices_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(notices_); }
   void close() noexcept;
 
-  // False if the worker is gone, or has left many messages unread. A descriptor is copied.
+  // Returns false if the worker is gone, or has left many messages unread. `descriptor` is copied.
   bool send(const Message& message, int descriptor = -1) const noexcept;
   // Reads at most one byte, so that no worker can keep the master busy.
   [[nodiscard]] Heard hear() noexcept;
@@ -79,12 +80,12 @@ class Control {
 // The worker's end.
 class WorkerControl {
  public:
-  // What came: a message, perhaps with a descriptor; nothing now; nothing for want of memory; or
-  // the end.
+  // What one call of receive() found: a message, perhaps with a descriptor; no message for now; no
+  // message for lack of memory (`later`); or the end.
   struct Received {
     std::optional<Message> message;
     UniqueFd descriptor;
-    bool later = false;  // fd() stays readable: wait kRetryDelay
+    bool later = false;  // fd() stays readable: wait for kRetryDelay
     bool ended = false;
   };
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(20);
@@ -93,16 +94,17 @@ class WorkerControl {
   WorkerControl(UniqueFd messages, UniqueFd notices) noexcept
       : messages_(std::move(messages)), notices_(std::move(notices)) {}
 
-  // Readable when receive() has something.
+  // Readable when receive() has something to return.
   [[nodiscard]] int fd() const noexcept { return messages_.get(); }
   [[nodiscard]] Received receive() const noexcept;
   [[nodiscard]] int notices_fd() const noexcept { return notices_.get(); }
 
-  // False if the master is gone. Calls after the first one do nothing.
+  // Returns false if the master is gone. Calls after the first one do nothing.
   bool say_ready() noexcept;
-  // Asks for a successor, but not before say_ready(). Calls after the first one do nothing.
+  // Asks for a successor. A request before say_ready() is kept, and sent by say_ready(). Calls
+  // after the first one do nothing.
   void ask_for_successor() noexcept;
-  // In a process that the worker forks: only the worker speaks to the master.
+  // Called in a process that the worker forks, because only the worker speaks to the master.
   void close_notices() noexcept { notices_.reset(); }
 
  private:
@@ -110,7 +112,7 @@ class WorkerControl {
 
   UniqueFd messages_, notices_;
   bool ready_ = false;
-  bool renewal_ = false;  // was asked for
+  bool renewal_ = false;  // a successor was asked for
 };
 
 struct ControlPair {
@@ -118,7 +120,8 @@ struct ControlPair {
   WorkerControl worker;
 };
 
-// Both ends, non-blocking and closed on exec. Errors: those of socketpair(2), pipe(2), fcntl(2).
+// Makes both ends. They are non-blocking and close-on-exec. Errors: those of socketpair(2),
+// pipe(2), fcntl(2).
 [[nodiscard]] Result<ControlPair> make_control();
 
 }  // namespace reactor::prefork

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Herald: what the service manager hears of the master, and when (sd_notify(3)). Private to
-// prefork.
+// Herald: tells the service manager what the master does (sd_notify(3)). Private to prefork. It
+// sends:
 //
 // clang-format off
 //   all workers accept    READY=1 STATUS=
@@ -11,7 +11,7 @@
 //   at any time           STATUS= when it changes; WATCHDOG=1 while each worker turns
 // clang-format on
 //
-// Not sent: ERRNO (the exit code tells), BARRIER, FDSTORE.
+// It does not send ERRNO (the exit code tells), BARRIER or FDSTORE.
 #pragma once
 
 #include <sys/types.h>
@@ -27,27 +27,29 @@ namespace reactor::prefork {
 
 class Herald {
  public:
-  // `succeeds`: the manager knows another program, and hears nothing from this one before begin().
+  // `succeeds`: this program is to take over from another one, which the manager knows. The manager
+  // hears nothing from this one before begin().
   Herald(const RunClock& clock, bool succeeds) noexcept
       : clock_(clock), voice_(succeeds ? Voice::none : Voice::starting) {}
 
-  // All workers accept, for the first time.
+  // Called when all workers accept, for the first time.
   void begin(const Crew& crew);
-  // Once in each turn.
+  // Called once in each turn of the master.
   void look(const Crew& crew);
-  // When look() is wanted without news.
+  // When look() has to be called next even if nothing happens.
   [[nodiscard]] TimePoint next_turn() const noexcept { return next_watchdog_; }
-  // There was a pause: the manager's clock went on.
+  // Called after a pause: the master's clock stood still, but the manager's went on.
   void resume() noexcept;
 
   void reload_begins();
-  // `why`: a part of a sentence.
+  // `why`: part of a sentence.
   void reload_refused(const Crew& crew, const std::string& why);
-  // The latest event that is more than a number of workers; in the status from now on.
+  // Sets the latest event that is more than a change in the number of workers. The status shows it
+  // from now on.
   void note(std::string text) { note_ = std::move(text); }
-  // `successor` is the master now, and ready; it says the rest.
+  // Tells the manager that `successor` is the master now, and ready. The successor says the rest.
   void hand_over(pid_t successor);
-  // `limit`: when it is over at the latest.
+  // Tells the manager that the end has begun. `limit`: how long it may take.
   void stop(const std::string& status, Duration limit);
 
  private:
@@ -60,7 +62,7 @@ class Herald {
   Voice voice_;
   bool reloading_ = false;
   std::string note_;
-  std::string said_;  // the latest status
+  std::string said_;  // the status that was sent last
   TimePoint next_watchdog_ = TimePoint::max();
 };
 
