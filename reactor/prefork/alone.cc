@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kStatus = "serving without workers";
 
-// What a master tells the service manager (Herald), and does as process 1.
+// Does what a master does for the service manager (Herald), and as process 1.
 class Alone {
  public:
   Alone(Loop& loop, Duration graceful_timeout) : loop_(loop), graceful_timeout_(graceful_timeout) {
@@ -30,7 +30,7 @@ class Alone {
       on(number, [this] { stop(); });
     }
     on(SIGHUP, [this] {
-      notifier_.reloading();  // what it changes is the application's to say
+      notifier_.reloading();  // Worker::on_reload() does the rest
       notifier_.ready(kStatus);
     });
     if (::getpid() != 1) return;
@@ -59,7 +59,8 @@ class Alone {
     watchers_.back().unref();
   }
 
-  // See Crew::reap_orphans(). What the loop waits for is left to it, and then looked at again.
+  // See Crew::reap_orphans(). A child that the loop waits for is left to the loop. When that is
+  // done, this looks again for orphans behind it.
   void reap_orphans() {
     siginfo_t info{};
     while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
@@ -88,7 +89,7 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
     if (!take_identity(options.identity)) return kExitNotReady;
     Worker::Sockets sockets{slots.listeners_of(0).value(), slots.datagrams().value()};
     slots.release_own().clear();
-    // A connection's process shall have none of those that stayed.
+    // The process of a connection must not have the sockets that stayed open here.
     options.on_fork = [&slots, let_go = std::move(options.on_fork)]() mutable {
       if (let_go) let_go();
       slots.close();
@@ -101,7 +102,7 @@ int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
     };
     SignalPipe::unblock();
     const int status = worker.execute(serve);
-    SignalPipe::block();  // nobody hears them from here on
+    SignalPipe::block();  // nobody handles them from here on
     alone.stop();
     return status;
   } catch (const std::exception& error) {

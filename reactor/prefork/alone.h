@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Alone: a server in one process, without master and workers (workers = 0). Private to prefork.
+// Alone: a server in one process, without a master and workers (workers = 0). Private to prefork.
 #pragma once
 
 #include "reactor/prefork/options.h"

@@ -20,7 +20,8 @@ std::error_code set_reuse_port(int fd, int on) {
   return last_system_error();
 }
 
-// A copy by its address alone would listen on all devices.
+// Whether the socket listens on one device only. A second socket that is bound to its address would
+// listen on all devices.
 bool is_bound_to_device(int fd) {
   std::array<char, IFNAMSIZ> name{};
   socklen_t length = name.size();
@@ -63,8 +64,8 @@ Result<Socket> claim(const Address& address, ListenOptions listen) {
   return first;
 }
 #else
-// There a group is joined by bind(2) alone: the address is tried before, which two servers that
-// start at the same moment may both do.
+// On other systems a socket joins a group by bind(2) alone. So this first tries whether the address
+// is free. Two servers that start at the same moment may both find it free.
 Result<Socket> claim(const Address& address, ListenOptions listen) {
   if (address.port() != 0) {
     ListenOptions alone = listen;

@@ -15,7 +15,8 @@ Result<std::unique_ptr<Board>> Board::make() {
   void* const memory =
       ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return last_system_error();
-  // Fresh pages are zero, which is what all of it begins with: written to, they would all exist.
+  // Nothing is constructed here: fresh pages are zero, which is how all members begin, and writing
+  // to them would allocate them all.
   static_assert(std::is_trivially_destructible_v<Shared>);
   return std::unique_ptr<Board>(new Board(static_cast<Shared*>(memory)));
 }

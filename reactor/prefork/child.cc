@@ -20,7 +20,7 @@ Child::Child(Socket connection, std::span<const std::byte> state, UniqueFd lifel
   signals_.push_back(loop_.on_signal(SIGTERM, [this] { finish(); }).value());
   signals_.push_back(loop_.on_signal(SIGQUIT, [this] { end_now(); }).value());
   for (SignalWatcher& watcher : signals_) watcher.unref();
-  // Nothing is ever written there.
+  // Nobody writes to the lifeline, so it becomes readable only when the parent is gone.
   parent_ = loop_.watch(lifeline_.get(), Interest::read, [this](Ready) { end_now(); }).value();
   parent_.unref();
 }
@@ -49,7 +49,8 @@ int Child::serve(Service& service) {
   return kExitOk;
 }
 
-// What is due is done first: a call that was posted at the end.
+// Whether the connection is over. Work that is due, such as a call that was posted at the end, is
+// done first.
 bool Child::over(const Service& service) {
   return service.connections() == 0 && loop_.keeping() <= keeping_before_ &&
          loop_.next_timeout() > Duration::zero();

@@ -23,7 +23,7 @@ namespace {
 
 void close_apart(std::vector<UniqueFd> sockets) noexcept {
   if (sockets.empty()) return;
-  const SignalBlock blocked;  // the child has our handlers
+  const SignalBlock blocked;  // the child still has our handlers
   std::array<int, 2> ends{-1, -1};
   const pid_t child = ::pipe(ends.data()) == 0 ? ::fork() : -1;
   const UniqueFd lifeline(ends[0]);

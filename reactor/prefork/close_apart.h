@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Closing sockets without waiting. If this process held the last copy of a socket, close(2) could
-// wait in it for as long as another process likes: SO_LINGER may be set on a TCP socket, and on one
-// that lies in the queue of a unix socket, where a client or a worker sent it. Private to prefork.
+// Closes sockets without waiting. If SO_LINGER is set on a socket, close(2) of its last copy can
+// wait for as long as another process likes. The same goes for a unix socket whose queue holds such
+// a socket, sent by a client or a worker. Private to prefork.
 #pragma once
 
 #include <vector>
@@ -10,10 +10,10 @@
 
 namespace reactor::prefork {
 
-// A process that ends never waits for a socket (socket(7), SO_LINGER). So a child is forked, which
-// holds copies until these here are closed, and then ends; this process waits for it. If there can
-// be no child, the sockets stay open until this process ends.
-// Thread: the only one of the process. Errors: none.
+// A process that exits never waits for a socket (socket(7), SO_LINGER). So this function forks a
+// child that holds copies until the sockets are closed here, and then exits; this process waits for
+// that. If fork(2) fails, the sockets stay open until this process ends. Thread: the only one of
+// the process. Errors: none.
 void close_apart(std::vector<UniqueFd> sockets) noexcept;
 
 }  // namespace reactor::prefork

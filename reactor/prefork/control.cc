@@ -21,8 +21,8 @@ using Bytes = std::array<std::byte, sizeof(Message)>;
 
 }  // namespace
 
-// A stream, as the end of file must be seen on every platform. A message is so small that it is
-// never cut: it goes into the buffer as one piece, or not at all.
+// Uses a stream socket, because its end of file is seen on every platform. A message is small
+// enough never to be split: it goes into the buffer in one piece, or not at all.
 Result<ControlPair> make_control() {
   std::array<int, 2> socket{};
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, socket.data()) != 0) return last_system_error();
@@ -71,7 +71,7 @@ WorkerControl::Received WorkerControl::receive() const noexcept {
   Bytes bytes;
   Received received;
   const IoResult result = receive_with_descriptor(messages_.get(), bytes, received.descriptor);
-  // Ignores a message whose descriptor was lost; the control connection stays open.
+  // A message whose descriptor was lost is ignored; the channel stays open.
   const bool lost = result.error() == std::errc::too_many_files_open;
   if (result.would_block() || lost) return received;
   received.later = result.is_error() && is_transient(result.error());

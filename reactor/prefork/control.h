@@ -33,9 +33,8 @@ struct Message {
     retire,   // a successor has the slot: hand over, finish, end. `value`: the slot that takes over
     orphan,   // nobody serves `slot`: its siblings accept from its queue
     adopted,  // a worker serves `slot` again
-    // there is a new slot; comes with its listener for address `value`, or an end of its mailbox
-    sibling,
-    serve,  // a worker that was started with Membership::held begins to accept
+    sibling,  // a slot was added; the descriptor is its listener or a mailbox end, see `value`
+    serve,    // a worker that was started with Membership::held begins to accept
   };
   static constexpr std::uint32_t kMailboxIn = 0xffffffff;
   static constexpr std::uint32_t kMailboxOut = 0xfffffffe;
@@ -43,7 +42,7 @@ struct Message {
   Kind kind = Kind::retire;
   std::uint8_t unused = 0;
   std::uint16_t slot = 0;
-  std::uint32_t value = 0;
+  std::uint32_t value = 0;  // with `sibling` the number of an address, kMailboxIn or kMailboxOut
 };
 
 // The master's end.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Crew: starts, watches, replaces and ends the worker processes. The master calls advance() and
+// look_after() in each turn; the other functions act on a signal, a notice or the end of a worker.
 #include "reactor/prefork/crew.h"
 
 #include <sys/wait.h>
@@ -16,14 +18,15 @@
 namespace reactor::prefork {
 namespace {
 
-// Before a worker that asks for a successor gets one.
+// How long a worker serves at least before it gets the successor that it asked for.
 constexpr Duration kShortestService = std::chrono::seconds(1);
 
 std::string in_ms(Duration duration) {
   return std::to_string(duration / std::chrono::milliseconds(1)) + " ms";
 }
 
-// Silence before the log names the callback: long after each loop should have turned.
+// How long a loop is silent before the log names its callback. A healthy loop has turned long
+// before.
 Duration report_after(Duration timeout) { return timeout / 2; }
 
 }  // namespace
@@ -65,7 +68,7 @@ void Crew::release() {
     process->moved = clock_.now();
     if (!process->control || process->control.send({.kind = Message::Kind::serve})) continue;
     REACTOR_LOG(error, process->name() + " can't be told to serve, and is replaced");
-    calls_.kill(process->pid, SIGKILL);  // it waits, and would hear nothing else
+    calls_.kill(process->pid, SIGKILL);  // it waits for this message and hears no signal but KILL
   }
 }
 
@@ -93,8 +96,9 @@ void Crew::start_in_empty_slots() {
   }
 }
 
-// One after the other, so that there is never more than one worker more than wanted. The oldest
-// first, so that one that always wants to be replaced does not keep the others waiting.
+// Starts successors one after the other, so that there is never more than one worker more than
+// wanted. The oldest worker is replaced first, so that one that always asks for a successor does
+// not keep the others waiting.
 void Crew::start_a_successor() {
   if (successor_starts()) return;
   const TimePoint now = clock_.now();
@@ -116,7 +120,7 @@ bool Crew::outdated(const Slot& slot) const {
   return slot.serving->wants_successor || slot.serving->generation != generation_;
 }
 
-// A worker's own wish is met at a limited rate.
+// Limits how often a worker gets the successor that it asks for.
 TimePoint Crew::next_start(const Slot& slot) const {
   const Process* const serving = slot.serving;
   if (serving == nullptr || serving->generation != generation_) return slot.not_before;
@@ -134,7 +138,7 @@ Process* Crew::start(unsigned slot) {
     return nullptr;
   }
   process->seat = board_.take_seat();
-  if (process->seat == Board::kNobody) {  // too many are still on their way out
+  if (process->seat == Board::kNobody) {  // too many workers have not ended yet
     could_not_start(slot, make_error_code(std::errc::resource_unavailable_try_again));
     return nullptr;
   }
@@ -156,7 +160,7 @@ Process* Crew::start(unsigned slot) {
   return processes_.back().get();
 }
 
-// Out of processes, descriptors or memory: a worker that died at once.
+// Treats a lack of processes, descriptors or memory like a worker that died at once.
 void Crew::could_not_start(unsigned slot, std::error_code error) {
   REACTOR_LOG(error, "can't start worker " + std::to_string(slot) + ": " +
                          explain_limit(error, fixed_descriptors(slots(), addresses_)));
@@ -165,13 +169,13 @@ void Crew::could_not_start(unsigned slot, std::error_code error) {
       std::max(slots_[slot].not_before, saturating_add(clock_.now(), Backoff::kFirst));
 }
 
-// Up to a quarter more, so that what fails together is not tried together again.
+// Adds up to a quarter, so that workers that failed together are not started again together.
 Duration Crew::with_jitter(Duration pause) noexcept {
   random_ = random_ * 1664525 + 1013904223;
   return pause + pause / 4 * static_cast<Duration::rep>(random_ >> 24U) / 256;
 }
 
-// Counts what was no use, and says when to try again.
+// Counts a start that came to nothing, and sets when to try again.
 void Crew::slow_down(unsigned slot, Duration lived) {
   const Duration pause = with_jitter(backoff_.after_death(lived));
   slots_[slot].not_before = saturating_add(clock_.now(), pause);
@@ -180,7 +184,7 @@ void Crew::slow_down(unsigned slot, Duration lived) {
   hopeless_ = true;
 }
 
-// Those who are on their way will be outdated if they arrive after all.
+// Workers of the failed generation may still become ready; they are outdated then.
 void Crew::roll_back() {
   REACTOR_LOG(error, "the new workers do not become ready: going on with the old configuration");
   current_ = std::move(*earlier_);
@@ -212,13 +216,13 @@ void Crew::read_control(int fd) {
       process.wants_successor = true;
       return;
     case Control::Heard::ended:
-      return process.control.close();  // its death is for reap() to see
+      return process.control.close();  // reap() will see its end
     case Control::Heard::broken_rules:
       return expel(process);
   }
 }
 
-// Kills a worker that is not what we started, and what it forked into its group.
+// Kills a worker that does not behave like our code, and the processes in its group.
 void Crew::expel(Process& process) {
   REACTOR_LOG(
       error, process.name() + " sent its master what no worker sends; it is killed. " + kSuspicion);
@@ -226,7 +230,7 @@ void Crew::expel(Process& process) {
   process.state = Process::State::aborted;
   process.control.close();
   calls_.kill(-process.pid, SIGKILL);
-  calls_.kill(process.pid, SIGKILL);  // before its setsid(2) it has no group of its own
+  calls_.kill(process.pid, SIGKILL);  // it has no group of its own before setsid(2)
 }
 
 void Crew::became_ready(Process& process) {
@@ -253,7 +257,7 @@ void Crew::became_ready(Process& process) {
   }
 }
 
-// `heir`: the slot where its idle connections go.
+// `heir`: the slot that gets its idle connections.
 void Crew::leave(Process& process, unsigned heir) {
   process.state = Process::State::leaving;
   process.deadline =
@@ -285,7 +289,7 @@ bool Crew::reap() {
   for (std::size_t i = 0; i < processes_.size();) {
     int status = 0;
     const pid_t result = calls_.wait(processes_[i]->pid, status);
-    // ECHILD: the application waited for it; what its end was is lost.
+    // ECHILD: the application has waited for this worker, and its exit status is lost.
     if (result == 0 || (result < 0 && errno != ECHILD)) {
       ++i;
       continue;
@@ -298,8 +302,9 @@ bool Crew::reap() {
   return any;
 }
 
-// As process 1 of a container we are left the orphans of all others there, and nobody else waits
-// for them. Where the first to be waited for is ours, the next turn sees to it.
+// As process 1 of a container the master inherits the orphans of all other processes there, and
+// nobody else waits for them. If the first child to be waited for is a worker, reap() takes it in
+// the next turn, and the others wait until then.
 void Crew::reap_orphans() {
   siginfo_t info{};
   while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
@@ -334,7 +339,7 @@ void Crew::died(Process& process, int status) {
   if (proves_bad) roll_back();
 }
 
-// ---- Silence ----
+// ---- Silent workers ----
 
 void Crew::look_after() {
   const TimePoint now = clock_.now();
@@ -365,7 +370,7 @@ void Crew::look_after(Process& process, TimePoint now) {
     } else if (!starting && silent >= report_after(timeout) && !process.reported) {
       process.reported = true;
       REACTOR_LOG(warn, process.name() + " has been silent for " + in_ms(silent));
-      calls_.kill(process.pid, SIGUSR2);  // it says where it is
+      calls_.kill(process.pid, SIGUSR2);  // it reports what it is stuck in
     }
   }
 }
@@ -396,7 +401,7 @@ TimePoint Crew::next_turn() const {
 
 void Crew::dismiss(int signal_number) {
   dismissed_ = true;
-  if (held_) tell_all({.kind = Message::Kind::retire});  // no loop there hears the signal
+  if (held_) tell_all({.kind = Message::Kind::retire});  // they run no loop to hear the signal
   signal_all(signal_number);
 }
 

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Crew: the worker processes, and who serves which slot. Private to prefork.
+// Crew: the worker processes, and which of them serves which slot. Private to prefork.
 //
 //   slot:  empty -- fork --> starting --> served -- fork --> served, a successor starts
 //            ^                  |           ^                          |
 //            +---- back-off ----+-- death   +---- it is ready: the old one leaves
 //
-// Slots from plan.workers on are retired: their listeners stay open and siblings accept from them.
-// They do so too while a slot is empty for longer than a fork takes. A retired slot's worker leaves
-// when all workers that stay have shown that they serve (crew_surplus.cc).
+// Slots from number plan.workers on are retired: their listeners stay open, and siblings accept
+// from them. Siblings also accept for a slot that stays empty for longer than a fork takes. The
+// worker of a retired slot leaves when all workers that stay have shown that they serve
+// (crew_surplus.cc).
+//
+// A worker is outdated if it asked for a successor, or if its generation is not the current one.
+// Outdated workers are replaced one at a time: the successor starts as Slot::coming, and once it is
+// ready it becomes Slot::serving and the old worker leaves. After a reload the old generation is
+// kept until a worker of the new one is ready; if a worker of the new one dies before that,
+// roll_back() returns to the old one.
 #pragma once
 
 #include <poll.h>
@@ -35,80 +42,82 @@ namespace reactor::prefork {
 class Crew {
  public:
   using Generation = Options::Reload;
-  // What runs in a new process, right after the fork; it does not return.
+  // Runs in a new process, right after the fork. It does not return.
   using Run = Callback<void(Process&, WorkerControl&, Generation&, SignalBlock&)>;
 
-  // `slots`: at least as many as the plan has workers. `addresses`: that each of them listens on.
+  // `slots`: at least plan.workers. `addresses`: the number of addresses that each slot listens on.
   // `clock` and `calls` outlive this.
   Crew(Generation first, unsigned slots, std::size_t addresses, Board& board, const RunClock& clock,
        ProcessCalls& calls, Run run);
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
-  // Of the generation that is served, or comes.
+  // The plan of the current generation; during a reload that is the new one.
   [[nodiscard]] const Plan& plan() const noexcept { return current_.plan; }
-  // How many slots are to be served, and how many there are.
+  // How many slots are to have a worker, and how many slots there are.
   [[nodiscard]] unsigned wanted() const noexcept { return current_.plan.workers; }
   [[nodiscard]] unsigned slots() const noexcept { return static_cast<unsigned>(slots_.size()); }
   void set_wanted(unsigned workers);  // at most slots()
   void add_slot();
-  // Goes over to the next generation, worker by worker; stays with the present one where the first
-  // of the new workers does not become ready.
+  // Replaces the workers by those of the next generation, one after the other. If the first new
+  // worker does not become ready, the crew goes back to the present generation.
   void reload(Generation next);
-  // Replaces all workers, by the same plan.
+  // Replaces all workers under the same plan.
   void renew_all();
 
-  // The workers that become ready don't serve before release(): the sockets are still another
-  // program's. Before the first advance().
+  // After hold() workers become ready but do not serve before release(), because the sockets still
+  // belong to another program. Call hold() before the first advance().
   void hold() noexcept { held_ = true; }
   [[nodiscard]] bool held() const noexcept { return held_; }
   void release();
 
-  // Starts and ends what is due; the master does so in each of its turns.
+  // Starts and retires the workers that are due. Called in each turn of the master.
   void advance();
-  // Aborts and kills who is silent or late; in each turn too.
+  // Aborts and kills workers that are silent or late. Called in each turn of the master.
   void look_after();
-  // When one of these two has something to do next.
+  // When advance() or look_after() has something to do next.
   [[nodiscard]] TimePoint next_turn() const;
 
-  // The control sockets, to be polled, and what came from one of them.
+  // Adds the descriptors that carry the workers' notices, to be polled; reads one of them.
   void add_to(std::vector<pollfd>& fds) const;
   void read_control(int fd);
-  // Waits for those that died, each by its pid: the application's other children are its own.
-  // Returns whether any did.
+  // Reaps the workers that ended, each by its pid, so that the application's other children are
+  // left alone. Returns whether any worker ended.
   bool reap();
-  // Reaps all other children. As process 1 the master inherits every orphan of the container.
+  // Reaps all other children. Called if the master is process 1, which inherits every orphan of the
+  // container.
   void reap_orphans();
 
-  // No more starts, and this signal to all.
+  // Starts no more workers, and sends this signal to all.
   void dismiss(int signal_number);
-  // No more starts; all hand over to the workers of another master, who have the same slots.
+  // Starts no more workers. Tells all to hand over to the workers of another master, which serve
+  // the same slots.
   void give_way();
   void signal_all(int signal_number) const;
   void tell_all(const Message& message, int descriptor = -1) const;
   [[nodiscard]] bool empty() const noexcept { return processes_.empty(); }
-  // Each slot has a worker that accepts.
+  // Whether each wanted slot has a worker that is ready.
   [[nodiscard]] bool complete() const;
-  // Besides that, each is of the present generation.
+  // Whether, in addition, no worker is being replaced or has to be.
   [[nodiscard]] bool settled() const;
-  // How many slots have one.
+  // How many wanted slots have a worker that is ready.
   [[nodiscard]] unsigned serving() const;
-  // The latest generation came to nothing, and the one before it serves.
+  // Whether the latest generation failed, and the one before it serves again.
   [[nodiscard]] bool rolled_back() const noexcept { return rolled_back_; }
-  // All have turned within the last `time`.
+  // Whether the loop of each serving worker has turned within the last `time`.
   [[nodiscard]] bool lively(Duration time) const;
-  // Nobody was ever ready, and as many died as there are slots.
+  // Whether no worker was ever ready, and as many starts failed as there are wanted slots.
   [[nodiscard]] bool hopeless() const noexcept { return hopeless_; }
 
-  // In a new worker: drops what is the master's.
+  // Called in a new worker: closes what the master has open for the other workers.
   void abandon_but(const Process& own) noexcept;
 
  private:
   struct Slot {
-    Process* serving = nullptr;  // or starting, where nobody was there before
+    Process* serving = nullptr;  // also while it starts, if the slot was empty
     Process* coming = nullptr;   // the successor, while it starts
-    TimePoint not_before{};      // of the next fork
-    bool orphaned = false;       // its siblings know that nobody serves it
+    TimePoint not_before{};      // the earliest time of the next fork
+    bool orphaned = false;       // the siblings know that nobody serves the slot
   };
 
   [[nodiscard]] Process* start(unsigned slot);
@@ -136,10 +145,10 @@ class Crew {
   [[nodiscard]] TimePoint next_start(const Slot& slot) const;
 
   Generation current_;
-  std::optional<Generation> earlier_;  // to go back to, while nobody of the current one was ready
+  std::optional<Generation> earlier_;  // to go back to, until a worker of `current_` is ready
   unsigned generation_ = 0;
   unsigned earlier_generation_ = 0;
-  unsigned generations_ = 0;  // ever
+  unsigned generations_ = 0;  // how many there ever were
   const std::size_t addresses_;
   Board& board_;
   const RunClock& clock_;
@@ -149,11 +158,11 @@ class Crew {
   std::vector<std::unique_ptr<Process>> processes_;
   Backoff backoff_;
   TimePoint next_look_{};
-  std::optional<TimePoint> surplus_since_;  // there are more workers than wanted
+  std::optional<TimePoint> surplus_since_;  // set while there are more workers than wanted
   bool said_why_surplus_stays_ = false;
   std::uint32_t random_ = static_cast<std::uint32_t>(::getpid());  // a generator's state
   unsigned failed_starts_ = 0;
-  bool was_ready_ = false;  // anybody, ever
+  bool was_ready_ = false;  // any worker, ever
   bool hopeless_ = false;
   bool dismissed_ = false;
   bool held_ = false;

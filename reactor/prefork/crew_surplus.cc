@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Crew: fewer workers than there are (TTOU, a reload). If one of those that stay is stuck, or not
-// started yet, the others must not leave: nobody would serve. So each of those that stay has to
-// turn once after it was decided. One that does not is replaced after Plan::timeout like any
-// worker that is silent.
+// Crew: retires workers if there are more than wanted (TTOU, a reload). If a worker that stays is
+// stuck or not started yet, the others must not leave, because nobody would serve. So each worker
+// that stays has to turn once after the decision. A worker that does not turn is replaced after
+// Plan::timeout, like any silent worker.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -13,10 +13,12 @@
 namespace reactor::prefork {
 namespace {
 
-// Between two looks at those that stay: a quarter of the time that they have had.
+// The time between two looks at the workers that stay is a quarter of the time that they have had,
+// within these bounds.
 constexpr Duration kFirstLook = std::chrono::milliseconds(10);
 constexpr Duration kLastLook = std::chrono::seconds(1);
-// A healthy loop turns at once, unless a callback runs.
+// After this time the log says why the surplus stays. A healthy loop turns at once, unless a
+// callback runs.
 constexpr Duration kBeforeLine = std::chrono::seconds(1);
 
 }  // namespace
@@ -49,8 +51,8 @@ bool Crew::has_surplus() const {
   });
 }
 
-// A loop that sleeps turns if there is a message for it: that its own slot is served changes
-// nothing.
+// Sends each worker a message, because a sleeping loop turns only if there is one. The message says
+// that the worker's own slot is served, which changes nothing.
 void Crew::begin_retiring() {
   look_after();  // from here on only new turns count
   surplus_since_ = clock_.now();
@@ -62,8 +64,8 @@ void Crew::begin_retiring() {
   }
 }
 
-// The first of the slots that stay whose worker has not turned since then. No loop turns before
-// release().
+// Returns the first slot that stays and whose worker does not serve, or has not turned since
+// `surplus_since_`. Before release() no loop turns, so turns do not count.
 std::optional<unsigned> Crew::first_silent() const {
   for (unsigned slot = 0; slot < wanted(); ++slot) {
     const Process* const process = slots_[slot].serving;

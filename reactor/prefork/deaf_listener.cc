@@ -18,7 +18,7 @@ namespace reactor::prefork {
 namespace {
 
 #if defined(POLLRDHUP)
-constexpr short kShutDown = POLLRDHUP;  // a unix socket says no more than that
+constexpr short kShutDown = POLLRDHUP;  // the only sign that a unix socket was shut down
 #else
 constexpr short kShutDown = 0;
 #endif
@@ -29,7 +29,7 @@ bool is_blocking(int fd) noexcept {
 }
 
 #if defined(__linux__)
-// Asked for the length of the program. EACCES: one of eBPF, which can't be read.
+// Asks only for the length of the filter. EACCES means an eBPF filter, which can't be read.
 bool has_filter(int fd) noexcept {
   socklen_t length = 0;
   if (::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &length) != 0) return errno == EACCES;
@@ -49,7 +49,7 @@ Admission Admission::of(int listener) noexcept {
   return {.listens = info.tcpi_state == TCP_LISTEN,
           .filtered = has_filter(listener),
           .locked = option_of(listener, SOL_SOCKET, SO_LOCK_FILTER) != 0,
-          .backlog = info.tcpi_sacked,  // of a listener
+          .backlog = info.tcpi_sacked,  // a listener's backlog is in this field
           .device = option_of(listener, SOL_SOCKET, SO_BINDTOIFINDEX),
           .min_ttl = option_of(listener, IPPROTO_IP, IP_MINTTL),
           .min_hops = option_of(listener, IPPROTO_IPV6, IPV6_MINHOPCOUNT),
@@ -80,11 +80,11 @@ bool DeafListeners::is_sound(int listener) {
   return seen_.try_emplace(listener, sound).first->second == now;
 }
 
-// Bound still: EINVAL.
+// bind(2) fails with EINVAL if the socket is still bound, which is fine.
 Result<> DeafListeners::repair(int listener, const Address& address) const {
   if (is_blocking(listener)) {
     if (!make_private(listener)) return last_system_error();
-    ::shutdown(listener, SHUT_RD);  // wakes those that wait in accept(2)
+    ::shutdown(listener, SHUT_RD);  // wakes the processes that wait in accept(2)
   }
   if (::bind(listener, address.data(), address.size()) != 0 && errno != EINVAL) {
     return last_system_error();

@@ -8,23 +8,23 @@
 
 namespace reactor::prefork {
 
-// Descriptors that the master has open, or a worker, whichever has more, before the first
-// connection. For each worker: a listener for each address, the two ends of its mailbox, a socket
-// and a pipe to control it, the same for its predecessor during a reload, and one end of a mailbox
-// of the program before an upgrade. Besides those a few for logs, the poller and signals.
+// How many descriptors the master or a worker has open before the first connection, whichever has
+// more. For each worker it counts a listener for each address, the two ends of its mailbox, a
+// socket and a pipe to control it, the same two for its predecessor during a reload, and one end of
+// a mailbox of the program before an upgrade. A few more are for logs, the poller and signals.
 // `workers` 0: one process without a master.
 [[nodiscard]] std::uint64_t fixed_descriptors(unsigned workers, std::size_t addresses) noexcept;
 
-// How many this process may have open at once (RLIMIT_NOFILE); 0 if that can't be asked.
+// How many descriptors this process may have open at once (RLIMIT_NOFILE); 0 if getrlimit(2) fails.
 [[nodiscard]] std::uint64_t descriptor_limit() noexcept;
 
-// Raises the number of descriptors that this process and those it forks may open: to `wanted` as
-// far as the hard limit goes, and beyond that for `needed` only, if the process has the right
-// (setrlimit(2)). Never lowers it. Returns the limit afterwards.
+// Raises the number of descriptors that this process and its children may open to `wanted`, as far
+// as the hard limit allows. Raises the hard limit only to `needed`, if the process has the right
+// (setrlimit(2)). Never lowers a limit. Returns the limit afterwards.
 std::uint64_t raise_descriptor_limit(std::uint64_t wanted, std::uint64_t needed) noexcept;
 
-// The message of `error`, and where this process ran out of descriptors, how many it needs at least
-// and may have.
+// Returns the message of `error`. If this process ran out of descriptors, adds how many it needs at
+// least and how many it may have.
 [[nodiscard]] std::string explain_limit(std::error_code error, std::uint64_t needed);
 
 }  // namespace reactor::prefork

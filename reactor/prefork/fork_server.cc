@@ -20,14 +20,14 @@
 namespace reactor::prefork {
 namespace {
 
-// Between two forks that fail; from the one to the other it doubles. One is tried as well when a
-// child ends.
+// The pause after a fork that failed doubles up to kLastRetry. The end of a child also starts a
+// try.
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(5);
 
 ServerLimits for_parent(ServerLimits limits) {
   if (limits.max_connections == 0) limits.max_connections = ForkServer::kMaxChildren;
-  limits.proxy = {};  // the header is the child's to read
+  limits.proxy = {};  // the child reads the header
   return limits;
 }
 
@@ -95,7 +95,7 @@ Result<> ForkServer::take_over(Socket connection, std::span<const std::byte> sta
   return taken;
 }
 
-// By way of the loop: a fork amid somebody's callback would copy that half done.
+// Forks from the loop, because a fork amid another callback would copy work that is half done.
 void ForkServer::start_connection(Socket socket, SourceLocation, const Origin&) {
   waiting_.push_back({std::move(socket), std::exchange(state_, {})});
   if (!again_.active()) starting_.schedule();
@@ -121,7 +121,7 @@ bool ForkServer::start_child(Waiting& waiting) {
   again_.stop();
   Result<ChildWatcher> watcher =
       loop().on_exit(pid, [this, pid](ExitStatus status) { on_exit(pid, status); });
-  if (!watcher) {  // neither a descriptor nor SIGCHLD is to be had
+  if (!watcher) {  // neither a descriptor nor SIGCHLD can tell its end
     REACTOR_LOG(error, "a connection is dropped: its process can't be watched: " +
                            watcher.error().message());
     ::kill(pid, SIGKILL);

@@ -43,8 +43,8 @@ void Herald::reload_begins() {
   note_.clear();
 }
 
-// The manager waits for READY=1 (Type=notify-reload), which comes with that of a reload that is
-// still under way.
+// The manager waits for READY=1 (Type=notify-reload). If an earlier reload is still under way, its
+// READY=1 answers this one too.
 void Herald::reload_refused(const Crew& crew, const std::string& why) {
   if (voice_ != Voice::serving) return;
   notifier_.reloading();
@@ -52,7 +52,8 @@ void Herald::reload_refused(const Crew& crew, const std::string& why) {
   if (!reloading_) notifier_.ready(said_ = describe(crew));
 }
 
-// In one datagram: READY=1 from a process that is not the main one yet is not heard.
+// Both go in one datagram, because the manager ignores READY=1 from a process that is not the main
+// one yet.
 void Herald::hand_over(pid_t successor) {
   if (voice_ == Voice::serving) notifier_.main_pid(successor);
   voice_ = Voice::none;

@@ -16,16 +16,16 @@ namespace reactor::prefork {
 namespace {
 
 #if defined(__APPLE__)
-using GroupNumber = int;  // getgrouplist(3) there
+using GroupNumber = int;  // as getgrouplist(3) takes it there
 #else
 using GroupNumber = gid_t;
 #endif
 #if defined(__linux__)
-using GroupCount = std::size_t;  // setgroups(2) there
+using GroupCount = std::size_t;  // as setgroups(2) takes it there
 #else
 using GroupCount = int;
 #endif
-constexpr int kMostGroups = 65536;  // NGROUPS_MAX of Linux
+constexpr int kMostGroups = 65536;  // NGROUPS_MAX on Linux
 
 template <class Number>
 std::optional<Number> number_in(const std::string& text) {

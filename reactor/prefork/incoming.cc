@@ -81,7 +81,7 @@ int Incoming::take_from(Source source, Limit limit) {
     }
     if (letter && limit == Limit::kept && put_back(source, *letter)) {
       pause();
-      // Once round: behind it there may be some that can be taken.
+      // Each letter is tried once, because connections behind it may be taken.
       if (source.slot && ++put_back_again >= board_.coming(*source.slot).load()) return taken;
       continue;
     }
@@ -98,7 +98,8 @@ int Incoming::take_from(Source source, Limit limit) {
   return taken;
 }
 
-// A new connection that finds no place here. False: it has one, or must be taken all the same.
+// Puts a new connection back into the mailbox if this worker is full. Returns false if the
+// connection has to be taken here.
 bool Incoming::put_back(Source source, const Letter& letter) {
   const bool is_new = letter.state.empty();
   if (!is_new || service_->connections() < service_->most_connections()) return false;
@@ -109,7 +110,8 @@ bool Incoming::put_back(Source source, const Letter& letter) {
   return true;
 }
 
-// The earlier program is gone, or a worker that is not what we started shut the mailbox down.
+// Stops watching a mailbox to which nobody can send. Either the earlier program is gone, or a
+// worker that does not behave like our code shut the mailbox down.
 void Incoming::forget(Source source) {
   if (source.slot) return close(*source.slot);
   std::erase_if(earlier_, [&](const IoWatcher& each) { return each.fd() == source.mailbox; });
@@ -121,7 +123,7 @@ void Incoming::take(Letter letter) {
     complain(Complaint::not_taken, "can't take a connection over: " + taken.error().message());
 }
 
-// Mailboxes whose connections can't be taken would be readable in each turn, for nothing.
+// Without a pause, mailboxes whose connections can't be taken would wake the loop in each turn.
 void Incoming::pause() {
   if (retry_.active()) return;
   for (auto* watchers : {&of_slots_, &earlier_}) {
@@ -130,7 +132,7 @@ void Incoming::pause() {
   retry_.start(kRetryDelay);
 }
 
-// Those that wait in mailboxes go before those in the kernel's queues.
+// Connections that wait in mailboxes go before those in the kernel's queues.
 void Incoming::have_room() {
   if (!retry_.active()) return;
   retry_.stop();

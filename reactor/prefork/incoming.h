@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Incoming: takes the connections that wait in mailboxes into this worker. A connection is safe in
-// a mailbox, but receiving it without a free descriptor would close it, so nothing is received
-// until there is one. A new connection that finds this worker full goes back into the mailbox, from
-// which it or another worker takes it later; those that were served before are taken in any case.
-// Private to prefork.
+// Incoming: takes the connections that wait in mailboxes into this worker. Receiving a connection
+// without a free descriptor would close it, so it stays in the mailbox until there is one. If this
+// worker is full, it puts a new connection back into the mailbox, and it or another worker takes it
+// later. Connections that another worker served before are taken even then. Private to prefork.
 #pragma once
 
 #include <array>
@@ -19,26 +18,26 @@
 
 namespace reactor::prefork {
 
-// Of lines of one kind in the log, at the least.
+// The shortest time between two log lines of one kind.
 inline constexpr Duration kBetweenLines = std::chrono::minutes(1);
 
 class Incoming {
  public:
-  // Until it looks again whether a descriptor is free, and what waits behind new connections.
+  // How long it pauses after a connection that it could not take.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
 
   Incoming(Loop& loop, Board& board, Mailboxes& mailboxes, unsigned own_slot);
   Incoming(const Incoming&) = delete;
   Incoming& operator=(const Incoming&) = delete;
 
-  // From here on `service`, which outlives this, gets the connections. Those that an earlier
-  // program left, or still sends, are for all workers of this one.
+  // Gives the connections to `service` from here on, which outlives this. Connections that an
+  // earlier program left, or still sends, are for all workers of this program.
   void start(Service& service);
-  // Takes from the mailbox of `slot` from now on, and no more.
+  // open() begins to take connections from the mailbox of `slot`, and close() stops that.
   [[nodiscard]] Result<> open(unsigned slot);
   void close(unsigned slot) noexcept;
-  // Takes what waits in that mailbox now, up to kPerTurn, even if this worker is full. Returns how
-  // many there were.
+  // Takes the connections that wait in that mailbox now, up to kPerTurn, even if this worker is
+  // full. Returns how many there were.
   int take_all(unsigned slot);
 
  private:
@@ -46,7 +45,7 @@ class Incoming {
 
   struct Source {
     int mailbox;
-    std::optional<unsigned> slot;  // none: an earlier program's
+    std::optional<unsigned> slot;  // empty: a mailbox of an earlier program
   };
 
   enum class Limit : std::uint8_t { kept, ignored };
@@ -59,7 +58,7 @@ class Incoming {
   void pause();
   void have_room();
   void go_on();
-  // Each kind of complaint at a limited rate of its own.
+  // Each kind is logged at most once per kBetweenLines.
   enum class Complaint : std::uint8_t { no_connection, not_taken, no_descriptor };
   void complain(Complaint kind, const std::string& what);
 
@@ -71,7 +70,7 @@ class Incoming {
   std::vector<IoWatcher> of_slots_;
   std::vector<IoWatcher> earlier_;
   Timer retry_;
-  std::array<TimePoint, 3> next_lines_{};  // in the log, by Complaint
+  std::array<TimePoint, 3> next_lines_{};  // when a complaint may be logged again
 };
 
 }  // namespace reactor::prefork

@@ -18,16 +18,17 @@
 namespace reactor::prefork {
 namespace {
 
+// Whether this program opened `fd`: its descriptors are close-on-exec.
 bool is_ours(int fd) noexcept {
   const int flags = ::fcntl(fd, F_GETFD);
   return flags >= 0 && (flags & FD_CLOEXEC) != 0;
 }
 
-// Standard input is empty from now on. Without /dev/null, as in a bare chroot, it is closed.
+// Makes standard input empty. Closes it if there is no /dev/null, as in a bare chroot.
 void empty_standard_input() noexcept {
   if (is_ours(STDIN_FILENO)) return;
   ::close(STDIN_FILENO);
-  const int opened = ::open("/dev/null", O_RDONLY | O_NOCTTY);  // the lowest number that is free
+  const int opened = ::open("/dev/null", O_RDONLY | O_NOCTTY);  // takes the lowest free number
   if (opened > STDERR_FILENO) ::close(opened);
 }
 
@@ -37,7 +38,7 @@ void stop_reading_terminal(int fd) noexcept {
   if (flags < 0 || (flags & O_ACCMODE) != O_RDWR || ::isatty(fd) == 0) return;
   if (::ttyname_r(fd, name.data(), name.size()) != 0) return;
   const UniqueFd opened(::open(name.data(), O_WRONLY | O_NOCTTY | O_CLOEXEC | (flags & O_APPEND)));
-  if (opened) ::dup2(opened.get(), fd);  // else lines are worth more
+  if (opened) ::dup2(opened.get(), fd);  // if that failed, log lines matter more
 }
 
 }  // namespace

@@ -16,12 +16,14 @@
 namespace reactor::prefork {
 namespace {
 
-// Every message begins with it: an empty one could not carry a descriptor.
+// Every message begins with this byte, because an empty message could not carry a descriptor.
 constexpr std::byte kVersion{1};
-// For some tens of connections, so that not many wait for a worker that takes none.
+// Bytes of a send buffer: room for some tens of connections, so that not many wait for a worker
+// that takes none.
 constexpr int kRoom = 16384;
 
-// Whether nobody can send any more. An empty message looks like that too.
+// Whether nobody can send to the mailbox any more. Reading 0 bytes does not prove it, because an
+// empty message gives that too.
 bool is_shut(int mailbox) noexcept {
 #if defined(POLLRDHUP)
   constexpr short kShut = POLLHUP | POLLRDHUP;
@@ -45,7 +47,7 @@ std::error_code Mailboxes::grow(unsigned count) {
     Result<std::pair<UniqueFd, UniqueFd>> pair = message_pair();
     if (!pair) return pair.error();
     ::setsockopt(pair->first.get(), SOL_SOCKET, SO_SNDBUF, &kRoom, sizeof kRoom);
-    ::shutdown(pair->first.get(), SHUT_RD);  // nothing comes back this way
+    ::shutdown(pair->first.get(), SHUT_RD);  // nothing may come back this way
     boxes_.push_back({std::move(pair->first), std::move(pair->second)});
   }
   return {};
@@ -84,19 +86,19 @@ Result<bool> Mailboxes::send(unsigned slot, int connection,
   if (state.size() > kMaxState) return make_error_code(std::errc::message_size);
   std::array<std::byte, kMaxState + 1> message;
   message[0] = kVersion;
-  std::copy(state.begin(), state.end(), message.begin() + 1);  // there may be none
+  std::copy(state.begin(), state.end(), message.begin() + 1);  // `state` may be empty
   const IoResult result =
       send_with_descriptor(into(slot), std::span(message).first(state.size() + 1), connection);
   if (result.ok()) return true;
   if (result.would_block()) return false;
-  // Descriptors under way count against a limit of the user's.
+  // Descriptors in flight count against a limit of the user.
   const int number = result.error().value();
   if (number == ETOOMANYREFS || number == ENOMEM) return false;
   return result.error();
 }
 
 Result<Letter> Mailboxes::receive(int mailbox) noexcept {
-  // No other thread of a worker takes it meanwhile.
+  // A worker has no other thread that could take the free descriptor before the call below.
   if (lowest_free_descriptor(mailbox) < 0) return make_error_code(std::errc::too_many_files_open);
   Letter letter;
   const IoResult result = receive_with_descriptor(mailbox, buffer_, letter.connection);

@@ -45,8 +45,8 @@ void report(Options& options, const Slots::Failure& failure) {
 }  // namespace
 
 int run(Options options, WorkerFunction serve) {
-  // From the first line that names an address on, whoever reads it may send signals. They wait for
-  // the handlers, and at the end for the caller.
+  // Anyone who reads a log line with an address may send signals from then on. The signals stay
+  // blocked until the handlers are there, and are left to the caller at the end.
   const SignalBlock unheard(SignalPipe::signals());
   options.workers = std::min(options.workers, kMostWorkers);
   Inheritance earlier = Inheritance::take();
@@ -92,7 +92,7 @@ Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance
   if (upgraded_) crew_.hold();
 }
 
-// Not run in a worker.
+// A worker does not run this, because it leaves by _exit(2).
 Master::~Master() {
   mailboxes_.leave();
   close_apart(slots_.release_all());
@@ -132,7 +132,7 @@ int Master::run() {
   return exit_code_;
 }
 
-// Which way connections find a worker.
+// Sets how connections find a worker, and logs it.
 void Master::place() {
   std::vector<int> of_slots;
   const std::vector<int>& processors = crew_.plan().processors;
@@ -155,8 +155,8 @@ void Master::place() {
   REACTOR_LOG(info, text);
 }
 
-// A worker can make the listeners of all deaf. It may end as it does so, so its death is a reason
-// to look.
+// A worker can make the listeners deaf for all processes. It may die as it does so, so its death is
+// a reason to look.
 void Master::mend_listeners(bool worker_died) {
   if (state_ != State::serving || (!worker_died && clock_.now() < next_mend_)) return;
   next_mend_ = saturating_add(clock_.now(), std::chrono::seconds(1));
@@ -171,9 +171,9 @@ void Master::mend_listeners(bool worker_died) {
 void Master::become_worker(Process& process, WorkerControl& control, Crew::Generation& generation,
                            SignalBlock& blocked) {
   if (!isolate_worker(options_.identity)) ::_exit(kExitFailed);
-  die_with(parent_);  // changing the user forgets it
+  die_with(parent_);  // after the change of user, which clears it
   signals_.abandon_in_worker();
-  // The other workers' control sockets must not stay open here: their end is the message.
+  // Copies left open here would hide the end of the master from the other workers.
   crew_.abandon_but(process);
   upgrade_.abandon();
   earlier_.abandon();
@@ -186,7 +186,7 @@ void Master::become_worker(Process& process, WorkerControl& control, Crew::Gener
         Membership{std::move(control), board_, process.seat, slots_, mailboxes_, crew_.held()});
     Worker worker(options_, generation.plan, process.slot, std::move(sockets),
                   std::move(membership));
-    blocked.lift();  // now that the worker hears them
+    blocked.lift();  // now the worker handles the signals
     status = worker.execute(generation.serve);
   } catch (const std::exception& error) {
     REACTOR_LOG(error, "worker " + std::to_string(process.slot) + " can't start: " + error.what());
@@ -197,7 +197,7 @@ void Master::become_worker(Process& process, WorkerControl& control, Crew::Gener
 void Master::announce_ready() {
   if (announced_ || state_ != State::serving || !crew_.complete()) return;
   if (crew_.held()) {
-    earlier_.say_ready();  // and take_over(), once the earlier program lets go
+    earlier_.say_ready();  // take_over() follows when the earlier program lets go
     return;
   }
   announced_ = true;
@@ -206,7 +206,7 @@ void Master::announce_ready() {
   herald_.begin(crew_);
 }
 
-// The earlier program let go, or is dead: its sockets are ours.
+// Called when the earlier program let go or died: its sockets belong to this program now.
 void Master::take_over() {
   if (const std::error_code error = slots_.take_possession()) {
     REACTOR_LOG(error, "can't listen at each socket: " + error.message());
@@ -220,7 +220,7 @@ void Master::take_over() {
 void Master::wait_for_news() {
   std::vector<pollfd> fds;
   fds.push_back({signals_.fd(), POLLIN, 0});
-  fds.push_back({upgrade_.fd(), POLLIN, 0});  // poll(2) passes over -1
+  fds.push_back({upgrade_.fd(), POLLIN, 0});  // poll(2) ignores -1
   fds.push_back({earlier_.fd(), POLLIN, 0});
   crew_.add_to(fds);
   const int count = ::poll(fds.data(), static_cast<nfds_t>(fds.size()), plan_wait());
@@ -232,7 +232,7 @@ void Master::wait_for_news() {
   }
 }
 
-// Milliseconds for poll(2).
+// Returns milliseconds for poll(2), or -1.
 int Master::plan_wait() {
   const TimePoint next =
       std::min({deadline_, upgrade_.next_turn(), crew_.next_turn(), herald_.next_turn(),
@@ -254,7 +254,7 @@ void Master::handle_signals() {
 void Master::handle_signal(int number) {
   switch (number) {
     case SIGCHLD:
-      return;  // the crew looks after each turn
+      return;  // the crew reaps in each turn
     case SIGTERM:
     case SIGINT:
       if (state_ == State::serving) {
@@ -334,8 +334,8 @@ void Master::resize(unsigned workers) {
   crew_.set_wanted(workers);
 }
 
-// Listeners and mailboxes for slots that were never there, which all workers hear of. Empty, or why
-// that is not possible.
+// Makes listeners and mailboxes for new slots, and sends them to all workers. Returns why that is
+// not possible, or an empty string.
 std::string Master::make_room_for(unsigned workers) {
   if (workers > crew_.slots() && (upgrade_.running() || crew_.held())) {
     return "no more workers amid an upgrade, as the other program would not know their sockets; "
@@ -366,7 +366,7 @@ std::string Master::make_room_for(unsigned workers) {
 
 // ---- Upgrade ----
 
-// Why there can be none now; empty if there can.
+// Returns why no upgrade can start now, or an empty string.
 std::string Master::why_no_upgrade() const {
   if (upgrade_.running() || crew_.held()) return "one is under way already";
   if (::getpid() == 1) {
@@ -403,7 +403,7 @@ void Master::look_at_upgrade() {
       if (state_ != State::serving) return;
       REACTOR_LOG(error, "upgrade: " + upgrade_.failure() + "; we go on as before");
       herald_.note("the last upgrade failed: " + upgrade_.failure());
-      slots_.accept_new();  // whatever it did to our sockets
+      slots_.accept_new();  // the new program may have changed our sockets
       place();
       return;
     case Upgrade::News::ready:
@@ -433,7 +433,7 @@ void Master::end(State state, int signal_number, Duration grace) {
   state_ = state;
   deadline_ = saturating_add(saturating_add(clock_.now(), grace), kKillDelay);
   // New connections are refused. The workers still serve connections in the accept queue. Sockets
-  // that are another program's stay as they are.
+  // that belong to another program stay as they are.
   slots_.refuse_new();
   close_apart(slots_.release_own());
   crew_.dismiss(signal_number);

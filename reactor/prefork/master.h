@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Master: binds, hears the signals, and lets the crew do the rest. Private to prefork; run() is its
-// public face.
+// Master: binds, acts on signals, and leaves the workers to the crew. Private to prefork; run() is
+// its public face.
 //
-// `ready` is announced when all slots are served. On TERM the workers drain, and the deadline cuts
-// off what is left.
+// One turn of run() starts the workers that are due, waits for news, and acts on it. News are
+// signals, notices of the workers, and messages of the other program during an upgrade. The master
+// announces that the server is ready when all slots are served. On TERM the workers drain; those
+// that have not ended at the deadline are killed.
 #pragma once
 
 #include "reactor/base/clock.h"
@@ -26,7 +28,7 @@ class Master {
   Master& operator=(const Master&) = delete;
   ~Master();
 
-  // Until a signal ends it and the last worker is gone. Returns an ExitCode.
+  // Runs until a signal ends it and the last worker is gone. Returns an ExitCode.
   [[nodiscard]] int run();
 
  private:
@@ -57,10 +59,10 @@ class Master {
   Slots& slots_;
   Inheritance& earlier_;
   Board& board_;
-  const pid_t parent_;  // of the workers
+  const pid_t parent_;  // the parent of the workers
   Mailboxes mailboxes_;
   SignalPipe signals_;
-  const bool upgraded_;  // another program started this one, to take over from it
+  const bool upgraded_;  // another program started this one as its upgrade
   RunClock clock_{monotonic_now()};
   Herald herald_;
   ProcessCalls calls_;

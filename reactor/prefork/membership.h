@@ -21,7 +21,7 @@ struct Membership {
   Mailboxes& mailboxes;
   // The worker reports that it is ready, but does not serve before it gets Message::Kind::serve.
   bool held = false;
-  std::unique_ptr<Siblings> siblings = nullptr;  // made once there is a loop
+  std::unique_ptr<Siblings> siblings = nullptr;  // made by the Worker, which has the loop
 };
 
 }  // namespace reactor::prefork

@@ -34,7 +34,7 @@ std::optional<std::int64_t> number_in(std::string_view text) {
   return number;
 }
 
-// `/path` or `@abstract`; others, as vsock:, are not supported.
+// Takes `/path` and `@abstract`. Other forms, such as vsock:, are not supported.
 Result<Address> manager_address(std::string_view text) {
   if (text.starts_with('@')) return Address::unix_abstract(text.substr(1));
   if (text.starts_with('/')) return Address::unix_path(text);
@@ -57,7 +57,7 @@ std::string with_status(std::string_view state, std::string_view status) {
   return std::string(state) + (status.empty() ? "" : "\n" + status_line(status));
 }
 
-// WATCHDOG_PID is that of the process which is meant; without it any is.
+// WATCHDOG_PID names the process that the watchdog is for; without it, it is for any process.
 Duration interval() {
   const auto microseconds = number_in(variable("WATCHDOG_USEC"));
   const std::string_view pid = variable("WATCHDOG_PID");

@@ -38,7 +38,7 @@ void Outgoing::finish_here() {
   });
 }
 
-// ---- There ----
+// ---- To other workers ----
 
 Successor::Answer Outgoing::take(int fd, std::span<const std::byte> state) noexcept {
   if (loop_.now() < hold_until_) return Answer::busy;
@@ -57,8 +57,9 @@ Successor::Answer Outgoing::take(int fd, std::span<const std::byte> state) noexc
   return Answer::busy;
 }
 
-// The heir if it has room, else another worker. The workers of another program, which takes our
-// slot over, are not on this board: whether they have room shows when they take nothing.
+// Returns the heir if it has room, else another worker. In an upgrade the slot goes on in another
+// program, whose workers are not on this board. The heir is returned then in any case: if it has no
+// room, the connection comes back after kPatience.
 std::optional<unsigned> Outgoing::find_taker() const {
   if (board_.occupant(heir_) == &seat_ || board_.has_room(heir_)) return heir_;
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
@@ -74,12 +75,13 @@ void Outgoing::wait_for_room_in_mailbox(unsigned slot) {
     rooms_[slot].stop();
     service_->retry_hand_over();
   });
-  if (room) rooms_[slot] = std::move(*room);  // else the service offers again by itself
+  if (room) rooms_[slot] = std::move(*room);  // if this fails, the service offers again by itself
 }
 
-// ---- And back ----
+// ---- Back from them ----
 
-// The service says only once that it has no connection, so it is asked about those that came back.
+// The service reports only once that it has no connection. Connections may have come back since, so
+// this asks for their number.
 void Outgoing::look() {
   if (any_waits()) {
     if (loop_.now() - last_sent_ >= kPatience) take_back();

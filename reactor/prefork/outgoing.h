@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Outgoing: hands a retiring worker's connections over. A connection goes only to a worker that has
-// room for it, and this worker stays until its connections are taken. Those that nobody takes out
-// of the mailbox come back and are served here. Private to prefork.
+// Outgoing: hands over the connections of a retiring worker. A connection goes only to a worker
+// that has room for it, and this worker stays until its connections are taken. A connection that
+// nobody takes out of the mailbox comes back and is served here. Private to prefork.
 //
 //   served here -- idle, room elsewhere --> in a mailbox --> served there
 //        ^                                       |
@@ -24,7 +24,7 @@ class Outgoing final : private Successor {
  public:
   static constexpr Duration kLookInterval = std::chrono::milliseconds(20);
   static constexpr Duration kPatience = std::chrono::milliseconds(250);
-  // After connections came back nothing is sent for so long; it doubles up to the longest.
+  // After connections came back, nothing is sent for this time. It doubles up to kLongestPause.
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::seconds(8);
 
@@ -33,11 +33,11 @@ class Outgoing final : private Successor {
   Outgoing(const Outgoing&) = delete;
   Outgoing& operator=(const Outgoing&) = delete;
 
-  // Sends the connections of `service` to the slot `heir`, or, if that has no room, to another one
-  // that has. Calls `done` when the last one is taken there, or over; until then the loop goes on.
-  // Once.
+  // Sends the connections of `service` to the slot `heir`, or to another one if `heir` has no room.
+  // Calls `done` when the last connection is over, or was taken by another worker; until then the
+  // loop keeps running. Call it once.
   void start(Service& service, unsigned heir, Callback<void()> done);
-  // Sends no more: what is still here is drained. After start().
+  // Sends no more: the connections that are still here are drained. Call it after start().
   void finish_here();
 
  private:
@@ -57,13 +57,13 @@ class Outgoing final : private Successor {
   Service* service_ = nullptr;
   Callback<void()> done_;
   unsigned heir_ = 0;
-  std::vector<bool> sent_to_;  // slots in whose mailboxes connections of ours may wait
+  std::vector<bool> sent_to_;  // the slots whose mailboxes may hold connections of ours
   Timer looks_;
-  std::vector<IoWatcher> rooms_;  // by slot: for room in its mailbox, which was full
+  std::vector<IoWatcher> rooms_;  // by slot: for room in a mailbox that was full
   TimePoint last_sent_{};
   TimePoint hold_until_{};
   Duration pause_ = kFirstPause;
-  bool ended_ = false;  // the service had no connection left; what it has now came back
+  bool ended_ = false;  // the service ran out of connections; any that it has now came back
 };
 
 }  // namespace reactor::prefork

@@ -16,7 +16,7 @@ void die_with(pid_t parent) noexcept {
 #if defined(__linux__)
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
-  if (::getppid() != parent) ::_exit(kExitFailed);  // it died before that took effect
+  if (::getppid() != parent) ::_exit(kExitFailed);  // the parent died before prctl(2) took effect
 }
 
 }  // namespace reactor::prefork

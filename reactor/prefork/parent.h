@@ -5,9 +5,10 @@
 
 namespace reactor::prefork {
 
-// In a child: the kernel kills it when `parent` dies, and it ends now where that is dead already.
-// Where the kernel can't, a pipe or socket between them does it, but not for a child that is stuck.
-// Private to prefork. Linux: prctl(2) PR_SET_PDEATHSIG, which a change of user forgets.
+// Called in a child: the kernel kills it when `parent` dies. If `parent` is dead already, the child
+// exits now. On systems other than Linux a pipe or socket between the two ends the child, unless
+// the child is stuck. Linux: prctl(2) PR_SET_PDEATHSIG, which a change of user clears. Private to
+// prefork.
 void die_with(pid_t parent) noexcept;
 
 }  // namespace reactor::prefork

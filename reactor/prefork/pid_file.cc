@@ -27,13 +27,14 @@ constexpr int kSetLock = F_SETLK;
 constexpr int kGetLock = F_GETLK;
 #endif
 
-constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;  // a FIFO is refused, not waited for
+// With O_NONBLOCK a FIFO is refused, not waited for.
+constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 constexpr pid_t kUnknown = -1;
 
 constexpr off_t kGuard = 0;
-constexpr off_t kNames = 1;  // and all after it
+constexpr off_t kNames = 1;  // the first of the name bytes
 
-// `length` 0: to the end of all files.
+// `length` 0: up to any offset.
 struct flock lock_at(off_t start, off_t length, int type) {
   struct flock lock {};
   lock.l_type = static_cast<short>(type);
@@ -43,20 +44,20 @@ struct flock lock_at(off_t start, off_t length, int type) {
   return lock;
 }
 
-// Any lock counts there.
+// Whether any process has a lock on the guard byte.
 bool is_guarded(int fd) {
   struct flock lock = lock_at(kGuard, 1, F_WRLCK);
   return ::fcntl(fd, kGetLock, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-// The process whose name is in the way of a lock of this type; 0 for one that has no pid here.
+// Returns the process whose name lock conflicts with a lock of this type; 0 if it has no pid here.
 std::optional<pid_t> named(int fd, int type) {
   struct flock lock = lock_at(kNames, 0, type);
   if (::fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return {};
   return std::max<pid_t>(lock.l_pid, 0);
 }
 
-// Whether the path still names this file: it may have been removed since it was opened.
+// Whether the path still names this file. The file may have been removed since it was opened.
 bool is_at(int fd, const std::string& path) {
   struct stat ours {};
   struct stat there {};
@@ -64,7 +65,7 @@ bool is_at(int fd, const std::string& path) {
          ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-// The pid in the file; kUnknown where it is empty, 0 where there is something else.
+// Returns the pid in the file; kUnknown if the file is empty, 0 if it holds something else.
 Result<pid_t> read_pid(int fd) {
   std::array<char, 32> buffer;
   const ssize_t count = ::pread(fd, buffer.data(), buffer.size(), 0);
@@ -82,7 +83,8 @@ bool is_regular(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-// At no time is it empty: it may hold this pid already, and somebody read it.
+// Overwrites before it truncates, so that the file is never empty: somebody may be reading it, and
+// it may hold this pid already.
 std::error_code write_pid(int fd) {
   const std::string line = std::to_string(::getpid()) + "\n";
   const ssize_t written = ::pwrite(fd, line.data(), line.size(), 0);
@@ -127,7 +129,7 @@ Result<PidFile> PidFile::take(const std::string& path) {
     if (!fd) return last_system_error();
     if (!is_regular(fd.get())) return std::make_error_code(std::errc::file_exists);
     if (const std::error_code error = guard(fd.get(), F_WRLCK)) return error;
-    if (!is_at(fd.get(), path)) continue;  // its owner ended and removed it meanwhile
+    if (!is_at(fd.get(), path)) continue;  // the owner ended and removed the file meanwhile
     const Result<pid_t> there = read_pid(fd.get());
     if (!there) return there.error();
     if (*there == 0) return std::make_error_code(std::errc::file_exists);
@@ -145,7 +147,7 @@ Result<PidFile> PidFile::adopt(const std::string& path, int fd) {
   return PidFile(path, UniqueFd(fd));
 }
 
-// A guard that belongs to the open file is held already by whoever shares that.
+// If the guard belongs to the open file, a process that shares that file holds it already.
 std::error_code PidFile::claim() {
   if (!writable_) return {};
   if (const std::error_code error = guard(fd_.get(), F_WRLCK)) return error;
@@ -168,7 +170,7 @@ std::error_code PidFile::give_up_writing() {
   if (const std::error_code error = guard(reader.get(), F_RDLCK)) return error;
   fd_ = std::move(reader);
   writable_ = false;
-  // Closing the other descriptor dropped all locks of the process.
+  // Closing the other descriptor dropped all locks of the process, so they are set again.
   if (const std::error_code error = guard(fd_.get(), F_RDLCK)) return error;
   return tell_name(fd_.get(), F_RDLCK);
 }

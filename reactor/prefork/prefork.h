@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// prefork::run(): a server on every core, without threads.
+// prefork::run(): runs a server on every core, without threads.
 //
 //   return reactor::prefork::run(std::move(options), [](reactor::prefork::Worker& worker) {
 //     auto server = reactor::Server<Echo>::adopt(worker.loop(), worker.listeners(), {}).value();

@@ -8,14 +8,14 @@
 
 namespace reactor::prefork {
 
-// The processors that this process may run on, ascending; empty where the system does not tell
+// Returns the processors that this process may run on, ascending; empty if the system does not tell
 // (sched_getaffinity(2)).
 [[nodiscard]] std::vector<int> allowed_processors();
 
-// Binds this process to one of them. Errors: those of sched_setaffinity(2); not_supported.
+// Pins this process to one processor. Errors: those of sched_setaffinity(2); not_supported.
 [[nodiscard]] std::error_code pin_to(int processor) noexcept;
 
-// As in "0-3,8".
+// Formats processors as in "0-3,8".
 [[nodiscard]] std::string processors_to_string(std::span<const int> processors);
 
 }  // namespace reactor::prefork

@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: MIT
+// Siblings: look() reads the seat of each sibling on the board, and settle() then borrows the
+// sibling's listeners and mailbox, or gives them back. Siblings are told apart like this:
+//
+//   moving -- no turn although connections wait --> suspect -- kStuck later --> stuck
+//     ^                                                |                          |
+//     +------------- a turn, or it is full ------------+--------------------------+
+//
+// A slot is borrowed while its worker is stuck or full, and while the master says that nobody
+// serves it. Connections that this worker accepted itself pass keep(), which may send them to
+// another worker's mailbox.
 #include "reactor/prefork/siblings.h"
 
 #include <sys/resource.h>
@@ -13,11 +23,11 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr std::uint64_t kEpoch = 32;  // connections
-// For what a connection needs for a moment, as a file that it sends.
+constexpr std::uint64_t kEpoch = 32;  // accepted connections; see lives_are_short()
+// Kept free for what a connection needs for a moment, such as a file that it sends.
 constexpr std::size_t kSpareDescriptors = 4;
 
-// The lowest number that is free tells how many are not. `any`: an open one.
+// Takes the lowest free descriptor as the number of descriptors in use. `any`: an open one.
 std::uint64_t descriptors_for_connections(int any) noexcept {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
@@ -46,7 +56,7 @@ Siblings::Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes,
   grow();
 }
 
-// There may be a slot more since the last look.
+// Adds entries for slots that were added since the last look.
 void Siblings::grow() {
   while (siblings_.size() < mailboxes_.count()) siblings_.emplace_back();
 }
@@ -60,12 +70,12 @@ void Siblings::serve(Service& service, bool even_out) {
   count_descriptors();
   service.set_placement([this](const Socket& connection) { return keep(connection); });
   incoming_.start(service);
-  incoming_.open(own_).value();  // a worker without its mailbox would lose what is sent there
+  incoming_.open(own_).value();  // without it, connections sent to the mailbox would be lost
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) settle(slot);
   seat_.accepts.store(1);
 }
 
-// Other things than connections may need them, and the limit may change (prlimit(2)).
+// Other things than connections may use descriptors, and the limit may change (prlimit(2)).
 void Siblings::count_descriptors() {
   const std::uint64_t more = descriptors_for_connections(mailboxes_.out_of(own_));
   seat_.capacity.set(more == Seat::kUnlimited ? more : service_->connections() + more);
@@ -94,13 +104,13 @@ void Siblings::hear(const Message& message, UniqueFd descriptor) {
   settle(slot);
 }
 
-// ---- Their queues ----
+// ---- The siblings' queues ----
 
 void Siblings::look() {
   const TimePoint now = loop_.start_time();
   const bool late = now - next_look_ > kLookInterval;
-  // All may have stood still meanwhile (SIGSTOP, the freezer). A worker that is late each time is
-  // busy, and goes on looking after the others.
+  // All workers may have stood still meanwhile (SIGSTOP, the freezer), so older suspicions do not
+  // count. If this worker is late each time, it is busy, and goes on looking after the others.
   if (late && !late_) {
     for (Sibling& sibling : siblings_) sibling.suspect_since.reset();
   }
@@ -140,7 +150,7 @@ void Siblings::say_stuck(unsigned slot) {
   REACTOR_LOG(info, "worker " + std::to_string(slot) + " is stuck: we accept from its queue");
 }
 
-// What lasts is tried again all the time, and said once a minute.
+// Allows one log line a minute per slot, because a failure that lasts is tried again all the time.
 bool Siblings::may_say(unsigned slot) {
   Sibling& sibling = siblings_[slot];
   if (loop_.now() < sibling.next_line) return false;
@@ -159,7 +169,7 @@ bool Siblings::connections_wait(unsigned slot) const {
   return false;
 }
 
-// Brings about what is to be; what fails is tried again at the next look.
+// Borrows from the slot, or gives back, if it has to. If that fails, the next look tries again.
 void Siblings::settle(unsigned slot) {
   Sibling& sibling = siblings_[slot];
   if (slot == own_ || service_ == nullptr) return;
@@ -173,7 +183,7 @@ bool Siblings::borrow(unsigned slot) {
   Result<> done = incoming_.open(slot);
   for (unsigned group = 0; group < slots_.groups() && done; ++group) {
     const int listener = slots_.listener(slot, group);
-    if (listener >= 0) done = service_->borrow(listener);  // else one for all
+    if (listener >= 0) done = service_->borrow(listener);  // else all slots share one socket
   }
   if (done) return true;
   if (may_say(slot)) {
@@ -194,8 +204,9 @@ void Siblings::give_back(unsigned slot) {
 
 // ---- New connections ----
 
-// Keeps them where they are accepted, unless somebody has fewer. If all are full, a connection from
-// a socket that several share (Listener::share()) waits in our mailbox.
+// Whether a connection stays in the worker that accepted it. It moves if another worker has fewer.
+// If all are full, a connection from a socket that several workers share (Listener::share()) waits
+// in our mailbox.
 bool Siblings::keep(const Socket& connection) {
   if (loop_.now() >= next_look_) look();
   const bool full = seat_.full();
@@ -205,8 +216,8 @@ bool Siblings::keep(const Socket& connection) {
   return (slot == own_ && !full) || !send_to(slot, connection);
 }
 
-// The slot that has fewest; our own one if none has fewer than we or, while we are `full`, none has
-// a place.
+// Returns the slot that has fewest connections. Returns our own slot if no other one has fewer or,
+// while we are `full`, if no other one has room.
 unsigned Siblings::place_for_one(bool full) {
   std::uint64_t least = full ? Seat::kUnlimited : seat_.connections.get();
   unsigned target = own_;
@@ -224,14 +235,14 @@ bool Siblings::send_to(unsigned slot, const Socket& connection) {
   board_.coming(slot).fetch_add(1);
   const Result<bool> sent = mailboxes_.send(slot, connection.fd(), {});
   if (sent && *sent) {
-    again_.start(kLookInterval);  // whether it is taken
+    again_.start(kLookInterval);  // looks whether it was taken
     return true;
   }
   board_.coming(slot).fetch_sub(1);
   return false;
 }
 
-// Where most end soon, moving them is no use.
+// Whether most connections end so soon that moving them is no use.
 bool Siblings::lives_are_short(std::uint64_t own) {
   const TimePoint now = loop_.now();
   const std::uint64_t accepted = service_->accepted() - epoch_accepted_;
@@ -255,7 +266,7 @@ void Siblings::withdraw() {
 
 void Siblings::hand_over(unsigned heir, Callback<void()> done) {
   withdraw();
-  incoming_.close(own_);  // the rest is for the heir, or for the slot's next worker
+  incoming_.close(own_);  // the rest goes to the heir, or to the slot's next worker
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
     siblings_[slot].orphaned = siblings_[slot].stuck = siblings_[slot].full = false;
     settle(slot);

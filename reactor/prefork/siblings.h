@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Siblings: a worker's part in what the workers do for each other. It accepts from the queue of a
-// slot that nobody serves, or whose worker is stuck or full; it gives a new connection to whoever
-// has fewest, and never more than the limit says; it takes the connections that others send it
-// (incoming.h), and sends its own to its successor (outgoing.h). Private to prefork.
+// Siblings: what a worker does for the other workers. It accepts from the queue of a slot that
+// nobody serves, or whose worker is stuck or full. It gives a new connection to the worker that has
+// fewest, and to none beyond its limit. It takes the connections that others send it (incoming.h),
+// and sends its own to its successor (outgoing.h). Private to prefork.
 //
-// Stuck: for 20 ms the loop has not turned although connections wait. A loop that sleeps does not
-// turn either, but a connection wakes it.
+// A worker is stuck if its loop has not turned for 20 ms although connections wait. A loop that
+// sleeps does not turn either, but a connection wakes it.
 #pragma once
 
 #include <cstdint>
@@ -33,36 +33,39 @@ class Siblings {
   Siblings(const Siblings&) = delete;
   Siblings& operator=(const Siblings&) = delete;
 
-  // From here on connections come and go; `service` outlives this. `even_out`: new ones go to
-  // whoever has fewest.
+  // Lets connections come and go from here on. `service` outlives this. `even_out`: new connections
+  // go to the worker that has fewest.
   void serve(Service& service, bool even_out);
-  // What the master said.
+  // Acts on a message of the master.
   void hear(const Message& message, UniqueFd descriptor);
-  // Says how many descriptors are free, and looks after the others.
+  // Publishes how many descriptors are free, and looks after the siblings.
   void beat();
 
-  // Sends the connections to the slot `heir` as they become idle; `done` when the last is gone.
+  // Sends the connections to the slot `heir` as they become idle. Calls `done` when the last one is
+  // gone.
   void hand_over(unsigned heir, Callback<void()> done);
-  // The same, but what is still here is drained here. After hand_over().
+  // Sends no more: the connections that are still here are drained here. Call it after hand_over().
   void finish_here();
-  // Takes what is here for us, and nothing more.
+  // Stops giving new connections away, and asks the siblings to send none. Connections that are in
+  // this worker's mailbox already are still taken.
   void withdraw();
-  // At the end of a drain: whether connections were still waiting for us, which are taken now.
+  // At the end of a drain: takes the connections that still wait in this worker's mailbox. Returns
+  // whether there is something to drain again.
   [[nodiscard]] bool take_rest();
 
  private:
   struct Sibling {
     std::uint64_t turns = 0;                 // of its loop, at the last look
-    std::optional<TimePoint> suspect_since;  // they stand still although connections wait
-    bool orphaned = false;                   // nobody serves it, the master says
+    std::optional<TimePoint> suspect_since;  // no turn since then, although connections wait
+    bool orphaned = false;                   // the master says that nobody serves it
     bool stuck = false;
-    bool full = false;      // it accepts no more, as it may have or has descriptors for no more
-    TimePoint next_line{};  // in the log, about it
+    bool full = false;      // it has all the connections that it may have, or has descriptors for
+    TimePoint next_line{};  // when the log may name it again
     bool borrowed = false;  // we accept from its listeners, and take from its mailbox
   };
 
   void count_descriptors();
-  // At each beat, and more often while one of them worries us.
+  // Called at each beat, and more often while connections come or a sibling may be stuck.
   void look();
   [[nodiscard]] bool keep(const Socket& connection);
   [[nodiscard]] unsigned place_for_one(bool full);
@@ -86,11 +89,11 @@ class Siblings {
   Service* service_ = nullptr;
   Incoming incoming_;
   Outgoing outgoing_;
-  std::vector<Sibling> siblings_;  // by slot; our own is unused
+  std::vector<Sibling> siblings_;  // by slot; our own entry is unused
   Timer again_;
   TimePoint next_look_{};
-  bool late_ = false;  // at the last look, by more than kLookInterval
-  // Of the connections since then, how many have ended already?
+  bool late_ = false;  // the last look was late by more than kLookInterval
+  // Measures how many of the connections that were accepted since `epoch_` have ended already.
   TimePoint epoch_{};
   std::uint64_t epoch_accepted_ = 0;
   std::uint64_t epoch_connections_ = 0;

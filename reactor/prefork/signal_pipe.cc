@@ -19,13 +19,14 @@ constexpr std::array<int, 9> kSignals = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP, SIGU
                                          SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
 
 std::atomic<int> g_write_end{-1};
-std::atomic<std::uint64_t> g_unwritten{0};  // a bit for each number that the pipe did not take
+// Has a bit for each signal number that the pipe did not take.
+std::atomic<std::uint64_t> g_unwritten{0};
 std::array<struct sigaction, kSignals.size()> g_previous;
 
 extern "C" void reactor_prefork_handler(int number) {
   const int saved_errno = errno;
   const auto octet = static_cast<unsigned char>(number);
-  // A full pipe wakes the master as well. Any other failure is followed by poll(2)'s EINTR.
+  // A full pipe wakes the master anyway. After any other failure poll(2) fails with EINTR.
   if (::write(g_write_end.load(), &octet, 1) != 1) {
     g_unwritten.fetch_or(std::uint64_t{1} << static_cast<unsigned>(number));
   }

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+// Slots: opens the sockets of all addresses, and knows which socket is whose. A group of sockets is
+// balanced if the kernel spreads connections over one socket per slot; else all slots share the
+// group's only socket. A group is lent while another program owns its sockets: before
+// take_possession() an earlier program, after hand_over() a later one. This program uses lent
+// sockets but does not change what they do.
 #include "reactor/prefork/slots.h"
 
 #include <fcntl.h>
@@ -92,7 +97,7 @@ void Slots::open(const Bind& bind, const Options& options, Failure& failure) {
   const std::vector<int> passed = take_systemd_sockets();
   if (passed.empty()) failure.error = Errc::no_sockets;
   for (const int fd : passed) {
-    failure = {InheritedSocket{fd}, adopt_group(fd, options)};  // which of them it is
+    failure = {InheritedSocket{fd}, adopt_group(fd, options)};  // names the socket that fails
     if (failure.error) return;
   }
 }
@@ -108,7 +113,7 @@ std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
   return {};
 }
 
-// Each group that has a socket for each slot has as many as any other.
+// Gives all balanced groups the same number of sockets.
 std::error_code Slots::even_out() {
   for (const Group& group : listeners_) {
     if (group.balanced) slots_ = std::max(slots_, static_cast<unsigned>(group.sockets.size()));
@@ -153,7 +158,7 @@ std::error_code Slots::open_group(const Address& address, const Options& options
     if (slot == 0) {
       Result<Address> local = socket->local();
       if (!local) return local.error();
-      bound = *local;  // the port that 0 became
+      bound = *local;  // with the real port, if it was 0
     }
     group.sockets.push_back(std::move(*socket));
   }
@@ -182,7 +187,7 @@ std::error_code Slots::add_datagrams(Socket socket, bool ours) {
   return {};
 }
 
-// A unix socket's file is its maker's: it stays.
+// An inherited unix socket's file belongs to the process that made it, so it is not removed.
 std::error_code Slots::adopt_group(int fd, const Options& options) {
   for (const Group& group : listeners_) {
     for (const Socket& socket : group.sockets) {
@@ -197,7 +202,7 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   if (!socket) return socket.error();
   const Result<Address> local = socket->local();
   if (!local) return local.error();
-  Socket::accept_new(fd);  // where an earlier server was killed amid its drain
+  Socket::accept_new(fd);  // an earlier server may have been killed amid its drain
   Group group{.bound = {*local}, .key = {}, .sockets = {}};
   group.sockets.push_back(std::move(*socket));
   if (is_spread(*local, options)) {
@@ -218,7 +223,8 @@ std::error_code Slots::grow() {
   return {};
 }
 
-// Beside the sockets of an earlier program, one that listened would get a part of its connections.
+// Adds a socket for a new slot. In a lent group it must not listen yet, or it would get a part of
+// the other program's connections.
 std::error_code Slots::grow(Group& group) const {
   ListenOptions listen = listen_;
   listen.reuse_port = true;
@@ -304,11 +310,12 @@ Result<> Slots::mend(Group& group, Socket& listener) {
   const Address& address = group.bound.address;
   Result<> repaired = Errc::not_listening;
   if (!address.is_unix()) repaired = deaf_.repair(listener.fd(), address);
-  if (repaired || group.inherited) return repaired;  // an inherited one's file is its maker's
+  if (repaired || group.inherited) return repaired;  // the file of an inherited socket is not ours
   return replace(group, listener);
 }
 
-// Whoever still has the old one accepts nothing there, and it does not keep the port.
+// Opens a new socket in place of a deaf one. The old one is shut down first: a process that still
+// has it accepts nothing there, and it does not keep the port.
 Result<> Slots::replace(const Group& group, Socket& listener) {
   ::shutdown(listener.fd(), SHUT_RDWR);
   ListenOptions listen = listen_;

@@ -16,11 +16,11 @@
 
 namespace reactor::prefork {
 
-// The listening sockets of all workers, and those of datagrams: bound once, before the first fork,
-// and kept for good by the master. Private to prefork.
+// The listening sockets of all workers, and the sockets for datagrams. They are bound once, before
+// the first fork, and the master keeps them open for good. Private to prefork.
 class Slots {
  public:
-  // Where opening failed.
+  // What could not be opened, and why.
   struct Failure {
     Bind bind;
     std::error_code error;
@@ -29,79 +29,81 @@ class Slots {
   Slots() = default;
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
-  // Removes the files of unix sockets. Not run in a worker: that leaves by _exit(2).
+  // Removes the files of unix sockets. Not run in a worker, because that leaves by _exit(2).
   ~Slots();
 
-  // Binds and listens on all addresses, and takes over the sockets that are there already, first
-  // of all those of an earlier program. False: `failure` says which one could not be had.
+  // Binds and listens on all addresses. Takes over sockets that exist already, those of an earlier
+  // program first. Returns false if something could not be opened; `failure` says what.
   [[nodiscard]] bool open(const Options& options, Inheritance& earlier, Failure& failure);
   // Describes the sockets for a later program.
   [[nodiscard]] std::vector<ListenerGroup> describe() const;
-  // All is the later program's from here on: our end changes nothing, and leaves the files.
+  // Leaves the sockets to the later program: from here on this program does not change what they
+  // do, and its destructor leaves the files.
   void hand_over() noexcept;
-  // The sockets of an earlier program are ours from here on; before, nothing changes what they do.
-  // Those that were made beside them listen now, and the files of unix sockets are removed at the
-  // end. Errors: those of listen(2).
+  // Called when the sockets of an earlier program become this program's. Until then this program
+  // does not change what they do. Sockets that were made beside them begin to listen, and the
+  // destructor will remove the files of unix sockets. Errors: those of listen(2).
   [[nodiscard]] std::error_code take_possession();
-  // At least as many as workers; more where an earlier program had more.
+  // The number of slots: at least as many as workers, more if an earlier program had more.
   [[nodiscard]] unsigned count() const noexcept { return slots_; }
 
-  // Where it listens, with real ports, in the order of the options; several for SystemdSockets.
+  // The addresses, with real ports, in the order of the options; several for SystemdSockets.
   [[nodiscard]] std::vector<Endpoint> addresses() const;
 
-  // Copies of one slot's listeners, one per address. Errors: those of fcntl(2) F_DUPFD_CLOEXEC.
+  // Returns copies of one slot's listeners, one per address. Errors: those of fcntl(2)
+  // F_DUPFD_CLOEXEC.
   [[nodiscard]] Result<std::vector<Socket>> listeners_of(unsigned slot) const;
-  // Copies of the sockets for datagrams, which all slots share: none of them may keep what its
-  // socket's queue holds from the others.
+  // Returns copies of the sockets for datagrams. All slots share them, so that no worker keeps
+  // queued datagrams from the others.
   [[nodiscard]] Result<std::vector<Socket>> datagrams() const;
 
-  // One more slot, as the others. Errors: those of Socket::listen().
+  // Adds a slot like the others. Errors: those of Socket::listen().
   [[nodiscard]] std::error_code grow();
-  // In a worker: a listener that was opened after its fork.
+  // Called in a worker: takes a listener that the master opened after the fork.
   void learn(unsigned slot, unsigned group, Socket listener);
 
-  // A group is one address: a socket for each slot, or a single one for all.
+  // The number of groups. A group is one address: it has a socket for each slot, or one for all.
   [[nodiscard]] unsigned groups() const noexcept {
     return static_cast<unsigned>(listeners_.size());
   }
-  // A slot's own socket; -1 where all share one, and where all are closed.
+  // The slot's own socket; -1 if all slots share one, and after close().
   [[nodiscard]] int listener(unsigned slot, unsigned group) const noexcept;
 
-  // Gives connections to workers by processor: `processors` has one for each slot, or none, which
-  // ends that. Returns how many groups do so from now on; the others spread them as before.
+  // Steers connections to the worker that is pinned to the receiving processor. `processors` has
+  // one for each slot; if it is empty, steering ends. Returns how many groups are steered; the
+  // others spread connections as before.
   unsigned steer(std::span<const int> processors) noexcept;
 
-  // New connections to our TCP sockets do not get in any more, for no process; see
-  // Socket::refuse_new().
+  // Lets no new connections in at our TCP sockets, for any process; see Socket::refuse_new().
   void refuse_new() noexcept;
 
-  // Makes those listen again that a worker made deaf (see DeafListeners): as they are if that is
-  // enough, else anew. Returns how many; workers have to be replaced then, as they have dropped
-  // such a listener. The first call notes how the listeners should be. An error is logged once
-  // until all is well.
+  // Repairs listeners that a worker made deaf (see DeafListeners): makes them listen again, or
+  // replaces them if that is not enough. Returns how many were repaired. The workers have to be
+  // replaced then, because they have dropped such a listener. The first call notes how the
+  // listeners should be. An error is logged once, until all listeners are well again.
   [[nodiscard]] unsigned mend();
   // Lets connections in again, even if another program called refuse_new().
   void accept_new() noexcept;
 
-  // Closes this process's sockets; what workers adopted stays open.
+  // Closes this process's sockets; the copies that workers adopted stay open.
   void close() noexcept { listeners_.clear(); }
-  // Gives this process's sockets up, to be closed. Those that are somebody else's too stay: at the
-  // end they let connections in again.
+  // Gives up the sockets that this process opened, for the caller to close. Inherited sockets stay,
+  // because another process has them too: the destructor lets connections in there again.
   [[nodiscard]] std::vector<UniqueFd> release_own();
-  // The end: gives all up.
+  // Gives up all sockets at the end.
   [[nodiscard]] std::vector<UniqueFd> release_all();
 
  private:
   struct Group {
     [[nodiscard]] bool datagrams() const noexcept { return bound.kind == Endpoint::Kind::datagram; }
     Endpoint bound;
-    std::string key;  // what was asked for
+    std::string key;  // the Bind that it was opened for
     bool balanced = false;
-    bool inherited = false;       // the first one
-    bool lent = false;            // another program's: an earlier one's, or a later one's
-    bool has_file = false;        // of a unix socket, to be removed at the end
-    std::size_t reserved = 0;     // the last ones, that don't listen before take_possession()
-    std::vector<Socket> sockets;  // by slot where it is balanced, else one
+    bool inherited = false;    // the parent process opened its first socket
+    bool lent = false;         // it belongs to an earlier or a later program
+    bool has_file = false;     // a unix socket has one, to be removed at the end
+    std::size_t reserved = 0;  // how many of the last sockets don't listen before take_possession()
+    std::vector<Socket> sockets;  // one per slot if balanced, else one
   };
 
   [[nodiscard]] bool open(const Bind& bind, const Options& options, Inheritance& earlier,
@@ -126,7 +128,7 @@ class Slots {
   std::vector<Group> listeners_;
   std::map<std::string, SocketFile> files_;  // of unix sockets, by address
   DeafListeners deaf_;
-  bool cannot_mend_ = false;  // which was logged
+  bool cannot_mend_ = false;  // an error was logged
 };
 
 }  // namespace reactor::prefork

@@ -16,7 +16,8 @@ namespace reactor::prefork {
 
 namespace {
 
-constexpr std::size_t kMostSteered = 1000;  // a filter has up to 4,096 instructions
+// A filter has at most 4,096 instructions. Each processor takes two.
+constexpr std::size_t kMostSteered = 1000;
 
 }  // namespace
 

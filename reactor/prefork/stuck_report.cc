@@ -24,7 +24,7 @@ std::atomic<Loop*> g_loop{nullptr};
 unsigned g_worker = 0;
 int g_descriptor = STDERR_FILENO;
 
-// A line in memory of its own: the handler may allocate nothing.
+// A line in memory of its own, because a signal handler must not allocate.
 class Line {
  public:
   Line& operator<<(std::string_view text) noexcept {
@@ -84,7 +84,7 @@ void report_when_stuck(Loop& loop, unsigned worker, int descriptor) noexcept {
   g_descriptor = descriptor;
   g_loop.store(&loop);
 #if __has_include(<execinfo.h>)
-  // The first call loads a library, which a signal handler must not.
+  // The first call loads a library, which a signal handler must not do.
   std::array<void*, 1> frame;
   static_cast<void>(::backtrace(frame.data(), 1));
 #endif

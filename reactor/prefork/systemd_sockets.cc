@@ -14,7 +14,7 @@ namespace {
 constexpr int kFirst = 3;    // SD_LISTEN_FDS_START
 constexpr int kMost = 4096;  // more than any unit has; guards the sum below
 
-// A number of 0 or more; -1 where there is none.
+// Returns the number in an environment variable; -1 if there is none.
 int number_in(const char* name) {
   const char* const value = std::getenv(name);
   if (value == nullptr) return -1;

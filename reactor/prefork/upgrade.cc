@@ -25,7 +25,7 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr int kPatience = 5000;  // milliseconds: for what is in the socket before exec(2)
+constexpr int kPatience = 5000;  // milliseconds; the text is in the socket before exec(2)
 constexpr std::string_view kEnd = "end";
 
 std::string listed(const std::vector<int>& numbers) {
@@ -45,7 +45,7 @@ std::string described(const Estate& estate) {
   return text + "mailboxes " + listed(ends) + "\n" + std::string(kEnd) + "\n";
 }
 
-// What follows `count` blanks, or nothing.
+// Returns the first word of `line`, and removes it and the blank behind it from `line`.
 std::string_view word(std::string_view& line) {
   const std::size_t blank = std::min(line.find(' '), line.size());
   const std::string_view first = line.substr(0, blank);
@@ -64,7 +64,7 @@ bool parse_number(std::string_view text, int& number) {
   return result.ec == std::errc{} && result.ptr == end && number >= 0;
 }
 
-// Only what is open.
+// Parses the numbers of open descriptors, and makes them close-on-exec. Fails if one is not open.
 bool parse_list(std::string_view text, std::vector<int>& numbers) {
   while (!text.empty()) {
     const std::size_t comma = std::min(text.find(','), text.size());
@@ -79,16 +79,17 @@ bool parse_list(std::string_view text, std::vector<int>& numbers) {
 
 void keep_over_exec(int fd) { ::fcntl(fd, F_SETFD, 0); }
 
-// What a service manager set for the program that it started, and that asks whether it is meant
-// (sd_watchdog_enabled(3), sd_listen_fds(3)): the new program is, in place of its parent.
+// A service manager sets these variables for the program that it started. A pid in them says which
+// process is meant (sd_watchdog_enabled(3), sd_listen_fds(3)). The new program takes its parent's
+// place, so its pid replaces the parent's.
 void inherit_pid(const char* name) {
   const char* const value = std::getenv(name);
   if (value == nullptr || std::to_string(::getppid()) != value) return;
   ::setenv(name, std::to_string(::getpid()).c_str(), 1);
 }
 
-// In the child: only what is async-signal-safe would be needed after a fork of several threads; the
-// master has one.
+// Runs in the child. It need not be async-signal-safe, because the master that forked has one
+// thread.
 [[noreturn]] void execute(const Options::Upgrade& how, const Estate& estate, int channel) {
   keep_over_exec(channel);
   for (const ListenerGroup& group : estate.groups) {
@@ -101,7 +102,7 @@ void inherit_pid(const char* name) {
   std::for_each(how.descriptors.begin(), how.descriptors.end(), &keep_over_exec);
   ::setenv(Upgrade::kName, std::to_string(channel).c_str(), 1);
   for (const char* const name : {"WATCHDOG_PID", "LISTEN_PID"}) inherit_pid(name);
-  ::unsetenv("LISTEN_PIDFDID");  // another name for our process
+  ::unsetenv("LISTEN_PIDFDID");  // it names the parent process too
   for (const auto& [name, value] : how.environment) ::setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> arguments;
   for (const std::string& argument : how.command) {
@@ -124,7 +125,7 @@ std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate
     if (!make_private(fd)) return last_system_error();
   }
   const std::string text = described(estate);
-  // Into the socket's buffer: nobody reads yet.
+  // Nobody reads yet, so all of it must fit into the socket's buffer.
   const int size = static_cast<int>(2 * text.size());
   ::setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
   if (::write(ours.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
@@ -183,7 +184,7 @@ void Upgrade::let_go() noexcept {
   deadline_ = TimePoint::max();
 }
 
-// The channel stays open: the end of file would say that all is the new program's.
+// Keeps the channel open: end of file would tell the new program that the sockets belong to it.
 void Upgrade::cancel(const std::string& why) {
   if (pid_ == 0 || state_ == State::ending) return;
   REACTOR_LOG(warn, "upgrade: process " + std::to_string(pid_) + " " + why + " and is ended");
@@ -215,7 +216,7 @@ Inheritance Inheritance::take() {
   return inheritance;
 }
 
-// All lines were written before we were.
+// The old program wrote all lines before it started this one.
 bool Inheritance::read() {
   std::string text;
   std::array<char, 4096> buffer;
@@ -280,7 +281,7 @@ void Inheritance::close_rest() {
   estate_.groups.clear();
 }
 
-// The old program may be gone already, which end_of_earlier() hears.
+// The old program may be gone already; end_of_earlier() sees that.
 void Inheritance::say_ready() noexcept {
   if (said_ready_ || !channel_) return;
   said_ready_ = true;

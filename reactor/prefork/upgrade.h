@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Upgrade: the old program starts the new one, leaves it its sockets, and hears whether it is
+// Upgrade: the old program starts the new one, leaves its sockets to it, and hears whether it is
 // ready. Private to prefork. The two sides:
 //
 // clang-format off
@@ -8,11 +8,11 @@
 //        Upgrade::let_go() ----- end of file ---->     end_of_earlier(): now they accept
 // clang-format on
 //
-// Until the old program lets go the sockets are its own, and the new one takes no connection: if it
-// fails before that, or is stopped, nothing was begun that could be cut off.
+// Until the old program lets go, the sockets belong to it and the new program takes no connection.
+// If the new program fails or is stopped before that, it has begun nothing that could be cut off.
 //
-// The new program finds the number of a socket in the environment (kName) and reads from it, line
-// by line, what other numbers stand for:
+// The environment variable kName gives the new program the number of a socket. From this socket it
+// reads, line by line, what the other numbers stand for:
 //   group BALANCED FD,FD,... KEY     the listeners of one address; KEY as Bind's to_string()
 //   mailboxes IN,OUT,IN,OUT,...
 //   end
@@ -34,13 +34,14 @@
 
 namespace reactor::prefork {
 
-// The listeners of one address, as they are passed on.
+// The listeners of one address, as the old program describes them to the new one.
 struct ListenerGroup {
   std::string key;
   bool balanced = false;
   std::vector<int> descriptors;
 };
 
+// What the old program leaves to the new one. All numbers are descriptors.
 struct Estate {
   std::vector<ListenerGroup> groups;
   std::vector<std::pair<int, int>> mailboxes;  // in, out
@@ -52,37 +53,39 @@ class Upgrade {
 
   enum class News {
     none,
-    ready,   // it waits for let_go()
-    failed,  // it is gone, which is logged; failure() says why
+    ready,   // the new program waits for let_go()
+    failed,  // the new program is gone; failure() says why
   };
 
   explicit Upgrade(const RunClock& clock) noexcept : clock_(clock) {}
 
-  // The new program has `limit` to become ready; 0: as long as it likes. Errors: those of
-  // socketpair(2) and fork(2). What exec(2) says is logged by the new process, which then ends.
+  // `limit`: how long the new program may take to become ready; 0: no limit. Errors: those of
+  // socketpair(2) and fork(2); no_buffer_space if `estate` is too large for the socket. If exec(2)
+  // fails, the new process logs the error and ends.
   [[nodiscard]] std::error_code start(const Options::Upgrade& how, const Estate& estate,
                                       Duration limit);
 
-  // From start() until let_go(), or until the new program is gone.
+  // True from start() until let_go(), or until the new program is gone.
   [[nodiscard]] bool running() const noexcept { return pid_ != 0; }
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  // To be polled for reading; -1 if there is nothing to hear.
+  // To be polled for reading; -1 if no news can come.
   [[nodiscard]] int fd() const noexcept { return state_ == State::starting ? channel_.get() : -1; }
-  // When look() has something to do without news.
+  // When look() has to be called even if no news comes.
   [[nodiscard]] TimePoint next_turn() const noexcept { return deadline_; }
-  // Hears the new program, ends it if it is late, and waits for it. In each turn; never blocks.
+  // Hears the new program, ends it if it is late, and reaps it. Called in each turn; never blocks.
   [[nodiscard]] News look();
   [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
 
-  // After `ready`: the new program is on its own, and no longer our business.
+  // Called after News::ready: the sockets are the new program's, and this program stops watching
+  // it.
   void let_go() noexcept;
-  // Ends the new program: TERM, and KILL if it is still there 2 s later. look() waits for it.
+  // Ends the new program: sends TERM, and KILL if it is still there 2 s later. look() reaps it.
   void cancel(const std::string& why);
-  // In a worker: nothing of it is ours.
+  // Called in a worker, which has no part in the upgrade.
   void abandon() noexcept { channel_.reset(); }
 
  private:
-  // silent: it closed its end, and should be gone in a moment. ending: it got TERM.
+  // silent: the new program closed its end, and should exit in a moment. ending: it got TERM.
   enum class State { starting, silent, ending };
 
   [[nodiscard]] bool gone();
@@ -91,34 +94,37 @@ class Upgrade {
   UniqueFd channel_;
   pid_t pid_ = 0;
   State state_ = State::starting;
-  TimePoint deadline_ = TimePoint::max();  // to be ready, or gone
+  TimePoint deadline_ = TimePoint::max();  // for becoming ready, or for ending
   std::string failure_;
 };
 
+// What the new program got from the old one.
 class Inheritance {
  public:
-  // Reads what kName points to, and takes that out of the environment. Empty if there is nothing.
-  // Errors are logged.
+  // Reads from the socket that kName names, and removes kName from the environment. Empty if kName
+  // is not set. Errors are logged.
   [[nodiscard]] static Inheritance take();
 
-  // Whether an old program waits for us.
+  // Whether an old program waits for this one.
   explicit operator bool() const noexcept { return static_cast<bool>(channel_); }
-  // One did, but what it says can't be read. To go on without it would be to bind its addresses
-  // beside it, and to be ended by it in the midst of serving.
+  // Whether an old program waits, but what it sent can't be read. This program must not go on
+  // without it: it would bind the addresses beside the old program, and be ended by it amid
+  // serving.
   [[nodiscard]] bool broken() const noexcept { return broken_; }
-  // The groups of this key, for each once; empty where there is none.
+  // Returns the groups of this key and drops them here; empty if there are none.
   [[nodiscard]] std::vector<ListenerGroup> take_groups(const std::string& key);
   [[nodiscard]] std::vector<std::pair<UniqueFd, UniqueFd>> take_mailboxes();
-  // Closes what nobody took.
+  // Closes the listeners that nobody took.
   void close_rest();
-  // In a worker: whether we are ready is the master's to say.
+  // Called in a worker, because only the master says whether this program is ready.
   void abandon() noexcept { channel_.reset(); }
 
-  // We could serve: the old program is asked to let go. Once.
+  // Tells the old program that this one could serve, so that it lets go. Later calls do nothing.
   void say_ready() noexcept;
-  // After say_ready(), to be polled for reading; else -1.
+  // To be polled for reading after say_ready(); -1 before.
   [[nodiscard]] int fd() const noexcept { return said_ready_ ? channel_.get() : -1; }
-  // True, once: the old program let go, or died. All is ours.
+  // Returns true, once, when the old program let go or died: everything belongs to this program
+  // now.
   [[nodiscard]] bool end_of_earlier() noexcept;
 
  private:

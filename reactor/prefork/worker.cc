@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+// Worker: runs the loop, and ends it in one of these ways. TERM drains: the server ends, so queued
+// connections are served and busy ones may finish. Message::Kind::retire from the master hands idle
+// connections over to another worker, and drains what is left after half of the graceful timeout.
+// QUIT, the end of the master, and the end of the graceful timeout stop the loop at once.
 #include "reactor/prefork/worker.h"
 
 #include <poll.h>
@@ -23,7 +27,7 @@ LoopOptions loop_options(const Plan& plan, Membership* membership) {
   return options;
 }
 
-// Up to a tenth less.
+// Lowers the number at random, by up to a tenth.
 std::uint64_t with_jitter(std::uint64_t requests) {
   std::random_device random;
   return requests - random() % (requests / 10 + 1);
@@ -64,12 +68,12 @@ void Worker::watch_signals() {
     signals_.push_back(std::move(watcher));
   };
   on(SIGTERM, [this] { drain(); });
-  signals_.front().ref();  // until it drains, a worker without work waits for some
+  signals_.front().ref();  // keeps an idle worker running until it drains
   on(SIGQUIT, [this] { end_now("QUIT"); });
   watch_reopen();
   if (membership_ != nullptr) return;
-  // Alone: what a master would hear. In a worker these are the master's business; a terminal's
-  // Ctrl-C reaches both, so the worker ignores it.
+  // Without a master this process handles the master's signals itself. Forked workers ignore them;
+  // so Ctrl-C in a terminal, which reaches all, is left to the master.
   on(SIGINT, [this] { draining_ ? end_now("INT while it drains") : drain(); });
   const auto ignore = [](int number) {
     REACTOR_LOG(warn, "signal " + std::to_string(number) + " ignored: no workers to act on");
@@ -127,8 +131,8 @@ void Worker::hear(const Message& message, UniqueFd descriptor) {
   }
 }
 
-// Amid an upgrade the loop does not run yet: what it would accept is still the old program's.
-// False: there will be nothing to serve.
+// During an upgrade the loop does not run yet, because it would accept connections that still
+// belong to the old program. Returns false if there will be nothing to serve.
 bool Worker::wait_to_serve() {
   while (membership_ != nullptr && membership_->held) {
     pollfd news{membership_->control.fd(), POLLIN, 0};
@@ -143,7 +147,7 @@ bool Worker::wait_to_serve() {
   return true;
 }
 
-// A loop that has nothing to do turns all the same, to show that it can.
+// Makes an idle loop turn as well, to show that it can.
 void Worker::start_beating() {
   const bool limited = plan_.timeout > Duration::zero();
   if (!limited && membership_->board.slots() == 1) return;
@@ -195,7 +199,7 @@ int Worker::serve_by_model(WorkerFunction& serve) {
   return status;
 }
 
-// What is open here but not watched by the loop.
+// Closes what is open here but not watched by the loop.
 void Worker::close_in_child() {
   if (options_.on_fork) options_.on_fork();
   if (membership_ == nullptr) return;
@@ -237,7 +241,8 @@ bool Worker::begin_drain() {
   return true;
 }
 
-// In steps, so that of a pause in which nobody ran (SIGSTOP, the freezer) only one counts.
+// Counts in steps. If no process runs for a while (SIGSTOP, the freezer), only one step of that
+// counts.
 void Worker::count_down(Duration left) {
   const Duration step = std::min<Duration>(left, std::chrono::seconds(1));
   deadline_ = loop_.after(step, [this, left = left - step] {
@@ -246,7 +251,8 @@ void Worker::count_down(Duration left) {
   deadline_.unref();
 }
 
-// For good: nobody serves any more.
+// Drains because the server ends: no other worker takes the connections over. If this worker is
+// retiring already, it stops handing over and drains what is left.
 void Worker::drain() {
   if (!begin_drain()) {
     if (retiring_) membership_->siblings->finish_here();
@@ -259,7 +265,7 @@ void Worker::drain() {
   service_ != nullptr ? drain_service() : stop_soon();
 }
 
-// Again if connections were still waiting for us.
+// Drains again if connections were still waiting for this worker.
 void Worker::drain_service() {
   service_->drain([this] {
     const bool more = membership_ != nullptr && membership_->siblings->take_rest();
@@ -267,7 +273,7 @@ void Worker::drain_service() {
   });
 }
 
-// The slot `heir` goes on.
+// `heir`: the slot that gets the idle connections.
 void Worker::retire(unsigned heir) {
   if (!begin_drain()) return;
   if (service_ != nullptr) {
