@@ -59,8 +59,8 @@ class Alone {
     watchers_.back().unref();
   }
 
-  // See Crew::reap_orphans(). A child that the loop waits for is left to the loop. When that is
-  // done, this looks again for orphans behind it.
+  // See Crew::reap_orphans(). A child that the loop waits for is left to the loop. Then this looks
+  // again, for orphans that ended after that child.
   void reap_orphans() {
     siginfo_t info{};
     while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Board: what the master and its workers know of each other without asking, in shared memory. Only
-// the worker of a seat writes to it, unless a member says otherwise. But if a client took a worker
-// over, that worker can write to all of the memory. So each number is checked before it becomes an
-// index, and decides nothing but where a connection goes. Private to prefork.
+// Board: what the master and its workers tell each other in shared memory. Only the worker of a
+// seat writes to it, unless a member says otherwise. But if a client took a worker over, that
+// worker can write to all of the memory. So each number is checked before it becomes an index, and
+// decides nothing but where a connection goes. Private to prefork.
 #pragma once
 
 #include <algorithm>
@@ -20,13 +20,13 @@ namespace reactor::prefork {
 struct alignas(64) Seat {
   static constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
-  // Whether it has as many connections as it accepts at once. Others may wait in its queue until
-  // one ends.
+  // Whether the worker has as many connections as it accepts at once. Others may wait in its queue
+  // until one ends.
   [[nodiscard]] bool full() const noexcept {
     return accepts.load() != 0 && most.get() > 0 && connections.get() >= most.get();
   }
 
-  // Whether it has as many connections as it has descriptors for.
+  // Whether the worker has as many connections as it has descriptors for.
   [[nodiscard]] bool starved() const noexcept {
     return accepts.load() != 0 && connections.get() >= capacity.get();
   }
@@ -78,14 +78,14 @@ class Board {
     const std::uint64_t there = seat == nullptr ? 0 : seat->connections.get();
     return there + std::min(on_the_way, Seat::kUnlimited - there);
   }
-  // Whether the worker takes connections over and has a descriptor for one more. The limit does not
-  // count here, because a connection that exists already is in one worker or in another.
+  // Whether the worker takes connections over and has a descriptor for one more. Ignores its limit:
+  // moving a connection that is served already does not add to the total.
   [[nodiscard]] bool has_room(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     if (seat == nullptr || seat->accepts.load() == 0) return false;
     return load(slot) < seat->capacity.get();
   }
-  // Whether the worker also has room for a new connection, within its limit.
+  // Whether a new connection finds room there, within the limit of the worker.
   [[nodiscard]] bool has_place(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     if (seat == nullptr || !has_room(slot)) return false;

@@ -175,7 +175,7 @@ Duration Crew::with_jitter(Duration pause) noexcept {
   return pause + pause / 4 * static_cast<Duration::rep>(random_ >> 24U) / 256;
 }
 
-// Counts a start that came to nothing, and sets when to try again.
+// Counts a worker that died or could not start, and sets when its slot tries again.
 void Crew::slow_down(unsigned slot, Duration lived) {
   const Duration pause = with_jitter(backoff_.after_death(lived));
   slots_[slot].not_before = saturating_add(clock_.now(), pause);

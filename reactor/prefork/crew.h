@@ -54,7 +54,7 @@ class Crew {
 
   // The plan of the current generation; during a reload that is the new one.
   [[nodiscard]] const Plan& plan() const noexcept { return current_.plan; }
-  // How many slots are to have a worker, and how many slots there are.
+  // wanted() is how many slots are to have a worker, slots() is how many there are.
   [[nodiscard]] unsigned wanted() const noexcept { return current_.plan.workers; }
   [[nodiscard]] unsigned slots() const noexcept { return static_cast<unsigned>(slots_.size()); }
   void set_wanted(unsigned workers);  // at most slots()
@@ -78,7 +78,8 @@ class Crew {
   // When advance() or look_after() has something to do next.
   [[nodiscard]] TimePoint next_turn() const;
 
-  // Adds the descriptors that carry the workers' notices, to be polled; reads one of them.
+  // add_to() adds the descriptors that carry the workers' notices, to be polled. read_control()
+  // reads one notice.
   void add_to(std::vector<pollfd>& fds) const;
   void read_control(int fd);
   // Reaps the workers that ended, each by its pid, so that the application's other children are
@@ -98,7 +99,7 @@ class Crew {
   [[nodiscard]] bool empty() const noexcept { return processes_.empty(); }
   // Whether each wanted slot has a worker that is ready.
   [[nodiscard]] bool complete() const;
-  // Whether, in addition, no worker is being replaced or has to be.
+  // Whether complete(), and no worker is being replaced or has to be replaced.
   [[nodiscard]] bool settled() const;
   // How many wanted slots have a worker that is ready.
   [[nodiscard]] unsigned serving() const;

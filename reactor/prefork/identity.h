@@ -21,8 +21,8 @@ struct Identity {
 // Finds an identity by names or numbers. An empty `group` is the user's own. An empty `user` is the
 // present one, who then has no supplementary groups. Reads the system's databases, which may be
 // slow if they are on a network, so call it before the fork.
-// Errors: Errc::unknown_user; Errc::unknown_group, also for the number of a user that has no entry
-// if no group is given.
+// Errors: Errc::unknown_user; Errc::unknown_group, also if `user` is a number without an entry and
+// no group is given.
 [[nodiscard]] Result<Identity> find_identity(const std::string& user, const std::string& group);
 
 // Whether this process has that user and group already, both as real and as effective IDs.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Mailboxes: one for each slot, from which its worker receives the connections that others send it.
+// Mailboxes: each slot has one, from which its worker receives the connections that others send it.
 // The master makes them and keeps them open, so that a connection waits for the worker that serves
 // the slot next. Nothing can be sent in the other direction. A new program (USR2) makes its own
 // mailboxes, so that no worker of the earlier program can read or write them; from those of the

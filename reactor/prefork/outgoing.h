@@ -37,7 +37,7 @@ class Outgoing final : private Successor {
   // Calls `done` when the last connection is over, or was taken by another worker; until then the
   // loop keeps running. Call it once.
   void start(Service& service, unsigned heir, Callback<void()> done);
-  // Sends no more: the connections that are still here are drained. Call it after start().
+  // Sends no more connections: those that are left are drained here. Call it after start().
   void finish_here();
 
  private:

@@ -34,7 +34,7 @@ constexpr pid_t kUnknown = -1;
 constexpr off_t kGuard = 0;
 constexpr off_t kNames = 1;  // the first of the name bytes
 
-// `length` 0: up to any offset.
+// `length` 0 covers all offsets from `start` on.
 struct flock lock_at(off_t start, off_t length, int type) {
   struct flock lock {};
   lock.l_type = static_cast<short>(type);

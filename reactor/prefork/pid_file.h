@@ -59,9 +59,9 @@ class PidFile {
     Kind kind = Kind::nobody;
     pid_t pid = 0;
   };
-  // Trusts an exclusive name lock, because only a process with the right to write the file can set
-  // one. A holder that gave up writing has a shared lock; its pid must be the one in the file as
-  // well.
+  // Returns who holds the file. Trusts an exclusive name lock, because only a process with the
+  // right to write the file can set one. A holder that gave up writing has a shared lock; its pid
+  // must be the one in the file as well.
   // Errors: those of open(2).
   [[nodiscard]] static Result<Holder> holder(const std::string& path);
 
@@ -77,8 +77,8 @@ class PidFile {
   // pid. The predecessor may call this to have the file back. Errors: those of take().
   [[nodiscard]] std::error_code claim();
   // Keeps holding the file, but by a descriptor that can't write to it. Call it before this process
-  // gives up its rights, so that it can't change a file of the user that had them. Does nothing
-  // before claim(). Afterwards claim() does nothing. Errors: those of open(2) and fcntl(2).
+  // gives up its rights, so that it can no longer change a file of the user that it was. Does
+  // nothing before claim(). Afterwards claim() does nothing. Errors: those of open(2) and fcntl(2).
   [[nodiscard]] std::error_code give_up_writing();
   // Called in the predecessor once the successor serves: closes the file and removes nothing.
   void hand_over() noexcept { fd_.reset(); }

@@ -8,7 +8,7 @@
 //
 // The master only binds, forks and supervises. It keeps every listener open. A worker that dies
 // loses its own connections and no others, and is replaced at once. If workers keep dying, the
-// restarts are slowed down, and siblings accept from the empty worker's queue meanwhile. Workers
+// restarts are slowed down, and siblings accept from the missing worker's queue meanwhile. Workers
 // die with the master. Signals to the master:
 //   TERM        ends gracefully
 //   INT         ends gracefully; a second one ends fast

@@ -10,7 +10,7 @@
 
 namespace reactor::prefork {
 
-// How long a process may take to end, or for anything else that takes no time, before it gets
+// How long a process may take for something that takes no time, such as ending, before it gets
 // SIGKILL.
 inline constexpr Duration kKillDelay = std::chrono::seconds(2);
 

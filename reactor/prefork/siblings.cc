@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Siblings: look() reads the seat of each sibling on the board, and settle() then borrows the
-// sibling's listeners and mailbox, or gives them back. Siblings are told apart like this:
+// Siblings: look() reads the seat of each sibling on the board. Then settle() borrows the sibling's
+// listeners and mailbox, or gives them back. The states of a sibling:
 //
 //   moving -- no turn although connections wait --> suspect -- kStuck later --> stuck
 //     ^                                                |                          |

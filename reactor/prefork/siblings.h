@@ -44,7 +44,7 @@ class Siblings {
   // Sends the connections to the slot `heir` as they become idle. Calls `done` when the last one is
   // gone.
   void hand_over(unsigned heir, Callback<void()> done);
-  // Sends no more: the connections that are still here are drained here. Call it after hand_over().
+  // Sends no more connections: those that are left are drained here. Call it after hand_over().
   void finish_here();
   // Stops giving new connections away, and asks the siblings to send none. Connections that are in
   // this worker's mailbox already are still taken.

@@ -41,8 +41,8 @@ class Slots {
   // do, and its destructor leaves the files.
   void hand_over() noexcept;
   // Called when the sockets of an earlier program become this program's. Until then this program
-  // does not change what they do. Sockets that were made beside them begin to listen, and the
-  // destructor will remove the files of unix sockets. Errors: those of listen(2).
+  // does not change what they do. Sockets that it added to their groups begin to listen now, and
+  // the destructor will remove the files of unix sockets. Errors: those of listen(2).
   [[nodiscard]] std::error_code take_possession();
   // The number of slots: at least as many as workers, more if an earlier program had more.
   [[nodiscard]] unsigned count() const noexcept { return slots_; }
@@ -101,7 +101,7 @@ class Slots {
     bool balanced = false;
     bool inherited = false;    // the parent process opened its first socket
     bool lent = false;         // it belongs to an earlier or a later program
-    bool has_file = false;     // a unix socket has one, to be removed at the end
+    bool has_file = false;     // it is a unix socket whose file is removed at the end
     std::size_t reserved = 0;  // how many of the last sockets don't listen before take_possession()
     std::vector<Socket> sockets;  // one per slot if balanced, else one
   };

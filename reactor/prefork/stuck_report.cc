@@ -84,7 +84,7 @@ void report_when_stuck(Loop& loop, unsigned worker, int descriptor) noexcept {
   g_descriptor = descriptor;
   g_loop.store(&loop);
 #if __has_include(<execinfo.h>)
-  // The first call loads a library, which a signal handler must not do.
+  // The first call of backtrace(3) loads a library, which a signal handler must not do.
   std::array<void*, 1> frame;
   static_cast<void>(::backtrace(frame.data(), 1));
 #endif

@@ -25,7 +25,7 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr int kPatience = 5000;  // milliseconds; the text is in the socket before exec(2)
+constexpr int kPatience = 5000;  // milliseconds; a sound program sent the text before exec(2)
 constexpr std::string_view kEnd = "end";
 
 std::string listed(const std::vector<int>& numbers) {

@@ -44,7 +44,7 @@ struct ListenerGroup {
 // What the old program leaves to the new one. All numbers are descriptors.
 struct Estate {
   std::vector<ListenerGroup> groups;
-  std::vector<std::pair<int, int>> mailboxes;  // in, out
+  std::vector<std::pair<int, int>> mailboxes;  // the ends in and out of each
 };
 
 class Upgrade {

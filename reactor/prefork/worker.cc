@@ -279,8 +279,8 @@ void Worker::retire(unsigned heir) {
   if (service_ != nullptr) {
     retiring_ = true;
     membership_->siblings->hand_over(heir, [this] { loop_.stop(); });
-    // Connections that no worker took by then are asked to end instead of being cut off at the
-    // deadline.
+    // Connections that no worker has taken at half of the timeout are asked to end, instead of
+    // being cut off at its end.
     give_up_ = loop_.after(plan_.graceful_timeout / 2, [this] { drain(); });
   } else {
     stop_soon();

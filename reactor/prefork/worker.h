@@ -56,10 +56,10 @@ class Worker {
   // returns; see Child::serve().
   int serve(Service& service);
 
-  // Runs the loop for an application that does without a Service: connections are neither handed
-  // over nor shared with siblings. on_drain() is called when the worker has to end, and finishes
-  // the application's work. From then on the loop ends as soon as nothing is left to wait for, or
-  // when the callback stops it. Without an on_drain() callback the loop ends at once. After
+  // run() is serve() for an application without a Service: connections are then neither handed over
+  // nor shared with siblings. When the worker has to end, the on_drain() callback is called, to
+  // finish the application's work. From then on the loop ends as soon as nothing is left to wait
+  // for, or when the callback stops it; without a callback it ends at once. After
   // Plan::graceful_timeout it is stopped in any case. With Model::fork run() logs an error and
   // returns 1.
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
