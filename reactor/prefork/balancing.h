@@ -27,7 +27,8 @@ constexpr bool kKernelBalances = false;  // SO_REUSEPORT gives all connections t
 
 // Lets `group`, which has one inherited socket, grow to one socket per slot. The kernel allows that
 // to the user who made the inherited socket, even though it listens already. Returns false for
-// other users: the group keeps its one socket. Errors: those of Socket::listen().
+// other users, or if the socket is bound to a device: the group keeps its one socket. Errors: those
+// of Socket::listen().
 [[nodiscard]] Result<bool> spread(std::vector<Socket>& group, const Address& address,
                                   const Options& options);
 

@@ -21,8 +21,8 @@ struct SystemdSockets {
   friend bool operator==(const SystemdSockets&, const SystemdSockets&) = default;
 };
 
-// Where to listen: an address to bind, or sockets that exist already. Compares by content. An
-// Address becomes an Endpoint for streams.
+// An address to bind, or sockets that exist already. Compares by content. An Address becomes an
+// Endpoint for streams.
 using Bind = std::variant<Endpoint, InheritedSocket, SystemdSockets>;
 
 // Returns Endpoint::to_string(), `fd:N` or `systemd`.

@@ -16,7 +16,7 @@
 
 namespace reactor::prefork {
 
-// What one worker process publishes.
+// The values that one worker process publishes.
 struct alignas(64) Seat {
   static constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 

@@ -42,13 +42,13 @@ struct Message {
   Kind kind = Kind::retire;
   std::uint8_t unused = 0;
   std::uint16_t slot = 0;
-  std::uint32_t value = 0;  // with `sibling` the number of an address, kMailboxIn or kMailboxOut
+  std::uint32_t value = 0;  // see Kind; with `sibling` an address, kMailboxIn or kMailboxOut
 };
 
 // The master's end.
 class Control {
  public:
-  // What one read of the worker's notices found.
+  // The result of one read of the worker's notices.
   enum class Heard : std::uint8_t {
     nothing,
     ready,
@@ -79,8 +79,8 @@ class Control {
 // The worker's end.
 class WorkerControl {
  public:
-  // What one call of receive() found: a message, perhaps with a descriptor; no message for now; no
-  // message for lack of memory (`later`); or the end.
+  // The result of receive(): a message, perhaps with a descriptor; no message for now; no message
+  // for lack of memory (`later`); or the end.
   struct Received {
     std::optional<Message> message;
     UniqueFd descriptor;

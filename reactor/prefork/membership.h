@@ -12,7 +12,7 @@
 
 namespace reactor::prefork {
 
-// What connects a forked worker with its master and its siblings. Private to prefork.
+// A forked worker's links to its master and its siblings. Private to prefork.
 struct Membership {
   WorkerControl control;
   Board& board;

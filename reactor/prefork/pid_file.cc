@@ -83,8 +83,8 @@ bool is_regular(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-// Overwrites before it truncates, so that the file is never empty: somebody may be reading it, and
-// it may hold this pid already.
+// Overwrites before it truncates, so that the file is never empty: another process may be reading
+// it, and it may hold this pid already.
 std::error_code write_pid(int fd) {
   const std::string line = std::to_string(::getpid()) + "\n";
   const ssize_t written = ::pwrite(fd, line.data(), line.size(), 0);

@@ -75,7 +75,8 @@ void Siblings::serve(Service& service, bool even_out) {
   seat_.accepts.store(1);
 }
 
-// Other things than connections may use descriptors, and the limit may change (prlimit(2)).
+// The number is taken anew at each beat, because other things than connections use descriptors, and
+// because the limit may change (prlimit(2)).
 void Siblings::count_descriptors() {
   const std::uint64_t more = descriptors_for_connections(mailboxes_.out_of(own_));
   seat_.capacity.set(more == Seat::kUnlimited ? more : service_->connections() + more);

@@ -113,7 +113,7 @@ std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
   return {};
 }
 
-// Gives all balanced groups the same number of sockets.
+// Gives all balanced groups the same number of sockets, one per slot.
 std::error_code Slots::even_out() {
   for (const Group& group : listeners_) {
     if (group.balanced) slots_ = std::max(slots_, static_cast<unsigned>(group.sockets.size()));

@@ -20,7 +20,7 @@ namespace reactor::prefork {
 // the first fork, and the master keeps them open for good. Private to prefork.
 class Slots {
  public:
-  // What could not be opened, and why.
+  // The Bind that could not be opened, and the reason.
   struct Failure {
     Bind bind;
     std::error_code error;

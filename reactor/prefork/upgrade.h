@@ -41,7 +41,7 @@ struct ListenerGroup {
   std::vector<int> descriptors;
 };
 
-// What the old program leaves to the new one. All numbers are descriptors.
+// The descriptors that the old program leaves to the new one.
 struct Estate {
   std::vector<ListenerGroup> groups;
   std::vector<std::pair<int, int>> mailboxes;  // the ends in and out of each
@@ -72,7 +72,8 @@ class Upgrade {
   [[nodiscard]] int fd() const noexcept { return state_ == State::starting ? channel_.get() : -1; }
   // When look() has to be called even if no news comes.
   [[nodiscard]] TimePoint next_turn() const noexcept { return deadline_; }
-  // Hears the new program, ends it if it is late, and reaps it. Called in each turn; never blocks.
+  // Reads what the new program said, ends it if it is late, and reaps it. Called in each turn;
+  // never blocks.
   [[nodiscard]] News look();
   [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
 
@@ -98,7 +99,8 @@ class Upgrade {
   std::string failure_;
 };
 
-// What the new program got from the old one.
+// The sockets that the new program got from the old one, and its end of the channel between the
+// two.
 class Inheritance {
  public:
   // Reads from the socket that kName names, and removes kName from the environment. Empty if kName
