@@ -45,7 +45,8 @@ class PidFile {
   // file is not a pid file; those of open(2) and write(2).
   [[nodiscard]] static Result<PidFile> take(const std::string& path);
 
-  // Checks whether the permissions allow take(). Creates and locks nothing.
+  // Returns the error that take() would meet, as far as permissions and the content of the file
+  // decide it. Creates and locks nothing.
   [[nodiscard]] static std::error_code check(const std::string& path);
 
   // The process that holds a pid file.

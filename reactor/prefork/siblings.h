@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Siblings: what a worker does for the other workers. It accepts from the queue of a slot that
 // nobody serves, or whose worker is stuck or full. It gives a new connection to the worker that has
-// fewest, and to none beyond its limit. It takes the connections that others send it (incoming.h),
-// and sends its own to its successor (outgoing.h). Private to prefork.
+// fewest, within the limit of that worker. It takes the connections that others send it
+// (incoming.h), and sends its own to its successor (outgoing.h). Private to prefork.
 //
 // A worker is stuck if its loop has not turned for 20 ms although connections wait. A loop that
 // sleeps does not turn either, but a connection wakes it.

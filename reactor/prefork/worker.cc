@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Worker: runs the loop, and ends it in one of these ways. TERM drains: the server ends, so queued
 // connections are served and busy ones may finish. Message::Kind::retire from the master hands idle
-// connections over to another worker, and drains what is left after half of the graceful timeout.
+// connections over to another worker and, after half of the graceful timeout, drains what is left.
 // QUIT, the end of the master, and the end of the graceful timeout stop the loop at once.
 #include "reactor/prefork/worker.h"
 
