@@ -18,7 +18,8 @@ namespace {
 using Entry = AccessLog::Entry;
 using Format = AccessLog::Format;
 
-// The most octets of each text of a peer, as escaped; together they leave room for the rest.
+// The most bytes that each text takes after escaping. Together with kMostRest they fit into
+// kMostAccessLine.
 constexpr std::size_t kMostPeer = 128;
 constexpr std::size_t kMostMethod = 64;
 constexpr std::size_t kMostTarget = 2048;
@@ -26,14 +27,14 @@ constexpr std::size_t kMostReferer = 832;
 constexpr std::size_t kMostAgent = 512;
 constexpr std::size_t kMostReason = 192;
 constexpr std::string_view kCut = "...";
-constexpr std::size_t kMostRest = 320;  // punctuation, names, numbers and the time stamp
+constexpr std::size_t kMostRest = 320;  // punctuation, names, numbers and the timestamp
 static_assert(kMostPeer + kMostMethod + kMostTarget + kMostReferer + kMostAgent + kMostReason +
                   kMostRest <=
               kMostAccessLine);
 
 constexpr std::string_view kDigits = "0123456789ABCDEF";
 
-// Octets that stand for themselves in all formats.
+// The bytes that no format escapes.
 constexpr std::array<bool, 256> make_plain() {
   std::array<bool, 256> table{};
   for (std::size_t octet = 0x20; octet < 0x7f; ++octet) table[octet] = true;
@@ -43,6 +44,7 @@ constexpr std::array<bool, 256> make_plain() {
 }
 constexpr std::array<bool, 256> kPlain = make_plain();
 
+// Writes a line into memory that the caller made large enough.
 class Line {
  public:
   Line(std::span<char> out, Format format) noexcept
@@ -57,7 +59,8 @@ class Line {
 
   void put(std::uint64_t number) noexcept { at_ = std::to_chars(at_, at_ + 20, number).ptr; }
 
-  // Escaped, and cut where it gets longer than `most`.
+  // Appends `text` escaped, in at most `most` bytes. A text that needs more is cut and ends in
+  // kCut.
   void put_foreign(std::string_view text, std::size_t most) noexcept {
     std::size_t left = most - kCut.size();
     while (!text.empty()) {
@@ -76,7 +79,7 @@ class Line {
     }
   }
 
-  // "TEXT", or `otherwise` where there is none.
+  // Appends "TEXT", or `otherwise` if the text is empty.
   void put_quoted(std::string_view text, std::size_t most, std::string_view otherwise) noexcept {
     if (text.empty()) {
       put(otherwise);
@@ -108,7 +111,7 @@ class Line {
 
 using HostText = std::array<char, Address::kUnixPrefix.size() + sizeof(sockaddr_un::sun_path)>;
 
-// Not inet_ntop(3): it takes several times as long.
+// inet_ntop(3) would take several times as long.
 std::string_view format_v4(const std::uint8_t* octets, HostText& text) noexcept {
   char* at = text.data();
   for (int i = 0; i < 4; ++i) {
@@ -118,7 +121,7 @@ std::string_view format_v4(const std::uint8_t* octets, HostText& text) noexcept 
   return {text.data(), static_cast<std::size_t>(at - text.data())};
 }
 
-// Without the port. A v4 address that is mapped into v6 is one of v4.
+// Returns the address without its port. An IPv4-mapped IPv6 address is shown as IPv4.
 std::string_view host_of(const Address& address, HostText& text) noexcept {
   if (address.family() == AF_INET) {
     sockaddr_in v4{};
@@ -133,7 +136,7 @@ std::string_view host_of(const Address& address, HostText& text) noexcept {
     return host != nullptr ? host : std::string_view{};
   }
   if (!address.is_unix()) return {};
-  const std::string_view path = address.path();  // empty for most clients
+  const std::string_view path = address.path();  // most clients' sockets have none
   Address::kUnixPrefix.copy(text.data(), Address::kUnixPrefix.size());
   path.copy(text.data() + Address::kUnixPrefix.size(), path.size());
   return {text.data(), Address::kUnixPrefix.size() + path.size()};
@@ -148,7 +151,7 @@ std::string_view protocol_of(const Entry& entry) noexcept {
   return entry.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1";
 }
 
-// Three digits, whatever was given.
+// Clamps the status, so that it never has more than three digits.
 std::uint64_t status_of(const Entry& entry) noexcept {
   return static_cast<std::uint64_t>(std::clamp(entry.status, 0, 999));
 }
@@ -156,7 +159,7 @@ std::uint64_t status_of(const Entry& entry) noexcept {
 void put_common(Line& line, const Entry& entry, std::string_view stamp) noexcept {
   HostText text;
   const std::string_view peer = peer_of(entry, text);
-  // A blank would shift the columns.
+  // A blank would shift the columns that follow.
   const bool whole = !peer.empty() && peer.find(' ') == std::string_view::npos;
   line.put_foreign(whole ? peer : "-", kMostPeer);
   line.put(" - - [");
@@ -241,7 +244,7 @@ std::size_t format_access_line(std::span<char> out, Format format, const Entry& 
   return line.size();
 }
 
-// Not strftime: its names of months follow the locale.
+// strftime(3) is not used because its month names follow the locale.
 std::size_t format_access_stamp(std::span<char> out, Format format, std::time_t wall) noexcept {
   static constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};

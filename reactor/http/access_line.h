@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One line of an AccessLog as text. Private to http/.
+// Formats one line of an AccessLog as text. Private to http/.
 #pragma once
 
 #include <cstddef>
@@ -11,16 +11,18 @@
 
 namespace reactor::http {
 
-// With its end. What a pipe takes in one piece on Linux (PIPE_BUF).
+// The longest line, in bytes with its line end. A pipe takes that much in one piece on Linux
+// (PIPE_BUF).
 inline constexpr std::size_t kMostAccessLine = 4096;
 
-// Writes the line to `out`, which holds kMostAccessLine; how long it is. `stamp` is format_stamp's.
+// Writes the line to `out`, which holds kMostAccessLine bytes, and returns its length. `stamp`
+// comes from format_access_stamp().
 [[nodiscard]] std::size_t format_access_line(std::span<char> out, AccessLog::Format format,
                                              const AccessLog::Entry& entry,
                                              std::string_view stamp) noexcept;
 
-// The second that began at `wall` (the Unix epoch's), as the format wants it, in local time.
-// `out` holds 32; how long it is.
+// Writes the timestamp of `wall` (seconds since the Unix epoch) in the format's style, in local
+// time, to `out`, which holds 32 bytes. Returns its length.
 [[nodiscard]] std::size_t format_access_stamp(std::span<char> out, AccessLog::Format format,
                                               std::time_t wall) noexcept;
 

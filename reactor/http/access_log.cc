@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What is pending lies in room_[begin_, end_): whole lines, but for the front one after a write
-// that took a part of it. Only a timer tries again after a write that failed, so that a log that
-// nobody reads costs a few calls a second and not one for each request.
+// Lines that still have to be written are in room_[begin_, end_). All of them are whole, except the
+// front one after a partial write (torn_). After a failed write only the timer tries again, so that
+// a log that nobody reads costs a few system calls a second instead of one for each request.
 #include "reactor/http/access_log.h"
 
 #include <fcntl.h>
@@ -32,15 +32,15 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::size_t kBatch = 16 * 1024;
-constexpr Duration kRetryFull = milliseconds(20);  // a pipe whose reader is behind
-constexpr Duration kRetryFailed = seconds(1);      // a disk that is full
+constexpr Duration kRetryFull = milliseconds(20);  // the pipe's reader is behind
+constexpr Duration kRetryFailed = seconds(1);      // the disk is full, for example
 constexpr Duration kTellEvery = seconds(60);
 constexpr std::string_view kStandardOutput = "-";
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
-// Keeps a write to a pipe without readers from killing the process, whatever the application does
-// with SIGPIPE: blocks it, and takes back the one that the write raised.
+// Keeps a write to a pipe without readers from killing the process, even if the application has not
+// ignored SIGPIPE: blocks the signal, and consumes the one that the write raised.
 class PipeSignalGuard {
  public:
   PipeSignalGuard() noexcept {
@@ -90,15 +90,17 @@ Result<AccessLog::Target> AccessLog::open_path(const char* path) {
   constexpr int kFlags = O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   constexpr mode_t kMode = 0644;
   UniqueFd fd(::open(path, O_WRONLY | kFlags, kMode));
-  // A FIFO that nobody reads yet; opened for both it holds the first lines (fifo(7)).
+  // open(2) of a FIFO for writing fails while it has no reader. Opened for reading and writing, it
+  // holds the first lines until one comes (fifo(7)).
   if (!fd && errno == ENXIO) fd.reset(::open(path, O_RDWR | kFlags, kMode));
   if (!fd) return last_system_error();
   const Kind kind = is_file(fd.get()) ? Kind::file : Kind::own;
   return Target{std::move(fd), kind};
 }
 
-// A pipe or a terminal is opened once more, as O_NONBLOCK would be for all who have it from us.
-// Where /dev/fd only duplicates, the flag tells.
+// Opens a pipe or a terminal again through /dev/fd, because O_NONBLOCK on standard output itself
+// would apply to every process that shares it. On a system where that only duplicates the
+// descriptor, the result lacks O_NONBLOCK; then it is Kind::shared.
 Result<AccessLog::Target> AccessLog::open_standard_output() {
   const bool file = is_file(STDOUT_FILENO);
   if (!file) {
@@ -110,7 +112,7 @@ Result<AccessLog::Target> AccessLog::open_standard_output() {
   return Target{std::move(fd), file ? Kind::file : Kind::shared};
 }
 
-// Opening and closing a FIFO would be an end for whoever reads it.
+// Does not open a FIFO: opening and closing it would look like the end of file to its reader.
 Result<> AccessLog::check(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode)) {
@@ -125,7 +127,7 @@ Result<> AccessLog::check(const std::string& path) {
 Result<std::unique_ptr<AccessLog>> AccessLog::open(Loop& loop, Options options) {
   Result<Target> target = open_target(options.path);
   if (!target) return target.error();
-  ::tzset();  // localtime_r(3) need not
+  ::tzset();  // localtime_r(3) need not call it
   return std::unique_ptr<AccessLog>(
       new AccessLog(loop, std::move(options), std::move(target).value()));
 }
@@ -171,7 +173,7 @@ void AccessLog::add(const Entry& entry) noexcept {
   }
   const std::span<char> room = std::span(room_).subspan(end_);
   end_ += format_access_line(room, options_.format, entry, stamp());
-  if (error_ != 0) return;  // the timer runs
+  if (error_ != 0) return;  // the timer is running
   if (end_ - begin_ >= kBatch) {
     flush();
   } else if (!timer_.active()) {
@@ -194,7 +196,7 @@ std::string_view AccessLog::pending() const noexcept {
   return {room_.data() + begin_, end_ - begin_};
 }
 
-// What was collected before a fork is the parent's to write.
+// The parent writes the lines that were collected before a fork; the child drops them.
 void AccessLog::adopt_process() noexcept {
   if (process_ == process_generation()) [[likely]]
     return;
@@ -242,14 +244,15 @@ void AccessLog::write_batch() noexcept {
   if (begin_ == end_) begin_ = end_ = 0;
 }
 
-// Whole lines that a pipe takes in one piece or not at all (pipe(7), PIPE_BUF); for a file, all.
+// Returns how many bytes to write at once: all for a file, else as many whole lines as a pipe takes
+// in one piece or not at all (pipe(7), PIPE_BUF).
 std::size_t AccessLog::piece_of(std::string_view text) const noexcept {
   if (target_.kind == Kind::file || text.size() <= PIPE_BUF) return text.size();
   const std::size_t last = text.rfind('\n', PIPE_BUF - 1);
   return (last != std::string_view::npos ? last : text.find('\n')) + 1;
 }
 
-// What write(2) returned; error_ is set where that is -1.
+// Returns the result of write(2), or -1 if poll(2) says that there is no room. Sets error_ with -1.
 ssize_t AccessLog::write_piece(std::string_view text) noexcept {
   const int fd = target_.fd.get();
   if (target_.kind == Kind::shared) {
@@ -272,7 +275,7 @@ ssize_t AccessLog::write_piece(std::string_view text) noexcept {
   return write();
 }
 
-// The rest of a line whose beginning went elsewhere.
+// Drops the rest of a line whose beginning went to the previous target.
 void AccessLog::lose_torn() noexcept {
   if (!torn_) return;
   begin_ += pending().find('\n') + 1;

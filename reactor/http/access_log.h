@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// AccessLog: one line for each request that was answered.
+// AccessLog: writes one line for each request that was answered.
 //
 //   auto log = reactor::http::AccessLog::open(loop, {.path = "/var/log/app/access.log"}).value();
 //   options.access_log = log.get();
@@ -27,21 +27,22 @@ class Loop;
 
 namespace reactor::http {
 
-// Collects lines and writes them in batches, each with one write(2): when 16 KiB are there, or
-// after Options::batch_time. Never waits for whoever reads them: what finds no room is kept, up to
-// 64 KiB, and then lost, counted, and told of in the log of the program. A line is written whole or
-// not at all where the system can do that: several processes may write to one file, or to one pipe.
+// Collects lines and writes each batch with one write(2): as soon as it has 16 KiB, or after
+// Options::batch_time. Never waits for the reader of the log. Up to 64 KiB of lines are kept while
+// there is no room for them; further lines are lost and counted, and the program's log reports how
+// many. A line is written whole or not at all if the system can do that, so several processes may
+// write to one file or to one pipe.
 //
-// Whatever comes from a peer is escaped, so that nobody can forge a line: control octets, quotes,
-// backslashes and all that is not ASCII become \xHH, in JSON \u00HH. A line has at most 4,096
-// octets (a pipe takes that many in one piece); longer texts are cut and end in "...".
+// Everything that comes from a peer is escaped, so that nobody can forge a line: control
+// characters, quotes, backslashes and all bytes that are not ASCII become \xHH, in JSON \u00HH. A
+// line has at most 4,096 bytes (a pipe on Linux takes that many in one piece); longer texts are cut
+// and end in "...".
 //
-// A request that was refused for a rule of HTTP, a limit or a time, or whose handler failed, has
-// the reason at the end of its line: in JSON the last member, else one field more than others have,
-// in quotes.
+// If a request was refused (a rule of HTTP, a limit, a timeout) or its handler failed, its line
+// ends with the reason: in JSON the last member, in the other formats one more field, in quotes.
 //
-// Belongs to its loop's thread and process, so a worker opens its own. In a forked child it drops
-// the parent's lines, and does not write them again.
+// Belongs to its loop's thread and process, so each worker opens its own. In a forked child it
+// drops the parent's lines instead of writing them twice.
 class AccessLog {
  public:
   enum class Format : std::uint8_t {
@@ -53,58 +54,59 @@ class AccessLog {
   };
 
   struct Options {
-    // A file, which is appended to and made (0644) where there is none; a FIFO; a device. "-" is
-    // standard output, whose file status flags are left as they are, as others have it too.
+    // A file, which is created (mode 0644) if it doesn't exist and appended to; a FIFO; a device.
+    // "-" is standard output. Its file status flags are not changed, because other processes share
+    // them.
     std::string path = "-";
     Format format = Format::combined;
-    // The longest that a line waits for its batch.
+    // The longest time that a line waits for its batch.
     Duration batch_time = std::chrono::seconds(1);
   };
 
-  // A request and its answer; the views need to last for the call of add() only.
+  // A request and its answer. The views are used only during add().
   struct Entry {
-    // Who asked: the host of `peer`, or `peer_text` where that is not empty. A text with blanks in
-    // it is logged in JSON only, as "-" else.
+    // The client: the host of `peer`, or `peer_text` if that is not empty. A text that contains
+    // blanks is logged in JSON only; the other formats show "-".
     const Address* peer = nullptr;
     std::string_view peer_text;
-    // Both empty if the request was refused for its head, or before that was whole: logged as "-",
-    // in JSON null.
+    // Both are empty if the request was refused because of its head, or before the head was
+    // complete. They are then logged as "-", in JSON as null.
     std::string_view method_token;
     std::string_view target;
     std::uint8_t minor_version = 1;
     int status = 0;
-    std::uint64_t octets = 0;  // of content that was sent
+    std::uint64_t octets = 0;  // of the content that was sent
     std::string_view referer;
     std::string_view user_agent;
-    // To the answer; 0 if that was given in the turn of the loop that read the request, however
-    // long the handler took. JSON only, in microseconds.
+    // The time until the answer. It is 0 if the answer was given in the turn of the loop that read
+    // the request, even if the handler took long. Logged in JSON only, in microseconds.
     Duration time{};
     std::string_view reason;  // why the request was refused; "" if it was not
   };
 
-  // Errors: those of open(2); no_such_device_or_address for a socket; bad_file_descriptor where
-  // standard output is closed. The loop outlives the log.
+  // Opens the log; the loop must outlive it. Errors: those of open(2); no_such_device_or_address
+  // for a socket; bad_file_descriptor if standard output is closed.
   [[nodiscard]] static Result<std::unique_ptr<AccessLog>> open(Loop& loop, Options options);
-  // Whether open() would find a place to write to; makes the file where there is none.
+  // Checks whether open() would succeed. Creates the file if it doesn't exist.
   [[nodiscard]] static Result<> check(const std::string& path);
 
-  // Writes what is left, without waiting.
+  // Writes the collected lines, without waiting.
   ~AccessLog();
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
-  // Nothing is allocated. The time in the line is the loop's now() by the wall clock, which is read
-  // once a second, in local time.
+  // Adds a line; allocates nothing. The time in the line is the loop's now() as local time; the
+  // wall clock is read once a second.
   void add(const Entry& entry) noexcept;
 
-  // Writes what is there now, as far as it goes without waiting.
+  // Writes the collected lines now, as far as that is possible without waiting.
   void flush() noexcept;
 
-  // Opens the path anew after a rotation; lines that were collected go to the old file. Where that
-  // fails the old file stays in use. Errors: as open(). Nothing to do for standard output.
+  // Opens the path again after a rotation. Lines collected so far go to the old file. On an error
+  // the old file stays in use. Errors: those of open(). Does nothing for standard output.
   Result<> reopen();
 
-  // Lines that could not be written, since the start.
+  // How many lines could not be written since the log was opened.
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
 
  private:
@@ -112,9 +114,9 @@ class AccessLog {
 
   // How to write without waiting.
   enum class Kind : std::uint8_t {
-    file,    // never waits as a socket does
-    own,     // O_NONBLOCK, which nobody else sees
-    shared,  // poll(2) first
+    file,    // a write doesn't wait for a reader
+    own,     // opened here with O_NONBLOCK, which affects no other process
+    shared,  // the flags are shared with other processes: poll(2) before each write
   };
   struct Target {
     UniqueFd fd;
@@ -145,12 +147,12 @@ class AccessLog {
   std::array<char, 32> stamp_{};
   std::size_t stamp_size_ = 0;
   std::uint64_t lost_ = 0;
-  std::uint64_t told_ = 0;  // of them
+  std::uint64_t told_ = 0;  // how many of lost_ the program's log has reported
   TimePoint tell_at_ = TimePoint::min();
-  int error_ = 0;   // errno of the last write, 0 where it went well
-  int reason_ = 0;  // of the last that failed
+  int error_ = 0;   // errno of the last write, 0 if it succeeded
+  int reason_ = 0;  // errno of the last write that failed
   std::uint32_t process_;
-  bool torn_ = false;  // the front of what is pending is the rest of a line
+  bool torn_ = false;  // the front line was written in part
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::array<char, kRoom> room_;

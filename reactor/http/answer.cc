@@ -8,7 +8,7 @@
 namespace reactor::http {
 namespace {
 
-constexpr std::size_t kChunkFrame = 32;  // its size in hexadecimal and two CRLFs
+constexpr std::size_t kChunkFrame = 32;  // a chunk's size in hexadecimal and two CRLFs
 
 }  // namespace
 

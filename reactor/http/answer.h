@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How answers look on the wire: status line, fields, framing. Private to http/.
+// The wire format of answers: status line, fields, framing. Private to http/.
 #pragma once
 
 #include <cstddef>
@@ -17,13 +17,13 @@ namespace reactor::http {
 
 // How the client finds the end of the content (RFC 9112 section 6.3).
 enum class Framing : std::uint8_t {
-  none,         // there is none: 1xx, 204, 304, 2xx to CONNECT
+  none,         // there is no content: 1xx, 204, 304, 2xx to CONNECT
   length,       // Content-Length
   chunked,      // Transfer-Encoding
-  until_close,  // HTTP/1.0 without a length
+  until_close,  // the content ends with the connection: HTTP/1.0 without a length
 };
 
-// What the access log wants of a request whose answer comes later.
+// Copies what the access log needs of a request that is answered later.
 struct RequestNote {
   RequestNote(const Request& request, const Stream& stream);
 
@@ -35,18 +35,18 @@ struct RequestNote {
   TimePoint begun;
 };
 
-// What of the request decides how its answer is framed.
+// The properties of a request that decide how its answer is framed.
 struct AnswerContext {
   std::uint8_t minor_version = 1;
-  bool keep_alive = false;  // the connection goes on, as far as the client is concerned
-  bool head_only = false;   // HEAD: the framing of a GET and no content
-  bool connect = false;     // CONNECT: 2xx would make a tunnel of the connection
+  bool keep_alive = false;  // the client lets the connection stay open
+  bool head_only = false;   // HEAD: the framing of a GET, but no content
+  bool connect = false;     // CONNECT: a 2xx would turn the connection into a tunnel
 
   [[nodiscard]] static AnswerContext of(const Request& from) noexcept {
     return {from.minor_version, from.keep_alive, from.method == Method::head,
             from.method == Method::connect};
   }
-  // The client may be sending already what comes behind the request.
+  // Returns whether bytes may follow the request: the client may have sent them already.
   [[nodiscard]] bool may_be_followed() const noexcept { return keep_alive || connect; }
 };
 
@@ -58,17 +58,19 @@ struct AnswerHead {
   bool upgrade = false;
 };
 
-// Whether an answer with that status never has content (RFC 9110 sections 15.2, 15.3.5, 15.4.5).
+// Returns whether answers with that status never have content (RFC 9110 sections 15.2, 15.3.5,
+// 15.4.5).
 [[nodiscard]] constexpr bool has_no_content(int code) noexcept {
   return code < 200 || code == 204 || code == 304;
 }
 
-// Writes the head, with `content` behind it. False, and nothing is written, where the fields are
-// longer than a Stream has room for (64 KiB).
+// Writes the head and then `content`. Returns false, and writes nothing, if the head is longer than
+// the room of a Stream (64 KiB).
 [[nodiscard]] bool write_answer(Stream& stream, DateCache& date, const Response& response,
                                 const AnswerHead& head, std::string_view content);
 
-// One chunk of a chunked content; nothing where it is empty, as that would be the end.
+// Writes `content` as one or more chunks. Writes nothing if it is empty, because an empty chunk
+// ends the content.
 void write_chunk(Stream& stream, std::string_view content);
 
 inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// write_answer() for whoever wants it inline. Private to http/.
+// The inline version of write_answer(). Private to http/.
 #pragma once
 
 #include <charconv>
@@ -14,12 +14,12 @@
 
 namespace reactor::http {
 
-// Writes one piece behind another; the caller saw to the room.
+// Appends pieces of text. The caller made sure that there is room for all of them.
 class Pen {
  public:
   explicit Pen(std::span<std::byte> room) : start_(room.data()), at_(room.data()) {}
   Pen& operator<<(std::string_view text) {
-    if (text.empty()) return *this;  // its data may be null
+    if (text.empty()) return *this;  // memcpy(3) must not get the null pointer of an empty view
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
     return *this;
@@ -36,9 +36,10 @@ class Pen {
   std::byte* at_;
 };
 
-inline constexpr std::size_t kFixedHead = 256;  // status line, Date, framing, Connection
+inline constexpr std::size_t kFixedHead = 256;  // for status line, Date, framing, Connection
 
-// By value: a Pen whose address is taken costs each answer a stack guard.
+// Takes and returns the Pen by value: a Pen whose address is taken would cost each answer a stack
+// guard.
 [[gnu::noinline]] inline Pen write_status_line(Pen pen, int code, std::string_view date_line) {
   pen << "HTTP/1.1 ";
   pen.number(static_cast<std::uint64_t>(code)) << " " << reason_phrase(code) << "\r\n" << date_line;

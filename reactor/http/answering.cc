@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The half of Connection that answers: at once, or for a Responder. connection.cc is the other.
+// The half of Connection that answers, at once or through a Responder. connection.cc has the half
+// that reads requests.
 #include <algorithm>
 #include <exception>
 #include <string>
@@ -21,8 +22,8 @@ std::string name_of_peer(const Stream& stream) {
 
 }  // namespace
 
-// Not inline: what a string needs slows down each answer. The strings are the line's, which is lost
-// without memory: what follows the exception is done all the same.
+// Not inlined: the strings that are built here would slow down every answer. If there is no memory
+// for them, only the line is lost; the caller goes on.
 [[gnu::noinline]] void log_exception(std::string_view callback) noexcept {
   try {
     throw;
@@ -53,7 +54,8 @@ std::string name_of_peer(const Stream& stream) {
   return well;
 }
 
-// Whether the connection goes on.
+// Writes the answer, or an error in place of one that is wrong. Returns whether the connection may
+// take another request.
 [[gnu::always_inline]] inline bool Connection::respond(Stream& stream, const Response& response,
                                                        AnswerContext to) {
   const int code = response.code();
@@ -89,7 +91,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
     return;
   }
   const AnswerContext to = AnswerContext::of(shared_->request);
-  // One that did not ask for the end may be sending its next request already.
+  // A client that expects the connection to go on may be sending its next request already.
   if (!respond(stream, response, to)) {
     stream.close(!input.empty() || to.keep_alive || asks_to_tunnel());
   }
@@ -100,7 +102,8 @@ void Connection::answer(Stream& stream, std::string_view& input) {
   return respond(stream, response, to);
 }
 
-// Not at once, not over HTTP, or not well.
+// Handles every handler call that did not end in a plain answer: it deferred the answer, upgraded
+// the connection, threw, or ignored content that is still to come.
 [[gnu::noinline]] void Connection::answer_otherwise(Stream& stream, std::string_view& input,
                                                     bool well) {
   const Response& response = shared_->response;
@@ -121,6 +124,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
   }
 }
 
+// Sends the answer to an upgrade or CONNECT and makes the new handler the Stream's.
 void Connection::hand_over(Stream& stream, std::string_view rest) {
   const Response& response = shared_->response;
   StreamHandler& next = *response.next_;
@@ -136,18 +140,20 @@ void Connection::hand_over(Stream& stream, std::string_view rest) {
   stream.set_idle_timeout(Duration::zero());
   next.on_open(stream);
   if (rest.empty() || stream.closing() || &stream.handler() != &next) return;
-  // The octets lie in a buffer that is ours, and are whoever's they are given to.
+  // The bytes are in a buffer of ours that is not const, and the handler that gets them may change
+  // them.
   auto* const octets = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
   next.on_data(stream, {octets, rest.size()});
 }
 
-// One error answer; nothing behind the request is read, as nobody knows where it ends.
+// Sends one error answer. Reads nothing after the request, because its end is unknown.
 void Connection::refuse(Stream& stream, const Refusal& why) {
-  if (exchange_ != nullptr && exchange_->head_sent) {  // in the midst of another
+  // An answer has begun and can't be replaced.
+  if (exchange_ != nullptr && exchange_->head_sent) {
     stream.fail(make_error_code(std::errc::operation_canceled));
     return;
   }
-  // Whose request it is, for the log.
+  // The log needs the request, whose views are no longer valid.
   if (exchange_ != nullptr && !exchange_->head.empty()) parse_again(*exchange_);
   REACTOR_LOG(debug, "refused a request from " + name_of_peer(stream) + " with " +
                          std::to_string(why.status) + ": " + why.text());
@@ -156,7 +162,7 @@ void Connection::refuse(Stream& stream, const Refusal& why) {
   stream.close(true);
 }
 
-// The answer is in the Response already: Content::refuse.
+// Sends the response that on_head filled in (Content::refuse).
 void Connection::refuse_content(Stream& stream) {
   AnswerContext to = AnswerContext::of(shared_->request);
   to.keep_alive = false;
@@ -164,7 +170,7 @@ void Connection::refuse_content(Stream& stream) {
   stream.close(true);
 }
 
-// In the place of an answer with a mistake.
+// Answers in place of a handler that made a mistake (500) or does not handle CONNECT (501).
 [[gnu::noinline]] void Connection::respond_with_error(Stream& stream, int status, bool head_only) {
   if (status == 500) {
     REACTOR_LOG(error,
@@ -175,7 +181,7 @@ void Connection::refuse_content(Stream& stream) {
              status == 500 ? "the handler made a mistake" : "CONNECT is not handled");
 }
 
-// Takes no memory: it also answers where that is wanting, and in the destructor of a Responder.
+// Allocates nothing, so that it works also without memory and in the destructor of a Responder.
 // `reason` is for the access log.
 void Connection::send_error(Stream& stream, int status, bool head_only, std::string_view reason) {
   Response error;
@@ -191,7 +197,7 @@ void Connection::send_error(Stream& stream, int status, bool head_only, std::str
   log_refusal(stream, status, octets, {});
 }
 
-// For the exchange under way, else for the request that the handler has, or had.
+// Logs the exchange that is in progress, if it has a note, else the request in Shared.
 void Connection::log_refusal(Stream& stream, int status, std::uint64_t octets,
                              std::string_view reason) {
   AccessLog* const log = shared_->options.access_log;
@@ -228,7 +234,7 @@ void Connection::log_refusal(Stream& stream, int status, std::uint64_t octets,
 Responder Connection::defer() {
   if (exchange_ == nullptr) exchange_ = std::make_unique<Exchange>(*this, *shared_->stream);
   exchange_->answering = true;
-  exchange_->running = true;  // the handler
+  exchange_->running = true;  // by the handler, until it returns
   exchange_->answer = AnswerContext::of(shared_->request);
   exchange_->wants_upgrade = asks_to_upgrade();
   if (shared_->options.access_log != nullptr) {
@@ -242,8 +248,8 @@ bool Connection::asks_to_tunnel() const noexcept {
   return shared_->request.method == Method::connect;
 }
 
-// The connection can't go on after unread content, or after bytes that may belong to the requested
-// protocol.
+// Makes the answer the last one of the connection if content is unread, or if the bytes that follow
+// may belong to the requested protocol.
 void Connection::keep_from_going_on(Exchange& exchange) {
   const bool followed = exchange.wants_upgrade && partial_ != nullptr;
   if (exchange.reading || followed) exchange.answer.keep_alive = false;
@@ -325,6 +331,7 @@ void Connection::abandon(Exchange& exchange) {
   answered(exchange);
 }
 
+// The answer is complete or was abandoned: logs it and disconnects the Responder.
 void Connection::answered(Exchange& exchange) {
   exchange.over = true;
   if (exchange.head_sent) log_answer(exchange.stream, exchange.status, exchange.sent);
@@ -333,7 +340,8 @@ void Connection::answered(Exchange& exchange) {
   drop_if_over(exchange.stream);
 }
 
-// Ends the exchange that was answered, unless one of its callbacks runs: then when that returns.
+// Ends the exchange if it was answered. Does nothing while one of its callbacks runs, and is called
+// again when that returns.
 void Connection::drop_if_over(Stream& stream) {
   if (exchange_ == nullptr || !exchange_->over || exchange_->running) return;
   const std::unique_ptr<Exchange> done = std::move(exchange_);
@@ -369,9 +377,9 @@ void Connection::pause_body(Exchange& exchange, bool paused) {
 
 // ---- The end ----
 
-// Without memory for its input a connection can't go on; the others can. In the catch of what
-// left take_requests(): callbacks of ours let nothing out, so it comes from here, or from the
-// handler of an upgraded connection, which is asked for what it throws.
+// Ends a connection that has no memory for its input; the others go on. Called in a catch block:
+// the exception is from our own code, or from the handler of an upgraded connection, which
+// on_data() and on_drain() must not swallow. So it is rethrown if that handler is in place.
 [[gnu::noinline]] void Connection::give_up(Stream& stream) {
   if (&stream.handler() != this) throw;
   stream.fail(std::make_error_code(std::errc::not_enough_memory));
@@ -384,7 +392,7 @@ void Connection::on_close(Stream& stream, std::error_code) noexcept {
   exchange->responder = nullptr;
   if (exchange->over) return;
   if (exchange->head_sent) {
-    exchange_ = std::move(exchange);  // it says for whom
+    exchange_ = std::move(exchange);  // log_answer() reads the note in it
     log_answer(stream, exchange_->status, exchange_->sent);
     exchange = std::move(exchange_);
   }
@@ -396,12 +404,13 @@ void Connection::on_close(Stream& stream, std::error_code) noexcept {
   }
 }
 
-// Its Responder is dead from here on. What the exchange's callables own may destroy this.
+// Disconnects the Responder. Moves the exchange out first, because destroying what its callbacks
+// own may destroy this Connection.
 void Connection::on_loop_end(Stream&) noexcept {
   const std::unique_ptr<Exchange> dropped = std::move(exchange_);
 }
 
-// Not inline: the way of a request without content stays short.
+// Not inlined: keeps the path of a request without content short.
 std::span<std::byte> Exchange::read_buffer(std::span<std::byte> input) const noexcept {
   if (!reading || paused) return input;
   const std::span<std::byte> scratch = stream.loop().scratch();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
+// Reads the chunked transfer coding with the state machine of ChunkedDecoder::Phase. Lines are
+// parsed byte by byte; chunk data is passed on in one piece, as far as the input has it.
 //          +----------------------------------------------------+
 //          v                                                    |
 //   size, digits -> (extension) -> size_lf -> data -> data_cr -> data_lf
 //                                     |
 //                          size 0     v
 //   (name -> value -> value_lf) <-> trailer -> last_lf -> done
-//
-// Lines are taken octet by octet, data as far as it reaches.
 #include "reactor/http/body.h"
 
 #include <algorithm>
@@ -17,26 +17,26 @@
 namespace reactor::http {
 
 enum class ChunkedDecoder::Phase : std::uint8_t {
-  size,  // the first digit
+  size,  // before the first digit
   digits,
-  // RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ). BWS
-  // has to be taken wherever the grammar has it (RFC 9110 section 5.6.3), and nowhere else: behind
-  // the size only if an extension follows.
+  // Chunk extensions, RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token /
+  // quoted-string ) ] ). Bad whitespace (BWS) must be accepted wherever the grammar has it (RFC
+  // 9110 section 5.6.3) and nowhere else: after the size only if an extension follows.
   size_blank,
-  ext_begin,  // behind ";"
+  ext_begin,  // after ";"
   ext_name,
-  ext_blank,  // behind a name and blanks
+  ext_blank,  // after a name and blanks
   ext_equals,
   ext_token,
   ext_quoted,
   ext_escape,
-  ext_closed,  // behind the closing quote
-  ext_after,   // behind a value and blanks
+  ext_closed,  // after the closing quote
+  ext_after,   // after a value and blanks
   size_lf,
   data,
   data_cr,
   data_lf,
-  trailer,  // the start of a trailer line or of the last line
+  trailer,  // at the start of a trailer line or of the last line
   trailer_name,
   trailer_value,
   trailer_lf,
@@ -45,7 +45,7 @@ enum class ChunkedDecoder::Phase : std::uint8_t {
   failed,
 };
 
-// Why an octet was refused; a status of 0: it was not.
+// Why a byte was refused. A status of 0 means that it was accepted.
 struct ChunkedDecoder::Fault {
   std::uint16_t status = 0;
   const char* reason = "";
@@ -53,7 +53,7 @@ struct ChunkedDecoder::Fault {
 
 namespace {
 
-constexpr int kMaxDigits = 16;  // of an unsigned 64-bit size, leading zeros included
+constexpr int kMaxDigits = 16;  // of a 64-bit size in hexadecimal; leading zeros count
 
 unsigned hex_value(char octet) {
   return octet <= '9' ? static_cast<unsigned>(octet - '0')
@@ -120,7 +120,8 @@ ChunkedDecoder::Fault ChunkedDecoder::take_size_line(char octet, const Limits& l
   return {};
 }
 
-// The size is known: it is judged here, before the line's LF and any data.
+// Checks the size against the limit as soon as it is known: before the line's LF and before any
+// data.
 ChunkedDecoder::Fault ChunkedDecoder::end_of_size(const Limits& limits) noexcept {
   if (remaining_ > limits.body || total_ > limits.body - remaining_) {
     return {413, "chunked body above the limit of a body"};

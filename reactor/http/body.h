@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ChunkedDecoder: the chunked transfer coding (RFC 9112 section 7.1), incremental, without copies.
+// ChunkedDecoder: decodes the chunked transfer coding (RFC 9112 section 7.1) incrementally, without
+// copies.
 #pragma once
 
 #include <cstddef>
@@ -10,36 +11,36 @@
 
 namespace reactor::http {
 
-// One for each body; copyable, 24 octets, no memory of its own. Strict: chunk sizes are hexadecimal
-// digits and nothing else, every line ends in CRLF, extensions follow the grammar, its bad
-// whitespace included. Extensions and trailers are checked and dropped: nothing in a trailer ever
-// reaches the framing or a handler.
+// Decodes one body. Copyable, 24 bytes, allocates nothing. It is strict: a chunk size has
+// hexadecimal digits and nothing else, every line ends in CRLF, and extensions follow the grammar
+// (with its bad whitespace). Extensions and trailers are checked and dropped: nothing in a trailer
+// ever reaches the framing or a handler.
 class ChunkedDecoder {
  public:
   enum class State : std::uint8_t {
-    data,   // `data` holds octets of the body: use them, then call again with the rest of the input
-    more,   // all of the input was taken and the body goes on
-    done,   // the body is over; what follows `consumed` is the next request
+    data,   // `data` holds bytes of the body: use them, then call again with the rest of the input
+    more,   // the whole input was consumed and the body goes on
+    done,   // the body is complete; the input after `consumed` is the next request
     error,  // answer `status` and close
   };
 
   struct Step {
     State state = State::more;
     std::uint16_t status = 0;  // error: 400, 413 or 431
-    std::size_t consumed = 0;  // octets of the input to drop, those of `data` among them; error:
-                               // those before the one that is wrong
-    std::string_view data{};   // data: a part of the input, never empty
-    const char* reason = "";   // error: a text for the log; lasts for ever
+    // Bytes of the input to drop, including `data`; error: the offset of the wrong byte.
+    std::size_t consumed = 0;
+    std::string_view data{};  // data: a part of the input, never empty
+    const char* reason = "";  // error: a text for the log, valid forever
   };
 
-  // Takes octets from the front of the input, up to the end of one piece of data. limits.body is
-  // judged by the size that a chunk announces, before its data comes. The result for the body as a
-  // whole does not depend on how the input was cut. After `done` or `error` each further call says
-  // the same, an error without its first reason, and takes nothing. Not thread-safe; a callback may
-  // call it.
+  // Consumes bytes from the front of the input, at most to the end of one piece of data.
+  // limits.body is checked against the size that a chunk announces, before its data arrives. How
+  // the input is cut makes no difference to the result for the whole body. After `done` or `error`
+  // each further call returns that state again and consumes nothing; a repeated error has status
+  // 400 and another reason. Not thread-safe. Callbacks may call it.
   Step next(std::string_view input, const Limits& limits) noexcept;
 
-  // Octets of content that the chunks begun so far hold together, whether received or announced.
+  // Bytes of content in all chunks that have begun, whether received or only announced.
   [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
 
  private:
@@ -54,11 +55,12 @@ class ChunkedDecoder {
   Fault end_of_size(const Limits& limits) noexcept;
   void begin_chunk() noexcept;
 
-  std::uint64_t remaining_ = 0;  // of the chunk's data; its size while the line is read
+  // Bytes of the chunk's data still to come; its size while its line is read.
+  std::uint64_t remaining_ = 0;
   std::uint64_t total_ = 0;
-  std::uint32_t overhead_ = 0;  // octets of extensions, then of trailers
+  std::uint32_t overhead_ = 0;  // bytes of extensions so far, later of trailers
   Phase phase_{};
-  std::uint8_t digits_ = 0;  // of the chunk size
+  std::uint8_t digits_ = 0;  // digits of the chunk size so far
 };
 
 }  // namespace reactor::http

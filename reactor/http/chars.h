@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The character classes of HTTP as a table: one load and one test for any of them. Internal.
+// The character classes of HTTP as a table: testing a byte takes one load and one mask. Internal.
 #pragma once
 
 #include <array>
@@ -10,12 +10,12 @@ namespace reactor::http::chars {
 
 enum Class : std::uint8_t {
   kToken = 1,    // tchar, RFC 9110 section 5.6.2
-  kTarget = 2,   // unreserved or reserved, RFC 3986 section 2, but '#'; without pct-encoded
+  kTarget = 2,   // unreserved or reserved, RFC 3986 section 2, except '#'; not '%'
   kValue = 4,    // field-vchar, SP, HTAB: RFC 9110 section 5.5
-  kRegName = 8,  // unreserved or sub-delims, RFC 3986 section 3.2.2; without pct-encoded
+  kRegName = 8,  // unreserved or sub-delims, RFC 3986 section 3.2.2; not '%'
   kHex = 16,
   kDigit = 32,
-  kLabel = 64,    // letters, digits, '-' and '.': nearly all hosts and field names
+  kLabel = 64,    // letters, digits, '-' and '.': all that most hosts and field names have
   kQuoted = 128,  // qdtext, RFC 9110 section 5.6.4
 };
 
@@ -57,7 +57,7 @@ constexpr bool is(Class wanted, char octet) noexcept {
   return (detail::kTable[static_cast<unsigned char>(octet)] & wanted) != 0;
 }
 
-// Whether every octet is of the class; true for an empty text.
+// Returns whether every byte is in the class; true for an empty text.
 constexpr bool all(Class wanted, std::string_view text) noexcept {
   for (const char octet : text) {
     if (!is(wanted, octet)) return false;
@@ -69,7 +69,7 @@ constexpr char lower(char octet) noexcept {
   return octet >= 'A' && octet <= 'Z' ? static_cast<char>(octet | 0x20) : octet;
 }
 
-// ASCII case-insensitive equality.
+// Compares without regard to the case of ASCII letters.
 constexpr bool same(std::string_view a, std::string_view b) noexcept {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -80,7 +80,7 @@ constexpr bool same(std::string_view a, std::string_view b) noexcept {
 
 constexpr bool blank(char octet) noexcept { return octet == ' ' || octet == '\t'; }
 
-// Without the blanks (OWS) at both ends.
+// Returns the text without the blanks (OWS) at both ends.
 constexpr std::string_view trim(std::string_view text) noexcept {
   while (!text.empty() && blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && blank(text.back())) text.remove_suffix(1);

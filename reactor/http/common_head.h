@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The shortcut for lines as nearly all clients send them. Internal.
+// The fast path for lines in the form that nearly all clients send. Internal.
 //
-// Each function takes a line that is whole and of common octets, or does nothing: the strict
-// HeadLexer then takes that line. What is accepted here is accepted there with the same outcome (a
-// test compares them); no error is ever found here. The window must be readable().
+// Each function takes a whole line of common bytes, or does nothing: the strict HeadLexer then
+// takes that line. The HeadLexer accepts every line that is accepted here, with the same outcome (a
+// test compares them), and no error is ever found here. Reads stay in the window, which must fit
+// (see scan::Window).
 #pragma once
 
 #include <array>
@@ -23,18 +24,19 @@ namespace reactor::http {
 
 inline constexpr std::ptrdiff_t kBehindTarget = 11;  // " HTTP/1.1" CRLF
 
-// The end of a target that has an uncommon byte at `from`, where " HTTP/1." and three bytes more
-// follow it; else nullptr. Out of line: it would take registers from the common path.
+// Returns the end of a target that has an uncommon byte at `from` and is followed by " HTTP/1." and
+// three more bytes; nullptr if there is none. Not inlined: it would take registers from the common
+// path.
 template <class Block>
 [[gnu::noinline]] const char* uncommon_target_end(scan::Window<Block> window, const char* begin,
                                                   const char* from) noexcept {
-  if (*from == '\0') return nullptr;  // nowhere, too
+  if (*from == '\0') return nullptr;  // also if `from` is in kNowhere
   const char* const stop = scan::target<Block>(begin, from, window.end());
   if (window.end() - stop < kBehindTarget) return nullptr;
   return holds<std::uint64_t>(stop, " HTTP/1.") ? stop : nullptr;
 }
 
-// "GET /path HTTP/1.1" CRLF. Its end, or nullptr.
+// Takes "GET /path HTTP/1.1" CRLF. Returns the end of the line, or nullptr.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_request_line(const scan::Window<Block>& window,
                                                               const char* begin,
@@ -55,8 +57,9 @@ template <class Block>
   return stop + kBehindTarget;
 }
 
-// "Host: name" or "Host: name:port" CRLF, the name of letters, digits, '-' and '.', the port of up
-// to four digits: one scan both finds its end and proves its syntax. Its end, or nullptr.
+// Takes "Host: name" or "Host: name:port" CRLF, if the name has only letters, digits, '-' and '.',
+// and the port at most four digits. One scan both finds the end and checks the syntax. Returns the
+// end of the line, or nullptr.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_host(const scan::Window<Block>& window,
                                                       const char* at, Field& field) noexcept {
@@ -75,8 +78,8 @@ template <class Block>
   return stop + 2;
 }
 
-// A text to be found in any case, as words to compare: an octet is equal if it is so once
-// `any_case` is set in it, which has a bit for letters only.
+// Eight bytes to be found in upper or lower case, as one word. `any_case` has bit 0x20 set for the
+// letters only, so setting these bits in the input maps it to `lower` exactly if it matches.
 struct TextWord {
   std::uint64_t lower;
   std::uint64_t any_case;
@@ -99,7 +102,7 @@ struct TextWord {
   }
 };
 
-// "Connection: keep-alive" CRLF, in any case. Its end, or nullptr.
+// Takes "Connection: keep-alive" CRLF, in any case. Returns the end of the line, or nullptr.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_keep_alive(const scan::Window<Block>& window,
                                                             const char* at, Field& field) noexcept {
@@ -114,7 +117,7 @@ template <class Block>
   return at + 24;
 }
 
-// "Name: value" CRLF with one blank. Its end, or nullptr.
+// Takes "Name: value" CRLF with exactly one blank. Returns the end of the line, or nullptr.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_field(const scan::Window<Block>& window,
                                                        const char* at, Field& field) noexcept {
@@ -134,8 +137,9 @@ inline bool at_empty_line(const scan::Window<Block>& window, const char* at) noe
   return window.end() - at >= 2 && holds<std::uint16_t>(at, "\r\n");
 }
 
-// Takes field lines up to the empty line, to one that is not common, or while there is room; Host
-// nearly always comes first. Where it stopped; `field` is behind the last one taken.
+// Takes field lines until one is empty or not common, or there is no room for more fields. Tries
+// Host first, because it nearly always is. Returns where it stopped; `field` is then behind the
+// last field taken.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_fields(const scan::Window<Block>& window,
                                                         const char* at, Field*& field,
