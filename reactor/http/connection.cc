@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// In the common case all requests of a read are parsed in the loop's scratch buffer and answered
-// from there. Only what is unfinished at the end of a read is copied: a part of a head into
-// partial_, a head whose content is still to come, with what there is of it, into exchange_.
+// The half of Connection that reads requests; answering.cc has the half that answers.
+//
+// In the common case all requests of one read are parsed in the loop's scratch buffer and answered
+// from there. Only unfinished input is copied at the end of a read: a part of a head into partial_;
+// a head whose content is still to come, with the content so far, into exchange_.
 #include "reactor/http/connection.h"
 
 #include <algorithm>
@@ -21,8 +23,8 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The state of a connection that goes on in another process: a version, then milliseconds, the
-// least significant octet first. Later versions append to it.
+// The state of a connection that moves to another process: one byte of version, then the
+// milliseconds left as four bytes, the least significant first. Later versions append to it.
 constexpr std::byte kStateVersion{1};
 constexpr std::size_t kStateSize = 5;
 
@@ -60,7 +62,7 @@ Refusal refusal_of(const ParseResult& result, std::string_view input) {
   return why;
 }
 
-// Of content the place is not counted.
+// A wrong byte of content is reported without its offset, which is not counted.
 Refusal refusal_of(const ChunkedDecoder::Step& step, std::string_view rest) {
   Refusal why{step.status, step.reason};
   if (!rest.empty()) why.byte = rest.front();
@@ -108,7 +110,8 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
 }
 
 [[gnu::noinline]] void Connection::take_partial(Stream& stream) {
-  // Owned here meanwhile: a request that is answered from it must find the connection idle.
+  // The buffer is owned here meanwhile: requests taken from it must find partial_ empty, as in an
+  // idle connection.
   std::unique_ptr<ByteBuffer> earlier = std::move(partial_);
   if (earlier == nullptr || stream.closing()) return;
   std::size_t left = 0;
@@ -121,11 +124,12 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
   if (left > 0) partial_ = std::move(earlier);
 }
 
-// After input was taken, or an answer was given: what to wait for next.
+// Decides what to wait for next, after input was taken or an answer was given: closes the
+// connection, or sets its clock and pauses or resumes reading.
 void Connection::settle(Stream& stream) {
   if (stream.closing() || &stream.handler() != this) return;
   const bool waiting = waits(stream);
-  if (stream.ended() && !waiting) {  // what is here is all there will be
+  if (stream.ended() && !waiting) {  // no more input will come
     stream.close();
     return;
   }
@@ -137,7 +141,8 @@ void Connection::settle(Stream& stream) {
   full ? stream.pause_reading() : stream.resume_reading();
 }
 
-// Takes up partial_ from the loop: no handler is called inside another's call.
+// Takes up partial_ soon, in on_timeout(), because no handler is called inside another handler's
+// call.
 void Connection::go_on_soon(Stream& stream) {
   clock_ = Clock::soon;
   stream.set_deadline(TimePoint{});
@@ -148,7 +153,8 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   return exchange_ != nullptr && (exchange_->paused || !exchange_->reading);
 }
 
-// Called with something in `input` and nothing to wait for.
+// Takes requests and content off the input. Requires that `input` is not empty and waits() is
+// false.
 [[gnu::always_inline]] inline std::string_view Connection::take_requests(Stream& stream,
                                                                          std::string_view input) {
   taking_ = true;
@@ -160,20 +166,21 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   return input;
 }
 
-// One request from the front of `input`.
+// Takes one request from the front of `input`.
 [[gnu::always_inline]] inline bool Connection::take_request(Stream& stream,
                                                             std::string_view& input) {
   Request& request = shared_->request;
   const ParseResult result = shared_->parser.parse(input, progress_, request);
   if (result.incomplete()) return false;
   if (result.error()) {
-    request = {};  // nobody knows what it was
+    request = {};  // may hold parts of an unfinished parse
     refuse(stream, refusal_of(result, input));
     return false;
   }
   const std::string_view head = input.substr(0, result.consumed);
   input.remove_prefix(result.consumed);
-  const PoisonAtExit lent_head(bytes_of(head));  // to the handler; what stays was copied
+  // Lent to the handler; what is needed later was copied.
+  const PoisonAtExit lent_head(bytes_of(head));
   const PoisonAtExit lent_fields(std::as_bytes(request.fields));
   if (!result.plain) [[unlikely]] {
     if (request.has_body()) return begin_content(stream, head, input);
@@ -183,7 +190,8 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   return true;
 }
 
-// Bytes behind the request may belong to the requested protocol (RFC 9931).
+// Makes the answer the last one if bytes follow a request with Upgrade: they may belong to the
+// requested protocol (RFC 9931).
 void Connection::note_followed_upgrade(std::string_view input) {
   if (!input.empty() && !shared_->request.upgrade.empty()) shared_->request.keep_alive = false;
 }
@@ -218,7 +226,7 @@ bool Connection::begin_content(Stream& stream, std::string_view head, std::strin
   exchange.missing = request.content_length;
   exchange.reading = true;
   exchange.begun = stream.loop().now();
-  clock_ = Clock::stale;  // the content has a deadline of its own
+  clock_ = Clock::stale;  // set_content_deadline() sets another one
   exchange.wants_continue = request.expect_continue && input.empty();
   if (how == Content::stream) return begin_stream(stream, input);
   exchange.head.append(bytes_of(head));
@@ -226,7 +234,7 @@ bool Connection::begin_content(Stream& stream, std::string_view head, std::strin
   return feed(stream, input);
 }
 
-// The handler is called before the content comes.
+// Calls the handler before the content arrives.
 bool Connection::begin_stream(Stream& stream, std::string_view& input) {
   answer(stream, input);
   return exchange_ == nullptr || waits(stream) || feed(stream, input);
@@ -246,7 +254,7 @@ Content Connection::content_of() {
   return Content::refuse;
 }
 
-// Takes what belongs to the pending content.
+// Takes the bytes of the pending content off the input.
 bool Connection::feed(Stream& stream, std::string_view& input) {
   return exchange_->chunked ? feed_chunked(stream, input) : feed_counted(stream, input);
 }
@@ -272,7 +280,8 @@ bool Connection::feed_chunked(Stream& stream, std::string_view& input) {
   return false;
 }
 
-// False where the exchange is over, or the connection.
+// Passes on or collects a piece of content. Returns false if the exchange or the connection is
+// over.
 bool Connection::take_content(Stream& stream, std::string_view part) {
   Exchange& exchange = *exchange_;
   exchange.received += part.size();
@@ -289,7 +298,7 @@ bool Connection::take_content(Stream& stream, std::string_view part) {
   return exchange_ != nullptr && !stream.closing();
 }
 
-// Makes the views of a request anew whose head came with an earlier read.
+// Parses the saved head again: the request's views pointed into an earlier read.
 void Connection::parse_again(Exchange& exchange) {
   ParseProgress progress;
   static_cast<void>(
@@ -313,7 +322,7 @@ bool Connection::content_whole(Stream& stream, std::string_view& input) {
   return true;
 }
 
-// An exception ends the connection: who knows how much of the exchange was done.
+// An exception ends the connection, because nobody knows how much of the exchange was done.
 template <class Call>
 void Connection::run(Exchange& exchange, Call&& call) {
   Stream& stream = exchange.stream;
@@ -331,7 +340,7 @@ void Connection::run(Exchange& exchange, Call&& call) {
 // ---- Events ----
 
 void Connection::on_end(Stream& stream) {
-  if (clock_ != Clock::soon) settle(stream);  // else there is more to take
+  if (clock_ != Clock::soon) settle(stream);  // else on_timeout() will take partial_ first
 }
 
 void Connection::on_drain(Stream& stream) {
@@ -357,8 +366,8 @@ void Connection::on_timeout(Stream& stream) {
   }
 }
 
-// A connection between requests is closed, some time; one that is amid a request gets its answer
-// first.
+// Closes an idle connection after a random part of drain_spread. Any other connection gets its
+// answer first.
 void Connection::on_shutdown(Stream& stream) {
   leaving_ = true;
   if (!idle()) return;
@@ -374,14 +383,16 @@ void Connection::on_shutdown(Stream& stream) {
   clock_ = Clock::idle;
 }
 
-// Between requests there is nothing but the time that it may still wait for the next one.
+// Migrates only between requests. All there is to pass on then is the time that is left to wait for
+// the next one.
 Migration Connection::on_migrate(Stream& stream, std::vector<std::byte>& state) {
   if (!idle() || !progress_.fresh()) return Migration::later;
   state = write_wait(stream.time_left());
   return Migration::now;
 }
 
-// The wait for the next request goes on. What can't be read is another version's: it begins anew.
+// Goes on with the wait for the next request. A state that can't be read is from another version of
+// the program; the wait then starts anew.
 void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
   const Duration keep_alive = shared_->options.keep_alive;
   const Duration left = read_wait(state).value_or(keep_alive);
@@ -414,7 +425,7 @@ void Connection::set_clock(Stream& stream) {
   }
 }
 
-// Each `body_rate` octets that came are worth a second.
+// Allows body_timeout, and one second more for each `body_rate` bytes that came.
 void Connection::set_content_deadline(Stream& stream) {
   const Options& options = shared_->options;
   if (clock_ == Clock::request && options.body_rate == 0) return;

@@ -3,8 +3,8 @@
 //
 //   idle -> request head -> (content) -> handler -> answer -> idle
 //
-// One request at a time is under way. What came behind it waits in `partial_`, and so does what
-// came while the client did not read its answers.
+// Only one request at a time is in progress. Input after it waits in `partial_`, and so does input
+// that came while the client did not read its answers.
 #pragma once
 
 #include <memory>
@@ -23,10 +23,11 @@
 
 namespace reactor::http {
 
-// What all connections of one server share. A connection that waits for a request owns next to
-// nothing; what one answer needs is here, and is used again for the next.
+// The state that all connections of one server share. A connection that waits for a request owns
+// next to nothing: the memory for an answer is here, and is used again for the next one.
 struct Shared {
-  // Read at once of requests, and held of those that can't be taken yet.
+  // The most bytes that one read takes, and how many bytes of input may wait in partial_ before
+  // reading is paused.
   static constexpr std::size_t kHeldInput = 8 * 1024;
 
   Shared(Loop& loop, Handler its_handler, Options its_options)
@@ -40,18 +41,18 @@ struct Shared {
 
   Handler handler;
   Options options;
-  // Requests are read into the first part of the loop's scratch. Requests that can't be answered
-  // yet are kept, so one read must not be long.
+  // The first part of the loop's scratch, into which requests are read. It is short because input
+  // that can't be answered yet is kept.
   std::span<std::byte> input;
   CallbackSlot<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;
   Request request;
   Response response;
   DateCache date;
-  Stream* stream = nullptr;         // of the handler that runs
-  std::uint64_t requests_left = 0;  // before limit_reached is scheduled; 0: not counted
+  Stream* stream = nullptr;         // the Stream whose handler runs
+  std::uint64_t requests_left = 0;  // until limit_reached is scheduled; 0: no limit
   Deferred limit_reached;
-  std::uint32_t spread = 1;  // a generator's state: when which idle connection is closed
+  std::uint32_t spread = 1;  // the random generator for drain_spread
   bool draining = false;
 };
 
@@ -70,33 +71,34 @@ class Connection final : public StreamHandler {
   void on_shutdown(Stream& stream) override;
   Migration on_migrate(Stream& stream, std::vector<std::byte>& state) override;
   void on_adopt(Stream& stream, std::span<const std::byte> state) override;
-  // For the server: who goes on with an upgraded connection of another process; null: nobody.
+  // Called by the server: returns the handler of an upgraded connection that comes from another
+  // process, or null to close the connection.
   [[nodiscard]] StreamHandler* adopting_handler();
   void on_close(Stream& stream, std::error_code error) noexcept override;
   void on_loop_end(Stream& stream) noexcept override;
 
-  // For Response, while the handler runs.
+  // Called by Response while the handler runs.
   [[nodiscard]] Responder defer();
   [[nodiscard]] bool asks_to_upgrade() const noexcept;
   [[nodiscard]] bool asks_to_tunnel() const noexcept;
 
-  // For Responder: the calls of these names.
+  // Called by Responder; it has calls of the same names.
   void send(Exchange& exchange, const Response& response);
   void begin(Exchange& exchange, const Response& response, std::optional<std::uint64_t> length);
   void write(Exchange& exchange, std::string_view content);
   void finish(Exchange& exchange);
-  void abandon(Exchange& exchange);  // its Responder is gone
+  void abandon(Exchange& exchange);  // its Responder was destroyed
   void want_body(Exchange& exchange);
   void pause_body(Exchange& exchange, bool paused);
 
  private:
-  // What the Stream's timer stands for.
+  // What the Stream's timer is set for.
   enum class Clock : std::uint8_t {
     idle,     // the wait for the next request
-    request,  // the deadline of the present one, or of its content
-    stale,    // that of one that is over
-    none,     // nothing: the handler, or the client that does not read, is waited for
-    soon,     // go on with what is in partial_
+    request,  // the deadline of the current request's head or content
+    stale,    // the deadline of a request that is over; to be replaced
+    none,     // nothing: we wait for the handler, or for the client to read
+    soon,     // an immediate on_timeout(), which takes partial_
   };
 
   void take_input(Stream& stream, std::span<const std::byte> bytes);
@@ -104,10 +106,10 @@ class Connection final : public StreamHandler {
   void give_up(Stream& stream);
   void settle(Stream& stream);
   void go_on_soon(Stream& stream);
-  // What is left of `input` once no more requests can be taken from it.
+  // Returns the rest of `input` from which no more requests can be taken now.
   std::string_view take_requests(Stream& stream, std::string_view input);
   void note_followed_upgrade(std::string_view input);
-  // These return whether there may be more to take.
+  // These return whether there may be more input to take.
   [[nodiscard]] bool take_request(Stream& stream, std::string_view& input);
   [[nodiscard]] bool begin_content(Stream& stream, std::string_view head, std::string_view& input);
   [[nodiscard]] bool begin_stream(Stream& stream, std::string_view& input);
@@ -140,25 +142,25 @@ class Connection final : public StreamHandler {
 
   void set_clock(Stream& stream);
   void set_content_deadline(Stream& stream);
-  // No request is taken after the next answer.
+  // Returns whether the next answer is the last one.
   [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
-  // No request, and no part of one, is here.
+  // Returns whether neither a request nor a part of one is held.
   [[nodiscard]] bool idle() const noexcept { return partial_ == nullptr && exchange_ == nullptr; }
-  // No input is taken until the handler, or the client by reading, has done something.
+  // Returns whether input must wait, for the handler to answer or for the client to read.
   [[nodiscard]] bool waits(const Stream& stream) const noexcept;
 
   Shared* shared_;
   ParseProgress progress_;
-  std::unique_ptr<ByteBuffer> partial_;  // an unfinished head, or what can't be taken yet
+  std::unique_ptr<ByteBuffer> partial_;  // an unfinished head, or input that must wait
   std::unique_ptr<Exchange> exchange_;
   Clock clock_ = Clock::idle;
   bool taking_ = false;  // take_requests() is running
   bool input_paused_ = false;
-  bool leaving_ = false;  // by on_shutdown(): the next answer is the last
+  bool leaving_ = false;  // on_shutdown() was called: the next answer is the last
 };
 
-// Logs the exception of a callback, which is being caught. Whatever its type, it ends no other
-// connection than its own.
+// Logs the exception that a callback threw, of whatever type; call it in the catch block. The
+// exception affects no other connection.
 void log_exception(std::string_view callback) noexcept;
 
 }  // namespace reactor::http

@@ -41,7 +41,7 @@ void EventStream::retry(std::chrono::milliseconds delay) {
   flush();
 }
 
-// Each line of the text on one of its own.
+// Appends each line of the text as a line that starts with `name`.
 void EventStream::add_lines(std::string_view name, std::string_view text) {
   for (;;) {
     const std::size_t end = std::min(text.find_first_of(kLineEnds), text.size());
@@ -51,7 +51,7 @@ void EventStream::add_lines(std::string_view name, std::string_view text) {
   }
 }
 
-// The empty line ends the event.
+// Sends the collected lines and the empty line that ends an event.
 void EventStream::flush() {
   text_.append("\n");
   responder_.write(text_);

@@ -16,10 +16,10 @@ namespace reactor::http {
 //   events->on_close([&] { events.reset(); });
 //   events->send("42", "temperature");
 //
-// Movable; belongs to the loop's thread. Destroying it ends the answer in good order.
+// Movable. Belongs to the loop's thread. The destructor finishes the answer.
 class EventStream {
  public:
-  // Sends the head: text/event-stream, not to be cached.
+  // Sends the head: content type text/event-stream, not to be cached.
   explicit EventStream(Responder responder);
   EventStream(EventStream&&) noexcept = default;
   EventStream& operator=(EventStream&&) = delete;
@@ -27,18 +27,18 @@ class EventStream {
   EventStream& operator=(const EventStream&) = delete;
   ~EventStream() { responder_.finish(); }
 
-  // Whether the client is still there.
+  // Returns whether the client is still there.
   explicit operator bool() const noexcept { return static_cast<bool>(responder_); }
 
-  // One event. `data` may have several lines, ended by LF, CR or CRLF. False, and nothing is sent,
-  // where `event` or `id` contains a line end or `id` a NUL.
+  // Sends one event. `data` may have several lines, which end in LF, CR or CRLF. Returns false, and
+  // sends nothing, if `event` or `id` contains a line end or `id` a NUL.
   bool send(std::string_view data, std::string_view event = {}, std::string_view id = {});
-  // Sent and ignored by clients: keeps middleboxes from closing an idle connection.
+  // Sends a comment, which clients ignore. It keeps middleboxes from closing an idle connection.
   void comment(std::string_view text = {});
-  // How long the client waits before it connects again.
+  // Tells the client how long to wait before it connects again.
   void retry(std::chrono::milliseconds delay);
 
-  // As Responder's.
+  // These are the same as Responder's.
   [[nodiscard]] bool writable() const noexcept { return responder_.writable(); }
   void on_drain(Callback<void()> callback) { responder_.on_drain(std::move(callback)); }
   void on_close(Callback<void()> callback) { responder_.on_close(std::move(callback)); }
@@ -48,7 +48,7 @@ class EventStream {
   void flush();
 
   Responder responder_;
-  std::string text_;  // of the event that is being made
+  std::string text_;  // the lines of the event being built
 };
 
 }  // namespace reactor::http

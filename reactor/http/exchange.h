@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Exchange: a request and its answer, where they take longer than one read. Private to http/.
+// Exchange: a request and its answer, if they take longer than one read. Private to http/.
 //
-//   reading: content is still to come        answering: the handler was called, its Responder is
-//   (collected, streamed or discarded)       not done
+//   reading: content is still to come        answering: the handler was called, its Responder has
+//   (collected, streamed or discarded)       not finished
 //
-// A streamed request may be in both states at once; the exchange ends with its answer.
+// A streamed request may be in both states at once. The exchange ends with its answer.
 #pragma once
 
 #include <cstdint>
@@ -38,21 +38,22 @@ struct Exchange {
     if (responder != nullptr) responder->exchange_ = nullptr;
   }
 
-  // Where to read to: for content a part of the loop's scratch, else `input`, which is shorter.
-  // Content is not kept with the connection, but what comes behind it is; where chunked content
-  // ends is not known.
+  // Returns the memory for the next read: for content a part of the loop's scratch, else `input`,
+  // which is shorter. Content is used at once, but bytes after it are kept in the connection, so
+  // the read is no longer than the missing content. Chunked content has no known end; kChunkedRead
+  // limits its reads.
   [[nodiscard]] std::span<std::byte> read_buffer(std::span<std::byte> input) const noexcept;
 
   Connection& connection;
   Stream& stream;
 
-  // Of the request.
-  ByteBuffer head;     // what the request's views point to, where the handler is yet to be called
-  ByteBuffer content;  // collected so far
+  // The request.
+  ByteBuffer head;     // the head, for views of a handler that is yet to be called
+  ByteBuffer content;  // the content collected so far
   ChunkedDecoder decoder;
-  std::uint64_t missing = 0;   // of content with a Content-Length
-  std::uint64_t received = 0;  // octets of content
-  TimePoint begun{};           // when the content was first waited for, less the pauses
+  std::uint64_t missing = 0;   // bytes still to come, if it has a Content-Length
+  std::uint64_t received = 0;  // bytes of content that came
+  TimePoint begun{};           // when the wait for content began, moved on by each pause
   TimePoint paused_at{};
   Content how = Content::collect;
   bool chunked = false;
@@ -62,21 +63,21 @@ struct Exchange {
   bool wants_upgrade = false;
   CallbackSlot<void(std::string_view, bool)> on_body;
 
-  // Of the answer.
+  // The answer.
   Responder* responder = nullptr;
   CallbackSlot<void()> on_drain;
   Callback<void()> on_close;
   AnswerContext answer;
-  std::unique_ptr<RequestNote> note;  // where requests are logged
+  std::unique_ptr<RequestNote> note;  // only if requests are logged
   int status = 0;                     // of the head that was sent
-  std::uint64_t sent = 0;             // octets of content
+  std::uint64_t sent = 0;             // bytes of content that were written
   Framing framing = Framing::none;
-  std::uint64_t left = 0;  // of a length that was announced
+  std::uint64_t left = 0;  // bytes of the announced length still to be written
   bool answering = false;
-  bool keep_alive = false;  // the connection goes on after it
+  bool keep_alive = false;  // the connection goes on after this exchange
   bool head_sent = false;
-  bool over = false;     // answered; kept until the callback that runs has returned
-  bool running = false;  // one of its callbacks
+  bool over = false;     // answered; kept until the running callback has returned
+  bool running = false;  // the handler or a callback of this exchange
 };
 
 }  // namespace reactor::http

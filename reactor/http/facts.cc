@@ -21,7 +21,7 @@ void for_each_element(std::string_view list, Take take) {
   }
 }
 
-// The length of "http://" or "https://" at the start of the target; 0 if it has neither.
+// Returns the length of "http://" or "https://" at the start of the target; 0 if it has neither.
 std::size_t scheme_length(std::string_view target) {
   for (const std::string_view scheme : {"http://", "https://"}) {
     if (chars::same(target.substr(0, scheme.size()), scheme)) return scheme.size();
@@ -29,8 +29,9 @@ std::size_t scheme_length(std::string_view target) {
   return 0;
 }
 
-// Sets the form, and the host of an absolute target. Origin form by another path: it is the common
-// one.
+// Sets the form of a target that is not in origin form, and the host of an absolute one. Returns
+// false if the target is malformed or its method must not have that form. Origin form, the common
+// one, is handled by judge().
 bool judge_other_target(Request& request) {
   const std::string_view target = request.target;
   if (request.method == Method::connect) {
@@ -45,7 +46,7 @@ bool judge_other_target(Request& request) {
   if (rest.size() == target.size()) return false;
   const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
   request.form = TargetForm::absolute;
-  request.host = authority;  // and not the Host field's: RFC 9112 section 3.2.2
+  request.host = authority;  // takes precedence over the Host field: RFC 9112 section 3.2.2
   return !authority.empty() && authority[0] != ':' &&
          valid_authority(authority, PortRule::optional);
 }
@@ -98,8 +99,8 @@ std::uint32_t Facts::length(std::string_view value, std::uint32_t flags,
   return kLength;
 }
 
-// Repeated fields are one list (RFC 9110 section 5.3), whose empty elements are ignored (section
-// 5.6.1.2). "chunked" has no parameters (RFC 9112 section 7.1).
+// Reads a Transfer-Encoding field. Repeated fields form one list (RFC 9110 section 5.3), whose
+// empty elements are ignored (section 5.6.1.2). "chunked" has no parameters (RFC 9112 section 7.1).
 std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexcept {
   flags |= kCoding;
   while (!value.empty()) {
@@ -114,7 +115,7 @@ std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexce
   return flags;
 }
 
-// RFC 9112 section 6.
+// Checks the rules of RFC 9112 section 6, expectations, and the limit of the body.
 Verdict Facts::judge_framing(const Limits& limits, const Request& request,
                              std::uint32_t flags) noexcept {
   if ((flags & kCoding) != 0) {

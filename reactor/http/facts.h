@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Facts: what the fields of one head say together about framing, connection and host. Internal.
+// Facts: what the fields of one head together say about framing, connection and host. Internal.
 //
-// Fields are noted as they are parsed and judged once at the end of the head, so that the verdict
-// does not depend on where the input was cut, nor, where several rules are broken, on the order of
-// fields.
+// Fields are noted as they are parsed, and judged once at the end of the head. So the verdict does
+// not depend on where the input was cut, nor on the order of the fields if several rules are
+// broken.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,9 @@
 
 namespace reactor::http {
 
-// Whether the text is `lower`, whose letters are lower-case, in any case: a few word compares.
-// Setting bit 0x20 maps only letters to letters, and to '-' only '-' and CR, which no text here
-// contains.
+// Returns whether the text is equal to `lower` in any case, with a few comparisons of words.
+// `lower` has no upper-case letters. Setting bit 0x20 maps only letters to letters. It maps only
+// '-' and CR to '-', and no text here contains a CR, so the result is exact.
 template <std::size_t with_nul>
 inline bool is_any_case(std::string_view text, const char (&lower)[with_nul]) noexcept {
   constexpr std::size_t size = with_nul - 1;
@@ -27,7 +27,8 @@ inline bool is_any_case(std::string_view text, const char (&lower)[with_nul]) no
   using Word = std::conditional_t < size<8, std::uint32_t, std::uint64_t>;
   if (text.size() != size) return false;
   for (std::size_t i = 0; i < size; i += step) {
-    const std::size_t at = i + step <= size ? i : size - step;  // the last word overlaps
+    // The last word overlaps the one before.
+    const std::size_t at = i + step <= size ? i : size - step;
     Word word = 0;
     Word wanted = 0;
     std::memcpy(&word, text.data() + at, step);
@@ -37,16 +38,16 @@ inline bool is_any_case(std::string_view text, const char (&lower)[with_nul]) no
   return true;
 }
 
-// What is wrong with a head.
+// The error in a head, if there is one.
 struct Verdict {
-  std::uint16_t status = 0;  // 0: nothing
+  std::uint16_t status = 0;  // 0: no error
   const char* reason = "";
 };
 
 class Facts {
  public:
-  // Remembers what the field means, if it means anything here. Host, Content-Length and Upgrade
-  // leave their value in the request. The name must be a token.
+  // Notes what the field says, if it matters here. The values of Host, Content-Length and Upgrade
+  // are stored in the request. The name must be a token.
   [[gnu::always_inline]] void note(std::string_view name, std::string_view value,
                                    Request& request) noexcept {
     constexpr std::uint32_t kRareSizes = 1U << 7U | 1U << 14U | 1U << 17U;
@@ -61,20 +62,20 @@ class Facts {
     }
   }
 
-  // The request line was "GET /... HTTP/1.1".
+  // Notes that the request line was "GET /... HTTP/1.1".
   void note_plain_line() noexcept { flags_ |= kPlainLine; }
 
-  // The same as note() for a Host whose syntax is known to be good.
+  // Does what note() does, for a Host whose syntax was checked already.
   void note_plain_host(std::string_view value, Request& request) noexcept {
     note_host(value, request);
     flags_ |= kPlainHost;
   }
 
-  // The same as note() for "Connection: keep-alive".
+  // Does what note() does for "Connection: keep-alive".
   void note_keep_alive() noexcept { flags_ |= kKeepAlive; }
 
-  // Whether the head is as plain as nearly all: "GET /... HTTP/1.1", one plain Host, nothing of a
-  // body, an upgrade or an end of the connection. If it is, completes the request.
+  // Completes the request and returns true if the head is as plain as most: "GET /... HTTP/1.1",
+  // one plain Host, and nothing about a body, an upgrade or the end of the connection.
   [[nodiscard]] bool judge_plain(Request& request) const noexcept {
     if ((flags_ & ~kKeepAlive) != (kPlainLine | kHost | kPlainHost)) return false;
     request.body = {};
@@ -88,8 +89,8 @@ class Facts {
     return true;
   }
 
-  // Judges the whole head and completes the request, whose method, target and version are set. The
-  // status to answer with and its reason, or a status of 0.
+  // Judges the whole head and completes the request, whose method, target and version are already
+  // set.
   [[nodiscard]] Verdict judge(const Limits& limits, Request& request) const noexcept;
 
  private:
@@ -104,13 +105,13 @@ class Facts {
     kLength = 1U << 7U,
     kBadLength = 1U << 8U,
     kCoding = 1U << 9U,        // a Transfer-Encoding field
-    kChunked = 1U << 10U,      // the last coding so far
-    kOtherCoding = 1U << 11U,  // a well-formed one that is not chunked
+    kChunked = 1U << 10U,      // a chunked coding
+    kOtherCoding = 1U << 11U,  // a well-formed coding other than chunked
     kBadCoding = 1U << 12U,
     kProtocol = 1U << 13U,  // an Upgrade field
     kPlainHost = 1U << 14U,
     kPlainLine = 1U << 15U,
-    kBehindChunked = 1U << 16U,  // another coding
+    kBehindChunked = 1U << 16U,  // a coding after chunked
   };
 
   void note_host(std::string_view value, Request& request) noexcept {
@@ -121,8 +122,8 @@ class Facts {
     flags_ |= is_any_case(value, "keep-alive") ? kKeepAlive : connection_options(value);
   }
 
-  // The flags that a field's value adds. They leave this object alone, so that it stays in a
-  // register.
+  // These return the flags that a field's value adds. They are static, so that this object stays in
+  // a register.
   static std::uint32_t rare_fact(std::string_view name, std::string_view value, std::uint32_t flags,
                                  Request& request) noexcept;
   static std::uint32_t connection_options(std::string_view value) noexcept;

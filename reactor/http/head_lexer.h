@@ -5,9 +5,9 @@
 //   (CRLFs)                                   |  ^------------------------+
 //                                             +-> end
 //
-// It goes from left to right and stops at the first octet that no valid request has at its place.
-// Where the input ends, phase and place are kept, and the next call goes on in the middle of the
-// token.
+// The lexer goes from left to right and stops at the first byte that no valid request has at its
+// place. If the input ends first, it saves phase and offset in ParseProgress, and the next call
+// goes on in the middle of the token.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace reactor::http {
 
 inline constexpr std::uint8_t kMaxEmptyLines = 2;  // RFC 9112 section 2.2 asks for one
 
-// "HTTP/" DIGIT "." DIGIT CRLF, RFC 9112 section 2.3.
+// The result of reading "HTTP/" DIGIT "." DIGIT CRLF, RFC 9112 section 2.3.
 struct Version {
   std::uint16_t status = 0;  // 0: well-formed so far
   bool whole = false;
@@ -33,7 +33,8 @@ struct Version {
   std::uint8_t length = 0;
 };
 
-// Judges what there is of it, from left to right. `length`: of what is good.
+// Checks the text from left to right, even if it is only the beginning of a version. `length` is
+// the number of good bytes.
 Version read_version(std::string_view text) noexcept;
 
 template <class Block>
@@ -50,9 +51,9 @@ class HeadLexer {
         place_(place),
         at_(place.at) {}
 
-  // Takes one line from the place on: the request line with the empty lines before it, a field
-  // line, or the empty line at the end. True: the place is behind it, at field_start or at the end.
-  // False: result() says why, and progress is set if it is `incomplete`.
+  // Takes one line at the place: the request line with the empty lines before it, a field line, or
+  // the empty line at the end. On true the place is behind the line, at field_start or at the end.
+  // On false result() says why; if it is `incomplete`, progress is set.
   bool take_line() {
     const bool taken = place_.phase < Phase::field_start ? request_line() : field_line();
     place_.at = at_;
@@ -73,7 +74,7 @@ class HeadLexer {
     return true;
   }
 
-  // A client of old may have sent them behind a body: RFC 9112 section 2.2.
+  // Skips the empty lines that an old client may send after a body: RFC 9112 section 2.2.
   bool empty_lines() {
     for (end_ = input_end_; at_ != end_ && (*at_ == '\r' || *at_ == '\n'); at_ += 2) {
       if (*at_ == '\n') return fail(400, "bare LF before the request (RFC 9112 2.2)");
@@ -115,7 +116,8 @@ class HeadLexer {
     return true;
   }
 
-  // One that is cut is looked at again from its start.
+  // Handles a '%' that does not start a triplet. If the input ends in the triplet, the next call
+  // starts at its '%' again.
   bool cut_or_wrong_triplet() {
     const char* digit = at_ + 1;
     if (digit != end_ && chars::is(chars::kHex, *digit)) ++digit;
@@ -145,7 +147,8 @@ class HeadLexer {
     if (place_.phase <= Phase::name && !name()) return false;
     const char* const behind = at_;
     if (!value()) return false;
-    // Of no use in a line that was resumed: the head will be run through once more.
+    // If the line was resumed, the field's views are wrong, but the whole head is then parsed once
+    // more.
     Field& field = fields_[place_.fields - 1];
     field.name = {from, std::max(from, behind - 1)};
     field.value = chars::trim({behind, at_ - 2});
@@ -161,7 +164,7 @@ class HeadLexer {
     return true;
   }
 
-  // To behind the colon.
+  // Takes the name and its colon.
   bool name() {
     at_ = scan::token<Block>(begin_, at_, end_);
     if (at_ == end_) return suspend(Phase::name);
@@ -177,7 +180,7 @@ class HeadLexer {
                            : "blank behind a field name (RFC 9112 5.1)";
   }
 
-  // To behind the CRLF.
+  // Takes the value and its CRLF.
   bool value() {
     at_ = scan::value<Block>(begin_, at_, end_);
     if (at_ == end_) return suspend(Phase::value);
@@ -189,12 +192,13 @@ class HeadLexer {
     return true;
   }
 
-  // Nothing at or beyond place_.section + octets belongs to this part of the head.
+  // Limits this part of the head to `octets` bytes from place_.section on.
   void limit(std::size_t octets) {
     end_ = bounded(place_.section, input_end_, octets);
     octets_ = octets;
   }
 
+  // Saves where to go on. Fails if the limit, not the input, is exhausted.
   bool suspend(Phase phase) {
     if (phase != Phase::start && static_cast<std::size_t>(end_ - place_.section) >= octets_) {
       if (phase == Phase::method) return fail(501, "method as long as a request line may be", end_);
@@ -226,8 +230,8 @@ class HeadLexer {
   Request& request_;
   Place& place_;
   const char* at_;
-  const char* end_ = nullptr;  // of what the limit in force allows of the input
-  std::size_t octets_ = 0;     // that limit
+  const char* end_ = nullptr;  // the end of the input, or of the limit if that is less
+  std::size_t octets_ = 0;     // the limit, in bytes from place_.section on
   ParseResult result_;
 };
 

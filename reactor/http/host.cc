@@ -8,7 +8,8 @@
 namespace reactor::http {
 namespace {
 
-// The length of the registered name that the text starts with; npos where a '%' is no pct-encoded.
+// Returns the length of the registered name at the start of the text, or npos if it has a '%'
+// without two hexadecimal digits.
 std::size_t reg_name_length(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size()) {
@@ -28,7 +29,7 @@ std::size_t reg_name_length(std::string_view text) {
 bool valid_ipv4(std::string_view text) {
   for (int octets = 4; octets > 0; --octets) {
     const std::size_t length = octets == 1 ? text.size() : text.find('.');
-    if (length == 0 || length > 3) return false;  // npos too
+    if (length == 0 || length > 3) return false;  // npos is > 3 too
     unsigned value = 0;
     for (const char digit : text.substr(0, length)) {
       if (!chars::is(chars::kDigit, digit)) return false;
@@ -40,8 +41,9 @@ bool valid_ipv4(std::string_view text) {
   return true;
 }
 
-// Groups of up to four hexadecimal digits between colons, the last two maybe as an IPv4 address:
-// their number in 16-bit units, or -1 for anything else. Nothing at all is 0.
+// Counts the 16-bit groups of (a part of) an IPv6 address: up to four hexadecimal digits each,
+// between colons. If allowed, the last two may be an IPv4 address. Returns 0 for an empty text and
+// -1 for anything malformed.
 int ipv6_groups(std::string_view text, bool may_end_in_ipv4) {
   int groups = 0;
   while (!text.empty()) {

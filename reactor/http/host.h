@@ -9,10 +9,11 @@ namespace reactor::http {
 
 enum class PortRule : std::uint8_t { optional, required };
 
-// uri-host [":" port]: an IPv6 literal in brackets, or a registered name, which covers IPv4. A port
-// has digits only and is at most 65535; `optional` allows it to be empty as well ("host:"). The
-// host may be empty: a Host field without a value is legal (RFC 9112 section 3.2). IPvFuture and
-// zone identifiers are refused: nothing sends them.
+// Returns whether the text is a uri-host [":" port]. The host is an IPv6 literal in brackets or a
+// registered name, which includes IPv4 addresses. It may be empty, because a Host field without a
+// value is legal (RFC 9112 section 3.2). The port has only digits and is at most 65535; with
+// `optional` it may be missing or empty ("host:"). IPvFuture and zone identifiers are refused,
+// because nothing sends them.
 [[nodiscard]] bool valid_authority(std::string_view text, PortRule rule) noexcept;
 
 }  // namespace reactor::http

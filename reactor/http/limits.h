@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Limits: how much of one request a peer may make us hold or read.
+// Limits: how much of one request we read or hold.
 #pragma once
 
 #include <cstddef>
@@ -7,19 +7,19 @@
 
 namespace reactor::http {
 
-// Every figure counts octets on the wire unless it says otherwise. What goes beyond one is answered
-// with the status named here and the connection is closed.
+// Each limit counts bytes on the wire, unless it says otherwise. If a request exceeds a limit, it
+// is answered with the status named here and the connection is closed.
 struct Limits {
-  // The request line without its CRLF (414; 501 where the method alone is longer). RFC 9112 section
-  // 3 asks for 8,000 at least. At most 1 GiB.
+  // The request line without its CRLF (414; 501 if the method alone is longer). At least 8,000 is
+  // recommended (RFC 9112 section 3). At most 1 GiB.
   std::size_t request_line = 8192;
-  // The whole header section: field lines and the empty line behind them (431). At most 1 GiB.
+  // The whole header section: the field lines and the empty line after them (431). At most 1 GiB.
   std::size_t header_bytes = 16384;
-  // Field lines of the header section (431). At most 65,535.
+  // The number of field lines in the header section (431). At most 65,535.
   std::size_t fields = 100;
-  // The content: the Content-Length, or the decoded octets of a chunked body (413).
+  // The content: the Content-Length, or the decoded bytes of a chunked body (413).
   std::uint64_t body = 1024 * 1024;
-  // The extensions of all chunks of one body together (400).
+  // All chunk extensions of one body together (400).
   std::uint32_t chunk_extensions = 4096;
   // The trailer section (431).
   std::uint32_t trailer_bytes = 4096;

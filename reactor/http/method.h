@@ -7,8 +7,8 @@
 
 namespace reactor::http {
 
-// RFC 9110 section 9.3, and PATCH of RFC 5789. `other`: any other token; its text is in the
-// request.
+// The methods of RFC 9110 section 9.3, and PATCH (RFC 5789). `other` is any other token; the
+// request has its text.
 enum class Method : std::uint8_t {
   get,
   head,
@@ -22,10 +22,11 @@ enum class Method : std::uint8_t {
   other,
 };
 
-// The token, "GET"; "" for `other`. Any thread; the view lasts for ever.
+// Returns the method's token, such as "GET"; "" for `other`. Any thread. The view is valid forever.
 [[nodiscard]] std::string_view to_string(Method method) noexcept;
 
-// The method of that token (case-sensitive, RFC 9110 section 9.1), else `other`. Any thread.
+// Returns the method of that token (case-sensitive, RFC 9110 section 9.1), else `other`. Any
+// thread.
 [[nodiscard]] Method to_method(std::string_view token) noexcept;
 
 }  // namespace reactor::http

@@ -16,21 +16,23 @@ namespace reactor::http {
 
 class AccessLog;
 
-// Answers one request, or defers that. The request's views, its body among them, last until the
-// handler returns. One that throws is answered with a 500, and the loop goes on: what() is logged.
+// Answers one request, or defers the answer. The request's views, also its body, are valid until
+// the handler returns. If the handler throws, the client gets a 500, what() is logged, and the loop
+// goes on.
 using Handler = Callback<void(const Request&, Response&)>;
 
-// What becomes of a request's content.
+// What the server does with a request's content.
 enum class Content : std::uint8_t {
-  collect,  // the handler is called when all of it is there, in Request::body
-  stream,   // it is called at once and gets the content by Responder::on_body()
-  discard,  // it is called, with an empty body, when all of it has come
-  refuse,   // the response that was filled in is sent at once, no content is read
+  collect,  // calls the handler with all of it in Request::body
+  stream,   // calls the handler at once; Responder::on_body() gets the content
+  discard,  // calls the handler, with an empty body, when all of it has come
+  refuse,   // sends the response that on_head filled in, and reads no content
 };
 
 struct Options {
-  // What suits HTTP: the client speaks first, so a connection is handed over with its request, and
-  // answers that nobody reads wait here, where they hold back further requests, not in the kernel.
+  // Returns the listen options that suit HTTP. The client speaks first, so the kernel hands over a
+  // connection together with its request. Answers that a client does not read wait in the server,
+  // where they hold back further requests, and not in the kernel.
   [[nodiscard]] static ListenOptions listening() noexcept {
     ListenOptions options;
     options.defer_accept = std::chrono::seconds(1);
@@ -40,31 +42,34 @@ struct Options {
   Options() { transport.listen = listening(); }
 
   Limits limits;
-  // Octets of content that are collected for a handler (413 above); the smaller one of this and
-  // limits.body counts.
+  // The most bytes of content that are collected for a handler (413 if exceeded). limits.body
+  // applies too.
   std::size_t collected_body = 1024 * 1024;
-  // From the opening of a connection, or the first octet of a later request, to the end of its
-  // head. 408 when it passes.
+  // The longest time from the opening of a connection, or from the first byte of a later request,
+  // to the end of the request's head. If it passes, the client gets a 408.
   Duration header_timeout = std::chrono::seconds(60);
-  // For its content: the time that is allowed, to which each `body_rate` octets that came add a
-  // second (0: none). 408 when it passes. The clock stands still while pause_body() holds.
+  // The longest time for a request's content. Each `body_rate` bytes that came add a second; if
+  // that is 0, nothing does. If the time passes, the client gets a 408. It stands still during
+  // pause_body().
   Duration body_timeout = std::chrono::seconds(60);
   std::uint32_t body_rate = 500;
-  // How long a connection may wait for its next request.
+  // The longest time that a connection may wait for its next request.
   Duration keep_alive = std::chrono::seconds(75);
-  // When the server drains, idle connections are closed at moments spread over this time, so that
-  // their clients don't all come back at once, and a request that is on its way is still answered.
+  // When the server drains, idle connections are closed at random moments within this time. So
+  // their clients don't all reconnect at once, and a request that is on its way is still answered.
   Duration drain_spread = std::chrono::seconds(1);
-  // Asked at the end of the head of each request that has content. Without it: Content::collect.
-  // Its views last until it returns. `response` is for Content::refuse.
+  // Called at the end of the head of each request that has content; decides what becomes of it.
+  // Without it, Content::collect applies. The request's views are valid until it returns. Fill in
+  // the response for Content::refuse only.
   Callback<Content(const Request&, Response&)> on_head;
-  // Makes the handler of an upgraded connection that comes from another process, where its own one
-  // agreed by on_migrate(); on_adopt() follows. It outlives the connection. Without it, and for
-  // null, such a connection is closed.
+  // Makes the handler of an upgraded connection that comes from another process, after the handler
+  // there agreed in on_migrate(). on_adopt() of the new handler follows. The handler must outlive
+  // the connection. If this is empty or returns null, such connections are closed.
   Callback<StreamHandler*()> on_adopt_upgraded;
-  // Where requests are logged; null: nowhere. Outlives the server.
+  // The log of all requests; null: none. Must outlive the server.
   AccessLog* access_log = nullptr;
-  // Connections, listening, write queue. Its idle time-out is set from keep_alive.
+  // Limits of connections, listening and the write queue. The idle timeout in it is set from
+  // keep_alive.
   ServerLimits transport;
 };
 
