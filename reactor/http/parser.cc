@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A head goes through two hands, line by line: the shortcut takes a line of the common form, the
-// strict lexer any other, and what is not whole yet. A resumed run checks octets but has lost where
-// earlier tokens began: when it reaches the end of the head, that (now known to be whole and
-// well-formed) is run through once more from its start. So no octet is looked at more than a few
-// times, however the input was cut.
+// A head is parsed line by line in one of two ways: the fast path (common_head.h) takes a line of
+// the common form, the strict HeadLexer any other line and a line that is not whole yet.
+//
+// A resumed HeadLexer checks bytes but no longer knows where earlier tokens began. When it reaches
+// the end of the head, the head (now known to be whole and well-formed) is parsed once more from
+// its start. So no byte is read more than a few times, however the input was cut.
 #include "reactor/http/parser.h"
 
 #include <algorithm>
@@ -59,7 +60,8 @@ RequestParser::RequestParser(const Limits& limits, ScanPath path)
       fields_(new Field[limits_.fields]),
       path_(path) {}
 
-// Out of line, as all below but parse_head(): the common path keeps its registers.
+// Not inlined, like everything below except parse_head(): that leaves the registers to the common
+// path.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::take_odd_line(std::string_view input,
                                                            ParseProgress& progress,
@@ -72,8 +74,8 @@ template <class Block>
   return result;
 }
 
-// Goes on in the midst of the line where the last call ended, to the end of the head if it is
-// there.
+// Goes on in the middle of the line in which the last call ended, to the end of the head if the
+// input has it.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::resume(std::string_view input, ParseProgress& progress,
                                                     Request& request) noexcept {
@@ -87,7 +89,8 @@ template <class Block>
   return result;
 }
 
-// Goes on at the place, where a line is that the shortcut did not take.
+// Goes on at the place, whose line the fast path did not take. Later lines may take the fast path
+// again.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::take_mixed(std::string_view input,
                                                         ParseProgress& progress, Request& request,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// RequestParser: the head of an HTTP/1.x request (RFC 9112), incremental, without I/O or copies.
+// RequestParser: parses the head of an HTTP/1.x request (RFC 9112) incrementally, without I/O or
+// copies.
 #pragma once
 
 #include <cstddef>
@@ -15,16 +16,16 @@ namespace reactor::http {
 class Facts;   // internal
 struct Place;  // internal
 
-// Where the parsing of one unfinished request goes on: all that a connection keeps of it. A fresh
-// one for each request; parse() leaves it fresh when the request is complete.
+// All that a connection keeps of an unfinished head: where its parsing goes on. Each request needs
+// a fresh one; parse() leaves it fresh when the request is complete.
 struct ParseProgress {
-  std::uint32_t offset = 0;      // octets that were checked
-  std::uint32_t line = 0;        // where the request line, later the header section, begins
-  std::uint16_t fields = 0;      // field lines begun
-  std::uint8_t phase = 0;        // the parser's
+  std::uint32_t offset = 0;      // bytes that were checked
+  std::uint32_t line = 0;        // offset of the request line, later of the header section
+  std::uint16_t fields = 0;      // field lines that have begun
+  std::uint8_t phase = 0;        // a Phase
   std::uint8_t empty_lines = 0;  // skipped before the request line
 
-  // Whether no octet of a request was seen yet.
+  // Returns whether no byte of a request was seen yet.
   [[nodiscard]] bool fresh() const noexcept { return offset == 0; }
 };
 
@@ -33,51 +34,54 @@ struct ParseResult {
   static constexpr std::uint32_t kWhole = 0xffffffff;
 
   State state = State::incomplete;
-  // complete: surely neither content nor Upgrade. A hint: it may be false where there is neither.
+  // complete: the request has neither content nor Upgrade. A hint for a fast path: it may be false
+  // for such a request too.
   bool plain = false;
-  std::uint16_t status = 0;  // error: what to answer: 400, 413, 414, 417, 431, 501 or 505
-  // complete: bytes of the head; the body or the next request follows. error: the offset of the
-  // byte that broke the rule, or of the first one beyond a limit; kWhole if fields that are each
-  // well-formed broke it together, or by their meaning.
+  // Error: the status to answer with: 400, 413, 414, 417, 431, 501 or 505.
+  std::uint16_t status = 0;
+  // complete: the length of the head; the body or the next request follows. error: the offset of
+  // the byte that broke the rule, or of the first byte beyond a limit. It is kWhole if no single
+  // byte did: well-formed fields contradict each other, or one has a forbidden meaning.
   std::uint32_t consumed = 0;
-  const char* reason = "";  // error: a text for the log, never from the peer; lasts for ever
+  const char* reason = "";  // error: a text for the log, never from the peer; valid forever
 
   [[nodiscard]] bool complete() const noexcept { return state == State::complete; }
   [[nodiscard]] bool incomplete() const noexcept { return state == State::incomplete; }
   [[nodiscard]] bool error() const noexcept { return state == State::error; }
 };
 
-// How octets are searched. `native`: by the widest vector instructions that the build allows (AVX2,
-// SSE2, NEON), else as `portable`: by machine words. The outcomes are the same.
+// How bytes are searched. `native` uses the widest vector instructions that the build allows (AVX2,
+// SSE2, NEON), or falls back to `portable`, which uses machine words. The outcomes are the same.
 enum class ScanPath : std::uint8_t { native, portable };
 
-// One serves all connections of a thread: what belongs to a request is in its ParseProgress.
-// Strict: what RFC 9112 lets a recipient repair (bare LF, obs-fold, repeated Content-Length, ...)
-// is an error, for another recipient on the path may have repaired it otherwise.
+// One parser serves all connections of a thread: the state of each request is in its ParseProgress.
+// It is strict: whatever RFC 9112 allows a recipient to repair (bare LF, obs-fold, repeated
+// Content-Length, ...) is an error, because another recipient on the path may have repaired it
+// differently.
 class RequestParser {
  public:
-  // Allocates the room for limits.fields fields, and never again.
+  // Allocates the room for limits.fields fields. Nothing is allocated later.
   explicit RequestParser(const Limits& limits = {}, ScanPath path = ScanPath::native);
 
-  // Parses the head of the request that starts at input's first octet.
+  // Parses the head of the request that starts at the first byte of `input`.
   //
-  // complete: `request` is set; the octets behind `consumed` were not looked at.
-  // incomplete: call again with the same progress and the same octets at the front, moved or not,
-  //   and more behind them. The work is linear in the octets, however many calls there are. An
-  //   octet that no valid request has at its place is an error as soon as it is there, so is one
-  //   beyond a limit; hence the input needs never be longer than max_head(). Facts of whole fields
-  //   (Host, Content-Length, ...) are judged at the end of the head.
-  // error: answer `status`, close the connection, read nothing behind it: nobody knows where this
-  //   request ends. progress and request are then unspecified.
-  // The outcome depends on the octets alone, not on how they were cut.
+  // complete: `request` is set. The bytes after `consumed` were not looked at.
+  // incomplete: call again with the same progress and with more input, which starts with the same
+  //   bytes; they may have moved. The work is linear in the bytes, however many calls there are.
+  //   A byte that no valid request has at its place is an error as soon as it arrives, and so is a
+  //   byte beyond a limit. So the input never needs to be longer than max_head(). What fields mean
+  //   (Host, Content-Length, ...) is judged at the end of the head.
+  // error: answer `status`, close the connection, and read nothing after it: the end of this
+  // request
+  //   is unknown. Progress and request are then unspecified.
+  // The outcome depends on the bytes alone, not on how they were cut.
   //
-  // Not thread-safe; a callback may call it, and that ends the life of the earlier request's
-  // fields.
+  // Not thread-safe. Callbacks may call it, but the fields of the earlier request are then invalid.
   ParseResult parse(std::string_view input, ParseProgress& progress, Request& request) noexcept;
 
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
 
-  // The longest head that the limits allow, in octets.
+  // The length in bytes of the longest head that the limits allow.
   [[nodiscard]] std::size_t max_head() const noexcept;
 
  private:
@@ -94,7 +98,7 @@ class RequestParser {
   ParseResult resume(std::string_view input, ParseProgress& progress, Request& request) noexcept;
 
   Limits limits_;
-  std::size_t window_;  // what is surely within the limits on lines and on the section
+  std::size_t window_;  // the fast path sees this many bytes: no limit can be exceeded in them
   std::unique_ptr<Field[]> fields_;
   ScanPath path_;
 };

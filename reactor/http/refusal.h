@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Why a request is refused. Private to http/.
+// Refusal: why a request is refused. Private to http/.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,12 @@ namespace reactor::http {
 
 struct Refusal {
   int status = 400;
-  const char* rule = "";  // what was broken; never from the peer, lasts for ever
-  // The byte that broke it: where, counted from the request's first, and which.
+  const char* rule = "";  // the broken rule; never from the peer, valid forever
+  // The byte that broke the rule, if it was a single one: its offset in the request, and its value.
   std::optional<std::uint64_t> place = std::nullopt;
   std::optional<char> byte = std::nullopt;
 
-  // "RULE; byte 27 is 0x20". For the log; ASCII without quotes.
+  // Returns "RULE; byte 27 is 0x20", for the log. ASCII without quotes.
   [[nodiscard]] std::string text() const;
 };
 

@@ -8,7 +8,7 @@
 namespace reactor::http {
 namespace {
 
-// The target from its path on.
+// Returns the rest of the target from its path on.
 std::string_view path_and_query(const Request& request) {
   const std::string_view target = request.target;
   if (request.form != TargetForm::absolute) return target;

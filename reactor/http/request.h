@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Request: the head of one request as views into the octets it was parsed from.
+// Request: the head of one request as views into the bytes from which it was parsed.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace reactor::http {
 
-// One field line. The name is as received (any case), the value without the blanks around it.
+// One field line. The name is as received (in any case); the value is without the blanks around it.
 struct Field {
   std::string_view name;
   std::string_view value;
@@ -25,39 +25,42 @@ enum class TargetForm : std::uint8_t {
   asterisk,   // *, only with OPTIONS
 };
 
-// What RequestParser found. All views point into the parser's input and `fields` into the parser:
-// they last until either changes, so a handler that answers later copies what it still needs.
+// The result of RequestParser. All views point into the parser's input, and `fields` into the
+// parser. They are valid until either changes, so a handler that answers later has to copy whatever
+// it still needs.
 struct Request {
   std::string_view method_token;  // as received; never empty
-  std::string_view target;        // as received, of the characters of RFC 3986; never empty
-  std::string_view host;     // of an absolute target, else of Host, else ""; with its port, if any
-  std::string_view upgrade;  // the value of Upgrade where Connection names it (1.1 only), else ""
-  std::string_view body;     // not the parser's: "" after parse(); a server sets it
-  std::span<const Field> fields;     // all of them in the order received
-  std::uint64_t content_length = 0;  // 0 also where none was given or the body is chunked
+  std::string_view target;        // as received, with characters of RFC 3986 only; never empty
+  std::string_view host;          // of an absolute target, else of Host, else ""; with any port
+  std::string_view upgrade;       // the value of Upgrade if Connection names it (1.1 only), else ""
+  std::string_view body;          // "" after parse(); a server sets it
+  std::span<const Field> fields;  // all field lines in the order received
+  std::uint64_t content_length = 0;  // 0 also if there is none or the body is chunked
   Method method = Method::other;
   TargetForm form = TargetForm::origin;
   std::uint8_t minor_version = 1;  // as received: 1 for HTTP/1.1
-  bool chunked = false;            // the body comes in chunks: see ChunkedDecoder
+  bool chunked = false;            // the body is chunked: see ChunkedDecoder
   bool has_content_length = false;
-  // The peer lets the connection go on (RFC 9112 section 9.3). Never with CONNECT: what follows is
-  // the tunnel's, or nobody's. Nor, with a server, with an Upgrade that bytes follow already: they
-  // may be of the other protocol. So it goes on after such a request by Response::upgrade() only.
+  // The peer allows the connection to go on (RFC 9112 section 9.3). Always false with CONNECT,
+  // because the bytes that follow belong to a tunnel. A server also clears it if bytes already
+  // follow a request with Upgrade, because they may belong to the other protocol. After such
+  // requests the connection goes on only by Response::upgrade().
   bool keep_alive = false;
-  bool expect_continue =
-      false;  // waits for 100 (Continue); never with HTTP/1.0 (RFC 9110 section 10.1.1)
+  // The client waits for 100 (Continue). Always false with HTTP/1.0 (RFC 9110 section 10.1.1).
+  bool expect_continue = false;
 
-  // Whether octets of content follow the head.
+  // Returns whether the head is followed by content.
   [[nodiscard]] bool has_body() const noexcept { return chunked || content_length != 0; }
 
-  // The value of the first field of that name, in any case; nothing if there is none. Linear.
+  // Returns the value of the first field with that name, in any case; nothing if there is none.
+  // Takes time linear in the fields.
   [[nodiscard]] std::optional<std::string_view> field(std::string_view name) const noexcept;
 
-  // The target's path, undecoded: "/" for an absolute target without one; the whole target in the
-  // authority and asterisk forms.
+  // Returns the target's path, undecoded. It is "/" for an absolute target without a path, and the
+  // whole target in the authority and asterisk forms.
   [[nodiscard]] std::string_view path() const noexcept;
 
-  // What follows the first '?' of the target, undecoded; "" if there is none.
+  // Returns the part of the target after its first '?', undecoded; "" if there is none.
   [[nodiscard]] std::string_view query() const noexcept;
 };
 

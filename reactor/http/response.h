@@ -14,11 +14,11 @@ namespace reactor::http {
 
 class Connection;
 
-// Fields that many answers share, checked once: each answer then takes them in one copy.
+// Fields that many answers share. They are checked once; each answer then takes them in one copy.
 class PreparedFields {
  public:
-  // Adds a field under the rules of Response::header(). False, and nothing is added, where it
-  // breaks them.
+  // Adds a field. Returns false, and adds nothing, if the field breaks the rules of
+  // Response::header().
   [[nodiscard]] bool add(std::string_view name, std::string_view value);
   [[nodiscard]] std::string_view text() const noexcept { return text_; }
 
@@ -26,18 +26,21 @@ class PreparedFields {
   std::string text_;
 };
 
-// The answer to one request, filled in by the handler. Everything is copied, into memory that is
-// used again for the next answer. Framing is the library's: Content-Length, Transfer-Encoding,
-// Connection and Date are set by it, and can't be set here. Not thread-safe.
+// The answer to one request, which the handler fills in. Everything is copied into memory that is
+// reused for the next answer, unless a call says otherwise. The library sets the fields about
+// framing (Content-Length, Transfer-Encoding, Connection) and Date; they can't be set here. Not
+// thread-safe.
 class Response {
  public:
-  // 200..599; the default is 200. Others count as a mistake of the handler (see failed()).
+  // Sets the status, 200..599; the default is 200. Any other is a mistake of the handler (see
+  // failed()).
   Response& status(int code) noexcept;
 
-  // Adds a field. The name is a token (RFC 9110 section 5.6.2), the value holds no control octets
-  // but tabs: anything else, and the names above, count as a mistake, so nothing can be injected.
+  // Adds a field. The name is a token (RFC 9110 section 5.6.2); the value has no control characters
+  // except tabs. Anything else, and the names that the library sets, count as a mistake, so that
+  // nothing can be injected.
   Response& header(std::string_view name, std::string_view value);
-  // Not copied: `fields` stays as it is until the answer was sent.
+  // Adds prepared fields without a copy: they must not change until the answer was sent.
   Response& headers(const PreparedFields& fields) {
     if (!prepared_.empty()) [[unlikely]]
       copy_prepared();
@@ -46,45 +49,48 @@ class Response {
   }
   Response& content_type(std::string_view type) { return header("Content-Type", type); }
 
-  // The content. It is not sent in answer to HEAD, nor with 204 and 304, but counted.
+  // Sets the content. In answer to HEAD, and with 204 and 304, it is not sent; with HEAD its length
+  // is.
   Response& body(std::string_view content);
-  // The same without a copy, for octets that stay as they are until the answer was sent.
+  // Sets the content without a copy: the bytes must not change until the answer was sent.
   Response& body_in_place(std::string_view content) noexcept {
     content_ = content;
     owns_content_ = false;
     return *this;
   }
 
-  // 405, with the methods that the target has: "GET, HEAD" (RFC 9110 section 15.5.6).
+  // Answers 405 with the methods that the target has, such as "GET, HEAD" (RFC 9110 section
+  // 15.5.6).
   Response& not_allowed(std::string_view methods);
 
   // Closes the connection after this answer.
   Response& close() noexcept;
 
-  // The rest are for the handler to which this Response was given, while it runs.
+  // Only the handler to which this Response was given may call the following, while it runs.
 
-  // The answer is given by the Responder, now or later; what is in this Response is forgotten.
+  // Defers the answer: the Responder gives it, now or later. This Response is ignored.
   [[nodiscard]] Responder defer();
 
-  // Hands the connection over: to a request with an Upgrade field by the answer 101 with that
-  // protocol, to CONNECT by one with the status of this Response (2xx; `protocol` is not used).
-  // When it has left, `next` becomes the Stream's handler: on_open() is called, then on_data() with
-  // what the client sent already. The Stream stays the server's, which closes it with the others;
-  // `next` lives until its on_close(). A mistake where the request asked for neither.
+  // Hands the connection over to `next`. A request with an Upgrade field is answered with 101 and
+  // that protocol; CONNECT is answered with the status of this Response (2xx), and `protocol` is
+  // not used. After the answer `next` becomes the Stream's handler: on_open() is called, then
+  // on_data() with the bytes that the client has sent already. The server still owns the Stream and
+  // closes it with the others. `next` must live until its on_close(). It is a mistake if the
+  // request asked for neither.
   Response& upgrade(std::string_view protocol, StreamHandler& next);
 
   [[nodiscard]] int code() const noexcept { return code_; }
-  // "Name: value\r\n"...: those prepared, and after them the others.
+  // "Name: value\r\n"...: the prepared fields; fields() has those of header().
   [[nodiscard]] std::string_view prepared_fields() const noexcept { return prepared_; }
   [[nodiscard]] std::string_view fields() const noexcept { return fields_; }
   [[nodiscard]] std::string_view content() const noexcept {
     return owns_content_ ? std::string_view(body_) : content_;
   }
   [[nodiscard]] bool closes() const noexcept { return closes_; }
-  // The handler made a mistake; the client gets a 500 and the log says what it was.
+  // Returns whether the handler made a mistake. The client then gets a 500, and an error is logged.
   [[nodiscard]] bool failed() const noexcept { return failed_; }
 
-  // Empty again, with its memory kept up to 64 KiB.
+  // Clears everything; keeps up to 64 KiB of memory for each of fields and content.
   void reset() noexcept {
     if (copied_) forget_copies();
     content_ = prepared_ = {};
@@ -100,16 +106,16 @@ class Response {
   void copy_prepared();
   void forget_copies() noexcept;
 
-  std::string_view content_;   // elsewhere
-  std::string_view prepared_;  // fields elsewhere
+  std::string_view content_;   // points to memory of the handler
+  std::string_view prepared_;  // points to PreparedFields
   int code_ = 200;
-  bool copied_ = false;  // there is something in the strings
+  bool copied_ = false;  // fields_ or body_ is in use
   bool owns_content_ = false;
   bool closes_ = false;
   bool failed_ = false;
   bool deferred_ = false;
-  Connection* connection_ = nullptr;  // while its handler runs
-  StreamHandler* next_ = nullptr;     // of an upgrade
+  Connection* connection_ = nullptr;  // set while its handler runs
+  StreamHandler* next_ = nullptr;     // set by upgrade()
   std::string fields_;
   std::string body_;
 };

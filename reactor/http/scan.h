@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Scanning: where does a run of octets of one class end? Internal.
+// Scanning: finds the end of a run of bytes of one class. Internal.
 //
-// A `Block` looks at kWidth octets at once and marks those outside the *common* part of a class:
-// each is marked by kBits bits of a mask, the first octet by the lowest ones. A marked octet may
-// belong to the class all the same (obs-text in a value, '_' in a name): the table decides, and
-// from the first uncommon one the rest of the run is looked up octet by octet.
+// A `Block` looks at kWidth bytes at once and marks those outside the *common* part of a class.
+// Each byte has kBits bits in the mask, the first byte the lowest ones. A marked byte may still
+// belong to the class (obs-text in a value, '_' in a name): from the first marked byte on, the rest
+// of the run is looked up in the table byte by byte.
 #pragma once
 
 #include <bit>
@@ -16,7 +16,7 @@
 
 namespace reactor::http::scan {
 
-// Eight octets in a machine word; exact, with no borrow between octets.
+// Looks at eight bytes in a machine word. Exact: nothing is borrowed or carried between bytes.
 struct PortableBlock {
   using Mask = std::uint64_t;
   static constexpr std::ptrdiff_t kWidth = 8;
@@ -27,15 +27,16 @@ struct PortableBlock {
     return ~within<0x20, 0x7e>(load(at)) & kHigh;
   }
 
-  // Common: kTarget but '!', '$' and '~'. Setting 0x62 makes '~' of what is to be left out between
-  // '&' and 'z', and of nothing else there; but for '`'.
+  // Common: kTarget except '!', '$' and '~'. Five bytes from '&' to 'z' are not in kTarget: '`',
+  // and the four ('<', '>', '\', '^') that setting 0x62 turns into '~', as it does no other byte in
+  // this range.
   static Mask outside_target(const char* at) noexcept {
     const std::uint64_t word = load(at);
     return ~(within<'&', 'z'>(word) & differs(word | every(0x62), '~') & differs(word, '`')) &
            kHigh;
   }
 
-  // Common: letters and '-', in names of fields nearly all.
+  // Common: letters and '-', of which nearly all field names consist.
   static Mask outside_name(const char* at) noexcept {
     const std::uint64_t word = load(at);
     return ~within<'a', 'z'>(word | every(0x20)) & differs(word, '-') & kHigh;
@@ -55,7 +56,7 @@ struct PortableBlock {
     return 0x0101010101010101U * octet;
   }
 
-  // The first octet is the lowest on every machine.
+  // The first byte becomes the lowest on every machine.
   static std::uint64_t load(const char* at) noexcept {
     std::uint64_t word = 0;
     if constexpr (std::endian::native == std::endian::little) {
@@ -66,7 +67,8 @@ struct PortableBlock {
     return word;
   }
 
-  // In each octet the high bit says: low <= octet <= high, for bounds below 0x80.
+  // Sets the high bit of each byte from `low` to `high`, which are below 0x80. All other bits are
+  // 0.
   template <unsigned low, unsigned high>
   static constexpr std::uint64_t within(std::uint64_t word) noexcept {
     const std::uint64_t seven = word & ~kHigh;
@@ -75,18 +77,18 @@ struct PortableBlock {
     return at_least & ~above & ~word & kHigh;
   }
 
-  // In each octet the high bit says: it is not that one (below 0x80).
+  // Sets the high bit of each byte other than `octet`, which is below 0x80. Ignore all other bits.
   static constexpr std::uint64_t differs(std::uint64_t word, unsigned octet) noexcept {
     const std::uint64_t x = word ^ every(octet);
     return ((x & ~kHigh) + ~kHigh) | x;
   }
 };
 
-// Text that is read block by block, the last block overlapping the one before instead of reaching
-// beyond the end. A text that is too short for that has no window: callers ask first.
+// Text that is read block by block. The last block overlaps the one before, so that nothing after
+// the end is read. A text that is too short for this has no window; ask fits() first.
 template <class Block>
 struct Window {
-  const char* last;  // up to here a block and one octet more fit
+  const char* last;  // the last place at which a block and one more byte fit
 
   static bool fits(std::size_t size) noexcept { return size > std::size_t{Block::kWidth}; }
   static Window of(const char* begin, std::size_t size) noexcept {
@@ -94,20 +96,21 @@ struct Window {
   }
 
   [[nodiscard]] const char* end() const noexcept { return last + Block::kWidth + 1; }
-  // Whether so many octets from `at` on are in the window; without the end in a register.
+  // Returns whether the window has that many bytes from `at` on. Uses `last`, so that end() need
+  // not be in a register.
   [[nodiscard]] bool has(const char* at, std::ptrdiff_t octets) const noexcept {
     return at - last <= Block::kWidth + 1 - octets;
   }
 };
 
-// How many octets of a block come before the first marked one. The mask is not 0.
+// Returns how many bytes of a block come before the first marked one. The mask must not be 0.
 template <class Block>
 inline std::size_t before(typename Block::Mask mask) noexcept {
   return static_cast<unsigned>(std::countr_zero(mask)) / unsigned{Block::kBits};
 }
 
-// The first uncommon octet in [from, window.end()), or the end, or `from` if that is not in the
-// window.
+// Returns the first uncommon byte in [from, window.end()), or the end if there is none, or `from`
+// if that is not in the window.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* uncommon(const Window<Block>& window, const char* from) noexcept {
   for (; from <= window.last; from += Block::kWidth) {
@@ -120,11 +123,12 @@ inline const char* uncommon(const Window<Block>& window, const char* from) noexc
   return mask == 0 ? window.end() : from + before<Block>(mask);
 }
 
-// The shortcut reads up to eight bytes where a run ends. If it ends nowhere in the window, they are
-// read here, outside every window, and compare unequal to any text.
+// The fast path reads up to eight bytes where a run ends. If a run does not end in the window, it
+// reads these bytes instead, which are outside every window and compare unequal to any text.
 inline constexpr char kNowhere[16] = {};
 
-// The first uncommon octet in [from, window.end() - 1), or nowhere. `from` is behind window.last.
+// Returns the first uncommon byte in [from, window.end() - 1), or a place in kNowhere at which
+// stop[-1] is in it too. `from` is behind window.last.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* tail_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
@@ -134,7 +138,7 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return mask == 0 ? kNowhere + 1 : from + before<Block>(mask);
 }
 
-// The first uncommon octet from `from` on, or nowhere. For runs of any length.
+// Returns the first uncommon byte from `from` on, or a place in kNowhere. For runs of any length.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* stop(const Window<Block>& window,
                                                const char* from) noexcept {
@@ -144,13 +148,14 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return tail_stop<Block, outside>(window, from);
 }
 
-// Out of line: it would take registers from the common path, where the first block has the stop.
+// Not inlined: it would take registers from the common path, in which the run ends in the first
+// block.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::noinline]] const char* far_stop(Window<Block> window, const char* from) noexcept {
   return stop<Block, outside>(window, from);
 }
 
-// The same for runs that mostly end within a block.
+// Does the same as stop(), for runs that mostly end within a block.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* near_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
@@ -162,8 +167,8 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return far_stop<Block, outside>(window, from + Block::kWidth);
 }
 
-// The first octet in [from, end) outside the class, or end. From `begin` <= from on memory may be
-// read.
+// Returns the first byte in [from, end) that is not in the class, or end. Memory from `begin` on
+// may be read, and begin <= from.
 template <class Block, chars::Class wanted, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* run(const char* begin, const char* from, const char* end) noexcept {
   const auto size = static_cast<std::size_t>(end - begin);
@@ -179,7 +184,7 @@ const char* value(const char* begin, const char* from, const char* end) noexcept
   return run<Block, chars::kValue, &Block::outside_value>(begin, from, end);
 }
 
-// A '%' belongs to a target with two hexadecimal digits behind it.
+// Returns the end of a run of kTarget and pct-encoded triplets: '%' and two hexadecimal digits.
 template <class Block>
 const char* target(const char* begin, const char* from, const char* end) noexcept {
   for (;;) {

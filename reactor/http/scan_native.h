@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The widest vector block that the build's target surely has. Internal; the one place with
-// intrinsics.
+// NativeBlock: the widest vector block that the build's target surely has. Internal. No other file
+// has intrinsics.
 #pragma once
 
 #include "reactor/http/scan.h"
@@ -15,8 +15,8 @@ namespace reactor::http::scan {
 
 #if defined(__SSE2__)
 
-// A range is tested without a comparison: its low end moved to 0, then what is beyond its high end
-// lifted, with saturation, to where the sign bit is set. The sign bits are the mask.
+// Tests a range without a comparison: subtracting `low` moves the range to 0, and then a saturating
+// addition sets the sign bit of each byte beyond the range. The sign bits are the mask.
 struct Sse2Block {
   using Mask = std::uint32_t;
   static constexpr std::ptrdiff_t kWidth = 16;
@@ -121,7 +121,7 @@ using NativeBlock = Sse2Block;
 
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 
-// NEON has no movemask: narrowing each 16-bit lane by 4 leaves four bits for each octet.
+// NEON has no movemask. Narrowing each 16-bit lane by 4 bits leaves four bits for each byte.
 struct NeonBlock {
   using Mask = std::uint64_t;
   static constexpr std::ptrdiff_t kWidth = 16;

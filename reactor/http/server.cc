@@ -24,7 +24,8 @@ Options with_keep_alive(Options options) {
 
 Server::Server(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
 
-// A handler may destroy the server; it lies in there, as all that it returns to.
+// A handler may destroy the server. The handler itself and the code to which it returns belong to
+// parts_, which is then destroyed later, from the loop.
 Server::~Server() {
   if (parts_ == nullptr || parts_->server == nullptr) return;
   if (!parts_->server->end_in_callback()) return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// http::Server: HTTP/1.1 (RFC 9110, 9112) for handlers that answer at once, later, or in pieces.
+// http::Server: HTTP/1.1 (RFC 9110, 9112) for handlers that answer at once, later or in pieces.
 //
 //   auto server = reactor::http::Server::listen(
 //       loop, address, [](const reactor::http::Request& request, reactor::http::Response& response)
@@ -22,18 +22,20 @@
 
 namespace reactor::http {
 
-// Keep-alive, pipelining (answers in order, those of one read leave together), HEAD, HTTP/1.0,
-// bodies collected or streamed, Expect: 100-continue, upgrades. What is malformed is refused with
-// the right status, and the connection is closed so that the answer arrives. CONNECT is answered
-// with a 501 if the handler neither upgrades nor refuses it; after an answer that makes no tunnel
-// the connection is closed, and nothing behind the request is read. A client that does not read its
-// answers is not read either. Belongs to its loop's thread. Handlers and callbacks may call
-// drain(), and destroy the server: connections are closed at once then, the function that runs is
-// destroyed after it has returned. Responders may outlive the server: they are dead then; if a
-// handler destroyed the server, once that handler has returned.
+// Supports keep-alive, pipelining (answers leave in order, those of one read together), HEAD,
+// HTTP/1.0, collected and streamed bodies, Expect: 100-continue, and upgrades. A malformed request
+// is refused with the right status, and the connection is closed in a way that lets the answer
+// arrive. CONNECT is answered with a 501 unless the handler upgrades or refuses it; after an answer
+// that makes no tunnel the connection is closed, and nothing after the request is read. From a
+// client that does not read its answers, nothing more is read.
+//
+// Belongs to its loop's thread. Handlers and callbacks may call drain() and may destroy the server.
+// Destroying it closes all connections at once; a function that is running is destroyed after it
+// has returned. Responders may outlive the server and are then dead. If a handler destroyed the
+// server, they are dead once that handler has returned.
 class Server final : public reactor::Service {
  public:
-  // Binds, listens, accepts. Errors: those of reactor::Server::listen().
+  // Binds, listens and accepts. Errors: those of reactor::Server::listen().
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
                                                               std::span<const Address> addresses,
                                                               Handler handler,
@@ -41,7 +43,7 @@ class Server final : public reactor::Service {
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here, const Address& address,
                                                               Handler handler,
                                                               Options options = {});
-  // Takes sockets that listen already. Errors: those of reactor::Server::adopt().
+  // Takes sockets that are listening already. Errors: those of reactor::Server::adopt().
   [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
                                                              std::vector<Socket> sockets,
                                                              Handler handler, Options options = {});
@@ -49,11 +51,11 @@ class Server final : public reactor::Service {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // As reactor::Server::drain(): answers what is under way with `Connection: close`, closes idle
-  // connections over Options::drain_spread.
+  // Does what reactor::Server::drain() does: requests in progress are answered with `Connection:
+  // close`, and idle connections are closed within Options::drain_spread.
   void drain(Callback<void()> done = {}) override;
 
-  // See Service. Idle: between requests. The limit counts requests.
+  // See Service. A connection is idle between requests. The limit counts requests.
   void hand_over(Successor& successor, Callback<void()> done) override;
   void retry_hand_over() override;
   Result<> take_over(Socket connection, std::span<const std::byte> state) override;
@@ -68,7 +70,7 @@ class Server final : public reactor::Service {
   [[nodiscard]] std::vector<Address> addresses() const;
   [[nodiscard]] std::size_t connections() const noexcept override;
   [[nodiscard]] std::size_t most_connections() const noexcept override;
-  // Connections accepted since the start.
+  // Returns how many connections were accepted since the start.
   [[nodiscard]] std::uint64_t accepted() const noexcept override;
 
  private:

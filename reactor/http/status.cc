@@ -12,7 +12,7 @@ struct Phrase {
   std::string_view text;
 };
 
-// Ascending: it is searched by halves.
+// Sorted by status, for a binary search.
 constexpr std::array kPhrases = {
     Phrase{100, "Continue"},
     Phrase{101, "Switching Protocols"},

@@ -28,7 +28,7 @@ std::string_view take_token(std::string_view& text) noexcept {
   return token;
 }
 
-// RFC 9110 section 5.6.4.
+// Takes a quoted-string of RFC 9110 section 5.6.4.
 bool take_quoted(std::string_view& text) noexcept {
   if (!take(text, '"')) return false;
   while (!text.empty() && text.front() != '"') {

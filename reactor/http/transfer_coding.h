@@ -11,11 +11,11 @@ namespace reactor::http {
 struct TransferCoding {
   std::string_view name;  // "" for an empty element
   bool parameters = false;
-  bool malformed = false;  // nothing behind it was looked at
+  bool malformed = false;  // the rest of the list was not looked at
 };
 
-// Takes the front element, and the comma behind it, off `list`; an empty list has one empty
-// element. The work is linear in what is taken.
+// Takes the first element, and the comma after it, off `list`. An empty list has one empty element.
+// Takes time linear in the bytes taken.
 [[nodiscard]] TransferCoding next_coding(std::string_view& list) noexcept;
 
 }  // namespace reactor::http
