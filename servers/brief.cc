@@ -11,7 +11,7 @@ bool is_inside_character(char c) { return (static_cast<unsigned char>(c) & 0xc0U
 }  // namespace
 
 std::string brief(std::string_view text) {
-  constexpr std::size_t kMostInside = 3;  // bytes of a UTF-8 character behind its first
+  constexpr std::size_t kMostInside = 3;  // bytes of a UTF-8 character after its first
   if (text.size() <= kBrief) return reactor::printable(text);
   std::size_t end = kBrief;
   while (is_inside_character(text[end]) && kBrief - end < kMostInside) --end;

@@ -6,8 +6,8 @@
 
 namespace servers {
 
-// What comes from a command line or a file, for a message of one line: printable, and cut to at
-// most kBrief bytes of `text` and how many it had.
+// Returns text from a command line or a file as part of a one-line message: printable, and cut to
+// at most kBrief bytes of `text`, followed by the length that it had.
 inline constexpr std::size_t kBrief = 256;
 [[nodiscard]] std::string brief(std::string_view text);
 

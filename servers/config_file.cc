@@ -29,7 +29,7 @@ std::string content_of(const std::string& flag, const std::string& path) {
   const auto refuse = [&](const std::string& reason) {
     throw BadValue(flag, path, reason, "give a file of lines KEY = VALUE that this user may read");
   };
-  // A FIFO would make a running server wait when it reads the file once more.
+  // Without O_NONBLOCK a FIFO would make a running server wait when it reads the file again.
   const reactor::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) refuse(reactor::last_system_error().message());
   struct stat status {};
@@ -46,7 +46,7 @@ std::string content_of(const std::string& flag, const std::string& path) {
   }
 }
 
-// One value; throws the reason as a plain text.
+// Reads one value. Throws std::runtime_error with the reason.
 class Value {
  public:
   explicit Value(std::string_view text) : text_(text) {}

@@ -27,7 +27,7 @@ constexpr std::array<Row, 6> kRows = {{{Command::reload, "reload", SIGHUP},
                                        {Command::upgrade, "upgrade", SIGUSR2},
                                        {Command::status, "status", 0}}};
 
-// Why there is nobody to tell.
+// Returns why no process can get the command.
 std::string why_none(Kind kind, const std::string& pid_path) {
   if (kind == Kind::nobody) {
     return "no server runs with the pid file " + pid_path +

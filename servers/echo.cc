@@ -15,21 +15,24 @@
 namespace servers {
 namespace {
 
-// At the end, for who got in but was not heard yet: what it says is on its way.
+// How long a draining server waits for the first data of a connection that has sent nothing yet:
+// the data may be on its way.
 constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
 
-// Read at once, and so queued at the most for a client that does not read what comes back: from the
-// first byte in the queue on no more is read. The queue of one with TLS is small, as OpenSSL's own
-// buffers for a record come to it.
+// The size of one read, which also limits the queue for a client that does not read its echo: no
+// more is read while a byte is queued. It is smaller with TLS, because OpenSSL adds its own buffers
+// for a record.
 constexpr std::size_t kPlainRead = 32 * 1024;
 constexpr std::size_t kTlsRead = 16 * 1024;
 
 constexpr int kLastTurns = 1000;  // of the loop, for datagrams at the end
 
-// What has not come back yet is still in the kernel, or in the queue, with which none migrates.
+// A handler without any state. So a connection may migrate at any time: data that was not echoed
+// yet is in the kernel, or in the write queue, and no Stream migrates while its queue holds
+// anything.
 class Handler : public reactor::StreamHandler {
  public:
-  // `input` outlives the handler.
+  // `input` must outlive the handler.
   explicit Handler(std::span<std::byte> input) noexcept : input_(input) {}
 
  private:
@@ -42,7 +45,7 @@ class Handler : public reactor::StreamHandler {
   const std::span<std::byte> input_;
 };
 
-// Of all connections that said something, where they get just that back.
+// Serves all connections that have sent something, with --reply raw.
 class Echo final : public Handler {
  public:
   using Handler::Handler;
@@ -53,7 +56,7 @@ class Echo final : public Handler {
   }
 };
 
-// As Echo, with something said about it.
+// Serves the same connections with the other values of --reply.
 class Answer final : public Handler {
  public:
   Answer(std::span<std::byte> input, Reply reply) noexcept : Handler(input), reply_(reply) {}
@@ -67,7 +70,7 @@ class Answer final : public Handler {
   const Reply reply_;
 };
 
-// Of one that did not yet.
+// Serves a connection that has sent nothing yet.
 class FirstWord final : public Handler {
  public:
   struct Context {
@@ -76,7 +79,8 @@ class FirstWord final : public Handler {
   };
   explicit FirstWord(Context& context) noexcept : Handler(context.input), echo_(context.echo) {}
 
-  // For one that said something before it came here from another worker.
+  // Returns the handler for a connection that had sent something before it came from another
+  // worker.
   [[nodiscard]] reactor::StreamHandler* adopting_handler() noexcept { return &echo_; }
 
  private:
@@ -92,7 +96,7 @@ class FirstWord final : public Handler {
   reactor::StreamHandler& echo_;
 };
 
-// Logs at intervals that datagrams got no answer and why, because the sender hears nothing.
+// Logs at intervals that datagrams got no answer and why, because the sender is not told.
 class Unanswered {
  public:
   void note(const reactor::Message& message, std::string_view why, reactor::TimePoint now) {
@@ -124,7 +128,7 @@ class DatagramEcho final : public reactor::DatagramHandler {
     const reactor::TimePoint now = socket.loop().now();
     const Verdict verdict = guard_.judge(message, now);
     if (verdict != Verdict::answer) return unanswered_.note(message, to_string(verdict), now);
-    // A part would look like the whole.
+    // A part would look like the whole to the client.
     if (message.truncated())
       return unanswered_.note(message, "it is longer than 65,536 bytes", now);
     if (reply_ == Reply::raw) {
@@ -141,7 +145,8 @@ class DatagramEcho final : public reactor::DatagramHandler {
 
 using Datagrams = std::vector<std::unique_ptr<reactor::Datagram>>;
 
-// What the workers' own bound addresses are: what comes from there is an answer, and gets none.
+// Returns the workers' own addresses. A datagram from one of them is an answer, which must not be
+// answered.
 std::vector<reactor::Address> addresses_of(std::span<const reactor::Socket> sockets) {
   std::vector<reactor::Address> addresses;
   for (const reactor::Socket& socket : sockets) {
@@ -150,7 +155,8 @@ std::vector<reactor::Address> addresses_of(std::span<const reactor::Socket> sock
   return addresses;
 }
 
-// A client of unix datagrams that does not read holds up nobody else, and nothing for long.
+// If a client of unix datagrams does not read, few answers are queued for it, and they are dropped
+// after a second. So it can't hold up the others.
 reactor::DatagramOptions datagram_options() {
   reactor::DatagramOptions options;
   options.send_buffer = 1 << 20;
@@ -175,7 +181,8 @@ std::uint64_t received(const Datagrams& datagrams) {
   return sum;
 }
 
-// What had come in at the end; who goes on sending does not keep us.
+// Answers the datagrams that had arrived at the end. Gives up after kLastTurns, so that clients
+// that go on sending don't keep the worker alive.
 void answer_rest(reactor::Loop& loop, const Datagrams& datagrams) {
   std::uint64_t before = 0;
   for (int turn = 0; turn < kLastTurns; ++turn) {

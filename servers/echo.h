@@ -6,7 +6,8 @@
 
 namespace servers {
 
-// A worker of reactor-echo: sends back what it reads, until it shall end. Its exit status.
+// Runs a worker of reactor-echo, which sends back what it reads, until it has to end. Returns its
+// exit status.
 [[nodiscard]] int serve_echo(reactor::prefork::Worker& worker, const Service& service);
 
 }  // namespace servers

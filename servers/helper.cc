@@ -18,7 +18,7 @@ namespace servers {
 namespace {
 
 constexpr reactor::Duration kReapLimit = std::chrono::milliseconds(500);
-constexpr char kComplete = '.';  // ends a result; a process that is killed writes none
+constexpr char kComplete = '.';  // ends a complete result; a process that was killed writes none
 
 [[noreturn]] void answer(reactor::Callback<std::string()>& job, int channel,
                          reactor::Duration limit) {
@@ -32,7 +32,7 @@ constexpr char kComplete = '.';  // ends a result; a process that is killed writ
       at += static_cast<std::size_t>(count);
     }
   } catch (...) {
-    ::_exit(1);  // never back into the parent's code
+    ::_exit(1);  // never return into the parent's code
   }
   ::_exit(0);
 }
@@ -61,8 +61,8 @@ reactor::Result<std::string> read_answer(int channel, reactor::TimePoint deadlin
   return text;
 }
 
-// A process that waits for a device ends only when that answers, even after SIGKILL. It is left to
-// itself then, and remains unreaped.
+// Waits for the process to end, but not long. A process that waits for a device ends only when the
+// device answers, even after SIGKILL. Such a process is not waited for and remains unreaped.
 void reap(pid_t pid) {
   const reactor::TimePoint end = reactor::saturating_add(reactor::monotonic_now(), kReapLimit);
   int status = 0;

@@ -9,9 +9,9 @@
 
 namespace servers {
 
-// What `job` returns, from a forked process that is killed after `limit`: for system calls and
-// library functions that may never come back (a name server or a user database that does not
-// answer). A process that even SIGKILL can't end is left to itself half a second later. `job`
+// Runs `job` in a forked process and returns its result. The process is killed after `limit`: this
+// is for system calls and library functions that may never return (a name server or a user database
+// that does not answer). If not even SIGKILL ends it, it is abandoned half a second later. `job`
 // inherits everything and must not touch what belongs to this process. Errors: Errc::timed_out;
 // Errc::unexpected_end if the process ended without a result; those of pipe(2) and fork(2).
 [[nodiscard]] reactor::Result<std::string> ask_helper(reactor::Callback<std::string()> job,

@@ -16,11 +16,12 @@ namespace {
 
 using reactor::http::AccessLog;
 
-// Bytes of answers queued for a client that does not read them, from which on none of its requests
-// is taken. With one answer more this stays below 8 KiB, above which the queue takes 16.
+// How many bytes of answers may be queued for a client that does not read them, before its further
+// requests have to wait. With one more answer this stays below 8 KiB, above which the queue would
+// take 16 KiB.
 constexpr std::size_t kQueued = 7 * 1024;
 
-// All but CONNECT, which 200 would turn into a tunnel.
+// All methods except CONNECT, which a 200 would turn into a tunnel.
 constexpr std::string_view kAllowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH";
 
 reactor::http::Options options_of(const Service& service, reactor::TransportFactory* transports,
@@ -38,14 +39,14 @@ reactor::http::Options options_of(const Service& service, reactor::TransportFact
   http.transport.proxy = service.proxy;
   http.transport.transports = transports;
   http.access_log = access_log;
-  // Nobody looks at a body, so none takes up memory.
+  // Bodies are not used, so they take no memory.
   http.on_head = [](const reactor::http::Request&, reactor::http::Response&) {
     return reactor::http::Content::discard;
   };
   return http;
 }
 
-// Null where there shall be none. Throws what keeps it from being opened.
+// Returns null if there is no access log. Throws std::runtime_error if it can't be opened.
 std::unique_ptr<AccessLog> open_access_log(reactor::Loop& loop, const Service& service) {
   if (!service.access_log) return nullptr;
   auto log = AccessLog::open(loop, *service.access_log);
@@ -74,7 +75,8 @@ int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
   const auto transports = make_transports(service.tls, {"http/1.1", "http/1.0"});
   const bool close = service.keep_alive == reactor::Duration::zero();
   reactor::http::PreparedFields fields;
-  static_cast<void>(fields.add("Content-Type", service.content_type));  // checked at start
+  // Checked at the start of the program.
+  static_cast<void>(fields.add("Content-Type", service.content_type));
   auto server = reactor::http::Server::adopt(
                     worker.loop(), worker.listeners(),
                     [&](const reactor::http::Request& request, reactor::http::Response& response) {

@@ -6,8 +6,8 @@
 
 namespace servers {
 
-// A worker of reactor-http-ok: answers every valid request, whatever its method, with 200 and the
-// same body, until it shall end. Its exit status.
+// Runs a worker of reactor-http-ok, which answers every valid request except CONNECT with 200 and
+// the same body, until it has to end. Returns its exit status.
 [[nodiscard]] int serve_http_ok(reactor::prefork::Worker& worker, const Service& service);
 
 }  // namespace servers

@@ -11,8 +11,8 @@
 namespace servers {
 namespace {
 
-// O_NONBLOCK: a FIFO that nobody reads and a file with a lease are errors instead of a wait
-// (open(2)), and a pipe that is full fails.
+// With O_NONBLOCK, opening a FIFO that nobody reads or a file with a lease fails instead of waiting
+// (open(2)), and so does a write to a full pipe.
 constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
 bool is_regular(int fd) {
@@ -20,17 +20,18 @@ bool is_regular(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-// Standard error once more, as O_NONBLOCK on what we got would be felt by all who share it. Nothing
-// for a regular file, which never waits, and if it can't be opened: a socket, another user's pipe.
+// Opens standard error again, because O_NONBLOCK on the descriptor that we got would affect every
+// process that shares it. Returns nothing for a regular file, which needs no O_NONBLOCK, and if
+// standard error can't be opened: a socket, another user's pipe.
 reactor::UniqueFd own_standard_error() {
   if (is_regular(STDERR_FILENO)) return {};
   reactor::UniqueFd fd(::open("/dev/fd/2", kFlags));
   const int flags = fd ? ::fcntl(fd.get(), F_GETFL) : 0;
-  if ((flags & O_NONBLOCK) == 0) fd.reset();  // /dev/fd only duplicates there
+  if ((flags & O_NONBLOCK) == 0) fd.reset();  // this system's /dev/fd only duplicates
   return fd;
 }
 
-// One step: a line goes to the old file or to the new one.
+// Replaces the file in one step: each line goes either to the old file or to the new one.
 void put_in_place(const reactor::UniqueFd& fresh, const reactor::UniqueFd& place) noexcept {
   ::dup2(fresh.get(), place.get());
   ::fcntl(place.get(), F_SETFD, FD_CLOEXEC);

@@ -10,34 +10,35 @@
 
 namespace servers {
 
-// Where root starts workers as another user, `owner`: makes the file if there is none, and gives it
-// to those who shall open it again. Only an empty one of root's without other links is given away,
-// so that a link that somebody puts there gets him nothing. Does nothing for "-" and for what is no
-// regular file. Errors: those of open(2) and fchown(2).
+// If root starts workers as another user, `owner`: creates the file if it doesn't exist, and gives
+// it to that user, who has to open it again. It gives away only an empty file that root owns and
+// that has no other links, so that nobody gains anything by placing a link there. Does nothing for
+// "-" and for anything but a regular file. Errors: those of open(2) and fchown(2).
 [[nodiscard]] reactor::Result<> give_log_file(
     const std::string& path, const std::optional<reactor::prefork::Identity>& owner);
 
-// What an error of give_log_file() or of a LogFile means.
+// Returns the meaning of an error of give_log_file() or of a LogFile.
 [[nodiscard]] std::string why_not_opened(std::error_code error);
 
-// The file that --log names, for one write(2) per line. Nothing here waits for whoever reads a pipe
-// or FIFO, unless "-" is one that can't be opened anew (see reactor::write_line()). A file is
-// opened anew under the same descriptor, so that nothing that holds the number has to be told.
+// The file that --log names. Each line is one write(2). Nothing here waits for the reader of a pipe
+// or FIFO, unless "-" is one that can't be opened again (see reactor::write_line()). After a
+// rotation the new file has the old descriptor number, so that users of the number need not be
+// told.
 class LogFile {
  public:
-  // Who opens it again: the workers, as `owner`.
+  // `owner` is the user of the workers, who open the file again.
   LogFile(std::string path, std::optional<reactor::prefork::Identity> owner)
       : path_(std::move(path)), owner_(std::move(owner)) {}
 
   // Errors: those of open(2); see why_not_opened().
   [[nodiscard]] reactor::Result<> open();
-  // Where lines go: the file, or standard error for "-".
+  // Returns the descriptor for lines: the file, or standard error for "-".
   [[nodiscard]] int fd() const noexcept;
   [[nodiscard]] bool is_file() const noexcept { return path_ != "-"; }
-  // After a rotation. If it fails, the old file stays, which is logged.
+  // Opens the file again after a rotation. If that fails, logs an error and keeps the old file.
   void reopen();
-  // In a process that was forked: what it does to its descriptor (O_NONBLOCK, O_APPEND) is not felt
-  // by its parent from here on, if the file could be opened twice.
+  // Call this in a forked process. If the file could be opened twice, changes of the descriptor's
+  // flags (O_NONBLOCK, O_APPEND) there then don't affect the parent.
   void part_from_parent() noexcept;
 
  private:
@@ -46,7 +47,7 @@ class LogFile {
   std::string path_;
   std::optional<reactor::prefork::Identity> owner_;
   reactor::UniqueFd file_;
-  reactor::UniqueFd for_children_;  // the same file, opened once more
+  reactor::UniqueFd for_children_;  // the same file, opened a second time
 };
 
 }  // namespace servers

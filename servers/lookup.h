@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Names that somebody else knows: a name server, a user database that may be on a network. Each is
-// asked for once, when the program starts, in a helper process and for at most kLookupLimit.
+// Looks up names in a name server or in a user database, which may be on a network. Each name is
+// looked up once, when the program starts, in a helper process and for at most kLookupLimit.
 #pragma once
 
 #include <string>
@@ -13,16 +13,16 @@
 
 namespace servers {
 
-// Longer than the 10 s that the system's resolver spends on one dead name server by default, whose
-// own message is the better one.
+// Longer than the 10 s that the system's resolver spends by default on one dead name server,
+// because the resolver's own error message is better than ours.
 inline constexpr reactor::Duration kLookupLimit = std::chrono::seconds(15);
 
-// The addresses of a host in the resolver's order (getaddrinfo(3)), with `port`, a number.
+// Returns the addresses of a host in the resolver's order (getaddrinfo(3)), with `port`, a number.
 // Throws std::runtime_error with the reason if there are none.
 [[nodiscard]] std::vector<reactor::Address> look_up_host(const std::string& host,
                                                          const std::string& port, bool datagrams);
 
-// As prefork::find_identity(). Errors: also Errc::timed_out.
+// Does what prefork::find_identity() does. Errors: also Errc::timed_out.
 [[nodiscard]] reactor::Result<reactor::prefork::Identity> look_up_identity(
     const std::string& user, const std::string& group);
 

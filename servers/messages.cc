@@ -14,7 +14,8 @@
 namespace servers {
 namespace {
 
-// False: it had no room for as long as `patience`, from which the wait is taken.
+// Waits for room at most as long as `patience`, and subtracts the wait from it. Returns false if
+// there was no room.
 bool write_within(reactor::Duration& patience, int fd, const std::string& line) {
   const reactor::TimePoint begin = reactor::monotonic_now();
   pollfd room{fd, POLLOUT, 0};

@@ -10,13 +10,13 @@ namespace servers {
 
 [[nodiscard]] const char* name_of(Program program);
 
-// To whoever started the program, on standard error, even if the log goes to a file. One line of at
-// most reactor::kLongestLine bytes; what is longer is cut. Waits for a pipe's reader for a second
-// at most.
+// Writes a message to standard error, for the user who started the program, even if the log goes to
+// a file. Writes one line of at most reactor::kLongestLine bytes and cuts a longer one. Waits at
+// most one second for a pipe's reader.
 void complain(Program program, const std::string& what);
 
-// What a server says on standard output. A pipe that nobody reads holds it up for a second in all,
-// then lines are dropped, which is logged.
+// The server's lines on standard output. If nobody reads a pipe there, all lines together wait for
+// one second; then lines are dropped, which is logged.
 class StandardOutput {
  public:
   void say(const std::string& line);

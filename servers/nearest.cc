@@ -8,7 +8,7 @@
 namespace servers {
 namespace {
 
-constexpr std::size_t kLongest = 64;  // of what can be a slip; bounds the work
+constexpr std::size_t kLongest = 64;  // longer words are no slips; bounds the work
 
 std::string as_option_name(const std::string& word) {
   std::string name = word.substr(std::min(word.find_first_not_of("-_"), word.size()));
@@ -17,7 +17,8 @@ std::string as_option_name(const std::string& word) {
   return name;
 }
 
-// Optimal string alignment: insertions, deletions, replacements and swaps of neighbours.
+// Returns the distance by optimal string alignment: the number of insertions, deletions,
+// replacements and swaps of neighbours.
 std::size_t distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> before_last(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   std::iota(last.begin(), last.end(), 0U);

@@ -6,8 +6,9 @@
 
 namespace servers {
 
-// The one of `words` that `word` is a slip of: a few letters wrong, left out, doubled or swapped;
-// "" where none is near. Dashes in front, capitals and _ for - do not count.
+// Returns the element of `words` of which `word` is probably a misspelling: a few letters are
+// wrong, missing, doubled or swapped. Returns "" if none is near. Leading dashes, upper case and _
+// for - are ignored.
 [[nodiscard]] std::string nearest(const std::string& word, const std::vector<std::string>& words);
 
 }  // namespace servers
