@@ -20,7 +20,7 @@
 namespace servers {
 namespace {
 
-// What is for one call of the program and no setting.
+// Options for a single run of the program. They can't be set in the file.
 const std::set<std::string> kNoSettings = {"config", "check-config", "signal", "version", "help"};
 
 std::string environment_name(std::string flag) {
@@ -28,7 +28,7 @@ std::string environment_name(std::string flag) {
   return "REACTOR_" + flag;
 }
 
-// Adds an option that may be given several times, of which the last counts.
+// Adds an option that may be given several times; the last value counts.
 void add_text(CLI::App& app, const std::string& flags, std::string& value, const std::string& help,
               const std::string& type) {
   app.add_option(flags, value, help)
@@ -61,9 +61,9 @@ void declare_http(CLI::App& app, Texts& texts, Service& service) {
   text("--access-log-format", texts.access_log_format, "common, combined or json", "NAME");
 }
 
-// Whom to serve, and how.
+// Declares the options about the clients and how to serve them.
 void declare_service(CLI::App& app, Program program, Texts& texts) {
-  // Its environment name is read by binds_of(), as it may hold several.
+  // binds_of() reads its environment variable, which may hold several addresses.
   app.add_option(
          "-b,--bind", texts.bind,
          "HOST:PORT, :PORT, [V6]:PORT, unix:PATH, unix:@NAME, fd:N (a listening socket that "
@@ -71,7 +71,7 @@ void declare_service(CLI::App& app, Program program, Texts& texts) {
          "with commas between them); port 0 picks one")
       ->type_name("ADDR")
       ->expected(1)
-      ->allow_extra_args(false)  // or [::1] would be read as a list in brackets
+      ->allow_extra_args(false)  // else [::1] would be read as a list in brackets
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->default_str(default_bind(program));
   const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
@@ -113,7 +113,7 @@ void declare_service(CLI::App& app, Program program, Texts& texts) {
   }
 }
 
-// The processes and what is around them.
+// Declares the options about the processes and their surroundings.
 void declare_operation(CLI::App& app, Program program, Texts& texts, Options& options) {
   const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
                            const std::string& type) { add_text(app, flags, value, help, type); };
@@ -165,7 +165,7 @@ void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
   app.set_version_flag("-V,--version", std::string(name_of(program)) + " " + REACTOR_VERSION);
 }
 
-// ---- The file ----
+// ---- The configuration file ----
 
 bool is_in_environment(const std::string& key) {
   const char* const value = std::getenv(environment_name(key).c_str());
@@ -182,7 +182,8 @@ std::vector<std::string> keys_of(const CLI::App& app) {
   return keys;
 }
 
-// The first word on the command line that is no option.
+// Returns the message for the first unknown option on the command line, or else for the first word
+// that is left over.
 std::string unknown_option(const CLI::App& app) {
   const std::vector<std::string> words = app.remaining();
   const auto dashed = std::find_if(words.begin(), words.end(),
@@ -202,7 +203,7 @@ BadConfig unknown(const std::string& path, const Setting& setting,
               (guess.empty() ? "--help names them all" : "did you mean " + guess + "?")};
 }
 
-// The settings of a file, whose keys are all known and given once unless they are repeatable.
+// Returns the settings of a file. All keys are known, and given once unless they are repeatable.
 std::vector<Setting> read_settings(const CLI::App& app, const std::string& path) {
   std::vector<Setting> settings = read_config("--config", path);
   const std::vector<std::string> keys = keys_of(app);
@@ -220,7 +221,8 @@ std::vector<Setting> read_settings(const CLI::App& app, const std::string& path)
   return settings;
 }
 
-// Sets what neither a flag nor the environment did. The result are the settings that count.
+// Sets the options that neither a flag nor the environment set. Returns the settings that were
+// used.
 std::vector<Setting> apply_file(CLI::App& app, const std::string& path) {
   std::vector<Setting> settings = read_settings(app, path);
   std::erase_if(settings, [&app](const Setting& setting) {
@@ -236,7 +238,7 @@ std::vector<Setting> apply_file(CLI::App& app, const std::string& path) {
   return settings;
 }
 
-// What was set, whoever set it, as text.
+// Returns the texts of all options that were set in any way.
 std::map<std::string, std::string> given_settings(const CLI::App& app) {
   std::map<std::string, std::string> given;
   for (const std::string& key : keys_of(app)) {
@@ -247,7 +249,8 @@ std::map<std::string, std::string> given_settings(const CLI::App& app) {
   return given;
 }
 
-// The whole line for the user, which names the place in the file where that is to blame.
+// Returns the whole message for the user. It names the line of the file if the bad value is from
+// there.
 std::string explain(const BadValue& error, const std::string& path,
                     const std::vector<Setting>& settings) {
   for (const Setting& setting : settings) {
@@ -257,8 +260,8 @@ std::string explain(const BadValue& error, const std::string& path,
   return error.what();
 }
 
-// All that a command to a running server needs: its name, and the pid file. The rest may be wrong
-// by now; that must not keep anybody from stopping the server.
+// Takes from the options only what a command to a running server needs: its name and the pid file.
+// The rest may be wrong by now, and that must not keep anybody from stopping the server.
 void take_command(const Texts& texts, Options& options) {
   const std::optional<Command> command = command_named(texts.command);
   if (!command) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The command line that both programs share.
+// Options: the command line that both programs share.
 #pragma once
 
 #include <cstdint>
@@ -22,22 +22,23 @@
 
 namespace servers {
 
-// A command line or a configuration that can't be used (docs/operations.md).
+// The exit code for a command line or a configuration that can't be used (docs/operations.md).
 inline constexpr int kExitUsage = 2;
 
 enum class Program { echo, http_ok };
 
-// What a worker goes by.
+// The options that a worker needs in order to serve.
 struct Service {
-  std::size_t max_connections = 0;  // per worker; 0: the descriptor limit less a reserve
+  std::size_t max_connections = 0;  // per worker; 0: the descriptor limit minus a reserve
   reactor::ProxyOptions proxy;
   Tls tls;
-  // HUP came in a process without a master (--workers 0): reads all options again, and applies what
-  // is not the worker function's. The TLS to go on with; nothing: it stays as it is.
+  // Called at HUP in a process without a master (--workers 0). Reads all options again and applies
+  // those that the worker function need not know. Returns the TLS settings to use from now on;
+  // nothing: no change.
   std::function<std::optional<Tls>()> reread = {};
   // reactor-echo only.
   Reply reply = Reply::raw;
-  reactor::ReflectionLimits udp;      // whose datagrams it answers
+  reactor::ReflectionLimits udp;      // decides which datagrams get an answer
   reactor::Duration idle_timeout{0};  // 0: none
   // reactor-http-ok only.
   reactor::http::Limits limits;
@@ -51,7 +52,7 @@ struct Service {
   std::optional<reactor::http::AccessLog::Options> access_log;
 };
 
-// What a user can set, checked and with the defaults filled in.
+// Everything that a user can set, checked and with the defaults filled in.
 struct Options {
   reactor::prefork::Options prefork;  // addresses, workers, backlog, backend, ...
   Service service;
@@ -60,33 +61,35 @@ struct Options {
   std::string pid;                 // empty: no pid file
   std::string user, group;         // of options.prefork.identity, for messages
   std::vector<std::string> binds;  // options.prefork.addresses as they were given
-  std::optional<Command> command;  // to be sent instead of serving
-  // Each option that is not its default, and its texts as given: to compare with another reading.
+  std::optional<Command> command;  // to send instead of serving
+  // The texts, as given, of each option that was set; to compare with a later reading.
   std::map<std::string, std::string> given;
 };
 
-// What a reload can't change, and so is not looked up again then.
+// The settings that a reload can't change. A reload does not look them up again.
 struct Fixed {
   std::vector<reactor::prefork::Bind> addresses;
   std::optional<reactor::prefork::Identity> identity;
 };
 
-// The options, or what the program prints and exits with at once: 0 after --help, --version and
-// --check-config, whose `text` goes to standard output; 2 after an error, whose `text` is one line
-// for standard error that names the flag or the place in the file, the value, the reason and the
-// remedy.
+// The options, or what the program prints before it exits at once. The exit code is 0 after --help,
+// --version and --check-config; `text` is then for standard output. It is 2 after an error; `text`
+// is then one line for standard error that names the flag or the place in the file, the value, the
+// reason and the remedy.
 struct Parsed {
   std::optional<int> exit_code;
   std::string text;
   Options options;
 };
 
-// A flag wins over its environment name (REACTOR_WORKERS), that over the file that --config names,
-// that over the default. With --signal only its pid file is looked for in the file.
-// Prints nothing and changes nothing, so that a running server can call it again with its arguments
-// to read the file once more. It then gives what is `running`, which is put into the options: no
-// name server and no user database is asked, and nothing waits. Without it, each name that is
-// looked up may take kLookupLimit.
+// Reads the options. A flag takes precedence over the environment variable (REACTOR_WORKERS), that
+// over the file of --config, and that over the default. With --signal only the pid file is read
+// from the file.
+//
+// Prints nothing and changes nothing, so a running server can call it again with its arguments to
+// read the file again. It then passes the settings that are `running`, and these are put into the
+// options: no name server and no user database is asked, and nothing waits. Without `running` each
+// name to be looked up may take kLookupLimit.
 [[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv,
                                    const Fixed* running = nullptr);
 

@@ -25,8 +25,8 @@ namespace {
 using reactor::prefork::PidFile;
 using Settings = std::map<std::string, std::string>;
 
-// A closed standard descriptor's number would go to the first socket, which would then get what
-// is meant for a terminal.
+// Opens /dev/null for standard descriptors that are closed. Otherwise the first socket would get
+// such a number, and with it the text that is meant for a terminal.
 void open_standard_descriptors() {
   int fd = 0;
   do {
@@ -64,14 +64,14 @@ std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error
   return "use another address";
 }
 
-// What --help and the like answer; nobody may be there to read it.
+// Prints the text of --help and similar options. Ignores errors: there may be no reader.
 void print(const std::string& text) {
   [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
 
 // ---- Starting ----
 
-// What keeps the program from serving.
+// Thrown if the program can't serve.
 struct Refused {
   int exit_code;
   std::string why;
@@ -94,7 +94,7 @@ void open_log(Program program, const Options& options, LogFile& log) {
   reactor::set_log_level(options.log_level);
 }
 
-// The workers open it, perhaps as another user.
+// Gives the access log to the workers' user, because the workers open it.
 void give_access_log(const Service& service,
                      const std::optional<reactor::prefork::Identity>& owner) {
   if (!service.access_log) return;
@@ -104,7 +104,8 @@ void give_access_log(const Service& service,
   REACTOR_LOG(error, "can't make " + path + " the workers' own: " + given.error().message());
 }
 
-// An upgrade leaves it open for us.
+// The environment variable with the number of the pid file's descriptor, which a program that
+// upgrades itself leaves open for the new one.
 constexpr const char* kPidDescriptor = "REACTOR_UPGRADE_PID";
 
 PidFile take_pid_file(const std::string& path) {
@@ -127,7 +128,7 @@ PidFile take_pid_file(const std::string& path) {
                     "; stop that one, or give another file"};
 }
 
-// Everything that a reload can't change, for a comparison.
+// Returns the settings that a reload can't change, as a text to compare.
 std::string fixed_settings(const Options& options) {
   std::string text;
   for (const std::string& bind : options.binds) text += bind + " ";
@@ -136,7 +137,7 @@ std::string fixed_settings(const Options& options) {
          options.user + " " + options.group;
 }
 
-// The settings whose texts differ, but for those in `without`.
+// Returns the names of the settings whose texts differ, except those in `without`.
 std::string changes(const Settings& from, const Settings& to,
                     const std::set<std::string>& without) {
   std::set<std::string> names;
@@ -160,7 +161,7 @@ void warn_about(const Options& options) {
 
 using Reload = reactor::prefork::Options::Reload;
 
-// HUP: the arguments, the environment and the file once more.
+// Handles HUP: reads the arguments, the environment and the file again.
 struct Reloader {
   Program program;
   int argc;
@@ -168,9 +169,9 @@ struct Reloader {
   Serve serve;
   Fixed running;
   std::string fixed;
-  bool alone;  // without workers
+  bool alone;  // without workers (--workers 0)
   Settings given;
-  Service& current;  // of the latest generation
+  Service& current;  // the options of the latest generation of workers
 
   std::optional<Reload> operator()() const {
     std::optional<Options> next = read();
@@ -188,7 +189,8 @@ struct Reloader {
     return accept(std::move(*next));
   }
 
-  // A process without workers can apply only these two; it used all other settings at the start.
+  // A process without workers can apply only the certificate and the log level: it used all other
+  // settings at the start.
   std::optional<Tls> in_place() const {
     std::optional<Options> next = read();
     if (!next) return std::nullopt;
@@ -207,7 +209,7 @@ struct Reloader {
     return tls;
   }
 
-  // What the options say now; nothing if they can't be used, which is logged.
+  // Returns the options as they are set now, or nothing if they can't be used, which is logged.
   [[nodiscard]] std::optional<Options> read() const {
     Parsed next = parse_options(program, argc, argv, &running);
     if (!next.exit_code && current.tls.on() && !next.options.service.tls.on()) {
@@ -256,13 +258,14 @@ void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& p
   options.prefork.on_upgraded = [&pid_file] { pid_file.hand_over(); };
 }
 
-// The workers' user may have fewer rights than we, whom the file was checked for.
+// Checks whether the workers can write the access log. Their user may have fewer rights than ours,
+// with which the file was checked before.
 void check_access_log(const Options& options) {
   if (!options.service.access_log || !options.prefork.identity || ::geteuid() != 0) return;
   const std::string& path = options.service.access_log->path;
   const auto reason = ask_helper(
       [&]() -> std::string {
-        if (drop_to(*options.prefork.identity)) return "";  // the workers name that
+        if (drop_to(*options.prefork.identity)) return "";  // the workers will report this error
         const reactor::Result<> writable = reactor::http::AccessLog::check(path);
         return writable ? "" : writable.error().message();
       },
@@ -273,7 +276,7 @@ void check_access_log(const Options& options) {
                  "let their user write it and enter its directory");
 }
 
-// With --workers 0 --user the process that serves clients must not be able to write root's pid
+// With --workers 0 and --user, the process that serves clients must not be able to write root's pid
 // file.
 void give_up_writing(const Options& options, PidFile& pid_file) {
   if (options.prefork.workers > 0 || !options.prefork.identity) return;
@@ -324,13 +327,14 @@ int serve_options(Program program, Options options, int argc, const char* const*
                   Serve serve) {
   open_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ, SIG_IGN);  // a log at RLIMIT_FSIZE fails like one on a full disk
+  ::signal(SIGXFSZ, SIG_IGN);  // a log at RLIMIT_FSIZE then fails as on a full disk
   check_identity(options);
   LogFile log(options.log, options.prefork.identity);
   open_log(program, options, log);
   provide_descriptors(options);
-  // Whoever reads the pid file may send signals: they wait until the server hears them. After run()
-  // they are not delivered, so that the file is removed and the exit code stays what it is.
+  // Any process that reads the pid file may send signals: they are blocked until the server handles
+  // them. After run() they are not delivered at all, so that the pid file is removed and the exit
+  // code stays the same.
   reactor::prefork::hold_signals();
   PidFile pid_file = take_pid_file(options.pid);
   give_up_writing(options, pid_file);
@@ -362,7 +366,7 @@ int serve_options(Program program, Options options, int argc, const char* const*
   return status;
 }
 
-// Instead of serving.
+// Sends the command of --signal instead of serving.
 int send_command(Program program, const Options& options) {
   const Outcome outcome = control(*options.command, options.pid);
   if (outcome.exit_code != 0) {

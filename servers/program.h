@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What both programs do around their worker function.
+// The part of both programs around their worker function.
 #pragma once
 
 #include "reactor/prefork/prefork.h"
@@ -7,12 +7,12 @@
 
 namespace servers {
 
-// What a worker of the program does; its exit status.
+// The function that a worker runs. Returns the worker's exit status.
 using Serve = int (*)(reactor::prefork::Worker& worker, const Service& service);
 
-// Does what the arguments say: serves under prefork, mostly. The result is for main() to return.
-// Prints `listening on ADDR` and `ready` to standard output, and nothing else; the log goes where
-// --log says.
+// Runs the program with its arguments: it serves under prefork, unless an option says otherwise.
+// main() returns the result. A server prints `listening on ADDR` and `ready` to standard output,
+// and nothing else; the log goes to the place that --log names.
 [[nodiscard]] int run_program(Program program, int argc, const char* const* argv, Serve serve);
 
 }  // namespace servers

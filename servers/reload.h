@@ -6,8 +6,8 @@
 
 namespace servers {
 
-// With --workers 0: at HUP, asks `service` to read the options again and renews the certificate.
-// `transports`, which may be null, outlives the worker's loop.
+// With --workers 0: at HUP, lets `service` read the options again and renews the certificate.
+// `transports` may be null; it must outlive the worker's loop.
 void follow_reloads(reactor::prefork::Worker& worker, const Service& service,
                     TlsTransports* transports);
 

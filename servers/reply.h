@@ -8,11 +8,11 @@
 
 namespace servers {
 
-// What an echo server sends back for what it read.
+// What an echo server sends back for the data that it read.
 enum class Reply : std::uint8_t {
   raw,  // `data`
-  pid,  // `PID: data`, of the process that read it
-  time  // `Echo=>data at TIME`, as asctime(3) has it: `Sat Nov 21 14:46:14 2026`
+  pid,  // `PID: data`, with the pid of the process that read it
+  time  // `Echo=>data at TIME`, in the format of asctime(3): `Sat Nov 21 14:46:14 2026`
 };
 
 [[nodiscard]] std::string to_reply(Reply reply, std::span<const std::byte> data);

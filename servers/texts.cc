@@ -13,8 +13,8 @@
 namespace servers {
 namespace {
 
-constexpr std::uint64_t kMostSeconds = 24ULL * 24 * 60 * 60;  // what a Stream's timer takes
-constexpr std::uint64_t kMostHead = 1ULL << 30;               // what http::Limits take
+constexpr std::uint64_t kMostSeconds = 24ULL * 24 * 60 * 60;  // the limit of a Stream's timer
+constexpr std::uint64_t kMostHead = 1ULL << 30;               // the limit of http::Limits
 constexpr std::uint64_t kMostFields = 65535;
 constexpr std::uint64_t kMostBody = INT64_MAX;
 
@@ -33,7 +33,7 @@ std::vector<std::string> binds_of(Program program, const Texts& texts) {
   return parts;
 }
 
-// Found now and not in each worker: whether it can be written.
+// Checks already at the start, and not in each worker, whether the log can be written.
 void check_access_log(const std::string& flag, const std::string& path) {
   const reactor::Result<> writable = reactor::http::AccessLog::check(path);
   if (writable) return;
@@ -66,7 +66,8 @@ bool is_for_datagrams(const reactor::prefork::Bind& bind) {
   return endpoint != nullptr && endpoint->kind == reactor::Endpoint::Kind::datagram;
 }
 
-// Where no PROXY header can come from just anybody.
+// Returns whether no stranger can send a PROXY header to the address: unix sockets have
+// permissions, and datagrams have no such header.
 bool is_closed(const reactor::prefork::Bind& bind) {
   const auto* const endpoint = std::get_if<reactor::Endpoint>(&bind);
   return endpoint != nullptr && (endpoint->address.is_unix() || is_for_datagrams(bind));
@@ -82,7 +83,8 @@ void check_model(const Texts& texts, const reactor::prefork::Options& options) {
                  "use --model prefork, or bind streams only");
 }
 
-// A header says whatever its sender likes, so somebody has to say whose counts.
+// Reads the options about the PROXY protocol. A header may claim anything, so the user has to say
+// whose headers count.
 reactor::ProxyOptions take_proxy(const Texts& texts,
                                  const std::vector<reactor::prefork::Bind>& binds) {
   reactor::ProxyOptions proxy;
@@ -100,7 +102,8 @@ reactor::ProxyOptions take_proxy(const Texts& texts,
   return proxy;
 }
 
-// What may have to be asked of others: the addresses, and who the workers become.
+// Takes the settings that may have to be looked up elsewhere: the addresses and the workers'
+// identity.
 void take_fixed(Program program, const Texts& texts, Options& options, const Fixed* running) {
   reactor::prefork::Options& prefork = options.prefork;
   options.binds = binds_of(program, texts);

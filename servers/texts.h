@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The options as text, and what they mean.
+// Texts: the options as text, and how they become Options.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace servers {
 
-// The values as they were given on the command line, in the environment or in a file.
+// The texts given on the command line, in the environment or in a file.
 struct Texts {
   std::vector<std::string> bind;
   std::string workers = "auto";
@@ -48,11 +48,12 @@ struct Texts {
   std::string command;
 };
 
-// Where a program listens if nothing is said.
+// Returns the address at which a program listens by default.
 [[nodiscard]] const char* default_bind(Program program);
 
-// Reads them into `options`, but for the command and the pid file of --signal. What is `running` is
-// taken from there instead of being looked up; null at a start. Throws BadValue.
+// Reads the texts into `options`, except the command and the pid file of --signal. Settings in
+// `running` are taken from there instead of being looked up; it is null at the start. Throws
+// BadValue.
 void take(Program program, const Texts& texts, Options& options, const Fixed* running);
 
 }  // namespace servers

@@ -46,8 +46,8 @@ std::string text_of(std::chrono::system_clock::time_point point) {
   return text.data();
 }
 
-// What clients will have against the certificate: they refuse the connection, and say so only to
-// their user.
+// Returns a warning if clients will refuse the certificate because of its dates; "" otherwise.
+// Clients tell only their user why they refuse a connection, not the server.
 std::string warning_about(const std::string& file, const tls::Credentials& credentials) {
   const auto validity = credentials.validity();
   if (!validity) return {};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TLS of the servers, where they are built with it: tls.cc, else tls_none.cc.
+// TLS for the servers. tls.cc is for builds with TLS, tls_none.cc for builds without.
 #pragma once
 
 #include <memory>
@@ -11,36 +11,36 @@
 
 namespace servers {
 
-// What a worker needs, without access to files: it may not have the rights for them any more.
+// The TLS settings that a worker needs. It need not read files, for which it may lack the rights.
 struct Tls {
   std::string certificates, key;  // PEM; empty: no TLS
-  std::string ticket_key;         // of all workers, so that each takes the others' tickets
+  std::string ticket_key;         // shared by all workers, so that each accepts the others' tickets
   std::string groups;             // for the key exchange
-  std::string warning;            // about certificates that clients will refuse; empty: none
+  std::string warning;            // about a certificate that clients will refuse; empty: none
 
   [[nodiscard]] bool on() const noexcept { return !certificates.empty(); }
 };
 
-// Transports of TLS, whose certificate can be renewed while they are in use.
+// Makes transports for TLS. Their certificate can be renewed while they are in use.
 class TlsTransports : public reactor::TransportFactory {
  public:
-  // Connections that come from now on get the certificate of `tls`, which has one. The rest of its
-  // settings stays. Errors: those of tls::ServerContext::renew().
+  // Gives the certificate of `tls`, which must have one, to all later connections. Ignores its
+  // other settings. Errors: those of tls::ServerContext::renew().
   virtual reactor::Result<> renew(const Tls& tls) = 0;
 };
 
-// Whether the program was built with TLS: else there are no options for it.
+// Returns whether the program was built with TLS. Without it there are no options for TLS.
 [[nodiscard]] bool has_tls() noexcept;
 
-// Of --tls-groups.
+// Returns the default of --tls-groups.
 [[nodiscard]] std::string default_tls_groups();
 
-// Checks the values of --tls-cert, --tls-key and --tls-groups, and reads the two files, or neither
+// Checks the values of --tls-cert, --tls-key and --tls-groups, and reads the two files. Reads none
 // if both names are empty. Throws BadValue.
 [[nodiscard]] Tls read_tls(const std::string& certificate_file, const std::string& key_file,
                            const std::string& groups);
 
-// For ServerLimits::transports; null without TLS. `protocols`: by ALPN.
+// Makes the value of ServerLimits::transports; null without TLS. `protocols` are offered by ALPN.
 [[nodiscard]] std::unique_ptr<TlsTransports> make_transports(
     const Tls& tls, const std::vector<std::string>& protocols);
 

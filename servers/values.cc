@@ -37,7 +37,7 @@ std::string backend_names() {
 
 constexpr std::string_view kUdp = "udp:";
 
-// HOST:PORT or udp:HOST:PORT with a name in it. Each distinct address once.
+// Resolves HOST:PORT or udp:HOST:PORT with a host name. Returns each address once.
 std::vector<reactor::prefork::Bind> resolve(const std::string& flag, const std::string& text) {
   using reactor::Endpoint;
   const bool udp = text.starts_with(kUdp);
@@ -60,7 +60,7 @@ std::vector<reactor::prefork::Bind> resolve(const std::string& flag, const std::
   return addresses;
 }
 
-// fd:N
+// Parses fd:N.
 reactor::prefork::InheritedSocket parse_descriptor(const std::string& flag,
                                                    const std::string& text) {
   int number = -1;
@@ -76,7 +76,8 @@ bool is_port(std::string_view text) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// getaddrinfo() would take "300.0.0.1", "[::1" and other slips for names and ask for them.
+// Returns whether the host is worth asking for: getaddrinfo(3) would also ask for slips such as
+// "300.0.0.1" and "[::1".
 bool looks_like_a_name(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || !is_port(text.substr(colon + 1))) return false;
@@ -117,7 +118,7 @@ unsigned parse_workers(const std::string& flag, const std::string& text) {
   }
 }
 
-// Of the list `text`, which the message shows whole.
+// Parses one processor, `part`, of the list `text`. The message shows the whole list.
 int parse_processor(const std::string& flag, const std::string& text, const std::string& part) {
   constexpr std::uint64_t kMost = 4095;
   try {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads the values of options: text in, a value or a complaint out.
+// Reads the values of options: each function takes a text, and returns a value or throws BadValue.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@
 
 namespace servers {
 
-// A value that can't be used. what() is the whole line for the user: flag, value, reason, remedy.
+// A value that can't be used. what() is the whole line for the user: flag, value, reason and
+// remedy.
 class BadValue : public std::runtime_error {
  public:
   BadValue(const std::string& flag, const std::string& value, const std::string& reason,
@@ -34,12 +35,12 @@ class BadValue : public std::runtime_error {
   std::string flag_, value_;
 };
 
-// Each throws BadValue, naming `flag`.
+// All of these throw BadValue, which names `flag`.
 [[nodiscard]] std::uint64_t parse_number(const std::string& flag, const std::string& text,
                                          std::uint64_t least, std::uint64_t most);
-// 0..1024, or `auto`: one per processor that this process may run on.
+// Parses 0..1024, or `auto`: one per processor that this process may run on.
 [[nodiscard]] unsigned parse_workers(const std::string& flag, const std::string& text);
-// none, auto (the processors that this process may run on), or a list like 0,2-5 of such.
+// Parses none, auto (all processors that this process may run on), or a list of them like 0,2-5.
 [[nodiscard]] std::vector<int> parse_processors(const std::string& flag, const std::string& text);
 [[nodiscard]] bool parse_switch(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::Backend parse_backend(const std::string& flag, const std::string& text);
@@ -50,22 +51,23 @@ class BadValue : public std::runtime_error {
                                                                    const std::string& text);
 [[nodiscard]] reactor::ProxyProtocol parse_proxy_protocol(const std::string& flag,
                                                           const std::string& text);
-// One network, or several with commas between them.
+// Parses one network, or several with commas between them.
 [[nodiscard]] std::vector<reactor::Network> parse_networks(const std::string& flag,
                                                            const std::string& text);
-// Throws for an unknown user (--user) or group (--group).
+// Looks up user and group. Throws BadValue if the user (--user) or the group (--group) is unknown.
 [[nodiscard]] reactor::prefork::Identity parse_identity(const std::string& user,
                                                         const std::string& group);
-// Why a pid file can't be taken, but for being held.
+// Returns the error for a pid file that can't be taken, if the reason is not that it is held.
 [[nodiscard]] BadValue bad_pid_file(const std::string& flag, const std::string& path,
                                     std::error_code error);
-// What a Content-Type field may hold.
+// Checks that a Content-Type field may have this value.
 void check_content_type(const std::string& flag, const std::string& text);
-// Refuses on, off, none and the like, which can only be a slip where a file is to be named.
-// `remedy`: what to give for what was probably meant.
+// Refuses on, off, none and the like, because nobody means them as a file name. `remedy` says what
+// to give instead.
 void check_file_name(const std::string& flag, const std::string& text, const std::string& remedy);
-// One address, all that a host name stands for, fd:N or systemd. `datagrams`: whether those have a
-// use. With Names::ignored a host name is only read, and stands for no address.
+// Parses one address, a host name (which stands for all its addresses), fd:N or systemd.
+// `datagrams` says whether addresses for datagrams are allowed. With Names::ignored a host name is
+// checked but not looked up, and returns no address.
 enum class Names : std::uint8_t { looked_up, ignored };
 [[nodiscard]] std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag,
                                                              const std::string& text,
