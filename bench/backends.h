@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the micro-benchmarks share: each runs on every backend, which is its first argument.
+// Helpers for the micro-benchmarks. Each benchmark runs on every backend, which is its first
+// argument.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -14,7 +15,8 @@
 
 namespace bench {
 
-// Adds a run for each backend and each of `cases`, lists of further arguments.
+// Adds a run for each combination of a backend and one of `cases`, which are lists of further
+// arguments.
 inline void add_runs(benchmark::internal::Benchmark* benchmark,
                      std::initializer_list<std::initializer_list<std::int64_t>> cases) {
   const std::size_t backends = reactor::available_backends().size();
@@ -31,7 +33,7 @@ inline void on_each_backend(benchmark::internal::Benchmark* benchmark) {
   add_runs(benchmark, {{}});
 }
 
-// The backend of this run; its name goes into the row.
+// Returns options with the backend of this run, and puts its name into the row.
 inline reactor::LoopOptions options_of(benchmark::State& state) {
   const reactor::Backend backend =
       reactor::available_backends()[static_cast<std::size_t>(state.range(0))];

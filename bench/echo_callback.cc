@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Echo by callback, for instructions.py.
+// An echo server with callbacks, for instructions.py.
 #include <csignal>
 #include <iostream>
 

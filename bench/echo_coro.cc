@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The same by coroutine.
+// An echo server with coroutines, for instructions.py.
 #include <array>
 #include <csignal>
 #include <iostream>

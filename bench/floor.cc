@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The floor: what the kernel alone costs on this machine. A level-triggered epoll server with no
-// features that makes the least system calls and looks at as little as it can.
+// The floor: measures what the kernel alone costs on this machine. It is a level-triggered epoll
+// server without features, which makes as few system calls and reads as little of the input as
+// possible.
 //
 // usage: floor MODE [PORT]      prints "listening on ADDRESS:PORT"; PORT 0, the default, picks one
 //   http        a constant answer for each blank line; closes after "Connection: close"
-//   http-eager  the same, and recv(2) right after accept4(2), with TCP_DEFER_ACCEPT, and nothing
-//               put into the epoll set unless the connection goes on: for a connection per request
-//   echo        sends back what came
-// A client that does not take what it is sent loses it: this is no server.
+//   http-eager  the same for one request per connection: TCP_DEFER_ACCEPT, recv(2) right after
+//               accept4(2), and a connection enters the epoll set only if it goes on
+//   echo        sends back the bytes that came
+// A client that does not read its answers stalls the server: this is no real server.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -33,8 +34,8 @@ constexpr std::size_t kBufferSize = 65536;
 constexpr std::size_t kLargestBatch = 1024;
 constexpr std::size_t kLanes = 16;
 
-// Blank lines, "\n" and "\n" two octets later, sixteen places at a time. `text` is followed by
-// zeros for two steps.
+// Counts blank lines: a "\n" with another "\n" two bytes later. Looks at sixteen bytes at a time.
+// `text` must be followed by zeros for two such steps.
 std::size_t count_blank_lines(const char* text, std::size_t size) {
   using Lanes [[gnu::vector_size(kLanes)]] = signed char;
   constexpr std::size_t kStepsBeforeOverflow = 100;
@@ -65,7 +66,8 @@ class Floor {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int on = 1;
     ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    ::setsockopt(listener_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted ones inherit it
+    // Accepted sockets inherit it.
+    ::setsockopt(listener_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (eager_) ::setsockopt(listener_, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -113,7 +115,7 @@ class Floor {
     watch(fd);
   }
 
-  // False where the connection is closed.
+  // Returns false if the connection was closed.
   bool serve(int fd) {
     const ssize_t received = ::recv(fd, buffer_.data(), kBufferSize, 0);
     if (received < 0 && errno == EAGAIN) return true;

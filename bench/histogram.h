@@ -8,7 +8,7 @@
 
 namespace bench {
 
-// Durations in nanoseconds, in buckets 3 % wide: 32 for each power of two.
+// Counts durations in nanoseconds, in buckets about 3 % wide: 32 for each power of two.
 class Histogram {
  public:
   void add(std::uint64_t value) {
@@ -17,7 +17,7 @@ class Histogram {
     if (value > largest_) largest_ = value;
   }
 
-  // The value that `share` (0 to 1) of all do not exceed.
+  // Returns the value that a `share` (0 to 1) of all values does not exceed.
   [[nodiscard]] double quantile(double share) const {
     const auto rank = static_cast<std::uint64_t>(share * static_cast<double>(count_));
     std::uint64_t seen = 0;

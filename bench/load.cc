@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 // The load client: closed loop, one thread, edge-triggered epoll. It learns the length of the
-// answer from the first one and counts octets from then on, so that it costs less than the server.
+// answer from the first one and only counts bytes after that, so that it costs less than the
+// server.
 //
 // usage: load MODE ADDRESS:PORT [OPTION...]
-//   keep-alive   requests on connections that stay; -d requests are under way on each
+//   keep-alive   requests on connections that stay open; -d requests are in flight on each
 //   close        a connection for each request, closed by the server
-//   echo         messages of -s octets, one under way on each connection
-//   idle-http, idle-echo    opens the connections, has one exchange on each, prints how many, and
-//                           holds them until standard input ends
-//   -c N  connections (64)            -d N  pipelining depth (1)     -s N  octets (64)
-//   -t S  seconds measured (1)        -w S  seconds before (0.2)     -n N  stop after so many
-//   answers -a N  spread over so many loopback addresses (1)                 --sleep  wait in
-//   epoll_wait(2);
-//         the default spins, so that the server never pays for waking its client
-// Prints "start" and "stop" around the measured time, for who samples the server's CPU then, and
-// one line of JSON: rate, answers, seconds, p50_us, p99_us, p999_us, max_us, errors.
+//   echo         messages of -s bytes, one in flight on each connection
+//   idle-http, idle-echo    opens the connections, has one exchange on each, prints how many there
+//                           are, and holds them until standard input ends
+//   -c N  connections (64)            -d N  pipelining depth (1)     -s N  bytes (64)
+//   -t S  seconds to measure (1)      -w S  seconds of warm-up (0.2)
+//   -n N  stop after that many answers, without warm-up
+//   -a N  spread the connections over that many loopback addresses (1)
+//   --sleep  wait in epoll_wait(2); the default spins, so that the server never pays for waking
+//            its client
+// Prints "start" and "stop" around the measured time, for a caller that samples the server's CPU
+// then, and one line of JSON: rate, answers, seconds, p50_us, p99_us, p999_us, max_us, errors.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -66,14 +68,14 @@ struct Options {
   std::size_t size = 64;
   double seconds = 1;
   double warm_up = 0.2;
-  std::uint64_t answers = 0;  // 0: by time
+  std::uint64_t answers = 0;  // 0: stop by time
   std::uint32_t addresses = 1;
   bool sleep = false;
 };
 
 struct Connection {
   int fd = -1;
-  std::size_t to_send = 0;  // octets of the batch
+  std::size_t to_send = 0;  // bytes of the batch still to be sent
   std::size_t to_come = 0;
   std::uint64_t begin = 0;
 };
@@ -128,7 +130,7 @@ class Client {
            (closes() ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
   }
 
-  // A socket that is connected, or (not `at_once`) on its way.
+  // Returns a socket that is connected or, if not `at_once`, still connecting.
   int dial(bool at_once) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (at_once ? 0 : SOCK_NONBLOCK), 0);
     if (fd < 0) fail(std::string("socket: ") + std::strerror(errno));
@@ -145,7 +147,7 @@ class Client {
     return fd;
   }
 
-  // One request and its answer on a blocking socket.
+  // Sends one batch and reads its answers on a blocking socket.
   bool exchange(int fd) {
     if (::send(fd, batch_.data(), batch_.size(), MSG_NOSIGNAL) < 0) return false;
     std::size_t left = answer_size_ * options_.depth;
@@ -157,7 +159,7 @@ class Client {
     return true;
   }
 
-  // The first answer's length, by its Content-Length.
+  // Returns the length of an answer, head included, by the Content-Length of the first one.
   std::size_t learn_answer(const std::string& request) {
     const int fd = dial(true);
     std::string answer;
@@ -193,7 +195,7 @@ class Client {
     event.data.ptr = &connection;
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event);
     begin_batch(connection);
-    if (!closes()) send_rest(connection);  // else: once it is connected
+    if (!closes()) send_rest(connection);  // else when it is connected
   }
 
   void begin_batch(Connection& connection) const {
@@ -231,7 +233,7 @@ class Client {
       const auto size = static_cast<std::size_t>(got);
       if (size > connection.to_come) return ended(connection, false);
       connection.to_come -= size;
-      if (closes()) continue;  // the answer is whole at the end of the connection
+      if (closes()) continue;  // the answer ends with the connection
       if (connection.to_come == 0) {
         count(connection);
         begin_batch(connection);

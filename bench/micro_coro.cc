@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What an await costs: of a task that is done at once, of one's turn, of a timer that is due, of a
-// value from another coroutine.
+// Measures what an await costs: of a task that is finished at once, of a yield, of a timer that is
+// due, of a task with a timeout, and of a value from another coroutine.
 #include "bench/backends.h"
 #include "reactor/coro/coro.h"
 
@@ -28,7 +28,7 @@ coro::Task<> await_timeouts(benchmark::State& state) {
 coro::Task<> consume(coro::Channel<int>& channel) {
   while (const std::optional<int> value = co_await channel.pop()) benchmark::DoNotOptimize(*value);
 }
-// Each value wakes the consumer, and each wait for room the producer.
+// Each value wakes the consumer, and each wait for room wakes the producer.
 coro::Task<> await_hops(benchmark::State& state, coro::Channel<int>& channel) {
   for (auto run : state) co_await channel.push(1);
   channel.close();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a turn of the loop costs with nothing to do, and what a deferred call adds to it.
+// Measures a turn of the loop with nothing to do, and what a deferred call adds to it.
 #include <vector>
 
 #include "bench/backends.h"
@@ -11,7 +11,7 @@ void empty_turn(benchmark::State& state) {
   for (auto run : state) (void)loop.poll();
 }
 
-// One turn runs all of them; the time is that of one, its schedule() included.
+// One turn runs all the calls. The time is for one call with its schedule().
 void deferred(benchmark::State& state) {
   constexpr benchmark::IterationCount kCalls = 1000;
   reactor::Loop loop(bench::options_of(state));

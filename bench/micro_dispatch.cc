@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One event out of many descriptors: 100 octets go round in a ring of 1,000 or 9,000 pipes. The
-// time is that of one event, its read(2) and write(2) included.
+// Measures one event among many descriptors: 100 bytes go around in a ring of 1,000 or 9,000 pipes.
+// The time is for one event with its read(2) and write(2).
 #include "bench/backends.h"
 #include "bench/pipe_ring.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One request through the parser, on both scan paths. What of peers/parser_*.cc is installed is
-// linked in beside it: other libraries' parsers, with the callbacks that a server sets.
+// Measures one request through the parser, on both scan paths. The parsers of other libraries
+// (peers/parser_*.cc) are linked in if they are installed, with the callbacks that a server sets.
 #include <benchmark/benchmark.h>
 
 #include "bench/parser_case.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// post(): to a loop that is awake, from its own and from another thread; and to one that sleeps.
+// Measures post(): to a loop that is awake, from its own thread and from another one, and to a loop
+// that sleeps.
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -8,7 +9,7 @@
 
 namespace {
 
-// The loop posts to itself; the time is that of one call, posted and run.
+// The loop posts to itself. The time is for one call, posted and run.
 void post_from_callback(benchmark::State& state) {
   constexpr benchmark::IterationCount kCalls = 1000;
   reactor::Loop loop(bench::options_of(state));
@@ -21,7 +22,7 @@ void post_from_callback(benchmark::State& state) {
   if (called < static_cast<std::uint64_t>(state.iterations())) state.SkipWithError("calls lost");
 }
 
-// A thread of its own runs a loop, and keeps it awake where that is asked for.
+// Runs a loop in a thread of its own, and keeps it awake if `awake` is set.
 class Runner {
  public:
   Runner(reactor::LoopOptions options, bool awake)
@@ -29,7 +30,7 @@ class Runner {
     if (awake) {
       again_.start({});
     } else {
-      again_.start(reactor::kForever);  // run() ends where nothing is waited for
+      again_.start(reactor::kForever);  // run() would end if there were nothing to wait for
     }
     thread_ = std::thread([this] { (void)loop_.run(); });
   }
@@ -48,8 +49,8 @@ class Runner {
   std::thread thread_;
 };
 
-// What it costs the thread that posts; the loop turns all the time. With one CPU the two take turns
-// and the figure means little.
+// Measures the cost for the thread that posts, while the loop is always turning. With one CPU the
+// two threads alternate and the figure means little.
 void post_to_awake(benchmark::State& state) {
   std::atomic<std::int64_t> called{0};
   Runner runner(bench::options_of(state), true);
@@ -59,7 +60,7 @@ void post_to_awake(benchmark::State& state) {
   while (called.load() < state.iterations()) std::this_thread::yield();
 }
 
-// Two sleeping loops wake each other: the time is that of there and back.
+// Two sleeping loops wake each other. The time is for a round trip.
 void wake_round_trip(benchmark::State& state) {
   Runner other(bench::options_of(state), false);
   reactor::Loop loop(bench::options_of(state));

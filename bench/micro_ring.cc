@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The ring of pipes as libevent's bench.c runs it: so many pipes, so many octets on their way, so
-// many writes in all; once around and done.
+// Runs the ring of pipes as libevent's bench.c does: a number of pipes, of bytes in flight, and of
+// writes in all. One iteration is one such run.
 #include "bench/backends.h"
 #include "bench/pipe_ring.h"
 

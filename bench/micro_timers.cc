@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A million timers that exist already. In a callback the loop's cached time is used; outside a turn
-// start() reads the clock. The time is that of one timer; timers.py compares with other libraries.
+// Measures a million timers that exist from the beginning. A callback uses the loop's cached time;
+// outside a turn start() reads the clock. The time is for one timer. timers.py compares with other
+// libraries.
 #include <chrono>
 #include <cstdint>
 #include <vector>
@@ -22,7 +23,8 @@ class Timers {
     }
   }
 
-  // Runs `function` in a callback or outside, and gives the nanoseconds of CPU time it took.
+  // Runs `function` in a callback or outside, and returns the CPU time that it took, in
+  // nanoseconds.
   template <class Function>
   double measure(bool inside, Function&& function) {
     double took = 0;
@@ -84,7 +86,7 @@ void cancel(benchmark::State& state) {
   }
 }
 
-// 10,000 run, due in 60 s; a random one is moved.
+// 10,000 timers are running, due in 60 s; each move restarts a random one.
 void rearm(benchmark::State& state) {
   Timers timers(bench::kRunning, 1);
   const std::vector<std::uint32_t> which = bench::random_numbers(bench::kMoves, bench::kRunning);
@@ -101,7 +103,7 @@ void rearm(benchmark::State& state) {
   }
 }
 
-// All within 0.5 s.
+// All timers are due within 0.5 s.
 void fire(benchmark::State& state) {
   Timers timers(bench::kTimers, bench::kFireWithinMs);
   const auto count = static_cast<benchmark::IterationCount>(timers.size());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The request that every parser is given: 165 octets, as load generators send them.
+// The request for all parsers: 165 bytes, as load generators send it.
 #pragma once
 
 #include <string_view>
@@ -14,7 +14,7 @@ inline constexpr std::string_view kRequest =
     "Connection: keep-alive\r\n\r\n";
 static_assert(kRequest.size() == 165);
 
-// What a server wants to know of it: everybody collects as much.
+// The parts of the request that a server needs. Every parser under test collects the same.
 struct Seen {
   std::string_view target;
   unsigned fields = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Pipes in a ring, each watched by a loop: whoever reads an octet writes one to the next pipe. The
-// load of libevent's bench.c: nearly all the time is the loop's and the kernel's readiness.
+// PipeRing: pipes in a ring, each watched by a loop. When a byte arrives, one is written to the
+// next pipe. This is the load of libevent's bench.c: nearly all the time is spent in the loop and
+// in the kernel's readiness calls.
 #pragma once
 
 #include <fcntl.h>
@@ -23,7 +24,7 @@ class PipeRing {
   PipeRing(const PipeRing&) = delete;
   PipeRing& operator=(const PipeRing&) = delete;
 
-  // Makes and watches `count` pipes. False where the descriptors do not suffice.
+  // Makes and watches `count` pipes. Returns false if there are not enough descriptors.
   bool open(std::size_t count) {
     raise_descriptor_limit();
     links_.reserve(count);
@@ -39,7 +40,7 @@ class PipeRing {
     return true;
   }
 
-  // Puts `active` octets into the ring, far from each other, and lets `events` reads happen.
+  // Puts `active` bytes into the ring, far from each other, and runs the loop for `events` reads.
   void circulate(std::size_t active, std::uint64_t events) {
     writes_left_ = events;
     reads_left_ = events;

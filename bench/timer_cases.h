@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The timer workload that every library runs in the same way; timers.py puts the results side by
-// side. A million timers that exist already are started, stopped, moved and fired:
-//   insert  start each, due in 1 to 1001 s
-//   cancel  stop each, in the order in which they were started
-//   rearm   10,000 run, due in 60 s; a random one of them is moved
-//   fire    all due within 0.5 s; the loop runs until they have been called
-// The figures are nanoseconds of CPU time for each timer: other programs on the machine disturb
-// that least.
+// The timer workload, which every library runs in the same way; timers.py puts the results side by
+// side. A million timers, which exist from the beginning, are started, stopped, moved and fired:
+//   insert  starts each, due in 1 to 1001 s
+//   cancel  stops each, in the order in which they were started
+//   rearm   10,000 are running, due in 60 s; each move restarts a random one
+//   fire    all are due within 0.5 s; the loop runs until all have been called
+// The figures are nanoseconds of CPU time per timer, because other programs on the machine disturb
+// these the least.
 #pragma once
 
 #include <sched.h>
@@ -23,7 +23,7 @@ namespace bench {
 constexpr std::uint32_t kTimers = 1000000;
 constexpr std::uint32_t kRunning = 10000;
 constexpr std::uint32_t kMoves = 2000000;
-constexpr std::uint32_t kMovesPerTurn = 1024;  // a loop learns the time once a turn
+constexpr std::uint32_t kMovesPerTurn = 1024;  // a loop reads the clock once per turn
 constexpr std::uint32_t kFireWithinMs = 500;
 
 // Nanoseconds of CPU time that this thread has used.
@@ -33,7 +33,7 @@ inline double cpu_nanoseconds() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-// The same delays for everyone, and none of the cost of making them within what is measured.
+// Returns the same numbers for every library. They are made before the measured time begins.
 inline std::vector<std::uint32_t> random_numbers(std::uint32_t count, std::uint32_t below) {
   std::vector<std::uint32_t> numbers(count);
   std::uint64_t state = 88172645463325252U;
@@ -51,9 +51,10 @@ inline void report(const char* name, double total, std::uint32_t count) {
   std::fflush(stdout);
 }
 
-// A Library has: Library(count) which makes the timers; inside(function) which runs it where timers
-// are commonly started; next_turn(), so that it may look at the clock; start(i, ms), stop(i) and
-// move(i, ms) for a running one; run_until(fired) until so many were called.
+// A Library has these members: Library(count) makes the timers; inside(function) runs the function
+// in the place where timers are usually started; next_turn() lets the library read the clock;
+// start(i, ms) and stop(i); move(i, ms) restarts a running timer; run_until(fired) runs until that
+// many were called.
 template <class Library>
 void measure_starts(Library& library) {
   const std::vector<std::uint32_t> delays = random_numbers(kTimers, 1000000);
@@ -101,7 +102,7 @@ void measure_firing(Library& library) {
   report("fire", cpu_nanoseconds() - from, kTimers);
 }
 
-// The whole of a program. `argv[1]`, unless missing, is the CPU to run on.
+// The main() of each program. `argv[1]`, if there is one, is the CPU to run on.
 template <class Library>
 int run_timer_cases(int argc, char** argv) {
   if (argc > 1) {

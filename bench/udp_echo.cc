@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// usage: udp_echo plain|batches|offload     prints "listening on udp:ADDRESS:PORT" and answers
-//   plain    a system call for each datagram that comes and for each that leaves
+// An echo server for datagrams. Prints "listening on udp:ADDRESS:PORT".
+//
+// usage: udp_echo plain|batches|offload
+//   plain    one system call for each datagram that comes, and one for each that leaves
 //   batches  recvmmsg(2) and sendmmsg(2)
-//   offload  and datagrams joined by the kernel (UDP_GRO, UDP_SEGMENT): the library's default
+//   offload  also lets the kernel join datagrams (UDP_GRO, UDP_SEGMENT); the library's default
 #include <iostream>
 #include <string_view>
 

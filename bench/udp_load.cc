@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The load client for datagrams: closed loop, one thread that spins, connected sockets. Each sends
-// a burst, and the next one when all of it came back; what got lost is given up after 0.1 s.
+// The load client for datagrams: closed loop, one thread that spins, connected sockets. Each socket
+// sends a burst, and the next burst when all of the last one came back. After 0.1 s the rest is
+// counted as lost.
 //
 // usage: udp_load PORT [OPTION...]
-//   -c N  sockets (16)   -d N  datagrams of a burst (1)   -s N  octets of each (64)
-//   -t S  seconds measured (1)     -w S  seconds before (0.1)
-//   --take-joined  answers may come in one piece (UDP_GRO): else it is the server who pays for
-//                  cutting them up, as both are on one host
-//   --joined       and bursts leave in one piece (UDP_SEGMENT)
+//   -c N  sockets (16)   -d N  datagrams per burst (1)   -s N  bytes of each datagram (64)
+//   -t S  seconds to measure (1)     -w S  seconds of warm-up (0.1)
+//   --take-joined  answers may come in one piece (UDP_GRO); without it the server would pay for
+//                  cutting them up, because both are on one host
+//   --joined       bursts leave in one piece too (UDP_SEGMENT)
 // Prints "start" and "stop" around the measured time, and one line of JSON: rate, answers, lost.
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -44,7 +45,7 @@ struct Options {
 
 struct Flow {
   int fd = -1;
-  std::size_t to_come = 0;  // octets
+  std::size_t to_come = 0;  // bytes
   std::uint64_t since = 0;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Echo by coroutine on Asio without Boost, one thread, as its documentation does it.
+// An echo server with coroutines on Asio without Boost, one thread, as its documentation shows it.
 #define ASIO_STANDALONE 1
 #include <array>
 #include <asio.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A small server on libuv, as its manual advises: one buffer for all reads, uv_try_write first.
+// A small server on libuv, as its manual advises: one buffer for all reads, uv_try_write() first.
 // usage: server_libuv http|echo [PORT]
 #include <netinet/in.h>
 #include <uv.h>
@@ -24,7 +24,7 @@ struct Connection {
   std::string rest;  // a request that is not whole yet
 };
 
-// What uv_try_write() did not take.
+// The bytes that uv_try_write() did not take.
 struct Write {
   uv_write_t request{};
   std::string data;

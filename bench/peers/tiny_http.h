@@ -12,7 +12,7 @@ namespace bench {
 
 struct Answers {
   std::string text;       // to be sent in one piece
-  std::size_t taken = 0;  // octets of the input that were whole requests
+  std::size_t taken = 0;  // bytes of the input that were whole requests
   bool close = false;     // after the text was sent
 };
 
