@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// A connection starts with a handler of its own, FirstWord. When it has sent something, it changes
+// to Echo or Answer, which all such connections share. Datagrams go to DatagramEcho.
 #include "servers/echo.h"
 
 #include <memory>
@@ -128,7 +130,7 @@ class DatagramEcho final : public reactor::DatagramHandler {
     const reactor::TimePoint now = socket.loop().now();
     const Verdict verdict = guard_.judge(message, now);
     if (verdict != Verdict::answer) return unanswered_.note(message, to_string(verdict), now);
-    // A part would look like the whole to the client.
+    // The client would take the echo of a truncated datagram for the whole.
     if (message.truncated())
       return unanswered_.note(message, "it is longer than 65,536 bytes", now);
     if (reply_ == Reply::raw) {

@@ -7,8 +7,8 @@
 namespace servers {
 
 // Returns the element of `words` of which `word` is probably a misspelling: a few letters are
-// wrong, missing, doubled or swapped. Returns "" if none is near. Leading dashes, upper case and _
-// for - are ignored.
+// wrong, missing, doubled or swapped. Returns "" if none is near. Ignores leading dashes and upper
+// case, and takes underscores for dashes.
 [[nodiscard]] std::string nearest(const std::string& word, const std::vector<std::string>& words);
 
 }  // namespace servers

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Reads options in two steps: CLI11 and the configuration file fill in Texts, and take() in
+// texts.cc turns these texts into Options. The help texts are here.
 #include "servers/options.h"
 
 #include <CLI/CLI.hpp>

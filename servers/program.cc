@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+// A server parses its options, opens the log, raises the descriptor limit, takes the pid file, and
+// then runs prefork with callbacks for a reload (HUP), the reopening of logs (USR1) and an upgrade
+// (USR2). An error before prefork runs is thrown as Refused or BadValue and ends the program with
+// one line on standard error. With --signal the program only sends a signal to a running server.
 #include "servers/program.h"
 
 #include <fcntl.h>

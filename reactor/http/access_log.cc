@@ -166,7 +166,7 @@ Result<> AccessLog::reopen() {
 
 void AccessLog::add(const Entry& entry) noexcept {
   adopt_process();
-  if (kRoom - end_ < kMostAccessLine) make_room();
+  if (kRoom - end_ < kMostAccessLine) make_room();  // moves the lines to the front
   if (kRoom - end_ < kMostAccessLine) {
     ++lost_;
     return;
@@ -233,7 +233,7 @@ void AccessLog::write_batch() noexcept {
     const std::string_view text = pending().substr(0, piece_of(pending()));
     const auto written = write_piece(text);
     if (written <= 0) {
-      if (written == 0) error_ = EAGAIN;
+      if (written == 0) error_ = EAGAIN;  // no reason is known
       break;
     }
     begin_ += static_cast<std::size_t>(written);

@@ -35,7 +35,7 @@ std::string name_of_peer(const Stream& stream) {
   }
 }
 
-// ---- At once ----
+// ---- Answers at once ----
 
 [[gnu::always_inline]] inline bool Connection::call_handler(Stream& stream) {
   Response& response = shared_->response;
@@ -59,6 +59,7 @@ std::string name_of_peer(const Stream& stream) {
 [[gnu::always_inline]] inline bool Connection::respond(Stream& stream, const Response& response,
                                                        AnswerContext to) {
   const int code = response.code();
+  // A 2xx to CONNECT would announce a tunnel, which only Response::upgrade() makes.
   if (response.failed() || (to.connect && code < 300)) [[unlikely]] {
     respond_with_error(stream, response.failed() ? 500 : 501, to.head_only);
     return false;
@@ -115,7 +116,7 @@ void Connection::answer(Stream& stream, std::string_view& input) {
   } else if (response.next_ != nullptr && !response.failed()) {
     hand_over(stream, input);
     input = {};
-  } else {  // content that the handler did not ask for
+  } else {  // a plain answer, while content is still to come
     AnswerContext to = AnswerContext::of(shared_->request);
     to.keep_alive = to.keep_alive && exchange_ == nullptr;
     exchange_.reset();
@@ -229,7 +230,7 @@ void Connection::log_refusal(Stream& stream, int status, std::uint64_t octets,
   log->add(entry);
 }
 
-// ---- For a Responder ----
+// ---- Answers through a Responder ----
 
 Responder Connection::defer() {
   if (exchange_ == nullptr) exchange_ = std::make_unique<Exchange>(*this, *shared_->stream);
@@ -278,7 +279,7 @@ void Connection::begin(Exchange& exchange, const Response& response,
       to.keep_alive && !response.closes() && !leaves() && head.framing != Framing::until_close;
   const bool wrong = response.failed() || (to.connect && response.code() < 300);
   if (wrong || !write_answer(exchange.stream, shared_->date, response, head, {})) {
-    exchange.keep_alive = respond_slowly(exchange.stream, response, to);
+    exchange.keep_alive = respond_slowly(exchange.stream, response, to);  // sends the error
     answered(exchange);
     return;
   }
@@ -375,7 +376,7 @@ void Connection::pause_body(Exchange& exchange, bool paused) {
   }
 }
 
-// ---- The end ----
+// ---- The end of a connection ----
 
 // Ends a connection that has no memory for its input; the others go on. Called in a catch block:
 // the exception is from our own code, or from the handler of an upgraded connection, which

@@ -71,7 +71,7 @@ Refusal refusal_of(const ChunkedDecoder::Step& step, std::string_view rest) {
 
 }  // namespace
 
-// ---- Input ----
+// ---- Requests ----
 
 std::span<std::byte> Connection::read_buffer(Stream&) {
   if (exchange_ == nullptr) [[likely]]
@@ -210,6 +210,7 @@ bool Connection::begin_content(Stream& stream, std::string_view head, std::strin
     refuse(stream, kTooMuch);
     return false;
   }
+  // The whole content is here already, so the request needs no Exchange.
   if (how != Content::stream && !request.chunked && input.size() >= request.content_length) {
     const std::string_view body = input.substr(0, request.content_length);
     const PoisonAtExit lent(bytes_of(body));
@@ -337,7 +338,7 @@ void Connection::run(Exchange& exchange, Call&& call) {
   drop_if_over(stream);
 }
 
-// ---- Events ----
+// ---- Other events ----
 
 void Connection::on_end(Stream& stream) {
   if (clock_ != Clock::soon) settle(stream);  // else on_timeout() will take partial_ first
@@ -414,7 +415,7 @@ void Connection::set_clock(Stream& stream) {
     clock_ = Clock::idle;
     stream.offer();
   } else if (waits(stream)) {
-    if (clock_ == Clock::none || clock_ == Clock::soon) return;
+    if (clock_ == Clock::none || clock_ == Clock::soon) return;  // set already
     stream.set_idle_timeout(Duration::zero());
     clock_ = Clock::none;
   } else if (exchange_ != nullptr) {
@@ -428,7 +429,7 @@ void Connection::set_clock(Stream& stream) {
 // Allows body_timeout, and one second more for each `body_rate` bytes that came.
 void Connection::set_content_deadline(Stream& stream) {
   const Options& options = shared_->options;
-  if (clock_ == Clock::request && options.body_rate == 0) return;
+  if (clock_ == Clock::request && options.body_rate == 0) return;  // the deadline doesn't move
   TimePoint deadline = saturating_add(exchange_->begun, options.body_timeout);
   if (options.body_rate > 0) {
     const std::uint64_t earned = exchange_->received / options.body_rate;

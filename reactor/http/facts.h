@@ -50,6 +50,7 @@ class Facts {
   // are stored in the request. The name must be a token.
   [[gnu::always_inline]] void note(std::string_view name, std::string_view value,
                                    Request& request) noexcept {
+    // The lengths of "upgrade", "content-length" and "transfer-encoding".
     constexpr std::uint32_t kRareSizes = 1U << 7U | 1U << 14U | 1U << 17U;
     if (name.size() == 4) {
       if (is_any_case(name, "host")) note_host(value, request);
@@ -96,7 +97,7 @@ class Facts {
  private:
   enum Flag : std::uint32_t {
     kHost = 1U << 0U,
-    kHostTwice = kHost << 1U,
+    kHostTwice = kHost << 1U,  // see note_host()
     kClose = 1U << 2U,
     kKeepAlive = 1U << 3U,
     kUpgrade = 1U << 4U,
@@ -115,7 +116,7 @@ class Facts {
   };
 
   void note_host(std::string_view value, Request& request) noexcept {
-    flags_ |= kHost | (flags_ & kHost) << 1U;
+    flags_ |= kHost | (flags_ & kHost) << 1U;  // kHostTwice if kHost was set already
     request.host = value;
   }
   void note_connection(std::string_view value) noexcept {

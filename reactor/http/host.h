@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The syntax of "host[:port]" in Host and in request targets (RFC 3986 section 3.2). Internal.
+// Checks the syntax of "host[:port]" in Host and in request targets (RFC 3986 section 3.2).
+// Internal.
 #pragma once
 
 #include <cstdint>

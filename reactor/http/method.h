@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Method: the request methods that have a meaning of their own to a server.
+// Method: the request methods that have a name here; all others are `other`.
 #pragma once
 
 #include <cstdint>

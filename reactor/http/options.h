@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Options: how an http::Server treats its clients.
+// Options: the settings of an http::Server.
 #pragma once
 
 #include <cstddef>

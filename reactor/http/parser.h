@@ -37,7 +37,7 @@ struct ParseResult {
   // complete: the request has neither content nor Upgrade. A hint for a fast path: it may be false
   // for such a request too.
   bool plain = false;
-  // Error: the status to answer with: 400, 413, 414, 417, 431, 501 or 505.
+  // error: the status to answer with: 400, 413, 414, 417, 431, 501 or 505.
   std::uint16_t status = 0;
   // complete: the length of the head; the body or the next request follows. error: the offset of
   // the byte that broke the rule, or of the first byte beyond a limit. It is kWhole if no single

@@ -12,7 +12,7 @@ enum class Phase : std::uint8_t { start, method, target, version, field_start, n
 
 struct Place {
   const char* at = nullptr;  // the next byte to read
-  // The beginning of the request line, later of the header section.
+  // The beginning of the request line, later that of the header section.
   const char* section = nullptr;
   std::size_t fields = 0;  // field lines that have begun
   Phase phase = Phase::start;

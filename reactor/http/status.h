@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The reason phrases of the status codes.
+// reason_phrase(): the texts that belong to status codes.
 #pragma once
 
 #include <string_view>

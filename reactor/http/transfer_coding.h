@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The transfer codings of a Transfer-Encoding field. Internal.
+// Takes apart the list of codings in a Transfer-Encoding field. Internal.
 #pragma once
 
 #include <string_view>
