@@ -32,9 +32,8 @@ struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit minus a reserve
   reactor::ProxyOptions proxy;
   Tls tls;
-  // Called at HUP in a process without a master (--workers 0). Reads all options again and applies
-  // those that the worker function need not know. Returns the TLS settings to use from now on;
-  // nothing: no change.
+  // Called at HUP in a process without a master (--workers 0). Reads all options again, applies the
+  // log level, and returns the TLS settings to use from now on; nothing: no change.
   std::function<std::optional<Tls>()> reread = {};
   // reactor-echo only.
   Reply reply = Reply::raw;

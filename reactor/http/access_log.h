@@ -27,11 +27,12 @@ class Loop;
 
 namespace reactor::http {
 
-// Collects lines and writes each batch with one write(2): as soon as it has 16 KiB, or after
-// Options::batch_time. Never waits for the reader of the log. Up to 64 KiB of lines are kept while
-// there is no room for them; further lines are lost and counted, and the program's log reports how
-// many. A line is written whole or not at all if the system can do that, so several processes may
-// write to one file or to one pipe.
+// Collects lines and writes them in batches: as soon as there are 16 KiB, or after
+// Options::batch_time. A batch takes one write(2) to a file, and one for every 4 KiB to anything
+// else. Never waits for the reader of the log. If there is no room, up to 64 KiB of lines are kept;
+// further lines are lost and counted, and the program's log reports how many. A line is written
+// whole or not at all if the system can do that, so several processes may write to one file or to
+// one pipe.
 //
 // Everything that comes from a peer is escaped, so that nobody can forge a line: control
 // characters, quotes, backslashes and all bytes that are not ASCII become \xHH, in JSON \u00HH. A

@@ -138,8 +138,8 @@ inline bool at_empty_line(const scan::Window<Block>& window, const char* at) noe
 }
 
 // Takes field lines until one is empty or not common, or there is no room for more fields. Tries
-// Host first, because it nearly always is. Returns where it stopped; `field` is then behind the
-// last field taken.
+// Host first, because it nearly always comes first. Returns where it stopped; `field` is then
+// behind the last field taken.
 template <class Block>
 [[gnu::always_inline]] inline const char* common_fields(const scan::Window<Block>& window,
                                                         const char* at, Field*& field,

@@ -384,8 +384,8 @@ void Connection::on_shutdown(Stream& stream) {
   clock_ = Clock::idle;
 }
 
-// Migrates only between requests. All there is to pass on then is the time that is left to wait for
-// the next one.
+// Migrates only between requests. The only state to pass on is then the time left for the wait for
+// the next request.
 Migration Connection::on_migrate(Stream& stream, std::vector<std::byte>& state) {
   if (!idle() || !progress_.fresh()) return Migration::later;
   state = write_wait(stream.time_left());

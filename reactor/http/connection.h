@@ -3,7 +3,7 @@
 //
 //   idle -> request head -> (content) -> handler -> answer -> idle
 //
-// Only one request at a time is in progress. Input after it waits in `partial_`, and so does input
+// Only one request at a time is in progress. Later input waits in `partial_`, and so does input
 // that came while the client did not read its answers.
 #pragma once
 
@@ -144,7 +144,7 @@ class Connection final : public StreamHandler {
   void set_content_deadline(Stream& stream);
   // Returns whether the next answer is the last one.
   [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
-  // Returns whether neither a request nor a part of one is held.
+  // Returns whether no request is held, not even a part of one.
   [[nodiscard]] bool idle() const noexcept { return partial_ == nullptr && exchange_ == nullptr; }
   // Returns whether input must wait, for the handler to answer or for the client to read.
   [[nodiscard]] bool waits(const Stream& stream) const noexcept;

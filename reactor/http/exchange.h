@@ -53,7 +53,7 @@ struct Exchange {
   ChunkedDecoder decoder;
   std::uint64_t missing = 0;   // bytes still to come, if it has a Content-Length
   std::uint64_t received = 0;  // bytes of content that came
-  TimePoint begun{};           // when the wait for content began, moved on by each pause
+  TimePoint begun{};           // start of the wait for content, moved on by the time of pauses
   TimePoint paused_at{};
   Content how = Content::collect;
   bool chunked = false;

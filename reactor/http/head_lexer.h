@@ -52,8 +52,9 @@ class HeadLexer {
         at_(place.at) {}
 
   // Takes one line at the place: the request line with the empty lines before it, a field line, or
-  // the empty line at the end. On true the place is behind the line, at field_start or at the end.
-  // On false result() says why; if it is `incomplete`, progress is set.
+  // the empty line at the end. Returns true if the line is taken; the place is then at the next
+  // field_start or at the end. If it returns false, result() says why; if that is `incomplete`,
+  // progress is set.
   bool take_line() {
     const bool taken = place_.phase < Phase::field_start ? request_line() : field_line();
     place_.at = at_;

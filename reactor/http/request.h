@@ -31,7 +31,9 @@ enum class TargetForm : std::uint8_t {
 struct Request {
   std::string_view method_token;  // as received; never empty
   std::string_view target;        // as received, with characters of RFC 3986 only; never empty
-  std::string_view host;          // of an absolute target, else of Host, else ""; with any port
+  // The host of an absolute target, or else of the Host field, with its port if it has one. "" if
+  // there is neither.
+  std::string_view host;
   std::string_view upgrade;       // the value of Upgrade if Connection names it (1.1 only), else ""
   std::string_view body;          // "" after parse(); a server sets it
   std::span<const Field> fields;  // all field lines in the order received
