@@ -240,7 +240,7 @@ std::vector<Setting> apply_file(CLI::App& app, const std::string& path) {
   return settings;
 }
 
-// Returns the texts of all options that were set in any way.
+// Returns the texts of all options that were set, whether by flag, environment or file.
 std::map<std::string, std::string> given_settings(const CLI::App& app) {
   std::map<std::string, std::string> given;
   for (const std::string& key : keys_of(app)) {

@@ -378,9 +378,9 @@ void Connection::pause_body(Exchange& exchange, bool paused) {
 
 // ---- The end of a connection ----
 
-// Ends a connection that has no memory for its input; the others go on. Called in a catch block:
-// the exception is from our own code, or from the handler of an upgraded connection, which
-// on_data() and on_drain() must not swallow. So it is rethrown if that handler is in place.
+// Ends a connection that has no memory for its input; the others go on. Called in a catch block for
+// std::bad_alloc, which our own code threw, or the handler of an upgraded connection. An exception
+// of that handler is not ours to handle, so it is rethrown.
 [[gnu::noinline]] void Connection::give_up(Stream& stream) {
   if (&stream.handler() != this) throw;
   stream.fail(std::make_error_code(std::errc::not_enough_memory));

@@ -199,7 +199,7 @@ class HeadLexer {
     octets_ = octets;
   }
 
-  // Saves where to go on. Fails if the limit, not the input, is exhausted.
+  // Saves where to go on when more input comes. Fails if the limit has been reached instead.
   bool suspend(Phase phase) {
     if (phase != Phase::start && static_cast<std::size_t>(end_ - place_.section) >= octets_) {
       if (phase == Phase::method) return fail(501, "method as long as a request line may be", end_);

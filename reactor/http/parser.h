@@ -71,9 +71,8 @@ class RequestParser {
   //   A byte that no valid request has at its place is an error as soon as it arrives, and so is a
   //   byte beyond a limit. So the input never needs to be longer than max_head(). What fields mean
   //   (Host, Content-Length, ...) is judged at the end of the head.
-  // error: answer `status`, close the connection, and read nothing after it: the end of this
-  // request
-  //   is unknown. Progress and request are then unspecified.
+  // error: answer `status`, close the connection, and read nothing more: the end of this request is
+  //   unknown. Progress and request are then unspecified.
   // The outcome depends on the bytes alone, not on how they were cut.
   //
   // Not thread-safe. Callbacks may call it, but the fields of the earlier request are then invalid.
