@@ -127,8 +127,8 @@ inline const char* uncommon(const Window<Block>& window, const char* from) noexc
 // reads these bytes instead, which are outside every window and compare unequal to any text.
 inline constexpr char kNowhere[16] = {};
 
-// Returns the first uncommon byte in [from, window.end() - 1), or a place in kNowhere at which
-// stop[-1] is in it too. `from` is behind window.last.
+// Returns the first uncommon byte in [from, window.end() - 1), or kNowhere + 1, so that callers can
+// read the byte before it too. `from` is behind window.last.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* tail_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
