@@ -27,7 +27,7 @@ constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
 constexpr std::size_t kPlainRead = 32 * 1024;
 constexpr std::size_t kTlsRead = 16 * 1024;
 
-constexpr int kLastTurns = 1000;  // of the loop, for datagrams at the end
+constexpr int kLastTurns = 1000;  // turns of the loop for the last datagrams
 
 // A handler without any state. So a connection may migrate at any time: data that was not echoed
 // yet is in the kernel, or in the write queue, and no Stream migrates while its queue holds

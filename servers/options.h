@@ -81,9 +81,9 @@ struct Parsed {
   Options options;
 };
 
-// Reads the options. A flag takes precedence over the environment variable (REACTOR_WORKERS), that
-// over the file of --config, and that over the default. With --signal only the pid file is read
-// from the file.
+// Reads the options. A flag takes precedence over the environment variable (REACTOR_WORKERS), which
+// takes precedence over the file of --config. With --signal only the name of the pid file is taken
+// from that file.
 //
 // Prints nothing and changes nothing, so a running server can call it again with its arguments to
 // read the file again. It then passes the settings that are `running`, and these are put into the

@@ -235,7 +235,7 @@ void Connection::log_refusal(Stream& stream, int status, std::uint64_t octets,
 Responder Connection::defer() {
   if (exchange_ == nullptr) exchange_ = std::make_unique<Exchange>(*this, *shared_->stream);
   exchange_->answering = true;
-  exchange_->running = true;  // by the handler, until it returns
+  exchange_->running = true;  // the handler is running
   exchange_->answer = AnswerContext::of(shared_->request);
   exchange_->wants_upgrade = asks_to_upgrade();
   if (shared_->options.access_log != nullptr) {

@@ -77,7 +77,7 @@ struct Exchange {
   bool keep_alive = false;  // the connection goes on after this exchange
   bool head_sent = false;
   bool over = false;     // answered; kept until the running callback has returned
-  bool running = false;  // the handler or a callback of this exchange
+  bool running = false;  // the handler or one of the callbacks is running
 };
 
 }  // namespace reactor::http
