@@ -58,7 +58,7 @@ class Echo final : public Handler {
   }
 };
 
-// Serves the same connections with the other values of --reply.
+// Serves all connections that have sent something, with --reply pid or time.
 class Answer final : public Handler {
  public:
   Answer(std::span<std::byte> input, Reply reply) noexcept : Handler(input), reply_(reply) {}

@@ -11,7 +11,8 @@
 
 namespace servers {
 
-// The TLS settings that a worker needs. It need not read files, for which it may lack the rights.
+// The TLS settings that a worker needs. They include the contents of the files, which the worker
+// may lack the rights to read.
 struct Tls {
   std::string certificates, key;  // PEM; empty: no TLS
   std::string ticket_key;         // shared by all workers, so that each accepts the others' tickets

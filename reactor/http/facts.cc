@@ -115,7 +115,7 @@ std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexce
   return flags;
 }
 
-// Checks the rules of RFC 9112 section 6, expectations, and the limit of the body.
+// Checks the rules of RFC 9112 section 6, the expectations, and the limit of the body.
 Verdict Facts::judge_framing(const Limits& limits, const Request& request,
                              std::uint32_t flags) noexcept {
   if ((flags & kCoding) != 0) {
