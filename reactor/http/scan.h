@@ -27,9 +27,8 @@ struct PortableBlock {
     return ~within<0x20, 0x7e>(load(at)) & kHigh;
   }
 
-  // Common: kTarget except '!', '$' and '~'. Five bytes from '&' to 'z' are not in kTarget: '`'
-  // and '<', '>', '\', '^'. Setting 0x62 turns the last four into '~', and no other byte in this
-  // range.
+  // Common: kTarget except '!', '$' and '~'. Five bytes from '&' to 'z' are not in kTarget: '`' and
+  // '<', '>', '\', '^'. Setting 0x62 turns the last four into '~', and no other byte in this range.
   static Mask outside_target(const char* at) noexcept {
     const std::uint64_t word = load(at);
     return ~(within<'&', 'z'>(word) & differs(word | every(0x62), '~') & differs(word, '`')) &
