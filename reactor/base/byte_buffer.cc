@@ -17,8 +17,9 @@ void ByteBuffer::append(std::span<const std::byte> bytes) {
 std::span<std::byte> ByteBuffer::reserve(std::size_t least) {
   if (capacity_ - end_ < least) {
     const std::size_t used = size();
-    // After each move there is room for as much again as was moved, so that each byte is moved less
-    // than once on average; and no more than that, as slow peers have many of these buffers filled.
+    // Each move leaves at least as much free room as the bytes it moved, so a byte is moved less
+    // than once on average. The memory grows no further than that, because slow peers can keep many
+    // of these buffers filled.
     const std::size_t needed = used + std::max(used, least);
     if (capacity_ >= needed) {
       unpoison({memory_.get(), capacity_});

@@ -7,10 +7,10 @@
 
 namespace reactor {
 
-// A FIFO of bytes in one piece of memory: append at the end, consume at the front. If there is no
-// room at the end it moves what it holds to the front, or to memory that is twice as large as that
-// (larger only for one append that needs more). The user sets the limit.
-// Consumed bytes are poisoned in AddressSanitizer builds.
+// A FIFO of bytes in one piece of memory: bytes are appended at the end and consumed at the front.
+// If there is no room at the end, the buffer moves its bytes to the front, or to new memory that is
+// twice as large as they are (larger only if one append needs more). The buffer has no limit of its
+// own; its user sets one. Consumed bytes are poisoned in AddressSanitizer builds.
 class ByteBuffer {
  public:
   ByteBuffer() noexcept = default;
@@ -19,12 +19,13 @@ class ByteBuffer {
   [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
   [[nodiscard]] std::span<std::byte> data() noexcept { return {memory_.get() + begin_, size()}; }
 
-  // Copies `bytes` behind what is there. Throws std::bad_alloc.
+  // Appends a copy of `bytes`. Throws std::bad_alloc.
   void append(std::span<const std::byte> bytes);
-  // Room for at least `least` octets behind what is there; commit() tells how many were put there.
+  // Returns the room at the end, at least `least` bytes. The caller writes there, then calls
+  // commit() with the number of bytes it wrote. Throws std::bad_alloc.
   [[nodiscard]] std::span<std::byte> reserve(std::size_t least);
   void commit(std::size_t count) noexcept { end_ += count; }
-  // Forgets `count` bytes at the front, at most size().
+  // Drops `count` bytes at the front, at most size().
   void consume(std::size_t count) noexcept;
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Callback<R(A...)>: a move-only callable. std::function copies, std::move_only_function is missing
-// from libc++; ours holds 32 bytes in place (a lambda of four pointers) and allocates above that.
+// Callback<R(A...)> is a move-only callable. std::function requires copyable callables, and libc++
+// lacks std::move_only_function. This class stores callables of up to 32 bytes (a lambda that
+// captures four pointers) in place and allocates larger ones.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +15,8 @@ namespace reactor {
 template <class Signature>
 class Callback;
 
-// Calling an empty one is undefined: test it first. Moving never throws and leaves the source
-// empty. Construction may throw what the callable's move constructor or operator new throws.
+// Calling an empty Callback is undefined: test it first. Moving never throws and leaves the source
+// empty. The constructor may throw whatever the callable's move constructor or operator new throws.
 template <class R, class... Args>
 class Callback<R(Args...)> {
  public:
@@ -61,7 +62,7 @@ class Callback<R(Args...)> {
 
   R operator()(Args... args) { return invoke_(storage_, std::forward<Args>(args)...); }
 
-  // Destroys the callable, with all that it captured.
+  // Destroys the callable and everything that it captured.
   void reset() noexcept {
     if (manage_ == nullptr) return;
     invoke_ = nullptr;
@@ -70,7 +71,7 @@ class Callback<R(Args...)> {
 
  private:
   using Invoke = R (*)(std::byte*, Args...);
-  // Moves the callable from `self` to `target`, or destroys it where `target` is null.
+  // Moves the callable from `self` to `target`, or destroys it if `target` is null.
   using Manage = void (*)(std::byte* self, std::byte* target) noexcept;
 
   template <class Callable>

@@ -11,12 +11,13 @@ namespace reactor {
 template <class Signature>
 class CallbackSlot;
 
-// The place for a Callback that its owner calls again and again. The callable may replace itself,
-// empty the slot, or destroy the slot with its owner: it lives until it returns (G2). While it runs
-// the slot is empty, so that it is never entered twice; afterwards it is back, unless the slot was
-// assigned to meanwhile. An exception changes nothing about that.
+// A CallbackSlot holds a Callback that its owner calls again and again. The callable may replace
+// itself, empty the slot, or destroy the owner together with the slot: the callable itself lives
+// until it returns (G2). The slot is empty while the callable runs, so the callable is never
+// entered twice. When it returns or throws, it goes back into the slot, unless the slot was
+// assigned to, emptied or destroyed meanwhile.
 //
-// A Callback that is called once needs no slot: move it out and call the local one.
+// A Callback that is called only once needs no slot: move it out and call the local copy.
 template <class R, class... Args>
 class CallbackSlot<R(Args...)> {
  public:
@@ -31,10 +32,10 @@ class CallbackSlot<R(Args...)> {
     return *this;
   }
 
-  // Whether it can be called: neither empty, nor running.
+  // Returns whether the slot can be called: it is neither empty nor running.
   explicit operator bool() const noexcept { return static_cast<bool>(callback_); }
 
-  // Moves the callable out for its last call; the slot is empty then.
+  // Moves the callable out for its last call and leaves the slot empty.
   [[nodiscard]] Callback<R(Args...)> take() noexcept {
     content_.end();
     return std::move(callback_);
@@ -61,7 +62,7 @@ class CallbackSlot<R(Args...)> {
   };
 
   Callback<R(Args...)> callback_;
-  Lifetime content_;  // over when the slot holds something else
+  Lifetime content_;  // ends when the slot gets other content
 };
 
 }  // namespace reactor

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// REACTOR_CHECK: for preconditions that only a bug of the caller breaks. What a network, a peer or
-// a user does is never checked this way: that gives a Result.
+// REACTOR_CHECK tests preconditions that only a bug in the caller can break. It never tests what a
+// network, a peer or a user does: such errors are returned as a Result.
 #pragma once
 
 namespace reactor {
@@ -10,7 +10,7 @@ namespace reactor {
 
 }  // namespace reactor
 
-// On in every build. Internal: the API itself has no macros.
+// The check is active in every build. It is internal: the public API has no macros.
 #define REACTOR_CHECK(condition)                       \
   (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::reactor::check_failed(#condition, __FILE__, __LINE__))

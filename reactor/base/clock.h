@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Time as the loop knows it: nanoseconds on the monotonic clock. Wall-clock jumps change nothing.
+// The loop's time: nanoseconds on the monotonic clock. Wall-clock jumps do not affect it.
 #pragma once
 
 #include <time.h>
@@ -10,24 +10,25 @@
 
 namespace reactor {
 
-// Nanoseconds, signed. Durations below zero count as zero wherever a delay is asked for.
+// Nanoseconds, signed. A negative delay counts as zero.
 using Duration = std::chrono::nanoseconds;
 
-// A point on CLOCK_MONOTONIC, in nanoseconds since an arbitrary start. Compare, subtract and add;
-// it means nothing in another boot of the machine.
+// A point on CLOCK_MONOTONIC, in nanoseconds since an arbitrary start. Two points can be compared
+// and subtracted; a value is meaningless after the machine reboots.
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
-// "Never": larger than every real deadline.
+// "Never": longer than any real delay.
 inline constexpr Duration kForever = Duration::max();
 
-// CLOCK_MONOTONIC right now (clock_gettime(2); a vDSO call, about 20 ns).
+// Returns the current time of CLOCK_MONOTONIC (clock_gettime(2); a vDSO call, about 20 ns).
 [[nodiscard]] inline TimePoint monotonic_now() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return TimePoint(std::chrono::seconds(now.tv_sec) + Duration(now.tv_nsec));
 }
 
-// `at` + `delay`, where a sum beyond the range becomes TimePoint::max() and a negative delay 0.
+// Returns `at` + `delay`. A sum out of range becomes TimePoint::max(); a negative delay counts as
+// 0.
 [[nodiscard]] constexpr TimePoint saturating_add(TimePoint at, Duration delay) noexcept {
   if (delay <= Duration::zero()) return at;
   const Duration room = TimePoint::max() - at;

@@ -3,15 +3,15 @@
 
 namespace reactor {
 
-// A link of a circular, doubly linked list that lies in the object it links. One that is in no list
-// has a null `next`.
+// A link of a circular, doubly linked list. It is a member of the object that it links. If the link
+// is in no list, `next` is null.
 struct ListLink {
   ListLink* next = nullptr;
   ListLink* prev = nullptr;
 
   [[nodiscard]] bool linked() const noexcept { return next != nullptr; }
 
-  // Takes it out of its list; nothing happens where it is in none.
+  // Removes the link from its list. Does nothing if it is in none.
   void unlink() noexcept {
     if (next == nullptr) return;
     prev->next = next;
@@ -20,7 +20,8 @@ struct ListLink {
   }
 };
 
-// The head of such a list. Owns nothing; a link that dies unlinks itself first.
+// The head of a list of ListLinks. The list owns nothing; a link must unlink itself before it is
+// destroyed.
 class IntrusiveList {
  public:
   IntrusiveList() noexcept { head_.next = head_.prev = &head_; }
@@ -31,7 +32,7 @@ class IntrusiveList {
   [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
   [[nodiscard]] ListLink* first() noexcept { return empty() ? nullptr : head_.next; }
   [[nodiscard]] ListLink* last() noexcept { return empty() ? nullptr : head_.prev; }
-  // Null after the last.
+  // Returns the link behind `link`, or null if that is the last.
   [[nodiscard]] ListLink* after(const ListLink& link) noexcept {
     return link.next == &head_ ? nullptr : link.next;
   }
@@ -43,7 +44,7 @@ class IntrusiveList {
     head_.prev = &link;
   }
 
-  // Moves all of `from` behind what is here.
+  // Moves all links of `from` to the end of this list.
   void splice(IntrusiveList& from) noexcept {
     if (from.empty()) return;
     // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a head's links are never null.

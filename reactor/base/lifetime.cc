@@ -3,7 +3,7 @@
 
 namespace reactor {
 
-// Not inline: compilers that see a pointer to the stack in an object of the heap warn of it.
+// This is not inline because a compiler warns if it sees a stack address stored in a heap object.
 Lifetime::Watch::Watch(Lifetime& lifetime) noexcept
     : lifetime_(&lifetime), older_(std::exchange(lifetime.newest_, this)) {}
 

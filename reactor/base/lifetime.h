@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lifetime: tells a function that calls user code whether its object survived the call.
+// Lifetime tells a function that calls user code whether its object survived the call.
 //
 //   void Server::accept(Socket socket) {
 //     const Lifetime::Watch server(lifetime_);
@@ -12,7 +12,7 @@
 
 namespace reactor {
 
-// A member of the object. Costs a pointer; a Watch costs a few stores.
+// Make it a member of the object. It costs a pointer; a Watch costs a few stores.
 class Lifetime {
  public:
   class Watch;
@@ -22,14 +22,15 @@ class Lifetime {
   Lifetime& operator=(const Lifetime&) = delete;
   ~Lifetime() { end(); }
 
-  // Marks the object as ended although its memory stays; every watch reports over().
+  // Marks the object as ended although its memory stays: over() becomes true for every Watch.
   inline void end() noexcept;
 
  private:
   Watch* newest_ = nullptr;
 };
 
-// Lies on the stack of a member function. Watches of one Lifetime end in the reverse order.
+// A Watch is a local variable of a member function. Watches of one Lifetime are destroyed in the
+// reverse order of their construction.
 class Lifetime::Watch {
  public:
   explicit Watch(Lifetime& lifetime) noexcept;
@@ -39,6 +40,7 @@ class Lifetime::Watch {
     if (lifetime_ != nullptr) lifetime_->newest_ = older_;
   }
 
+  // Returns whether the Lifetime has ended since this Watch was made.
   [[nodiscard]] bool over() const noexcept { return lifetime_ == nullptr; }
 
  private:

@@ -17,9 +17,9 @@ namespace {
 constexpr std::array<std::string_view, 7> kNames = {"trace", "debug",    "info", "warn",
                                                     "error", "critical", "off"};
 
-constexpr std::size_t kMostEscaped = 4096;  // bytes of a message that had to be escaped
+constexpr std::size_t kMostEscaped = 4096;  // longest output for a message that has to be escaped
 
-// One write(2) per line: pieces written by forked processes never mix (pipe(7), O_APPEND).
+// Each line is one write(2), so lines of forked processes never mix (pipe(7), O_APPEND).
 void write_to_stderr(void*, LogLevel level, std::string_view message) noexcept {
   std::array<char, 1024> line;
   const std::string_view name = to_string(level);
@@ -46,7 +46,7 @@ void set_log_level(LogLevel level) noexcept { g_level.store(level, std::memory_o
 
 LogLevel log_level() noexcept { return g_level.load(std::memory_order_relaxed); }
 
-// All that is logged comes this way, so no caller needs to escape what a peer, a file or the
+// Every log line passes through here, so no caller needs to escape text that a peer, a file or the
 // environment chose.
 void log_message(LogLevel level, std::string_view message) noexcept {
   if (is_printable(message)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The library's log: a level, a function and a macro per level. No type of any logging library is
-// here, so an application with another version of one does not clash with ours; log_spdlog.h joins
-// the two where it is wanted.
+// The library's log: a level, a sink function and one macro. It uses no type of any logging
+// library, so it can't clash with the version of one that an application uses. log_spdlog.h
+// connects it to spdlog.
 #pragma once
 
 #include <new>
@@ -17,29 +17,30 @@ namespace reactor {
 
 enum class LogLevel { trace, debug, info, warn, error, critical, off };
 
-// Gets each message that passes the level: one printable line (printable.h), without its end;
-// `context` is what was given to set_log_sink. On the thread that logs; it neither throws nor logs.
+// Receives each message that passes the level, as one printable line (printable.h) without a line
+// feed. `context` is the pointer given to set_log_sink(). Called on the thread that logs; it must
+// neither throw nor log.
 using LogSink = void (*)(void* context, LogLevel level, std::string_view message) noexcept;
 
-// Replaces the sink; a null one restores the default, which writes "LEVEL message" to standard
-// error with one write(2); a line for which a pipe there has no room is dropped instead of waiting
-// for its reader. Not thread-safe: set it before the first Loop is made.
+// Replaces the sink. Null restores the default, which writes "LEVEL message" to standard error with
+// one write(2). If standard error is a pipe without room, the default drops the line instead of
+// waiting for the reader. Not thread-safe: call it before the first Loop is made.
 void set_log_sink(LogSink sink, void* context) noexcept;
 
-// Messages below `level` are dropped before they are formatted. The default is info. Thread-safe.
+// Drops messages below `level` before they are formatted. The default is info. Thread-safe.
 void set_log_level(LogLevel level) noexcept;
 [[nodiscard]] LogLevel log_level() noexcept;
 
-// Passes `message` to the sink at any level, with unprintable bytes escaped.
+// Passes `message` to the sink whatever its level, with unprintable bytes escaped.
 void log_message(LogLevel level, std::string_view message) noexcept;
 
-// "trace" .. "off".
+// Returns "trace" .. "off".
 [[nodiscard]] std::string_view to_string(LogLevel level) noexcept;
 
 }  // namespace reactor
 
-// Internal: `message` (anything a std::string can be made of) is evaluated only if it is wanted. A
-// line for which there is no memory is lost: what it reports goes on all the same.
+// Internal. `message` (anything that a std::string can be made of) is evaluated only if its level
+// is enabled. If there is no memory for the line, the line is lost and the caller goes on.
 #define REACTOR_LOG(level, message)                                                    \
   do {                                                                                 \
     if constexpr (static_cast<int>(::reactor::LogLevel::level) >= REACTOR_LOG_LEVEL) { \

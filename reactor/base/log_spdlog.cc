@@ -20,11 +20,11 @@
 namespace reactor {
 namespace {
 
-// %P asks for the pid each time; %t would be wrong in every forked child.
+// %P asks for the pid each time, so it is right in a forked child; %t would be wrong there.
 constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e%z %P %n %l %v";
 
-// Never waits. Counts the lines that it can't write, and reports the count before the next line
-// that it can. The first loss is also reported on standard error.
+// FdSink never waits. It counts the lines that it can't write, and reports the count before the
+// next line that it can write. It also reports the first loss on standard error.
 class FdSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   explicit FdSink(int fd) : fd_(fd) {}
@@ -75,11 +75,11 @@ class FdSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex
   int fd_;
   int error_ = 0;  // errno of the last write
   std::uint64_t lost_ = 0;
-  bool complained_ = false;  // by this process, or by its parent before the fork
+  bool complained_ = false;  // this process complained, or its parent did before the fork
   std::uint32_t process_ = process_generation();
 };
 
-// What set_log_sink() points to.
+// The logger that the installed log sink, forward(), writes to.
 std::shared_ptr<spdlog::logger> g_logger;
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
@@ -116,7 +116,7 @@ void log_to_spdlog(std::shared_ptr<spdlog::logger> logger) {
 void log_to_spdlog_fd(std::string_view name, int fd) {
   auto logger = std::make_shared<spdlog::logger>(std::string(name), std::make_shared<FdSink>(fd));
   logger->set_pattern(kPattern);
-  logger->set_level(spdlog::level::trace);  // set_log_level() is the one that counts
+  logger->set_level(spdlog::level::trace);  // set_log_level() alone decides
   log_to_spdlog(std::move(logger));
 }
 

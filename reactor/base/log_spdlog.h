@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Joins the library's log to spdlog. In a component of its own (reactor::spdlog): nothing else of
-// the library knows of spdlog.
+// Connects the library's log to spdlog. This is a component of its own (reactor::spdlog): no other
+// part of the library uses spdlog.
 #pragma once
 
 #include <memory>
@@ -12,13 +12,14 @@ class logger;
 
 namespace reactor {
 
-// Hands the library's messages to the application's logger, which keeps its sinks, pattern and
+// Passes the library's messages to the application's logger, which keeps its sinks, pattern and
 // level. Not thread-safe, like set_log_sink().
 void log_to_spdlog(std::shared_ptr<spdlog::logger> logger);
 
-// Makes a logger of our own, never registered with spdlog, that writes to `fd` (not owned): one
-// write(2) a line, so that the lines of forked processes neither tear nor appear twice where `fd`
-// was opened with O_APPEND. Lines: time, pid, `name`, level, message. Nothing in it has a thread.
+// Makes a logger that writes to `fd` (not owned) and is never registered with spdlog. Each line is
+// one write(2), so if `fd` was opened with O_APPEND, the lines of forked processes neither tear nor
+// appear twice. A line holds the time, pid, `name`, level and message. The logger has no thread.
+// Not thread-safe, like set_log_sink().
 void log_to_spdlog_fd(std::string_view name, int fd);
 
 }  // namespace reactor

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Memory that is lent for a while and must not be touched afterwards: AddressSanitizer builds
-// report whoever does. In other builds nothing here costs an instruction.
+// Marks memory that is lent for a while and must not be touched afterwards. AddressSanitizer builds
+// report any later access. In other builds these functions cost no instruction.
 //
-// The sanitizer keeps its books in groups of 8 bytes. Up to 7 bytes at the end of a region stay
+// The sanitizer tracks memory in groups of 8 bytes. Up to 7 bytes at the end of a region stay
 // accessible if the rest of their group is still in use.
 #pragma once
 
@@ -27,14 +27,15 @@ namespace reactor {
 #undef REACTOR_POISONS
 inline constexpr bool kPoisons = true;
 
-// Every access to `bytes` is an error from here on, until unpoison() or until the memory is freed.
+// Makes every access to `bytes` an error, until unpoison() or until the memory is freed.
 inline void poison(std::span<const std::byte> bytes) noexcept {
   __asan_poison_memory_region(bytes.data(), bytes.size());
 }
 inline void unpoison(std::span<const std::byte> bytes) noexcept {
   __asan_unpoison_memory_region(bytes.data(), bytes.size());
 }
-// Whether an access to `byte` would be reported. Always false without the sanitizer.
+// Returns whether the sanitizer would report an access to `byte`. Always false without the
+// sanitizer.
 [[nodiscard]] inline bool is_poisoned(const void* byte) noexcept {
   return __asan_address_is_poisoned(byte) != 0;
 }
@@ -45,7 +46,7 @@ inline void unpoison(std::span<const std::byte>) noexcept {}
 [[nodiscard]] inline bool is_poisoned(const void*) noexcept { return false; }
 #endif
 
-// Poisons `bytes` at the end of a scope, also if an exception ends it.
+// Poisons `bytes` at the end of a scope, even if an exception ends it.
 class PoisonAtExit {
  public:
   explicit PoisonAtExit(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}

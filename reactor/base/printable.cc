@@ -18,13 +18,14 @@ bool within(unsigned byte, unsigned low, unsigned high) noexcept {
   return byte >= low && byte <= high;
 }
 
-// Whether three bytes are U+2028 or U+2029.
+// Returns whether three bytes are U+2028 or U+2029.
 bool is_separator(unsigned first, unsigned second, unsigned third) noexcept {
   return first == 0xe2 && second == 0x80 && within(third, 0xa8, 0xa9);
 }
 
-// Bytes of the character at the front, by the table of RFC 3629 section 4; 0 if it is none, or is
-// to be escaped. U+0080 to U+009F are C1.
+// Returns the size in bytes of the first character of `text`, by the table of RFC 3629 section 4.
+// Returns 0 if the text begins with no valid character or with one that has to be escaped (U+0080
+// to U+009F are C1).
 std::size_t character_size(std::string_view text) noexcept {
   const unsigned first = byte_at(text, 0);
   const unsigned second = byte_at(text, 1);
@@ -51,7 +52,7 @@ std::size_t printable_prefix(std::string_view text) noexcept {
   return at;
 }
 
-// How one byte is shown.
+// The escaped form of one byte.
 class Escape {
  public:
   explicit Escape(char byte) noexcept {
@@ -77,7 +78,7 @@ class Escape {
   std::size_t size_ = 4;
 };
 
-// Calls put(piece) for the pieces of `text` as it is to be shown, until that returns false.
+// Calls put(piece) for each piece of the printable form of `text`, until put() returns false.
 template <class Put>
 void for_each_piece(std::string_view text, Put put) {
   while (!text.empty()) {
@@ -104,7 +105,7 @@ std::string printable(std::string_view text) {
 
 std::string_view printable(std::span<char> out, std::string_view text) noexcept {
   std::size_t used = 0;
-  std::size_t keep = 0;  // what stays if the rest does not fit
+  std::size_t keep = 0;  // bytes to keep if "..." has to follow
   for_each_piece(text, [&](std::string_view piece) {
     const bool fits = used + piece.size() <= out.size();
     if (!fits) {

@@ -14,7 +14,7 @@ std::atomic<std::uint32_t> g_forks{0};
 void before_fork() { g_forks.fetch_add(1, std::memory_order_relaxed); }
 void in_child() { g_generation.fetch_add(1, std::memory_order_relaxed); }
 
-// Registered when the library is loaded, so that there is no first call to forget.
+// Registered when the library is loaded, so that no caller can forget to do it.
 const int g_registered = ::pthread_atfork(&before_fork, nullptr, &in_child);
 
 }  // namespace

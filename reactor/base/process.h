@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
-// What fork() did to this process, for the price of a load. Kept by pthread_atfork(3); a raw
-// clone(2) or vfork(2) goes unnoticed and is outside the contract.
+// Tells whether and how often this process has forked, for the price of one load. pthread_atfork(3)
+// handlers keep the counts; a raw clone(2) or a vfork(2) goes unnoticed and is outside the
+// contract.
 #pragma once
 
 #include <cstdint>
 
 namespace reactor {
 
-// A number that is another one in every forked child than in its parent. Async-signal-safe.
+// Returns a number that differs between a process and each child that it forks. Async-signal-safe.
 [[nodiscard]] std::uint32_t process_generation() noexcept;
 
-// How often this process, or one that it descends from, has forked: while it stands still, a
-// descriptor that was opened meanwhile has no copy in a child. Async-signal-safe.
+// Returns how many forks happened in this process and in its ancestors before they forked it. If
+// the count is the same as when a descriptor was opened, no child has a copy of that descriptor.
+// Async-signal-safe.
 [[nodiscard]] std::uint32_t fork_count() noexcept;
 
 }  // namespace reactor

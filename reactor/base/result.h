@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Result<T>: a value or a std::error_code. The member names are std::expected's, which clang 14 to
-// 18 with libstdc++ do not have; ours never changes with the language mode, so it is one type for
-// every translation unit of a program.
+// Result<T> is a value or a std::error_code. Its member names are those of std::expected, which
+// clang 14 to 18 lack with libstdc++. Result does not depend on the language mode, so it is one
+// type in every translation unit of a program.
 #pragma once
 
 #include <memory>
@@ -11,9 +11,9 @@
 
 namespace reactor {
 
-// A call's outcome. [[nodiscard]]: an error that nobody looks at is a bug of the caller.
-// T is a movable object type, or void (the default). Never empty; a code of 0 is not an error and
-// must not be given.
+// The outcome of a call. It is [[nodiscard]]: ignoring an error is a bug in the caller. T is a
+// movable object type, or void (the default). A Result is never empty. A code of 0 is not an error
+// and must not be stored.
 template <class T = void>
 class [[nodiscard]] Result {
  public:
@@ -42,17 +42,17 @@ class [[nodiscard]] Result {
   [[nodiscard]] bool has_value() const noexcept { return has_value_; }
   explicit operator bool() const noexcept { return has_value_; }
 
-  // The code, or one that is 0 where there is a value.
+  // Returns the error, or a code of 0 if there is a value.
   [[nodiscard]] std::error_code error() const noexcept {
     return has_value_ ? std::error_code{} : error_;
   }
 
-  // The value. Throws std::system_error with error() where there is none.
+  // Returns the value. Throws std::system_error with error() if there is none.
   [[nodiscard]] T& value() & { return check(), value_; }
   [[nodiscard]] const T& value() const& { return check(), value_; }
   [[nodiscard]] T&& value() && { return check(), std::move(value_); }
 
-  // The value, unchecked: undefined where there is none.
+  // Return the value unchecked. The behaviour is undefined if there is none.
   [[nodiscard]] T& operator*() & noexcept { return value_; }
   [[nodiscard]] const T& operator*() const& noexcept { return value_; }
   [[nodiscard]] T&& operator*() && noexcept { return std::move(value_); }
@@ -86,7 +86,8 @@ class [[nodiscard]] Result {
   bool has_value_;
 };
 
-// A success touches no category, which is a call in most libraries.
+// Result<void> avoids touching an error category on success, because that is a function call in
+// most standard libraries.
 template <>
 class [[nodiscard]] Result<void> {
  public:
@@ -104,7 +105,7 @@ class [[nodiscard]] Result<void> {
     return has_value_ ? std::error_code{} : error_;
   }
 
-  // Throws std::system_error with error() where the call failed.
+  // Throws std::system_error with error() if the call failed.
   void value() const {
     if (!has_value_) throw std::system_error(error_);
   }

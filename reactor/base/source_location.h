@@ -5,8 +5,8 @@
 
 namespace reactor {
 
-// Where in the source a call stands: std::source_location, which clang 14 does not have with
-// libstdc++. As a default argument `where = SourceLocation::current()` it names the caller.
+// The file and line of a call. It replaces std::source_location, which clang 14 lacks with
+// libstdc++. As a default argument, `where = SourceLocation::current()` names the caller.
 class SourceLocation {
  public:
   constexpr SourceLocation() noexcept = default;
@@ -19,7 +19,7 @@ class SourceLocation {
     return {file, line};
   }
 
-  // Never null; empty where the place is not known. Lives for the whole program.
+  // Never null; empty if the place is not known. The text lives for the whole program.
   [[nodiscard]] constexpr const char* file_name() const noexcept { return file_; }
   [[nodiscard]] constexpr std::uint32_t line() const noexcept { return line_; }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Counters of one loop: plain, fixed in size, placed by whoever wants to read them; also in memory
-// that processes share. One writer (the loop's thread), any number of readers.
+// The counters of one loop. LoopStats is plain memory of fixed size; whoever wants to read the
+// counters decides where it lies, for example in memory that processes share. One thread writes
+// (the loop's), any number of threads read.
 #pragma once
 
 #include <array>
@@ -11,7 +12,8 @@
 
 namespace reactor {
 
-// A number that one thread counts and others may read at any time, without a locked instruction.
+// A number that one thread counts and any thread may read at any time. It needs no locked
+// instruction.
 class Counter {
  public:
   void add(std::uint64_t amount = 1) noexcept {
@@ -28,8 +30,9 @@ class Counter {
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "shared between processes");
 
-// How long something took, by powers of two: bucket 0 counts below 1 us, bucket i below 2^i us, the
-// last all above. Histograms of several loops add up bucket by bucket.
+// A histogram of times by powers of two. Bucket 0 counts times below 1 us, bucket i those from
+// 2^(i-1) us to below 2^i us, and the last bucket everything longer. Histograms of several loops
+// can be added bucket by bucket.
 struct LagHistogram {
   static constexpr std::size_t kBuckets = 24;
   std::array<Counter, kBuckets> buckets;
@@ -41,17 +44,17 @@ struct LagHistogram {
 };
 
 struct LoopStats {
-  Counter turns;      // also the heartbeat: it moves with each turn
+  Counter turns;      // turns of the loop; also its heartbeat, as it changes with each turn
   Counter events;     // readiness events that the kernel reported
-  Counter stale;      // of them, dropped because their handle had ended meanwhile
-  Counter timers;     // timer callbacks
-  Counter posted;     // posted calls run
-  Counter signals;    // signal callbacks
-  Counter children;   // child exits reported
+  Counter stale;      // those of them that were dropped because their handle had ended
+  Counter timers;     // calls of timer callbacks
+  Counter posted;     // posted callbacks that were run
+  Counter signals;    // calls of signal callbacks
+  Counter children;   // exits of children that were reported
   Counter wakeups;    // times another thread, or a signal, had to wake the loop
-  Counter rebuilds;   // times the kernel's set was made anew
+  Counter rebuilds;   // times the kernel's set was rebuilt
   Counter slow;       // batches that took longer than LoopOptions::slow_callback
-  LagHistogram busy;  // from the end of a wait to the begin of the next: what a new event waits
+  LagHistogram busy;  // from the end of a wait to the start of the next: how long a new event waits
 };
 
 }  // namespace reactor

@@ -7,8 +7,8 @@
 
 namespace reactor {
 
-// Owns one descriptor, or none (-1). close() is called once, its result is not looked at: after
-// EINTR or EIO the number is gone on Linux and must not be closed again (close(2) NOTES).
+// Owns one descriptor, or none (-1). It calls close() once and ignores the result: after EINTR or
+// EIO the number is already free on Linux and must not be closed again (close(2) NOTES).
 class UniqueFd {
  public:
   UniqueFd() noexcept = default;
@@ -25,7 +25,7 @@ class UniqueFd {
   [[nodiscard]] int get() const noexcept { return fd_; }
   explicit operator bool() const noexcept { return fd_ >= 0; }
 
-  // Gives the descriptor up without closing it.
+  // Gives up the descriptor without closing it.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
   void reset(int fd = -1) noexcept {

@@ -15,7 +15,7 @@ namespace reactor {
 namespace {
 
 #if defined(RWF_NOWAIT)
-// Only for pipes: a file that is not in memory would fail.
+// RWF_NOWAIT is used for pipes only: on a file that is not in memory the write would fail.
 bool is_pipe(int fd) noexcept {
   struct stat status {};
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
@@ -35,7 +35,8 @@ ssize_t write_now(int fd, std::string_view line) noexcept {
   if (sent >= 0 || errno != ENOTSOCK) return sent;
   if (is_pipe(fd)) {
     const ssize_t written = write_to_pipe(fd, line);
-    if (written >= 0 || errno == EAGAIN || errno == EPIPE) return written;  // else it can't do that
+    if (written >= 0 || errno == EAGAIN || errno == EPIPE)
+      return written;  // else pwritev2() does not support this
   }
   pollfd room{fd, POLLOUT, 0};
   if (::poll(&room, 1, 0) == 0) {
