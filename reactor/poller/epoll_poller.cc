@@ -30,7 +30,8 @@ std::uint32_t to_epoll(Trigger trigger) {
   return trigger == Trigger::exclusive ? std::uint32_t{EPOLLEXCLUSIVE} : 0;
 }
 
-// HUP and ERR come unasked (epoll_ctl(2)) and mean "call, and you will learn": readable, writable.
+// EPOLLHUP and EPOLLERR are reported even if nobody asked for them (epoll_ctl(2)). They count as
+// readable and writable, so that the caller's next read or write returns the error.
 constexpr Interest to_interest(std::uint32_t events) {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return Interest::read_write;
   Interest bits = Interest::none;
@@ -39,7 +40,8 @@ constexpr Interest to_interest(std::uint32_t events) {
   return bits;
 }
 
-// The same by one load an event: the bits that count are the lowest five.
+// A table of to_interest(), so that each event costs one load. All bits that matter are among the
+// lowest five.
 constexpr std::size_t kMasks = 32;
 static_assert((EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP) < kMasks);
 
@@ -106,7 +108,7 @@ class EpollPoller final : public Poller {
     if (timeout == Duration::zero()) return ::epoll_wait(epoll_.get(), batch_.data(), room, 0);
     if (timeout == kForever) return ::epoll_wait(epoll_.get(), batch_.data(), room, -1);
 #if defined(SYS_epoll_pwait2)
-    if (precise_) {  // nanoseconds, Linux 5.11; older kernels and some sandboxes lack it
+    if (precise_) {  // precise to the nanosecond, since Linux 5.11; some sandboxes refuse it
       const timespec limit = to_timespec(timeout);
       const long count = ::syscall(SYS_epoll_pwait2, epoll_.get(), batch_.data(), room, &limit,
                                    nullptr, sizeof(std::uint64_t));

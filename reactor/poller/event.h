@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The words of readiness that users and backends share.
+// The types that describe readiness, shared by users and backends.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 
 namespace reactor {
 
-// What to wait for on a descriptor; combine with |. `none` pauses without giving the place up.
+// What to wait for on a descriptor; combine with |. `none` pauses the watch but keeps its
+// registration.
 enum class Interest : std::uint8_t { none = 0, read = 1, write = 2, read_write = 3 };
 
 [[nodiscard]] constexpr Interest operator|(Interest a, Interest b) noexcept {
@@ -19,9 +20,9 @@ enum class Interest : std::uint8_t { none = 0, read = 1, write = 2, read_write =
 }
 [[nodiscard]] constexpr bool any(Interest interest) noexcept { return interest != Interest::none; }
 
-// What a descriptor is ready for, as far as it was asked. A hint (G5): the next call may still say
-// EAGAIN. A hang-up or an error counts as readable and writable, so the call that follows returns
-// the true error, after the last octet.
+// What a descriptor is ready for, limited to what was asked for. This is a hint (G5): the next call
+// may still return EAGAIN. A hang-up or an error counts as readable and writable, so the next read
+// returns the remaining bytes and then the true error.
 class Ready {
  public:
   constexpr Ready() noexcept = default;
@@ -35,13 +36,15 @@ class Ready {
   Interest bits_ = Interest::none;
 };
 
-// How a Loop waits. `automatic` is the best that this build and kernel have, in the order below.
+// How a Loop waits. `automatic` picks the best backend that this build and kernel have, in the
+// order below.
 enum class Backend : std::uint8_t { automatic, epoll, kqueue, select };
 
-// "auto", "epoll", "kqueue", "select".
+// Returns "auto", "epoll", "kqueue" or "select".
 [[nodiscard]] std::string_view to_string(Backend backend) noexcept;
 
-// The backends built into this library, best first; never empty, never `automatic`.
+// Returns the backends built into this library, best first. The list is never empty and never
+// contains `automatic`.
 [[nodiscard]] std::vector<Backend> available_backends();
 
 }  // namespace reactor

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// KqueueCalls: the two system calls of kqueue(2) as a seam, so that a test can give the answers.
-// Private to the poller.
+// KqueueCalls holds the two system calls of kqueue(2), so that a test can replace them. Private to
+// the poller.
 #pragma once
 
 #include <time.h>
@@ -13,11 +13,11 @@
 #include "reactor/base/result.h"
 #include "reactor/poller/poller.h"
 
-struct kevent;  // of <sys/event.h>, which only the backend includes
+struct kevent;  // from <sys/event.h>, which only the backend includes
 
 namespace reactor {
 
-// Both as kqueue(2) says: -1 and errno where they fail.
+// Both functions behave as kqueue(2) says: on failure they return -1 and set errno.
 struct KqueueCalls {
   using Kevent = struct ::kevent;
 
@@ -26,10 +26,10 @@ struct KqueueCalls {
                 const timespec* timeout);
 };
 
-// The backend over `calls`, which are copied. Errors: those of kqueue().
+// Makes the kqueue backend over a copy of `calls`. Errors: those of kqueue().
 [[nodiscard]] Result<std::unique_ptr<Poller>> make_kqueue_poller(const KqueueCalls& calls);
 
-// How many events to ask the kernel for: its count is an int.
+// Returns how many events to ask the kernel for, whose count is an int.
 [[nodiscard]] constexpr int saturated_count(std::size_t slots) noexcept {
   return static_cast<int>(std::min(slots, std::size_t{INT_MAX}));
 }

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
-// kqueue(2): macOS, the BSDs, and libkqueue elsewhere. It differs from epoll in four ways, and all
-// of them end here:
-//   - reading and writing are two registrations ("knotes"), reported apart: merged within a batch;
-//   - EV_ADD replaces silently what is there: EV_ENABLE asks first, as it finds or gives ENOENT;
-//     most kernels store udata anew by every change, so the token always goes along;
-//   - closing a number drops its knotes at once, whatever copies there are of the open file;
-//   - the queue is not inherited over fork(2), so its number is a stranger's in a child.
-// libkqueue differs from the kernels once more, see is_emulated() and docs/architecture.md.
-// Changes go one to a call: an error is then errno, no event is fetched beside it, and one dead
-// entry can't hide another.
+// The backend for kqueue(2): macOS, the BSDs, and libkqueue elsewhere. It hides four differences
+// from epoll:
+//   - Reading and writing are two registrations ("knotes") with separate events. The backend merges
+//     the events of one descriptor within a batch.
+//   - EV_ADD silently replaces an existing knote. EV_ENABLE serves as the question whether a knote
+//     exists: it fails with ENOENT if not. Most kernels store udata anew with every change, so each
+//     change carries the token.
+//   - Closing a number drops its knotes at once, even if copies of the open file remain.
+//   - The queue is not inherited over fork(2). In a child, its number may belong to another file.
+// libkqueue differs from the kernels in more ways: see is_emulated() and docs/architecture.md.
+//
+// Each kevent() call makes at most one change and fetches no event with it. So an error arrives in
+// errno, and one dead entry can't hide another.
 #if __has_include(<sys/event.h>)
 
 #include "reactor/poller/kqueue_calls.h"
 
-// The order that the BSDs want.
+// The BSDs require this order of includes.
 #include <sys/types.h>
 
 #include <sys/event.h>
@@ -67,13 +70,12 @@ timespec to_timespec(Duration timeout) {
   return result;
 }
 
-// libkqueue is a library on top of epoll(7). Its queue is the writing end of a pipe, which no
-// kernel's is. It differs from a kernel in this:
-//   - It keeps a knote when the number is closed, and takes the next file of that number for the
-//   old
-//     one. Deleting such a knote frees memory that its epoll set may still point to.
+// Returns whether the queue is libkqueue's, a library on top of epoll(7): its queue is the writing
+// end of a pipe, which no kernel's queue is. libkqueue differs from a kernel as follows:
+//   - It keeps a knote when its descriptor is closed, and mistakes the next file of that number for
+//     the old one. Deleting such a knote frees memory that its epoll set may still point to.
 //   - It returns at most 512 events, and forgets those of its batch that found no room.
-//   - It says EFAULT if it can't watch a descriptor, whatever the reason.
+//   - If it can't watch a descriptor, it returns EFAULT whatever the reason.
 bool is_emulated(int queue) { return (::fcntl(queue, F_GETFL) & O_ACCMODE) == O_WRONLY; }
 
 Result<UniqueFd> make_queue(const KqueueCalls& calls) {
@@ -82,15 +84,17 @@ Result<UniqueFd> make_queue(const KqueueCalls& calls) {
   return queue;
 }
 
-// What was registered under a number and not removed; the kernel may have dropped it since.
+// What was registered for a descriptor number and not removed. The kernel may have dropped it
+// since.
 struct Watched {
   Token token;
-  Interest interest = Interest::none;  // what was asked for
-  Interest filters = Interest::none;   // what the kernel was given for it
-  std::uint32_t position = 0;          // of its event in the batch, to be checked before use
+  Interest interest = Interest::none;  // as the caller asked
+  Interest filters = Interest::none;   // the filters that the kernel has for it
+  std::uint32_t position = 0;          // index of its event in the batch; check it: may be stale
   FileIdentity identity;
 
-  // Whether the reading side is watched for the writing one: see add_filter().
+  // Returns whether a read filter stands in for the write filter that the kernel refused: see
+  // add_filter().
   [[nodiscard]] bool stands_in() const noexcept { return (filters & interest) != interest; }
 };
 
@@ -98,7 +102,8 @@ Interest readiness(const Kevent& event, const Watched& watched) {
   const bool failed =
       (event.flags & EV_ERROR) != 0 || ((event.flags & EV_EOF) != 0 && event.fflags != 0);
   if (failed || watched.stands_in()) return watched.interest;
-  // The end of one direction says nothing of the other: who has stopped writing may still read.
+  // The end of one direction says nothing about the other: a peer that stopped writing may still
+  // read.
   const Interest own = event.filter == EVFILT_READ ? Interest::read : Interest::write;
   return own & watched.interest;
 }
@@ -113,15 +118,18 @@ class KqueuePoller final : public Poller {
         batch_(kFirstBatch) {}
 
   ~KqueuePoller() override {
-    // The system did not hand it down, or took it back itself: the number is not ours to close.
+    // In a forked child this number may belong to another file: kernels do not pass the queue on,
+    // and libkqueue has closed its own.
     if (generation_ != process_generation()) static_cast<void>(queue_.release());
   }
 
-  // A wish for edges is not granted: a pipe that is never read fills up and wakes nobody.
+  // Ignores a request for Trigger::edge: a wake-up pipe that is never read would fill up, and then
+  // writing to it would wake nobody.
   std::error_code add(int fd, Interest interest, Token token, Trigger) override {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return last_system_error();
-    // Taken here, refused by epoll: refused here too, so that all backends agree.
+    // kqueue accepts files and directories, but epoll refuses them. Refuse them here too, so that
+    // all backends agree.
     if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return system_error(EPERM);
     const auto index = static_cast<std::size_t>(fd);
     if (index >= watched_.size()) watched_.resize(index + 1);
@@ -186,10 +194,11 @@ class KqueuePoller final : public Poller {
   [[nodiscard]] bool knows_files() const noexcept override { return !emulated_; }
 
   std::error_code add_process(pid_t pid, Token token) override {
-    if (emulated_) return Errc::not_supported;  // it loses the exit if somebody else waited for it
+    // libkqueue loses the exit if somebody else waits for the child.
+    if (emulated_) return Errc::not_supported;
     const std::error_code error = change(static_cast<std::uintptr_t>(pid), EVFILT_PROC,
                                          EV_ADD | EV_ONESHOT, token, NOTE_EXIT);
-    // A kernel without the filter says that the argument is wrong.
+    // A kernel without this filter returns EINVAL.
     return error == std::errc::invalid_argument ? make_error_code(Errc::not_supported) : error;
   }
 
@@ -198,15 +207,16 @@ class KqueuePoller final : public Poller {
   }
 
  private:
-  // How many events one call may give; a full one is followed by another one. libkqueue cuts its
-  // list of what is ready into rounds, and forgets those of a round that find no room. The rounds
-  // differ in length, so that it does not forget the same descriptors again and again.
+  // Returns how many events one kevent() call may fetch. If a call returns that many, wait() calls
+  // again. libkqueue cuts its ready list into rounds of this length and forgets the events of a
+  // round that find no room. The length varies so that it does not forget the same descriptors
+  // again and again.
   std::size_t round_limit() noexcept {
     constexpr std::size_t kMost = 512, kLengths = 64;
     return emulated_ ? kMost - round_++ % kLengths : SIZE_MAX;
   }
 
-  // Up to `room` events, in batch_; none after a signal.
+  // Fetches up to `room` events into batch_. Returns none if a signal interrupted the wait.
   Result<std::span<const Kevent>> fetch(std::size_t room, Duration timeout) {
     const timespec limit = to_timespec(timeout);
     const int count = calls_.kevent(queue_.get(), nullptr, 0, batch_.data(), static_cast<int>(room),
@@ -237,8 +247,8 @@ class KqueuePoller final : public Poller {
     return &watched_[ident];
   }
 
-  // Whether the kernel holds what was registered under `fd`, for the file that is there now. What
-  // it does not, or should not, is taken out.
+  // Returns whether the kernel still has the registration of `fd`, and for the file that `fd` is
+  // now. If not, drops the registration.
   bool held(int fd, Watched& watched, FileIdentity identity) {
     if (!any(watched.filters)) return false;
     if (watched.identity == identity && !touch(fd, watched, watched.filters)) {
@@ -248,7 +258,7 @@ class KqueuePoller final : public Poller {
     return false;
   }
 
-  // Ends a registration; the first error.
+  // Ends a registration. Returns the first error.
   std::error_code drop(int fd, Watched& watched) noexcept {
     std::error_code error;
     if (emulated_ && !watched.identity.is_still(fd)) {
@@ -261,9 +271,9 @@ class KqueuePoller final : public Poller {
     return error;
   }
 
-  // Puts all registrations into a new queue, because the old one still has knotes of descriptors
-  // that were closed. If there is no descriptor for a new queue, the old one stays, and spoilt_
-  // with it. The first error.
+  // Moves all registrations into a new queue, because the old queue still has knotes of closed
+  // descriptors. If there is no descriptor for a new queue, the old queue stays and spoilt_ remains
+  // true. Returns the first error.
   std::error_code renew() {
     Result<UniqueFd> fresh = make_queue(calls_);
     if (!fresh) return fresh.error();
@@ -284,7 +294,7 @@ class KqueuePoller final : public Poller {
     return first_error;
   }
 
-  // Asks whether the registration is there still, by those of its filters that are to stay.
+  // Checks that the registration still exists, by enabling again those of its filters that stay.
   std::error_code touch(int fd, const Watched& watched, Interest after) {
     const bool grows = any(after - watched.filters);
     for (const Interest filter : kFilters) {
@@ -295,7 +305,7 @@ class KqueuePoller final : public Poller {
     return {};
   }
 
-  // All of them or none.
+  // Adds all of `filters` or none.
   std::error_code add_filters(int fd, Watched& watched, Interest filters) {
     const Interest before = watched.filters;
     for (const Interest filter : kFilters) {
@@ -311,25 +321,26 @@ class KqueuePoller final : public Poller {
   std::error_code add_filter(int fd, Watched& watched, Interest filter) {
     std::error_code error = change(fd, filter, EV_ADD, watched.token);
     if (error == std::errc::broken_pipe && filter == Interest::write) {
-      // The kernel won't watch a pipe that nobody reads, where others report an error at once. Its
-      // reading side does so: it is at its end.
+      // The kernel refuses to watch a pipe's writing end that has no reader; other backends report
+      // an error event for it at once. The read filter of the same descriptor reports end of file,
+      // so it stands in.
       filter = Interest::read;
       error = change(fd, filter, EV_ADD, watched.token);
     }
     if (!error) watched.filters = watched.filters | filter;
-    // Of the reasons that libkqueue has, only this one is left: the rest was checked before.
+    // libkqueue has several reasons for EFAULT; the others were ruled out before.
     if (emulated_ && error == std::errc::bad_address) return system_error(EPERM);
     return error;
   }
 
-  // Tries all of them; the first error.
+  // Tries to remove all of `filters`. Returns the first error.
   std::error_code remove_filters(int fd, Watched& watched, Interest filters) noexcept {
     std::error_code first_error;
     for (const Interest filter : kFilters) {
       if (!any(filter & filters)) continue;
       const std::error_code error = change(fd, filter, EV_DELETE, watched.token);
       if (error && !first_error) first_error = error;
-      if (error && emulated_) {  // it has freed the knote without taking it out of its epoll set
+      if (error && emulated_) {  // it freed the knote, but left it in its epoll set
         spoilt_ = true;
         break;
       }
@@ -338,18 +349,19 @@ class KqueuePoller final : public Poller {
     return first_error;
   }
 
-  // Adds one event for each registration to the `used` ones; there are never more of them than of
-  // the kernel's. Gives how many there are then.
+  // Converts a batch of kernel events and appends them to the first `used` of `events`, at most one
+  // event per registration. So `events` never needs more room than the batch. Returns the new
+  // count.
   std::size_t collect(std::span<const Kevent> batch, std::span<PollEvent> events,
                       std::size_t used) {
     for (const Kevent& event : batch) {
       const Token token = token_of(event);
-      if (event.filter == EVFILT_PROC) {  // its ident is no descriptor, though it may look like one
+      if (event.filter == EVFILT_PROC) {  // its ident is a pid, not a descriptor
         events[used++] = {token, Ready(Interest::read)};
         continue;
       }
       Watched* const watched = find(event.ident);
-      if (watched == nullptr || watched->token != token) {  // a leftover: the loop knows its token
+      if (watched == nullptr || watched->token != token) {  // stale: the loop recognises its token
         events[used++] = {token, Ready(Interest::read_write)};
         continue;
       }
@@ -367,11 +379,11 @@ class KqueuePoller final : public Poller {
 
   KqueueCalls calls_;
   UniqueFd queue_;
-  bool emulated_;        // by libkqueue
-  bool spoilt_ = false;  // the queue has knotes that are not to be used or deleted: see renew()
+  bool emulated_;        // the queue is libkqueue's
+  bool spoilt_ = false;  // the queue has knotes that must be neither used nor deleted: see renew()
   std::size_t round_ = 0;
   std::uint32_t generation_;
-  std::vector<Watched> watched_;  // by descriptor
+  std::vector<Watched> watched_;  // indexed by descriptor
   std::vector<Kevent> batch_;
 };
 

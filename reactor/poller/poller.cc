@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The choice of the backend: the only ladder of #if, and no other file asks which system this is.
+// Chooses the backend. The #if ladder that selects among the backends is only in this file.
 #include "reactor/poller/poller.h"
 
 #include <unistd.h>
@@ -44,7 +44,8 @@ Result<std::unique_ptr<Poller>> make_named_poller(Backend backend) {
   return Errc::unknown_backend;
 }
 
-// The environment of whoever started a set-uid program is not to be trusted (environ(7)).
+// Returns whether the environment can be trusted. In a set-uid or set-gid program it can't, because
+// whoever started the program chose it (environ(7)).
 bool trusts_environment() { return ::getuid() == ::geteuid() && ::getgid() == ::getegid(); }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Poller: the kernel's readiness interface, as five calls. Private to the library; not installed.
-// Each backend is one file with one class in an unnamed namespace; every difference between the
-// kernels ends there. Level-triggered everywhere: an event that is not consumed comes again.
+// Poller wraps the kernel's readiness interface in a few calls. Private to the library; not
+// installed. Each backend is one file with one class in an unnamed namespace, and hides its
+// kernel's differences there. All backends are level-triggered: an event that is not consumed is
+// reported again.
 #pragma once
 
 #include <sys/types.h>
@@ -21,8 +22,9 @@
 
 namespace reactor {
 
-// Names a registration. The kernel carries it (epoll data.u64, kevent udata), never a descriptor
-// and never a pointer: what was retired differs in its generation and is recognised in O(1).
+// Names a registration. The kernel carries the token (epoll data.u64, kevent udata) instead of a
+// descriptor or pointer. A registration that has ended differs in its generation, so a stale event
+// is recognised in O(1).
 struct Token {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
@@ -36,15 +38,16 @@ struct Token {
   friend constexpr bool operator==(Token, Token) noexcept = default;
 };
 
-// One descriptor's readiness: at most one event per descriptor in a batch, unless the kernel itself
-// reports its filters apart (kqueue; the backend merges neighbours, the loop bears the rest).
+// One descriptor's readiness. A batch has at most one event per descriptor, unless the kernel
+// reports its filters separately: the kqueue backend merges those that it can, and the loop
+// tolerates the rest.
 struct PollEvent {
   Token token;
-  Ready ready;  // hang-up and error already turned into readable and writable
+  Ready ready;  // hang-up and error are already turned into readable and writable
 };
 
-// The room for a batch of events, in a backend's own form. It grows as far as memory allows: with
-// less room a wait gives fewer events, and the next one the rest.
+// Grows a backend's buffer of kernel events to `wanted`, as far as memory allows. Returns how many
+// events fit. With less room, a wait returns fewer events and the next wait returns the rest.
 inline constexpr std::size_t kFirstBatch = 512;
 template <class Event>
 [[nodiscard]] std::size_t grow_batch(std::vector<Event>& batch, std::size_t wanted) noexcept {
@@ -55,12 +58,13 @@ template <class Event>
   return std::min(batch.size(), wanted);
 }
 
-// How a descriptor is watched: see add(). `edge`: the loop's own wake-up descriptor. `exclusive`: a
-// socket that several processes poll.
+// How a descriptor is watched: see Poller::add(). `edge` is for the loop's own wake-up descriptor,
+// `exclusive` for a socket that several processes poll.
 enum class Trigger : std::uint8_t { level, edge, exclusive };
 
-// One per Loop, used on the loop's thread only. In a forked child only the destructor may be
-// called: it closes what the process really owns and leaves the parent's kernel set alone (G9).
+// Each Loop has one Poller and uses it on the loop's thread only. In a forked child, only the
+// destructor may be called: it closes what the child really owns and leaves the parent's kernel set
+// alone (G9).
 class Poller {
  public:
   virtual ~Poller() = default;
@@ -68,60 +72,64 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Starts watching `fd` (>= 0, any number). `interest` is not none. Trigger::edge is a wish, and
-  // edge_triggered() tells whether it is granted. Trigger::exclusive is one, too: of the pollers
-  // that wait with it, an event need not wake more than one. It can't be modified then, but has to
-  // be removed and added again.
-  // Errors: file_exists where the kernel still holds this very open file under this number;
-  // operation_not_permitted (EPERM) for what can't be polled (a regular file); bad_file_descriptor.
-  // A number that was closed behind our back and opened anew counts as new.
+  // Starts watching `fd` (>= 0, any number). `interest` is not none. Trigger::edge is a request;
+  // edge_triggered() tells whether it is granted. Trigger::exclusive is a request too: if several
+  // pollers watch a descriptor with it, an event may wake only one of them. Such a registration
+  // can't be modified; it has to be removed and added again.
+  // Errors: file_exists if the kernel still holds this very open file under this number (a number
+  // that was closed and reopened without remove() counts as new); operation_not_permitted (EPERM)
+  // for a file that can't be polled (a regular file); bad_file_descriptor.
   virtual std::error_code add(int fd, Interest interest, Token token,
                               Trigger trigger = Trigger::level) = 0;
 
-  // Changes the interest; neither `before` nor `after` is none. They may be equal, which asks
+  // Changes the interest. Neither `before` nor `after` is none. If they are equal, the call asks
   // whether the kernel still holds this open file.
-  // Errors: no_such_file_or_directory or bad_file_descriptor where it does not.
+  // Errors: no_such_file_or_directory or bad_file_descriptor if the kernel no longer holds it.
   virtual std::error_code modify(int fd, Interest before, Interest after, Token token) = 0;
 
-  // Ends it, before the descriptor is closed. `before` is the present interest.
-  // Errors: as modify(); there is nothing left to do then.
+  // Ends the registration. Call it before the descriptor is closed. `before` is the present
+  // interest. Errors: as modify(); the registration is gone then.
   virtual std::error_code remove(int fd, Interest before) = 0;
 
-  // Waits up to `timeout` (0: don't; kForever: without end; rounded up to what the kernel can) and
-  // fills `events` from its start. Gives their number; 0 after a time-out or a signal (EINTR).
-  // `events` holds at least 64: a word of select's bits.
+  // Waits up to `timeout` (0: does not wait; kForever: no limit; rounded up to the kernel's
+  // resolution) and fills `events` from its start. Returns the number of events, or 0 after a
+  // timeout or a signal (EINTR). `events` has room for at least 64, the bits of one word of
+  // select's sets.
   virtual Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) = 0;
 
-  // A descriptor that is readable while events wait, to nest this one in another loop; -1: none.
+  // Returns a descriptor that is readable while events wait, for nesting this poller in another
+  // loop. Returns -1 if there is none.
   [[nodiscard]] virtual int backend_fd() const noexcept { return -1; }
 
-  // Whether Trigger::edge is obeyed: a write to the wake-up descriptor is seen without reading it.
+  // Returns whether Trigger::edge is granted: then each write to the wake-up descriptor gives an
+  // event, even if nobody reads the descriptor.
   [[nodiscard]] virtual bool edge_triggered() const noexcept { return false; }
 
-  // Whether wait() tells a closed descriptor from a later one of the same number. If not, it
-  // reports the later one's readiness for the registration of the closed one, and each registration
-  // has to be removed before its descriptor is closed. To select and to libkqueue, a descriptor is
-  // nothing but a number.
+  // Returns whether wait() tells a closed descriptor from a later one with the same number. If not,
+  // it reports the later one's readiness under the closed one's token, so each registration has to
+  // be removed before its descriptor is closed. select and libkqueue know descriptors only by
+  // number.
   [[nodiscard]] virtual bool knows_files() const noexcept { return true; }
 
-  // Reports the exit of `pid`, once, as a readable event of `token` (EVFILT_PROC NOTE_EXIT; the
-  // child is left to be waited for). Errors: not_supported where the kernel has no such filter;
+  // Reports the exit of `pid` once, as a readable event of `token` (EVFILT_PROC NOTE_EXIT). The
+  // child remains to be waited for. Errors: not_supported if the kernel has no such filter;
   // no_such_process.
   virtual std::error_code add_process(pid_t pid, Token token);
   virtual void remove_process(pid_t pid) noexcept;
 };
 
-// Makes the poller of `backend`. `automatic` takes the first that works, in the order of
-// available_backends(); a named one that is missing is Errc::unknown_backend, never another.
-// `chosen`, unless null, is set to what was made.
+// Makes a poller for `backend`. `automatic` takes the first that works, in the order of
+// available_backends(). A named backend that is missing gives Errc::unknown_backend; no other is
+// tried. Unless `chosen` is null, it is set to the backend that was made.
 [[nodiscard]] Result<std::unique_ptr<Poller>> make_poller(Backend backend,
                                                           Backend* chosen = nullptr);
 
-// `wish` where it is not automatic, else REACTOR_BACKEND from the environment (ignored in programs
-// that run set-uid or set-gid), else automatic. Errors: Errc::unknown_backend for another word.
+// Returns `wish` if it is not `automatic`; else the backend named by REACTOR_BACKEND in the
+// environment (ignored in set-uid and set-gid programs); else `automatic`. Errors:
+// Errc::unknown_backend if the variable names no backend.
 [[nodiscard]] Result<Backend> choose_backend(Backend wish);
 
-// Each defined in its own file, where the system has it.
+// Each is defined in the backend's own file, if the system has it.
 [[nodiscard]] Result<std::unique_ptr<Poller>> make_epoll_poller();
 [[nodiscard]] Result<std::unique_ptr<Poller>> make_kqueue_poller();
 [[nodiscard]] Result<std::unique_ptr<Poller>> make_select_poller();

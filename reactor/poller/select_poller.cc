@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The portable fallback. The bit sets are ours and grow with the largest descriptor, so FD_SETSIZE
-// is no limit and FD_SET, which writes past a fixed set, is never used: the kernel takes any length
-// (select(2) NOTES; macOS wants _DARWIN_UNLIMITED_SELECT for it).
+// The portable fallback, select(2). The bit sets are allocated here and grow with the largest
+// descriptor, so FD_SETSIZE is no limit. FD_SET is never used, because it would write past a fixed
+// set. The kernel takes sets of any length (select(2) NOTES; macOS needs _DARWIN_UNLIMITED_SELECT
+// for it).
 #ifndef _DARWIN_UNLIMITED_SELECT
 #define _DARWIN_UNLIMITED_SELECT 1
 #endif
@@ -29,7 +30,7 @@ class FdBits {
   static constexpr std::size_t kWordBits = 8 * sizeof(Word);
 
   void grow(std::size_t bits) {
-    // Never smaller than fd_set: the kernel may round the length up to what it knows.
+    // The sets are never smaller than fd_set, because the kernel may round the length up to that.
     const std::size_t least = sizeof(fd_set) / sizeof(Word);
     words_.resize(std::max({words_.size(), least, bits / kWordBits + 1}));
   }
@@ -52,7 +53,8 @@ class SelectPoller final : public Poller {
   std::error_code add(int fd, Interest interest, Token token, Trigger) override {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return last_system_error();
-    // Always ready for select, refused by epoll: refused here too, so that all backends agree.
+    // select reports files and directories as always ready, but epoll refuses them. Refuse them
+    // here too, so that all backends agree.
     if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return system_error(EPERM);
     const auto index = static_cast<std::size_t>(fd);
     const FileIdentity identity(status);
@@ -92,7 +94,7 @@ class SelectPoller final : public Poller {
     int count = select_ready(timeout);
     if (count < 0 && errno == EBADF) {
       if (drop_closed() == 0) return system_error(EBADF);
-      return std::size_t{0};  // the others are seen in the next turn
+      return std::size_t{0};  // the next turn sees the other descriptors
     }
     if (count < 0) {
       if (errno == EINTR) return std::size_t{0};
@@ -105,7 +107,7 @@ class SelectPoller final : public Poller {
   struct Entry {
     Token token;
     Interest interest = Interest::none;
-    FileIdentity identity;  // when it was added: select(2) itself can't tell
+    FileIdentity identity;  // the file at add(): select(2) itself can't tell
   };
 
   void set_interest(std::size_t index, Interest interest) {
@@ -120,7 +122,7 @@ class SelectPoller final : public Poller {
     fd_set* write = limit_ > 0 ? ready_write_.data() : nullptr;
     if (timeout == kForever)
       return ::select(static_cast<int>(limit_), read, write, nullptr, nullptr);
-    constexpr Duration kLongest = std::chrono::hours(24);  // some kernels refuse huge ones
+    constexpr Duration kLongest = std::chrono::hours(24);  // some kernels refuse huge values
     const Duration limited =
         std::min(timeout, kLongest) + std::chrono::microseconds(1) - Duration(1);
     timeval limit{};
@@ -130,7 +132,8 @@ class SelectPoller final : public Poller {
     return ::select(static_cast<int>(limit_), read, write, nullptr, &limit);
   }
 
-  // Starts where the last full batch ended, so that low numbers can't starve high ones.
+  // Collects events from where the last full batch ended, so that low numbers can't starve high
+  // ones.
   std::size_t collect(std::span<PollEvent> events) {
     const std::size_t words = (limit_ + FdBits::kWordBits - 1) / FdBits::kWordBits;
     std::size_t used = 0;
@@ -140,7 +143,7 @@ class SelectPoller final : public Poller {
       const auto set = ready_read_.word(word) | ready_write_.word(word);
       if (static_cast<std::size_t>(std::popcount(set)) > events.size() - used) {
         next_word_ = word;
-        // A span smaller than one word's worth must still make progress.
+        // Even a span with room for less than one word's events must make progress.
         return used > 0 ? used : collect_word(word, events);
       }
       used += collect_word(word, events.subspan(used));
@@ -164,7 +167,7 @@ class SelectPoller final : public Poller {
     return used;
   }
 
-  // One dead number makes every select() fail with EBADF: find them, drop them.
+  // One closed descriptor makes every select() fail with EBADF, so find all of them and drop them.
   std::size_t drop_closed() {
     std::size_t dropped = 0;
     for (std::size_t index = 0; index < limit_; ++index) {
@@ -177,8 +180,8 @@ class SelectPoller final : public Poller {
     return dropped;
   }
 
-  std::vector<Entry> entries_;  // by descriptor
-  FdBits read_, write_;         // what is asked for
+  std::vector<Entry> entries_;  // indexed by descriptor
+  FdBits read_, write_;         // the bits asked for
   FdBits ready_read_, ready_write_;
   std::size_t limit_ = 0;      // one more than the largest descriptor that is asked for
   std::size_t next_word_ = 0;  // where the next batch starts
