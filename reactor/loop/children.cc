@@ -17,7 +17,8 @@
 namespace reactor {
 namespace {
 
-// Close-on-exec by itself (pidfd_open(2)). -1 with ENOSYS where there is none.
+// Opens a pidfd, which is always close-on-exec (pidfd_open(2)). Returns -1 with ENOSYS if the
+// system has no pidfds.
 int open_pidfd([[maybe_unused]] pid_t pid) {
 #if defined(SYS_pidfd_open)
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
@@ -27,7 +28,7 @@ int open_pidfd([[maybe_unused]] pid_t pid) {
 #endif
 }
 
-// ECHILD for a stranger, and for a child that was waited for already.
+// Returns ECHILD if `pid` is not a child of this process or was already waited for.
 std::error_code check_own_child(pid_t pid) {
   if (pid <= 0) return system_error(ECHILD);
   siginfo_t info{};
@@ -53,19 +54,19 @@ std::error_code Children::add(ChildSlot& slot) {
   return {};
 }
 
-// The methods in order, as far as they are allowed; the last one's error where none works.
+// Tries the allowed methods in order. Returns the last one's error if none works.
 std::error_code Children::watch(ChildSlot& slot) {
   std::error_code error = Errc::not_supported;
   if (allows(ChildMethod::pidfd)) error = watch_pidfd(slot);
   if (error && allows(ChildMethod::process_filter)) error = watch_process_filter(slot);
-  // It has ended, but was not waited for: check_own_child() saw it.
+  // The child has ended but was not waited for, because check_own_child() still saw it.
   if (error == std::errc::no_such_process) {
     mark_due(slot);
     return {};
   }
   if (error && allows(ChildMethod::sigchld)) {
     error = watch_sigchld();
-    if (!error) mark_due(slot);  // it may have ended before the handler was there
+    if (!error) mark_due(slot);  // it may have ended before the handler was installed
   }
   return error;
 }
@@ -77,7 +78,7 @@ std::error_code Children::watch_pidfd(ChildSlot& slot) {
   const std::error_code error = core_.registry.attach(slot, Interest::read, true, Trigger::level);
   if (!error) return {};
   slot.pidfd.reset();
-  slot.set_fd(-1);  // somebody else's from now on
+  slot.set_fd(-1);  // the number may belong to another file from now on
   return error;
 }
 
@@ -118,7 +119,7 @@ void Children::mark_due(ChildSlot& slot) noexcept {
   ++due_;
 }
 
-// SIGCHLD coalesces: one signal, any number of children.
+// SIGCHLD coalesces: one signal may stand for any number of children.
 void Children::mark_all_due() noexcept {
   for (ChildSlot* slot : slots_) mark_due(*slot);
 }
@@ -132,7 +133,7 @@ void Children::dispatch() {
     --due_;
     ExitStatus status;
     if (!reap(slot, status)) continue;
-    slot.stop();  // the pid may belong to a stranger from here on (D7)
+    slot.stop();  // from here on another process may get this pid
     core_.stats->children.add();
     core_.slow.enter(slot);
     core_.call(slot, slot.callback, status);
@@ -158,7 +159,7 @@ void Children::rewatch() {
   for (ChildSlot* slot : slots_) {
     if (slot->pidfd || !slot->attached()) continue;
     core_.registry.detach_process(*slot, slot->pid);
-    if (watch_process_filter(*slot)) mark_due(*slot);  // it ended meanwhile
+    if (watch_process_filter(*slot)) mark_due(*slot);  // the child ended meanwhile
   }
 }
 

@@ -13,30 +13,32 @@ class Core;
 struct ChildSlot;
 struct SignalSlot;
 
-// Learns of the ends of watched children, by pidfd_open(2), EVFILT_PROC or SIGCHLD, and waits for
-// just those: waitpid(pid), never waitpid(-1). Private to the loop.
+// Children learns by pidfd_open(2), EVFILT_PROC or SIGCHLD that a watched child has ended. It waits
+// for watched children only, with waitpid(pid), never with waitpid(-1). Private to the loop.
 class Children {
  public:
   Children(Core& core, ChildMethod method);
   ~Children();
 
-  // Errors: no_child_process, those of the method asked for.
+  // Starts watching slot.pid. Errors: no_child_process, or those of the chosen method.
   std::error_code add(ChildSlot& slot);
   void remove(ChildSlot& slot) noexcept;
 
   [[nodiscard]] bool waits_for(pid_t pid) const noexcept;
 
-  // The child of `slot` may have ended: it is looked after in this turn's children phase.
+  // Records that the child of `slot` may have ended. This turn's children phase checks it.
   void mark_due(ChildSlot& slot) noexcept;
   void mark_all_due() noexcept;
 
-  // Waits for the children that ended and calls back. One call throws: the rest is left.
+  // Waits for the children that have ended and calls their callbacks. If a callback throws, the
+  // rest are left for the next turn.
   void dispatch();
   [[nodiscard]] bool pending() const noexcept { return due_ > 0; }
 
-  // After the kernel's set was made anew: what it watched by pid is asked for again.
+  // Call after the kernel's set was rebuilt: registers again the pids that it watched.
   void rewatch();
-  // In a forked child: they are siblings now; all end with `error` in the next turn.
+  // Call in a forked child, where the watched processes are siblings. All watchers end with `error`
+  // in the next turn.
   void fail_all(std::error_code error) noexcept;
 
  private:
@@ -51,7 +53,7 @@ class Children {
   ChildMethod method_;
   std::vector<ChildSlot*> slots_;
   std::size_t due_ = 0;
-  std::unique_ptr<SignalSlot> sigchld_;  // where that is the method
+  std::unique_ptr<SignalSlot> sigchld_;  // null unless the method is SIGCHLD
 };
 
 }  // namespace reactor

@@ -5,9 +5,9 @@
 //     |                                                                             |
 //     +------------------- posted <--------------- due timers <---------------------+
 //
-// Each phase works on what was there when it began; what callbacks add waits for the next turn
-// (G3, G10). A callback that throws leaves its phase half done: every phase keeps what it has not
-// handled yet where the next turn finds it (G6).
+// Each phase handles what was there when the phase began. Work that callbacks add to a phase that
+// has begun waits for the next turn (G3, G10). A callback that throws leaves its phase unfinished.
+// Each phase keeps its unhandled work for the next turn (G6).
 #include "reactor/loop/core.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@
 namespace reactor {
 namespace {
 
-// Stands for posted calls, which have no handle.
+// Represents posted calls, which have no handle.
 class PostedCall final : public Dispatchable {
  public:
   [[nodiscard]] HandleInfo describe() const noexcept override {
@@ -32,8 +32,9 @@ class PostedCall final : public Dispatchable {
 
 const PostedCall kPostedCall;
 
-// exit(3) destroys the objects of its thread before static ones ([basic.start.term]). So a static
-// Loop in whose callback exit() was called knows that the callback will never return.
+// exit(3) destroys the objects of its thread before static ones ([basic.start.term]). This flag
+// tells a static Loop, which is destroyed later, that a callback of it called exit() and will never
+// return.
 thread_local bool thread_ends = false;
 
 void watch_end_of_thread() noexcept {
@@ -65,8 +66,9 @@ Core::~Core() {
   registry.detach(wakeup, Detach::staying);
 }
 
-// A closure may own anything that lives with a loop, so closures go first, and coroutines, which
-// have most of it, last. Nothing new is accepted meanwhile, so this comes to an end.
+// A closure may own any object that uses the loop, so closures are destroyed first. Coroutines own
+// most of these objects and are destroyed last. The loop accepts nothing new meanwhile, so this
+// ends.
 void Core::end() noexcept {
   if (in_turn_ && !thread_ends) {
     check_failed(
@@ -119,7 +121,7 @@ Result<> Core::run_while(bool forever, Duration limit) {
       core.in_turn_ = false;
       core.slow.leave();
       core.stop_requested_.store(false);
-      // From here on a post() wakes; one that came before is shown to a host loop.
+      // From here on post() wakes the loop. If a call was posted before, wake a host loop now.
       if (core.posts.fall_asleep()) core.wakeup.wake();
     }
   };
@@ -134,10 +136,10 @@ Result<> Core::run_while(bool forever, Duration limit) {
 
 Result<> Core::turn(bool forever, Duration limit) {
   const bool ran = run_deferred();
-  // A deferred call may have been the last thing to do, or what the caller of run_once() is out
-  // for.
+  // run() must not wait if the deferred calls were its last work. run_once() must not wait at all
+  // after a deferred call.
   if (forever ? !anything_to_wait_for() : ran) limit = Duration::zero();
-  // A batch that an exception cut short is finished first.
+  // If an exception interrupted the last batch, its remaining events are handled first.
   if (!registry.batch_left()) {
     if (const std::error_code error = wait(limit)) return error;
   }
@@ -176,7 +178,8 @@ std::error_code Core::wait(Duration limit) {
   } else if (deadline != TimePoint::max()) {
     timeout = std::min(timeout, deadline - before);
   }
-  // Asleep first, then the look for what came meanwhile: see PostQueue::fall_asleep().
+  // The order matters: mark the loop as asleep, then look for calls posted meanwhile. See
+  // PostQueue::fall_asleep().
   if (timeout > Duration::zero() && (posts.fall_asleep() || stop_requested_.load())) {
     timeout = Duration::zero();
   }
@@ -220,7 +223,7 @@ void Core::dispatch_io() {
   if (const std::uint64_t stale = registry.take_stale_count(); stale > 0) stats->stale.add(stale);
   if (!registry.needs_rebuild()) return;
   Result<std::unique_ptr<Poller>> poller = make_poller(backend);
-  if (!poller) return;  // out of descriptors: tried again when the stale event comes again
+  if (!poller) return;  // no descriptor is free; tried again when the stale event comes again
   stats->rebuilds.add();
   if (const std::error_code error = registry.rebuild(std::move(*poller))) {
     REACTOR_LOG(error, "a watcher was lost when the kernel's set was rebuilt: " + error.message());

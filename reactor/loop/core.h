@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Core: the loop's state and its turn. Private; Loop is its public face.
+// Core holds the loop's state and runs its turns. Private; Loop is its public face.
 #pragma once
 
 #include <array>
@@ -29,28 +29,29 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  // Attaches what wakes the loop.
+  // Opens and attaches the wake-up descriptor.
   std::error_code start();
 
-  // The run modes share this: one turn, or turns until there is nothing left to wait for. Takes
-  // back a stop request at its end.
+  // Runs turns until stop() or until there is nothing left to wait for, or one turn if not
+  // `forever`. All run modes share this. It clears the stop request at its end.
   Result<> run_while(bool forever, Duration limit);
   [[nodiscard]] Duration next_timeout() noexcept;
   void request_stop() noexcept;
   void post(Callback<void()> call);
   std::error_code reinit_after_fork();
   void close_in_child() noexcept;
-  // Before the destructor, while all of this works: destroys what closures and coroutines own, and
-  // ends all handles. Not from a callback.
+  // Destroys what closures and coroutines own, and ends all handles. The loop calls it before the
+  // destructor, while everything here still works. Not from a callback.
   void end() noexcept;
-  // False from end() on: no closure, and nothing that would have to be called, is taken any more.
+  // False from end() on: the loop then accepts no closure and nothing else that it would have to
+  // call.
   [[nodiscard]] bool accepts() const noexcept { return !ending_; }
   [[nodiscard]] bool in_own_process() const noexcept;
-  // What a start() counts from: cached in a turn, the clock outside.
+  // The time that a started timer counts from: the cached time inside a turn, else the clock's.
   [[nodiscard]] TimePoint start_time() const noexcept { return in_turn_ ? now : monotonic_now(); }
 
-  // Runs `call` on behalf of `who`. The slot of a handle that is destroyed meanwhile lives on until
-  // the call is over (G2).
+  // Runs `callback`, whose owner is `slot`. If the handle is destroyed meanwhile, the slot lives on
+  // until the call has returned (G2).
   template <class Slot, class Call, class... Args>
   void call(Slot& slot, Call& callback, Args... args) {
     running_slot_ = &slot;
@@ -58,15 +59,15 @@ class Core {
     callback(args...);
   }
 
-  // Called when a handle goes: ends it, frees it now or after the call that is running.
+  // Called when a handle is destroyed: ends `slot`, and frees it now or after its running call.
   void release(HandleSlot& slot) noexcept;
   void link(HandleSlot& slot) noexcept;
   void unlink(HandleSlot& slot) noexcept;
-  // `slot` became active, or ended.
+  // Counts a handle that became active, or ended.
   void keep(const HandleSlot& slot, bool keeps) noexcept;
   void count_keeping(bool more) noexcept { more ? ++keeping : --keeping; }
 
-  // Declared in the order in which they depend on each other.
+  // The order of declaration is the order of dependence.
   LoopOptions options;
   Backend backend;
   LoopStats own_stats;
@@ -79,14 +80,14 @@ class Core {
   Signals signals;
   Children children;
   SlowWatch slow;
-  IntrusiveList scheduled;       // deferred calls, for the next turn
-  HandleSlot* newest = nullptr;  // all live handles
-  std::size_t keeping = 0;       // active handles, besides the registry's, that keep run() going
-  std::array<std::unique_ptr<LoopExtension>, 2> extensions;  // by Layer
+  IntrusiveList scheduled;       // deferred calls for the next turn
+  HandleSlot* newest = nullptr;  // start of the list of all live handles
+  std::size_t keeping = 0;       // active handles that keep run() going, except the registry's
+  std::array<std::unique_ptr<LoopExtension>, 2> extensions;  // indexed by Layer
   std::unique_ptr<std::byte[]> scratch;
 
  private:
-  // Ends a call, also one that throws.
+  // Ends a call, even one that throws.
   struct Running {
     Core& core;
     HandleSlot& slot;
@@ -99,7 +100,7 @@ class Core {
   void end(HandleSlot& slot) noexcept;
   Result<> turn(bool forever, Duration limit);
   std::error_code wait(Duration limit);
-  bool run_deferred();  // whether there was any
+  bool run_deferred();  // returns whether there was any
   void dispatch_io();
   template <class Enter>
   void dispatch_batch(Enter enter);
@@ -109,11 +110,11 @@ class Core {
   [[nodiscard]] bool work_is_waiting() const noexcept;
   [[nodiscard]] bool anything_to_wait_for() noexcept;
 
-  IntrusiveList deferred_round_;  // deferred calls of this turn
+  IntrusiveList deferred_round_;  // deferred calls that this turn still has to run
   HandleSlot* running_slot_ = nullptr;
   bool running_slot_is_dead_ = false;
   bool in_turn_ = false;
-  bool ending_ = false;       // set once; other threads may still post() before
+  bool ending_ = false;       // set once; until then, other threads may still post()
   std::uint32_t generation_;  // of the process that owns this loop
   std::atomic<bool> stop_requested_{false};
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the loop can call, seen from the loop: something that can say who made it. Private, but for
-// those who write transports on the bare poll target and timer node.
+// Dispatchable is anything that the loop can call. It can tell who made it. Private, except to
+// transports that are written directly on PollTarget and TimerNode.
 #pragma once
 
 #include <cstdint>
@@ -11,19 +11,20 @@
 
 namespace reactor {
 
-// One live handle, for dump(), for slow-callback reports and for a watchdog's last words.
+// Describes one live handle, for dump(), for reports of slow callbacks and for a watchdog.
 struct HandleInfo {
   std::string_view kind;  // "io", "timer", "signal", "child", "deferred", "stream", ...
-  int number = -1;        // descriptor, signal or pid; -1 where there is none
-  TimePoint created{};    // on the loop's clock; zero where it is not kept
+  int number = -1;        // descriptor, signal or pid; -1 if there is none
+  TimePoint created{};    // on the loop's clock; zero if it is not recorded
   SourceLocation where;   // the line that made the handle (its Listener for a stream)
 };
 
-// Base of everything whose callback a loop runs. No virtual destructor: never deleted through this.
+// Base of everything whose callback a loop runs. Nothing is deleted through it, so its destructor
+// is not virtual.
 class Dispatchable {
  public:
-  // Async-signal-safe: copies what is there, allocates nothing. The default names nothing; it is
-  // there for a target that is detached by the destructor of one of its bases.
+  // Async-signal-safe: returns copies and allocates nothing. The default returns an empty
+  // description; it is needed for a target that is detached by the destructor of one of its bases.
   [[nodiscard]] virtual HandleInfo describe() const noexcept { return {}; }
 
  protected:

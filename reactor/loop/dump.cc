@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a loop holds, for people: Loop::dump() and Loop::counts().
+// Loop::dump() and Loop::counts() tell people what a loop holds.
 #include <algorithm>
 #include <array>
 #include <iomanip>
@@ -11,7 +11,7 @@
 namespace reactor {
 namespace {
 
-// Targets that are listed as a handle, or are the loop's own.
+// Returns false for targets that are listed as handles, and for the loop's own.
 bool is_transport(const PollTarget& target) {
   constexpr std::array<std::string_view, 4> kOthers = {"io", "child", "wakeup", "signal pipe"};
   return std::find(kOthers.begin(), kOthers.end(), target.describe().kind) == kOthers.end();

@@ -19,7 +19,8 @@ void destroy(HandleSlot* slot) noexcept {
   }
 }
 
-// The counting differs, so it is done around the change.
+// An active handle is counted by its `keeps`, so it is uncounted before the change and counted
+// again after it. The registry counts IoSlots, and nothing counts DeferredSlots.
 void set_keeps(HandleSlot* slot, bool keeps) noexcept {
   if (slot == nullptr || slot->core == nullptr || slot->keeps == keeps) return;
   const bool counted = slot->active() && dynamic_cast<IoSlot*>(slot) == nullptr &&

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The five handles of a Loop. Each is a move-only value that owns its place in the loop:
+// The five handles of a Loop. Each is a move-only value that owns its registration with the loop.
 //
-//  * Destroying it, or assigning over it, ends it at once: its callback never runs again, not even
-//    for an event that was fetched already (G1). A callback may destroy its own handle or any other
-//    (G2); the callable it runs in lives until the call is over.
-//  * It belongs to the loop's thread; callbacks may call everything here.
-//  * A handle that outlives its Loop is dead: its calls do nothing or give Errc::handle_dead.
-//  * A handle that is default-made or moved from is empty: only assignment, destruction and
-//    operator bool may be used.
-//  * An active handle keeps Loop::run() going; unref() lifts that, ref() restores it.
+// * Destroying a handle, or assigning to it, ends it at once: its callback never runs again, not
+//   even for an event that was already fetched (G1). A callback may destroy its own handle or any
+//   other (G2); the running callable lives until the call has returned.
+// * A handle belongs to the loop's thread. Callbacks may call everything here.
+// * A handle that outlives its Loop is dead: its calls do nothing or return Errc::handle_dead.
+// * A default-constructed or moved-from handle is empty. Only assignment, destruction and operator
+//   bool may be used on it.
+// * An active handle keeps Loop::run() going. unref() lifts that, ref() restores it.
 #pragma once
 
 #include <csignal>
@@ -29,7 +29,7 @@ struct SignalSlot;
 struct ChildSlot;
 struct DeferredSlot;
 
-// What the handles have in common. Not for use by itself.
+// The common base of the handles. Not for use by itself.
 class Handle {
  public:
   Handle(Handle&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
@@ -37,10 +37,11 @@ class Handle {
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
-  // Whether there is a handle at all (see "empty" above).
+  // Returns false if the handle is empty (see above).
   explicit operator bool() const noexcept { return slot_ != nullptr; }
 
-  // Whether Loop::run() waits for this handle while it is active. The default is yes.
+  // ref() makes Loop::run() wait for this handle while it is active, which is the default. unref()
+  // stops that.
   void ref() noexcept;
   void unref() noexcept;
 
@@ -52,20 +53,23 @@ class Handle {
   HandleSlot* slot_ = nullptr;
 };
 
-// Calls back while a descriptor is ready. Made by Loop::watch(). The descriptor stays the caller's:
-// stop the watcher, then close it. Closing first is survived (G8): the watcher is dead, also when
-// its number is another file's (by inode in a child and with select). A dup(2) keeps it alive.
+// Calls back while a descriptor is ready. Made by Loop::watch(). The caller still owns the
+// descriptor: stop the watcher, then close the descriptor. If it is closed first (G8), the watcher
+// is dead, even if another file gets the number. (In a forked child and with select, the files'
+// inodes decide that.) An open dup(2) of the descriptor keeps the watcher alive.
 class IoWatcher : public Handle {
  public:
   IoWatcher() noexcept = default;
 
-  // Changes what is waited for. Interest::none pauses: no event, no wake-up, the place is kept.
-  // Errors: Errc::handle_dead where the descriptor was closed, Errc::wrong_process, those of
+  // Changes what is waited for. Interest::none pauses: there are no events and no wake-ups, but the
+  // descriptor stays claimed by this watcher.
+  // Errors: Errc::handle_dead if the descriptor was closed, Errc::wrong_process, those of
   // epoll_ctl(2).
   Result<> set(Interest interest);
   [[nodiscard]] Interest interest() const noexcept;
 
-  // Gives the descriptor free. set() gives Errc::handle_dead from here on.
+  // Ends the watch, so that another watcher may have the descriptor. From here on set() returns
+  // Errc::handle_dead.
   void stop() noexcept;
   [[nodiscard]] bool active() const noexcept;
   [[nodiscard]] int fd() const noexcept;
@@ -76,21 +80,22 @@ class IoWatcher : public Handle {
 };
 
 // Calls back when time has passed. Made by Loop::timer(), after() or every(). Never early; late by
-// at most a tick (0.52 ms) and whatever the loop is busy with (G4). Order is by tick, then by
-// start.
+// at most a tick (0.52 ms) plus the time that the loop is busy (G4). Timers fire in the order of
+// their ticks; timers of the same tick in the order of their starts.
 class Timer : public Handle {
  public:
   Timer() noexcept = default;
 
-  // Fires once, `delay` after Loop::now(); starting it again moves it. Zero or less: in this turn's
-  // timer phase, or in the next turn's when called from a timer. Beyond the clock's range: never.
+  // Fires once, `delay` after Loop::now(). Starting it again moves it. With a delay of zero or
+  // less, it fires in the next timer phase: this turn's, unless that has already begun. A time
+  // beyond the clock's range never comes.
   void start(Duration delay) noexcept;
 
-  // Fires each `period` (at least 1 ns), first after one. It does not drift; periods that were
-  // missed because the loop was busy are merged into one call.
+  // Fires every `period` (at least 1 ns), for the first time after one period. It does not drift.
+  // Periods that were missed because the loop was busy are merged into one call.
   void start_every(Duration period) noexcept;
 
-  // Nothing happens where it is not started.
+  // Does nothing if the timer is not started.
   void stop() noexcept;
   [[nodiscard]] bool active() const noexcept;
 
@@ -99,9 +104,9 @@ class Timer : public Handle {
   explicit Timer(TimerSlot* slot) noexcept;
 };
 
-// Calls back in the loop after a signal came. Made by Loop::on_signal(). Signals of one number that
-// come before the loop gets to them are one call (signal(7): standard signals do not queue). The
-// disposition that was there before the first watcher comes back after the last.
+// Calls back in the loop after a signal arrived. Made by Loop::on_signal(). If a signal arrives
+// several times before the loop handles it, there is one call (signal(7): standard signals do not
+// queue). Ending the last watcher of a signal restores the disposition from before the first.
 class SignalWatcher : public Handle {
  public:
   SignalWatcher() noexcept = default;
@@ -113,29 +118,30 @@ class SignalWatcher : public Handle {
   explicit SignalWatcher(SignalSlot* slot) noexcept;
 };
 
-// How a child ended (waitpid(2)).
+// The way a child ended (waitpid(2)).
 class ExitStatus {
  public:
   ExitStatus() noexcept = default;
   explicit ExitStatus(int wait_status) noexcept : status_(wait_status) {}
   explicit ExitStatus(std::error_code error) noexcept : error_(error) {}
 
-  // Set where the status can't be known: no_child_process where another part of the program waited
-  // for it, Errc::wrong_process after reinit_after_fork(). The rest means nothing then.
+  // Set if the status can't be known: no_child_process if another part of the program waited for
+  // the child, Errc::wrong_process after reinit_after_fork(). The other members are meaningless
+  // then.
   [[nodiscard]] std::error_code error() const noexcept { return error_; }
 
   [[nodiscard]] bool exited() const noexcept;    // by exit() or return from main
-  [[nodiscard]] int code() const noexcept;       // 0..255 where exited(), else -1
+  [[nodiscard]] int code() const noexcept;       // 0..255 if exited(), else -1
   [[nodiscard]] bool signaled() const noexcept;  // killed by a signal
-  [[nodiscard]] int signal() const noexcept;     // its number where signaled(), else 0
+  [[nodiscard]] int signal() const noexcept;     // the signal's number if signaled(), else 0
 
  private:
   int status_ = 0;
   std::error_code error_;
 };
 
-// Calls back once when a child of this process ends, and has then waited for it. Made by
-// Loop::on_exit(). Dropping it earlier leaves the child to be waited for by the application.
+// Waits for a child of this process, and calls back once when it has ended. Made by
+// Loop::on_exit(). If the watcher is destroyed earlier, the application has to wait for the child.
 class ChildWatcher : public Handle {
  public:
   ChildWatcher() noexcept = default;
@@ -148,13 +154,13 @@ class ChildWatcher : public Handle {
 };
 
 // Calls back once before the loop next waits, however often it is scheduled. Made by
-// Loop::deferred(). Scheduled from a deferred call, it runs before the wait after next, and the
-// loop does not sleep in between.
+// Loop::deferred(). If it is scheduled by a deferred call, it runs in the next turn, and the loop
+// does not sleep before that.
 class Deferred : public Handle {
  public:
   Deferred() noexcept = default;
   void schedule() noexcept;
-  void stop() noexcept;  // takes a scheduled call back
+  void stop() noexcept;  // cancels a scheduled call
   [[nodiscard]] bool active() const noexcept;
 
  private:

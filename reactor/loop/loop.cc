@@ -27,7 +27,8 @@ std::unique_ptr<Core> make_core(LoopOptions options) {
   return core;
 }
 
-// Owns a slot until a handle does. While the loop ends it is one of a dead handle.
+// Makes a slot, which a handle has to own next. While the loop ends, the slot is that of a dead
+// handle.
 template <class Slot, class... Args>
 Slot* new_slot(Core& core, Args&&... args) {
   auto slot = std::make_unique<Slot>(core, std::forward<Args>(args)...);
@@ -39,7 +40,7 @@ Slot* new_slot(Core& core, Args&&... args) {
   return slot.release();
 }
 
-// Whether something can be registered now.
+// Returns an error if nothing can be registered now.
 std::error_code check_open(const Core& core) {
   if (!core.in_own_process()) return Errc::wrong_process;
   return core.accepts() ? std::error_code{} : make_error_code(Errc::handle_dead);

@@ -8,24 +8,25 @@
 
 namespace reactor {
 
-// A descriptor's place in a loop, for those who write transports: a Stream, a Listener. The object
-// itself is what the loop calls, so there is no callback to store and nothing to allocate. 16
-// bytes. The owner detaches it before it dies; Loop::attach() and its neighbours say the rest.
+// A descriptor's registration with a loop, for writers of transports such as Stream and Listener.
+// The loop calls the object itself, so there is no callback to store and nothing to allocate. 16
+// bytes. The owner has to detach it before it is destroyed. See Loop::attach() and detach().
 class PollTarget : public Dispatchable {
  public:
   PollTarget(const PollTarget&) = delete;
   PollTarget& operator=(const PollTarget&) = delete;
 
-  // The descriptor is ready for what was asked of it. May destroy this object.
+  // The descriptor is ready for what was asked. May destroy this object.
   virtual void on_ready(Ready ready) = 0;
-  // The loop ends while this is attached. All of the loop still works, but takes nothing new; after
-  // the call only destruction may follow. May destroy this object.
+  // The loop ends while this is attached. The whole loop still works but accepts nothing new. After
+  // the call, this object may only be destroyed. The call itself may destroy it.
   virtual void on_loop_end() noexcept {}
 
-  // The descriptor that is, or will be, watched; -1 where there is none. Not owned here.
+  // Returns the descriptor that is, or will be, watched, or -1 if there is none. Not owned.
   [[nodiscard]] int fd() const noexcept { return fd_; }
-  // Whether fd() is still the file that was attached, and not a later one of the same number. The
-  // owner of a descriptor closes it after it has detached, so the default does not look.
+  // Returns whether fd() still is the file that was attached, and not a later file of the same
+  // number. The default does not check, because the owner of a descriptor detaches before it
+  // closes.
   [[nodiscard]] virtual bool holds_file() const noexcept { return true; }
   [[nodiscard]] bool attached() const noexcept { return index_ != kDetached; }
 
@@ -33,23 +34,25 @@ class PollTarget : public Dispatchable {
   explicit PollTarget(int fd = -1) noexcept : fd_(fd) {}
   ~PollTarget() = default;
 
-  // Only while detached.
+  // Allowed only while detached.
   void set_fd(int fd) noexcept { fd_ = fd; }
 
  private:
   friend class Registry;
   static constexpr std::uint32_t kDetached = ~std::uint32_t{0};
 
-  std::uint32_t index_ = kDetached;  // of the slot in the loop's registry
+  std::uint32_t index_ = kDetached;  // of its slot in the loop's registry
   int fd_;
 };
 
-// Who polls a descriptor. `shared`: other processes too, of which an event shall wake one where the
-// kernel can do that (EPOLLEXCLUSIVE); whoever is woken has to take what there is, or others wait.
+// Who polls a descriptor. `shared`: other processes do so too. An event should then wake only one
+// of them, if the kernel can do that (EPOLLEXCLUSIVE). A process that is woken must take all there
+// is, or the others wait in vain.
 enum class Sharing : std::uint8_t { alone, shared };
 
-// What happens to a descriptor after detach(). `closing`: its only copy is closed right away, so
-// the kernel forgets it by itself and a system call is saved. `staying`: it lives on somewhere.
+// What happens to a descriptor after detach(). `closing`: its only copy is closed at once, so the
+// kernel forgets it by itself and a system call is saved. `staying`: the open file stays open
+// somewhere.
 enum class Detach : std::uint8_t { closing, staying };
 
 }  // namespace reactor

@@ -18,7 +18,7 @@ bool PostQueue::push(Call call) {
   return claim_wakeup();
 }
 
-// A load first: the flag's cache line stays shared while the loop is awake.
+// A load comes first, so that the flag's cache line stays shared while the loop is awake.
 bool PostQueue::claim_wakeup() noexcept {
   return asleep_.load(std::memory_order_seq_cst) &&
          asleep_.exchange(false, std::memory_order_seq_cst);

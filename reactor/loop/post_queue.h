@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PostQueue: calls from other threads, and the question whether the loop has to be woken for them.
+// PostQueue holds calls from other threads and decides whether the loop has to be woken for them.
 // Private to the loop.
 #pragma once
 
@@ -9,8 +9,8 @@
 
 namespace reactor {
 
-// A stack that any thread pushes to and the loop takes whole and turns around. No lock, so a fork
-// in the middle of a push harms nobody.
+// A lock-free stack: any thread pushes, and the loop takes the whole stack and reverses it. As
+// there is no lock, a fork in the middle of a push can't leave one locked in the child.
 class PostQueue {
  public:
   using Call = Callback<void()>;
@@ -20,24 +20,25 @@ class PostQueue {
   PostQueue& operator=(const PostQueue&) = delete;
   ~PostQueue();
 
-  // From any thread. True: the loop sleeps, and this caller has to wake it.
+  // Adds a call. Returns true if the loop sleeps and this caller has to wake it. Any thread.
   [[nodiscard]] bool push(Call call);
 
-  // Marks the loop as asleep, or about to be. True: something was pushed meanwhile, don't sleep.
-  // Sequentially consistent with push(): one of the two sees the other.
+  // Marks the loop as asleep, or about to sleep. Returns true if a call was pushed meanwhile; the
+  // loop must not sleep then. This and push() are sequentially consistent, so at least one of the
+  // two notices the other.
   [[nodiscard]] bool fall_asleep() noexcept;
   void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
-  // As push() decides it, for stop().
+  // Decides as push() does whether the caller has to wake the loop. For stop().
   [[nodiscard]] bool claim_wakeup() noexcept;
 
-  // Moves all that was pushed behind what take() has left (loop thread).
+  // Moves all pushed calls behind those that are already collected. Loop thread.
   void collect() noexcept;
-  // The oldest collected call; false where there is none. The call's memory is released.
+  // Takes the oldest collected call and frees its node. Returns false if there is none.
   [[nodiscard]] bool take(Call& call) noexcept;
   [[nodiscard]] bool empty() const noexcept;
   [[nodiscard]] bool collected() const noexcept { return first_ != nullptr; }
 
-  // Drops everything without running it.
+  // Drops all calls without running them.
   void clear() noexcept;
 
  private:
@@ -47,7 +48,7 @@ class PostQueue {
   };
 
   std::atomic<Node*> pushed_{nullptr};  // newest first
-  std::atomic<bool> asleep_{true};      // no turn has run yet
+  std::atomic<bool> asleep_{true};      // true: no turn has run yet
   Node* first_ = nullptr;               // collected, oldest first
   Node* last_ = nullptr;
 };

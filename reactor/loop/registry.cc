@@ -49,17 +49,18 @@ std::uint32_t Registry::take_slot() {
 void Registry::add_slot() {
   const std::size_t count = slots_.size() + 1;
   const std::size_t room = std::clamp(count, kLeastBatch, kLargestBatch);
-  // Not while a batch is being read; the next attach sees to it.
+  // Don't grow the array while a batch is being read; a later attach() does.
   if (room > events_.size() && !batch_left()) {
     events_.resize(std::min(2 * room, kLargestBatch));
     position_ = end_ = events_.data();
   }
-  free_.resize(count);  // so that detach() can't fail
+  free_.resize(count);  // so that detach() need not allocate
   slots_.emplace_back();
   free_[free_count_++] = static_cast<std::uint32_t>(count - 1);
 }
 
-// A live registration of this number is an error; one whose file was closed under it is dead now.
+// Fails if a live registration has this number. If that one's file was closed meanwhile, marks it
+// as dead instead.
 std::error_code Registry::claim_number(int fd) {
   const auto number = static_cast<std::size_t>(fd);
   if (number >= by_number_.size()) by_number_.resize(number + 1, kNobody);
@@ -76,13 +77,13 @@ std::error_code Registry::claim_number(int fd) {
 }
 
 void Registry::mark_dead(Slot& slot) noexcept {
-  // A set that knows numbers only does not forget by itself.
+  // select and libkqueue do not forget a closed descriptor by themselves.
   if (any(slot.polled) && owns_set() && !knows_files_) {
     static_cast<void>(poller_->remove(slot.target->fd_, slot.polled));
   }
   slot.flags |= kDead;
   slot.polled = Interest::none;
-  // What the kernel still tells of it is stale: a copy may keep the open file in the set.
+  // Later events of this registration are stale: a copy of the descriptor may keep it in the set.
   ++slot.generation;
   slot.retired_in = batch_;
   if ((slot.flags & kBackground) == 0) {
@@ -130,12 +131,12 @@ std::error_code Registry::try_to_attach(PollTarget& target, Interest interest, b
   return error;
 }
 
-// Tells the kernel to wait for `interest`, which is not none.
+// Tells the kernel to watch for `interest`, which is not none.
 std::error_code Registry::poll_for(Slot& slot, Interest interest) {
   const int fd = slot.target->fd_;
   const Token token = token_of(*slot.target);
   std::error_code error;
-  if (any(slot.polled) && (slot.flags & kShared) != 0) {  // can't be modified
+  if (any(slot.polled) && (slot.flags & kShared) != 0) {  // can't be modified: added again below
     drop(slot);
     if ((slot.flags & kDead) != 0) return Errc::handle_dead;
   }
@@ -145,7 +146,8 @@ std::error_code Registry::poll_for(Slot& slot, Interest interest) {
     const Trigger trigger = trigger_of(slot);
     error = poller_->add(fd, interest, token, trigger);
     if (error == std::errc::file_exists) {
-      // The kernel kept what ended here: the open file has another name somewhere. It is ours now.
+      // The kernel kept a registration that had ended here, because its open file lived on under
+      // another descriptor. Now this number stands for that file again, so it can be removed.
       static_cast<void>(poller_->remove(fd, interest));
       error = poller_->add(fd, interest, token, trigger);
     }
@@ -164,7 +166,7 @@ std::error_code Registry::set_interest(PollTarget& target, Interest interest) {
   Slot& slot = slots_[target.index_];
   if ((slot.flags & kDead) != 0) return Errc::handle_dead;
   slot.wanted = interest;
-  if ((interest & slot.polled) == interest) {  // dropped lazily
+  if ((interest & slot.polled) == interest) {  // less interest is dropped lazily
     if (!any(interest) && any(slot.polled) && (slot.flags & kShared) != 0) drop(slot);
     return {};
   }
@@ -206,9 +208,10 @@ void Registry::detach(PollTarget& target, Detach how) noexcept {
     note_forks();
     const Slot& slot = slots_[target.index_];
     const bool kernel_forgets = how == Detach::closing && (slot.flags & kForked) == 0;
-    // A set that knows numbers only has to be told. For select that is no system call.
+    // A poller that knows descriptors only by number has to be told. For select that costs no
+    // system call.
     if (any(slot.polled) && (!kernel_forgets || !knows_files_)) {
-      static_cast<void>(poller_->remove(target.fd_, slot.polled));  // gone already is as good
+      static_cast<void>(poller_->remove(target.fd_, slot.polled));  // an error: gone already
     }
   }
   retire(target);
@@ -248,8 +251,8 @@ void Registry::detach_process(PollTarget& target, pid_t pid) noexcept {
 
 bool Registry::owns_set() const noexcept { return owner_ == process_generation(); }
 
-// A child may hold copies of everything that was open at a fork: closing alone no longer takes it
-// out of the kernel's set (epoll(7), question 6).
+// After a fork, a child may hold copies of everything that was open then. Closing our copy no
+// longer removes it from the kernel's set (epoll(7), question 6).
 void Registry::note_forks() noexcept {
   if (forks_ == fork_count()) return;
   forks_ = fork_count();
@@ -281,11 +284,12 @@ void Registry::drop_unwanted(Slot& slot) {
   drop(slot);
 }
 
-// Hang-ups come unasked: out of the set altogether, added again on resume (G5).
+// Removes the descriptor from the kernel's set, because hang-ups are reported even without
+// interest. It is added again when the target wants events (G5).
 void Registry::drop(Slot& slot) {
   if (forgotten(poller_->remove(slot.target->fd_, slot.polled))) {
     mark_dead(slot);
-    needs_rebuild_ = true;  // an event of something that can't be named any more
+    needs_rebuild_ = true;  // the event's registration can't be named any more
   }
   slot.polled = Interest::none;
 }
@@ -296,9 +300,9 @@ std::uint64_t Registry::take_stale_count() noexcept {
   return count;
 }
 
-// The old set knows exactly what it still holds; a new set would register any file that has the
-// number now. A forked child can't ask the set, which is its parent's: it goes by the files'
-// identities.
+// Marks the targets as dead whose descriptor was closed. Only the old set knows which these are; a
+// new set would register any file that has the number now. A forked child can't ask the set, which
+// belongs to its parent, so it compares file identities.
 void Registry::mark_closed() noexcept {
   for (Slot& slot : slots_) {
     if (slot.target == nullptr || (slot.flags & kDead) != 0 || slot.target->fd_ < 0) continue;
@@ -316,7 +320,7 @@ std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
   knows_files_ = poller_->knows_files();
   owner_ = process_generation();
   needs_rebuild_ = false;
-  position_ = end_ = events_.data();  // what was not handled yet is reported again: level-triggered
+  position_ = end_ = events_.data();  // the new set reports unhandled events again: level-triggered
   std::error_code first_error;
   for (Slot& slot : slots_) {
     if (slot.target == nullptr || !any(slot.polled)) continue;
@@ -329,14 +333,14 @@ std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
   return first_error;
 }
 
-// A target may destroy others, but nothing is attached any more.
+// A target may destroy others meanwhile, but nothing can be attached any more.
 void Registry::end_targets() noexcept {
   for (std::size_t index = 0; index < slots_.size(); ++index) {
     if (PollTarget* const target = slots_[index].target) target->on_loop_end();
   }
 }
 
-// The standard ones are everybody's, whoever watches them.
+// Descriptors 0, 1 and 2 stay open, because other code uses them too.
 void Registry::close_in_child() noexcept {
   for (const Slot& slot : slots_) {
     const bool held =

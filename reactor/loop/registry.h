@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Registry: which target stands behind which token and descriptor. Private to the loop.
+// Registry maps tokens and descriptors to targets. Private to the loop.
 //
-// A slot is named by Token{index, generation}; the kernel carries the token. Ending a registration
-// raises the generation, so that an event that was fetched before finds nobody (G1), and the slot
-// can be used anew at once. One more thing can happen: the kernel holds on to a registration that
-// ended, because the open file lives on elsewhere (dup, fork) and can't be named any more. Its
-// events carry a token that was retired before the batch began: then the kernel's set is rebuilt.
+// A target's slot is named by Token{index, generation}; the kernel carries the token. Ending a
+// registration raises the generation, so an event that was fetched before finds no target (G1), and
+// the slot can be reused at once.
+//
+// A slot is in one of these states:
+//   free    no target
+//   live    `wanted` is what the target asked for, `polled` what the kernel was told: the same or
+//           more, because interest is dropped lazily. Nothing polled: it is out of the kernel's
+//           set.
+//   dead    the target is attached, but its descriptor was closed. Nothing is polled, and
+//           set_interest() returns Errc::handle_dead. Only detach() is left.
+//
+// The oddity: the kernel keeps a registration that has ended here if its open file lives on (dup,
+// fork), and then no call can name it any more. Its events carry a token that was retired before
+// the batch began. In that case all registrations are moved to a new kernel set: see rebuild().
 #pragma once
 
 #include <cstdint>
@@ -21,37 +31,37 @@ namespace reactor {
 class Registry {
  public:
   explicit Registry(std::unique_ptr<Poller> poller);
-  // Targets that are left are detached, without a system call each.
+  // Detaches the remaining targets, without system calls.
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // As Loop's calls of these names. Without memory they change nothing and give not_enough_memory:
-  // who calls them is often called by the loop, and could do nothing with an exception.
+  // These are Loop's calls of the same names. If there is no memory, they change nothing and return
+  // not_enough_memory: their caller often runs in a callback and could not handle an exception.
   std::error_code attach(PollTarget& target, Interest interest, bool background, Trigger trigger);
   std::error_code set_interest(PollTarget& target, Interest interest);
   void detach(PollTarget& target, Detach how) noexcept;
   [[nodiscard]] Interest interest(const PollTarget& target) const noexcept;
-  // Whether an event of `target` is really its own: false if the descriptor was closed and its
-  // number opened anew. The target is dead then.
+  // Returns whether an event of `target` is really its own. If the descriptor was closed and its
+  // number reused, marks the target as dead and returns false.
   [[nodiscard]] bool confirms(PollTarget& target) noexcept {
     return knows_files_ || target.holds_file() || disown(target);
   }
-  // False once the descriptor was seen to be closed under its target.
+  // Returns false once the target's descriptor was found closed.
   [[nodiscard]] bool alive(const PollTarget& target) const noexcept;
-  // Puts the exit of `pid` on the target as readable, where the poller has such a filter.
+  // Reports the exit of `pid` as a readable event of the target, if the poller can watch processes.
   std::error_code attach_process(PollTarget& target, pid_t pid);
   void detach_process(PollTarget& target, pid_t pid) noexcept;
   void set_background(PollTarget& target, bool background) noexcept;
 
-  // How many targets are attached that keep run() going, and how many in all.
+  // Returns how many attached targets keep run() going, and how many there are in all.
   [[nodiscard]] std::size_t keeping() const noexcept { return keeping_; }
   [[nodiscard]] std::size_t attached() const noexcept { return slots_.size() - free_count_; }
 
-  // Fetches the next batch; only once the last is used up.
+  // Fetches the next batch. Call it only after the last batch is used up.
   std::error_code wait(Duration timeout);
-  // The next event of the batch that has a live target which wants it; null at the batch's end.
-  // Events that nobody wants are dropped here, and their interest with them.
+  // Returns the target of the batch's next event that its target wants, or null at the end. Events
+  // that nobody wants are dropped here, together with the interest in them.
   [[nodiscard]] PollTarget* next_event(Ready& ready) {
     while (position_ != end_) {
       const PollEvent& event = *position_++;
@@ -62,28 +72,29 @@ class Registry {
       }
       ready = Ready(event.ready.bits() & slot.wanted);
       if (any(ready.bits())) [[likely]] {
-        if (slot.target == nullptr) __builtin_unreachable();  // a live generation has one
+        if (slot.target == nullptr) __builtin_unreachable();  // a live generation has a target
         return slot.target;
       }
       drop_unwanted(slot);
     }
     return nullptr;
   }
-  // How many events the batch has in all.
+  // Returns how many events the batch has in all, handled or not.
   [[nodiscard]] std::size_t batch_size() const noexcept {
     return static_cast<std::size_t>(end_ - events_.data());
   }
   [[nodiscard]] bool batch_left() const noexcept { return position_ != end_; }
-  // Whether the batch showed a token that the kernel should have forgotten.
+  // Returns whether the batch had a token that the kernel should have forgotten.
   [[nodiscard]] bool needs_rebuild() const noexcept { return needs_rebuild_; }
   [[nodiscard]] std::uint64_t take_stale_count() noexcept;
 
-  // Puts all registrations into a new kernel set: after needs_rebuild(), or in a forked child.
-  // Those whose descriptor was closed are dead from then on, whatever has their number now.
+  // Moves all registrations into a new kernel set: after needs_rebuild(), or in a forked child.
+  // Targets whose descriptor was closed are dead from then on, whatever file has their number now.
+  // Returns the first error.
   std::error_code rebuild(std::unique_ptr<Poller> poller);
   // Calls on_loop_end() of each target.
   void end_targets() noexcept;
-  // As Loop's; nothing but destruction may follow.
+  // As Loop's. After it, only destruction is allowed.
   void close_in_child() noexcept;
 
   [[nodiscard]] Poller& poller() noexcept { return *poller_; }
@@ -95,15 +106,18 @@ class Registry {
   }
 
  private:
+  // kBackground: does not keep run() going. kEdge, kShared: watched with Trigger::edge or
+  // exclusive. kDead: see above. kForked: a fork has happened since, so a child may hold a copy of
+  // the descriptor and closing it does not remove it from the kernel's set.
   enum Flag : std::uint8_t { kBackground = 1, kEdge = 2, kDead = 4, kForked = 8, kShared = 16 };
 
   struct Slot {  // 16 bytes: four in a cache line
     PollTarget* target = nullptr;
     std::uint32_t generation = 1;
     std::uint8_t flags = 0;
-    Interest wanted = Interest::none;  // what the target asked for
-    Interest polled = Interest::none;  // what the kernel was told; wanted or more
-    std::uint8_t retired_in = 0;       // batch in which the last generation ended
+    Interest wanted = Interest::none;  // as the target asked
+    Interest polled = Interest::none;  // as the kernel was told; `wanted` or more
+    std::uint8_t retired_in = 0;       // number of the batch in which the last generation ended
   };
 
   static constexpr std::uint32_t kNobody = ~std::uint32_t{0};
@@ -120,28 +134,28 @@ class Registry {
   [[nodiscard]] static Trigger trigger_of(const Slot& slot) noexcept;
   void note_stale(const Slot& slot) noexcept;
   void mark_dead(Slot& slot) noexcept;
-  bool disown(PollTarget& target) noexcept;  // gives false
+  bool disown(PollTarget& target) noexcept;  // returns false
   void mark_closed() noexcept;
   void note_forks() noexcept;
   void retire(PollTarget& target) noexcept;
-  // A forked child leaves the parent's set alone (G9).
+  // Returns false in a forked child, which must leave the parent's set alone (G9).
   [[nodiscard]] bool owns_set() const noexcept;
 
   std::unique_ptr<Poller> poller_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;       // indices of unused slots
-  std::vector<std::uint32_t> by_number_;  // descriptor -> slot, kNobody where unwatched
+  std::vector<std::uint32_t> by_number_;  // descriptor -> slot; kNobody if unwatched
   std::vector<PollEvent> events_;
-  const PollEvent* position_;  // in the batch, the next to be handled
+  const PollEvent* position_;  // the next event of the batch to handle
   const PollEvent* end_;
   std::size_t free_count_ = 0;
   std::size_t keeping_ = 0;
   std::uint64_t stale_ = 0;
-  std::uint32_t forks_;     // fork_count() when last looked at
-  std::uint8_t batch_ = 0;  // counts, modulo 256
+  std::uint32_t forks_;     // fork_count() when it was last checked
+  std::uint8_t batch_ = 0;  // counts batches, modulo 256
   bool needs_rebuild_ = false;
-  bool knows_files_;     // as the poller does
-  std::uint32_t owner_;  // process_generation() of whoever the kernel's set belongs to
+  bool knows_files_;     // as the poller says
+  std::uint32_t owner_;  // process_generation() of the process that owns the kernel's set
 };
 
 }  // namespace reactor
