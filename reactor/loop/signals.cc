@@ -19,39 +19,39 @@
 namespace reactor {
 namespace {
 
-// The loop that watches a signal: the generation of its process and the loop's number. 0 is none.
+// Says which loop watches a signal: the generation of its process and the loop's number. 0: none.
 using Claim = std::uint64_t;
 
 Claim make_claim(std::uint32_t loop) noexcept {
   return std::uint64_t{process_generation()} << 32U | loop;
 }
 std::uint32_t loop_of(Claim claim) noexcept { return static_cast<std::uint32_t>(claim); }
-// A loop of this process holds it, not one of a parent.
+// Returns whether a loop of this process holds the claim, and not one of a parent process.
 bool is_current(Claim claim) noexcept { return claim >> 32U == process_generation(); }
 
-// One per signal number, for the whole process: the handler may run in any thread, and loops may
-// live in several.
+// The state of one signal number, for the whole process: the handler may run in any thread, and
+// several threads may have loops.
 //
-// The handler announces itself in `handlers` before it reads `pipe`. give_back() clears `pipe`
-// before it reads `handlers`. All of these are sequentially consistent, so either the handler finds
-// no pipe, or give_back() finds the handler and waits for it: a pipe is closed only when nothing
-// can write to it any more.
+// A pipe may be closed only when no handler can still write to it. For this, the handler increments
+// `handlers` before it reads `pipe`, and give_back() clears `pipe` before it reads `handlers`. All
+// of these accesses are sequentially consistent. So either the handler finds no pipe, or
+// give_back() sees the handler and waits for it.
 //
-// A child inherits the handler, and gets signals before anything of it has run: before the fork
-// generation has changed, too. So the handler compares pids (getpid(2) is async-signal-safe). In a
-// child it only notes that the signal came, which reopen() delivers.
+// A forked child inherits the handler. It can get a signal before any of its own code has run, even
+// before its process_generation() has changed. So the handler compares pids (getpid(2) is
+// async-signal-safe). In a child it only notes that the signal arrived; reopen() delivers it.
 struct Delivery {
   std::atomic<Claim> claim{0};
   std::atomic<pid_t> process{0};  // of the claim's holder
-  std::atomic<pid_t> came{0};     // the process to which the signal came; 0: it did not
-  std::atomic<int> pipe{-1};      // write end; -1 while nobody watches
-  std::atomic<int> handlers{0};   // that are under way in `process`
-  struct sigaction previous {};   // for the claim's holder only
+  std::atomic<pid_t> came{0};     // the process that got the signal; 0: no signal arrived
+  std::atomic<int> pipe{-1};      // write end; -1 if nobody watches
+  std::atomic<int> handlers{0};   // how many are running in `process`
+  struct sigaction previous {};   // used by the claim's holder only
 };
 
 std::array<Delivery, NSIG> g_deliveries;
 
-std::atomic<std::uint32_t> g_loops{0};  // how many have had a number
+std::atomic<std::uint32_t> g_loops{0};  // how many loops got a number so far
 
 static_assert(std::atomic<Claim>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
@@ -60,11 +60,11 @@ extern "C" void reactor_signal_handler(int number) {
   const int saved_errno = errno;
   const pid_t self = ::getpid();
   delivery.came.store(self);
-  // The generation tells a child apart that has its parent's pid, in a pid namespace of its own.
+  // In a pid namespace of its own, a child can have its parent's pid. The generation differs then.
   if (delivery.process.load() == self && is_current(delivery.claim.load())) {
     delivery.handlers.fetch_add(1);
     const char byte = 0;
-    // A full pipe is a wake-up that is on its way already.
+    // If the pipe is full, a wake-up is already on its way.
     if (const int pipe = delivery.pipe.load(); pipe >= 0) {
       [[maybe_unused]] const auto written = ::write(pipe, &byte, 1);
     }
@@ -73,8 +73,8 @@ extern "C" void reactor_signal_handler(int number) {
   errno = saved_errno;
 }
 
-// Until no handler can know the pipe any more. False if one takes longer than a second, as in a
-// thread that a debugger has stopped.
+// Waits until no handler can know the pipe any more. Returns false if a handler takes longer than a
+// second, for example in a thread that a debugger has stopped.
 bool wait_for_handlers(const Delivery& delivery) noexcept {
   constexpr int kMostWaits = 1000;
   for (int waits = 0; delivery.handlers.load() != 0; ++waits) {
@@ -95,7 +95,8 @@ Signals::~Signals() {
     if (loop_of(delivery_of(number).claim.load()) == number_) give_back(number);
   }
   if (settled_) return;
-  // A byte in a stranger's descriptor would be worse than two descriptors that stay open.
+  // A late handler's byte could go to another file that reuses the number. Two open descriptors do
+  // less harm.
   static_cast<void>(read_end_.release());
   static_cast<void>(write_end_.release());
 }
@@ -113,10 +114,11 @@ std::error_code Signals::open_pipe() {
   return core_.registry.attach(*this, Interest::read, true, Trigger::level);
 }
 
-// For the holder of the claim.
+// Installs the handler for the holder of the claim. `inherited`: a loop of a parent process had the
+// claim, so its handler is already installed and `previous` is kept.
 std::error_code Signals::take_over(int number, bool inherited) {
   Delivery& delivery = delivery_of(number);
-  if (inherited) delivery.handlers.store(0);  // the parent's threads are not in this process
+  if (inherited) delivery.handlers.store(0);  // the parent's threads do not exist in this process
   delivery.pipe.store(write_end_.get());
   delivery.process.store(::getpid());
   struct sigaction action {};
@@ -129,7 +131,7 @@ std::error_code Signals::take_over(int number, bool inherited) {
   return {};
 }
 
-// A child that did not take the loop over has its own dispositions: they stay as they are.
+// Ends a claim. A child that did not take the loop over has its own dispositions; they stay.
 void Signals::give_back(int number) noexcept {
   Delivery& delivery = delivery_of(number);
   if (!is_current(delivery.claim.load())) return;
@@ -149,7 +151,8 @@ std::error_code Signals::add(SignalSlot& slot) {
   return {};
 }
 
-// A loop of the parent's holds nothing here; what was there before it comes back at the end.
+// Claims `number` for this loop. A claim by a loop of a parent process does not count, but the
+// disposition from before that claim is the one that give_back() will restore.
 std::error_code Signals::claim(int number) {
   Delivery& delivery = delivery_of(number);
   Claim holder = delivery.claim.load();
@@ -158,7 +161,7 @@ std::error_code Signals::claim(int number) {
   const bool inherited = holder != 0 && !is_current(holder);
   if (holder != 0 && !inherited) return Errc::signal_taken;
   if (!delivery.claim.compare_exchange_strong(holder, mine)) return Errc::signal_taken;
-  delivery.came.store(0);  // before anybody watched
+  delivery.came.store(0);  // signals from before this claim
   const std::error_code error = take_over(number, inherited);
   if (error) {
     delivery.pipe.store(-1);
@@ -201,7 +204,7 @@ void Signals::on_ready(Ready) {
   }
 }
 
-// A callback may add and remove watchers, so each step looks for the next one anew.
+// A callback may add and remove watchers, so each step searches again from the start.
 void Signals::dispatch() {
   while (due_ > 0) {
     const auto slot = std::find_if(slots_.begin(), slots_.end(),
@@ -215,8 +218,8 @@ void Signals::dispatch() {
 }
 
 // Signals that the parent has not handled yet stay the parent's. Signals that arrived in this
-// process since the fork are delivered: the handler noted them before it looked whose pipe there
-// is, and this looks in the other order.
+// process since the fork are delivered. None is missed: the handler stores `came` before it checks
+// whose pipe there is, and this function changes the claim before it reads `came`.
 std::error_code Signals::reopen() {
   if (slots_.empty() && !attached()) return {};
   core_.registry.detach(*this, Detach::staying);
@@ -239,7 +242,7 @@ HandleInfo Signals::describe() const noexcept { return {"signal pipe", fd(), {},
 void reset_signals() noexcept {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
-  // SIGKILL, SIGSTOP and those that the C library keeps to itself refuse.
+  // The call fails for SIGKILL, SIGSTOP and the signals that the C library reserves for itself.
   for (int number = 1; number < NSIG; ++number) ::sigaction(number, &action, nullptr);
   sigset_t none;
   sigemptyset(&none);

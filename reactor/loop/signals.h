@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Signals: brings signals into the loop through a self-pipe. The only file pair outside prefork/
-// that calls sigaction. Private to the loop.
+// Signals brings signals into the loop through a self-pipe. Outside prefork/, only this file pair
+// calls sigaction(). Private to the loop.
 #pragma once
 
 #include <cstdint>
@@ -15,28 +15,28 @@ namespace reactor {
 class Core;
 struct SignalSlot;
 
-// One per Loop. A signal number belongs to one loop of the process at a time; loops of several
-// threads may claim numbers at the same time. The handler only notes the signal and writes one
-// byte; in a forked child it writes nothing.
+// Each Loop has one. A signal number belongs to one loop of the process at a time. Loops of several
+// threads may claim numbers concurrently. The handler only notes the signal and writes one byte to
+// the pipe; in a forked child it writes nothing.
 class Signals final : public PollTarget {
  public:
   explicit Signals(Core& core);
-  // Waits for handlers that run in other threads at this moment, for a second at most.
+  // Waits, for a second at most, for handlers that are running in other threads.
   ~Signals();
 
   // Errors: Errc::signal_taken, those of pipe(2), sigaction(2) and of attaching the pipe.
   std::error_code add(SignalSlot& slot);
   void remove(SignalSlot& slot) noexcept;
 
-  // Calls the watchers of the signals that came. One call throws: the rest is left for the next
-  // turn.
+  // Calls the watchers of the signals that arrived. If a callback throws, the rest are left for the
+  // next turn.
   void dispatch();
   [[nodiscard]] bool pending() const noexcept { return due_ > 0; }
 
-  // In a forked child: the same watchers, by a pipe and handlers of its own. A signal that came to
-  // the child since the fork is due.
+  // Call in a forked child: keeps the watchers, but gives the child a pipe and handlers of its own.
+  // Signals that arrived in the child since the fork become due.
   std::error_code reopen();
-  // Nothing else, while detached.
+  // Closes the pipe and does nothing else. Allowed only while detached.
   void close() noexcept {
     read_end_.reset();
     write_end_.reset();
@@ -53,11 +53,11 @@ class Signals final : public PollTarget {
   void mark_due(int number) noexcept;
 
   Core& core_;
-  std::uint32_t number_;  // no two loops of a process have the same
-  bool settled_ = true;   // no handler may still know the pipe
+  std::uint32_t number_;  // differs from that of every other loop of the process
+  bool settled_ = true;   // false if a handler may still know the pipe
   UniqueFd read_end_, write_end_;
   std::vector<SignalSlot*> slots_;  // in the order in which they were made
-  std::size_t due_ = 0;             // of them, to be called
+  std::size_t due_ = 0;             // how many of them are to be called
 };
 
 // For a forked child that is about to call exec: no signal is blocked, handled or ignored any more.

@@ -24,10 +24,11 @@ void IoSlot::keeping_changed() noexcept { core->registry.set_background(*this, !
 
 TimerSlot::~TimerSlot() {
   if (core != nullptr) core->timers.disarm(*this);
-  unlink();  // while the loop ends the wheel is still there
+  unlink();  // if the loop is ending, `core` is null but the wheel still exists
 }
 
-// A deadline that has passed already goes into the next round, whatever the tick.
+// A delay of zero or less becomes a deadline far in the past. The timer then fires in the next
+// timer phase instead of at the end of the current tick.
 void TimerSlot::start(Duration delay) noexcept {
   if (core == nullptr) return;
   repeats = false;
@@ -76,7 +77,7 @@ void SignalSlot::stop() noexcept {
   core->keep(*this, false);
 }
 
-// The pidfd says that it ended, or the filter does; the children phase waits for it.
+// The pidfd or the process filter says that the child has ended. The children phase waits for it.
 void ChildSlot::on_ready(Ready) { core->children.mark_due(*this); }
 
 void ChildSlot::stop() noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What stands behind the five handles: address-stable objects that the handle owns and the loop
-// knows. Private to the loop.
+// The objects behind the five handles. They never move; the handle owns its slot, and the loop
+// knows it. Private to the loop.
 #pragma once
 
 #include <sys/types.h>
@@ -17,27 +17,29 @@ namespace reactor {
 
 class Core;
 
-// What all five have in common. Linked into the loop's list of live handles.
+// The common base of the five slots, linked into the loop's list of live handles.
 struct HandleSlot {
   HandleSlot(Core& owner, SourceLocation made_at);
   HandleSlot(const HandleSlot&) = delete;
   HandleSlot& operator=(const HandleSlot&) = delete;
   virtual ~HandleSlot() = default;
 
-  // Ends the registration, if there is one: the callback never runs again. Repeatable.
+  // Ends the registration, if there is one: the callback never runs again. May be called
+  // repeatedly.
   virtual void stop() noexcept = 0;
-  // Whether something is registered; an active one keeps run() going unless it is unref'ed.
+  // Returns whether something is registered. An active slot keeps run() going unless it is
+  // unref'ed.
   [[nodiscard]] virtual bool active() const noexcept = 0;
   [[nodiscard]] virtual const Dispatchable& dispatchable() const noexcept = 0;
-  // Lifts or restores the keeping of run() after `keeps` changed, for those not counted here.
+  // Called after `keeps` changed, for slots that the registry counts.
   virtual void keeping_changed() noexcept {}
-  // Destroys the callable, which may own the handle, and so destroy this.
+  // Destroys the callable. The callable may own the handle, and so may destroy this slot.
   virtual void drop_callback() noexcept = 0;
 
   Core* core;                   // null once the loop has ended
-  bool keeps = true;            // run() going while it is active
-  bool repeats = false;         // a timer: here, as start() then touches one cache line less
-  std::uint32_t line;           // where it was made, with `file`
+  bool keeps = true;            // whether it keeps run() going while it is active
+  bool repeats = false;         // for timers; here because start() then touches one cache line less
+  std::uint32_t line;           // the place where it was made, together with `file`
   HandleSlot* newer = nullptr;  // neighbours in the loop's list of handles
   HandleSlot* older = nullptr;
   TimePoint created;
@@ -65,11 +67,11 @@ struct IoSlot final : PollTarget, HandleSlot {
   void keeping_changed() noexcept override;
   void drop_callback() noexcept override { const auto dropped = std::move(callback); }
 
-  FileIdentity file;  // the descriptor is the application's, which may close it (G8)
+  FileIdentity file;  // the application owns the descriptor and may close it (G8)
   Callback<void(Ready)> callback;
 };
 
-// Comes before the HandleSlot, so that what start() and stop() touch is 64 bytes in a row.
+// This base comes before HandleSlot, so that start() and stop() touch 64 contiguous bytes.
 struct OrderedTimerNode : TimerNode {
   [[nodiscard]] Order order() const noexcept final { return started; }
 
@@ -81,7 +83,7 @@ struct TimerSlot final : OrderedTimerNode, HandleSlot {
       : HandleSlot(owner, made_at), callback(std::move(call)) {}
   TimerSlot(const TimerSlot&) = delete;
   TimerSlot& operator=(const TimerSlot&) = delete;
-  ~TimerSlot() override;  // stop() may have left it in the wheel
+  ~TimerSlot() override;  // because stop() may have left the node in the wheel
 
   void start(Duration delay) noexcept;
   void start_every(Duration every) noexcept;
@@ -111,11 +113,11 @@ struct SignalSlot final : Dispatchable, HandleSlot {
 
   int number;
   bool watching = false;
-  bool due = false;  // its signal came; the call is still to be made
+  bool due = false;  // the signal arrived, but its call is still to be made
   Callback<void()> callback;
 };
 
-// Its target is a pidfd where that is how the child is watched.
+// If the child is watched through a pidfd, that is the target's descriptor.
 struct ChildSlot final : PollTarget, HandleSlot {
   ChildSlot(Core& owner, pid_t child, Callback<void(ExitStatus)> call, SourceLocation made_at)
       : HandleSlot(owner, made_at), pid(child), callback(std::move(call)) {}
@@ -132,8 +134,8 @@ struct ChildSlot final : PollTarget, HandleSlot {
 
   pid_t pid;
   bool watching = false;
-  bool due = false;         // it ended; to be waited for and reported
-  std::error_code failure;  // reported instead of the status, where set
+  bool due = false;         // the child may have ended and has to be checked
+  std::error_code failure;  // if set, reported instead of the status
   UniqueFd pidfd;
   Callback<void(ExitStatus)> callback;
 };

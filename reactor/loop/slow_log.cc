@@ -21,7 +21,8 @@ std::string milliseconds(Duration took) {
 
 }  // namespace
 
-// File names are literals: the same place has the same pointer.
+// Returns the entry of the place where `who` was made. File names are string literals, so a place
+// always has the same pointer.
 SlowLog::Place& SlowLog::place_of(const HandleInfo& who) noexcept {
   const char* const file = who.kind.empty() ? nullptr : who.where.file_name();
   const auto line = static_cast<unsigned>(who.where.line());

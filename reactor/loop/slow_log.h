@@ -10,26 +10,26 @@
 
 namespace reactor {
 
-// Writes the log lines about slow callbacks: for each place that makes handles one in kInterval,
-// with the number of those that were left out. A client that makes a callback slow makes it slow
-// again and again, and must not fill the disk. Private to the loop.
+// Writes the log lines about slow callbacks. Each place that makes handles gets at most one line in
+// kInterval, with a count of the lines left out: a client that can make a callback slow once can do
+// it again and again, and must not fill the disk. Private to the loop.
 class SlowLog {
  public:
   static constexpr Duration kInterval = std::chrono::seconds(10);
 
-  // `who` held the loop up for `took`; without a kind: one of the `calls` of a batch did. `now` is
-  // the clock's time.
+  // Reports that `who` blocked the loop for `took`. If `who` has no kind, the whole batch of
+  // `calls` callbacks took that time. `now` is the clock's time.
   void report(const HandleInfo& who, std::size_t calls, Duration took, TimePoint now);
 
  private:
   struct Place {
     const char* file = nullptr;
     unsigned line = 0;
-    TimePoint next{};            // no line before
-    std::uint64_t left_out = 0;  // since the last line
-    Duration longest{0};         // of those
+    TimePoint next{};            // earliest time of the next line
+    std::uint64_t left_out = 0;  // lines left out since the last one
+    Duration longest{0};         // longest time among those
   };
-  // All that are more share the last one.
+  // When the table is full, all further places share the last entry.
   static constexpr std::size_t kPlaces = 16;
 
   [[nodiscard]] Place& place_of(const HandleInfo& who) noexcept;

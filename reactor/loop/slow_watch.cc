@@ -21,7 +21,7 @@ void SlowWatch::begin_batch(TimePoint now) noexcept {
 void SlowWatch::end_batch(TimePoint now) {
   const Dispatchable* const last = current_;
   leave();
-  if (calls_ == 0) return;  // the time went elsewhere: the process was stopped, say
+  if (calls_ == 0) return;  // no callback took the time; the process was stopped, for example
   const Duration took = now - batch_start_;
   stats_.busy.record(static_cast<std::uint64_t>(took.count()));
   const bool was_measured = measured_turns_ > 0;
@@ -43,7 +43,7 @@ void SlowWatch::enter_copied(const Dispatchable& who) noexcept {
   remember(who.describe());
 }
 
-// A signal handler that asks meanwhile finds nobody, not half a description.
+// A signal handler that asks meanwhile gets an empty description, not a half-written one.
 void SlowWatch::remember(const HandleInfo& who) noexcept {
   current_ = nullptr;
   std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -8,20 +8,21 @@
 
 namespace reactor {
 
-// Finds the callbacks that hold a loop up. Knowing who runs costs one store a call; the clock is
-// read once a batch. A batch that took too long makes the next turns measure each call, and so
-// names the culprit when it strikes again; a batch of one call names it at once. Private to the
-// loop.
+// Finds callbacks that block the loop. It costs one store per call to know which callback runs, and
+// one clock reading per batch. If a batch takes too long, each call of the next turns is measured,
+// which names the slow handle if it is slow again. If the slow batch had only one call, its handle
+// is named at once. Private to the loop.
 //
-// A target may end in its own callback, and the report comes later. So a pointer to it is kept only
-// while it lives: the end of the target calls forget(), which puts a copy of its description in the
-// pointer's place. Nothing calls forget() for a timer node, which is disarmed before its callback
-// runs: its description is copied beforehand.
+// A target may be destroyed in its own callback, before the report. So the end of a target calls
+// forget(), which replaces the pointer to it by a copy of its description. Nothing calls forget()
+// for a timer node, because it is disarmed before its callback runs. Its description is copied
+// before the call.
 class SlowWatch {
  public:
-  // `options` and `stats` outlive this.
+  // `options` and `stats` must outlive this object.
   SlowWatch(LoopOptions& options, LoopStats& stats) : options_(options), stats_(stats) {}
 
+  // Notes that the callback of `who` is called next.
   void enter(const Dispatchable& who) noexcept {
     ++calls_;
     if (measures()) [[unlikely]] {
@@ -30,9 +31,9 @@ class SlowWatch {
       enter_plainly(who);
     }
   }
-  // The same for a target that may end in its callback without forget().
+  // Does the same for a target that may be destroyed in its callback without a call of forget().
   void enter_copied(const Dispatchable& who) noexcept;
-  // The same in parts, for a batch of I/O: what each call costs is one store.
+  // enter() in parts, for a batch of I/O: each call then costs one store.
   [[nodiscard]] bool measures() const noexcept { return measured_turns_ > 0; }
   void count_calls(std::size_t calls) noexcept { calls_ += calls; }
   void enter_plainly(const Dispatchable& who) noexcept { current_ = &who; }
@@ -41,19 +42,20 @@ class SlowWatch {
     current_ = &who;
     start_measuring();
   }
-  // Nobody runs until the next enter().
+  // Notes that no callback runs until the next enter().
   void leave() noexcept {
     if (measured_turns_ > 0) [[unlikely]]
       finish_measuring();
     current_ = nullptr;
   }
-  // `who` goes, maybe in its own callback: what is known of it stays.
+  // `who` is being destroyed, perhaps in its own callback. Keeps a copy of its description.
   void forget(const Dispatchable& who) noexcept {
     if (current_ == &who) [[unlikely]]
       remember(who.describe());
   }
 
-  // Before the first call of a batch, and after its last. end_batch() may call the user's on_slow.
+  // Call begin_batch() before the first call of a batch and end_batch() after its last. end_batch()
+  // may call the user's on_slow.
   void begin_batch(TimePoint now) noexcept;
   void end_batch(TimePoint now);
 
@@ -63,7 +65,7 @@ class SlowWatch {
   }
 
  private:
-  // Stands for a target that may be gone.
+  // Holds the description of a target that may no longer exist.
   class Copy final : public Dispatchable {
    public:
     [[nodiscard]] HandleInfo describe() const noexcept override { return info; }
@@ -78,14 +80,14 @@ class SlowWatch {
   LoopOptions& options_;
   LoopStats& stats_;
   SlowLog log_;
-  const Dispatchable* volatile current_ = nullptr;  // who was called last; for signal handlers too
+  const Dispatchable* volatile current_ = nullptr;  // the last one called; signal handlers read it
   Copy copy_;
   std::size_t calls_ = 0;             // in this batch
   std::uint32_t measured_turns_ = 0;  // how many more turns measure each call
   TimePoint batch_start_{};
   TimePoint call_start_{};
-  HandleInfo measured_;  // of the call being measured
-  HandleInfo slowest_;   // of the measured calls of this batch
+  HandleInfo measured_;  // the call that is being measured
+  HandleInfo slowest_;   // the slowest measured call of this batch
   Duration slowest_took_{0};
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 TimerNode& node_of(ListLink& link) { return static_cast<TimerNode&>(link); }
 
-// Both are in order; of equals those of `older` come first. Empties both.
+// Merges two sorted lists and empties both. Of equal nodes, those of `older` come first.
 void merge(IntrusiveList& older, IntrusiveList& newer, IntrusiveList& merged) {
   for (;;) {
     ListLink* const old = older.first();
@@ -23,7 +23,8 @@ void merge(IntrusiveList& older, IntrusiveList& newer, IntrusiveList& merged) {
   merged.splice(newer);
 }
 
-// A stable merge sort by order(): runs[i] is empty or holds 2^i nodes, and is older than runs[i-1].
+// Sorts stably by order(), by merging. runs[i] is empty or holds 2^i nodes, and its nodes are older
+// than those of runs[i-1].
 void sort(IntrusiveList& list) {
   std::array<IntrusiveList, 40> runs;
   while (ListLink* const first = list.first()) {
@@ -50,7 +51,7 @@ void sort(IntrusiveList& list) {
 TimerQueue::TimerQueue(TimePoint now) noexcept
     : position_(floor_tick(now)), target_(position_), round_end_(now) {}
 
-// What is still armed is disarmed, so that its owner may outlive the queue.
+// Disarms the nodes that are still armed, so that their owners may outlive the queue.
 TimerQueue::~TimerQueue() {
   round_.splice(overdue_);
   for (IntrusiveList& slot : first_) round_.splice(slot);
@@ -77,7 +78,7 @@ IntrusiveList& TimerQueue::slot_at(std::size_t level, Tick tick) noexcept {
                     : higher_[level - 1][(tick >> shift_of(level)) % kSlots];
 }
 
-// The slot for a tick that is not before the position, marked as occupied.
+// Returns the slot for a tick that is not before the position, and marks it as occupied.
 IntrusiveList& TimerQueue::list_for(Tick tick) noexcept {
   const Tick ahead = tick - position_;
   if (ahead < kFirstSlots) {
@@ -104,19 +105,20 @@ void TimerQueue::expire(TimePoint now) noexcept {
   round_.splice(overdue_);
 }
 
-// Slot by slot, so that the nodes of one are still in the cache when their callbacks run.
+// Takes the nodes slot by slot, so that those of one slot are still in the cache when their
+// callbacks run.
 TimerNode* TimerQueue::next_expired() noexcept {
   for (;;) {
     while (ListLink* const first = round_.first()) {
       TimerNode& node = node_of(*first);
       if (ceil_tick(node.deadline_) > position_ || node.order() == TimerNode::kStopped) {
-        move_on(node);  // or armed for a tick that this round comes to
+        move_on(node);  // stopped, postponed, or armed for a later tick of this round
         continue;
       }
       node.unlink();
       return &node;
     }
-    if (quiet_until_ > target_) break;  // in most turns nothing is due
+    if (quiet_until_ > target_) break;  // nothing is due in most turns
     std::size_t level = 0;
     quiet_until_ = find_slot(level);
     if (quiet_until_ > target_) break;
@@ -126,7 +128,7 @@ TimerNode* TimerQueue::next_expired() noexcept {
   return nullptr;
 }
 
-// Enters the slot that begins at `start`, and those of the levels below that begin there too.
+// Enters the slot that begins at `start`, and those slots of lower levels that also begin there.
 void TimerQueue::visit(std::size_t level, Tick start) noexcept {
   position_ = start;
   for (std::size_t entered = level; entered > 0; --entered) {
@@ -143,14 +145,14 @@ void TimerQueue::visit(std::size_t level, Tick start) noexcept {
   round_.splice(first_[slot]);
 }
 
-// Puts each node of a slot that was entered where it belongs now.
+// Moves each node of a slot that was entered to the slot where it belongs now.
 void TimerQueue::bring_down(IntrusiveList& slot) noexcept {
   IntrusiveList entered;
   entered.splice(slot);
   while (ListLink* const first = entered.first()) move_on(node_of(*first));
 }
 
-// Takes a node out of where it lies, and puts it where it belongs if it is still wanted.
+// Takes a node out of its slot, and puts it where it belongs unless it was stopped.
 void TimerQueue::move_on(TimerNode& node) noexcept {
   node.unlink();
   const TimerNode::Order order = node.order();
@@ -163,7 +165,8 @@ void TimerQueue::move_on(TimerNode& node) noexcept {
   list.append(node);
 }
 
-// The first occupied slot after the position; of those that begin together the highest level's.
+// Returns the start of the first occupied slot after the position. If slots of several levels begin
+// there, `level` is the highest of these levels.
 TimerQueue::Tick TimerQueue::find_slot(std::size_t& level) noexcept {
   Tick start = kNever;
   for (unsigned left = levels_; left != 0; left &= left - 1) {
@@ -179,8 +182,8 @@ TimerQueue::Tick TimerQueue::find_slot(std::size_t& level) noexcept {
   return start;
 }
 
-// The start of the first occupied slot of a higher level. The present slot has been visited: what
-// lies in it is a whole turn ahead.
+// Returns the start of the first occupied slot of a higher level. The slot at the position has been
+// visited, so nodes in it are a whole turn of the wheel ahead.
 TimerQueue::Tick TimerQueue::next_on(std::size_t level) noexcept {
   const Tick here = position_ >> shift_of(level);
   const Tick turn = (here + 1) % kSlots;
@@ -195,8 +198,8 @@ TimerQueue::Tick TimerQueue::next_on(std::size_t level) noexcept {
   return kNever;
 }
 
-// The same on the first level, word by word: the present word's upper part, the others, and its
-// lower part again.
+// Does the same on level 0, word by word: the upper part of the current word, the other words, and
+// last the current word's lower part.
 TimerQueue::Tick TimerQueue::next_on_first() noexcept {
   const Tick begin = position_ + 1;
   const std::uint64_t upper = ~std::uint64_t{0} << (begin % 64);
@@ -215,9 +218,9 @@ TimerQueue::Tick TimerQueue::next_on_first() noexcept {
   return kNever;
 }
 
-// The earliest tick in a slot that begins at `start`; `start` itself once the steps are used up,
-// for then the nodes go down and the question is asked again. Nodes that do not belong here move
-// on.
+// Returns the earliest tick in the slot that begins at `start`. If the steps run out, returns
+// `start` itself: the nodes then move down a level at that time, and the search is repeated. Nodes
+// that no longer belong into this slot move on.
 TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start, int& steps) noexcept {
   IntrusiveList& slot = slot_at(level, start);
   const Tick end = start + (Tick{1} << shift_of(level));
@@ -236,8 +239,8 @@ TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start, int& ste
   return earliest;
 }
 
-// The earliest tick of all. A slot whose nodes have all moved on is no answer: they may lie on a
-// level that was looked at before, so the look starts again.
+// Returns the earliest tick of all nodes. If all nodes of a slot have moved on, they may lie on a
+// level that was searched before, so the search starts again.
 TimerQueue::Tick TimerQueue::earliest() noexcept {
   int steps = 64;
   Tick earliest = kNever;

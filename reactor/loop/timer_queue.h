@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
-// TimerQueue: a hierarchical wheel of intrusive nodes, tickless. No allocation, ever; insert,
-// cancel and re-arm touch the node, its neighbours and one slot.
+// TimerQueue is a hierarchical timing wheel of intrusive nodes, without a periodic tick. It never
+// allocates. Insert, cancel and re-arm touch the node, its neighbours and one slot.
 //
 //   level 0: 1024 slots of one tick (2^19 ns = 0.52 ms), together 0.54 s
 //   level 1: 64 slots of 1024 ticks, 34 s; level 2: 64 slots of 64 times that, 37 min; ...
 //   level 6: together all of 2^63 ns
 //
-// A node lies on the lowest level that reaches its tick from the wheel's position, so what is due
-// within half a second is linked once. It moves down at most once a level, when the position enters
-// its slot. Bitmaps find the next occupied slot; bits of emptied slots are cleared by that search.
+// A node lies on the lowest level that reaches its tick from the wheel's position. A node that is
+// due within half a second is therefore linked only once. A node moves down at most once per level,
+// when the position enters its slot. Bitmaps find the next occupied slot; that search also clears
+// the bits of emptied slots.
 //
-// Most timers are moved or stopped long before they are due, so both can be done lazily: a store in
-// the node, which stays where it lies until the wheel comes by and then goes on, or is dropped.
-// Nodes of one tick expire in the order of their starts (G4): a slot of level 0 to which one came
-// that was moved is marked as mixed, and sorted when it is due.
+// Most timers are postponed or stopped long before they are due, so both can be done lazily: they
+// are one store in the node, which stays in its slot. When the wheel reaches that slot, the node
+// moves on or is dropped.
+//
+// Nodes of one tick expire in the order of their starts (G4). If a postponed node arrives in a slot
+// of level 0, the slot is marked as mixed, and is sorted when it is due.
 #pragma once
 
 #include <algorithm>
@@ -26,19 +29,20 @@
 
 namespace reactor {
 
-// A timer that lies in the object it belongs to. The owner disarms it before it dies. 32 bytes.
+// A timer node is a base or member of the object that it belongs to. Its owner disarms it before it
+// is destroyed. 32 bytes.
 class TimerNode : public Dispatchable, public ListLink {
  public:
-  // Its place among the nodes of one tick, the lowest first.
+  // A node's place among the nodes of one tick; the lowest expires first.
   using Order = std::uint64_t;
-  static constexpr Order kStopped = 0;    // not wanted any more: dropped when its deadline comes
-  static constexpr Order kUnordered = 1;  // before those that have a place
+  static constexpr Order kStopped = 0;    // stopped: dropped when its deadline comes
+  static constexpr Order kUnordered = 1;  // before all nodes that have a place
 
   TimerNode() = default;
   TimerNode(const TimerNode&) = delete;
   TimerNode& operator=(const TimerNode&) = delete;
 
-  // The deadline has passed and the node is disarmed; it may be armed again, or destroyed.
+  // The deadline has passed, and the node is disarmed. This may arm it again or destroy it.
   virtual void on_expire() = 0;
   [[nodiscard]] virtual Order order() const noexcept { return kUnordered; }
 
@@ -48,8 +52,8 @@ class TimerNode : public Dispatchable, public ListLink {
  protected:
   ~TimerNode() = default;
 
-  // TimerQueue::postpone() to a deadline that is later, or not earlier than, the present one, for
-  // the price of a store. Means nothing while disarmed.
+  // Does what TimerQueue::postpone() does for the price of one store. A deadline that is not later
+  // than the present one is ignored. Has no effect on a disarmed node.
   void postpone_lazily(TimePoint later) noexcept {
     if (later > deadline_) deadline_ = later;
   }
@@ -70,20 +74,20 @@ class TimerQueue {
   TimerQueue& operator=(const TimerQueue&) = delete;
   ~TimerQueue();
 
-  // For the order() of a node that is being started: behind all that were given before.
+  // Returns the order() for a node that is being started: after all that were returned before.
   [[nodiscard]] TimerNode::Order next_order() noexcept { return ++order_; }
 
   // Arms a node that is not armed. It expires at the first tick at or after `deadline`, never
-  // before it; one that lies in the past expires at the next expire() that is not under way.
+  // earlier. A node whose deadline is in the past expires in the next round that begins.
   void arm(TimerNode& node, TimePoint deadline) noexcept;
 
-  // Disarms; nothing happens where it is not armed. Also takes it out of a round under way.
+  // Disarms a node, even one that is in the current round. Does nothing if it is not armed.
   void disarm(TimerNode& node) noexcept {
     forget_wait(node);
     node.unlink();
   }
 
-  // The same, lazily, for a node whose order() is kStopped from now on.
+  // Disarms lazily a node whose order() is kStopped from now on.
   void disarm_lazily(TimerNode& node) noexcept {
     if (may_be_due(node)) {
       disarm(node);
@@ -92,7 +96,7 @@ class TimerQueue {
     }
   }
 
-  // Moves the deadline of an armed node; a later one lazily.
+  // Moves the deadline of an armed node; to a later time, lazily.
   void postpone(TimerNode& node, TimePoint deadline) noexcept {
     if (deadline < node.deadline_ || may_be_due(node)) {
       disarm(node);
@@ -105,16 +109,16 @@ class TimerQueue {
     }
   }
 
-  // Begins a round: of all nodes whose tick is not after `now`, in order. Those armed from here on
-  // wait for the next call (G4, G10). What the last round left over comes first.
+  // Begins a round: all nodes whose tick is not after `now`, in order. Nodes that are armed from
+  // here on wait for the next round (G4, G10). Nodes left over from the last round come first.
   void expire(TimePoint now) noexcept;
 
-  // Takes the next node of the round and disarms it; null where the round is over.
+  // Takes the next node of the round and disarms it. Returns null at the end of the round.
   [[nodiscard]] TimerNode* next_expired() noexcept;
 
-  // The earliest point at which expire() has something to do, not before a deadline and at most a
-  // tick after it; TimePoint::min() where a node is due already, TimePoint::max() where none is
-  // armed. May be early where many nodes lie in one slot of a higher level or were moved lazily.
+  // Returns the time at which expire() next has something to do: the earliest deadline, rounded up
+  // to a tick. TimePoint::min() if a node is already due, TimePoint::max() if none is armed. The
+  // time may be earlier if many nodes lie in one slot of a higher level or were postponed lazily.
   [[nodiscard]] TimePoint next_deadline() noexcept;
 
  private:
@@ -134,20 +138,21 @@ class TimerQueue {
     return (static_cast<Tick>(since) + (Tick{1} << kTickShift) - 1) >> kTickShift;
   }
   [[nodiscard]] static TimePoint time_of(Tick tick) noexcept;
-  // Where a level's ticks begin in a tick's bits.
+  // Returns the bit of a tick at which the slot number of `level` begins.
   [[nodiscard]] static unsigned shift_of(std::size_t level) noexcept {
     return level == 0 ? 0 : kFirstBits + kBits * static_cast<unsigned>(level - 1);
   }
-  // Whether the node is in the round, or in the next already.
+  // Returns whether the node is in this round or already in the next one.
   [[nodiscard]] bool may_be_due(const TimerNode& node) const noexcept {
     return node.deadline_ <= round_end_;
   }
-  // The answer of next_deadline() does not hold without this node.
+  // Drops the cached answer of next_deadline() if it may depend on this node.
   void forget_wait(const TimerNode& node) noexcept {
     if (node.deadline_ <= wait_until_) wait_known_ = false;
   }
-  // What lies in the slot of a tick may be in another order than that of the starts. On the higher
-  // levels nothing is marked: what comes down from there is looked at.
+  // Marks the slot of a tick as mixed: its nodes may not be in the order of their starts. Higher
+  // levels need no mark, because each node that moves down from them is compared with its new
+  // neighbour.
   void mark_mixed(TimePoint deadline) noexcept {
     const Tick tick = ceil_tick(deadline);
     if (tick - position_ >= kFirstSlots) return;
@@ -166,21 +171,21 @@ class TimerQueue {
 
   static constexpr Tick kNever = ~Tick{0};
 
-  Tick position_;                            // all ticks up to and with this one have been visited
-  Tick target_;                              // the last tick of the round
-  TimePoint round_end_;                      // the time of the round
-  Tick quiet_until_ = kNever;                // no occupied slot begins before this tick
-  TimePoint wait_until_ = TimePoint::max();  // the answer of next_deadline(),
-  bool wait_known_ = true;                   // if it still holds
-  unsigned levels_ = 0;                      // a bit for each level that may be occupied
+  Tick position_;              // all ticks up to and including this one have been visited
+  Tick target_;                // the last tick of the round
+  TimePoint round_end_;        // the time of the round
+  Tick quiet_until_ = kNever;  // no occupied slot begins before this tick
+  TimePoint wait_until_ = TimePoint::max();  // the last answer of next_deadline(),
+  bool wait_known_ = true;                   // and whether it still holds
+  unsigned levels_ = 0;                      // one bit for each level that may be occupied
   TimerNode::Order order_ = TimerNode::kUnordered;
   std::array<std::uint64_t, kFirstWords> first_occupied_{};
   std::array<std::uint64_t, kFirstWords> mixed_{};
-  std::array<std::uint64_t, kLevels> occupied_{};  // the first is not used
+  std::array<std::uint64_t, kLevels> occupied_{};  // the first element is not used
   std::array<IntrusiveList, kFirstSlots> first_;
   std::array<std::array<IntrusiveList, kSlots>, kLevels - 1> higher_;
-  IntrusiveList overdue_;  // armed for a tick of the round or before: the next round's first
-  IntrusiveList round_;    // of the ticks up to the position, not yet taken
+  IntrusiveList overdue_;  // armed for a tick of the round or before; come first in the next round
+  IntrusiveList round_;    // nodes of the ticks up to the position that are not yet taken
 };
 
 }  // namespace reactor

@@ -52,7 +52,7 @@ void Wakeup::wake() noexcept {
   const int saved_errno = errno;
   const std::uint64_t one = 1;
   const int fd = write_end_ ? write_end_.get() : read_end_.get();
-  // A full pipe or counter is a wake-up that is on its way already.
+  // If the pipe or counter is full, a wake-up is already on its way.
   [[maybe_unused]] const auto written = ::write(fd, &one, sizeof(one));
   errno = saved_errno;
 }

@@ -8,26 +8,26 @@
 
 namespace reactor {
 
-// The descriptor behind post() and stop(): an eventfd where there is one, else a pipe. Private to
+// The descriptor behind post() and stop(): an eventfd if the system has it, else a pipe. Private to
 // the loop, which attaches it.
 class Wakeup final : public PollTarget {
  public:
-  // Counts in `wakeups`, which outlives this.
+  // Counts wake-ups in `wakeups`, which must outlive this object.
   explicit Wakeup(Counter& wakeups) : wakeups_(wakeups) {}
 
-  // Makes the descriptors; again after a fork, while detached.
+  // Makes the descriptors. May be called again after a fork, while detached.
   [[nodiscard]] std::error_code open();
 
-  // In a forked child, while detached.
+  // Closes the descriptors. For a forked child, while detached.
   void close() noexcept {
     read_end_.reset();
     write_end_.reset();
   }
 
-  // Ends the wait that is under way, or the next one. From any thread or signal handler.
+  // Ends the wait that is under way, or the next one. Any thread or signal handler.
   void wake() noexcept;
 
-  // Where each write is an edge of its own, nothing ever needs to be read.
+  // If each write gives an event of its own (edge-triggered), the descriptor is never read.
   void set_edge_triggered(bool edge) noexcept { edge_ = edge; }
 
   void on_ready(Ready ready) override;
@@ -35,8 +35,8 @@ class Wakeup final : public PollTarget {
 
  private:
   Counter& wakeups_;
-  UniqueFd read_end_;   // also the write end of an eventfd
-  UniqueFd write_end_;  // of a pipe
+  UniqueFd read_end_;   // also the write end if it is an eventfd
+  UniqueFd write_end_;  // only if it is a pipe
   bool edge_ = false;
 };
 
