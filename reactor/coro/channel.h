@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Channel<T>: a bounded queue between coroutines of one loop. push() waits while it is full, pop()
-// while it is empty, so that a slow consumer holds a fast producer back.
+// Channel<T> is a bounded queue between coroutines of one loop. push() waits while the channel is
+// full, pop() while it is empty, so a slow consumer holds back a fast producer.
 //
 //   Channel<std::string> lines(16);
 //   ... co_await lines.push("hello");
@@ -17,18 +17,18 @@
 
 namespace reactor::coro {
 
-// Any number of coroutines may push and pop; they are served in their order. Destroying the task
-// that waits in a pop() loses no value; of one in a push() the value may have been taken already.
-// Destroying the channel closes it for those who wait.
-// Belongs to its loop's thread.
+// Any number of coroutines may push and pop; they are served in their order of arrival. Destroying
+// a task that waits in pop() loses no value. If a task is destroyed that waits in push(), the
+// channel may already have taken its value. Destroying the channel closes it for all waiting
+// coroutines. Belongs to its loop's thread.
 template <class T>
 class Channel {
  public:
   class Push;
   class Pop;
 
-  // Takes up to `capacity` values, at least one, before a push() waits. Allocates here, and only
-  // here.
+  // The channel takes up to `capacity` values, at least one, before push() waits. Only the
+  // constructor allocates.
   explicit Channel(std::size_t capacity)
       : capacity_(std::max<std::size_t>(capacity, 1)),
         ring_(std::make_unique<std::optional<T>[]>(capacity_)) {}
@@ -36,35 +36,37 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
   ~Channel();
 
-  // `bool taken = co_await channel.push(value)`: false where the channel was closed; the value is
-  // lost then.
+  // `bool taken = co_await channel.push(value)`: false if the channel was closed; the value is then
+  // lost.
   [[nodiscard]] Push push(T value) { return Push(*this, std::move(value)); }
-  // `std::optional<T> value = co_await channel.pop()`: nothing where the channel was closed and all
-  // that was in it is taken.
+  // `std::optional<T> value = co_await channel.pop()`: empty if the channel was closed and has no
+  // more values.
   [[nodiscard]] Pop pop() noexcept { return Pop(*this); }
 
-  // At once, from callbacks too. False, and `value` untouched, where it is full or closed; nothing
-  // where it is empty.
+  // Both return at once, and may be called from callbacks too. try_push() returns false and leaves
+  // `value` untouched if the channel is full or closed. try_pop() returns nothing if the channel is
+  // empty.
   [[nodiscard]] bool try_push(T&& value);
   [[nodiscard]] std::optional<T> try_pop();
 
-  // No push from here on; those that wait give false. What is in it can still be taken.
+  // Refuses all pushes from here on; coroutines that wait in push() get false. The values in the
+  // channel can still be taken.
   void close() noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  // Someone who waits: in a list of the channel from then until he goes on.
+  // A coroutine that waits. It is in a list of the channel until it resumes.
   struct Seat : ListLink {
     explicit Seat(Channel& at) noexcept : channel(&at) {}
     Seat(Seat&& other) noexcept : channel(other.channel) {}
     ~Seat() { unlink(); }
-    Channel* channel;  // null after the channel's end
+    Channel* channel;  // null if the channel was destroyed
     Waiter waiter;
   };
 
-  // Values that nobody was woken for.
+  // Returns whether there is a value that is not promised to a woken coroutine.
   [[nodiscard]] bool poppable() const noexcept { return size_ > promised_; }
   void put(T&& value) {
     ring_[(first_ + size_) % capacity_].emplace(std::move(value));
@@ -85,11 +87,11 @@ class Channel {
   std::size_t capacity_;
   std::unique_ptr<std::optional<T>[]> ring_;
   std::size_t first_ = 0, size_ = 0;
-  std::size_t promised_ = 0;  // values for those in woken_
+  std::size_t promised_ = 0;  // values reserved for the coroutines in woken_
   bool closed_ = false;
   IntrusiveList pushers_;
   IntrusiveList poppers_;
-  IntrusiveList woken_;  // poppers who will go on
+  IntrusiveList woken_;  // poppers that will resume
 };
 
 template <class T>
@@ -121,7 +123,8 @@ class Channel<T>::Pop : private Seat {
   explicit Pop(Channel& at) noexcept : Seat(at) {}
   Pop(Pop&&) noexcept = default;
   ~Pop() {
-    // Woken for a value, but destroyed before it went on: the next one's.
+    // This was woken for a value but is destroyed before it resumed. The next popper gets the
+    // value.
     if (!promised_ || this->channel == nullptr) return;
     this->unlink();
     --this->channel->promised_;
@@ -174,7 +177,9 @@ std::optional<T> Channel<T>::try_pop() {
 template <class T>
 void Channel<T>::close() noexcept {
   closed_ = true;
-  // Who is woken for nothing finds it closed. The link of a seat stays with the channel.
+  // The coroutines woken here find the channel closed. Pushers no longer need it. Poppers do, so
+  // they stay in the list woken_, through which the destructor can tell them that the channel is
+  // gone.
   while (ListLink* link = pushers_.first()) {
     link->unlink();
     static_cast<Seat*>(link)->waiter.wake();

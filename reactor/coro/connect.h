@@ -13,7 +13,7 @@
 
 namespace reactor::coro {
 
-// See connect().
+// The awaitable of connect().
 class Connect : private Waiter {
  public:
   Connect(std::vector<Address> addresses, std::unique_ptr<Transport> transport,
@@ -46,13 +46,13 @@ class Connect : private Waiter {
   std::error_code error_;
 };
 
-// GCC 12 destroys temporaries of such types twice where they are arguments in a co_await
-// expression.
+// If a type is not trivially destructible, GCC 12 destroys a temporary of it twice if it is an
+// argument in a co_await expression.
 static_assert(std::is_trivially_destructible_v<ConnectOptions>);
 
-// `Result<Stream> stream = co_await connect(address)`: a connection to the address, or to whichever
-// of several answers first; see Connector, whose errors it gives. `stream` outlives the connection.
-// Destroying the task gives all attempts up. Throws std::bad_alloc.
+// `Result<Stream> stream = co_await connect(address)` connects to the address, or to whichever of
+// several addresses answers first. Errors: those of Connector. `stream` must outlive the
+// connection. Destroying the task gives up all attempts. Throws std::bad_alloc.
 [[nodiscard]] inline Connect connect(std::span<const Address> addresses,
                                      const ConnectOptions& options = {},
                                      const StreamOptions& stream = Stream::default_options(),
@@ -64,7 +64,7 @@ static_assert(std::is_trivially_destructible_v<ConnectOptions>);
                                      SourceLocation where = SourceLocation::current()) {
   return {{address}, nullptr, options, stream, where};
 }
-// The same over a transport, whose handshake comes after: see Stream's constructor.
+// Does the same over a transport, whose handshake follows: see Stream's constructor.
 //   connect(address, context.transport_for("example.org").value())
 [[nodiscard]] inline Connect connect(std::span<const Address> addresses,
                                      std::unique_ptr<Transport> transport,

@@ -11,7 +11,7 @@
 namespace reactor::coro {
 namespace {
 
-// Exceptions that can be kept without taking memory then, of which there may be none.
+// How many exceptions can be kept without allocating, because memory may be short at that time.
 constexpr std::size_t kLikelyFailures = 4;
 
 void end_all(IntrusiveList& residents) noexcept {
@@ -42,7 +42,7 @@ struct Context::Undertaker::promise_type {
   [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
   [[nodiscard]] std::suspend_always final_suspend() const noexcept { return {}; }
   void return_void() const noexcept {}
-  void unhandled_exception() const noexcept {}  // there is none
+  void unhandled_exception() const noexcept {}  // never called: clear_away() is noexcept
 };
 
 Context::Undertaker Context::undertake() {
@@ -68,7 +68,8 @@ void Context::on_loop_end() noexcept {
   end_all(streams);
 }
 
-// A task that ends because another is cleared away, by a destructor, is taken in the same go.
+// Returns the coroutine to run next. If clear_away() is already running (it destroyed something
+// that ended this task), it also takes this task.
 std::coroutine_handle<> Context::bury(Root& root) noexcept {
   ended_.append(root.ended_);
   return clearing_ ? std::noop_coroutine() : undertaker_.coroutine();

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// What the coroutines of one loop share, and the two ways in which a suspended one goes on:
+// Context is what the coroutines of one loop share. A suspended coroutine continues in one of two
+// ways:
 //
-//  * what the loop tells (octets, time, a signal) resumes it at once, from the loop's callback:
-//    Waiter::resume();
-//  * what another coroutine does (a channel, an event, the end of a task) only wakes it:
-//    Waiter::wake() puts it into a queue that the loop empties before it next waits. So coroutines
-//    never run inside each other's calls, and any of them may destroy any other.
+// * An event of the loop (bytes, time, a signal) resumes it at once, from the loop's callback:
+//   Waiter::resume().
+// * An action of another coroutine (on a channel or event, or the end of a task) only wakes it:
+//   Waiter::wake() puts it into a queue that the loop empties before it next waits. So coroutines
+//   never run inside each other's calls, and any of them may destroy any other.
 //
-// For those who write awaitables; programs need nothing of this.
+// This header is for authors of awaitables. Programs do not need it.
 #pragma once
 
 #include <concepts>
@@ -27,13 +28,13 @@ class Promise;
 class Root;
 class TaskGroup;
 
-// A check of base/check.h, whose macro is not for headers that others include.
+// Does what REACTOR_CHECK of base/check.h does. That macro must not be used in public headers.
 void require(bool met, const char* what) noexcept;
 
-// Told when a task ends that no coroutine awaits directly.
+// Learns of the end of a task that no coroutine awaits directly.
 class Joiner {
  public:
-  // Gives what runs next. The task must not be destroyed here.
+  // Returns the coroutine to run next. The task must not be destroyed here.
   [[nodiscard]] virtual std::coroutine_handle<> on_task_done(Promise& promise) noexcept = 0;
 
  protected:
@@ -41,22 +42,22 @@ class Joiner {
   ~Joiner() = default;
 };
 
-// What the promises of all tasks have in common.
+// The common base of all tasks' promises.
 class Promise {
  public:
-  Context* context = nullptr;            // handed down from the task that awaits
-  std::coroutine_handle<> continuation;  // who awaits
-  Joiner* joiner = nullptr;              // or who is told
-  std::exception_ptr error;              // that left the body
+  Context* context = nullptr;            // copied from the awaiting task
+  std::coroutine_handle<> continuation;  // the coroutine that awaits this task
+  Joiner* joiner = nullptr;              // or the object to tell of its end
+  std::exception_ptr error;              // the exception that left the task's body
 };
 
-// A suspended coroutine, as that which will resume it sees it; base of most awaiters, which lie in
-// the coroutine's frame: destroying the frame destroys the Waiter, and nobody wakes it any more.
-// The link is free for a list of those who wait, until wake() takes it.
+// A suspended coroutine, as seen by the code that will resume it. It is the base of most awaiters,
+// which lie in the coroutine's frame: destroying the frame destroys the Waiter, and then nobody
+// wakes it any more. The link may be used for a list of waiting coroutines, until wake() takes it.
 class Waiter : public ListLink {
  public:
   Waiter() noexcept = default;
-  Waiter(Waiter&&) noexcept {}  // only before it waits
+  Waiter(Waiter&&) noexcept {}  // allowed only before it waits
   Waiter& operator=(Waiter&&) = delete;
   ~Waiter() { unlink(); }
 
@@ -71,9 +72,10 @@ class Waiter : public ListLink {
   [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept { return coroutine_; }
   [[nodiscard]] Context& context() const noexcept { return *context_; }
 
-  // Goes on now. From a callback of the loop, as its last act: *this may be gone afterwards.
+  // Resumes the coroutine now. Call it from a callback of the loop, as the last action: *this may
+  // be gone afterwards.
   void resume();
-  // Goes on soon, once.
+  // Resumes the coroutine before the loop next waits, at most once.
   void wake() noexcept;
 
  private:
@@ -81,14 +83,14 @@ class Waiter : public ListLink {
   Context* context_;
 };
 
-// Something that lives with a loop, and has to hear of its end. Made while the loop ends, it is not
-// in the context any more.
+// An object that lives with a loop and has to learn of its end. If it is made while the loop ends,
+// it is not registered with the context.
 class Resident : public ListLink {
  public:
   Resident() noexcept = default;
   Resident(const Resident&) = delete;
   Resident& operator=(const Resident&) = delete;
-  // The loop goes: end what needs it. The link is free already.
+  // The loop ends: stop everything that needs it. The link is already free.
   virtual void on_context_end() noexcept = 0;
 
  protected:
@@ -97,10 +99,10 @@ class Resident : public ListLink {
 
 class Context final : public LoopExtension {
  public:
-  // Coroutines that go on before the loop looks for events again (G10).
+  // How many coroutines resume before the loop looks for events again (G10).
   static constexpr int kBudget = 256;
 
-  // The loop's one, made at the first call.
+  // Returns the loop's context, which the first call makes.
   [[nodiscard]] static Context& of(Loop& loop);
 
   explicit Context(Loop& owner);
@@ -108,27 +110,29 @@ class Context final : public LoopExtension {
   Context& operator=(const Context&) = delete;
   ~Context() override;
 
-  // Ends all tasks, and lets go of what is not owned here.
+  // Ends all tasks, and detaches the objects that the context does not own.
   void on_loop_end() noexcept override;
-  // This, or null from on_loop_end() on: for residents, which are not taken any more.
+  // Returns this, or null from on_loop_end() on. For residents, which are not accepted any more
+  // then.
   [[nodiscard]] Context* if_open() noexcept { return open ? this : nullptr; }
 
   void schedule(Waiter& waiter) noexcept {
     ready_.append(waiter);
     drain_.schedule();
   }
-  // A spawned task is over, and suspended for good. Gives who clears it away, outside its frame.
+  // Takes a spawned task that has ended and is suspended for good. Returns the coroutine that
+  // destroys it, outside of the task's frame.
   [[nodiscard]] std::coroutine_handle<> bury(Root& root) noexcept;
 
   Loop& loop;
-  bool open = true;                  // until on_loop_end(); before the groups, which ask
-  IntrusiveList groups;              // residents: the first to hear of the loop's end, as their
-  IntrusiveList streams;             // tasks own these
-  std::unique_ptr<TaskGroup> tasks;  // of spawn()
+  bool open = true;       // until on_loop_end(); declared before the groups, which ask for it
+  IntrusiveList groups;   // residents; they learn of the loop's end first, because
+  IntrusiveList streams;  // their tasks own these
+  std::unique_ptr<TaskGroup> tasks;  // those of spawn()
 
  private:
-  // A coroutine that calls clear_away() whenever it is resumed: so nobody who resumes another one
-  // has to look afterwards whether a task ended in there.
+  // A coroutine that calls clear_away() each time it is resumed. A task that ends transfers control
+  // to it. So code that resumes a coroutine need not check afterwards whether a task has ended.
   class Undertaker {
    public:
     struct promise_type;
@@ -153,7 +157,7 @@ class Context final : public LoopExtension {
   IntrusiveList ready_;
   IntrusiveList ended_;
   bool clearing_ = false;
-  std::vector<std::exception_ptr> failures_;  // leave the loop's run(), one at a time
+  std::vector<std::exception_ptr> failures_;  // to be thrown out of the loop's run(), one per turn
   Undertaker undertaker_;
   Deferred drain_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Umbrella of the coroutine layer's public headers.
+// Includes all public headers of the coroutine layer.
 #pragma once
 
 #include "reactor/coro/channel.h"

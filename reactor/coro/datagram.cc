@@ -48,7 +48,7 @@ Datagram::~Datagram() {
   waiting_->wake();
 }
 
-// A receiver goes on inside: what it answers leaves with the rest of the batch.
+// The receiver resumes inside this callback, so its answers are sent with the rest of the batch.
 void Datagram::on_datagram(reactor::Datagram& socket, const Message& message) {
   const Received about{0, message.truncated(), message.from(), message.local(),
                        message.control_truncated()};
@@ -84,7 +84,7 @@ bool Receive::await_ready() {
 }
 
 void Receive::begin() {
-  REACTOR_CHECK(socket_->waiting_ == nullptr);  // two coroutines receive
+  REACTOR_CHECK(socket_->waiting_ == nullptr);  // fails if two coroutines receive
   socket_->waiting_ = this;
   waits_ = true;
   if (std::exchange(socket_->paused_, false)) socket_->socket_->resume_reading();

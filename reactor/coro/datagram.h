@@ -16,16 +16,16 @@ namespace reactor::coro {
 
 class Receive;
 
-// What receive() gave.
+// The result of receive().
 struct Received {
-  std::size_t size = 0;  // octets in the buffer; 0 is a datagram without content, and never an end
-  bool truncated = false;          // it was larger than the buffer, or DatagramOptions::max_size
-  Address from;                    // who sent it
-  Address local;                   // where it was sent to
+  std::size_t size = 0;    // bytes in the buffer; 0 is an empty datagram, never an end
+  bool truncated = false;  // the datagram was larger than the buffer, or DatagramOptions::max_size
+  Address from;            // the sender
+  Address local;           // the address it was sent to
   bool control_truncated = false;  // see Message::control_truncated()
 };
 
-// A socket of messages (UDP or unix) for coroutines.
+// A datagram socket (UDP or unix) for coroutines.
 //
 //   auto socket = coro::Datagram::bind(loop, address).value();
 //   for (;;) {
@@ -33,12 +33,13 @@ struct Received {
 //     socket->transport().send_to(std::span(buffer).first(got.size), got.from, got.local);
 //   }
 //
-// Sending never waits: see reactor::Datagram, which transport() is. While nobody receives, the
-// kernel's buffer fills and then drops; the rest of a batch that came together is kept here.
-// Destroying it ends who waits with operation_canceled. Belongs to its loop's thread.
+// Sending never waits: it is done on transport(), a reactor::Datagram. While no coroutine receives,
+// the kernel's buffer fills, and then the kernel drops datagrams; datagrams that were already read
+// in a batch are kept here. If the socket is destroyed, a waiting receive() returns
+// operation_canceled. Belongs to its loop's thread.
 class Datagram final : private DatagramHandler {
  public:
-  // Errors: those of reactor::Datagram's.
+  // Errors: those of the functions of reactor::Datagram with the same names.
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> bind(
       Loop& loop, const Address& local, const DatagramOptions& options = {},
       SourceLocation where = SourceLocation::current());
@@ -52,9 +53,10 @@ class Datagram final : private DatagramHandler {
   Datagram& operator=(const Datagram&) = delete;
   ~Datagram();
 
-  // The next datagram, into `buffer`. One coroutine at a time. Errors: what the network or the
-  // system answered to one that was sent earlier (DatagramHandler::on_error()), of several that
-  // came while nobody received the last; the socket works on.
+  // Receives the next datagram into `buffer`. One coroutine at a time. Errors: those that the
+  // network or the system reported for an earlier datagram of ours (DatagramHandler::on_error()).
+  // If several came while nobody received, only the last one is returned. The socket still works
+  // after an error.
   [[nodiscard]] Receive receive(std::span<std::byte> buffer) noexcept;
 
   [[nodiscard]] const Address& address() const noexcept { return socket_->address(); }
@@ -76,7 +78,7 @@ class Datagram final : private DatagramHandler {
 
   std::unique_ptr<reactor::Datagram> socket_;
   Receive* waiting_ = nullptr;
-  std::list<Kept> kept_;  // a list, as that takes no memory while it is empty
+  std::list<Kept> kept_;  // a list, because an empty one takes no memory
   std::error_code error_;
   bool paused_ = false;
 };
@@ -86,7 +88,7 @@ class Receive : private Waiter {
   Receive(Datagram& socket, std::span<std::byte> buffer) noexcept
       : socket_(&socket), buffer_(buffer) {}
   Receive(Receive&&) noexcept = default;
-  // One that has gone on, or never waited, may outlive its socket.
+  // An awaiter that has resumed, or never waited, may outlive its socket.
   ~Receive() {
     if (waits_ && socket_ != nullptr) socket_->waiting_ = nullptr;
   }
@@ -104,7 +106,7 @@ class Receive : private Waiter {
   void begin();
   void take(std::span<const std::byte> bytes, const Received& about);
 
-  Datagram* socket_;  // null where it was destroyed while this waited
+  Datagram* socket_;  // null if it was destroyed while this waited
   std::span<std::byte> buffer_;
   Received received_;
   std::error_code error_;

@@ -7,8 +7,8 @@ namespace reactor::coro {
 
 class EventWait;
 
-// A gate: closed until set(), then open until reset(). Destroying it lets those go on who wait.
-// Belongs to its loop's thread.
+// A gate: closed until set(), then open until reset(). Destroying it resumes the waiting
+// coroutines. Belongs to its loop's thread.
 class Event {
  public:
   Event() noexcept = default;
@@ -16,7 +16,7 @@ class Event {
   Event& operator=(const Event&) = delete;
   ~Event() { set(); }
 
-  // Opens it: all who wait go on soon.
+  // Opens the gate: all waiting coroutines resume before the loop next waits.
   void set() noexcept {
     set_ = true;
     while (ListLink* link = waiters_.first()) static_cast<Waiter*>(link)->wake();
@@ -24,7 +24,8 @@ class Event {
   void reset() noexcept { set_ = false; }
   [[nodiscard]] bool is_set() const noexcept { return set_; }
 
-  // `co_await event.wait()`: until it is open; at once where it is.
+  // `co_await event.wait()` waits until the gate is open. It does not suspend if the gate is open
+  // already.
   [[nodiscard]] EventWait wait() noexcept;
 
  private:

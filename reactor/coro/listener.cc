@@ -36,14 +36,14 @@ Listener::~Listener() {
   if (!waiting_->given_) give(std::make_error_code(std::errc::operation_canceled));
 }
 
-// By way of the queue: a coroutine that runs in here might destroy the listener that accepts.
+// Only wakes the coroutine: if it ran in here, it could destroy the listener that is accepting.
 void Listener::give(std::error_code error) {
   waiting_->error_ = error;
   waiting_->given_ = true;
   waiting_->wake();
 }
 
-// Only while somebody waits: else it is paused.
+// This is called only while a coroutine waits: otherwise the listener is paused.
 void Listener::on_accept(reactor::Listener& listener, Socket connection) {
   listener.pause();
   waiting_->socket_ = std::move(connection);
@@ -55,11 +55,12 @@ void Listener::on_listener_error(reactor::Listener&, std::error_code error) {
   if (waiting_ != nullptr && !waiting_->given_) give(error);
 }
 
-// One that has gone on, or never waited, may outlive its listener.
+// An awaiter that has resumed, or never waited, may outlive its listener.
 Accept::~Accept() {
   if (!waits_ || listener_ == nullptr) return;
   listener_->waiting_ = nullptr;
-  // Accepted for a coroutine that was destroyed before it went on: the next one's.
+  // The connection was accepted for a coroutine that was destroyed before it resumed. The next
+  // accept() gets it.
   if (socket_) listener_->accepted_ = std::move(socket_);
   listener_->listener_->pause();
 }
@@ -68,7 +69,7 @@ bool Accept::begin() {
   options_ = listener_->options_;
   error_ = listener_->error_;
   if (error_) return false;
-  REACTOR_CHECK(listener_->waiting_ == nullptr);  // two coroutines accept
+  REACTOR_CHECK(listener_->waiting_ == nullptr);  // fails if two coroutines accept
   if (listener_->accepted_) {
     socket_ = std::move(listener_->accepted_);
     return false;

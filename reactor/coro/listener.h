@@ -12,21 +12,22 @@ namespace reactor::coro {
 
 class Accept;
 
-// Accepts connections one by one, for who wants to say when; serve() is simpler.
+// Accepts connections one by one, for programs that decide when to accept; serve() is simpler.
 //
 //   auto listener = coro::Listener::listen(loop, address).value();
 //   for (;;) group.spawn(talk((co_await listener->accept()).value()));
 //
-// While nobody waits in accept() the kernel's queue keeps the connections. Destroying it closes the
-// socket; who waits gets operation_canceled. Belongs to its loop's thread.
+// While no coroutine waits in accept(), connections stay in the kernel's backlog. Destroying the
+// listener closes the socket; a waiting accept() returns operation_canceled. Belongs to its loop's
+// thread.
 class Listener final : private AcceptHandler {
  public:
-  // Errors: those of reactor::Listener::listen(). `stream` outlives the connections.
+  // Errors: those of reactor::Listener::listen(). `stream` must outlive the connections.
   [[nodiscard]] static Result<std::unique_ptr<Listener>> listen(
       Loop& loop, const Address& address, const ListenOptions& options = {},
       const StreamOptions& stream = Stream::default_options(),
       SourceLocation where = SourceLocation::current());
-  // Takes a socket that listens already. Errors: those of reactor::Listener::adopt().
+  // Takes a socket that already listens. Errors: those of reactor::Listener::adopt().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
       Loop& loop, Socket socket, const StreamOptions& stream = Stream::default_options(),
       SourceLocation where = SourceLocation::current());
@@ -35,10 +36,11 @@ class Listener final : private AcceptHandler {
   ~Listener();
 
   // `Result<Stream> stream = co_await listener.accept()`. One coroutine at a time. Errors: those of
-  // a listening socket that is broken (accept(2)); want of descriptors is waited out.
+  // a broken listening socket (accept(2)). If the process is out of descriptors, accept() waits
+  // until there are some.
   [[nodiscard]] Accept accept() noexcept;
 
-  // Where it listens: with the real port where 0 was asked for.
+  // Returns the address it listens at: with the real port if port 0 was asked for.
   [[nodiscard]] const Address& address() const noexcept { return listener_->address(); }
 
  private:
@@ -51,8 +53,8 @@ class Listener final : private AcceptHandler {
 
   std::unique_ptr<reactor::Listener> listener_;
   const StreamOptions* options_;
-  Accept* waiting_ = nullptr;  // until it has gone on
-  Socket accepted_;            // for one that was destroyed before it went on
+  Accept* waiting_ = nullptr;  // until it has resumed
+  Socket accepted_;            // left by an Accept that was destroyed before it resumed
   std::error_code error_;
 };
 
@@ -74,7 +76,7 @@ class Accept : private Waiter {
   friend class Listener;
   [[nodiscard]] bool begin();
 
-  Listener* listener_;  // null where it was destroyed while this waited
+  Listener* listener_;  // null if it was destroyed while this waited
   const StreamOptions* options_ = nullptr;
   bool waits_ = false;
   bool given_ = false;

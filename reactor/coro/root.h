@@ -12,29 +12,31 @@ namespace reactor::coro {
 class Spawned;
 class TaskGroup;
 
-// A task that runs by itself, in a TaskGroup; for those who write servers. Made by `new`, deletes
-// itself in on_end().
+// A task that nobody awaits; it runs in a TaskGroup. For authors of servers. Made by `new`; it
+// deletes itself in on_end().
 class Root : public ListLink, private Joiner {
  public:
   explicit Root(TaskGroup& group);
   Root(const Root&) = delete;
   Root& operator=(const Root&) = delete;
-  // Ends the task where it is suspended.
+  // Destroys the task wherever it is suspended.
   virtual ~Root();
 
-  // The exception that is to leave the loop's run(), of a task that is done.
+  // Called when the task is done. Returns the exception that is to leave the loop's run(), or null.
   [[nodiscard]] virtual std::exception_ptr failure() noexcept;
-  // The task is done.
+  // Called when the task is done, after failure().
   virtual void on_end() noexcept;
 
-  // Begins `task` now, inside a callback of the loop: *this may be gone afterwards; or soon.
+  // run() begins `task` now, inside a callback of the loop: *this may be gone afterwards.
+  // run_soon() begins it before the loop next waits.
   void run(Task<void> task);
   void run_soon(Task<void> task) noexcept;
 
  protected:
-  // What is left of a task that is done: its parameters, which may own anything, this included.
+  // Returns the finished task. Its frame still holds its parameters, which may own anything, even
+  // this object.
   [[nodiscard]] Task<void> take_task() noexcept { return std::move(task_); }
-  // Ends the task where it is suspended.
+  // Destroys the task wherever it is suspended.
   void clear() noexcept { task_.reset(); }
 
  private:

@@ -19,9 +19,9 @@ class Server::Connection final : public Root, private StreamWatcher {
     server.connections_.append(place_);
   }
   ~Connection() override {
-    clear();  // before the Stream that it may have a reference to
+    clear();  // before the Stream, to which the task may have a reference
     place_.unlink();
-    if (state_ != nullptr) state_->forget_watcher();  // which ends one that never was open
+    if (state_ != nullptr) state_->forget_watcher();  // also ends a stream that never opened
   }
 
   void announce(const ProxiedAddresses& addresses) {
@@ -30,7 +30,7 @@ class Server::Connection final : public Root, private StreamWatcher {
   void set_transport(std::unique_ptr<Transport> transport) {
     state_->set_transport(std::move(transport));
   }
-  // *this may be gone afterwards.
+  // Starts the connection. *this may be gone afterwards.
   void start() { state_->start(true); }
   [[nodiscard]] static Connection& at(ListLink& link) noexcept {
     return *static_cast<Place&>(link).connection;
@@ -90,9 +90,9 @@ class Server::Connection final : public Root, private StreamWatcher {
   }
 
   Server& server_;
-  StreamState* state_;  // null when it is gone
-  Stream stream_;       // from when it is open until the coroutine takes it, or ends
-  bool over_ = true;    // no coroutine: there is none yet, or it ended
+  StreamState* state_;  // null when the stream is gone
+  Stream stream_;       // from the opening until the coroutine takes it, or ends
+  bool over_ = true;    // no coroutine runs: it has not begun, or has ended
   Place place_;
 };
 
@@ -117,12 +117,13 @@ Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket>
   return server;
 }
 
-// What another process's handler left with a connection that comes from there means nothing here.
+// A connection that another process handed over may come with its handler's state. A coroutine
+// can't use that, so it is ignored.
 void Server::start_connection(Socket socket, SourceLocation where, const Origin& origin) {
   const Lifetime::Watch server(lifetime());
   std::unique_ptr<Connection> connection;
   try {
-    // One that comes with a state was served plainly there, and goes on so.
+    // A connection with a state was served without a transport there, so it continues without one.
     const bool plain = limits().transports == nullptr || origin.state != nullptr;
     std::unique_ptr<Transport> transport = plain ? nullptr : limits().transports->make_transport();
     if (server.over()) return;
@@ -134,12 +135,13 @@ void Server::start_connection(Socket socket, SourceLocation where, const Origin&
     if (!server.over()) count_down();
     throw;
   }
-  // Only one that waited for its header comes this late.
+  // finishing() can be true only for a connection that had to wait for its PROXY header.
   if (finishing()) connection->drain_soon();
   connection.release()->start();
 }
 
-// A connection may end, or an exception leave a coroutine, at each step.
+// At each step a connection may end, or an exception may leave a coroutine. `asked` keeps the list
+// complete in either case.
 void Server::shut_connections_down() {
   struct Asked {
     IntrusiveList& connections;

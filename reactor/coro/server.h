@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// serve(): one coroutine per connection.
+// serve() runs one coroutine per connection.
 //
 //   Task<void> greet(coro::Stream stream) {
 //     (co_await stream.write("hello\n")).value();
@@ -22,8 +22,8 @@
 
 namespace reactor::coro {
 
-// What serve() takes: a function, or an object to be called, that makes the coroutine of a
-// connection, `Task<void> f(Stream stream)` or `Task<void> f(Stream& stream)`.
+// The argument of serve(): a function or callable object that makes the coroutine of a connection.
+// Its form is `Task<void> f(Stream stream)` or `Task<void> f(Stream& stream)`.
 template <class F>
 concept StreamCoroutine = requires(F& f, Stream& stream) {
   { f(stream) } -> std::same_as<Task<void>>;
@@ -32,26 +32,28 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
   { f(std::move(stream)) } -> std::same_as<Task<void>>;
 };
 
-// Accepts connections and runs a coroutine for each, begun when it is open (over TLS: when hands
-// are shaken); on the machinery of reactor::Server, so what ServerLimits and Service say holds
-// here, and a prefork::Worker can serve() it. A connection counts until its coroutine has ended and
-// what that wrote is sent; ServerLimits::transports outlives it.
+// Accepts connections and runs a coroutine for each. The coroutine begins when the connection is
+// open (over TLS: after the handshake). It is built on ServerBase like reactor::Server, so the
+// contracts of ServerLimits and Service hold here, and a prefork::Worker can serve() it. A
+// connection counts until its coroutine has ended and its output is sent. ServerLimits::transports
+// must outlive it.
 //
-// drain() lets the coroutines finish: see Stream::draining(). hand_over() does the same, as no
-// coroutine can go to another process. There is no deadline here: destroy the server, or end the
-// process.
+// drain() lets the coroutines finish: see Stream::draining(). hand_over() does the same, because a
+// coroutine can't move to another process. There is no deadline here: destroy the server, or end
+// the process.
 //
-// A std::system_error that leaves a coroutine (Result::value() throws it) tells what the outside
-// world did: it ends that connection and is logged as debug. Any other exception leaves
+// A std::system_error that leaves a coroutine (Result::value() throws it) reports an event of the
+// outside world: it ends that connection and is logged as debug. Any other exception leaves
 // Loop::run().
 //
-// Belongs to its loop's thread. Destroying it ends all coroutines where they are suspended; not
+// Belongs to its loop's thread. Destroying it ends all coroutines wherever they are suspended. It
+// must not be destroyed from inside one of them.
 // from inside one of them.
 class Server final : public ServerBase {
  public:
   using Handler = Callback<Task<void>(Stream&)>;
 
-  // Use serve(). Errors: those of Listener::listen() and Listener::adopt().
+  // Use serve() instead. Errors: those of Listener::listen() and Listener::adopt().
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
                                                               std::span<const Address> addresses,
                                                               ServerLimits limits, Handler handler);
@@ -60,7 +62,7 @@ class Server final : public ServerBase {
                                                              ServerLimits limits, Handler handler);
   ~Server();
 
-  // What calls `f` as it likes to be called.
+  // Wraps `f` as a Handler, whether it takes the Stream by value or by reference.
   template <class F>
   [[nodiscard]] static Handler handler(F f) {
     static_assert(StreamCoroutine<F>,
@@ -92,9 +94,9 @@ class Server final : public ServerBase {
 
 // NOLINTBEGIN(performance-unnecessary-value-param): in a template the check overlooks moves
 
-// Binds, listens, accepts, and runs `handler(stream)` for each connection. `handler` is kept, with
-// what it captured, as long as the server lives. Errors: those of Server::listen(); what was bound
-// before the error is closed again.
+// Binds, listens, accepts, and runs `handler(stream)` for each connection. The server keeps
+// `handler` and its captures. Errors: those of Server::listen(); addresses that were already bound
+// are then released.
 template <class F>
 [[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here,
                                                     std::span<const Address> addresses,
@@ -111,8 +113,8 @@ template <class F>
                                                     F handler) {
   return serve(here, address, ServerLimits{}, std::move(handler));
 }
-// With sockets that listen already: a prefork worker's, a service manager's. Errors: those of
-// Server::adopt().
+// Does the same with sockets that already listen, from a prefork worker or a service manager.
+// Errors: those of Server::adopt().
 template <class F>
 [[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here, std::vector<Socket> sockets,
                                                     ServerLimits limits, F handler) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waiting for time, and for one's turn.
+// Awaitables that wait for time, or for the coroutine's turn.
 #pragma once
 
 #include "reactor/coro/context.h"
@@ -7,7 +7,7 @@
 
 namespace reactor::coro {
 
-// A timer that lies in an awaiter, and keeps Loop::run() going while it is set.
+// A timer inside an awaiter. It keeps Loop::run() going while it is set.
 class Alarm : private TimerNode {
  public:
   Alarm(const Alarm&) = delete;
@@ -15,7 +15,7 @@ class Alarm : private TimerNode {
 
  protected:
   explicit Alarm(SourceLocation where) noexcept : where_(where) {}
-  Alarm(Alarm&& other) noexcept : where_(other.where_) {}  // only before it is set
+  Alarm(Alarm&& other) noexcept : where_(other.where_) {}  // allowed only before it is set
   ~Alarm() { stop(); }
 
   void start(Loop& loop, TimePoint deadline) noexcept;
@@ -30,7 +30,7 @@ class Alarm : private TimerNode {
   SourceLocation where_;
 };
 
-// See sleep_for().
+// The awaitable of sleep_for() and sleep_until().
 class Sleep : private Alarm, private Waiter {
  public:
   Sleep(Duration delay, TimePoint deadline, SourceLocation where) noexcept
@@ -53,9 +53,9 @@ class Sleep : private Alarm, private Waiter {
   TimePoint deadline_;
 };
 
-// `co_await sleep_for(delay)`: never early, late by at most a tick (0.52 ms) and what the loop is
-// busy with, as a Timer. Zero or less: until the next turn of the loop. kForever: until the task is
-// destroyed.
+// `co_await sleep_for(delay)` is never early. Like a Timer, it is late by at most a tick (0.52 ms)
+// plus the time that the loop is busy. With zero or less it waits for the loop's next timer phase,
+// with kForever until the task is destroyed.
 [[nodiscard]] inline Sleep sleep_for(Duration delay,
                                      SourceLocation where = SourceLocation::current()) noexcept {
   return {delay, TimePoint{}, where};
@@ -65,7 +65,7 @@ class Sleep : private Alarm, private Waiter {
   return {Duration::zero(), deadline, where};
 }
 
-// See yield().
+// The awaitable of yield().
 class Yield : private Waiter {
  public:
   Yield() noexcept = default;
@@ -79,7 +79,7 @@ class Yield : private Waiter {
   void await_resume() const noexcept {}
 };
 
-// `co_await yield()`: lets the coroutines that are ready go first, and now and then the loop.
+// `co_await yield()` lets the other ready coroutines run first, and from time to time the loop.
 [[nodiscard]] inline Yield yield() noexcept { return {}; }
 
 }  // namespace reactor::coro

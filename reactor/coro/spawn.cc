@@ -69,7 +69,7 @@ void TaskGroup::wake_joiners() noexcept {
   while (ListLink* link = joiners_.first()) static_cast<Waiter*>(link)->wake();
 }
 
-// One task at a time, as it may own this group.
+// Destroys one task at a time, because a task may own this group.
 void TaskGroup::on_context_end() noexcept {
   if (ListLink* link = roots_.first()) {
     context_->groups.append(*this);

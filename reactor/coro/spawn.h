@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Tasks that run by themselves. Three ways, by who owns them:
+// Tasks that nobody awaits. There are three ways to run one, which differ in the task's owner:
 //
 //   spawn(loop, work()).detach();            // the loop: until it ends, or the loop does
 //   Spawned job = spawn(loop, work());       // the handle: destroying it ends the task
 //   TaskGroup jobs(loop); jobs.spawn(work()) // the group: destroying it ends all of them
 //
-// A task begins soon: before the loop next waits, never inside spawn(). An exception that leaves it
-// leaves Loop::run() (G6). A task that waits keeps run() going as far as what it waits for does: a
-// timer, a descriptor, a signal, but not a channel or an event that nothing is left to fill. All
-// tasks end when their Loop is destroyed, at the latest.
+// A task begins before the loop next waits, never inside spawn(). An exception that leaves it
+// leaves Loop::run() (G6). A waiting task keeps run() going if the thing it waits for does: a
+// timer, a descriptor or a signal does; a channel or an event alone does not. All tasks end with
+// their Loop at the latest.
 #pragma once
 
 #include <cstddef>
@@ -21,22 +21,23 @@ namespace reactor::coro {
 
 class Joined;
 
-// Owns a number of running tasks. Destroying it ends those that still run, where they are
-// suspended; not from inside one of them. May outlive its loop.
+// Owns a number of running tasks. Destroying it ends the tasks that still run, wherever they are
+// suspended. It must not be destroyed from inside one of them. It may outlive its loop.
 class TaskGroup final : private Resident {
  public:
-  // Throws std::bad_alloc where the loop has had neither a task nor a group before.
+  // Throws std::bad_alloc, but only if it is the first group or task of this loop.
   explicit TaskGroup(Loop& loop) : TaskGroup(Context::of(loop)) {}
   explicit TaskGroup(Context& context) noexcept;
   ~TaskGroup() { cancel(); }
 
-  // Throws std::bad_alloc. While the loop ends, and after that, it only destroys the task.
+  // Starts `task`. Throws std::bad_alloc. While the loop ends, and after that, only destroys the
+  // task.
   void spawn(Task<void> task);
-  // Tasks that are not done.
+  // Returns the number of tasks that are not done.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  // Ends them all. Not from inside one of them.
+  // Ends all tasks. Not from inside one of them.
   void cancel() noexcept;
-  // `co_await group.join()`: until size() is 0. The group must outlive that.
+  // `co_await group.join()` waits until size() is 0. The group must outlive the wait.
   [[nodiscard]] Joined join() noexcept;
 
  private:
@@ -70,8 +71,8 @@ class Joined : private Waiter {
 
 inline Joined TaskGroup::join() noexcept { return Joined(*this); }
 
-// A running task. Destroying this, or assigning over it, ends the task where it is suspended; not
-// from inside the task.
+// A running task. Destroying this handle, or assigning to it, ends the task wherever it is
+// suspended. Not from inside the task.
 class [[nodiscard]] Spawned {
  public:
   Spawned() noexcept = default;
@@ -80,10 +81,10 @@ class [[nodiscard]] Spawned {
   Spawned& operator=(Spawned&& other) noexcept;
   ~Spawned() { cancel(); }
 
-  // The task goes on without this handle.
+  // Lets the task run without this handle.
   void detach() noexcept;
   void cancel() noexcept;
-  // It ended, or was detached or cancelled.
+  // Returns whether the task ended, or was detached or cancelled.
   [[nodiscard]] bool done() const noexcept { return root_ == nullptr; }
 
  private:
@@ -93,7 +94,7 @@ class [[nodiscard]] Spawned {
   Root* root_ = nullptr;
 };
 
-// Throws std::bad_alloc. While the loop ends it only destroys the task.
+// Starts `task`. Throws std::bad_alloc. While the loop ends, only destroys the task.
 Spawned spawn(Loop& loop, Task<void> task);
 
 }  // namespace reactor::coro

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// coro::Stream: a connected byte stream (TCP or unix) for coroutines.
+// coro::Stream is a connected byte stream (TCP or unix) for coroutines.
 //
 //   while (auto line = (co_await stream.read_line(1024)).value()) {
 //     (co_await stream.write(*line)).value();
 //   }
 //
-// Errors: whatever ended the connection (std::errc::connection_reset, Errc::timed_out of its
-// StreamOptions, ...) is what each call gives from then on, after the octets that came before.
+// If an error ended the connection (std::errc::connection_reset, Errc::timed_out of its
+// StreamOptions, ...), each call returns this error from then on. Reads first return the bytes that
+// came before it.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,7 @@
 
 namespace reactor::coro {
 
-// See Stream::read().
+// The awaitable of Stream::read().
 class ReadInto : public Reader {
  public:
   using Reader::Reader;
@@ -35,7 +36,7 @@ class ReadInto : public Reader {
   [[nodiscard]] Result<std::size_t> await_resume() noexcept { return count(); }
 };
 
-// See Stream::read_exactly().
+// The awaitable of Stream::read_exactly().
 class ReadExactly : public Reader {
  public:
   using Reader::Reader;
@@ -43,7 +44,7 @@ class ReadExactly : public Reader {
   [[nodiscard]] Result<std::size_t> await_resume() noexcept { return count(); }
 };
 
-// See Stream::read_some() and read_all().
+// The awaitable of Stream::read_some() and read_all().
 class ReadView : public Viewer {
  public:
   using Viewer::Viewer;
@@ -53,104 +54,111 @@ class ReadView : public Viewer {
   }
 };
 
-// See Stream::read_until() and read_line().
+// The awaitable of Stream::read_until() and read_line().
 class ReadUntil : public Viewer {
  public:
   using Viewer::Viewer;
   [[nodiscard]] Result<std::optional<std::string_view>> await_resume() noexcept;
 };
 
-// Owns a connection; move-only. Destroying it closes the connection: what was written is still
-// sent, in the background, and who waits for it gets operation_canceled. Destroying a task that
-// waits in one of its calls leaves the connection as it is. What read_exactly() had put into its
-// buffer by then is lost to the next read; of a write() a part was sent already, as a rule, behind
-// which nothing sensible can follow.
+// Owns a connection; move-only. Destroying it closes the connection: written bytes are still sent
+// in the background, and a coroutine that waits in one of its calls gets operation_canceled.
 //
-// One coroutine may read while another writes; no two may do the same. A view that a call gives is
-// valid until the next read begins, or the Stream is destroyed or detached, whatever arrives
-// meanwhile. Input that comes while a view is out stays with the kernel. After that the view's
-// bytes are poisoned in AddressSanitizer builds. An empty Stream (default-made, moved from) may
-// only be assigned to or destroyed. Belongs to its loop's thread; it must not be awaited after its
-// loop's end.
+// Destroying a task that waits in a call leaves the connection open. Bytes that read_exactly() had
+// already put into its buffer are then lost. A part of a cancelled write() has usually been sent,
+// so nothing sensible can be written after it.
+//
+// One coroutine may read while another writes, but two coroutines must not read, nor two write. A
+// view that a read returns is valid until the next read begins, or until the Stream is destroyed or
+// detached; arriving bytes do not change it. While a view is valid, new input stays in the kernel.
+// AddressSanitizer builds poison the bytes of an old view.
+//
+// An empty Stream (default-constructed or moved from) may only be assigned to or destroyed. Belongs
+// to its loop's thread, and must not be awaited after the loop's end.
 class Stream {
  public:
   Stream() noexcept = default;
-  // Takes a connected socket. `options` outlive the connection. Throws std::bad_alloc.
+  // Takes a connected socket. `options` must outlive the connection. Throws std::bad_alloc.
   Stream(Loop& loop, Socket socket, const StreamOptions& options = default_options(),
          SourceLocation where = SourceLocation::current());
-  // The same over a transport, such as tls::ClientContext::transport_for() gives: the first calls
-  // wait until hands are shaken, and give the error where that fails. Destroyed before that, it
-  // closes the connection at once. The context outlives the connection.
+  // Does the same over a transport, such as tls::ClientContext::transport_for() returns. The first
+  // calls wait for the handshake, and return its error if it fails. If the Stream is destroyed
+  // before the handshake is done, the connection is closed at once. The transport's context must
+  // outlive the connection.
   Stream(Loop& loop, Socket socket, std::unique_ptr<Transport> transport,
          const StreamOptions& options = default_options(),
          SourceLocation where = SourceLocation::current());
-  // For servers.
+  // For servers: takes over a StreamState.
   explicit Stream(StreamState& state) noexcept : state_(&state) {}
 
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
-  // What there is, at least one octet, into `buffer` (not empty), which the kernel fills: 0
-  // at the end.
+  // Reads the available bytes, at least one, into `buffer` (not empty), which the kernel fills
+  // directly. Returns 0 at the end.
   [[nodiscard]] ReadInto read(std::span<std::byte> buffer) noexcept {
     return {*state_, Reader::Want::some, buffer};
   }
-  // All of `buffer`: its size, or 0 where the stream ended before. Errc::unexpected_end where it
-  // ended in between: what came is at the start of `buffer`, and how much is not told; read() does.
+  // Fills all of `buffer`. Returns its size, or 0 if the stream ended before the first byte.
+  // Errc::unexpected_end if it ended later: the bytes that came are at the start of `buffer`, but
+  // their number is not returned; use read() to learn it.
   [[nodiscard]] ReadExactly read_exactly(std::span<std::byte> buffer) noexcept {
     return {*state_, Reader::Want::exactly, buffer};
   }
-  // What there is, up to 4 KiB, as a view: empty at the end.
+  // Returns a view of the available bytes, up to 4 KiB; empty at the end.
   [[nodiscard]] ReadView read_some() noexcept { return {*state_, Reader::Want::view, {}, 0}; }
-  // All up to and with `delimiter` (not empty, the caller's until then); nothing at the end.
-  // Errc::too_long where it is not among the first `max` octets, Errc::unexpected_end where the
-  // stream ended before it: then nothing is lost, the next read gives it.
+  // Returns a view of the bytes up to and including `delimiter`, or nothing at the end. `delimiter`
+  // is not empty and must live until the call is done. Errc::too_long if it is not among the first
+  // `max` bytes, Errc::unexpected_end if the stream ended before it. After either error the next
+  // read returns the same bytes.
   [[nodiscard]] ReadUntil read_until(std::string_view delimiter, std::size_t max) noexcept {
     return {*state_, Reader::Want::delimiter, delimiter, max};
   }
-  // A line of up to `max` octets, its end (CR LF or LF) included in that but not in the view;
-  // nothing at the end. What precedes the end of the stream counts as a line. Errc::too_long as
-  // above.
+  // Returns a view of a line of up to `max` bytes, or nothing at the end. The line's end (CR LF or
+  // LF) counts towards `max` but is not in the view. The last bytes of the stream count as a line
+  // even without an end. Errc::too_long as above.
   [[nodiscard]] ReadUntil read_line(std::size_t max) noexcept {
     return {*state_, Reader::Want::line, "\n", max};
   }
-  // All up to the end of the stream. Errc::too_long where that is more than `max` octets.
+  // Returns a view of all bytes up to the end of the stream. Errc::too_long if there are more than
+  // `max`.
   [[nodiscard]] ReadView read_all(std::size_t max) noexcept {
     return {*state_, Reader::Want::all, {}, max};
   }
 
-  // Sends `bytes` after what was written before: at the call, and what is left of it while it is
-  // awaited. Small writes of one turn leave in one call. Waits only while more than
-  // StreamOptions::high_water octets are queued, that is, while the peer does not read. What was
-  // taken may be lost all the same where the connection fails later: flush() tells. Errors:
-  // broken_pipe after shutdown(), close() or the end without an error. Throws std::bad_alloc.
+  // Sends `bytes` after all earlier writes. The call itself sends as much as it can, awaiting it
+  // sends the rest. Small writes of one turn are sent together in one system call. It waits only
+  // while more than StreamOptions::high_water bytes are queued because the peer does not read.
+  // Bytes that were taken can still be lost if the connection fails later; flush() tells. Errors:
+  // broken_pipe after shutdown(), close() or an end without an error. Throws std::bad_alloc.
   [[nodiscard]] Writer write(std::span<const std::byte> bytes) { return {*state_, bytes}; }
   [[nodiscard]] Writer write(std::string_view text) {
     return write(std::as_bytes(std::span(text)));
   }
-  // Until the kernel has all that was written. Errors: broken_pipe after close() or the end without
-  // an error.
+  // Waits until the kernel has taken all written bytes. Errors: broken_pipe after close() or an end
+  // without an error.
   [[nodiscard]] Writer flush() { return Writer(*state_); }
 
-  // Half-close: the peer reads what was written and then the end; reading goes on.
+  // Half-closes: the peer reads all written bytes and then the end. Reading still works.
   void shutdown() { state_->stream.shutdown(); }
-  // Sends what was written, then ends; reads give the end.
+  // Sends the written bytes, then ends the connection. Reads return the end.
   void close() { state_->close(); }
-  // Gives the socket back, non-blocking, and is empty then; who waits in a call gets
-  // operation_canceled. Errors, with which all stays as it is: those of reactor::Stream::detach(),
-  // and device_or_resource_busy also while octets are here that nobody has read.
+  // Returns the non-blocking socket and leaves this Stream empty. A coroutine that waits in a call
+  // gets operation_canceled. Errors, which change nothing: those of reactor::Stream::detach(), and
+  // device_or_resource_busy also if there are bytes that nobody has read yet.
   [[nodiscard]] Result<Socket> detach();
 
-  // The server is going away (Server::drain()): a read that would wait for the first octet of
-  // something gives the end; one that is under way goes on.
+  // Returns whether the server is shutting down (Server::drain()). A read that would wait for its
+  // first byte then returns the end; a read that has begun continues.
   [[nodiscard]] bool draining() const noexcept { return state_->draining(); }
 
   // As reactor::Stream's.
   [[nodiscard]] Result<Address> peer() const { return state_->stream.peer(); }
   [[nodiscard]] Result<Address> local() const { return state_->stream.local(); }
-  // For its settings and counters; its handler is this Stream's, and so is its end.
+  // Returns the underlying stream, for its settings and counters. Its handler and its end belong to
+  // this Stream.
   [[nodiscard]] reactor::Stream& transport() const noexcept { return state_->stream; }
 
-  // Those of a StreamOptions that nobody changed.
+  // Returns StreamOptions with their default values.
   [[nodiscard]] static const StreamOptions& default_options() noexcept {
     return StreamState::default_options();
   }

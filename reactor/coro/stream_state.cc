@@ -11,16 +11,17 @@
 namespace reactor::coro {
 namespace {
 
-// Bytes that one read adds to the buffer: as many as it holds, so that a long text takes few reads.
+// How many bytes one read may add to the buffer: as many as it holds, within these limits, so that
+// a long text takes few reads.
 constexpr std::size_t kLeastPart = 4096;
 constexpr std::size_t kLargestPart = 64 * 1024;
 
 }  // namespace
 
-// ---- Those who wait ----
+//  ---- Waiting readers and writers ----
 
 void Reader::wait() noexcept {
-  REACTOR_CHECK(state_->reader() == nullptr);  // two coroutines read one stream
+  REACTOR_CHECK(state_->reader() == nullptr);  // fails if two coroutines read one stream
   state_->reader_ = this;
 }
 
@@ -56,7 +57,7 @@ void Writer::begin(StreamState& state, std::span<const std::byte> bytes, unsigne
 bool Writer::done_by_now() { return rest_.state->write(*this); }
 
 void Writer::wait() noexcept {
-  REACTOR_CHECK(rest_.state->writer_ == nullptr);  // two coroutines write one stream
+  REACTOR_CHECK(rest_.state->writer_ == nullptr);  // fails if two coroutines write one stream
   rest_.state->writer_ = this;
 }
 
@@ -72,7 +73,7 @@ std::error_code Writer::outcome() noexcept {
   return rest_.state->error() ? rest_.state->error() : std::make_error_code(std::errc::broken_pipe);
 }
 
-// ---- Its life ----
+//  ---- Lifetime ----
 
 StreamState::StreamState(Loop& loop, Socket socket, const StreamOptions& options,
                          StreamWatcher* watcher, SourceLocation where)
@@ -90,7 +91,7 @@ StreamState::~StreamState() {
 void StreamState::forget_watcher() noexcept {
   watcher_ = nullptr;
   stream.set_options(default_options());
-  if (marked(kAbandoned)) abandon();  // whom it would have been given to
+  if (marked(kAbandoned)) abandon();  // no coro::Stream owns it, and now none ever will
 }
 
 const StreamOptions& StreamState::default_options() noexcept {
@@ -104,7 +105,7 @@ void StreamState::set_transport(std::unique_ptr<Transport> transport) {
   mark(kOpening);
 }
 
-// A reader is not concerned: octets come later.
+// A waiting reader needs nothing here: its bytes come later.
 void StreamState::on_open(reactor::Stream&) {
   unmark(kOpening);
   if (watcher_ != nullptr) {
@@ -128,7 +129,8 @@ std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
   return input_->reserve(part).first(part);
 }
 
-// The buffer that a view shows is neither filled nor moved: reading waits for the next read.
+// Pauses reading until the next read begins, because a view shows the buffer, which must not change
+// or move.
 std::span<std::byte> StreamState::put_off() noexcept {
   mark(kPaused);
   return {};
@@ -144,7 +146,7 @@ void StreamState::on_data(reactor::Stream&, std::span<std::byte> bytes) {
   reader.resume();
 }
 
-// They are where read_buffer() said.
+// The bytes are in the memory that read_buffer() returned.
 void StreamState::fill(std::span<std::byte> bytes) {
   const bool waits = reader_ != nullptr && !reader_->woken();
   if (!waits || reader_->want_ != Reader::Want::exactly) {
@@ -178,7 +180,7 @@ void StreamState::wake_reader() noexcept {
   if (reader_ != nullptr) reader_->wake(*context_);
 }
 
-// Whether there is an answer without waiting. What the last answer showed is over.
+// Returns whether the read can be answered without waiting. Also ends the previous read's view.
 bool StreamState::prepare(Reader& reader) {
   if (marked(kViewed)) {
     input_->consume(std::exchange(viewed_, 0));
@@ -219,7 +221,7 @@ bool StreamState::satisfied(Reader& reader) {
   return true;
 }
 
-// Looks at each octet once.
+// Searches for the delimiter, looking at each byte only once.
 bool StreamState::found(Viewer& viewer) {
   const std::string_view all = text(input_->size());
   const std::size_t length = viewer.delimiter_.size();
@@ -246,7 +248,8 @@ void StreamState::copy_out(Reader& reader) {
   input_.reset();
 }
 
-// No octet follows those that are here: the peer's end, ours, or an error.
+// Completes a read at the end of the stream, where no more bytes will come: after the peer's end,
+// our own, or an error.
 void StreamState::finish_at_end(Reader& reader) {
   const std::size_t rest = marked(kInput) ? input_->size() : 0;
   const bool cut = (reader.want_ == Reader::Want::exactly && reader.count_ > 0) ||
@@ -261,7 +264,7 @@ void StreamState::finish_at_end(Reader& reader) {
   }
 }
 
-// Whether it waits for the first octet of something.
+// Returns whether the reader still waits for its first byte.
 bool StreamState::idle(const Reader& reader) const noexcept {
   return reader.count_ == 0 && !marked(kInput);
 }
@@ -273,7 +276,8 @@ std::string_view StreamState::text(std::size_t count) const noexcept {
 
 // ---- Writing ----
 
-// Whether there is an answer without waiting. Why a stream fails is known at its end.
+// Returns whether the write is done without waiting. The reason of a failure is known only when the
+// stream has ended.
 bool StreamState::write(Writer& writer) {
   if (marked(kClosed | kFinished)) {
     writer.fail(Writer::kStreamFailed);
@@ -283,14 +287,14 @@ bool StreamState::write(Writer& writer) {
   return done && !marked(kOpening);
 }
 
-// What this callback has collected leaves now.
+// Sends now what this callback has collected. Returns whether the kernel has taken everything.
 bool StreamState::flush() {
   static_cast<void>(stream.write_room(reactor::Stream::kWriteRoom));
   stream.wrote(0);
   return stream.queued() == 0 && !stream.closing();
 }
 
-// As much as the high-water mark lets through at a time.
+// Writes as much as the high-water mark allows at present.
 bool StreamState::pump(Writer& writer) {
   std::span<const std::byte>& rest = writer.rest_.bytes;
   while (!rest.empty() && stream.writable() && stream.sends()) {
@@ -311,7 +315,7 @@ void StreamState::wake_writer() noexcept {
   if (writer_ != nullptr) writer_->wake(*context_);
 }
 
-// Without an error all that was taken is sent.
+// If the stream ended without an error, all bytes that it took were sent.
 void StreamState::finish_writer() noexcept {
   if (writer_ == nullptr) return;
   if (error_ || !writer_->rest_.bytes.empty()) writer_->fail(Writer::kStreamFailed);
@@ -347,7 +351,8 @@ void StreamState::drain() noexcept {
   if (reader() != nullptr && idle(*reader())) wake_reader();
 }
 
-// Nothing runs inside: an exception could not get out.
+// Only wakes the coroutines: if one ran in here, its exception could not leave this noexcept
+// function.
 void StreamState::on_close(reactor::Stream&, std::error_code error) noexcept {
   mark(kClosed);
   error_ = error;
@@ -366,7 +371,8 @@ Result<Socket> StreamState::detach() {
   return stream.detach();
 }
 
-// Not one that has ended, or shakes hands yet, or is a parent process's (G9).
+// Returns false for a stream that has ended, is still in its handshake, or is a parent process's
+// (G9).
 bool StreamState::lives_on() const noexcept {
   if (marked(kClosed | kOpening) || stream.fd() < 0 || context_ == nullptr) return false;
   return context_->loop.in_own_process();

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// StreamState: what lies behind a coro::Stream, the handler of its reactor::Stream. Whoever reads
-// lends the kernel its own buffer; octets that come while nobody reads, or behind what was asked
-// for, go into a bounded buffer, and then reading pauses until somebody reads again.
+// StreamState is the implementation of a coro::Stream and the handler of its reactor::Stream. A
+// waiting reader lends the kernel its own buffer. Bytes that arrive while nobody reads, or that
+// follow those asked for, go into a bounded buffer; reading from the socket then pauses until the
+// next read.
 //
-// It belongs to its coro::Stream; without one it closes the connection, and goes when that is done.
+// A coro::Stream owns its StreamState. After the coro::Stream is gone, the StreamState closes the
+// connection and deletes itself when that is done.
 #pragma once
 
 #include <cstddef>
@@ -22,52 +24,52 @@ namespace reactor::coro {
 
 class StreamState;
 
-// Told of a connection's course; a server.
+// Learns that a connection has opened and that it is gone. Implemented by the server.
 class StreamWatcher {
  public:
-  // It is open, inside its first callback: a coro::Stream can be made of it. Until then it has
-  // none, and if it ends this is never called.
+  // The connection is open, and this is its first callback: make a coro::Stream of `state` here.
+  // Before that, no coro::Stream exists. If the connection ends earlier, this is never called.
   virtual void on_stream_open(StreamState& state) = 0;
-  // It is closed, and the coro::Stream is gone: so is the state, on return.
+  // The connection is closed and its coro::Stream is gone. The state is gone when this returns.
   virtual void on_stream_gone() noexcept = 0;
 
  protected:
   ~StreamWatcher() = default;
 };
 
-// A Waiter of which only the handle is kept, until it is woken: what is done at once, or resumed by
-// the loop, is spared the rest.
+// A Waiter that keeps only the coroutine handle until it is woken. A call that is done at once, or
+// that the loop resumes, never pays for the rest.
 class LateWaiter {
  public:
-  // NOLINTNEXTLINE(modernize-use-equals-default): that would be deleted, for the union's sake
+  // NOLINTNEXTLINE(modernize-use-equals-default): the union would delete it
   LateWaiter() noexcept {}
-  LateWaiter(LateWaiter&&) noexcept {}  // only before it waits
+  LateWaiter(LateWaiter&&) noexcept {}  // allowed only before it waits
   LateWaiter& operator=(LateWaiter&&) = delete;
-  // NOLINTNEXTLINE(modernize-use-equals-default): likewise
-  ~LateWaiter() {}  // its owner looks at waits()
+  // NOLINTNEXTLINE(modernize-use-equals-default): the same
+  ~LateWaiter() {}  // the derived class destroys waiter_ if waits()
 
   [[nodiscard]] bool waits() const noexcept { return (course_ & kWaits) != 0; }
   [[nodiscard]] bool woken() const noexcept { return (course_ & kWoken) != 0; }
 
  protected:
-  // How it went so far, in one octet; 0: what was asked for is done.
+  // The state of the call, in one byte. 0: done without error.
   enum Course : std::uint8_t {
     kTooLong = 1,        // Errc::too_long
     kUnexpectedEnd = 2,  // Errc::unexpected_end
-    kStreamFailed = 3,   // the stream's error, or its end
+    kStreamFailed = 3,   // the stream failed or ended
     kCanceled = 4,       // std::errc::operation_canceled
-    kFailure = 7,        // one of these
-    kPending = 1 << 3,   // the call could not do all of it
-    kFlush = 1 << 4,     // and is a flush
-    kWaits = 1 << 5,     // until it goes on, or is destroyed
-    kWoken = 1 << 6,     // waiter_ is the live one; it still waits
+    kFailure = 7,        // mask of the four above
+    kPending = 1 << 3,   // the call itself could not do all of it
+    kFlush = 1 << 4,     // the call is a flush
+    kWaits = 1 << 5,     // until it resumes or is destroyed
+    kWoken = 1 << 6,     // waiter_ is the union's live member; still waits
   };
 
   void suspend(std::coroutine_handle<> coroutine) noexcept {
     coroutine_ = coroutine;
     course_ |= kWaits;
   }
-  // As Waiter's.
+  // resume() and wake() do what Waiter's do.
   void resume() {
     course_ &= kFailure;
     coroutine_.resume();
@@ -79,7 +81,7 @@ class LateWaiter {
     waiter_.wake();
     course_ |= kWoken;
   }
-  // It waits no more.
+  // Ends the wait.
   void forget() noexcept {
     if (woken()) std::destroy_at(&waiter_);
     course_ &= kFailure;
@@ -99,16 +101,16 @@ class LateWaiter {
   std::uint8_t course_ = 0;
 };
 
-// Who waits to read; see Stream.
+// The awaiter of a read; see coro::Stream.
 class Reader : public LateWaiter {
  public:
   enum class Want : std::uint8_t {
-    some,       // what there is, into `target`
-    exactly,    // `target` full
-    view,       // what there is, a view
-    delimiter,  // a view up to and with a delimiter
-    line,       // the same with a line feed; at the end also without
-    all,        // a view of all up to the end
+    some,       // the available bytes, into `target`
+    exactly,    // `target` filled
+    view,       // a view of the available bytes
+    delimiter,  // a view up to and including a delimiter
+    line,       // the same for a line feed; also the rest at the end
+    all,        // a view of everything up to the end
   };
 
   Reader(StreamState& state, Want want, std::span<std::byte> target = {}) noexcept
@@ -126,7 +128,8 @@ class Reader : public LateWaiter {
   }
 
  protected:
-  // For await_resume(): who was woken waits no more, though the awaiter may live on.
+  // For await_resume(): ends the wait, because the awaiter may live on, and returns whether the
+  // read failed.
   [[nodiscard]] bool went_wrong() noexcept { return course_ != 0 && settle(); }
   [[nodiscard]] std::error_code error() const noexcept;
   [[nodiscard]] Result<std::size_t> count() noexcept {
@@ -134,13 +137,13 @@ class Reader : public LateWaiter {
       return error();
     return count_;
   }
-  // For Want::some, the shortest way.
+  // The fast path of wait() for Want::some.
   inline void wait_for_any() noexcept;
 
   Want want_;
   StreamState* state_;
-  std::span<std::byte> target_;  // what is left to fill
-  std::size_t count_ = 0;        // octets that were put there, or of the view
+  std::span<std::byte> target_;  // the part still to fill
+  std::size_t count_ = 0;        // bytes put into the target, or in the view
 
  private:
   friend class StreamState;
@@ -149,7 +152,7 @@ class Reader : public LateWaiter {
   [[nodiscard]] bool settle() noexcept;
 };
 
-// One that gets a view of the state's buffer.
+// A reader that returns a view of the state's buffer.
 class Viewer : public Reader {
  public:
   Viewer(StreamState& state, Want want, std::string_view delimiter, std::size_t max) noexcept
@@ -162,12 +165,12 @@ class Viewer : public Reader {
   std::size_t scanned_ = 0;
 };
 
-// Who writes, at the call, and waits for what could not be done then. `bytes` beyond the high-water
-// mark stay the caller's until that is done.
+// The awaiter of a write. The call writes at once and waits for the rest. Bytes beyond the
+// high-water mark stay in the caller's memory until the write is done.
 class Writer : public LateWaiter {
  public:
   inline Writer(StreamState& state, std::span<const std::byte> bytes);
-  // A flush.
+  // Makes a flush.
   explicit Writer(StreamState& state) { begin(state, {}, kFlush); }
   inline Writer(Writer&& other) noexcept;
   ~Writer() {
@@ -195,9 +198,9 @@ class Writer : public LateWaiter {
   void leave() noexcept;
   [[nodiscard]] std::error_code outcome() noexcept;
 
-  // Where it is pending; else nothing of it is set.
+  // Set only if course_ is not 0.
   struct Rest {
-    StreamState* state;  // null where the coro::Stream was destroyed meanwhile
+    StreamState* state;  // null if the coro::Stream was destroyed meanwhile
     std::span<const std::byte> bytes;
   };
   union {
@@ -213,7 +216,7 @@ class StreamState final : private StreamHandler, private Resident {
 
   [[nodiscard]] static const StreamOptions& default_options() noexcept;
 
-  // Before start(). Null: the socket.
+  // Call before start(). Null: no transport, the plain socket.
   void set_transport(std::unique_ptr<Transport> transport);
   // Begins to read; see reactor::Stream::start(). *this may be gone afterwards.
   void start(bool likely_readable) { stream.start(likely_readable); }
@@ -223,17 +226,17 @@ class StreamState final : private StreamHandler, private Resident {
   }
   // See Stream::detach().
   [[nodiscard]] Result<Socket> detach();
-  // The coro::Stream is gone.
+  // Called when the coro::Stream is destroyed.
   void abandon() noexcept;
-  // The server is, with its options.
+  // Called when the server is destroyed, together with its options.
   void forget_watcher() noexcept;
-  // No more than what is under way: see Stream::draining().
+  // Lets only reads continue that have begun: see Stream::draining().
   void drain() noexcept;
   [[nodiscard]] bool draining() const noexcept { return (marks_ & kDraining) != 0; }
-  // Of a connection that has ended.
+  // Returns the error that ended the connection, if one did.
   [[nodiscard]] std::error_code error() const noexcept { return error_; }
 
-  // What a view of `count` octets shows.
+  // Returns the first `count` bytes of the buffer, for a view.
   [[nodiscard]] std::string_view text(std::size_t count) const noexcept;
 
   reactor::Stream stream;
@@ -242,17 +245,18 @@ class StreamState final : private StreamHandler, private Resident {
   friend class Reader;
   friend class Writer;
 
-  // Reasons to look twice before waiting for octets.
+  // If any mark is set, a read or write must check the state before it does anything; if none is
+  // set, it takes the fast path.
   enum Mark : std::uint16_t {
-    kInput = 1 << 0,      // octets in the buffer
-    kViewed = 1 << 1,     // of which some are shown: the buffer stays as it is until the next read
-    kPaused = 1 << 2,     // reading
-    kEnded = 1 << 3,      // the peer sends no more
-    kClosed = 1 << 4,     // on_close was called
-    kDraining = 1 << 5,   // the server goes away
-    kAbandoned = 1 << 6,  // nobody has it, or nobody has it yet
+    kInput = 1 << 0,   // the buffer has bytes
+    kViewed = 1 << 1,  // a view shows some of them: the buffer must not change until the next read
+    kPaused = 1 << 2,  // reading from the socket is paused
+    kEnded = 1 << 3,   // the peer sends no more
+    kClosed = 1 << 4,  // on_close was called
+    kDraining = 1 << 5,   // the server is shutting down
+    kAbandoned = 1 << 6,  // no coro::Stream owns this, or none does yet
     kFinished = 1 << 7,   // close() was called
-    kOpening = 1 << 8,    // the transport shakes hands
+    kOpening = 1 << 8,    // the transport's handshake is under way
   };
 
   std::span<std::byte> read_buffer(reactor::Stream& stream) override;
@@ -265,7 +269,7 @@ class StreamState final : private StreamHandler, private Resident {
   void on_close(reactor::Stream& stream, std::error_code error) noexcept override;
   void on_context_end() noexcept override;
 
-  // Whether it goes on without its owner until all is sent.
+  // Returns whether the connection continues without its owner until everything is sent.
   [[nodiscard]] bool lives_on() const noexcept;
   [[nodiscard]] bool marked(unsigned marks) const noexcept { return (marks_ & marks) != 0; }
   void mark(unsigned marks) noexcept { marks_ = static_cast<std::uint16_t>(marks_ | marks); }
@@ -280,7 +284,7 @@ class StreamState final : private StreamHandler, private Resident {
   [[nodiscard]] std::span<std::byte> put_off() noexcept;
   void fill(std::span<std::byte> bytes);
   void keep(std::span<std::byte> bytes);
-  // Who waits to read, or was woken.
+  // Returns the reader that waits or was woken.
   [[nodiscard]] Reader* reader() const noexcept { return filler_ != nullptr ? filler_ : reader_; }
   void resume_reader();
   void wake_reader() noexcept;
@@ -293,8 +297,8 @@ class StreamState final : private StreamHandler, private Resident {
   void finish_writer() noexcept;
 
   Context* context_;          // null after the loop's end
-  Reader* filler_ = nullptr;  // who waits for anything, in its own buffer
-  Reader* reader_ = nullptr;  // any other, and who was woken; never both
+  Reader* filler_ = nullptr;  // waiting read(), which the kernel fills directly
+  Reader* reader_ = nullptr;  // any other reader, or a woken one; at most one of the two is set
   std::uint16_t marks_ = 0;
   Writer* writer_ = nullptr;
   StreamWatcher* watcher_;
@@ -307,7 +311,7 @@ inline bool Reader::await_ready() { return state_->marks_ != 0 && state_->prepar
 
 inline void Reader::wait_for_any() noexcept {
   if (state_->filler_ != nullptr || state_->reader_ != nullptr) [[unlikely]] {
-    wait();  // which says that two read one stream
+    wait();  // fails its check: two coroutines read one stream
   } else {
     state_->filler_ = this;
   }

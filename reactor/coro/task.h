@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
-// Task<T>: a coroutine that gives a T.
+// Task<T> is a coroutine that returns a T.
 //
 //   reactor::coro::Task<int> answer() {
 //     co_await reactor::coro::sleep_for(std::chrono::seconds(1));
 //     co_return 42;
 //   }
 //
-// It is lazy: it begins when it is awaited (`int n = co_await answer();`) or spawned (spawn.h), and
-// runs in the loop of whoever began it, which is how `sleep_for` and the others know theirs. One
-// allocation for the frame; awaiting allocates nothing.
+// A task is lazy: it begins when it is awaited (`int n = co_await answer();`) or spawned (spawn.h).
+// It runs in the loop of the coroutine that began it; this is how `sleep_for` and others find their
+// loop. The frame is one allocation. Awaiting allocates nothing.
 //
-// Destroying a task ends it where it is suspended: the locals of its frame, and the tasks that it
-// awaits, are destroyed from the inside out, and whatever was waited for is given up. This is how
-// time-outs and when_any() cancel. A task must not destroy itself while it runs.
+// Destroying a task ends it wherever it is suspended. The tasks that it awaits and the locals of
+// its frame are destroyed, the innermost first, and every wait is given up. Timeouts and when_any()
+// cancel in this way. A task must not destroy itself while it runs.
 //
-// GCC 12 has two bugs that to avoid is enough: a co_await whose expression holds a lambda with
-// captures, and `if (co_await f())` or `while (co_await f())` in a function without local
-// variables, which then does nothing at all. Name what is awaited first: `const bool more =
+// Two GCC 12 bugs must be avoided. One is a co_await whose expression contains a lambda with
+// captures. The other is `if (co_await f())` or `while (co_await f())` in a function without local
+// variables, which then does nothing at all. Give the result a name first: `const bool more =
 // co_await f();`.
 #pragma once
 
@@ -32,7 +32,7 @@ namespace reactor::coro {
 template <class T>
 class Task;
 
-// Part of Task: its promise's types.
+// Details of Task: the types of its promise.
 namespace task {
 
 struct FinalAwaiter {
@@ -42,7 +42,7 @@ struct FinalAwaiter {
     Promise& promise = ended.promise();
     if (promise.continuation) return promise.continuation;
     if (promise.joiner == nullptr)
-      return std::noop_coroutine();  // whoever began it looks at done()
+      return std::noop_coroutine();  // the awaiter checks done() itself
     return promise.joiner->on_task_done(promise);
   }
   void await_resume() const noexcept {}
@@ -94,8 +94,8 @@ struct PromiseOf<void> {
 
 }  // namespace task
 
-// Move-only; one that is moved from, or default-made, is empty and may only be assigned to. T is
-// void or a movable object type. Belongs to its loop's thread.
+// Move-only. A default-constructed or moved-from task is empty and may only be assigned to or
+// destroyed. T is void or a movable object type. Belongs to its loop's thread.
 template <class T = void>
 class [[nodiscard]] Task {
  public:
@@ -122,21 +122,23 @@ class [[nodiscard]] Task {
     if (Coroutine ended = std::exchange(coroutine_, nullptr)) ended.destroy();
   }
 
-  // `co_await std::move(task)`, once: its result, or the exception that left it.
+  // `co_await std::move(task)`, once, returns the task's result or throws the exception that left
+  // it.
   [[nodiscard]] auto operator co_await() && noexcept { return Awaiter{coroutine_}; }
 
-  // ---- For those who write awaitables. ----
+  //  ---- For authors of awaitables ----
 
-  // Prepares the task, which tells `joiner` of its end, and gives what to resume to begin it.
+  // Prepares the task, which tells `joiner` when it ends. Returns the coroutine to resume to begin
+  // it.
   [[nodiscard]] std::coroutine_handle<> begin(Context& context, Joiner& joiner) noexcept {
-    // Moved from, or a handler that is no coroutine gave nothing.
+    // The task is empty if it was moved from, or if a handler that is not a coroutine returned it.
     require(static_cast<bool>(coroutine_), "a task that is not empty");
     coroutine_.promise().context = &context;
     coroutine_.promise().joiner = &joiner;
     return coroutine_;
   }
   [[nodiscard]] bool done() const noexcept { return coroutine_ && coroutine_.done(); }
-  // Of a task that is done: what left it; null where it gave a value.
+  // For a task that is done: returns the exception that left it, or null if it returned a value.
   [[nodiscard]] const std::exception_ptr& error() const noexcept {
     return coroutine_.promise().error;
   }
@@ -147,8 +149,9 @@ class [[nodiscard]] Task {
     Coroutine coroutine;
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
-    // By a call that returns, not by a transfer: compilers make that a jump only when they
-    // optimise, and without it tasks that end at once, one after the other, would fill the stack.
+    // Runs the task by a nested resume() and not by a symmetric transfer. Compilers turn a transfer
+    // into a jump only when they optimise. Without that, a series of tasks that end at once would
+    // overflow the stack.
     template <std::derived_from<Promise> P>
     [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) noexcept {
       coroutine.promise().context = parent.promise().context;
@@ -180,14 +183,16 @@ struct IsTask<Task<T>> : std::true_type {};
 
 }  // namespace task
 
-// What can be awaited in a task: a Task, or an awaiter such as sleep_for() and Stream::read() give.
+// Anything that a task can await: a Task, or an awaiter such as sleep_for() and Stream::read()
+// return.
 template <class A>
 concept Awaitable = task::IsTask<A>::value || requires(A& a) {
   { a.await_ready() } -> std::same_as<bool>;
   a.await_resume();
 };
 
-// An awaitable as a task, for combinators: a task as it is, anything else in a frame of its own.
+// Turns an awaitable into a task, for combinators: a task stays as it is, anything else gets a
+// frame of its own.
 template <class T>
 [[nodiscard]] Task<T> to_task(Task<T> task) noexcept {
   return task;
@@ -198,7 +203,8 @@ requires(!task::IsTask<A>::value) [[nodiscard]] auto to_task(A awaitable)
   co_return co_await std::move(awaitable);
 }
 
-// Who awaits this goes on in its own loop: `Loop& loop = co_await this_loop();`. Does not suspend.
+// `Loop& loop = co_await this_loop();` returns the loop that runs the awaiting coroutine. Never
+// suspends.
 class ThisLoop {
  public:
   [[nodiscard]] bool await_ready() const noexcept { return false; }

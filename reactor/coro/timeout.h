@@ -10,7 +10,7 @@
 
 namespace reactor::coro {
 
-// A Result of a Result is that Result.
+// The result type of with_timeout(): a Result<T>, but for T = Result<U> just Result<U>.
 template <class T>
 struct AsResult {
   using type = Result<T>;
@@ -20,7 +20,7 @@ struct AsResult<Result<T>> {
   using type = Result<T>;
 };
 
-// See with_timeout().
+// The awaitable of with_timeout().
 template <class T>
 class Timeout : private Alarm, private Waiter, private Joiner {
  public:
@@ -66,9 +66,10 @@ class Timeout : private Alarm, private Waiter, private Joiner {
   bool begun_ = false;
 };
 
-// `co_await with_timeout(delay, task)`: the task's result as a Result, or Errc::timed_out where it
-// takes longer: then it was destroyed where it was suspended. An exception out of it comes through.
-// Takes any awaitable: `with_timeout(5s, stream.read(buffer))`.
+// `co_await with_timeout(delay, task)` returns the task's result as a Result. If the task takes
+// longer than `delay`, it is destroyed wherever it is suspended, and the result is Errc::timed_out.
+// An exception that leaves the task is passed on. Takes any awaitable: `with_timeout(5s,
+// stream.read(buffer))`.
 template <class T>
 [[nodiscard]] Timeout<T> with_timeout(Duration delay, Task<T> task,
                                       SourceLocation where = SourceLocation::current()) {

@@ -5,7 +5,8 @@
 
 namespace reactor::coro {
 
-// Once: the awaiter may outlive the await, and the coroutine then waits for something else.
+// The watcher ends with the first signal: this awaiter may outlive the await, and a second signal
+// must not resume the coroutine while it waits for something else.
 bool Signal::begin() {
   const auto came = [this] {
     watcher_ = SignalWatcher();
@@ -36,7 +37,7 @@ bool Readiness::begin() {
   return !error_;
 }
 
-// The descriptor lives on.
+// The descriptor stays open.
 void Readiness::end() noexcept {
   if (attached()) context().loop.detach(*this, Detach::staying);
 }

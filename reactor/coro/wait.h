@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waiting for a signal, a child's end, a descriptor.
+// Awaitables that wait for a signal, the end of a child, or a descriptor.
 #pragma once
 
 #include <sys/types.h>
@@ -10,7 +10,7 @@
 
 namespace reactor::coro {
 
-// See signal().
+// The awaitable of signal().
 class Signal : private Waiter {
  public:
   Signal(int number, SourceLocation where) noexcept : number_(number), where_(where) {}
@@ -33,15 +33,15 @@ class Signal : private Waiter {
   std::error_code error_;
 };
 
-// `(co_await signal(SIGINT)).value()`: until this process gets it. Watched while it is awaited: for
-// one that comes before or after, the disposition from before holds. Errors: those of
-// Loop::on_signal().
+// `(co_await signal(SIGINT)).value()` waits until this process gets the signal. The signal is
+// watched only while it is awaited; before and after, its previous disposition applies. Errors:
+// those of Loop::on_signal().
 [[nodiscard]] inline Signal signal(int number,
                                    SourceLocation where = SourceLocation::current()) noexcept {
   return {number, where};
 }
 
-// See child_exit().
+// The awaitable of child_exit().
 class ChildExit : private Waiter {
  public:
   ChildExit(pid_t pid, SourceLocation where) noexcept : pid_(pid), where_(where) {}
@@ -64,15 +64,15 @@ class ChildExit : private Waiter {
   ExitStatus status_;
 };
 
-// `ExitStatus status = co_await child_exit(pid)`: until that child of this process ends, which it
-// then has waited for. status.error(): those of Loop::on_exit() and ExitStatus. Destroying the task
-// leaves the child to be waited for by somebody else.
+// `ExitStatus status = co_await child_exit(pid)` waits until that child of this process has ended,
+// and reaps it. status.error(): those of Loop::on_exit() and ExitStatus. If the task is destroyed,
+// somebody else has to wait for the child.
 [[nodiscard]] inline ChildExit child_exit(
     pid_t pid, SourceLocation where = SourceLocation::current()) noexcept {
   return {pid, where};
 }
 
-// See readable().
+// The awaitable of readable() and writable().
 class Readiness : private PollTarget, private Waiter {
  public:
   Readiness(int fd, Interest interest, SourceLocation where) noexcept
@@ -99,14 +99,14 @@ class Readiness : private PollTarget, private Waiter {
   std::error_code error_;
 };
 
-// `co_await readable(fd)`: until a read would not block, a hint (G5). `fd` is not owned, must be
-// non-blocking to be safe, and stays open while it is awaited. One watcher per descriptor at a
-// time (G8). Errors: those of Loop::attach().
+// `co_await readable(fd)` waits until a read would not block, which is a hint (G5). `fd` is not
+// owned; it should be non-blocking, and must stay open while it is awaited. A descriptor has at
+// most one watcher at a time (G8). Errors: those of Loop::attach().
 [[nodiscard]] inline Readiness readable(int fd,
                                         SourceLocation where = SourceLocation::current()) noexcept {
   return {fd, Interest::read, where};
 }
-// The same for a write.
+// Does the same for a write.
 [[nodiscard]] inline Readiness writable(int fd,
                                         SourceLocation where = SourceLocation::current()) noexcept {
   return {fd, Interest::write, where};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Several at once: when_all() waits for every one, when_any() for the first. An exception out of
-// one ends the others and comes through. "Ends": the tasks are destroyed where they are suspended,
-// before the awaiting coroutine goes on. They begin in their order, in the same turn.
+// when_all() waits for every one of several tasks, when_any() for the first. An exception that
+// leaves a task ends the others and is passed on. To end a task means to destroy it wherever it is
+// suspended, before the awaiting coroutine resumes. All tasks begin in the same turn, in their
+// order.
 #pragma once
 
 #include <array>
@@ -16,7 +17,7 @@
 
 namespace reactor::coro {
 
-// What stands for a T in tuples and variants.
+// The type that stands for T in tuples and variants: std::monostate for void.
 template <class T>
 using ValueOf = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
@@ -30,12 +31,12 @@ template <class T>
   }
 }
 
-// Begins tasks, and goes on when enough of them are done.
+// Begins tasks, and resumes the awaiting coroutine when enough of them are done.
 class Gathering : protected Waiter {
  protected:
   enum class Until : std::uint8_t { all, first };
 
-  // The place of one task.
+  // One task's entry in the gathering.
   class Seat final : public Joiner {
    public:
     explicit Seat(Gathering* gathering = nullptr) noexcept : gathering_(gathering) {}
@@ -50,7 +51,7 @@ class Gathering : protected Waiter {
   explicit Gathering(Until until) noexcept : until_(until) {}
   Gathering(Gathering&& other) noexcept : until_(other.until_) {}
 
-  // Begins `task`, unless those before have settled it.
+  // Begins `task`, unless an earlier task has already decided the outcome.
   template <class T>
   void begin_one(Task<T>& task, Seat& seat) {
     if (first_ != nullptr) return;
@@ -58,12 +59,13 @@ class Gathering : protected Waiter {
     ++running_;
     task.begin(context(), seat).resume();
   }
-  // After the last: whether there is something to wait for.
+  // Call after the last begin_one(). Returns whether there is anything to wait for.
   [[nodiscard]] bool begun() noexcept {
     begun_ = true;
     return first_ == nullptr && running_ > 0;
   }
-  // Whose end settled it: the first, or the first that failed; null for all done.
+  // Returns the seat of the task that decided the outcome: the first to end, or the first to fail.
+  // Null if all are done.
   [[nodiscard]] const Seat* first() const noexcept { return first_; }
 
  private:
@@ -80,7 +82,7 @@ class Gathering : protected Waiter {
   const Seat* first_ = nullptr;
 };
 
-// See when_all().
+// The awaitable of when_all().
 template <class... T>
 class WhenAll : private Gathering {
  public:
@@ -96,7 +98,7 @@ class WhenAll : private Gathering {
     return begun();
   }
   std::tuple<ValueOf<T>...> await_resume() {
-    auto tasks = std::move(tasks_);  // ends them all, whatever happens
+    auto tasks = std::move(tasks_);  // ends all tasks, even if a result throws
     return take(tasks, std::index_sequence_for<T...>());
   }
 
@@ -118,7 +120,7 @@ class WhenAll : private Gathering {
   std::array<Seat, sizeof...(T) + 1> seats_;
 };
 
-// See when_all().
+// The awaitable of when_all() with a vector.
 template <class T>
 class WhenAllOf : private Gathering {
  public:
@@ -149,7 +151,7 @@ class WhenAllOf : private Gathering {
   std::vector<Seat> seats_;
 };
 
-// See when_any().
+// The awaitable of when_any().
 template <class... T>
 class WhenAny : private Gathering {
  public:
@@ -188,14 +190,14 @@ class WhenAny : private Gathering {
   std::array<Seat, sizeof...(T)> seats_;
 };
 
-// Which of several tasks was first, and what it gave.
+// Tells which of several tasks was first, and its value.
 template <class T>
 struct First {
   std::size_t index;
   ValueOf<T> value;
 };
 
-// See when_any().
+// The awaitable of when_any() with a vector.
 template <class T>
 class WhenAnyOf : private Gathering {
  public:
@@ -223,8 +225,8 @@ class WhenAnyOf : private Gathering {
   std::vector<Seat> seats_;
 };
 
-// `auto [a, b] = co_await when_all(one(), two());`: a tuple of what they gave, in their order;
-// std::monostate for void. A vector of tasks gives a vector.
+// `auto [a, b] = co_await when_all(one(), two());` returns a tuple of the results in the order of
+// the tasks, with std::monostate for void. A vector of tasks gives a vector.
 template <Awaitable... A>
 [[nodiscard]] auto when_all(A... awaitables) {
   return WhenAll(to_task(std::move(awaitables))...);
@@ -234,8 +236,9 @@ template <class T>
   return WhenAllOf<T>(std::move(tasks));
 }
 
-// `auto first = co_await when_any(one(), two());`: a variant whose index() tells which was first,
-// std::monostate for void. A vector of tasks, which must not be empty, gives a First<T>.
+// `auto first = co_await when_any(one(), two());` returns a variant whose index() tells which task
+// was first, with std::monostate for void. A vector of tasks, which must not be empty, gives a
+// First<T>.
 template <Awaitable... A>
 requires(sizeof...(A) > 0) [[nodiscard]] auto when_any(A... awaitables) {
   return WhenAny(to_task(std::move(awaitables))...);
