@@ -32,7 +32,7 @@ std::error_code option_error(int status) noexcept {
   return Errc::bad_options;
 }
 
-// Once for the process; there is nothing that would have to be given back.
+// Initializes c-ares once for the process. Nothing has to be freed at the end.
 int init_library() noexcept {
   static const int status = ::ares_library_init(ARES_LIB_INIT_ALL);
   return status;
@@ -88,7 +88,8 @@ Channel::~Channel() {
   if (channel_ != nullptr) ::ares_destroy(channel_);
 }
 
-// c-ares says that it wants neither before it closes a socket, so the watcher goes first (G8).
+// c-ares reports that it wants neither event before it closes a socket, so the watcher always ends
+// first (G8).
 void Channel::on_socket_state(void* self, int fd, int readable, int writable) noexcept {
   auto& channel = *static_cast<Channel*>(self);
   const Interest read = readable != 0 ? Interest::read : Interest::none;
@@ -100,7 +101,7 @@ void Channel::on_socket_state(void* self, int fd, int readable, int writable) no
   }
 }
 
-// A socket that can't be watched is one whose server does not answer: the next one is asked.
+// If a socket can't be watched, its server seems not to answer, and c-ares asks the next one.
 void Channel::watch(int fd, Interest interest) {
   if (!any(interest)) {
     watchers_.erase(fd);
@@ -119,7 +120,7 @@ void Channel::watch(int fd, Interest interest) {
       where_);
   if (!made) return;
   watcher = std::move(*made);
-  watcher.unref();  // what run() waits for is the timer: it runs while there are questions
+  watcher.unref();  // the timer keeps run() going: it runs while there are questions
 }
 
 void Channel::process(int readable_fd, int writable_fd) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Channel: c-ares's sockets and its clock on a loop. Private to dns/.
+// Channel runs c-ares's sockets and timeouts on a loop. Private to dns/.
 #pragma once
 
 #include <exception>
@@ -20,15 +20,16 @@ class Channel {
   [[nodiscard]] static Result<std::unique_ptr<Channel>> open(Loop& loop,
                                                              const ResolverOptions& options,
                                                              SourceLocation where);
-  // Ends what is under way with ARES_EDESTRUCTION.
+  // Ends the lookups that are under way with ARES_EDESTRUCTION.
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
   [[nodiscard]] ares_channeldata* get() const noexcept { return channel_; }
 
-  // To be called after each call of c-ares that may change what it waits for. Throws what was
-  // thrown while c-ares was calling us: no exception passes through C (G6).
+  // Adjusts the timer. Call it after each call of c-ares that may change what c-ares waits for. If
+  // code that c-ares called threw an exception, this rethrows it: exceptions must not pass through
+  // C (G6).
   void settle();
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// dns::Errc: why a name gave no address.
+// dns::Errc lists the reasons why a name has no address.
 #pragma once
 
 #include <system_error>
@@ -7,16 +7,16 @@
 namespace reactor::dns {
 
 enum class Errc {
-  not_found = 1,   // there is no such name (NXDOMAIN; not in the hosts file either)
-  no_data,         // the name is there, but has no address of the family asked for
+  not_found = 1,   // there is no such name (NXDOMAIN, and it is not in the hosts file)
+  no_data,         // the name exists, but has no address of the requested family
   timed_out,       // no name server answered in time (== std::errc::timed_out)
-  server_failure,  // no name server could tell: it failed (SERVFAIL), would not, or is not there
-  bad_name,        // text that can't be a host name: empty, too long, a NUL octet in it
-  bad_answer,      // an answer that makes no sense (also FORMERR)
-  bad_options,     // a server that is no v4 or v6 address; a configuration path with a NUL byte
+  server_failure,  // all name servers failed (SERVFAIL), refused or can't be reached
+  bad_name,        // not a host name: the text is empty, too long, or has a NUL byte
+  bad_answer,      // the answer is malformed, or the server sent FORMERR
+  bad_options,     // a server is not a v4 or v6 address; a configuration path has a NUL byte
 };
 
-// Category of dns::Errc, name "dns". Lives for the whole program.
+// Returns the category of dns::Errc, named "dns". It lives for the whole program.
 [[nodiscard]] const std::error_category& category() noexcept;
 
 [[nodiscard]] std::error_code make_error_code(Errc code) noexcept;

@@ -65,7 +65,7 @@ void HostConnector::pass_on(Answer& answer) {
   connector_->add(std::exchange(answer.addresses, {}));
 }
 
-// Why there was no address to try. "No such host" is an answer for both families.
+// Returns why there was no address to try. "No such host" of one family counts for both.
 std::error_code HostConnector::dns_error() const noexcept {
   const bool v4_tells = v4_.error == Errc::not_found || v6_.error == Errc::no_data;
   return v4_tells ? v4_.error : v6_.error;

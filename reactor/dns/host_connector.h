@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// HostConnector: a connection to a host by its name.
+// HostConnector connects to a host by its name.
 #pragma once
 
 #include <cstdint>
@@ -13,19 +13,21 @@
 
 namespace reactor::dns {
 
-// Asks for A and AAAA at once and tries what comes, as Connector does: v6 first, if its answer is
-// there at most kResolutionDelay after that of v4 (RFC 8305 sections 3 and 4). The deadline of
-// ConnectOptions covers the questions too; with a local address only its family is asked for.
+// Asks for A and AAAA records at once and tries the addresses as they arrive, as Connector does. v6
+// comes first if its answer arrives at most kResolutionDelay after that of v4 (RFC 8305 sections 3
+// and 4). The deadline of ConnectOptions covers the lookups too. With a local address, only
+// addresses of its family are looked up.
 //
 // Belongs to its loop's thread, and keeps Loop::run() going until it has called back. Destroying it
+// cancels: the callback never runs. The callback may destroy it. The resolver must outlive it.
 // cancels: the callback never runs. The callback may destroy it. The resolver outlives it.
 class HostConnector {
  public:
   static constexpr Duration kResolutionDelay = std::chrono::milliseconds(50);
 
-  // Calls back once, never from inside connect(): with the socket; with a dns::Errc where no
-  // question gave an address (the host's, if one says that there is none); or with the error that
-  // Connector tells of the attempts.
+  // Calls back once, never from inside connect(): with the socket; with a dns::Errc if neither
+  // lookup gave an address (if one says that the host does not exist, this error); or with the
+  // error that Connector reports for the attempts.
   // Errors: those of Connector::connect().
   [[nodiscard]] static Result<std::unique_ptr<HostConnector>> connect(
       Resolver& resolver, std::string_view host, std::uint16_t port, const ConnectOptions& options,
@@ -35,17 +37,17 @@ class HostConnector {
   HostConnector(const HostConnector&) = delete;
   HostConnector& operator=(const HostConnector&) = delete;
 
-  // As Connector::attempts(); empty where no question gave an address.
+  // As Connector::attempts(); empty if neither lookup gave an address.
   [[nodiscard]] std::span<const ConnectAttempt> attempts() const noexcept {
     return connector_->attempts();
   }
 
  private:
-  // The answer to one of the questions.
+  // The answer of one of the two lookups.
   struct Answer {
     bool there = false;
     std::error_code error;
-    std::vector<Address> addresses;  // that the connector does not have yet
+    std::vector<Address> addresses;  // those not yet passed to the connector
     Query query;
   };
 
@@ -60,7 +62,7 @@ class HostConnector {
 
   Connector::Done done_;
   Answer v4_, v6_;
-  Timer delay_;  // holds v4 back for v6
+  Timer delay_;  // delays v4 while v6 is awaited
   std::unique_ptr<Connector> connector_;
 };
 

@@ -26,7 +26,7 @@ std::error_code answer_error(int status) noexcept {
       return Errc::bad_answer;
     case ARES_ENOMEM:
       return std::make_error_code(std::errc::not_enough_memory);
-    default:  // SERVFAIL and no server at all are one or several codes, as the version is
+    default:  // SERVFAIL and "no server": their codes depend on the version
       return Errc::server_failure;
   }
 }

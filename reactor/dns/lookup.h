@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lookup: one question, which a Query and c-ares hold together. Private to dns/.
+// Lookup is one question, which a Query and c-ares share. Private to dns/.
 #pragma once
 
 #include <system_error>
@@ -11,21 +11,22 @@ struct ares_addrinfo;
 
 namespace reactor::dns {
 
-// Freed by the last of its two holders. c-ares can't forget a single question, so one whose Query
-// is gone stays until its answer or time-out comes, unless it is the last.
+// The last of the two holders frees it. c-ares can't cancel a single question. If its Query is
+// destroyed, the question stays until its answer or timeout comes, or until no Query waits any
+// more.
 struct Lookup {
   Lookup(Loop& loop, std::uint16_t port_wanted, Resolver::Done callback, SourceLocation where);
 
-  // c-ares's callback. It only stores: the user is called by the loop, where an exception may leave
-  // (G6) and the resolver may be destroyed.
+  // The callback for c-ares. It only stores the answer. The loop later calls the user, because from
+  // there an exception may leave run() (G6), and the resolver may be destroyed.
   static void on_answer(void* self, int status, int timeouts, ares_addrinfo* answer) noexcept;
   void store(int status, const ares_addrinfo* answer);
-  // To be called back with `error`, or with the addresses where that is none.
+  // Arranges the callback, with `why` if it is an error, else with the addresses.
   void end(std::error_code why) noexcept;
   void deliver();
 
-  Resolver* resolver = nullptr;  // while c-ares has it
-  bool held = true;              // by a Query
+  Resolver* resolver = nullptr;  // null once c-ares has answered
+  bool held = true;              // whether a Query holds it
   std::uint16_t port;
   std::error_code error;
   std::vector<Address> addresses;

@@ -13,13 +13,13 @@
 namespace reactor::dns {
 namespace {
 
-constexpr std::size_t kLongestName = 254;  // with a dot at its end (RFC 1035 section 2.3.4)
+constexpr std::size_t kLongestName = 254;  // with a final dot (RFC 1035 section 2.3.4)
 
 bool is_name(std::string_view host) noexcept {
   return !host.empty() && host.size() <= kLongestName && is_c_string(host);
 }
 
-// Address::parse() also takes names, which are not numeric.
+// Parses numeric addresses only. Address::parse() would also accept other forms.
 Result<Address> parse_numeric(const std::string& host, std::uint16_t port) {
   const std::string end = ":" + std::to_string(port);
   if (host.find(':') != std::string::npos) return Address::parse("[" + host + "]" + end);
@@ -27,14 +27,14 @@ Result<Address> parse_numeric(const std::string& host, std::uint16_t port) {
   return Address::parse(host + end);
 }
 
-// Whether this host has a v6 loopback address; nothing is sent.
+// Returns whether this host has a v6 loopback address. Sends nothing.
 bool reaches_v6_loopback() {
   const Result<Socket> probe = Socket::open(AF_INET6, SOCK_DGRAM);
   const Address address = Address::v6_loopback(1);
   return probe && ::connect(probe->fd(), address.data(), address.size()) == 0;
 }
 
-// The best first (RFC 6724 section 6): v6, unless it can't be reached.
+// Returns the best address first (RFC 6724 section 6): v6, unless it can't be reached.
 std::vector<Address> loopback_addresses(Family family, std::uint16_t port) {
   const Address v4 = Address::loopback(port);
   const Address v6 = Address::v6_loopback(port);
@@ -65,7 +65,7 @@ Query::~Query() {
     delete lookup_;
     return;
   }
-  // What the callback holds goes last: it may be the resolver.
+  // Destroy the callback last, because it may own the resolver.
   const Resolver::Done dropped = std::move(lookup_->done);
   lookup_->held = false;
   lookup_->resolver->release_one();
@@ -122,8 +122,8 @@ void Resolver::ask(Lookup& lookup, const std::string& host, Family family) {
   channel_->settle();
 }
 
-// c-ares can only forget all questions at once: with the last that anybody waits for, the sockets
-// and the timer of those that were given up go too.
+// c-ares can only cancel all questions at once. When no Query waits any more, this also frees the
+// sockets and the timer of questions whose Query was destroyed.
 void Resolver::release_one() {
   if (--wanted_ > 0) return;
   ::ares_cancel(channel_->get());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Resolver: host names to addresses, with c-ares on the loop: no thread, and no call that waits for
-// a name server.
+// Resolver turns host names into addresses. It runs c-ares on the loop, without a thread and
+// without a call that blocks on a name server.
 #pragma once
 
 #include <cstdint>
@@ -22,25 +22,25 @@ namespace reactor::dns {
 class Channel;
 struct Lookup;
 
-// Which addresses are asked for: A, AAAA or both.
+// Selects which addresses to look up: both kinds, A or AAAA.
 enum class Family : std::uint8_t { any, v4, v6 };
 
 struct ResolverOptions {
-  // Name servers, asked by UDP, and by TCP where an answer is too long for that; port 0 is 53.
-  // Empty: those of the system's configuration.
+  // The name servers, asked by UDP, or by TCP if an answer is too long for UDP; port 0 means 53.
+  // Empty: the servers of the system's configuration.
   std::vector<Address> servers;
-  // How long one server may take, in whole milliseconds, at least 1; doubles with each round over
+  // How long one server may take, in whole milliseconds, at least 1. Doubles with each round over
   // all servers.
   Duration try_timeout = std::chrono::seconds(2);
-  int tries = 3;           // of each server, at least 1
-  bool hosts_file = true;  // /etc/hosts is looked at first
-  // A path without a NUL byte. Read once, in create(), for servers, search domains and options
-  // (resolv.conf(5)).
+  int tries = 3;           // tries per server, at least 1
+  bool hosts_file = true;  // whether /etc/hosts is searched first
+  // Path of a file with servers, search domains and options (resolv.conf(5)), without a NUL byte.
+  // It is read once, in create().
   std::string configuration = "/etc/resolv.conf";
 };
 
-// One question under way. Destroying it cancels: the callback never runs again. One that is over,
-// default-made or moved from does nothing. It may outlive its Resolver.
+// One lookup under way. Destroying it cancels: the callback never runs again. A Query that has
+// called back, or is default-constructed or moved from, does nothing. It may outlive its Resolver.
 class [[nodiscard]] Query {
  public:
   Query() noexcept = default;
@@ -50,7 +50,7 @@ class [[nodiscard]] Query {
   Query& operator=(const Query&) = delete;
   ~Query();
 
-  // Whether its callback is still to come.
+  // Returns whether the callback is still to come.
   [[nodiscard]] bool pending() const noexcept;
 
  private:
@@ -60,13 +60,13 @@ class [[nodiscard]] Query {
   Lookup* lookup_ = nullptr;
 };
 
-// Belongs to its loop's thread. Callbacks may call all of it, and may destroy it and any Query.
-// Questions under way keep Loop::run() going. A Resolver and its Queries may outlive the loop, but
-// may only be destroyed then.
+// Belongs to its loop's thread. Callbacks may call everything here, and may destroy the Resolver
+// and any Query. Lookups under way keep Loop::run() going. A Resolver and its Queries may outlive
+// the loop, but may then only be destroyed.
 class Resolver {
  public:
-  // The addresses, with the port asked for, best first (RFC 6724 section 6; never none); or the
-  // error: dns::Errc, not_enough_memory, Errc::wrong_process.
+  // Gets the addresses, with the requested port, best first (RFC 6724 section 6) and at least one.
+  // Or gets an error: dns::Errc, not_enough_memory, Errc::wrong_process.
   using Done = Callback<void(Result<std::vector<Address>>)>;
 
   // Errors: dns::Errc::bad_options, not_enough_memory, Errc::wrong_process.
@@ -74,16 +74,16 @@ class Resolver {
       Loop& loop, const ResolverOptions& options = {},
       SourceLocation where = SourceLocation::current());
 
-  // Ends all questions; their callbacks never run.
+  // Ends all lookups; their callbacks never run.
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // Asks for `host`; calls back once, never from inside resolve(). A numeric address is its own
-  // answer. A name that is_localhost() gets the loopback addresses, whatever the hosts file says
-  // (RFC 6761 section 6.3). Neither these nor the names of the hosts file, a small file that is
-  // read for each question, are ever sent to a name server. The total time is bounded by servers,
-  // tries and try_timeout; for a deadline of your own, destroy the Query.
+  // Looks up `host`, and calls back once, never from inside resolve(). A numeric address is
+  // returned as it is. A name that is_localhost() gets the loopback addresses, whatever the hosts
+  // file says (RFC 6761 section 6.3). Neither these nor names in the hosts file are ever sent to a
+  // name server. The hosts file is read for each lookup. The servers, tries and try_timeout limit
+  // the total time; for a shorter deadline, destroy the Query.
   Query resolve(std::string_view host, std::uint16_t port, Family family, Done done,
                 SourceLocation where = SourceLocation::current());
 
@@ -98,7 +98,7 @@ class Resolver {
 
   Loop* loop_;
   std::unique_ptr<Channel> channel_;
-  std::size_t wanted_ = 0;  // questions that c-ares has and a Query waits for
+  std::size_t wanted_ = 0;  // lookups that c-ares has and a Query waits for
 };
 
 }  // namespace reactor::dns

@@ -15,7 +15,7 @@
 namespace reactor::dns {
 namespace {
 
-// Each as the system call of its name: -1 and errno.
+// Each function behaves as the system call of its name: on failure it returns -1 and sets errno.
 
 ares_socket_t open_socket(int family, int type, int protocol, void*) noexcept {
   Result<Socket> socket = Socket::open(family, type, protocol);
@@ -36,7 +36,7 @@ ares_ssize_t receive(ares_socket_t fd, void* buffer, std::size_t size, int flags
   return ::recvfrom(fd, buffer, size, flags, from, length);
 }
 
-// The first piece only: c-ares takes a short write for what it is, and its datagrams are one piece.
+// Sends only the first piece: c-ares handles a short write, and its datagrams have one piece.
 ares_ssize_t send(ares_socket_t fd, const iovec* pieces, int, void*) noexcept {
   const auto* const bytes = static_cast<const std::byte*>(pieces->iov_base);
   const IoResult result = Socket::send(fd, std::span(bytes, pieces->iov_len));

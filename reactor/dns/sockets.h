@@ -5,8 +5,8 @@ struct ares_channeldata;
 
 namespace reactor::dns {
 
-// Gives c-ares sockets like all of ours: its own are not close-on-exec from the start, and a name
-// server that closes a TCP connection would raise SIGPIPE.
+// Makes c-ares use sockets made by this library. The sockets that c-ares makes are not
+// close-on-exec from the start, and raise SIGPIPE if a name server closes a TCP connection.
 void use_own_sockets(ares_channeldata* channel) noexcept;
 
 }  // namespace reactor::dns
