@@ -15,9 +15,9 @@
 namespace reactor::tls {
 namespace {
 
-// Of a name: RFC 1035 section 2.3.4. Addresses are shorter.
+// The longest name (RFC 1035 section 2.3.4). Addresses are shorter.
 constexpr std::size_t kLongestHost = 255;
-// Services with a session that can go on.
+// How many services (host and port) have a stored session.
 constexpr std::size_t kMostSessions = 64;
 
 bool is_address(const std::string& host) {
@@ -27,8 +27,8 @@ bool is_address(const std::string& host) {
   return octets != nullptr;
 }
 
-// Whom the certificate has to be for, and, where it is a name, to say so in the ClientHello, in
-// which addresses have no place (RFC 6066 section 3).
+// Sets the host that the certificate must be for. If it is a name, also sends it in the ClientHello
+// (SNI), which must not contain addresses (RFC 6066 section 3).
 bool expect_host(SSL* ssl, const std::string& host) {
   X509_VERIFY_PARAM* const param = SSL_get0_param(ssl);
   if (is_address(host)) return X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1;
@@ -50,7 +50,7 @@ std::error_code trust(SSL_CTX* context, const ClientOptions& options) {
 }  // namespace
 
 struct ClientContext::Hooks {
-  // 0: OpenSSL keeps its reference.
+  // Returns 0, which means that OpenSSL keeps its reference; keep() takes one of its own.
   static int on_session(SSL* ssl, SSL_SESSION* session) noexcept {
     auto* const self = static_cast<ClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     static_cast<void>(SslTransport::guard(
@@ -117,7 +117,7 @@ Result<> ClientContext::secure(Stream& stream, std::string_view host) {
 Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view host,
                                                                 std::uint16_t port) {
   if (host.ends_with('.')) host.remove_suffix(1);
-  // With a dot at its start OpenSSL would take each name below it (X509_check_host(3)).
+  // A name with a leading dot would make OpenSSL accept every name below it (X509_check_host(3)).
   const bool is_one = !host.empty() && host.front() != '.' && is_c_string(host);
   if (!is_one || host.size() > kLongestHost) {
     return Errc::bad_host;
@@ -132,8 +132,8 @@ Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view
   std::string service = name + ":" + std::to_string(port);
   if (const auto found = find(service); found != sessions_.end()) {
     SSL_set_session(ssl.get(), found->session.get());
-    // A ticket of 1.3 is for one connection, so that nobody can tell two to be one client's
-    // (RFC 8446 appendix C.4); there will be others.
+    // A ticket of TLS 1.3 is used for one connection only, so that nobody can link two connections
+    // to one client (RFC 8446 appendix C.4). The server sends new tickets.
     if (SSL_SESSION_get_protocol_version(found->session.get()) == TLS1_3_VERSION) {
       sessions_.erase(found);
     }

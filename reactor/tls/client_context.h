@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ClientContext: what the TLS connections of a client have in common.
+// ClientContext holds the settings and sessions that the TLS connections of a client share.
 //
 //   auto context = tls::ClientContext::make({}).value();
 //   Stream stream(loop, std::move(connected), handler, options);
@@ -29,41 +29,43 @@ class Transport;
 namespace reactor::tls {
 
 struct ClientOptions {
-  // PEM: whose certificates are trusted. Empty: the system's, or SSL_CERT_FILE and SSL_CERT_DIR.
+  // PEM file of the trusted certificates. Empty: the system's, or SSL_CERT_FILE and SSL_CERT_DIR.
   std::string ca_file = {};
-  // Off: whoever answers is believed. For tests.
+  // If false, any certificate is accepted. For tests.
   bool verify = true;
-  std::vector<std::string> protocols = {};  // offered by ALPN, the best first; empty: none
+  std::vector<std::string> protocols = {};  // offered by ALPN, best first; empty: none
   Version least_version = Version::v1_2;
   Duration handshake_timeout = std::chrono::seconds(10);  // greater than zero
-  bool resumption = true;               // of the last session with each host and port
-  std::string groups = kDefaultGroups;  // as ServerOptions::groups
+  bool resumption = true;               // resumes the last session with each host and port
+  std::string groups = kDefaultGroups;  // see ServerOptions::groups
 };
 
-// Belongs to one loop's thread, and outlives the Streams that it secures.
+// Belongs to one loop's thread, and must outlive the Streams that it secures.
 class ClientContext {
  public:
-  // Errors: those of open(2) and OpenSSL for ca_file; invalid_argument if its path holds a NUL
+  // Errors: those of open(2) and OpenSSL for ca_file; invalid_argument if its path contains a NUL
   // byte; Errc::bad_protocol, bad_groups.
   [[nodiscard]] static Result<std::unique_ptr<ClientContext>> make(const ClientOptions& options);
   ~ClientContext();
   ClientContext(const ClientContext&) = delete;
   ClientContext& operator=(const ClientContext&) = delete;
 
-  // Makes `stream`, which is connected and not started, a client's that talks to `host`: a name, as
-  // the server's certificate has to show it, or an address in digits. on_open() comes when the
-  // server has proved to be that host; else on_close() with the reason. Errors: Errc::bad_host.
+  // Makes `stream`, which is connected but not started, a TLS client that talks to `host`. `host`
+  // is a name, which the server's certificate must contain, or a numeric address. on_open() is
+  // called when the server has proved to be that host; otherwise on_close() gets the reason.
+  // Errors: Errc::bad_host.
   [[nodiscard]] Result<> secure(Stream& stream, std::string_view host);
-  // The same for who has no Stream yet. Services of one host are told apart by `port`, and do not
-  // replace each other's session; secure() asks the socket for it.
+  // Does the same for callers that have no Stream yet. `port` distinguishes the services of one
+  // host, so that each keeps its own session; secure() asks the socket for the port.
   [[nodiscard]] Result<std::unique_ptr<Transport>> transport_for(std::string_view host,
                                                                  std::uint16_t port = 0);
 
-  // OpenSSL's own, for settings that have no option here; before the first connection.
+  // Returns the OpenSSL object, for settings that have no option here. Use it before the first
+  // connection.
   [[nodiscard]] ssl_ctx_st* native() const noexcept { return context_; }
 
  private:
-  struct Hooks;  // what OpenSSL calls
+  struct Hooks;  // the functions that OpenSSL calls
   struct FreeSession {
     void operator()(ssl_session_st* session) const noexcept;
   };
@@ -78,7 +80,7 @@ class ClientContext {
 
   ssl_ctx_st* context_;
   Duration handshake_timeout_;
-  std::vector<Session> sessions_;  // the oldest first; one for each service
+  std::vector<Session> sessions_;  // the oldest first; at most one per service
 };
 
 }  // namespace reactor::tls

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connection: what the TLS of a Stream agreed on.
+// Connection tells what the TLS of a Stream agreed on.
 #pragma once
 
 #include <string_view>
@@ -12,26 +12,27 @@ class Stream;
 
 namespace reactor::tls {
 
-// Known from on_open() on, for as long as the Stream lives; so are the texts. Loop thread.
+// The answers are known from on_open() on. They and their texts are valid for the Stream's
+// lifetime. Loop thread.
 class Connection {
  public:
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Null where the Stream has no TLS.
+  // Returns null if the Stream has no TLS.
   [[nodiscard]] static const Connection* of(const Stream& stream) noexcept;
 
   [[nodiscard]] std::string_view version() const noexcept;  // "TLSv1.3"
   [[nodiscard]] std::string_view cipher() const noexcept;   // "TLS_AES_256_GCM_SHA384"
-  // By ALPN; empty: none was agreed on.
+  // Returns the protocol chosen by ALPN; empty if none was.
   [[nodiscard]] std::string_view protocol() const noexcept;
-  // That the client asked for (SNI); empty: none.
+  // Returns the server name that the client asked for (SNI); empty if none.
   [[nodiscard]] std::string_view server_name() const noexcept;
-  // Whether a session of an earlier connection went on.
+  // Returns whether the connection resumed the session of an earlier one.
   [[nodiscard]] bool resumed() const noexcept;
 
-  // OpenSSL's own, for questions that have no call here. It stays the Stream's: nothing may be
-  // read, written or ended by it.
+  // Returns the OpenSSL object, for questions that have no call here. It still belongs to the
+  // Stream: do not read, write or end the connection through it.
   [[nodiscard]] ssl_st* native() const noexcept { return ssl_; }
 
  protected:

@@ -23,7 +23,7 @@ constexpr std::size_t kMostOctets = 1U << 20;
 
 Result<std::string> content_of(const std::string& path) {
   if (!is_c_string(path)) return std::make_error_code(std::errc::invalid_argument);
-  // A FIFO would make a running server wait.
+  // O_NONBLOCK, because a FIFO would block a running server.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return last_system_error();
   std::string content;
@@ -41,13 +41,13 @@ BioPtr reader_of(const std::string& text) {
   return BioPtr(made(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))));
 }
 
-// In place of a question at the terminal.
+// Refuses to give a pass phrase, so that OpenSSL does not ask at the terminal.
 int no_pass_phrase(char*, int, int, void* asked) {
   *static_cast<bool*>(asked) = true;
   return -1;
 }
 
-// The last error says only that there is no more to read.
+// Returns whether the last error only says that there is no more to read.
 bool at_end() {
   const unsigned long code = ERR_peek_last_error();
   return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
@@ -73,7 +73,7 @@ Result<std::chrono::system_clock::time_point> point_of(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return take_error();
   using std::chrono::system_clock;
-  // A time_point ends in the year 2262. "Never" is the end of 9999 (RFC 5280 section 4.1.2.5).
+  // A time_point ends in the year 2262, but "never" is the end of 9999 (RFC 5280 section 4.1.2.5).
   const std::chrono::seconds since_epoch(::timegm(&parts));
   constexpr auto kFirst = std::chrono::ceil<std::chrono::seconds>(system_clock::time_point::min());
   constexpr auto kLast = std::chrono::floor<std::chrono::seconds>(system_clock::time_point::max());

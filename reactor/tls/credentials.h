@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Credentials: by which a server proves who it is.
+// Credentials prove a server's identity: its certificates and private key.
 #pragma once
 
 #include <chrono>
@@ -9,28 +9,29 @@
 
 namespace reactor::tls {
 
-// From when until when certificates are valid, both included, in whole seconds.
+// The time from when until when certificates are valid, both ends included, in whole seconds.
 struct Validity {
   std::chrono::system_clock::time_point from, until;
 };
 
-// A value, with the private key in it.
+// A plain value. It contains the private key.
 struct Credentials {
-  std::string certificates;  // PEM: the server's own, then those between it and a known one
-  std::string key;           // PEM: the private key of the first, not encrypted
+  std::string certificates;  // PEM: the server's certificate, then the intermediate ones
+  std::string key;           // PEM: its private key, not encrypted
 
-  // The two files, of at most 1 MiB, checked: ServerContext::make() takes what they hold. Both may
-  // be in one file; then give it twice. Reads at once: for a start or a reload, before rights are
-  // given up. Errors, of which `culprit`, where given, names the file: those of open(2) and
-  // read(2); file_too_large; Errc::no_certificate, no_key, encrypted_key, key_mismatch; what
-  // OpenSSL has against them.
+  // Reads and checks two files of at most 1 MiB each. ServerContext::make() takes the result. If
+  // both parts are in one file, give it twice. Blocks: use it at start or reload, before privileges
+  // are dropped.
+  // Errors: those of open(2) and read(2); file_too_large; Errc::no_certificate, no_key,
+  // encrypted_key, key_mismatch; those of OpenSSL. `culprit`, unless null, is set to the name of
+  // the file.
   [[nodiscard]] static Result<Credentials> read(const std::string& certificate_file,
                                                 const std::string& key_file,
                                                 std::string* culprit = nullptr);
 
-  // The time in which all of `certificates` are valid. read() takes those that are not, too: what
-  // to do about it is the application's business. Errors: Errc::no_certificate, or what OpenSSL has
-  // against one of them.
+  // Returns the time in which all of `certificates` are valid. read() also accepts certificates
+  // that are not valid now; what to do about them is up to the application. Errors:
+  // Errc::no_certificate, or an error of OpenSSL if it can't read one of them.
   [[nodiscard]] Result<Validity> validity() const;
 };
 

@@ -13,7 +13,8 @@
 namespace reactor::tls {
 namespace {
 
-// Between our own values and OpenSSL's, whose library number is not 0 (ERR_PACK(3)).
+// Verification errors are numbered from here: above Errc, and below OpenSSL's codes, whose library
+// number is not 0 (ERR_PACK(3)).
 constexpr int kFirstVerification = 0x1000;
 constexpr int kFirstOpenssl = 1 << ERR_LIB_OFFSET;
 
@@ -75,7 +76,8 @@ bool is_verification(std::error_code error) noexcept {
          error.value() < kFirstOpenssl;
 }
 
-// Of several the protocol's own says most; else the first, of which the others are consequences.
+// If the queue has several errors, an error of the protocol library says most. Otherwise the first
+// one is the cause of the others.
 std::error_code take_error() noexcept {
   unsigned long code = ERR_get_error();
   for (unsigned long next = code; next != 0; next = ERR_get_error()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The errors of TLS: ours, those of OpenSSL and those of a certificate's verification, in one
-// category. What the system reports keeps its errno, in std::system_category().
+// The errors of TLS: the library's own, those of OpenSSL and those of certificate verification, in
+// one category. Errors of the system keep their errno value in std::system_category().
 #pragma once
 
 #include <system_error>
@@ -8,27 +8,27 @@
 namespace reactor::tls {
 
 enum class Errc {
-  truncated = 1,   // the connection ended without close_notify: something may be missing
-  no_certificate,  // no certificate in PEM form where there has to be one
-  no_key,          // no private key in PEM form
+  truncated = 1,   // the connection ended without close_notify: data may be missing
+  no_certificate,  // the text has no certificate in PEM form
+  no_key,          // the text has no private key in PEM form
   encrypted_key,   // the private key needs a pass phrase
-  key_mismatch,    // the private key is another certificate's
-  bad_host,        // no name or address to verify: empty, too long, with a NUL or a dot first
-  bad_protocol,    // an ALPN name that is empty or longer than 255 octets
-  bad_ticket_key,  // not kTicketKeySize octets
+  key_mismatch,    // the private key belongs to another certificate
+  bad_host,        // not a name or address: empty, too long, with a NUL byte or a leading dot
+  bad_protocol,    // an ALPN name is empty or longer than 255 bytes
+  bad_ticket_key,  // the key does not have kTicketKeySize bytes
   failed,          // OpenSSL gave no reason
-  bad_groups,  // a list of key-exchange groups that is empty, or has a name OpenSSL doesn't know
+  bad_groups,      // a list of key-exchange groups is empty or has an unknown name
 };
 
-// Category of Errc, name "tls". Its other values are OpenSSL's packed error codes
-// (ERR_get_error(3)) and, by is_verification(), those of X509_STORE_CTX_get_error(3); message()
-// gives their texts.
+// Returns the category of Errc, named "tls". Its other values are OpenSSL's packed error codes
+// (ERR_get_error(3)) and those of X509_STORE_CTX_get_error(3), see is_verification(). message()
+// returns their texts.
 [[nodiscard]] const std::error_category& category() noexcept;
 
 [[nodiscard]] std::error_code make_error_code(Errc code) noexcept;
 
-// Whether `error` says that a certificate was not accepted here; the peer's opinion of ours is an
-// alert, and so an error of OpenSSL's.
+// Returns whether `error` says that this side did not accept a certificate. If the peer does not
+// accept ours, it sends an alert, which is an error of OpenSSL.
 [[nodiscard]] bool is_verification(std::error_code error) noexcept;
 
 }  // namespace reactor::tls

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Groups for the key exchange, as SSL_CTX_set1_groups_list(3) names them: the preferred one first,
-// with colons between them.
+// Key-exchange groups, as SSL_CTX_set1_groups_list(3) names them: the preferred one first,
+// separated by colons.
 #pragma once
 
 #include <string>
@@ -9,12 +9,14 @@
 
 namespace reactor::tls {
 
-// The default of both sides. OpenSSL's own also has finite-field groups, and the peer chooses: a
-// handshake with ffdhe8192 takes 90 ms of processor time, with X25519 less than 1.
+// The default of both sides. OpenSSL's default also has finite-field groups, and the peer can
+// choose one: a handshake with ffdhe8192 takes 90 ms of processor time, one with X25519 less than 1
+// ms.
 inline constexpr const char* kDefaultGroups = "X25519:P-256:P-384";
 
-// Whether OpenSSL takes `groups`. Errors: Errc::bad_groups; `culprit`, if given, is then the first
-// name that OpenSSL does not know, or empty if the list as a whole is wrong (empty, a name twice).
+// Returns success if OpenSSL accepts `groups`. Errors: Errc::bad_groups. If `culprit` is not null,
+// it is then set to the first name that OpenSSL does not know, or to an empty string if the list as
+// a whole is wrong (empty, or a name twice).
 [[nodiscard]] Result<> check_groups(const std::string& groups, std::string* culprit = nullptr);
 
 }  // namespace reactor::tls

@@ -6,11 +6,11 @@
 
 namespace reactor::tls {
 
-// Which half of Credentials an error is about.
+// The half of Credentials that an error is about.
 enum class Half : bool { certificates, key };
 
-// Makes connections of `context` prove themselves by `credentials`. Errors: see
-// Credentials::read(); `half` is set then.
+// Makes the connections of `context` use `credentials`. Errors: see Credentials::read(); `half`
+// then tells which half is wrong.
 [[nodiscard]] Result<> install(SSL_CTX* context, const Credentials& credentials, Half& half);
 
 }  // namespace reactor::tls

@@ -7,8 +7,9 @@ namespace reactor::tls {
 
 namespace {
 
-// For 1.2; those of 1.3 are all authenticated. No CBC, no static RSA, and no DHE: a peer could
-// insist on a large finite-field group, which costs this side a hundred times as much as X25519.
+// The ciphers for TLS 1.2; those of 1.3 are all authenticated. There is no CBC, no static RSA and
+// no DHE: a peer could insist on a large finite-field group, which costs this side a hundred times
+// as much as X25519.
 constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
 }  // namespace
@@ -25,10 +26,10 @@ Result<SslCtxPtr> make_context(const SSL_METHOD* method, const std::string& grou
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
   SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  // An idle connection keeps no buffers; the rest of a write may come from another place.
+  // An idle connection keeps no buffers. The rest of a write may come from other memory.
   SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  // A record in one call instead of two: its header is not asked for alone.
+  // Reads a record in one call instead of two, because its header is not read separately.
   SSL_CTX_set_read_ahead(raw, 1);
   return context;
 }

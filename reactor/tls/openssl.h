@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the files of this layer share of OpenSSL: owners, and its errors as codes.
+// Owners of OpenSSL's objects, and its errors as codes, for the files of this layer.
 #pragma once
 
 #include <openssl/bio.h>
@@ -30,24 +30,26 @@ using BioPtr = std::unique_ptr<BIO, Freed<&BIO_free_all>>;
 using X509Ptr = std::unique_ptr<X509, Freed<&X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freed<&EVP_PKEY_free>>;
 
-// `object`, which OpenSSL made. Throws std::bad_alloc where it is null: there is no other reason.
+// Returns `object`, which OpenSSL has just made. Throws std::bad_alloc if it is null, because lack
+// of memory is the only reason.
 template <class T>
 [[nodiscard]] T* made(T* object) {
   if (object == nullptr) throw std::bad_alloc();
   return object;
 }
 
-// The error that is in OpenSSL's queue of this thread, which is empty afterwards.
+// Returns the error in this thread's OpenSSL queue, and empties the queue.
 [[nodiscard]] std::error_code take_error() noexcept;
-// `result` is one of X509_STORE_CTX_get_error(3), not X509_V_OK.
+// Returns the code for `result`, a value of X509_STORE_CTX_get_error(3) other than X509_V_OK.
 [[nodiscard]] std::error_code verification_error(long result) noexcept;
 
-// A context with the settings that both sides share: version 1.2 or later, in 1.2 only forward
-// secrecy by ECDHE and authenticated ciphers. `groups` see ServerOptions::groups.
+// Makes a context with the settings that both sides share: TLS 1.2 or later; in 1.2 only ECDHE, for
+// forward secrecy, and authenticated ciphers. `groups`: see ServerOptions::groups.
 // Errors: Errc::bad_groups.
 [[nodiscard]] Result<SslCtxPtr> make_context(const SSL_METHOD* method, const std::string& groups);
 
-// The names one after the other, each after its length (RFC 7301 section 3.1).
+// Returns the names one after the other, each preceded by its length (RFC 7301 section 3.1).
+// Errors: Errc::bad_protocol.
 [[nodiscard]] Result<std::string> protocol_list(const std::vector<std::string>& names);
 
 [[nodiscard]] inline const unsigned char* octets(const std::string& text) noexcept {

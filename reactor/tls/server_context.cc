@@ -46,7 +46,7 @@ std::string new_ticket_key() {
 ServerContext::ServerContext(const ServerOptions& options, std::string protocols)
     : options_(options), protocols_(std::move(protocols)) {
   REACTOR_CHECK(options_.handshake_timeout > Duration::zero());
-  // No private key is kept longer than needed.
+  // Erases the private key, because renew() gets it separately.
   OPENSSL_cleanse(options_.credentials.key.data(), options_.credentials.key.size());
   options_.credentials = {};
 }
@@ -61,7 +61,7 @@ Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& 
   return context;
 }
 
-// Connections keep the SSL_CTX that they were made from.
+// Connections keep the SSL_CTX from which they were made.
 Result<> ServerContext::renew(const Credentials& credentials) {
   Result<SslCtxPtr> fresh = make_context(TLS_server_method(), options_.groups);
   if (!fresh) return fresh.error();
@@ -70,7 +70,7 @@ Result<> ServerContext::renew(const Credentials& credentials) {
   if (const Result<> done = install(raw, credentials, half); !done) return done.error();
   if (!options_.ticket_key.empty()) {
     if (options_.ticket_key.size() != kTicketKeySize) return Errc::bad_ticket_key;
-    // The macro wants memory that it could write to.
+    // The macro takes a pointer to non-const memory.
     SSL_CTX_set_tlsext_ticket_keys(raw, options_.ticket_key.data(), options_.ticket_key.size());
   }
   SSL_CTX_set_min_proto_version(raw, static_cast<int>(options_.least_version));

@@ -20,7 +20,7 @@ SslTransport& transport_of(BIO* bio) noexcept {
 }  // namespace
 
 BioPtr SocketBio::make(SslTransport& transport) {
-  static BIO_METHOD* const method = make_method();  // lives as long as the program
+  static BIO_METHOD* const method = make_method();  // never freed
   BioPtr bio(made(BIO_new(method)));
   BIO_set_data(bio.get(), &transport);
   BIO_set_init(bio.get(), 1);
@@ -47,7 +47,7 @@ int SocketBio::read(BIO* bio, char* data, std::size_t size, std::size_t* count) 
 
 long SocketBio::control(BIO* bio, int command, long, void*) noexcept {
   if (command == BIO_CTRL_EOF) return transport_of(bio).socket_ended_ ? 1 : 0;
-  return command == BIO_CTRL_FLUSH ? 1 : 0;  // nothing is kept here
+  return command == BIO_CTRL_FLUSH ? 1 : 0;  // nothing is buffered here
 }
 
 }  // namespace reactor::tls

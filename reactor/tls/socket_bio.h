@@ -5,8 +5,8 @@
 
 namespace reactor::tls {
 
-// The BIO of an SslTransport: Socket::receive() and Socket::send() on the descriptor of the call
-// that runs (BIO_meth_new(3)).
+// The BIO of an SslTransport (BIO_meth_new(3)). It calls the transport's receive() and send(),
+// which use the descriptor of the call that is running.
 struct SocketBio {
   [[nodiscard]] static BioPtr make(SslTransport& transport);
 

@@ -12,9 +12,10 @@ namespace reactor::tls {
 namespace {
 
 constexpr std::size_t kMostUnsent = 256 * 1024;
-// What a call may take from the socket without anything for the Stream in it, and how much more
-// where the last read gave something: a long record. Tickets and new keys cost a hundred times what
-// their octets would, and OpenSSL goes on with them for as long as there are any.
+// A limit on the bytes that one call may take from the socket: kAllowance, plus the size of the
+// last read's output, at most one long record. Each byte of output raises the limit, so it only
+// stops messages that have no output, such as tickets and key updates. These cost a hundred times
+// as much as data of their size, and OpenSSL would process them for as long as the peer sends any.
 constexpr std::size_t kAllowance = 4 * 1024;
 constexpr std::size_t kLongRecord = 16 * 1024;
 
@@ -30,7 +31,8 @@ SslTransport::SslTransport(SslPtr ssl, Duration open_limit, std::string service)
   SSL_set_bio(ssl_.get(), bio, bio);
 }
 
-// The queue of errors is the thread's: what others left there would be taken for ours.
+// Prepares a call of OpenSSL. The error queue belongs to the thread, so errors that other code left
+// there have to be cleared.
 void SslTransport::begin(int fd) noexcept {
   fd_ = fd;
   allowance_ = kAllowance + std::min(given_, kLongRecord);
@@ -42,7 +44,7 @@ void SslTransport::rethrow() {
     std::rethrow_exception(std::exchange(thrown_, nullptr));
 }
 
-// What a call of OpenSSL means that did not succeed; see SSL_get_error(3).
+// Translates a call of OpenSSL that did not succeed; see SSL_get_error(3).
 IoResult SslTransport::outcome(int returned) {
   const int kind = SSL_get_error(ssl_.get(), returned);
   if (kind == SSL_ERROR_WANT_READ) return IoResult::blocked();
@@ -55,7 +57,7 @@ IoResult SslTransport::outcome(int returned) {
              SSL_get_verify_mode(ssl_.get()) != SSL_VERIFY_NONE) {
     error_ = verification_error(verified);
   }
-  return IoResult::failed(EPROTO);  // error() has the real one
+  return IoResult::failed(EPROTO);  // error() returns the real error
 }
 
 std::error_code SslTransport::error(IoResult) const noexcept { return error_; }
@@ -72,8 +74,8 @@ IoResult SslTransport::open(int fd) {
   return flushed.ok() ? result : flushed;
 }
 
-// As many records as there are at once, fit, and keep nobody waiting (G10). Those that are not the
-// Stream's own use the allowance up; then the socket seems empty, and is ready in the next turn.
+// Reads as many records as are there, fit, and starve nobody (G10). Records without output use up
+// the allowance. Then the socket seems empty, and is ready again in the next turn.
 IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
   has_input_ = false;
   if (later_) return *later_;
@@ -101,10 +103,14 @@ IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
   return IoResult::bytes(done);
 }
 
-// A Stream may come back with less than what did not go, as where it is limited to a rate, and
-// OpenSSL may not. So no record is ever refused: what the kernel does not take waits here, and the
-// last octet of the record passes for one that was not written, for which the Stream comes back.
-// Only the first of several records can be blocked: see write_needs().
+// After a blocked write, OpenSSL requires at least the same bytes again, but a Stream may come back
+// with fewer, for example if its rate is limited. So the BIO never refuses a record:
+//   - unsent_ keeps the part of the record that the kernel did not take.
+//   - This function reports the record's last byte as not written, so that the Stream comes back
+//     with it when the socket is writable.
+//   - first_is_in_ notes that this byte is already sent or in unsent_, so the next call skips it.
+// Only the first of several records can be blocked (see write_needs()), so a call never has to
+// return both a count and "blocked".
 IoResult SslTransport::write(int fd, std::span<const std::byte> bytes) {
   begin(fd);
   if (const IoResult flushed = flush(); !flushed.ok()) return flushed;
@@ -141,7 +147,8 @@ bool SslTransport::send(std::string_view record) noexcept {
     record.remove_prefix(result.count());
     if (record.empty()) return true;
   }
-  // Nobody has that much to send who does not read: a peer that asks and asks.
+  // A peer that keeps sending messages that need an answer, but does not read the answers, must not
+  // make us buffer more than this.
   if (unsent_.size() + record.size() > kMostUnsent) {
     socket_error_ = std::make_error_code(std::errc::no_buffer_space);
     return false;
@@ -155,7 +162,7 @@ bool SslTransport::send(std::string_view record) noexcept {
   }
 }
 
-// What is unsent. The memory goes with it.
+// Sends the unsent bytes. Frees their memory when all are sent.
 IoResult SslTransport::flush() {
   if (unsent_.empty()) return IoResult::bytes(0);
   const IoResult result = Socket::send(fd_, std::as_bytes(std::span(unsent_)));
@@ -166,14 +173,14 @@ IoResult SslTransport::flush() {
   return IoResult::bytes(0);
 }
 
-// A peer may send a message of its own in pieces at any time; until the last one came nothing is
-// written, however ready the descriptor is.
+// A peer may send a handshake message at any time, and in pieces. Until its last piece has arrived,
+// OpenSSL writes nothing even if the descriptor is writable, so a write has to wait for input.
 Interest SslTransport::write_needs() const noexcept {
   const bool waits = unsent_.empty() && SSL_in_init(ssl_.get()) != 0;
   return waits ? Interest::read : Interest::write;
 }
 
-// The peer's own close_notify is read() by and by.
+// Sends close_notify. The peer's close_notify is left to a later read().
 IoResult SslTransport::end_writing(int fd) {
   begin(fd);
   if ((SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) == 0) {
@@ -183,7 +190,7 @@ IoResult SslTransport::end_writing(int fd) {
   return flush();
 }
 
-// ---- Connection ----
+//  ---- Connection ----
 
 const Connection* Connection::of(const Stream& stream) noexcept {
   return dynamic_cast<const SslTransport*>(stream.transport());

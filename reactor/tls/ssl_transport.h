@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// SslTransport: the octets of a Stream through OpenSSL, which reaches the socket by a BIO of ours:
-// that of the library writes without MSG_NOSIGNAL, and a peer that is gone would be a SIGPIPE.
+// SslTransport runs the bytes of a Stream through OpenSSL. OpenSSL reaches the socket through a BIO
+// of this library, because OpenSSL's own writes without MSG_NOSIGNAL, which would raise SIGPIPE if
+// the peer is gone.
 #pragma once
 
 #include <exception>
@@ -16,7 +17,8 @@ namespace reactor::tls {
 
 class SslTransport final : public Transport, public Connection {
  public:
-  // `ssl` knows which side it is; a client's has a service, whose session it is.
+  // `ssl` is already set to the client's or server's side. A client's transport has a service,
+  // under which its session is stored.
   SslTransport(SslPtr ssl, Duration open_limit, std::string service = {});
 
   [[nodiscard]] const std::string& service() const noexcept { return service_; }
@@ -32,8 +34,8 @@ class SslTransport final : public Transport, public Connection {
   [[nodiscard]] bool has_input() const noexcept override { return has_input_; }
   [[nodiscard]] std::error_code error(IoResult failed) const noexcept override;
 
-  // Runs what may throw inside of a callback of OpenSSL's, through which no exception may pass: it
-  // leaves the call of the Transport. False: there was one.
+  // Runs code that may throw inside a callback of OpenSSL, through which no exception may pass. The
+  // exception is stored, and thrown again by the Transport's call. Returns false if there was one.
   template <class Call>
   [[nodiscard]] static bool guard(SSL* ssl, Call&& call) noexcept {
     SslTransport& self = *static_cast<SslTransport*>(SSL_get_app_data(ssl));
@@ -59,17 +61,17 @@ class SslTransport final : public Transport, public Connection {
   SslPtr ssl_;
   Duration open_limit_;
   std::string service_;
-  std::string unsent_;        // what the kernel did not take of a record
-  bool first_is_in_ = false;  // the first octet that write() will get is in there already
+  std::string unsent_;        // the part of a record that the kernel did not take
+  bool first_is_in_ = false;  // the next write()'s first byte was already written
   int fd_ = -1;
-  std::size_t allowance_ = 0;  // octets that the call may still take from the socket
-  std::size_t given_ = 0;      // by the last read()
+  std::size_t allowance_ = 0;  // bytes that this call may still take from the socket
+  std::size_t given_ = 0;      // bytes that the last read() returned
   Interest read_needs_ = Interest::read;
   bool has_input_ = false;
   bool socket_ended_ = false;
   std::error_code socket_error_;
-  std::error_code error_;          // of the last call that failed
-  std::optional<IoResult> later_;  // what comes after the octets that a read gave
+  std::error_code error_;          // of the last failed call
+  std::optional<IoResult> later_;  // the result to return after the bytes of an earlier read
   std::exception_ptr thrown_;      // by a callback
 };
 
