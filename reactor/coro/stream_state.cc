@@ -18,7 +18,7 @@ constexpr std::size_t kLargestPart = 64 * 1024;
 
 }  // namespace
 
-//  ---- Waiting readers and writers ----
+// ---- Waiting readers and writers ----
 
 void Reader::wait() noexcept {
   REACTOR_CHECK(state_->reader() == nullptr);  // fails if two coroutines read one stream
@@ -73,7 +73,7 @@ std::error_code Writer::outcome() noexcept {
   return rest_.state->error() ? rest_.state->error() : std::make_error_code(std::errc::broken_pipe);
 }
 
-//  ---- Lifetime ----
+// ---- Lifetime ----
 
 StreamState::StreamState(Loop& loop, Socket socket, const StreamOptions& options,
                          StreamWatcher* watcher, SourceLocation where)

@@ -126,7 +126,7 @@ class [[nodiscard]] Task {
   // it.
   [[nodiscard]] auto operator co_await() && noexcept { return Awaiter{coroutine_}; }
 
-  //  ---- For authors of awaitables ----
+  // ---- For authors of awaitables ----
 
   // Prepares the task, which tells `joiner` when it ends. Returns the coroutine to resume to begin
   // it.

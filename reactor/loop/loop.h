@@ -201,7 +201,7 @@ class Loop {
   // the loop.
   [[nodiscard]] HandleInfo current() const noexcept;
 
-  //  ---- For transports: bare targets and nodes, no allocation. Loop thread only. ----
+  // ---- For transports: bare targets and nodes, no allocation. Loop thread only. ----
 
   // Watches target.fd(). The target keeps run() going unless `background`. Errors as watch().
   Result<> attach(PollTarget& target, Interest interest, bool background = false,

@@ -29,7 +29,7 @@ struct KqueueCalls {
 // Makes the kqueue backend over a copy of `calls`. Errors: those of kqueue().
 [[nodiscard]] Result<std::unique_ptr<Poller>> make_kqueue_poller(const KqueueCalls& calls);
 
-// Returns how many events to ask the kernel for, whose count is an int.
+// Returns how many events to ask the kernel for: `slots`, or the largest int if that is less.
 [[nodiscard]] constexpr int saturated_count(std::size_t slots) noexcept {
   return static_cast<int>(std::min(slots, std::size_t{INT_MAX}));
 }

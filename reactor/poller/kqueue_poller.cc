@@ -3,9 +3,9 @@
 // from epoll:
 //   - Reading and writing are two registrations ("knotes") with separate events. The backend merges
 //     the events of one descriptor within a batch.
-//   - EV_ADD silently replaces an existing knote. EV_ENABLE serves as the question whether a knote
-//     exists: it fails with ENOENT if not. Most kernels store udata anew with every change, so each
-//     change carries the token.
+//   - EV_ADD silently replaces an existing knote. To ask whether a knote exists, the backend uses
+//     EV_ENABLE, which fails with ENOENT if it does not. Most kernels store udata anew with every
+//     change, so each change carries the token.
 //   - Closing a number drops its knotes at once, even if copies of the open file remain.
 //   - The queue is not inherited over fork(2). In a child, its number may belong to another file.
 // libkqueue differs from the kernels in more ways: see is_emulated() and docs/architecture.md.
@@ -70,8 +70,8 @@ timespec to_timespec(Duration timeout) {
   return result;
 }
 
-// Returns whether the queue is libkqueue's, a library on top of epoll(7): its queue is the writing
-// end of a pipe, which no kernel's queue is. libkqueue differs from a kernel as follows:
+// Returns whether libkqueue, a library on top of epoll(7), made the queue. Its queue is the writing
+// end of a pipe; no kernel's queue is. libkqueue differs from a kernel as follows:
 //   - It keeps a knote when its descriptor is closed, and mistakes the next file of that number for
 //     the old one. Deleting such a knote frees memory that its epoll set may still point to.
 //   - It returns at most 512 events, and forgets those of its batch that found no room.
@@ -247,8 +247,8 @@ class KqueuePoller final : public Poller {
     return &watched_[ident];
   }
 
-  // Returns whether the kernel still has the registration of `fd`, and for the file that `fd` is
-  // now. If not, drops the registration.
+  // Returns whether the kernel still has the registration of `fd`, and `fd` is still the same file.
+  // If not, drops the registration.
   bool held(int fd, Watched& watched, FileIdentity identity) {
     if (!any(watched.filters)) return false;
     if (watched.identity == identity && !touch(fd, watched, watched.filters)) {
@@ -321,9 +321,9 @@ class KqueuePoller final : public Poller {
   std::error_code add_filter(int fd, Watched& watched, Interest filter) {
     std::error_code error = change(fd, filter, EV_ADD, watched.token);
     if (error == std::errc::broken_pipe && filter == Interest::write) {
-      // The kernel refuses to watch a pipe's writing end that has no reader; other backends report
-      // an error event for it at once. The read filter of the same descriptor reports end of file,
-      // so it stands in.
+      // The kernel refuses to watch the writing end of a pipe without a reader; other backends
+      // report an error event for it at once. A read filter on the same descriptor reports the end
+      // of the file, so it stands in.
       filter = Interest::read;
       error = change(fd, filter, EV_ADD, watched.token);
     }

@@ -46,9 +46,10 @@ struct PollEvent {
   Ready ready;  // hang-up and error are already turned into readable and writable
 };
 
+// The room for events with which a backend starts.
+inline constexpr std::size_t kFirstBatch = 512;
 // Grows a backend's buffer of kernel events to `wanted`, as far as memory allows. Returns how many
 // events fit. With less room, a wait returns fewer events and the next wait returns the rest.
-inline constexpr std::size_t kFirstBatch = 512;
 template <class Event>
 [[nodiscard]] std::size_t grow_batch(std::vector<Event>& batch, std::size_t wanted) noexcept {
   if (batch.size() < wanted) try {
@@ -93,8 +94,8 @@ class Poller {
 
   // Waits up to `timeout` (0: does not wait; kForever: no limit; rounded up to the kernel's
   // resolution) and fills `events` from its start. Returns the number of events, or 0 after a
-  // timeout or a signal (EINTR). `events` has room for at least 64, the bits of one word of
-  // select's sets.
+  // timeout or a signal (EINTR). `events` has room for at least 64 events, because a word of
+  // select's sets has 64 bits.
   virtual Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) = 0;
 
   // Returns a descriptor that is readable while events wait, for nesting this poller in another

@@ -17,7 +17,7 @@ namespace {
 
 // The longest name (RFC 1035 section 2.3.4). Addresses are shorter.
 constexpr std::size_t kLongestHost = 255;
-// How many services (host and port) have a stored session.
+// The most services (host and port) whose session is stored.
 constexpr std::size_t kMostSessions = 64;
 
 bool is_address(const std::string& host) {

@@ -76,8 +76,8 @@ bool is_verification(std::error_code error) noexcept {
          error.value() < kFirstOpenssl;
 }
 
-// If the queue has several errors, an error of the protocol library says most. Otherwise the first
-// one is the cause of the others.
+// If the queue has several errors, prefers one of the SSL library, which says the most. Otherwise
+// takes the first, because the others are its consequences.
 std::error_code take_error() noexcept {
   unsigned long code = ERR_get_error();
   for (unsigned long next = code; next != 0; next = ERR_get_error()) {

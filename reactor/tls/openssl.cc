@@ -26,7 +26,7 @@ Result<SslCtxPtr> make_context(const SSL_METHOD* method, const std::string& grou
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
   SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  // An idle connection keeps no buffers. The rest of a write may come from other memory.
+  // An idle connection keeps no buffers. A write may be continued from other memory.
   SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   // Reads a record in one call instead of two, because its header is not read separately.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Owners of OpenSSL's objects, and its errors as codes, for the files of this layer.
+// Smart pointers for OpenSSL's objects, and its errors as codes, for the files of this layer.
 #pragma once
 
 #include <openssl/bio.h>

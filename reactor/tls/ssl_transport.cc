@@ -12,10 +12,11 @@ namespace reactor::tls {
 namespace {
 
 constexpr std::size_t kMostUnsent = 256 * 1024;
-// A limit on the bytes that one call may take from the socket: kAllowance, plus the size of the
-// last read's output, at most one long record. Each byte of output raises the limit, so it only
-// stops messages that have no output, such as tickets and key updates. These cost a hundred times
-// as much as data of their size, and OpenSSL would process them for as long as the peer sends any.
+// These limit the bytes that one call may take from the socket: kAllowance, plus the number of
+// bytes that the last read() returned (at most kLongRecord). Bytes that the call produces for the
+// Stream raise the limit, so it stops only messages that produce none, such as tickets and key
+// updates. These cost a hundred times as much as data of their size, and OpenSSL would process them
+// for as long as the peer sends any.
 constexpr std::size_t kAllowance = 4 * 1024;
 constexpr std::size_t kLongRecord = 16 * 1024;
 
@@ -74,8 +75,9 @@ IoResult SslTransport::open(int fd) {
   return flushed.ok() ? result : flushed;
 }
 
-// Reads as many records as are there, fit, and starve nobody (G10). Records without output use up
-// the allowance. Then the socket seems empty, and is ready again in the next turn.
+// Reads all records that are available and fit into `buffer`. Records that produce nothing for the
+// Stream use up the allowance, so that they starve nobody (G10). When it is used up, the socket
+// seems empty until the next turn.
 IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
   has_input_ = false;
   if (later_) return *later_;
@@ -190,7 +192,7 @@ IoResult SslTransport::end_writing(int fd) {
   return flush();
 }
 
-//  ---- Connection ----
+// ---- Connection ----
 
 const Connection* Connection::of(const Stream& stream) noexcept {
   return dynamic_cast<const SslTransport*>(stream.transport());
