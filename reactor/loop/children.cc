@@ -59,7 +59,7 @@ std::error_code Children::watch(ChildSlot& slot) {
   std::error_code error = Errc::not_supported;
   if (allows(ChildMethod::pidfd)) error = watch_pidfd(slot);
   if (error && allows(ChildMethod::process_filter)) error = watch_process_filter(slot);
-  // The child has ended but was not waited for, because check_own_child() still saw it.
+  // The child has ended, but nobody has waited for it yet: check_own_child() still saw it.
   if (error == std::errc::no_such_process) {
     mark_due(slot);
     return {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One turn of the loop:
 //
-//     +--> deferred --> time-out --> wait --> now() --> I/O --> signals, children --+
+//     +--> deferred --> timeout ---> wait --> now() --> I/O --> signals, children --+
 //     |                                                                             |
 //     +------------------- posted <--------------- due timers <---------------------+
 //
@@ -67,8 +67,8 @@ Core::~Core() {
 }
 
 // A closure may own any object that uses the loop, so closures are destroyed first. Coroutines own
-// most of these objects and are destroyed last. The loop accepts nothing new meanwhile, so this
-// ends.
+// most of these objects and are destroyed last. The loop accepts nothing new meanwhile, so neither
+// step can go on forever.
 void Core::end() noexcept {
   if (in_turn_ && !thread_ends) {
     check_failed(

@@ -67,7 +67,7 @@ class Core {
   void keep(const HandleSlot& slot, bool keeps) noexcept;
   void count_keeping(bool more) noexcept { more ? ++keeping : --keeping; }
 
-  // The order of declaration is the order of dependence.
+  // A member may depend on those declared before it.
   LoopOptions options;
   Backend backend;
   LoopStats own_stats;

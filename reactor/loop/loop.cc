@@ -27,8 +27,7 @@ std::unique_ptr<Core> make_core(LoopOptions options) {
   return core;
 }
 
-// Makes a slot, which a handle has to own next. While the loop ends, the slot is that of a dead
-// handle.
+// Makes a slot, which the caller gives to a handle. While the loop ends, the handle is dead.
 template <class Slot, class... Args>
 Slot* new_slot(Core& core, Args&&... args) {
   auto slot = std::make_unique<Slot>(core, std::forward<Args>(args)...);

@@ -48,7 +48,7 @@ class PostQueue {
   };
 
   std::atomic<Node*> pushed_{nullptr};  // newest first
-  std::atomic<bool> asleep_{true};      // true: no turn has run yet
+  std::atomic<bool> asleep_{true};      // at first true, because no turn has run yet
   Node* first_ = nullptr;               // collected, oldest first
   Node* last_ = nullptr;
 };

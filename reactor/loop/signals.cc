@@ -42,7 +42,7 @@ bool is_current(Claim claim) noexcept { return claim >> 32U == process_generatio
 // async-signal-safe). In a child it only notes that the signal arrived; reopen() delivers it.
 struct Delivery {
   std::atomic<Claim> claim{0};
-  std::atomic<pid_t> process{0};  // of the claim's holder
+  std::atomic<pid_t> process{0};  // pid of the claim's holder
   std::atomic<pid_t> came{0};     // the process that got the signal; 0: no signal arrived
   std::atomic<int> pipe{-1};      // write end; -1 if nobody watches
   std::atomic<int> handlers{0};   // how many are running in `process`
@@ -124,7 +124,7 @@ std::error_code Signals::take_over(int number, bool inherited) {
   struct sigaction action {};
   action.sa_handler = &reactor_signal_handler;
   action.sa_flags = SA_RESTART;
-  sigfillset(&action.sa_mask);  // a macro on macOS
+  sigfillset(&action.sa_mask);  // not ::sigfillset, which is a macro on macOS
   struct sigaction previous {};
   if (::sigaction(number, &action, &previous) != 0) return last_system_error();
   if (!inherited) delivery.previous = previous;
@@ -161,7 +161,7 @@ std::error_code Signals::claim(int number) {
   const bool inherited = holder != 0 && !is_current(holder);
   if (holder != 0 && !inherited) return Errc::signal_taken;
   if (!delivery.claim.compare_exchange_strong(holder, mine)) return Errc::signal_taken;
-  delivery.came.store(0);  // signals from before this claim
+  delivery.came.store(0);  // forgets a signal from before this claim
   const std::error_code error = take_over(number, inherited);
   if (error) {
     delivery.pipe.store(-1);

@@ -60,8 +60,9 @@ class Signals final : public PollTarget {
   std::size_t due_ = 0;             // how many of them are to be called
 };
 
-// For a forked child that is about to call exec: no signal is blocked, handled or ignored any more.
-// All are to be blocked when it is called, or the parent's handlers may run. Async-signal-safe.
+// Resets all signals to their default action and unblocks them, for a forked child that is about to
+// call exec. All signals must be blocked when it is called; otherwise the parent's handlers may
+// run. Async-signal-safe.
 void reset_signals() noexcept;
 
 }  // namespace reactor

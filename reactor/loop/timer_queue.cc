@@ -118,7 +118,7 @@ TimerNode* TimerQueue::next_expired() noexcept {
       node.unlink();
       return &node;
     }
-    if (quiet_until_ > target_) break;  // nothing is due in most turns
+    if (quiet_until_ > target_) break;  // true in most turns: nothing is due
     std::size_t level = 0;
     quiet_until_ = find_slot(level);
     if (quiet_until_ > target_) break;
