@@ -68,8 +68,8 @@ void Context::on_loop_end() noexcept {
   end_all(streams);
 }
 
-// Returns the coroutine to run next. If clear_away() is already running (it destroyed something
-// that ended this task), it also takes this task.
+// Returns the coroutine to run next, usually the undertaker. If clear_away() is already running,
+// because a destructor in it ended this task, it will take this task too, and nothing has to run.
 std::coroutine_handle<> Context::bury(Root& root) noexcept {
   ended_.append(root.ended_);
   return clearing_ ? std::noop_coroutine() : undertaker_.coroutine();

@@ -135,7 +135,7 @@ void Server::start_connection(Socket socket, SourceLocation where, const Origin&
     if (!server.over()) count_down();
     throw;
   }
-  // finishing() can be true only for a connection that had to wait for its PROXY header.
+  // Only a connection that had to wait for its PROXY header can start this late.
   if (finishing()) connection->drain_soon();
   connection.release()->start();
 }

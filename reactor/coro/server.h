@@ -48,7 +48,6 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
 //
 // Belongs to its loop's thread. Destroying it ends all coroutines wherever they are suspended. It
 // must not be destroyed from inside one of them.
-// from inside one of them.
 class Server final : public ServerBase {
  public:
   using Handler = Callback<Task<void>(Stream&)>;

@@ -61,8 +61,8 @@ class LateWaiter {
     kFailure = 7,        // mask of the four above
     kPending = 1 << 3,   // the call itself could not do all of it
     kFlush = 1 << 4,     // the call is a flush
-    kWaits = 1 << 5,     // until it resumes or is destroyed
-    kWoken = 1 << 6,     // waiter_ is the union's live member; still waits
+    kWaits = 1 << 5,     // set until the coroutine resumes or is destroyed
+    kWoken = 1 << 6,     // waiter_ is the union's live member; kWaits stays set
   };
 
   void suspend(std::coroutine_handle<> coroutine) noexcept {

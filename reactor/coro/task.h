@@ -128,8 +128,8 @@ class [[nodiscard]] Task {
 
   // ---- For authors of awaitables ----
 
-  // Prepares the task, which tells `joiner` when it ends. Returns the coroutine to resume to begin
-  // it.
+  // Prepares the task, which tells `joiner` when it ends. Returns the coroutine whose resume()
+  // begins the task.
   [[nodiscard]] std::coroutine_handle<> begin(Context& context, Joiner& joiner) noexcept {
     // The task is empty if it was moved from, or if a handler that is not a coroutine returned it.
     require(static_cast<bool>(coroutine_), "a task that is not empty");

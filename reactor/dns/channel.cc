@@ -120,7 +120,7 @@ void Channel::watch(int fd, Interest interest) {
       where_);
   if (!made) return;
   watcher = std::move(*made);
-  watcher.unref();  // the timer keeps run() going: it runs while there are questions
+  watcher.unref();  // the timer keeps run() going: it runs while there are lookups
 }
 
 void Channel::process(int readable_fd, int writable_fd) {

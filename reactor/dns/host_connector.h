@@ -20,7 +20,6 @@ namespace reactor::dns {
 //
 // Belongs to its loop's thread, and keeps Loop::run() going until it has called back. Destroying it
 // cancels: the callback never runs. The callback may destroy it. The resolver must outlive it.
-// cancels: the callback never runs. The callback may destroy it. The resolver outlives it.
 class HostConnector {
  public:
   static constexpr Duration kResolutionDelay = std::chrono::milliseconds(50);

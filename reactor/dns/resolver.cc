@@ -19,7 +19,7 @@ bool is_name(std::string_view host) noexcept {
   return !host.empty() && host.size() <= kLongestName && is_c_string(host);
 }
 
-// Parses numeric addresses only. Address::parse() would also accept other forms.
+// Parses numeric addresses only. Address::parse() alone would also accept the name localhost.
 Result<Address> parse_numeric(const std::string& host, std::uint16_t port) {
   const std::string end = ":" + std::to_string(port);
   if (host.find(':') != std::string::npos) return Address::parse("[" + host + "]" + end);
