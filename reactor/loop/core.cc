@@ -32,9 +32,9 @@ class PostedCall final : public Dispatchable {
 
 const PostedCall kPostedCall;
 
-// exit(3) destroys the objects of its thread before static ones ([basic.start.term]). This flag
-// tells a static Loop, which is destroyed later, that a callback of it called exit() and will never
-// return.
+// exit(3) destroys the calling thread's thread-local objects before static objects
+// ([basic.start.term]). So this flag tells a static Loop in its destructor that one of its
+// callbacks called exit() and will never return.
 thread_local bool thread_ends = false;
 
 void watch_end_of_thread() noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Dispatchable is anything that the loop can call. It can tell who made it. Private, except to
-// transports that are written directly on PollTarget and TimerNode.
+// Dispatchable is anything that the loop can call. It can tell what it is and where it was made.
+// Private, except to transports that are written directly on PollTarget and TimerNode.
 #pragma once
 
 #include <cstdint>

@@ -86,8 +86,8 @@ class Timer : public Handle {
  public:
   Timer() noexcept = default;
 
-  // Fires once, `delay` after Loop::now(). Starting it again moves it. With a delay of zero or
-  // less, it fires in the next timer phase: this turn's, unless that has already begun. A time
+  // Fires once, `delay` after Loop::start_time(). Starting it again moves it. With a delay of zero
+  // or less, it fires in the next timer phase: this turn's, unless that has already begun. A time
   // beyond the clock's range never comes.
   void start(Duration delay) noexcept;
 

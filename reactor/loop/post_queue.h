@@ -10,7 +10,7 @@
 namespace reactor {
 
 // A lock-free stack: any thread pushes, and the loop takes the whole stack and reverses it. As
-// there is no lock, a fork in the middle of a push can't leave one locked in the child.
+// there is no lock, a fork in the middle of a push can't leave a lock held in the child.
 class PostQueue {
  public:
   using Call = Callback<void()>;

@@ -219,8 +219,8 @@ TimerQueue::Tick TimerQueue::next_on_first() noexcept {
 }
 
 // Returns the earliest tick in the slot that begins at `start`. If the steps run out, returns
-// `start` itself: the nodes then move down a level at that time, and the search is repeated. Nodes
-// that no longer belong into this slot move on.
+// `start` itself, which is early enough: at that time the nodes move down a level, and the search
+// is repeated. Nodes that no longer belong in this slot move on.
 TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start, int& steps) noexcept {
   IntrusiveList& slot = slot_at(level, start);
   const Tick end = start + (Tick{1} << shift_of(level));
