@@ -148,11 +148,14 @@ class KqueuePoller final : public Poller {
   std::error_code modify(int fd, Interest before, Interest after, Token token) override {
     Watched* const watched = find(static_cast<std::uintptr_t>(fd));
     if (watched == nullptr) return system_error(ENOENT);
+    // With a new token, all knotes have to be set anew.
     if (token != watched->token) {
       const std::error_code error = remove(fd, before);
       return error ? error : add(fd, after, token, Trigger::level);
     }
     std::error_code error = touch(fd, *watched, after);
+    // fstat(2) is needed if the caller asks whether the file is still the same, and for libkqueue,
+    // which keeps the knotes of closed files.
     const bool asks = before == after || emulated_;
     if (!error && asks && !watched->identity.is_still(fd)) error = system_error(ENOENT);
     if (error) {
@@ -177,6 +180,7 @@ class KqueuePoller final : public Poller {
         grow_batch(batch_, static_cast<std::size_t>(saturated_count(events.size())));
     if (spoilt_) {
       const std::error_code error = renew();
+      // If there was no descriptor for a new queue, go on with the old one.
       if (error && !spoilt_) return error;
     }
     std::size_t used = 0;

@@ -123,6 +123,7 @@ class SelectPoller final : public Poller {
     if (timeout == kForever)
       return ::select(static_cast<int>(limit_), read, write, nullptr, nullptr);
     constexpr Duration kLongest = std::chrono::hours(24);  // some kernels refuse huge values
+    // Rounds up to microseconds, so that a timer never wakes the loop early.
     const Duration limited =
         std::min(timeout, kLongest) + std::chrono::microseconds(1) - Duration(1);
     timeval limit{};
