@@ -63,6 +63,8 @@ class Timeout : private Alarm, private Waiter, private Joiner {
 
   Duration delay_;
   Task<T> task_;
+  // False while await_suspend() runs. A task that ends in there must not resume the parent:
+  // await_suspend() returns false instead, and the parent goes on.
   bool begun_ = false;
 };
 

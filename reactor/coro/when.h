@@ -77,6 +77,8 @@ class Gathering : protected Waiter {
   }
 
   Until until_;
+  // False until all tasks have begun. A task that ends before must not resume the parent: begun()
+  // tells await_suspend() whether the parent goes on at once.
   bool begun_ = false;
   std::size_t running_ = 0;
   const Seat* first_ = nullptr;
