@@ -24,9 +24,9 @@ class HostConnector {
  public:
   static constexpr Duration kResolutionDelay = std::chrono::milliseconds(50);
 
-  // Calls back once, never from inside connect(): with the socket; with a dns::Errc if neither
-  // lookup gave an address (if one says that the host does not exist, this error); or with the
-  // error that Connector reports for the attempts.
+  // Calls back once, never from inside connect(). The result is the socket; or a dns::Errc if
+  // neither lookup gave an address (Errc::not_found if either of them says so); or the error that
+  // Connector reports for its attempts.
   // Errors: those of Connector::connect().
   [[nodiscard]] static Result<std::unique_ptr<HostConnector>> connect(
       Resolver& resolver, std::string_view host, std::uint16_t port, const ConnectOptions& options,

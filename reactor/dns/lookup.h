@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lookup is one question, which a Query and c-ares share. Private to dns/.
+// Lookup is one DNS question, which a Query and c-ares share. Private to dns/.
 #pragma once
 
 #include <system_error>
