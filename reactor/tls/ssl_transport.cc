@@ -51,6 +51,8 @@ IoResult SslTransport::outcome(int returned) {
   if (kind == SSL_ERROR_WANT_READ) return IoResult::blocked();
   if (kind == SSL_ERROR_ZERO_RETURN) return IoResult::end_of_stream();
   error_ = take_error();
+  // If the handshake failed because of a certificate, the verification result says more than the
+  // queue.
   const long verified = SSL_get_verify_result(ssl_.get());
   if (kind == SSL_ERROR_SYSCALL && socket_error_) {
     error_ = socket_error_;
