@@ -59,8 +59,8 @@ void Registry::add_slot() {
   free_[free_count_++] = static_cast<std::uint32_t>(count - 1);
 }
 
-// Fails if a live registration has this number. If that one's file was closed meanwhile, marks it
-// as dead instead.
+// Fails if another registration has this number, unless the file of that registration was closed
+// meanwhile: then marks it as dead.
 std::error_code Registry::claim_number(int fd) {
   const auto number = static_cast<std::size_t>(fd);
   if (number >= by_number_.size()) by_number_.resize(number + 1, kNobody);

@@ -96,7 +96,7 @@ class TimerQueue {
     }
   }
 
-  // Moves the deadline of an armed node; to a later time, lazily.
+  // Moves the deadline of an armed node. A later deadline is set lazily.
   void postpone(TimerNode& node, TimePoint deadline) noexcept {
     if (deadline < node.deadline_ || may_be_due(node)) {
       disarm(node);
