@@ -11,9 +11,9 @@ struct ares_addrinfo;
 
 namespace reactor::dns {
 
-// The last of the two holders frees it. c-ares can't cancel a single question. If its Query is
-// destroyed, the question stays until its answer or timeout comes, or until no Query waits any
-// more.
+// The last of the two holders frees it. c-ares can't cancel a single question. After a Query is
+// destroyed, its question stays with c-ares until the answer or timeout comes, or until no other
+// Query waits any more.
 struct Lookup {
   Lookup(Loop& loop, std::uint16_t port_wanted, Resolver::Done callback, SourceLocation where);
 
