@@ -92,9 +92,9 @@ class Loop {
   // Throws std::system_error: Errc::unknown_backend, or an error of the kernel (EMFILE, ENOMEM).
   explicit Loop(LoopOptions options = {});
   // Destroys every callable that the loop has (of posted calls, of live handles, on_slow), with
-  // everything that the callable owns. Then destroys every coroutine. Meanwhile the whole loop still
-  // works but accepts nothing new: post() destroys its callable, new handles are dead, watch() and
-  // attach() return Errc::handle_dead, run() returns Errc::nested_run.
+  // everything that the callable owns. Then destroys every coroutine. Meanwhile the whole loop
+  // still works but accepts nothing new: post() destroys its callable, new handles are dead,
+  // watch() and attach() return Errc::handle_dead, run() returns Errc::nested_run.
   // Handles that outlive the loop are dead, and are named in the log at debug level. Transports,
   // servers, tasks and resolvers may outlive it too; they may then only be destroyed.
   // Destroying a loop inside one of its own callbacks is a bug of the caller: it is logged, and the

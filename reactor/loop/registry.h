@@ -13,8 +13,8 @@
 //   dead    the target is attached, but its descriptor was closed. Nothing is polled, and
 //           set_interest() returns Errc::handle_dead. Only detach() is left.
 //
-// The oddity: the kernel keeps a registration that has ended here if its open file lives on (dup,
-// fork), and then no call can name it any more. Its events carry a token that was retired before
+// One oddity: if the open file of an ended registration lives on (dup, fork), the kernel keeps the
+// registration, and no call can name it any more. Its events carry a token that was retired before
 // the batch began. In that case all registrations are moved to a new kernel set: see rebuild().
 #pragma once
 
