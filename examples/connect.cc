@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connects to whichever of the addresses given answers first: connect HOST:PORT [HOST:PORT...]
+// Connects to the first of the given addresses that answers: connect HOST:PORT [HOST:PORT...]
 #include <iostream>
 #include <stdexcept>
 #include <vector>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A server whose connections have a state that survives a reload (HUP) and an upgrade (USR2): each
-// line is answered with how many came on this connection.
+// A server whose connections have state that survives a reload (HUP) and an upgrade (USR2): it
+// answers each line with the number of lines that came on the connection so far.
 #include <cstring>
 #include <iostream>
 #include <string>
@@ -17,15 +17,15 @@ class Counter final : public reactor::StreamHandler {
       if (octet == std::byte{'\n'}) stream.write(std::to_string(++lines_) + "\n");
     }
   }
-  // A worker that leaves asks: may this connection go on in another process, and what has that to
-  // know? What was written and not sent yet is not our business: then nobody asks.
+  // A worker that is about to end asks whether this connection may move to another process, and
+  // takes the state to pass on. It does not ask while written bytes are still unsent.
   reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>& state) override {
     state.resize(sizeof lines_);
     std::memcpy(state.data(), &lines_, sizeof lines_);
     return reactor::Migration::now;
   }
-  // In the other process, in place of on_open(). It may be another version of the program:
-  // distrust.
+  // Called in the other process instead of on_open(). The state may be from another version of the
+  // program, so it is checked.
   void on_adopt(reactor::Stream&, std::span<const std::byte> state) override {
     if (state.size() == sizeof lines_) std::memcpy(&lines_, state.data(), sizeof lines_);
   }

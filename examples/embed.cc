@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An application with a loop of its own: counts the lines on standard input, says so each second,
-// hears of a thread's work, and ends with the input or on Ctrl-C.
+// An application with its own loop: counts the lines on standard input, prints the number each
+// second, gets a message from a thread, and ends at the end of the input or on Ctrl-C.
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ int main() try {
   using namespace std::chrono_literals;
   reactor::Loop loop;
   long lines = 0;
-  reactor::IoWatcher input =  // destroying it stops watching, at once
+  reactor::IoWatcher input =  // its destructor stops the watching at once
       loop.watch(STDIN_FILENO, reactor::Interest::read,
                  [&](reactor::Ready) {
                    std::array<char, 4096> buffer;

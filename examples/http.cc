@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// HTTP in an application's own loop: answers /time and counts the rest.
+// HTTP in an application's own loop: answers /time and counts all other requests.
 #include <csignal>
 #include <ctime>
 #include <iostream>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Answers that take their time: /slow waits a second and holds nobody up, /events tells the time
-// until the client goes, POST /count counts what it is sent and keeps none of it.
+// Answers that take time: /slow answers after a second without holding up others, /events sends the
+// time until the client leaves, POST /count counts the bytes of its content without keeping them.
 #include <csignal>
 #include <ctime>
 #include <iostream>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs a command and shows what it writes, line by line. This program's standard input is the
-// command's, read as a stream.
+// Runs a command and shows its output line by line. Reads standard input as a stream and passes it
+// on to the command.
 //
 //   example_process ping -c 3 127.0.0.1
 #include <unistd.h>
@@ -13,7 +13,7 @@
 
 namespace {
 
-// Splits what comes from a pipe into lines.
+// Splits the input from a pipe into lines.
 class Lines final : public reactor::StreamHandler {
  public:
   explicit Lines(std::string_view label) : label_(label) {}
@@ -39,7 +39,7 @@ class Lines final : public reactor::StreamHandler {
   std::string rest_;
 };
 
-// Passes what it reads on to another stream, no faster than that takes it.
+// Passes its input on to another stream, no faster than that stream takes it.
 class Feed final : public reactor::StreamHandler {
  public:
   reactor::Stream* source = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A server and a client of coroutines that speak TLS: example_tls_coro CERTIFICATE KEY, two files
-// in PEM form, for localhost.
+// A server and a client that speak TLS, with coroutines: example_tls_coro CERTIFICATE KEY, two
+// files in PEM form, for localhost.
 #include <iostream>
 #include <system_error>
 
@@ -11,7 +11,7 @@
 namespace coro = reactor::coro;
 namespace tls = reactor::tls;
 
-coro::Task<> greet(coro::Stream stream) {  // begins when hands are shaken
+coro::Task<> greet(coro::Stream stream) {  // begins after the handshake
   while (const auto name = (co_await stream.read_line(100)).value()) {
     const std::string greeting = "hello, " + std::string(*name) + "\n";
     (co_await stream.write(greeting)).value();
@@ -25,7 +25,7 @@ coro::Task<> run(reactor::Loop& loop, tls::ServerContext& serving, tls::ClientCo
 
   auto transport = asking.transport_for("localhost").value();
   auto stream = (co_await coro::connect(server->addresses().front(), std::move(transport))).value();
-  (co_await stream.write("client\n")).value();  // waits until the server has proved itself
+  (co_await stream.write("client\n")).value();  // waits until the server is authenticated
   const auto answer = (co_await stream.read_line(100)).value();
   std::cout << answer.value_or("no answer") << std::endl;
 }

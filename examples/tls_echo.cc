@@ -9,7 +9,7 @@
 namespace {
 
 class Echo final : public reactor::StreamHandler {
-  void on_open(reactor::Stream& stream) override {  // hands are shaken
+  void on_open(reactor::Stream& stream) override {  // the handshake is complete
     std::cout << reactor::tls::Connection::of(stream)->version() << std::endl;
   }
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {

@@ -9,7 +9,7 @@
 
 namespace {
 
-// Nobody can tell whether the source of a UDP datagram is true: see ReflectionGuard.
+// The source of a UDP datagram may be forged: see ReflectionGuard.
 class Echo final : public reactor::DatagramHandler {
  public:
   void serve(const reactor::Address& own) {

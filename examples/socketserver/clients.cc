@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Two clients at the same time: each says something and prints the answer. clients ADDRESS
+// Two clients at the same time: each sends a text and prints the answer. clients ADDRESS
 #include <iostream>
 #include <stdexcept>
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// UDPServer or UnixDatagramServer, by the address: what comes in goes back in capitals.
+// UDPServer or UnixDatagramServer, depending on the address: sends data back in capitals.
 // datagram_server [udp:HOST:PORT|unixgram:PATH]
 #include <algorithm>
 #include <cctype>

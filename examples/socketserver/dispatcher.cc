@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher whose handler takes its time: `Echo=>data at TIME` five seconds later; `ping` is
-// answered at once. Nobody waits for anybody else, by coroutines in one loop, or with `fork` by a
-// process per connection, each of which is waited for: dispatcher [SECONDS] [fork]
+// The dispatcher with a slow handler: answers `Echo=>data at TIME` after five seconds, but `ping`
+// at once. No client waits for another: each has a coroutine in one loop or, with `fork`, a
+// process, which is reaped when it ends. dispatcher [SECONDS] [fork]
 #include <charconv>
 #include <ctime>
 #include <iostream>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Greets, on a port that the system chooses, and prints what each client says, until Ctrl-C.
+// Greets clients on a port that the system chooses, and prints their requests, until Ctrl-C.
 #include <csignal>
 #include <iostream>
 

@@ -13,7 +13,7 @@ coro::Task<> handle(coro::Stream stream) { (co_await stream.write("only you\n"))
 
 coro::Task<> handle_request(std::unique_ptr<coro::Listener> server) {
   co_await handle((co_await server->accept()).value());
-}  // and the server is gone
+}  // the server is destroyed here
 
 int main(int argc, char** argv) try {
   if (argc > 2) throw std::invalid_argument("usage: handle_request [ADDRESS]");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the threading mix-in is for, without a thread: clients are served side by side, each by a
-// coroutine with a name, and all change the same variables without a lock. Then it shuts down.
+// Does without threads what the threading mix-in is for: serves clients concurrently, each in a
+// coroutine with a name. All change the same variables without a lock. Then it shuts down.
 #include <iostream>
 #include <string>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Five processes at one port say OK to whoever connects, and log it. prefork_ok [ADDRESS]
+// Five processes on one port send OK to each client and log the connection. prefork_ok [ADDRESS]
 #include <iostream>
 #include <stdexcept>
 

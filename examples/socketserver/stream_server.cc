@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TCPServer or UnixStreamServer, by the address, with a StreamRequestHandler: a line in, the same
-// in capitals out. stream_server [ADDRESS]
+// TCPServer or UnixStreamServer, depending on the address, with a StreamRequestHandler: sends each
+// client's line back in capitals. stream_server [ADDRESS]
 #include <algorithm>
 #include <cctype>
 #include <csignal>
