@@ -5,8 +5,8 @@
 
 namespace reactor {
 
-// Streams that are in the loop learn of its end by that. A Stream that is not started is in no loop
-// yet, and knows only by its announcement that it has something here.
+// The loop tells the Streams that are attached to it that it ends. A Stream that has not started is
+// not attached; if it announced addresses, it has to be told here that the loop is gone.
 NetContext::~NetContext() {
   for (const auto& [key, said] : announced) said.stream->clear(Stream::kUnattached);
 }
@@ -39,7 +39,7 @@ OpeningQueue& NetContext::openings() {
   return *openings_;
 }
 
-// The table does not move: a signal handler may read it (Loop::current()).
+// The table never moves, as a signal handler may read it (Loop::current()).
 std::uint8_t NetContext::find_place(SourceLocation place) noexcept {
   std::size_t number = 0;
   while (number < places_used_ && (places_[number].line() != place.line() ||

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// NetContext: what the streams of one loop share. Private to net/.
+// NetContext is what the Streams of one loop share: the batch of collected writes, which callback
+// runs, errors on their way to on_close(), lingering sockets, and openings. Private to net/.
 #pragma once
 
 #include <array>
@@ -25,13 +26,13 @@ class Stream;
 
 class NetContext final : public LoopExtension {
  public:
-  // The most that one write_room() gives.
+  // The most bytes that one write_room() lends.
   static constexpr std::size_t kBatchSize = 64 * 1024;
-  // Small writes are collected up to this, and then sent: what the kernel does not take of a batch
-  // has to be queued, for a peer that does not read.
+  // Small writes are collected up to this size, and then sent. It is small because a peer that does
+  // not read makes us queue what the kernel does not take of a batch.
   static constexpr std::size_t kBatchGoal = 16 * 1024;
 
-  // The loop's one, made at the first call. Throws std::bad_alloc.
+  // Returns the loop's NetContext, which is made at the first call. Throws std::bad_alloc.
   [[nodiscard]] static NetContext& of(Loop& loop);
 
   explicit NetContext(Loop& owner)
@@ -40,16 +41,16 @@ class NetContext final : public LoopExtension {
   }
   ~NetContext() override;
 
-  // The first `count` bytes of the room behind what is collected, open for writing.
+  // Returns the first `count` bytes of the free room after the collected bytes, unpoisoned.
   [[nodiscard]] std::span<std::byte> open_batch(std::size_t count) noexcept {
     const std::span<std::byte> room(batch_.get() + batch_used, count);
     unpoison(room);
     return room;
   }
   [[nodiscard]] std::size_t batch_room() const noexcept { return kBatchSize - batch_used; }
-  // Nobody writes there from here on.
+  // Poisons the batch: nothing may read or write it until it is opened or taken again.
   void close_batch() noexcept { poison({batch_.get(), kBatchSize}); }
-  // What is collected; it is empty from here on.
+  // Returns the collected bytes, unpoisoned, and counts the batch as empty.
   [[nodiscard]] std::span<const std::byte> take_batch() noexcept {
     const std::span<const std::byte> batch(batch_.get(), batch_used);
     unpoison(batch);
@@ -57,8 +58,9 @@ class NetContext final : public LoopExtension {
     return batch;
   }
 
-  // A number for a line that makes Streams, in place of the line in each of them. There are few;
-  // the last number is that of all beyond kPlaces, and names none.
+  // Returns a number for a source line that makes Streams, so that a Stream needs one byte for it.
+  // Programs have few such lines. From kPlaces - 1 on, all lines share the last number, which names
+  // none.
   [[nodiscard]] std::uint8_t number_of(SourceLocation place) noexcept {
     const SourceLocation& last = places_[last_place_];
     const bool same = last.line() == place.line() && last.file_name() == place.file_name();
@@ -68,38 +70,40 @@ class NetContext final : public LoopExtension {
 
   Loop& loop;
   const std::span<std::byte> scratch;  // the loop's
-  // The stream whose callback runs: writes to it are collected. Set to null when it is destroyed,
-  // which is how the code behind the callback learns of it.
+  // The Stream whose callback runs: writes to it are collected. Its destructor sets this to null,
+  // which is how the code after the callback learns that it is gone.
   Stream* active = nullptr;
   std::size_t batch_used = 0;
-  // The active stream ends inside its callback, whose rest may do anything but write to it.
+  // Called when the active Stream is destroyed, or ended, inside its callback. The rest of that
+  // callback may do anything but use this Stream.
   void abandon_callback() noexcept {
     active = nullptr;
     batch_used = 0;
     abandoned = true;
   }
-  bool abandoned = false;  // until that callback is over
-  // Whether a stream's callback runs: no other one may begin, and the scratch may be lent.
+  bool abandoned = false;  // until the callback of such a Stream is over
+  // Returns whether a Stream's callback runs. If so, no other callback may begin, and the scratch
+  // memory may be lent.
   [[nodiscard]] bool in_callback() const noexcept { return active != nullptr || abandoned; }
-  // Keeps why `stream` failed on its way to on_close(). If there is no memory for that, the want of
-  // memory becomes the reason.
+  // Keeps the error of `stream` until on_close(). If there is no memory to keep it, take_failure()
+  // returns not_enough_memory instead.
   void note_failure(const Stream& stream, std::error_code error) noexcept;
   [[nodiscard]] std::error_code take_failure(const Stream& stream) noexcept;
-  // What Stream::announce() said, and to which Stream.
+  // The addresses that Stream::announce() got, and the Stream.
   struct Announcement {
     ProxiedAddresses addresses;
     Stream* stream;
   };
   std::unordered_map<const Stream*, Announcement> announced;
   Lingerers lingerers;
-  // Of transports whose opening takes long; made for the first.
+  // Returns the queue of costly openings, which is made at the first call.
   [[nodiscard]] OpeningQueue& openings();
   [[nodiscard]] std::size_t openings_waiting() const noexcept {
     return openings_ == nullptr ? 0 : openings_->size();
   }
-  // Children that are yet to end, of each Process that is gone.
+  // Child processes that still run although their Process object is gone.
   std::list<std::unique_ptr<LoopExtension>> wards;
-  // The DatagramExchange, made for the first Datagram.
+  // The DatagramExchange, which is made for the first Datagram.
   std::unique_ptr<LoopExtension> datagrams;
 
  private:
@@ -110,7 +114,7 @@ class NetContext final : public LoopExtension {
   std::unique_ptr<std::byte[]> batch_;
   std::unique_ptr<OpeningQueue> openings_;
   std::uint8_t last_place_ = 0;
-  std::size_t places_used_ = 1;  // the first is the unknown one
+  std::size_t places_used_ = 1;  // number 0 is the unknown line
   std::array<SourceLocation, kPlaces> places_;
 };
 

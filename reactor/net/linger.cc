@@ -14,7 +14,7 @@
 namespace reactor {
 namespace {
 
-// Of the descriptors that this process may have.
+// Returns the share of the process's descriptors that may linger.
 std::size_t share_of_descriptors() noexcept {
   constexpr rlim_t kShare = 8;
   rlimit limit{};
@@ -36,7 +36,8 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
 
   bool start(Duration time) {
     Loop& loop = all_.loop_;
-    if (!Socket::shutdown_write(fd_.get())) return false;  // nothing can be lost any more
+    if (!Socket::shutdown_write(fd_.get()))
+      return false;  // the connection is gone: nothing can be lost any more
     if (!loop.attach(*this, Interest::read)) return false;
     end_ = saturating_add(loop.now(), time);
     loop.arm(*this, idle_end());
@@ -82,7 +83,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
     return std::min(end_, saturating_add(all_.loop_.now(), idle_));
   }
 
-  // Reads no more. The deadline ends it.
+  // Stops reading; the timer then ends this lingerer.
   void hold_back() {
     if (!all_.loop_.set_interest(*this, Interest::none)) all_.end(*this);
   }
@@ -122,7 +123,7 @@ void Lingerers::start(UniqueFd fd, const StreamOptions& options) {
   if (size_ > kLeast) keep_to_share();
 }
 
-// The largest group gives one up.
+// Resets a socket of the largest group if all groups hold more than the share.
 void Lingerers::keep_to_share() noexcept {
   if (size_ <= share_of_descriptors()) return;
   const auto longest = std::max_element(

@@ -13,14 +13,16 @@ namespace reactor {
 
 struct StreamOptions;
 
-// Connections that are over but for the peer, who may still be sending: closing now would answer
-// that with a reset, which can destroy the last answer before the peer has read it (RFC 9112
-// section 9.6). Each is shut down for writing, then read and dropped until the peer closes, or its
-// limits are reached (StreamOptions). Owns their descriptors. Private to net/.
+// Holds sockets of closed connections while their peers may still be sending. Closing such a socket
+// at once would answer the peer's bytes with a reset, which can destroy the last answer before the
+// peer has read it (RFC 9112 section 9.6). So each is shut down for writing, then read, and its
+// input dropped, until the peer closes or the limits in StreamOptions are reached. Owns the
+// descriptors. Private to net/.
 //
-// A peer decides how long its connection lingers, so there is a bound: all of a loop's hold at most
-// an eighth of the descriptors that the process may have (but always kLeast). Beyond that the one
-// that has lingered longest is reset. A server bounds its own further: see ServerBase::count_up().
+// A peer decides how long its connection lingers, so there is a bound. All lingering sockets of a
+// loop hold at most an eighth of the descriptors that the process may have, but kLeast are always
+// allowed. Beyond that, the one that has lingered longest in the largest group is reset. A server
+// has a further bound for its own: see ServerBase::count_up().
 class Lingerers {
  public:
   static constexpr std::size_t kLeast = 16;
@@ -30,14 +32,14 @@ class Lingerers {
   Lingerers(const Lingerers&) = delete;
   Lingerers& operator=(const Lingerers&) = delete;
 
-  // Takes over a descriptor that is watched no more. `options` has the bounds; the connections that
-  // share one, as those of a server do, are a group. They may end before the group does. One for
-  // which there is no memory is closed at once.
+  // Takes over a descriptor that no poller watches. `options` has its limits; all sockets with the
+  // same `options`, as those of a server have, form a group. `options` may be destroyed first. If
+  // there is no memory, the descriptor is closed at once.
   void add(UniqueFd fd, const StreamOptions& options) noexcept;
-  // How many there are, in all and of one group.
+  // Returns how many sockets linger, in all or in one group.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t size(const StreamOptions& group) const noexcept;
-  // Ends the one of the group that has lingered longest, with a reset. There must be one.
+  // Resets the socket of the group that has lingered longest. The group must not be empty.
   void reset_oldest(const StreamOptions& group) noexcept;
 
  private:

@@ -5,7 +5,7 @@ namespace reactor {
 
 OpeningQueue::OpeningQueue(Loop& loop) : turn_(loop.deferred([this] { run(); })) {}
 
-// A step may outlive its loop.
+// A step may outlive its loop, and must not refer to this queue then.
 OpeningQueue::~OpeningQueue() {
   while (ListLink* const link = waiting_.first()) static_cast<Step&>(*link).cancel();
 }
@@ -19,7 +19,7 @@ void OpeningQueue::add(Step& step) noexcept {
 }
 
 void OpeningQueue::run() {
-  // The rest runs in the next turn, also if a step throws.
+  // The steps that are left run in the next turn, even if a step throws.
   struct Rest {
     OpeningQueue& queue;
     ~Rest() {

@@ -8,18 +8,18 @@
 
 namespace reactor {
 
-// The steps of openings that cost processor time (Transport::open_is_costly()): handshakes. A step
-// of TLS takes a millisecond where a request takes microseconds, and clients come in bursts. So the
-// steps wait here and run one after the other, within kBudget of each turn of the loop; established
+// Runs the costly steps of openings (Transport::open_is_costly()), which are handshakes, one after
+// the other. A step of TLS takes a millisecond, a request only microseconds, and clients come in
+// bursts. So the steps wait here and run within kBudget of each turn of the loop, and established
 // connections have their turn in between (G10). One turn takes at most the budget and one step.
 // Belongs to its loop's thread. Private to net/.
 class OpeningQueue {
  public:
-  // No step begins later in a turn than this after the first one.
+  // After this time since the first step began, no further step begins in the same turn.
   static constexpr Duration kBudget = std::chrono::milliseconds(1);
 
-  // A waiting step is a member of the object that it opens. Destroying it takes it out of the
-  // queue.
+  // A step that waits. It is a member of the object that it opens. Destroying it takes it out of
+  // the queue.
   class Step : private ListLink {
    public:
     Step() = default;
@@ -38,7 +38,7 @@ class OpeningQueue {
 
    private:
     friend class OpeningQueue;
-    // May throw, may destroy the step, and may add steps.
+    // It may throw, destroy the step, and add steps.
     virtual void run() = 0;
 
     OpeningQueue* queue_ = nullptr;
@@ -49,10 +49,10 @@ class OpeningQueue {
   OpeningQueue(const OpeningQueue&) = delete;
   OpeningQueue& operator=(const OpeningQueue&) = delete;
 
-  // Runs `step` in a later turn, after those that wait already; nothing happens if it is one of
-  // them.
+  // Runs `step` in a later turn, after the steps that wait already. Does nothing if `step` waits
+  // already.
   void add(Step& step) noexcept;
-  // How many wait.
+  // Returns how many steps wait.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:

@@ -10,20 +10,21 @@
 
 namespace reactor {
 
-// Octets a second: a bucket that fills with time, in which a rest of 50 ms collects at the most, so
-// that who paused may not make up for it. It gives 10 ms' worth at least, so that whoever waits for
-// it is not called for each octet. Private to net/.
+// Limits the bytes a second, as a bucket that fills with time. The bucket holds 50 ms' worth at
+// most, so that a connection that paused may not make up for more. An allowance is 10 ms' worth at
+// least (or 0), so that a waiting Stream is not called for each byte. Private to net/.
 class RateLimit {
  public:
-  // 0: no limit. Begins with 10 ms' worth; another limit in place of one goes on where that was, or
-  // who sets it with each read would have none.
+  // Sets the rate; 0: no limit. The first rate begins with 10 ms' worth. A new rate in place of an
+  // old one keeps the state of the bucket; otherwise a caller that sets it at each read would have
+  // no limit.
   void set(std::uint64_t octets_a_second, TimePoint now) noexcept {
     const bool begins = rate_ <= 0;
     rate_ = static_cast<double>(octets_a_second);
     if (begins && rate_ > 0) paid_until_ = now - time_for(least());
   }
 
-  // How many octets may be moved now. 0: none before ready_at().
+  // Returns how many bytes may be moved now. 0: none before ready_at().
   [[nodiscard]] std::size_t allowance(TimePoint now) const noexcept {
     if (rate_ <= 0) return SIZE_MAX;
     const double credit = std::chrono::duration<double>(now - counted_from(now)).count() * rate_;
@@ -37,7 +38,7 @@ class RateLimit {
 
  private:
   [[nodiscard]] double least() const noexcept { return std::max(1.0, rate_ / 100); }
-  // Rounded up, so that the credit is there by then.
+  // Rounded up, so that the bucket has enough by then.
   [[nodiscard]] Duration time_for(double octets) const noexcept {
     return Duration(static_cast<std::int64_t>(std::ceil(octets * 1e9 / rate_)));
   }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The states are in the header. Two rules keep the code small:
+// The header draws the states. Two rules keep the code small:
 //
-//  * User code runs only in call(), which knows afterwards whether the Stream still lives: while a
-//    callback runs the context names the Stream, and the destructor takes the name away. on_close
-//    has finish(), and on_shutdown inside another callback needs neither: nothing follows it.
-//  * What close() and fail() decide is done in after_callback() or, when they are called from
-//    elsewhere, by the timer node, which is armed for "now": on_close never runs inside them.
+//   * Callbacks run in call(), which knows afterwards whether the Stream still exists: while one
+//     runs, NetContext::active names the Stream, and the destructor sets it to null. Three
+//     callbacks run elsewhere: on_close() in finish(), which does the same by itself; on_shutdown()
+//     in request_shutdown() inside a callback, and on_loop_end(), as nothing is done after them.
+//   * close() and fail() only set flags. What these demand is done by after_callback() or, outside
+//     callbacks, by the timer node, which is armed for "now": so on_close() never runs inside
+//     close() or fail().
+//
+// Most Streams read and write with recv(2) and send(2) alone, and take a fast path. A Stream with
+// Extras (kExtras) takes a slow one, in stream_extras.cc, stream_file.cc and stream_limits.cc.
 #include "reactor/net/stream.h"
 
 #include <algorithm>
@@ -22,14 +27,14 @@ namespace reactor {
 
 namespace {
 
-// Smaller writes are copied and collected; larger ones are not worth a copy.
+// Writes up to this size are copied and collected. Larger ones are not worth a copy.
 constexpr std::size_t kCollectLimit = 16 * 1024;
 
 }  // namespace
 
 Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
                StreamOwner* owner, SourceLocation where)
-    : PollTarget(-1),  // until nothing can throw any more
+    : PollTarget(-1),  // the descriptor is set below, when nothing can throw any more
       handler_(&handler),
       context_(&NetContext::of(loop)),
       options_(&options),
@@ -73,7 +78,7 @@ HandleInfo Stream::describe() const noexcept {
   return {"stream", fd(), {}, context_->place(place_)};
 }
 
-// The handler may destroy it.
+// The handler may destroy this Stream.
 void Stream::on_loop_end() noexcept { handler_->on_loop_end(*this); }
 
 void Stream::start(bool likely_readable) {
@@ -81,7 +86,7 @@ void Stream::start(bool likely_readable) {
   if (has(kClosed) || can_finish()) return;
   if (!context_->in_callback()) {
     begin(likely_readable);
-  } else {  // callbacks never nest: this one's come by the loop
+  } else {  // callbacks never nest: the loop calls on_open() later
     loop().arm(*this, TimePoint{});
   }
 }
@@ -143,7 +148,7 @@ void Stream::on_ready(Ready ready) {
     return;
   }
   if (ready.writable() && flush_queue() == Alive::no) return;
-  // What happened since the event was fetched may have put an end to reading.
+  // Reading may have been paused or ended since the event was fetched.
   clear(kMoreInput);
   if (!ready.readable()) return;
   if (!has(kNoRead)) {
@@ -153,7 +158,7 @@ void Stream::on_ready(Ready ready) {
   }
 }
 
-// After a callback. The way of a whole answer is straight.
+// Sends what a callback has collected. The fast path is that the kernel takes all of it.
 Stream::Alive Stream::flush_batch() {
   NetContext& context = *context_;
   if (context.batch_used > 0 && !has(kClosing | kShutdown | kNoPlainWrite)) [[likely]] {
@@ -170,7 +175,7 @@ Stream::Alive Stream::flush_batch() {
   return settle();
 }
 
-// What close(), shutdown() or fail() decided inside a callback.
+// Does what close(), shutdown() or fail() asked for inside a callback.
 Stream::Alive Stream::settle() {
   if (!has(kClosing | kShutdown)) return Alive::yes;
   send_fin_if_due();
@@ -183,7 +188,7 @@ Stream::Alive Stream::settle() {
   return Alive::yes;
 }
 
-// The callers of call(), which would have done this, are gone.
+// Does what the callers of call() would have done: the exception skips them.
 void Stream::after_exception() {
   if (after_callback(*context_) == Alive::no || has(kClosed)) return;
   if (has(kUnattached)) {
@@ -196,7 +201,8 @@ void Stream::after_exception() {
 
 Stream::Alive Stream::read_turn() { return has(kExtras) ? read_slowly() : read_once(); }
 
-// One read a turn: a busy peer keeps nobody waiting (G10), and a short read means drained.
+// Reads once a turn, so that a busy peer does not keep others waiting (G10). A read that does not
+// fill the buffer has drained the socket.
 Stream::Alive Stream::read_once() {
   return call([this, &context = *context_] {
     const std::span<std::byte> buffer = handler_->read_buffer(*this);
@@ -204,11 +210,12 @@ Stream::Alive Stream::read_once() {
       return;
     if (has(kNoRead)) [[unlikely]]
       return heed(buffer);
-    unpoison(buffer);  // it may lie in the scratch
+    unpoison(buffer);  // the buffer may be in the scratch memory
     const PoisonAtExit lent(context.scratch);
     const IoResult result = Socket::receive(fd(), buffer);
     if (!result.ok()) [[unlikely]] {
-      if (buffer.empty()) return heed(buffer);  // which looks like an end
+      if (buffer.empty())
+        return heed(buffer);  // a read into an empty buffer looks like the peer's end
       if (!result.would_block()) input_over(result);
       return;
     }
@@ -220,16 +227,17 @@ Stream::Alive Stream::read_once() {
   });
 }
 
-// What read_buffer() decided instead of lending a buffer, in a Stream that it did not destroy.
+// Heeds a read_buffer() that closed or paused the Stream, or lent no buffer. It did not destroy the
+// Stream.
 void Stream::heed(std::span<std::byte> buffer) {
   if (has(kClosing)) {
-    if (!has(kClosed)) set(kLinger);  // the input that was to be read
+    if (!has(kClosed)) set(kLinger);  // the input that was about to be read is still there
   } else if (buffer.empty()) {
     pause_reading();
   }
 }
 
-// Inside call().
+// Ends reading, after the peer's end or an error. Runs inside call().
 void Stream::input_over(IoResult result) {
   if (!result.end()) {
     fail(result.error());
@@ -238,8 +246,8 @@ void Stream::input_over(IoResult result) {
   NetContext& context = *context_;
   set(kPeerEnded);
   update_interest();
-  handler_->on_end(*this);                                // which may destroy the Stream
-  if (context.active == this && has(kShutdown)) close();  // both sides are over
+  handler_->on_end(*this);                                // may destroy the Stream
+  if (context.active == this && has(kShutdown)) close();  // both sides have half-closed
 }
 
 void Stream::pause_reading() {
@@ -264,7 +272,7 @@ void Stream::update_interest() {
     update_slowly();
     return;
   }
-  if (!attached()) return;  // start() will ask
+  if (!attached()) return;  // start() will tell the poller
   if (const Result<> result = loop().set_interest(*this, wanted_interest()); !result) {
     fail(result.error());
   }
@@ -279,8 +287,9 @@ void Stream::write(std::span<const std::byte> bytes) {
     write_now(bytes);
 }
 
-// What it gives is what memcpy(3) gives, so that the call can be the last thing done. That must not
-// be asked to copy from nowhere: nothing at all is more than the limit, too.
+// Returns the result of memcpy(3), so that this call can be a tail call. memcpy(3) must not get a
+// null source, so empty `bytes` must not get there: their size less one wraps around, and is above
+// the limit.
 void* Stream::collect(std::span<const std::byte> bytes) noexcept {
   NetContext& context = *context_;
   const std::size_t used = context.batch_used + bytes.size();
@@ -292,7 +301,7 @@ void* Stream::collect(std::span<const std::byte> bytes) noexcept {
   return std::memcpy(place, bytes.data(), bytes.size());
 }
 
-// The way of an only answer is straight; everything else goes the long way.
+// Sends directly if this is the only answer of a callback. All other cases take the slow path.
 void Stream::write_now(std::span<const std::byte> bytes) {
   if (context_->active != this || context_->batch_used > 0 ||
       has(kClosing | kShutdown | kNoPlainWrite)) [[unlikely]] {
@@ -317,7 +326,7 @@ void Stream::write_slowly(std::span<const std::byte> bytes) {
 std::span<std::byte> Stream::write_room(std::size_t least) {
   NetContext& context = *context_;
   REACTOR_CHECK(least <= NetContext::kBatchSize);
-  // Another stream's callback may be collecting there: its octets leave first.
+  // The batch may hold bytes that another Stream's callback has collected: they are sent first.
   if (context.batch_used > 0 &&
       (context.active != this || context.batch_used + least > NetContext::kBatchGoal)) {
     context.active->send_batch();
@@ -335,7 +344,8 @@ void Stream::wrote(std::size_t count) {
   context.batch_used += count;
 }
 
-// Once something is queued the rest goes there at once, so that the high-water mark counts it.
+// Once something is queued, these bytes join the queue at once, so that the high-water mark counts
+// them.
 void Stream::wrote_slowly(std::size_t count) {
   if (has(kClosing | kShutdown) || count == 0) return;
   context_->batch_used += count;
@@ -343,7 +353,7 @@ void Stream::wrote_slowly(std::size_t count) {
   touch(loop().start_time());
 }
 
-// What was collected for this Stream.
+// Sends what was collected for this Stream.
 void Stream::send_batch() {
   if (context_->batch_used == 0) return;
   send_or_queue(context_->take_batch());
@@ -362,14 +372,15 @@ void Stream::send_or_queue(std::span<const std::byte> bytes) {
     send_rest(bytes, result);
 }
 
-// A part may have left already: without memory for the rest nothing sensible can follow.
+// Queues what the kernel did not take. If there is no memory for it the Stream fails, as a part may
+// have been sent already.
 void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
   if (result.is_error()) fail(result.error());
   if (has(kFailed)) return;
   try {
     enqueue(bytes.subspan(result.count()));
   } catch (const std::bad_alloc&) {
-    set(kQueued);  // so that the peer sees a reset, and can't take a part for the whole
+    set(kQueued);  // makes finish() reset the connection: the peer can't take a part for the whole
     fail(std::make_error_code(std::errc::not_enough_memory));
   }
 }
@@ -388,7 +399,7 @@ void Stream::enqueue(std::span<const std::byte> bytes) {
   update_interest();
 }
 
-// Writes what is queued, as much as the kernel takes.
+// Writes as much of the queue as the kernel takes.
 Stream::Alive Stream::flush_queue() {
   if (!has(kQueued) || has(kFailed)) return Alive::yes;
   const bool moved = has(kExtras) ? flush_slowly() : flush_buffer(queue_);
@@ -407,7 +418,8 @@ Stream::Alive Stream::flush_queue() {
   });
 }
 
-// Whether anything was written; an empty buffer is gone.
+// Writes as much of `buffer` as the kernel takes, and frees it once it is empty. Returns whether
+// anything was written.
 bool Stream::flush_buffer(std::unique_ptr<ByteBuffer>& buffer) {
   const IoResult result =
       has(kExtras) ? send_slowly(buffer->data()) : Socket::send(fd(), buffer->data());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A Stream's addresses. Those that a proxy announced lie beside the Stream, so that all others pay
-// nothing for them.
+// A Stream's addresses. Those that a proxy announced are kept in the NetContext, so that Streams
+// without them pay nothing.
 #include "reactor/net/context.h"
 #include "reactor/net/stream.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The ends of a Stream that are no close: an abort, and giving the socket back.
+// Two ways to end a Stream other than close(): abort(), and detach(), which gives the socket back.
 #include "reactor/net/stream_inside.h"
 
 namespace reactor {
@@ -23,7 +23,8 @@ Result<Socket> Stream::detach() {
   set(kClosing | kClosed);
   if (context_->active == this) set(kUnattached);
   context_->announced.erase(this);
-  if (owner_ != nullptr) loop().arm(*this, TimePoint{});  // who may not be told inside a callback
+  if (owner_ != nullptr)
+    loop().arm(*this, TimePoint{});  // the owner must not be told inside a callback
   return socket;
 }
 

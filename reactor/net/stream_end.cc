@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The end of a Stream: of its writing, by close() and by failure.
+// The end of a Stream: shutdown(), close() and fail(), and finish(), which closes the socket and
+// calls on_close().
 #include <utility>
 
 #include "reactor/base/byte_buffer.h"
@@ -25,7 +26,8 @@ void Stream::send_fin_if_due() noexcept {
 void Stream::close(bool linger) {
   if (linger) set(kLinger);
   if (has(kClosing)) return;
-  // Octets that arrive unread while the queue is written out would make the end a reset.
+  // Bytes that arrive while the queue is written, and are not read, would turn the close into a
+  // reset.
   if (has(kMoreInput | kHeldBack | kPaused | kQueued)) set(kLinger);
   set(kClosing);
   if (context_->active == this) return;
@@ -44,7 +46,7 @@ void Stream::fail(std::error_code error) noexcept {
   if (context_->active != this) end_soon();
 }
 
-// By way of the timer, as on_close must not run inside close() or write().
+// Lets the timer call finish(), as on_close() must not run inside close() or write().
 void Stream::end_soon() noexcept {
   set(kFixedDeadline);
   loop().arm(*this, TimePoint{});
@@ -91,7 +93,8 @@ void Stream::drop_input() {
 }
 
 void Stream::release_socket() {
-  // A transport's descriptor may be a copy of others': open_shared_pipe().
+  // Another descriptor may refer to the same open file as a transport's (open_shared_pipe()).
+  // Closing this one would then not remove it from the poller.
   loop().detach(*this, has(kLinger | kExtras) ? Detach::staying : Detach::closing);
   loop().disarm(*this);
   UniqueFd socket(fd());

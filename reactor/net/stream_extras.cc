@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A Stream with extras: how its octets are moved.
+// The slow path of a Stream that has Extras: how its transport opens and ends, and how its bytes
+// are moved within its rates.
 #include <algorithm>
 
 #include "reactor/base/check.h"
@@ -30,13 +31,13 @@ Transport* Stream::transport() const noexcept {
 
 bool Stream::opening() const noexcept { return has(kExtras) && extras_->opening; }
 
-// Until then the transport is given nothing but open().
+// Whether a transport has not opened yet. Until it has, only its open() is called.
 bool Stream::before_opening() const noexcept { return transport() != nullptr && !has(kStarted); }
 
 void Stream::set_transport(std::unique_ptr<Transport> transport) {
   REACTOR_CHECK(!has(kStarted) && !opening() && transport != nullptr);
   Extras& extras = this->extras();
-  static_cast<void>(context_->openings());  // made here, where an exception can be dealt with
+  static_cast<void>(context_->openings());  // made here, where an exception can be handled
   extras.again = loop().deferred(
       [this] {
         if (attached() && !has(kNoRead)) read_slowly();
@@ -83,8 +84,8 @@ void Stream::transport_failed(IoResult result) {
   fail(error);
 }
 
-// Most handlers ignore why a client's connection ended, and those of a server never heard of one
-// whose handshake failed.
+// Logs why the transport failed. Most handlers ignore why a client's connection ended, and a
+// server's handler gets no on_open() for one whose handshake failed.
 void Stream::report_failure(std::error_code error) const {
   const auto peer_name = [this] {
     const Result<Address> peer = this->peer();
@@ -94,8 +95,8 @@ void Stream::report_failure(std::error_code error) const {
                          " failed: " + error.message());
 }
 
-// User code that runs in a handshake, such as the choice of a certificate, may throw: nothing can
-// be made of that connection then.
+// Calls the transport's open(). User code that runs in a handshake, such as the choice of a
+// certificate, may throw: the connection fails then.
 IoResult Stream::open_once() {
   try {
     return extras_->transport->open(fd());
@@ -105,7 +106,8 @@ IoResult Stream::open_once() {
   }
 }
 
-// Once everything is written, and nothing more will be.
+// Calls the transport's end_writing() once everything is written and no more writes are accepted.
+// If it would block, kQueued makes the Stream call it again when the descriptor is ready.
 void Stream::end_writing() {
   Extras& extras = *extras_;
   if (extras.transport == nullptr || before_opening() || extras.ended_writing) return;
@@ -119,7 +121,7 @@ void Stream::end_writing() {
   update_interest();
 }
 
-// ---- What is waited for ----
+// ---- What the Stream waits for ----
 
 Interest Stream::slow_interest() const noexcept {
   const Extras& extras = *extras_;
@@ -141,7 +143,8 @@ void Stream::update_slowly() {
   read_again();
 }
 
-// For what the transport has read ahead there will be no event.
+// Reads again in this turn if the transport has read ahead: the poller reports no event for such
+// input.
 void Stream::read_again() {
   const Extras& extras = *extras_;
   if (extras.transport == nullptr || extras.opening || extras.read_waits || has(kNoRead)) return;
@@ -165,7 +168,7 @@ void Stream::on_ready_slowly(Ready ready) {
   }
 }
 
-// ---- Moving octets ----
+// ---- Moving bytes ----
 
 Stream::Alive Stream::read_slowly() {
   const TimePoint now = loop().start_time();
@@ -186,7 +189,7 @@ Stream::Alive Stream::read_slowly() {
   return alive;
 }
 
-// Inside call(). on_data() may destroy the Stream.
+// Runs inside call(). on_data() may destroy the Stream.
 void Stream::read_into(std::span<std::byte> buffer, TimePoint now) {
   Extras& extras = *extras_;
   Transport* const transport = extras.transport.get();
@@ -204,7 +207,8 @@ void Stream::read_into(std::span<std::byte> buffer, TimePoint now) {
   handler_->on_data(*this, buffer.first(count));
 }
 
-// An error has ended the Stream, and is would-block for the caller.
+// Sends as much as the rate, the transport or the socket takes. An error ends the Stream, and the
+// caller sees would-block.
 IoResult Stream::send_slowly(std::span<const std::byte> bytes) {
   Extras& extras = *extras_;
   const TimePoint now = loop().start_time();

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The part of Stream that sends files.
+// The part of Stream that sends files. send_file() moves the bytes queued so far into the file's
+// Piece, so that flush_slowly() sends all in order: for each Piece first these bytes, then the
+// file.
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,7 +40,7 @@ void Stream::send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length
   update_interest();
 }
 
-// Of the file at the front.
+// Sends a part of the file at the front of the queue. Returns whether anything was sent.
 bool Stream::send_piece() {
   Extras& extras = *extras_;
   Extras::Piece& piece = extras.files.front();
@@ -64,7 +66,8 @@ bool Stream::send_piece() {
   return result.count() > 0;
 }
 
-// The loop's buffers may be in use by the callback that sends the file.
+// Reads a part of the file and writes it, for a transport or a file that sendfile(2) can't send.
+// The buffer is on the stack: the callback that sends the file may be using the loop's buffers.
 bool Stream::copy_piece(std::size_t most) {
   Extras::Piece& piece = extras_->files.front();
   std::array<std::byte, 16 * 1024> buffer;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a StreamHandler does if it does not say otherwise. In a file of its own, so that the calls
-// in stream.cc are not compiled for one of these and, more slowly, for all others.
+// The default callbacks of StreamHandler. They have a file of their own because, if the compiler
+// saw them in stream.cc, it would compile each call there twice: inlined for the default, and more
+// slowly for all other handlers.
 #include "reactor/net/context.h"
 #include "reactor/net/stream.h"
 

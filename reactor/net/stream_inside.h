@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the files of Stream share. Private to them.
+// What the files of Stream share: its Extras, and inline functions. Private to those files.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,15 @@
 
 namespace reactor {
 
-// What few Streams have. Where there is one, octets are moved by read_slowly() and send_slowly().
+// What only few Streams need. A Stream that has extras moves its bytes by read_slowly() and
+// send_slowly().
 struct Stream::Extras {
   static constexpr TimePoint kNever = TimePoint::max();
-  // Octets of files in a turn: a fast peer keeps nobody else waiting (G10).
+  // The most bytes of files that are sent in a turn, so that a fast peer does not keep others
+  // waiting (G10).
   static constexpr std::size_t kTurn = 512 * 1024;
 
-  // A call of the transport's open() that waits for its turn.
+  // A call of the transport's open() that waits for its turn in the loop's OpeningQueue.
   struct OpeningStep final : OpeningQueue::Step {
     void run() override { stream->continue_opening(); }
     Stream* stream = nullptr;
@@ -30,13 +32,13 @@ struct Stream::Extras {
 
   // A part of a file that waits to be sent.
   struct Piece {
-    std::unique_ptr<ByteBuffer> before;  // to be sent first; may be null
+    std::unique_ptr<ByteBuffer> before;  // sent before the file; may be null
     UniqueFd file;
     std::uint64_t offset, left;
-    bool copied = false;  // sendfile(2) can't do it
+    bool copied = false;  // sendfile(2) can't send this file: it is read and written instead
   };
 
-  // A time-out that runs while something is waited for.
+  // A timeout that runs while the Stream waits for bytes to be read, or written.
   struct Waiting {
     Duration timeout{};  // 0: none
     TimePoint due = kNever;
@@ -48,11 +50,12 @@ struct Stream::Extras {
         due = saturating_add(now, timeout);
       }
     }
-    // It came; watch() says what is next.
+    // Bytes were moved, so the wait is over; watch() begins the next one.
     void moved() noexcept { due = kNever; }
   };
 
-  // What the Stream's own node has to watch.
+  // The write timeout that the Stream's own timer node has to watch; 0: none, set_write_timeout()
+  // has replaced it.
   [[nodiscard]] Duration write_timeout(const StreamOptions& options) const noexcept {
     return writing.timeout > Duration::zero() ? Duration::zero() : options.write_timeout;
   }
@@ -62,7 +65,7 @@ struct Stream::Extras {
   [[nodiscard]] Interest write_needs() const noexcept {
     return transport == nullptr ? Interest::write : transport->write_needs();
   }
-  // The Stream has ended: nothing of this happens any more.
+  // Stops and releases everything here, as the Stream has ended.
   void end() {
     if (again) again.stop();
     step.cancel();
@@ -72,22 +75,22 @@ struct Stream::Extras {
     if (transport != nullptr) transport->release();
   }
 
-  std::unique_ptr<Transport> transport;  // null: the socket
-  Deferred again;                        // reads input that the poller knows nothing of
+  std::unique_ptr<Transport> transport;  // null: recv(2) and send(2) on the socket
+  Deferred again;  // reads input that the transport holds, of which the poller knows nothing
   OpeningStep step;
-  bool opening = false;          // by the transport; on_open() is not called yet
-  bool likely_readable = false;  // as start() said, or an event came since
-  bool ended_writing = false;    // by the transport
+  bool opening = false;  // the transport's handshake has begun, and on_open() has not been called
+  bool likely_readable = false;  // start() said so, or an event has come since
+  bool ended_writing = false;    // Transport::end_writing() is done
 
-  std::deque<Piece> files;  // with what is to be sent before each; the queue comes after all
-  std::size_t queued_before_files = 0;  // octets, in all of them
+  std::deque<Piece> files;              // the queue_ of the Stream comes after all of them
+  std::size_t queued_before_files = 0;  // bytes in all Piece::before
 
-  Timer timer;  // for the earliest of these
+  Timer timer;  // set for the earliest of the times below
   TimePoint timer_at = kNever;
   Waiting reading, writing;
   TimePoint total_due = kNever;
   RateLimit read_rate, write_rate;
-  bool read_waits = false, write_waits = false;  // for the rate
+  bool read_waits = false, write_waits = false;  // the rate allows nothing now
 
   std::uint64_t bytes_read = 0, bytes_written = 0;
 };
@@ -100,7 +103,7 @@ inline Stream::Alive Stream::after_callback(NetContext& context) {
   return flush_batch();
 }
 
-// Runs a piece of user code. An exception goes on its way after the Stream has been put in order.
+// Runs a piece of user code. If it throws, the Stream is put in order before the exception goes on.
 template <class Call>
 Stream::Alive Stream::call(Call&& callback) {
   NetContext& context = *context_;
@@ -119,7 +122,8 @@ Stream::Alive Stream::call(Call&& callback) {
   return after_callback(context);
 }
 
-// A later deadline is a store; the wheel looks at it when the earlier one passes.
+// Restarts the idle timeout. This only stores the later deadline: the timer wheel looks at it when
+// the earlier one passes.
 inline void Stream::touch(TimePoint now) noexcept {
   if (idle_ms_ == 0 || has(kFixedDeadline | kQueued)) return;
   postpone_lazily(now + std::chrono::milliseconds(idle_ms_));

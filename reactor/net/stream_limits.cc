@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
-// The limits of a Stream in time and in octets a second. One timer serves all; it is set to the
-// earliest, and left alone when that moves away: it looks again then.
+// The limits of a Stream in time and in bytes a second. One timer serves them all. It is set to the
+// earliest limit. If that limit moves to a later time the timer is not set again: it fires and
+// watch_times() then sets it for the next one.
 #include <algorithm>
 
 #include "reactor/net/stream_inside.h"
 
 namespace reactor {
 
-// With the timer that limits need, made before one is set: where limits are watched nothing may
-// throw.
+// Returns the extras with their timer. The timer is made before a limit is set, because
+// watch_times() must not throw.
 Stream::Extras& Stream::timed_extras() {
   Extras& extras = this->extras();
   if (!extras.timer) {
     extras.timer = loop().timer([this] { on_times(); }, context_->place(place_));
-    extras.timer.unref();  // as all that a Stream waits for: it counts while it is in the loop
+    extras.timer.unref();  // the Stream itself keeps the loop running while it is attached
   }
   return extras;
 }
@@ -46,7 +47,7 @@ void Stream::set_write_rate(std::uint64_t octets) {
   update_interest();
 }
 
-// Called after whatever may change what is waited for.
+// Sets the timer for the earliest limit. Called after each change that may start or stop a wait.
 void Stream::watch_times() {
   Extras& extras = *extras_;
   if (has(kClosed)) return;
@@ -77,7 +78,7 @@ void Stream::on_times() {
     extras.reading.moved();
     if (call([this] { handler_->on_timeout(*this); }) == Alive::no) return;
   }
-  // At once, not by way of the poller, whose interest need not change for it then.
+  // Moves bytes at once, not by way of the poller, so that the poller's interest need not change.
   if (extras.write_waits && has(kQueued) && flush_queue() == Alive::no) return;
   if (extras.read_waits && attached() && !has(kNoRead) && read_slowly() == Alive::no) return;
   update_interest();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of Stream for a server that goes away: its end, or another process that goes on.
+// The part of Stream for a server that goes away: migrate() moves the connection to another
+// process, request_shutdown() asks the handler to finish it here.
 #include <algorithm>
 #include <vector>
 
@@ -41,14 +42,14 @@ void Stream::request_shutdown() {
     set(kAskedToEnd);
     return;
   }
-  // What has arrived by now was sent to a server that was there.
+  // Input that has arrived by now was sent before the peer could know, so it is read first.
   const bool reads = attached() && !context_->in_callback() && !has(kNoRead | kMoreInput);
   if (reads && read_turn() == Alive::no) return;
   if (has(kClosing)) return;
   set(kAskedToEnd);
   const auto ask = [this] { handler_->on_shutdown(*this); };
   if (context_->in_callback()) {
-    ask();  // and its end is seen to
+    ask();  // after_callback() does what on_shutdown() decides
   } else {
     call(ask);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The time-outs of a Stream. One node serves the idle time-out, the deadline, the write time-out,
-// and the end or the beginning that is near.
+// The timeouts of a Stream that need no Extras. The Stream's one timer node serves them all: the
+// idle timeout, the write timeout, set_deadline(), Transport::open_limit(), and calls that have to
+// come from the loop (start() inside a callback, the end, on_stream_closed() after detach()).
 #include <algorithm>
 
 #include "reactor/net/stream_inside.h"
@@ -12,7 +13,7 @@ void Stream::on_expire() {
     finish();
     return;
   }
-  if (has(kClosed)) {  // detach()
+  if (has(kClosed)) {  // detach() left this for the loop
     owner_->on_stream_closed(*this);
     return;
   }
@@ -27,7 +28,7 @@ void Stream::on_expire() {
     return;
   }
   clear(kFixedDeadline);
-  arm_timer();  // for the next time, even if the handler throws
+  arm_timer();  // first, in case the handler throws
   call([this] { handler_->on_timeout(*this); });
 }
 
