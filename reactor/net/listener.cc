@@ -9,7 +9,8 @@
 namespace reactor {
 namespace {
 
-// What one batch may take, in connections and in time. Most batches are small, and read no clock.
+// The budget of one batch, in connections and in time. Most batches are so small that no clock is
+// read.
 class AcceptBudget {
  public:
   bool left() noexcept {
@@ -61,7 +62,7 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, Acc
 }
 
 Listener::~Listener() {
-  if (attached() || armed()) {              // else the loop may be gone already
+  if (attached() || armed()) {              // otherwise the loop may be gone already
     loop_->detach(*this, Detach::staying);  // a master may hold a copy
     loop_->disarm(*this);
   }
@@ -81,7 +82,8 @@ void Listener::pause() noexcept {
   if (shared_ && !armed()) loop_->arm(*this, TimePoint{});
 }
 
-// The event of a connection that came before the pause may have been told to nobody else.
+// Accepts one connection after a pause of a shared listener. The event of a connection that came
+// before the pause may have woken no other process.
 void Listener::accept_last() {
   Result<Socket> connection = Socket::accept(socket_.fd());
   if (connection && *connection) handler_->on_accept(*this, std::move(*connection));
@@ -89,7 +91,7 @@ void Listener::accept_last() {
 
 Result<> Listener::resume() noexcept {
   paused_ = false;
-  if (armed() || !attached()) return {};  // the retry will, or there is nothing left to poll
+  if (armed() || !attached()) return {};  // the retry timer will, or the listener has failed
   return loop_->set_interest(*this, Interest::read);
 }
 
@@ -125,7 +127,8 @@ bool Listener::accept_batch() {
   return !paused_;
 }
 
-// The kernel keeps what is queued; asking again at once would only spin.
+// Pauses until kRetryDelay has passed. The kernel keeps the queued connections, and asking again at
+// once would only spin.
 void Listener::back_off(std::error_code error) {
   if (exhaustions_++ == 0) {
     REACTOR_LOG(warn, "accepting on " + address_.to_string() + " pauses: " + error.message() +

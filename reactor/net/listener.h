@@ -15,44 +15,47 @@ namespace reactor {
 
 class Listener;
 
-// Gets what a Listener accepts.
+// The callbacks of a Listener, which gets the accepted connections.
 class AcceptHandler {
  public:
-  // A new connection, yours now; dropping it closes it. May stop or destroy the listener.
+  // Takes over a new connection; destroying `connection` closes it. This call may stop or destroy
+  // the listener.
   virtual void on_accept(Listener& listener, Socket connection) = 0;
-  // Whether another connection can be dealt with now. False: those that wait stay in the kernel's
-  // queue, and the next turn of the loop asks again. So something else must keep the loop busy
-  // until it is true again, or the listener be paused instead. Default: true.
+  // Returns whether another connection can be handled now. If false, waiting connections stay in
+  // the kernel's queue and the next turn of the loop asks again. Something else must keep the loop
+  // busy until it is true again; otherwise pause the listener instead, as the loop would spin.
+  // Default: true.
   [[nodiscard]] virtual bool takes_more() const noexcept { return true; }
-  // The listening socket is broken (not: out of descriptors, not: a client that went away). It is
-  // not polled any more.
+  // The listening socket is broken, and is not polled any more. Not called when descriptors run out
+  // or a client goes away.
   virtual void on_listener_error(Listener& listener, std::error_code error);
 
  protected:
   ~AcceptHandler() = default;
 };
 
-// Accepts connections. A budget per turn, of connections and of time, keeps a storm of them from
-// starving the rest (G10). When the process is out of descriptors or memory it pauses and tries
-// again by timer: it never spins, and the kernel's queue is not dropped. Belongs to its loop's
-// thread; callbacks may call all of it. Destroying it closes the socket, but in a forked child
-// leaves a unix socket's file alone (G9).
+// Accepts connections. Each turn has a budget, in connections and in time, so that a storm of
+// connections does not starve the rest (G10). If the process is out of descriptors or memory, the
+// listener pauses and tries again by timer: it never spins, and the connections stay in the
+// kernel's queue. Belongs to its loop's thread; callbacks may call all of it. Destroying it closes
+// the socket. In a forked child that leaves a unix socket's file alone (G9).
 class Listener final : private PollTarget, private TimerNode {
  public:
-  static constexpr int kAcceptBudget = 256;  // connections a turn
-  // And in time, on_accept() included; looked at after each kAcceptStride connections.
+  static constexpr int kAcceptBudget = 256;  // connections in a turn
+  // The budget in time, including on_accept(). It is checked after each kAcceptStride connections.
   static constexpr Duration kAcceptTime = std::chrono::milliseconds(1);
   static constexpr int kAcceptStride = 8;
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
 
-  // Binds and listens at once, and starts accepting. `handler` outlives the listener.
-  // Errors: those of Socket::listen() and Loop::attach().
+  // Binds, listens and starts accepting. `handler` must outlive the listener. Errors: those of
+  // Socket::listen() and Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> listen(
       Loop& loop, const Address& address, AcceptHandler& handler, const ListenOptions& options = {},
       SourceLocation where = SourceLocation::current());
 
-  // Takes a socket that listens already (of a master, of a service manager). `remove_file`: unlink
-  // a unix socket's file at the end, if it is still this one's. Errors: those of Loop::attach().
+  // Takes a socket that listens already (from a master or a service manager). `remove_file`: at the
+  // end, unlink a unix socket's file if it still belongs to this socket. Errors: those of
+  // Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
       Loop& loop, Socket socket, AcceptHandler& handler, bool remove_file = false,
       SourceLocation where = SourceLocation::current());
@@ -61,27 +64,29 @@ class Listener final : private PollTarget, private TimerNode {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // From here on it is one of several processes that poll this socket: a connection need not wake
-  // them all (EPOLLEXCLUSIVE, where there is such a thing). Pausing then takes one connection more,
-  // as it may have woken only us. Errors: those of Loop::attach(), and it accepts nothing then.
+  // Declares that several processes poll this socket from now on, so that the kernel need not wake
+  // them all for a connection (EPOLLEXCLUSIVE, on systems that have it). A pause then accepts one
+  // more connection, as its event may have woken only this process. Errors: those of
+  // Loop::attach(), after which it accepts nothing.
   Result<> share();
 
-  // Stops accepting; what waits in the kernel's queue stays there. resume() goes on.
-  // resume errors: those of Loop::set_interest().
+  // pause() stops accepting; waiting connections stay in the kernel's queue. resume() goes on.
+  // Errors of resume(): those of Loop::set_interest().
   void pause() noexcept;
   Result<> resume() noexcept;
   [[nodiscard]] bool paused() const noexcept { return paused_; }
 
-  // Accepts what is queued right now, at most a budget's worth, without waiting for the poller.
-  // False: the queue is empty, or nothing can be accepted now. True: there may be more.
+  // Accepts the connections that are queued right now, at most a turn's budget, without waiting for
+  // the poller. Returns false if the queue is empty or nothing can be accepted now; true if there
+  // may be more.
   bool accept_now();
 
   [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
-  // Where it listens: with the real port where 0 was asked for.
+  // Returns where it listens. If port 0 was asked for, this has the real port.
   [[nodiscard]] const Address& address() const noexcept { return address_; }
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
   [[nodiscard]] SourceLocation where() const noexcept { return where_; }
-  // Times it had to pause for want of descriptors or memory.
+  // Returns how often it paused for lack of descriptors or memory.
   [[nodiscard]] std::uint64_t exhaustions() const noexcept { return exhaustions_; }
 
  private:

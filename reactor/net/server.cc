@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+// A connection comes in by on_accept(), or by take_over() from another process. count_up() counts
+// it and stops accepting at the limit. Then the ProxyGate holds it until its PROXY header has come,
+// if there is a gate, and start_connection() makes its C and Stream.
+//
+// server.h draws how a server ends.
 #include "reactor/net/server.h"
 
 #include <fcntl.h>
@@ -16,18 +21,19 @@
 namespace reactor {
 namespace {
 
-// For logs, wake-ups, files that a handler opens.
+// Descriptors that connections may not use: for logs, wake-ups, and files that a handler opens.
 constexpr std::size_t kDescriptorReserve = 64;
 
-// Between two offers to a successor; from the one to the other it doubles.
+// The time between two offers to a successor. It doubles from the first to the last.
 constexpr Duration kFirstOffer = std::chrono::milliseconds(10);
 constexpr Duration kLastOffer = std::chrono::milliseconds(640);
+// How often shared listeners are looked at without an event.
 constexpr Duration kSecondLook = std::chrono::seconds(1);
-// After which one that was never idle is asked to finish.
+// After this time a connection that was never idle is asked to finish.
 constexpr Duration kPatience = std::chrono::seconds(2);
 
-// Says before a handler's state whose connection it is, as a proxy would. So no state is empty but
-// that of a connection of which nobody has made anything yet.
+// Puts the addresses that a proxy announced, as a PROXY header, and `handled` in front of the
+// handler's state. So a state is empty only if the connection was accepted and nothing else.
 class Introduction final : public Successor {
  public:
   Introduction(Successor& successor, const Stream& stream, std::byte handled)
@@ -169,7 +175,8 @@ Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> sta
   return {};
 }
 
-// A connection that lingers is over and still holds a descriptor: it gives way to one that is not.
+// A lingering connection is closed but still holds a descriptor: if a new connection needs its
+// place, it is reset.
 void ServerBase::count_up() noexcept {
   counter_->set(++connections_);
   Lingerers& lingerers = context_->lingerers;
@@ -229,7 +236,8 @@ void ServerBase::share_listeners() {
   second_look_.unref();
 }
 
-// The kernel may have told of a connection only a process that was stopped right then.
+// Accepts from shared listeners without an event. The kernel may have reported a connection only to
+// a process that was stopped at that moment.
 void ServerBase::look_again() {
   const Lifetime::Watch server(lifetime_);
   for (std::size_t i = 0; !server.over() && i < listeners_.size(); ++i) {
@@ -243,7 +251,7 @@ void ServerBase::share(Listener& listener) {
 }
 
 Result<> ServerBase::borrow(int listening_fd) {
-  if (draining_) return {};  // who is on the way out accepts from nobody
+  if (draining_) return {};  // a server that ends accepts for nobody
   for (const Loan& loan : loans_) {
     if (loan.listening_fd == listening_fd) return std::make_error_code(std::errc::file_exists);
   }
@@ -273,7 +281,7 @@ void ServerBase::begin_end(Callback<void()> done) {
   asking_ = loop_.deferred([this] { ask_all_to_end(); }, where_);
   drained_ = loop_.deferred(
       [this] {
-        // Else one more came in, and ends later.
+        // If connections_ is not 0 again, another connection came in: its end calls `done`.
         if (connections_ == 0 && done_) std::exchange(done_, {})();
       },
       where_);
@@ -283,9 +291,9 @@ void ServerBase::note_end() noexcept {
   if (connections_ == 0 && listeners_.empty()) drained_.schedule();
 }
 
-// Each of them runs user code. If an exception leaves it, the next turn asks the others. Inside a
-// connection's callback it is left to the next turn too: no other Stream can be read there, and
-// what has arrived at the others would be lost.
+// Asks all connections to finish, which runs user code. If that throws, the next turn asks the
+// others. Inside a connection's callback everything is left to the next turn: no other Stream can
+// be read there, and input that has arrived for the others would be lost.
 void ServerBase::ask_all_to_end() {
   const Lifetime::Watch server(lifetime_);
   asking_.schedule();
@@ -310,14 +318,14 @@ void ServerBase::drain(Callback<void()> done) {
   ask_all_to_end();
 }
 
-// Connections that came in since the drain began find a server that is going away. Those beyond the
-// limit are accepted too, as closing the listener would cut them off. The handlers of what is
-// accepted may give listeners back, throw, and destroy the server.
+// Accepts what is still queued, and closes the listeners. Connections beyond the limit are accepted
+// too, as closing the listener would cut them off. Their handlers may give listeners back, throw,
+// and destroy the server.
 void ServerBase::close_listeners() {
   limits_.max_connections = std::numeric_limits<std::size_t>::max();
   limits_.max_waiting_handshakes = std::numeric_limits<std::size_t>::max();
   const Lifetime::Watch server(lifetime_);
-  doors_.start(Duration::zero());  // goes on in the next turn after an exception
+  doors_.start(Duration::zero());  // goes on in the next turn if something throws
   while (!loans_.empty()) {
     const int lent = loans_.back().listening_fd;
     accept_all(*loans_.back().listener);
@@ -327,7 +335,7 @@ void ServerBase::close_listeners() {
   while (!listeners_.empty()) {
     accept_all(*listeners_.back());
     if (server.over()) return;
-    // The socket may live on, with its owner.
+    // The socket may live on with its owner, and must accept new connections again.
     if (adopted_ && !shared_) Socket::accept_new(listeners_.back()->fd());
     listeners_.pop_back();
   }
@@ -355,8 +363,9 @@ void ServerBase::hand_over(Successor& successor, Callback<void()> done) {
   leave_listeners();
 }
 
-// A connection that woke us may have woken nobody else. Handlers of what is accepted may throw, and
-// destroy the server.
+// Closes the listeners without emptying their queues, which are the successor's. From a shared
+// listener it first accepts a batch: a connection that woke this process may have woken no other.
+// Handlers of accepted connections may throw and destroy the server.
 void ServerBase::leave_listeners() {
   const Lifetime::Watch server(lifetime_);
   while (!listeners_.empty()) {
@@ -370,15 +379,16 @@ void ServerBase::leave_listeners() {
   note_end();
 }
 
-// By way of the loop: no connection may end inside a callback of another one.
+// Offers from the loop: no connection may end inside another one's callback.
 void ServerBase::retry_hand_over() {
   if (successor_ != nullptr) doors_.start(Duration::zero());
 }
 
 void ServerBase::on_stream_idle(Stream&) noexcept { retry_hand_over(); }
 
-// Now and then, as a connection may be idle at any moment. One that never is has to end: a
-// successor that has no room is waited for. The timer is set first, as handlers may throw.
+// Offers the connections again and again, as each may become idle at any moment. One that never is
+// idle is asked to finish, but not while the successor has no room. The timer is set first, as
+// handlers may throw.
 void ServerBase::offer_all() {
   const Lifetime::Watch server(lifetime_);
   doors_.start(next_offer_);
@@ -393,7 +403,8 @@ void ServerBase::offer_all() {
   }
 }
 
-// A connection that came over while this server ends is asked to end like the others.
+// A connection that came from another process while this server ends is asked to end like the
+// others.
 void ServerBase::go_on_ending() {
   retry_hand_over();
   if (finishing()) ask_all_to_end();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Server<C>: accepts connections and owns them: one C (a StreamHandler) and one Stream for each,
-// side by side in one slab. C is made when its connection is accepted and destroyed after on_close.
+// Server<C> accepts connections and owns them. Each has one C (a StreamHandler) and one Stream,
+// side by side in one slab. The C is made when its connection is accepted and destroyed after
+// on_close().
 //
 //   class Echo final : public reactor::StreamHandler {
 //     void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
@@ -34,39 +35,51 @@ class NetContext;
 class ProxyGate;
 
 struct ServerLimits {
-  // Connections at once; at the limit accepting pauses and the kernel's queue fills. 0: as many as
-  // the process may open descriptors, less a reserve of 64. A connection that was closed while its
-  // peer may still send (Stream::close(), StreamOptions::linger) takes such a place until it
-  // is gone, and keeps nobody out: if a new connection needs the place, the one that has lingered
-  // longest is reset.
+  // The most connections at once. At the limit accepting pauses and the kernel's queue fills. 0: as
+  // many as the process may open descriptors, less a reserve of 64. A closed connection that
+  // lingers (see Stream::close()) counts too, but keeps no new connection out: if a new one needs
+  // its place, the one that has lingered longest is reset.
   std::size_t max_connections = 0;
   StreamOptions stream = {};
-  ListenOptions listen = {};  // for Server::listen(); adopted sockets are set up already
-  // The header that connections have to begin with. One that waits for it counts as a connection,
-  // but has no Stream and no C yet: they are made once it is here, and know the client by it.
+  ListenOptions listen = {};  // for Server::listen(); adopted sockets have theirs already
+  // The PROXY header that connections have to begin with. A connection that waits for its header
+  // counts as a connection, but has no Stream and no C yet: they are made when the header has come,
+  // and use the client's addresses from it.
   ProxyOptions proxy = {};
-  // With `transports`: handshakes that wait for their turn on this loop (Transport::
-  // open_is_costly()), above which no more connections are accepted: the kernel's queue holds them.
-  // A client that connects and says nothing does not count. 0 stands for 1.
+  // The most handshakes that wait for their turn on this loop, if `transports` is set
+  // (Transport::open_is_costly()). Above that no more connections are accepted: the kernel's queue
+  // holds them. A client that connects and sends nothing does not count. 0 stands for 1.
   std::size_t max_waiting_handshakes = 64;
-  // How octets are moved where not plainly: TLS. It outlives the server. Such connections stay in
-  // their process: hand_over() asks them to finish.
+  // Makes a transport, such as TLS, for each connection; null: plain bytes. Must outlive the
+  // server. Connections with a transport can't move to another process: hand_over() asks them to
+  // finish.
   TransportFactory* transports = nullptr;
 };
 
-// What Server<C> is but for C: listeners, limits, drain. Use Server<C>.
+// The part of Server<C> that does not depend on C: listeners, limits, drain and hand-over. Use
+// Server<C>.
+//
+//   serving --drain()-----> draining: refuses new connections (drops their SYNs), but still accepts
+//                           those whose handshake has begun; doors_ times the end of this
+//   serving --hand_over()-> handing over: accepts nothing, and offers idle connections to the
+//                           successor; doors_ times the offers
+//   handing over --drain()-> draining
+//
+// Both ask the connections that are left to finish (ask_all_to_end()), draining at once and handing
+// over after two seconds. When the last one is gone, `done` is called.
 class ServerBase : public Service, private AcceptHandler, protected StreamOwner {
  public:
   ServerBase(const ServerBase&) = delete;
   ServerBase& operator=(const ServerBase&) = delete;
 
-  // Closes down without cutting anybody off: lets no new connection in (Socket::refuse_new()),
-  // accepts those that are in the door, for up to 1.2 s where TCP_DEFER_ACCEPT is on, closes the
-  // listeners, asks each connection by on_shutdown() to finish, and calls `done` from the loop when
-  // the last is gone. Called again it only replaces `done`.
+  // Closes down without cutting off any connection. It refuses new connections
+  // (Socket::refuse_new()), but still accepts those whose handshake has begun, for 0.25 s plus the
+  // time of TCP_DEFER_ACCEPT. Then it closes the listeners. It asks each connection by
+  // on_shutdown() to finish, and calls `done` from the loop when the last one is gone. Calling
+  // drain() again only replaces `done`.
   void drain(Callback<void()> done = {}) override;
 
-  // See Service.
+  // The rest of the interface of Service.
   void hand_over(Successor& successor, Callback<void()> done) override;
   void retry_hand_over() override;
   Result<> take_over(Socket connection, std::span<const std::byte> state) override;
@@ -82,11 +95,12 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   [[nodiscard]] std::size_t most_connections() const noexcept override {
     return limits_.max_connections;
   }
-  // Connections accepted since the start.
+  // Returns how many connections were accepted since the start.
   [[nodiscard]] std::uint64_t accepted() const noexcept override { return accepted_; }
-  // What became of connections at ServerLimits::proxy; zeros where it is off.
+  // Counts what happened to connections that need a PROXY header; zeros if ServerLimits::proxy is
+  // off.
   [[nodiscard]] ProxyStats proxy_stats() const noexcept;
-  // Where it listens; empty once it drains.
+  // Returns where it listens; empty once it drains or hands over.
   [[nodiscard]] std::vector<Address> addresses() const;
   [[nodiscard]] Loop& loop() const noexcept { return loop_; }
   [[nodiscard]] const ServerLimits& limits() const noexcept { return limits_; }
@@ -97,39 +111,42 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
 
   [[nodiscard]] std::error_code listen_at(std::span<const Address> addresses);
   [[nodiscard]] std::error_code adopt_sockets(std::vector<Socket> sockets);
-  // A connection is gone: room for another one, or the end of the drain.
+  // Counts a connection that is gone. That makes room for another one, or ends the drain.
   void count_down() noexcept;
-  // Ends all but the connections.
+  // Ends everything except the connections.
   void end_base() noexcept;
-  // For code that calls handlers, which may destroy the server.
+  // For code that calls handlers: they may destroy the server.
   [[nodiscard]] Lifetime& lifetime() noexcept { return lifetime_; }
 
-  // The doors are closed, and nobody else takes connections over.
+  // Returns whether the server has closed its listeners to end and has no successor: each
+  // connection that is left must finish here.
   [[nodiscard]] bool finishing() const noexcept {
     return draining_ && successor_ == nullptr && listeners_.empty();
   }
 
-  // Who handles a connection that comes from another process; travels before its state.
+  // Which handler a connection from another process had there: its server's C, or another one, as
+  // after an upgrade. Sent before the handler's state.
   enum class Handled : std::uint8_t { by_server, otherwise };  // otherwise: it was upgraded
   struct Origin {
-    const ProxiedAddresses* addresses = nullptr;  // what a proxy says of it; null where nothing
-    const std::span<const std::byte>* state = nullptr;  // null where it was accepted here
+    const ProxiedAddresses* addresses = nullptr;        // from a proxy; null: none
+    const std::span<const std::byte>* state = nullptr;  // null: it was accepted here
     Handled handled = Handled::by_server;
   };
 
   virtual void start_connection(Socket socket, SourceLocation where, const Origin& origin) = 0;
-  // Calls ask_to_end() for each connection. Handlers may throw, or destroy the server, which ends
-  // it.
+  // Calls ask_to_end() for each connection. Handlers may throw, or destroy the server; both end the
+  // loop over the connections.
   virtual void shut_connections_down() = 0;
-  // Calls offer() for each connection, until it gives false, and gives what it gave. Likewise.
+  // Calls offer() for each connection until that returns false. Returns the last result. Handlers
+  // may throw, or destroy the server, as above.
   virtual bool offer_connections() = 0;
-  // To the successor. False: it is busy.
+  // Offers a connection to the successor. Returns false if the successor is busy.
   [[nodiscard]] bool offer(Stream& stream, Handled handled);
-  // Once: some finish by and by.
+  // Asks the Stream to end, only once: the handler may take its time.
   static void ask_to_end(Stream& stream) {
     if (!stream.closing() && !stream.asked_to_end()) stream.request_shutdown();
   }
-  // Whether upgraded connections can come from another process.
+  // Returns whether this server can continue upgraded connections of another process.
   [[nodiscard]] virtual bool adopts_upgraded() const noexcept = 0;
 
  private:
@@ -160,7 +177,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   ServerLimits limits_;
   SourceLocation where_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::unique_ptr<ProxyGate> gate_;  // where there is a PROXY protocol
+  std::unique_ptr<ProxyGate> gate_;  // null: no PROXY protocol
   std::vector<Loan> loans_;
   Lifetime lifetime_;
   CallbackSlot<bool(const Socket&)> keep_;
@@ -168,26 +185,27 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Deferred room_;
   Counter own_counter_;
   Counter* counter_ = &own_counter_;
-  Deferred asking_;  // to end: those that an exception left out
+  Deferred asking_;  // asks connections to end that an exception or a callback left out
   Deferred drained_;
   Callback<void()> done_;
-  Timer second_look_;               // at listeners that several processes poll
-  Timer doors_;                     // draining: the end of accepting; handing over: the next offer
+  Timer second_look_;  // accepts from listeners that several processes poll
+  Timer doors_;        // draining: ends the accepting; handing over: makes the next offer
   Successor* successor_ = nullptr;  // while handing over
   Duration next_offer_{};
   TimePoint patience_{};
   std::size_t connections_ = 0;
   std::uint64_t accepted_ = 0;
-  std::uint64_t left_ = 0;  // to be accepted before reached_ is called; 0: not counted
+  std::uint64_t left_ = 0;  // connections to accept before reached_ is called; 0: not counted
   bool full_ = false;
   bool draining_ = false;
   bool adopted_ = false;
   bool shared_ = false;  // see share_listeners()
 };
 
-// What a C is made from: nothing, or its `Context`, which outlives the server. The constructor of C
-// may throw. It must not destroy the server. A Context that holds the Server<C> itself names
-// ServerBase, or is only declared in C and defined behind it.
+// A C is made from a `C::Context&` if C has that type, otherwise from nothing. The Context must
+// outlive the server. The constructor of C may throw, but must not destroy the server. If the
+// Context refers to the Server<C> itself, either refer to it as ServerBase, or only declare the
+// Context in C and define it after C.
 template <class C>
 concept HasContext = requires {
   typename C::Context;
@@ -197,15 +215,16 @@ template <class C>
 concept ConnectionHandler = std::derived_from<C, StreamHandler> &&
     (HasContext<C> || std::default_initializable<C>);
 
-// A C that can tell who goes on with a connection of another process's C that had another handler
-// by then, as after an HTTP upgrade: its on_adopt() is called. Null: nobody.
+// A C that can continue a connection which, in another process, was upgraded from HTTP, for
+// example, and so had another handler than its C. adopting_handler() returns the handler to
+// continue with, whose on_adopt() is called; null drops the connection.
 template <class C>
 concept AdoptsUpgraded = requires(C& c) {
   { c.adopting_handler() } -> std::same_as<StreamHandler*>;
 };
 
-// A loop, and the line that gave it to a server: dumps of the loop, and log lines about a slow or
-// stuck callback of a connection, name it. Any Loop& becomes one.
+// A loop and the source line that gave it to a server. Dumps of the loop, and log lines about a
+// slow or stuck callback of a connection, name that line. Any Loop& converts to a LoopHere.
 struct LoopHere {
   // NOLINTNEXTLINE(google-explicit-constructor): meant to be made by the way
   LoopHere(Loop& given, SourceLocation line = SourceLocation::current()) noexcept
@@ -216,13 +235,13 @@ struct LoopHere {
 };
 
 // Belongs to its loop's thread. Destroying it closes everything at once, without callbacks.
-// Callbacks may do that, those of its connections too: nothing of C may be used behind it then.
+// Callbacks may destroy it, those of its connections too; they must not use their C afterwards.
 template <ConnectionHandler C>
 class Server final : public ServerBase {
  public:
-  // Binds, listens and accepts. Takes one address or several, and a `C::Context&` at the end where
-  // C has one. Errors: those of Listener::listen(); what was bound before the error is closed
-  // again.
+  // Binds, listens and accepts. Takes one address or several, and at the end a `C::Context&` if C
+  // has one. Errors: those of Listener::listen(); addresses that were bound before the error are
+  // closed again.
   template <class... Context>
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
                                                               std::span<const Address> addresses,
@@ -243,8 +262,8 @@ class Server final : public ServerBase {
     return listen(here, address, ServerLimits{});
   }
 
-  // Takes sockets that listen already: a prefork worker's, a service manager's.
-  // Errors: those of Listener::adopt().
+  // Takes sockets that listen already, from a prefork master or a service manager. Errors: those of
+  // Listener::adopt().
   template <class... Context>
   [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
                                                              std::vector<Socket> sockets,
@@ -262,9 +281,9 @@ class Server final : public ServerBase {
     });
   }
 
-  // For an owner whose destructor runs inside a callback of a connection, where C has to outlive
-  // the callback: ends everything without callbacks like the destructor, and gives true. Then
-  // destroy *this later. False, and nothing is done, outside such callbacks.
+  // For an owner that is destroyed inside a connection's callback, if C has to outlive that
+  // callback. Inside such a callback it ends everything like the destructor, without callbacks, and
+  // returns true; destroy the server later. Otherwise it does nothing and returns false.
   [[nodiscard]] bool end_in_callback() noexcept {
     bool inside = false;
     slab_.for_each([&](Connection& connection) {
@@ -280,7 +299,8 @@ class Server final : public ServerBase {
     return true;
   }
 
-  // Calls `visit(Stream&, C&)` for each connection. It may close them, and destroy the server.
+  // Calls `visit(Stream&, C&)` for each connection. `visit` may close connections and destroy the
+  // server.
   template <class Visit>
   void for_each(Visit&& visit) {
     const Lifetime::Watch server(lifetime());
@@ -302,7 +322,7 @@ class Server final : public ServerBase {
   };
   using Context = typename ContextOf<C>::type;
 
-  // The Stream comes first: a Stream of this server is a Connection's.
+  // The Stream must be the first member: on_stream_closed() casts it to its Connection.
   struct Connection {
     Connection(Server& server, std::uint32_t place, Socket socket,
                SourceLocation where) requires HasContext<C>
@@ -335,7 +355,7 @@ class Server final : public ServerBase {
       connection->stream.start_adopted(*origin.state);
     }
     if (server.over()) return;
-    // Only one that waited for its header comes this late.
+    // Only a connection that waited for its PROXY header starts this late.
     if (finishing() && slab_.in_use(index)) ask_to_end(connection->stream);
   }
 
@@ -362,7 +382,8 @@ class Server final : public ServerBase {
     return nullptr;
   }
 
-  // Null for plain bytes. A connection that comes with a state was served plainly elsewhere.
+  // Returns null for plain bytes. A connection that comes with a state had no transport in its old
+  // process.
   [[nodiscard]] std::unique_ptr<Transport> make_transport(const Origin& origin) {
     const bool plain = limits().transports == nullptr || origin.state != nullptr;
     return plain ? nullptr : limits().transports->make_transport();
@@ -391,7 +412,7 @@ class Server final : public ServerBase {
     return true;
   }
 
-  // What make_connection() made, if anything.
+  // Destroys what make_connection() has made, if anything.
   void discard(Connection* connection) noexcept {
     if (connection != nullptr) destroy(*connection);
     count_down();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The header draws the states. Two rules keep the code small:
 //
-//   * Callbacks run in call(), which knows afterwards whether the Stream still exists: while one
-//     runs, NetContext::active names the Stream, and the destructor sets it to null. Three
-//     callbacks run elsewhere: on_close() in finish(), which does the same by itself; on_shutdown()
-//     in request_shutdown() inside a callback, and on_loop_end(), as nothing is done after them.
-//   * close() and fail() only set flags. What these demand is done by after_callback() or, outside
-//     callbacks, by the timer node, which is armed for "now": so on_close() never runs inside
-//     close() or fail().
+//  * Callbacks run in call(), which knows afterwards whether the Stream still exists: while one
+//    runs, NetContext::active names the Stream, and the destructor sets it to null. Three
+//    callbacks run elsewhere: on_close() in finish(), which does the same by itself; on_shutdown()
+//    in request_shutdown() inside a callback, and on_loop_end(), as nothing is done after them.
+//  * close() and fail() only set flags. What these demand is done by after_callback() or, outside
+//    callbacks, by the timer node, which is armed for "now": so on_close() never runs inside
+//    close() or fail().
 //
 // Most Streams read and write with recv(2) and send(2) alone, and take a fast path. A Stream with
 // Extras (kExtras) takes a slow one, in stream_extras.cc, stream_file.cc and stream_limits.cc.

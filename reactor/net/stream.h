@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT
 // Stream is a connected byte stream (TCP or unix) in a loop. StreamHandler has its callbacks.
 //
-//    +---------+  start(), with a transport  +---------+
-//    | created | --------------------------> | opening |  the transport's handshake
-//    +---------+                             +---------+
-//         | start()                               | handshake done
-//         v                                       v
-//    +------------------------------------------------+  the peer's FIN   +-------------+
-//    |                open: on_open()                 | ----------------> | half-closed |
-//    +------------------------------------------------+     on_end()      +-------------+
-//         |                                                                      |
-//         | close()                                                              | close()
-//         v                                                                      v
-//    +----------------------------------------------------------------------------------+
-//    |              closing: the queue is written, then the FIN is sent                 |
-//    +----------------------------------------------------------------------------------+
-//         |                     ^ error, timeout, fail() or abort() in any state above:
-//         | all is written      | the queue is dropped and the Stream goes on to closed
-//         v
-//    +----------------------------------------------------------------------------------+
-//    |                              closed: on_close(), once                            |
-//    +----------------------------------------------------------------------------------+
+//   +---------+  start(), with a transport  +---------+
+//   | created | --------------------------> | opening |  the transport's handshake
+//   +---------+                             +---------+
+//        | start()                               | handshake done
+//        v                                       v
+//   +------------------------------------------------+  the peer's FIN   +-------------+
+//   |                open: on_open()                 | ----------------> | half-closed |
+//   +------------------------------------------------+     on_end()      +-------------+
+//        |                                                                      |
+//        | close()                                                              | close()
+//        v                                                                      v
+//   +----------------------------------------------------------------------------------+
+//   |              closing: the queue is written, then the FIN is sent                 |
+//   +----------------------------------------------------------------------------------+
+//        |                     ^ error, timeout, fail() or abort() in any state above:
+//        | all is written      | the queue is dropped and the Stream goes on to closed
+//        v
+//   +----------------------------------------------------------------------------------+
+//   |                              closed: on_close(), once                            |
+//   +----------------------------------------------------------------------------------+
 //
 // shutdown() is our half-close: the FIN follows the queue and reading goes on. When both sides have
 // half-closed, the Stream closes.

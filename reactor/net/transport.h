@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Transport: how a Stream moves its octets where that is not by recv(2) and send(2): TLS, a pipe, a
-// test's network.
+// Transport moves the bytes of a Stream in place of recv(2) and send(2): for TLS, a pipe, or a
+// test's simulated network.
 #pragma once
 
 #include <chrono>
@@ -15,56 +15,58 @@
 
 namespace reactor {
 
-// Belongs to one Stream, by Stream::set_transport(), which calls it from the loop's thread and
-// never from inside itself. The descriptor is the Stream's, and non-blocking as a rule: no call may
-// wait.
+// Belongs to one Stream (Stream::set_transport()). The Stream calls it from the loop's thread, and
+// never from inside one of its calls. The descriptor is the Stream's and is usually non-blocking:
+// no call may wait.
 class Transport {
  public:
   virtual ~Transport() = default;
 
-  // Before the first octet: a handshake. Called at start(), and again when the descriptor is ready
-  // for read_needs(), while it gives would-block; on_open() is called after it gave ok (any count).
-  // Its end and its errors end the Stream by on_close(); so does the time limit. Default: ok.
+  // Opens the transport before the first byte, for example by a handshake. Called at start(), and
+  // again each time the descriptor is ready for read_needs(), as long as it returns would-block.
+  // on_open() follows when it returns ok (with any count). End of stream, an error, and the time
+  // limit end the Stream by on_close(). Default: ok.
   virtual IoResult open(int fd);
-  // Whether a call of open() may take much processor time, as a handshake does. Then the Stream
-  // lets the calls of all its loop's openings run one after the other, within 1 ms of each turn and
-  // one call more, so that other connections do not wait for them (G10). Default: no.
+  // Returns whether a call of open() may take much processor time, as a handshake does. If so, all
+  // costly openings of the loop run one after the other, for 1 ms and one more call in each turn,
+  // so that other connections do not wait for them (G10). Default: no.
   [[nodiscard]] virtual bool open_is_costly() const noexcept { return false; }
-  // What open() may take in all, greater than zero, the wait for its turn included. Errc::timed_out
-  // when it passes.
+  // Returns the time limit for opening, greater than zero. It includes the waits for other
+  // openings. When it passes, the Stream fails with Errc::timed_out.
   [[nodiscard]] virtual Duration open_limit() const noexcept { return std::chrono::seconds(10); }
 
-  // Reads up to buffer.size() octets, at least 1. Zero octets are would-block; the end is that of
-  // the peer's writing.
+  // Reads into `buffer`, which has at least one byte. Zero bytes mean would-block; end of stream
+  // means that the peer has ended its writing.
   virtual IoResult read(int fd, std::span<std::byte> buffer) = 0;
-  // Writes a part of `bytes`, not empty. After would-block the next call begins with the same
-  // octets, maybe in another place, and is not shorter.
+  // Writes a part of `bytes`, which is not empty. After would-block the next call begins with the
+  // same bytes, maybe at another address in memory, and is not shorter.
   virtual IoResult write(int fd, std::span<const std::byte> bytes) = 0;
 
-  // Tells the peer that no more is written; called once everything is. Would-block: called again
-  // when the descriptor is ready for write_needs(). Any other result is the last; errors are not
-  // reported. The Stream closes the descriptor afterwards, or goes on reading.
+  // Tells the peer that no more will be written. Called once everything is written. After
+  // would-block it is called again when the descriptor is ready for write_needs(); after any other
+  // result, never. Errors are not reported. The Stream then closes the descriptor or goes on
+  // reading.
   virtual IoResult end_writing(int fd) = 0;
 
-  // What the descriptor has to be ready for, after open() or read(), or write() or end_writing(),
-  // gave would-block. Others than the defaults are for protocols that have to send something
-  // before they can receive.
+  // Return what the descriptor must be ready for after would-block: read_needs() after open() or
+  // read(), write_needs() after write() or end_writing(). Override them for protocols that may have
+  // to send before they can receive, or the reverse.
   [[nodiscard]] virtual Interest read_needs() const noexcept { return Interest::read; }
   [[nodiscard]] virtual Interest write_needs() const noexcept { return Interest::write; }
 
-  // Whether there is input here already, of which the descriptor's readiness tells nothing.
+  // Returns whether the transport holds input already, which the poller does not report.
   [[nodiscard]] virtual bool has_input() const noexcept { return false; }
 
-  // False: write-only. The Stream never reads, ended() is true from the start, and shutdown()
-  // closes it.
+  // Returns false for write-only transports: the Stream then never reads, ended() is true from the
+  // start, and shutdown() closes the Stream.
   [[nodiscard]] virtual bool can_read() const noexcept { return true; }
 
-  // The Stream has ended, and calls none of the above any more: what is open beside its descriptor
-  // is closed here, before on_close(). Default: nothing.
+  // Closes whatever the transport holds open besides the Stream's descriptor. Called when the
+  // Stream has ended, before on_close(); none of the calls above follow. Default: nothing.
   virtual void release() noexcept;
 
-  // What `failed`, which open(), read() or write() gave, is called; where errno can't tell.
-  // Default: failed.error().
+  // Returns the error code to report for `failed`, a result of open(), read() or write() that errno
+  // can't describe. Default: failed.error().
   [[nodiscard]] virtual std::error_code error(IoResult failed) const noexcept;
 
  protected:
@@ -73,12 +75,13 @@ class Transport {
   Transport& operator=(const Transport&) = default;
 };
 
-// Gives each connection of a server its own: ServerLimits::transports.
+// Makes a Transport for each connection of a server: ServerLimits::transports.
 class TransportFactory {
  public:
   virtual ~TransportFactory() = default;
 
-  // Never null. Called from the loop's thread, for each connection that was accepted.
+  // Returns a new transport, never null. Called from the loop's thread for each accepted
+  // connection.
   [[nodiscard]] virtual std::unique_ptr<Transport> make_transport() = 0;
 
  protected:
