@@ -11,19 +11,20 @@
 
 namespace reactor {
 
-// Memory for many objects of one type that never move: 64 side by side in a chunk, told apart by an
-// index. No header per object; chunks are kept for the next ones. What was freed last is used
-// first, while it is in the cache.
+// Memory for many objects of one type that never move. A chunk has 64 of them side by side; an
+// index names one. There is no header per object, and chunks are kept for later objects. Memory
+// that was freed last is used first, while it is in the cache.
 template <class T>
 class Slab {
  public:
   Slab() = default;
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
-  // Nothing may be in use any more: the objects are the caller's to destroy.
+  // Frees the memory. The caller must have destroyed all objects before.
   ~Slab() = default;
 
-  // The index of memory for one T, to be constructed at memory(index). Throws std::bad_alloc.
+  // Returns the index of memory for one T, which the caller constructs at memory(index). Throws
+  // std::bad_alloc.
   [[nodiscard]] std::uint32_t allocate() {
     if (free_.empty()) grow();
     const std::uint32_t index = free_.back();
@@ -40,14 +41,14 @@ class Slab {
     return (used_[index / kObjects] & bit(index)) != 0;
   }
 
-  // Takes the memory back; the object in it has been destroyed.
+  // Takes the memory back. The caller has destroyed the object in it.
   void deallocate(std::uint32_t index) noexcept {
     used_[index / kObjects] &= ~bit(index);
-    free_.push_back(index);  // grow() saw to the room
+    free_.push_back(index);  // never allocates: grow() has reserved the room
   }
 
-  // Calls `bool visit(T&)` for each object in use until it gives false. It may deallocate any of
-  // them, and before it gives false destroy the Slab.
+  // Calls `bool visit(T&)` for each object in use until it returns false. `visit` may deallocate
+  // any object. If it destroys the Slab it must return false.
   template <class Visit>
   void for_each(Visit&& visit) {
     for (std::size_t chunk = 0; chunk < chunks_.size(); ++chunk) {

@@ -25,7 +25,8 @@ constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 constexpr int kSocketFlags = 0;
 #endif
 
-// What the flags above do where the kernel takes them; SO_NOSIGPIPE in place of MSG_NOSIGNAL.
+// Does what kSocketFlags does on Linux, on systems without these flags. Sets SO_NOSIGPIPE where
+// there is no MSG_NOSIGNAL.
 bool finish_socket([[maybe_unused]] int fd) noexcept {
 #if defined(__linux__)
   return true;
@@ -60,7 +61,7 @@ void set_unsent_limit([[maybe_unused]] int fd, [[maybe_unused]] int octets) noex
 #endif
 }
 
-// What a connection inherits from its listener.
+// Sets the options that an accepted connection inherits from its listener.
 Result<> set_tcp_options(int fd, const ListenOptions& options) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_defer_accept(fd, options.defer_accept);
@@ -93,8 +94,9 @@ std::error_code bind_to(int fd, const Address& address, const ListenOptions& opt
   return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
-// Without a port to take, it is taken by connect(), which finds one that is free towards the peer;
-// with one, a connection of before may still be in TIME_WAIT (ip(7), socket(7)).
+// Binds a client's socket. If no port is given, connect() chooses it, and so can take one that is
+// free towards the peer. If a port is given, an earlier connection from it may still be in
+// TIME_WAIT, hence SO_REUSEADDR (ip(7), socket(7)).
 std::error_code bind_client(int fd, const Address& local) {
   if (local.port() != 0) set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 #if defined(IP_BIND_ADDRESS_NO_PORT)
@@ -109,7 +111,7 @@ Result<Address> name_of(Call call) {
   socklen_t length = sizeof(storage);
   if (call(reinterpret_cast<sockaddr*>(&storage), &length) != 0) return last_system_error();
 #if !defined(__linux__)
-  // BSD pads what has no name with zeros, which would look like an abstract one.
+  // The BSDs pad a missing name with zeros, which would look like an abstract name.
   constexpr socklen_t kNoName = offsetof(sockaddr_un, sun_path);
   const auto& local = reinterpret_cast<const sockaddr_un&>(storage);
   if (storage.ss_family == AF_UNIX && local.sun_path[0] == '\0') length = kNoName;
@@ -194,7 +196,7 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
     if (options.local->family() != address.family()) return system_error(EAFNOSUPPORT);
     if (const std::error_code error = bind_client(fd->get(), *options.local)) return error;
   }
-  // EINTR: the connect goes on by itself, as after EINPROGRESS (connect(2)).
+  // After EINTR the connect goes on by itself, as after EINPROGRESS (connect(2)).
   if (::connect(fd->get(), address.data(), address.size()) != 0 && errno != EINPROGRESS &&
       errno != EINTR) {
     return last_system_error();
@@ -202,8 +204,8 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
   return as_it_is(std::move(*fd));
 }
 
-// By connect(2) once more, and not by SO_ERROR alone, which is 0 too if its error was taken. Linux
-// returns the error of the first connect and clears it; elsewhere SO_ERROR still has it.
+// Calls connect(2) again, as SO_ERROR alone is also 0 if its error was taken. Linux returns the
+// error of the first connect and clears it; on other systems SO_ERROR still has it.
 std::error_code Socket::finish_connect(int fd, const Address& address) noexcept {
   if (address.is_unix()) return take_error(fd);  // done at once; asked again, it may say EAGAIN
   if (::connect(fd, address.data(), address.size()) == 0 || errno == EISCONN) return {};
@@ -228,8 +230,8 @@ Result<Socket> Socket::accept(int listening_fd) noexcept {
   return as_it_is(std::move(connection));
 }
 
-// EINTR can't stop a call that does not block (recv(2)). If it comes all the same, the poller
-// reports the socket again.
+// EINTR should not occur, as the call does not block (recv(2)). If it does, the poller reports the
+// socket again.
 IoResult Socket::not_moved(int number) noexcept {
   if (number == EAGAIN || number == EWOULDBLOCK || number == EINTR) return IoResult::blocked();
   return IoResult::failed(number);
@@ -262,7 +264,7 @@ IoResult Socket::send_file(int fd, int file, std::uint64_t offset, std::size_t c
 }
 
 Result<> Socket::refuse_new(int listening_fd) noexcept {
-  // The filter sees the TCP header: octet 13 has the flags; SYN without ACK opens a connection.
+  // The filter sees the TCP header. Byte 13 has the flags; SYN without ACK opens a connection.
   constexpr std::uint32_t kFlags = 13, kSynAck = 0x12, kSyn = 0x02, kWhole = 0xffffffff;
   sock_filter code[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlags),
                         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSynAck),
@@ -277,7 +279,8 @@ void Socket::accept_new(int listening_fd) noexcept {
   set_option(listening_fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
 }
 
-// The kernel asks a silent client once more after a second, and then hands it over.
+// With TCP_DEFER_ACCEPT the kernel asks a silent client again after a second, and then queues the
+// connection.
 std::chrono::milliseconds Socket::latest_arrival(int listening_fd) noexcept {
   int seconds = 0;
   socklen_t length = sizeof(seconds);
@@ -292,7 +295,7 @@ Result<std::size_t> Socket::queue_length(int listening_fd) noexcept {
   if (::getsockopt(listening_fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
     return last_system_error();
   }
-  return std::size_t{info.tcpi_unacked};  // of a listener
+  return std::size_t{info.tcpi_unacked};  // for a listener this is the queue's length
 }
 
 #else
@@ -343,7 +346,7 @@ AcceptFailure classify_accept_error(std::error_code error) noexcept {
     case EOPNOTSUPP:
     case EFAULT:
       return AcceptFailure::fatal;
-    default:  // the connection, or its network, is gone; another one may be there
+    default:  // this connection, or its network, is gone; another connection may wait
       return AcceptFailure::retry;
   }
 }

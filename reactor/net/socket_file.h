@@ -8,11 +8,11 @@
 
 namespace reactor {
 
-// The file of a unix socket that goes with it: by the time of the end another server may have put
-// its own there, and a forked child leaves it to its parent (G9).
+// Removes the file of a unix socket when the socket ends. It leaves the file alone if another
+// server has put its own in that place, or if this process is a forked child (G9).
 class SocketFile {
  public:
-  // Nothing for all but paths.
+  // Remembers the file. Does nothing for addresses without a path.
   void remember(const Address& address);
   void remove() noexcept;
 
