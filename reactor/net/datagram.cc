@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Datagram: opening, receiving, callbacks. datagram_send.cc has the other direction.
+// The part of Datagram that opens, receives and calls back. datagram_send.cc sends.
+//
+// A batch of received datagrams is in the loop's DatagramExchange, with the place up to which it
+// was delivered. So if a handler throws, the rest is delivered in the next turn, before anything
+// else is received.
 #include "reactor/net/datagram.h"
 
 #include <sys/un.h>
@@ -22,7 +26,7 @@ namespace {
 
 constexpr std::size_t kMaxSize = 4 << 20;
 
-// What waits is taken over this many messages at a time; where each may be many datagrams, fewer.
+// The most messages of a batch if the kernel joins datagrams (UDP_GRO), as each may then hold many.
 constexpr unsigned kCoalescedMessages = 32;
 
 Address make_v4(std::span<const std::byte> octets, std::uint16_t port) noexcept {
@@ -42,7 +46,8 @@ Address make_v6(const PacketInfo& info, std::uint16_t port) noexcept {
       .with_port(port);
 }
 
-// A unix socket need not have one: then the kernel tells its family only, or zeros behind it.
+// Returns whether `address` is a name. A unix socket may have none: the kernel then gives its
+// family only, or zeros after it.
 bool has_name(const Address& address) noexcept {
   if (!address.is_unix()) return address.family() != AF_UNSPEC;
   const std::string_view octets(reinterpret_cast<const char*>(address.data()), address.size());
@@ -70,8 +75,8 @@ Address Message::local() const noexcept {
   return socket_->address();
 }
 
-// A reply leaves from the address that the datagram was sent to, unless other hosts share that
-// address.
+// The kernel gives the address from which a reply would leave (PacketInfo::source). It differs from
+// the destination if other hosts share that.
 bool Message::unicast() const noexcept {
   const PacketInfo& info = received_->info;
   if (info.family == AF_UNSPEC) return !socket_->tells_local_;
@@ -138,7 +143,7 @@ Result<std::unique_ptr<Datagram>> Datagram::adopt(Loop& loop, Socket socket,
 
 Datagram::~Datagram() {
   if (entry_ != nullptr) entry_->forget();
-  if (attached() || armed()) {  // else the loop may be gone already
+  if (attached() || armed()) {  // otherwise the loop may be gone already
     if (exchange_->delivery.socket == this) exchange_->delivery.socket = nullptr;
     if (exchange_->collector == this) send_collected();
     loop_->detach(*this, Detach::staying);  // a master may hold a copy
@@ -154,7 +159,7 @@ void Datagram::on_ready(Ready ready) {
   if (entry.alive()) report(entry);
 }
 
-// Callbacks come last, as an exception may leave them.
+// Callbacks come last, as they may throw.
 void Datagram::on_expire() {
   Entry entry(*this);
   reading_waits_ = writing_waits_ = false;
@@ -165,10 +170,11 @@ void Datagram::on_expire() {
   if (entry.alive()) report(entry);
 }
 
-// One system call a turn, or as many datagrams as one would give (G10).
+// Receives with one system call in a turn, or without batches as many datagrams as such a call
+// could return (G10).
 void Datagram::receive_batch(Entry& entry) {
   DatagramExchange::Delivery& delivery = exchange_->delivery;
-  if (delivery.socket != nullptr) {  // an exception left it
+  if (delivery.socket != nullptr) {  // an exception left this batch
     Datagram& other = *delivery.socket;
     if (&other == this) return deliver(entry);
     Entry its_entry(other);
@@ -192,9 +198,10 @@ void Datagram::receive_batch(Entry& entry) {
   }
 }
 
-// Hands over what is left of the batch, and sends what was said to it.
+// Delivers the rest of the batch, and then sends what the handlers have sent meanwhile.
 void Datagram::deliver(Entry& entry) {
-  // What is collected and what is left shall be seen to after an exception as well.
+  // Even after an exception the collected datagrams are sent, and the rest of the batch is
+  // delivered.
   struct Batch {
     explicit Batch(DatagramExchange& all) noexcept : exchange(all) { exchange.in_batch = true; }
     Batch(const Batch&) = delete;
@@ -237,13 +244,13 @@ void Datagram::deliver_one(const ReceivedMessage& received) {
   handler_->on_datagram(*this, Message(*this, received, bytes, truncated));
 }
 
-// Without an error there was nothing, in spite of the event: somebody who shares the socket was
-// faster, or the queue of errors is why.
+// Handles a receive that returned no datagram. `number` is 0 if there was none in spite of the
+// event: another process that shares the socket was faster, or the event came from the error queue.
 void Datagram::receive_failed(int number) {
   if (number == 0 && keeps_errors_) return drain_error_queue(fd());
   if (number == 0) return;
   note_error(number);
-  if (is_network_error(number)) return;  // which took it out of the socket
+  if (is_network_error(number)) return;  // this receive has cleared the error
   reading_waits_ = true;
   retry_at(saturating_add(loop_->now(), kRetryDelay));
 }
@@ -278,7 +285,7 @@ void Datagram::update_interest() {
   const bool writes = queue_ != nullptr && !writing_waits_ && queue_->awaits_own_buffer();
   const Interest interest =
       (reads ? Interest::read : Interest::none) | (writes ? Interest::write : Interest::none);
-  // Where it fails the descriptor was closed under us, and nothing comes any more (G8).
+  // If this fails, somebody else has closed the descriptor, and no event comes any more (G8).
   static_cast<void>(loop_->set_interest(*this, interest));
 }
 
@@ -296,8 +303,9 @@ bool Datagram::is_peer(const sockaddr* name, socklen_t size) const noexcept {
   return peer_.family() != AF_UNSPEC && Address::from(name, size) == peer_;
 }
 
-// Somebody whose datagram was in the queue before the socket was connected: the kernel leaves it
-// there. Not to be told where the peer has no name, as it may get one.
+// Returns whether the sender is not the peer of this connected socket: its datagram was queued
+// before connect(2), and the kernel leaves it in the queue. Unknown (false) if the peer has no
+// name, as it may get one later.
 bool Datagram::is_stranger(const ReceivedMessage& received) const noexcept {
   return has_name(peer_) && !is_peer(received.name, received.name_size);
 }

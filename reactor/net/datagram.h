@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Datagram: a socket of messages (UDP or unix) in a loop, and DatagramHandler, which is called
-// back.
+// Datagram is a message socket (UDP or unix) in a loop. DatagramHandler has its callbacks.
 //
-// Many datagrams move in one system call where the kernel has such a call: what waits is received
-// together and handed over one by one, and what is sent meanwhile is collected and leaves together
-// when the last one was handed over. What is sent from elsewhere leaves before the loop next
-// sleeps. The room for this is the loop's: an idle socket has none.
+// Many datagrams move in one system call, on systems that have such a call. Waiting datagrams are
+// received together and delivered one by one. The datagrams that handlers send meanwhile are
+// collected, and are sent together after the last one was delivered. Datagrams that are sent
+// outside callbacks are sent before the loop next sleeps. All Datagrams of a loop share the buffers
+// for this (DatagramExchange): an idle socket has none.
 #pragma once
 
 #include <cstddef>
@@ -30,28 +30,29 @@ class SendShares;
 struct OutgoingMessage;
 struct ReceivedMessage;
 
-// A datagram that came in. Valid until on_datagram() returns.
+// A received datagram. Valid until on_datagram() returns.
 class Message {
  public:
-  // May be empty: a datagram without content is one, and never an end. Writable for your own use.
+  // Returns the content, which is yours to overwrite. It may be empty: an empty datagram is
+  // delivered like any other and never means an end.
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
   }
-  // It was larger than DatagramOptions::max_size; the rest is lost.
+  // Returns whether the datagram was larger than DatagramOptions::max_size; the rest is lost.
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
-  // More came with it than its bytes, and was dropped: descriptors or credentials of a unix peer,
-  // or (only on a socket that was adopted with more options than a Datagram sets) what the kernel
-  // told of it, so that local() may be wrong. Descriptors were closed (recvmsg(2) MSG_CTRUNC).
+  // Returns whether control data that came with the datagram was dropped (recvmsg(2) MSG_CTRUNC):
+  // descriptors, which were closed, or credentials of a unix peer. On an adopted socket with more
+  // options than a Datagram sets it may also be the packet info, so that local() may be wrong.
   [[nodiscard]] bool control_truncated() const noexcept;
-  // Who sent it; a unix socket without a name can't be answered.
+  // Returns the sender's address. A unix socket without a name can't be answered.
   [[nodiscard]] Address from() const noexcept;
-  // The address it was sent to, also where the socket is bound to a wildcard (but not on systems
-  // without IP_PKTINFO); may be a group or a broadcast.
+  // Returns the address that the datagram was sent to, even if the socket is bound to a wildcard
+  // (but not on systems without IP_PKTINFO). It may be a group or a broadcast address.
   [[nodiscard]] Address local() const noexcept;
-  // Whether it was sent to an address of this host alone, and not to a group or a broadcast. False
-  // if the system should have told and did not (control_truncated()). On systems without IP_PKTINFO
-  // a socket at a wildcard can't know: true.
+  // Returns whether the datagram was sent to an address of this host, and not to a group or a
+  // broadcast address. False if the system should have said so and did not (control_truncated()).
+  // True for a socket at a wildcard on systems without IP_PKTINFO, as it can't know.
   [[nodiscard]] bool unicast() const noexcept;
 
  private:
@@ -66,21 +67,22 @@ class Message {
   bool truncated_;
 };
 
-// Called back by a Datagram. Callbacks may call everything, and may destroy the Datagram.
+// The callbacks of a Datagram. They may call all of it and may destroy it.
 class DatagramHandler {
  public:
   virtual void on_datagram(Datagram& socket, const Message& message) = 0;
 
-  // All datagrams that were received together were handed over.
+  // All datagrams that were received together have been delivered.
   virtual void on_batch_end(Datagram& socket);
 
-  // The queue, which was not empty (writable()), is.
+  // The queue was not empty, and now it is (see writable()).
   virtual void on_drain(Datagram& socket);
 
-  // The socket works on. What the network answered to an earlier datagram (connection_refused,
-  // host_unreachable, ...; udp(7): connected sockets only, as a rule), or why one could not be sent
-  // (message_size, permission_denied, ...). Several of one batch are one call with the first, and
-  // DatagramStats counts them. Never called inside send(). Default: nothing; datagrams get lost.
+  // Reports an error after which the socket goes on. Either the network has answered an earlier
+  // datagram with it (connection_refused, host_unreachable, ...; usually on connected sockets only,
+  // udp(7)), or a datagram could not be sent (message_size, permission_denied, ...). Several errors
+  // of one batch make one call, with the first of them; DatagramStats counts them all. Never called
+  // inside send(). Default: nothing, as datagrams may get lost.
   virtual void on_error(Datagram& socket, std::error_code error);
 
  protected:
@@ -88,152 +90,159 @@ class DatagramHandler {
 };
 
 struct DatagramOptions {
-  // Octets of the largest datagram that is received whole, 1 to 4 MiB. UDP's end at 65,507.
+  // The size in bytes of the largest datagram that is received whole, 1 to 4 MiB. UDP allows
+  // 65,507.
   std::size_t max_size = 64 * 1024;
-  // Octets that are kept here while the kernel takes no more, with 128 on top for each datagram.
-  // What comes beyond is dropped, and counted.
+  // The most bytes that are queued here while the kernel takes no more. Each datagram counts 128
+  // more than its size. Datagrams beyond the limit are dropped and counted.
   std::size_t queue_limit = 1 << 20;
-  // The same for a single receiver of a unix socket that is not connected.
+  // The same limit for each receiver of a unix socket that is not connected.
   std::size_t receiver_limit = 512 * 1024;
-  // If such a receiver takes nothing for so long, what is queued for it is dropped, and counted.
-  // Until then it is asked again after 5 ms, 10 ms, and so on up to every 320 ms, as no poller can
-  // tell when it has room. kForever: never dropped.
+  // If such a receiver takes nothing for this long, the datagrams queued for it are dropped and
+  // counted. Until then the kernel is asked again after 5 ms, 10 ms, and so on up to every 320 ms,
+  // as no poller can tell when the receiver has room. kForever: never dropped.
   Duration receiver_patience = std::chrono::seconds(5);
-  // Off: a system call for each datagram, and each leaves inside send().
+  // False: each datagram takes one system call, and is sent inside send().
   bool batches = true;
-  // Datagrams of one size to one receiver are cut up by the kernel or the card (UDP_SEGMENT), and
-  // come in uncut (UDP_GRO), where they can; on_datagram() sees no difference.
+  // Lets the kernel or the network card cut datagrams of one size to one receiver out of one piece
+  // (UDP_SEGMENT), and deliver received ones in one piece (UDP_GRO), if they can. on_datagram()
+  // sees no difference.
   bool segmentation_offload = true;
   bool receive_offload = true;
-  // Several sockets per address, the kernel spreads senders over them (SO_REUSEPORT).
+  // Allows several sockets per address, over which the kernel spreads senders (SO_REUSEPORT).
   bool reuse_port = false;
-  // Several sockets per address, each gets a copy of what is sent to a group (SO_REUSEADDR).
+  // Allows several sockets per address, each of which gets a copy of a datagram to a group
+  // (SO_REUSEADDR).
   bool reuse_address = false;
-  bool v6_only = false;    // off: a v6 wildcard takes v4 datagrams too (ipv6(7))
+  bool v6_only = false;    // false: a v6 wildcard takes v4 datagrams too (ipv6(7))
   bool broadcast = false;  // may send to broadcast addresses
-  int unix_mode = -1;      // as ListenOptions
-  // SO_RCVBUF and SO_SNDBUF in octets; 0: the system's. Clipped by net.core.rmem_max, wmem_max.
+  int unix_mode = -1;      // see ListenOptions::unix_mode
+  // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's. Clipped by net.core.rmem_max, wmem_max.
   int receive_buffer = 0;
   int send_buffer = 0;
-  // For connect(): where to send from; none lets the system choose.
+  // For connect(): the address to send from. None: the system chooses.
   Address local;
 };
 
-// Counts since the socket was made.
+// Counts of datagrams and calls since the socket was made.
 struct DatagramStats {
   std::uint64_t received = 0, sent = 0;
   std::uint64_t truncated = 0;          // of those received
   std::uint64_t control_truncated = 0;  // likewise: Message::control_truncated()
-  std::uint64_t dropped = 0;  // given to send(), but refused by the kernel or by a full queue
-  std::uint64_t errors = 0;   // that the kernel reported
+  std::uint64_t dropped = 0;  // passed to send(), but refused by the kernel or a full queue
+  std::uint64_t errors = 0;   // reported by the kernel
   std::uint64_t receive_calls = 0, send_calls = 0;
 };
 
-// Belongs to its loop's thread.
+// A Datagram belongs to its loop's thread.
 class Datagram final : private PollTarget, private TimerNode {
  public:
-  // First delay before the kernel is asked again, if it can't report room; and the longest delay,
-  // up to which the first one doubles.
+  // The first delay before the kernel is asked again, if it can't report room. The delay then
+  // doubles up to the longest one.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);
   static constexpr Duration kLongestRetryDelay = std::chrono::milliseconds(320);
 
-  // Receives what is sent to `local`. A unix path that a dead server left behind is replaced, one
-  // that is alive is address_in_use; the file goes with the Datagram. `handler` outlives it.
-  // Errors: those of socket(2), bind(2), setsockopt(2), Loop::attach().
+  // Receives datagrams sent to `local`. A unix path that a dead server left behind is replaced; if
+  // a server still lives there the error is address_in_use. The file is removed with the Datagram.
+  // `handler` must outlive the Datagram. Errors: those of socket(2), bind(2), setsockopt(2),
+  // Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> bind(
       Loop& loop, const Address& local, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
-  // Sends to, and receives from, `peer` only: what others sent to options.local before it was
-  // connected is dropped. on_error() tells when the peer is not there. From options.local where
-  // that is given; else a unix socket gets a name of the kernel's (Linux), so that it can be
-  // answered. Errors: as bind(), those of connect(2).
+  // Sends to, and receives from, `peer` only. Datagrams that others sent to options.local before
+  // the socket was connected are dropped. on_error() reports that the peer is not there. Sends from
+  // options.local if that is given. Otherwise the kernel gives a unix socket a name (Linux), so
+  // that it can be answered. Errors: those of bind() and of connect(2).
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> connect(
       Loop& loop, const Address& peer, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
-  // Takes a socket that is there already (of a master, of a service manager), which becomes
-  // non-blocking and close-on-exec. One that is connected hears its peer only, as by connect(). Of
-  // the options those for bind(2) do nothing. `remove_file`: unlink its file at the end, if it is
-  // still this one's. Errors: not_a_socket; wrong_protocol_type where it is no datagram socket;
+  // Takes an existing socket (from a master or a service manager), which becomes non-blocking and
+  // close-on-exec. A connected one receives from its peer only, as after connect(). Options that
+  // belong to bind(2) do nothing. `remove_file`: at the end, unlink the socket's file if it still
+  // belongs to this socket. Errors: not_a_socket; wrong_protocol_type if it is no datagram socket;
   // those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> adopt(
       Loop& loop, Socket socket, DatagramHandler& handler, const DatagramOptions& options = {},
       bool remove_file = false, SourceLocation where = SourceLocation::current());
 
-  // What is collected leaves now, what is queued is dropped; no callback. In a forked child it only
-  // closes (G9).
+  // Sends the collected datagrams and drops the queued ones, without a callback. In a forked child
+  // it only closes the socket (G9).
   ~Datagram();
   Datagram(const Datagram&) = delete;
   Datagram& operator=(const Datagram&) = delete;
 
-  // A unix socket that is not connected gives no receiver all of its buffer: one that has not read
-  // what it got before has to wait while others are served (SendShares). A receiver that never
-  // reads therefore silences nobody else, unless many work together.
+  // A unix socket that is not connected gives no receiver all of its send buffer: a receiver that
+  // has not read earlier datagrams has to wait while others are served (SendShares). So a receiver
+  // that never reads does not block the others, unless many do so together.
   //
-  // Sends one datagram, which is copied; nothing to send is a datagram as well. What goes wrong is
-  // told by on_error(). While the kernel takes no more, that includes want of memory to keep the
-  // datagram, which is dropped then, and counted (not_enough_memory).
-  void send(std::span<const std::byte> bytes);  // connected ones only
+  // Sends one datagram, which is copied; it may be empty. on_error() reports errors. While the
+  // kernel takes no more, a lack of memory for the queue is one of them (not_enough_memory): the
+  // datagram is then dropped and counted.
+  void send(std::span<const std::byte> bytes);  // for connected sockets only
   void send(std::string_view text);
-  // On a connected one: to its peer, that is send(), and to others where the system allows it.
+  // Sends to `to`. On a connected socket this is send() if `to` is the peer; other receivers work
+  // only if the system allows them.
   void send_to(std::span<const std::byte> bytes, const Address& to);
   void send_to(std::string_view text, const Address& to);
-  // From `from`, an address of this host (a Message's local(), for an answer that comes later),
-  // where the socket is bound to a wildcard. Where the system refuses that, it chooses one itself.
+  // Sends from `from`, an address of this host, if the socket is bound to a wildcard. For an answer
+  // that comes later, pass Message::local(). If the system refuses `from`, it chooses an address
+  // itself.
   void send_to(std::span<const std::byte> bytes, const Address& to, const Address& from);
-  // To who sent `message`, from the address that it was sent to.
+  // Sends to the sender of `message`, from the address that `message` was sent to.
   void reply(const Message& message, std::span<const std::byte> bytes);
   void reply(const Message& message, std::string_view text);
 
-  // Sends what is collected at once: before a long computation.
+  // Sends the collected datagrams at once. Call it before a long computation.
   void flush();
 
-  // Nothing is queued. Stop producing while it is not so, go on at on_drain().
+  // Returns whether nothing is queued. While false, stop producing; continue at on_drain().
   [[nodiscard]] bool writable() const noexcept { return queue_ == nullptr; }
-  // Octets that the kernel did not take yet.
+  // Returns the size of the queue, as DatagramOptions::queue_limit counts it.
   [[nodiscard]] std::size_t queued() const noexcept;
 
-  // Stops and goes on receiving; meanwhile the kernel's buffer fills, and then drops. Datagrams
-  // that were received together with the present one are still handed over.
+  // pause_reading() stops receiving, resume_reading() goes on. In a pause the kernel's buffer
+  // fills, and then the kernel drops datagrams. Those that were received together with the current
+  // one are still delivered.
   void pause_reading();
   void resume_reading();
 
-  // Multicast (ip(7), ipv6(7)). The interface is an index (if_nametoindex(3)), 0 lets the system
-  // choose; or for v4 its address. What is set holds for v4 groups as well where the socket is a v6
-  // one that sends to them (Linux). Errors: Errc::not_supported where a v6 or unix address is given
-  // in place of one that it takes; those of setsockopt(2): no_such_device, address_in_use where it
-  // is a member already, address_not_available where it is none.
+  // Join or leave a multicast group (ip(7), ipv6(7)). The interface is an index (if_nametoindex(3);
+  // 0: the system chooses) or, for v4, its address. On a v6 socket that also sends to v4 groups,
+  // the settings below apply to those too (Linux). Errors: Errc::not_supported for a v6 or unix
+  // address where it is not allowed; those of setsockopt(2): no_such_device, address_in_use if the
+  // socket is a member already, address_not_available if it is not.
   Result<> join(const Address& group, unsigned interface = 0);
   Result<> join(const Address& group, const Address& interface);
   Result<> leave(const Address& group, unsigned interface = 0);
   Result<> leave(const Address& group, const Address& interface);
-  // What is sent to groups leaves by this interface.
+  // Sets the interface by which datagrams to groups are sent.
   Result<> set_multicast_interface(unsigned interface);
   Result<> set_multicast_interface(const Address& interface);
-  // Whether what is sent to groups comes to members on this host, too. The default is yes.
+  // Sets whether datagrams to groups reach members on this host too. Default: yes.
   Result<> set_multicast_loop(bool on);
-  // How many routers may pass on what is sent to groups, and one: 0..255, where 0 stays on this
-  // host. The default is 1: none. Errors: invalid_argument beyond that.
+  // Sets the hop limit of datagrams to groups, 0..255: one more than the routers that may forward
+  // them. 0 stays on this host. Default: 1, no router. Errors: invalid_argument out of this range.
   Result<> set_multicast_ttl(int hops);
   Result<> set_broadcast(bool on);
 
-  // For options of the socket; those by which the kernel queues errors (IP_RECVERR,
-  // SO_TIMESTAMPING) are to be set before adopt().
+  // Returns the descriptor, for setting options. Options by which the kernel queues errors
+  // (IP_RECVERR, SO_TIMESTAMPING) must be set before adopt().
   [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
-  // Where it is bound: with the real port where 0 was asked for.
+  // Returns where it is bound. If port 0 was asked for, this has the real port.
   [[nodiscard]] const Address& address() const noexcept { return address_; }
-  // Errors: not_connected.
+  // Returns the peer's address. Errors: not_connected.
   [[nodiscard]] Result<Address> peer() const { return socket_.peer(); }
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
   [[nodiscard]] const DatagramStats& stats() const noexcept { return stats_; }
-  // Whether the kernel joins and cuts datagrams for this socket; sending stops to be so where the
-  // network card can't.
+  // Return whether the kernel cuts up sent pieces, and joins received datagrams, for this socket.
+  // segments() becomes false if the network card turns out not to be able to.
   [[nodiscard]] bool segments() const noexcept { return segment_limit_ > 0; }
   [[nodiscard]] bool coalesces() const noexcept { return coalesces_; }
 
  private:
-  // Put on the stack where callbacks run: tells whether the Datagram survived them.
+  // Lives on the stack while callbacks run, and says whether the Datagram survived them.
   class Entry {
    public:
     explicit Entry(Datagram& socket) noexcept : socket_(&socket) { socket.entry_ = this; }
@@ -242,7 +251,7 @@ class Datagram final : private PollTarget, private TimerNode {
     ~Entry() {
       if (!alive()) return;
       socket_->entry_ = nullptr;
-      if (socket_->error_ || socket_->drained_) socket_->soon();  // left by an exception
+      if (socket_->error_ || socket_->drained_) socket_->soon();  // an exception left these
     }
     [[nodiscard]] bool alive() const noexcept { return socket_ != nullptr; }
     void forget() noexcept { socket_ = nullptr; }
@@ -287,9 +296,9 @@ class Datagram final : private PollTarget, private TimerNode {
   void retry(DatagramLine& line, TimePoint now);
 
   void note_error(int number);
-  void soon();  // on_expire() comes in this turn
+  void soon();  // lets on_expire() come in this turn
   void retry_at(TimePoint time);
-  void expire_at(TimePoint time);  // or earlier
+  void expire_at(TimePoint time);  // on_expire() comes then or earlier
   void update_interest();
 
   Loop* loop_;
@@ -297,27 +306,27 @@ class Datagram final : private PollTarget, private TimerNode {
   DatagramHandler* handler_;
   Socket socket_;
   Address address_;
-  Address peer_;  // none where it is not connected
+  Address peer_;  // none if not connected
   SocketFile file_;
   SourceLocation where_;
   DatagramStats stats_;
   std::unique_ptr<Queue> queue_;        // only while it is not empty
-  std::unique_ptr<SendShares> shares_;  // made by the first datagram to a unix receiver by its name
+  std::unique_ptr<SendShares> shares_;  // made by the first datagram to a named unix receiver
   Entry* entry_ = nullptr;
-  std::error_code error_;  // to be reported
+  std::error_code error_;  // to be reported by on_error()
   std::size_t max_size_;
   std::size_t queue_limit_, receiver_limit_;
   Duration receiver_patience_;
   std::size_t segment_limit_ = 0;      // datagrams up to this size may be joined
-  std::uint32_t source_refusals_ = 0;  // times that `from` was one to which the system said no
+  std::uint32_t source_refusals_ = 0;  // how often the system refused `from`
   bool batches_;
   bool coalesces_ = false;
   bool tells_local_ = false;
   bool keeps_errors_ = false;
   bool paused_ = false;
-  bool reading_waits_ = false;  // for the timer; likewise
+  bool reading_waits_ = false;  // reading, or below writing, waits for the timer
   bool writing_waits_ = false;
-  bool drained_ = false;  // to be reported
+  bool drained_ = false;  // on_drain() has to be called
 };
 
 }  // namespace reactor

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #if defined(__APPLE__)
-#define __APPLE_USE_RFC_3542  // else IPV6_RECVPKTINFO is hidden
+#define __APPLE_USE_RFC_3542  // otherwise IPV6_RECVPKTINFO is hidden
 #endif
 #include "reactor/net/datagram_batch.h"
 
@@ -15,7 +15,7 @@
 
 namespace reactor {
 
-// These are members of the Slots below, so like them they are in no unnamed namespace.
+// The Slots below have members of these types, which must not be in an unnamed namespace either.
 #if defined(__linux__)
 using MessageHeader = mmsghdr;
 #else
@@ -25,22 +25,23 @@ struct MessageHeader {
 };
 #endif
 
-// Room for PacketInfo and one number.
+// Room for PacketInfo and the size of UDP_SEGMENT.
 struct alignas(cmsghdr) OutgoingControl {
   std::array<std::byte, 128> bytes;
 };
 
-// Room for all that Linux tells before the number of UDP_GRO, without which datagrams would not be
-// kept apart: times, marks and losses, which a socket that was adopted may be set up to tell, take
-// 200 octets. What comes after it may be cut off.
+// Room for all control data that Linux puts before the size of UDP_GRO, without which joined
+// datagrams could not be told apart. Times, marks and drop counts, which an adopted socket may be
+// set up to get, take 200 bytes. Control data after that size may be cut off.
 struct alignas(cmsghdr) IncomingControl {
   std::array<std::byte, 256> bytes;
 };
 
 namespace {
 
-// One cache line more than a power of two, so that the fronts of small datagrams, which are all
-// that is touched, do not compete for the same few places of the cache.
+// The space between two messages is a cache line more than a power of two. Only the first bytes of
+// small datagrams are touched, and with this spacing they do not compete for the same few sets of
+// the cache.
 constexpr std::size_t kSpacing = 192;
 constexpr std::size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS of older kernels
 constexpr std::size_t kMaxJoined = 65000;
@@ -49,7 +50,8 @@ bool is_zero(std::span<const std::byte> bytes) noexcept {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
-// Not to be a reply's source: multicast, in v6 or mapped into it (RFC 4291 section 2.7).
+// Returns whether the address is multicast, in v6 or mapped into it (RFC 4291 section 2.7). No
+// reply can come from such an address.
 bool is_group(const in6_addr& address) noexcept {
   if (IN6_IS_ADDR_MULTICAST(&address)) return true;
   return IN6_IS_ADDR_V4MAPPED(&address) && (address.s6_addr[12] & 0xf0) == 0xe0;
@@ -140,7 +142,7 @@ void put_source(ControlWriter& writer, const PacketInfo& info) noexcept {
   if (info.family == AF_INET6) {
     in6_pktinfo wanted{};
     std::memcpy(&wanted.ipi6_addr, info.source.data(), sizeof(in6_addr));
-    // The same link-local address may be on every link.
+    // The same link-local address may exist on every link.
     if (IN6_IS_ADDR_LINKLOCAL(&wanted.ipi6_addr)) wanted.ipi6_ifindex = info.interface;
     writer.put(IPPROTO_IPV6, IPV6_PKTINFO, wanted);
   }
@@ -156,7 +158,8 @@ void put_segment(ControlWriter& writer, std::size_t segment) noexcept {
 #endif
 }
 
-// The calls for one message are cheaper where it is only one.
+// The calls for a single message are cheaper, so one message never takes recvmmsg(2) or
+// sendmmsg(2).
 int receive_messages(int fd, std::span<MessageHeader> headers) noexcept {
 #if defined(__linux__)
   if (headers.size() > 1) {
@@ -249,7 +252,7 @@ struct ReceiveBatch::Slots {
   std::array<iovec, kMessages> pieces{};
   std::array<sockaddr_storage, kMessages> names{};
   std::array<IncomingControl, kMessages> controls{};
-  // Never touched beyond what datagrams fill.
+  // Pages that no datagram reaches are never touched, and so cost no memory.
   std::unique_ptr<std::byte[]> memory{new std::byte[kMessages * (kLargest + kSpacing)]};
 };
 
@@ -273,10 +276,11 @@ void ReceiveBatch::arrange(const Shape& shape) noexcept {
 
 int ReceiveBatch::receive(int fd, const Shape& shape) noexcept {
   if (!(shape == shape_) || used_ == 0) arrange(shape);
-  for (unsigned i = 0; i < used_; ++i) {  // what the last call wrote
+  for (unsigned i = 0; i < used_; ++i) {  // the last call has overwritten these
     msghdr& header = slots_->headers[i].msg_hdr;
     header.msg_namelen = sizeof(sockaddr_storage);
-    // Without room for them the kernel closes descriptors that a unix peer sends (unix(7)).
+    // Without room for control data, the kernel closes the descriptors that a unix peer sends
+    // (unix(7)).
     header.msg_control = shape_.control ? &slots_->controls[i] : nullptr;
     header.msg_controllen = shape_.control ? sizeof(IncomingControl) : 0;
     header.msg_flags = 0;
@@ -307,8 +311,8 @@ struct SendBatch::Slots {
   std::array<sockaddr_storage, kMessages> names{};
   std::array<OutgoingControl, kMessages> controls{};
   std::array<PacketInfo, kMessages> infos{};
-  std::array<std::size_t, kMessages> segments{};  // octets of the first datagram of each
-  std::array<bool, kMessages> complete{};         // a shorter datagram ended it
+  std::array<std::size_t, kMessages> segments{};  // bytes of the first datagram of each message
+  std::array<bool, kMessages> complete{};         // a shorter datagram has ended the message
   std::unique_ptr<std::byte[]> memory{new std::byte[kBytes]};
 };
 
@@ -337,7 +341,8 @@ void SendBatch::add(const OutgoingMessage& message, std::size_t segment_limit) n
   writer.attach_to(header);
 }
 
-// Whether the datagram, which lies behind the last one already, could become a part of it.
+// Joins the datagram to the last message, if it fits there; its bytes already follow those of that
+// message. Returns whether it did.
 bool SendBatch::join(const OutgoingMessage& message, std::size_t segment_limit) noexcept {
   if (count_ == 0 || message.bytes.empty() || message.bytes.size() > segment_limit) return false;
   const unsigned i = count_ - 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// DatagramExchange: what the Datagrams of one loop share, so that an idle one needs no room.
-// Private to net/.
+// DatagramExchange holds the buffers that all Datagrams of a loop share, so that an idle Datagram
+// needs none. Private to net/.
 #pragma once
 
 #include "reactor/loop/loop.h"
@@ -12,28 +12,28 @@ class Datagram;
 
 class DatagramExchange final : public LoopExtension {
  public:
-  // The loop's one, made at the first call.
+  // Returns the loop's DatagramExchange, which is made at the first call.
   [[nodiscard]] static DatagramExchange& of(Loop& loop);
 
-  // Received, and to be handed over from `next` on. This outlives an exception of the handler,
-  // after which the rest is handed over before anything else is received.
+  // The received batch, which is to be delivered from `next` on. It survives an exception of the
+  // handler: the rest is delivered before anything else is received.
   struct Delivery {
-    Datagram* socket = nullptr;  // null: nothing
+    Datagram* socket = nullptr;  // null: there is no batch
     unsigned next = 0, count = 0;
-    std::size_t offset = 0;  // octets of the message `next` that were handed over
+    std::size_t offset = 0;  // bytes of message `next` that were delivered
   };
 
   ReceiveBatch incoming;
   Delivery delivery;
 
-  // What is collected belongs to this one; null where nothing is.
+  // The Datagram that owns the collected datagrams; null if there are none.
   Datagram* collector = nullptr;
   std::uint32_t collected_in = 0;  // process generation: a child does not send it again
   SendBatch outgoing;
-  // A batch is being handed over: what is collected leaves at its end.
+  // True while a batch is delivered: the collected datagrams are sent at its end.
   bool in_batch = false;
 
-  // Sends what is collected.
+  // Sends the collected datagrams.
   void flush();
 };
 

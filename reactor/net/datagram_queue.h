@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a Datagram keeps while the kernel takes no more. Private to net/.
+// The queue of a Datagram, which exists only while the kernel takes no more. Private to net/.
 #pragma once
 
 #include <cstddef>
@@ -33,27 +33,28 @@ struct QueuedDatagram {
   PacketInfo info;
 };
 
-// What waits for one receiver.
+// The datagrams that wait for one receiver.
 struct DatagramLine {
   std::list<QueuedDatagram> datagrams;  // never empty in a queue
-  std::size_t cost = 0;                 // of all of them
-  // The poller can't tell when a unix receiver has room, so it is asked: at `retry_at`, and after
-  // that each time after twice the pause. These are for such lines only.
+  std::size_t cost = 0;                 // of all datagrams in the line
+  // The poller can't tell when a unix receiver has room. So the kernel is asked at `retry_at`, and
+  // each time the pause is doubled. These three are only for lines of unix receivers.
   Duration pause = Datagram::kRetryDelay;
   TimePoint retry_at{};
   TimePoint gives_up_at{};
 };
 
-// What comes later never overtakes what is queued for the same receiver. A unix receiver that does
-// not read blocks nobody else: it has a line of its own. With UDP it is our own buffer that is
-// full, for all of them.
+// The queue has a line for each unix receiver, so that one that does not read blocks no other. All
+// other datagrams are in the line "": with UDP it is our own send buffer that is full, for all
+// receivers alike. A datagram never overtakes another one in the same line.
 struct Datagram::Queue {
-  // The bytes of a unix receiver's name; none for UDP, and for whom the socket is connected to.
+  // Returns the name of the line for `message`: the bytes of a unix receiver's address; "" for UDP
+  // and for the peer of a connected socket.
   [[nodiscard]] static std::string_view line_of(const OutgoingMessage& message) noexcept {
     if (message.name == nullptr || message.name->sa_family != AF_UNIX) return {};
     return {reinterpret_cast<const char*>(message.name), message.name_size};
   }
-  // Whether something waits for our own buffer: the poller tells when that has room.
+  // Returns whether datagrams wait for room in our own buffer, which the poller reports.
   [[nodiscard]] bool awaits_own_buffer() const noexcept { return lines.contains(""); }
   [[nodiscard]] std::size_t cost_of(std::string_view name) const noexcept {
     const auto found = lines.find(name);

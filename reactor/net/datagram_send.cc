@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Datagram: sending. What is sent is collected with the loop's exchange, leaves together, and waits
-// in a queue of the socket's own only while the kernel has no room.
+// The part of Datagram that sends. A datagram takes up to three steps: it is collected in the
+// loop's DatagramExchange, sent with others by one system call, and queued in the Datagram only if
+// the kernel has no room.
+//
+//   send() -> SendBatch --send_collected()--> the kernel
+//     |                     | refused: send_one_by_one(), each once more in its simplest form
+//     |                     v no room
+//     '----------------> Queue --send_queued()--> the kernel
+//       the receiver's
+//       line is not empty
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -39,7 +47,8 @@ PacketInfo leaving_from(const Address& from) noexcept {
   return info;
 }
 
-// What the kernel says of a source that is none of this host's, depending on its version.
+// Returns whether the error may mean that the source is not an address of this host. The kernel's
+// version decides which of these errors comes.
 bool may_be_the_source(int number, const OutgoingMessage& message) noexcept {
   return message.info.family != AF_UNSPEC &&
          (number == EINVAL || number == EADDRNOTAVAIL || number == ENETUNREACH);
@@ -82,7 +91,7 @@ void Datagram::flush() {
 
 std::size_t Datagram::queued() const noexcept { return queue_ == nullptr ? 0 : queue_->cost; }
 
-// The BSDs take no name on a connected socket, be it the peer's own (EISCONN, send(2)).
+// The BSDs accept no name on a connected socket, not even the peer's (EISCONN, send(2)).
 void Datagram::send_named(OutgoingMessage message) {
   if (is_peer(message.name, message.name_size)) message.name = nullptr, message.name_size = 0;
   send(message);
@@ -91,7 +100,7 @@ void Datagram::send_named(OutgoingMessage message) {
 void Datagram::send(const OutgoingMessage& message) {
   DatagramExchange& exchange = *exchange_;
   if (must_wait(message) || !admits(message)) {
-    exchange.flush();  // or it would come before others to this receiver
+    exchange.flush();  // otherwise this one could overtake collected ones to the same receiver
     return enqueue(message);
   }
   if (!batches_) return send_or_queue(message);
@@ -124,22 +133,24 @@ void Datagram::send_collected() {
   batch.clear();
 }
 
-// Message `index` was not sent: once more, in its simplest form.
+// Handles the failure `number` of message `index`: sends its datagrams once more, one by one, and
+// learns from the outcome what the kernel can't do.
 void Datagram::settle_failure(unsigned index, int number) {
   const SendBatch& batch = exchange_->outgoing;
   const bool joined = batch.datagrams(index) > 1;
   const bool refused = joined && (number == EIO || number == EINVAL || number == EMSGSIZE);
   if (is_network_error(number) && !refused && !may_be_the_source(number, batch.message(index))) {
-    note_error(number);  // perhaps it is an earlier one's
+    note_error(number);  // it may be an earlier datagram's error
     return send_one_by_one(index, number);
   }
   const std::uint32_t before = source_refusals_;
   const std::uint64_t sent = stats_.sent;
   send_one_by_one(index);
-  // Neither the source nor the receiver is why: port 0, from which anybody may ask, is refused too.
+  // Only go on if the piece itself was the reason, not its source or its receiver: port 0, from
+  // which any peer may send to us, is refused too.
   if (!refused || source_refusals_ != before || stats_.sent == sent) return;
-  // A card that can't (udp(7)); or more than the path takes in one piece, which has to leave in
-  // fragments.
+  // EIO: the network card can't cut pieces (udp(7)). Otherwise the datagrams are too long for the
+  // path in one packet, and have to be sent in fragments.
   segment_limit_ = number == EIO ? 0 : batch.segment(index) - 1;
 }
 
@@ -158,7 +169,7 @@ void Datagram::send_or_queue(const OutgoingMessage& message, int noted) {
   if (must_wait(message) || try_to_send(message, noted) == Fate::blocked) enqueue(message);
 }
 
-// `noted`: the error of the same message that is noted already.
+// `noted` is an error of the same message that note_error() has got already.
 Datagram::Fate Datagram::try_to_send(const OutgoingMessage& message, int noted) {
   ++stats_.send_calls;
   int number = send_datagram(fd(), message);
@@ -251,7 +262,7 @@ void Datagram::send_to_own_buffer() {
     return update_interest();
   }
   if (queue_->cost < before) return;
-  // The poller said that there was room, and there is not: with ENOBUFS, the card's queue is full.
+  // The poller reported room, but there is none. With ENOBUFS, the network card's queue is full.
   writing_waits_ = true;
   retry_at(saturating_add(loop_->now(), kRetryDelay));
 }

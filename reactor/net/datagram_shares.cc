@@ -11,7 +11,7 @@
 namespace reactor {
 namespace {
 
-// What the kernel adds to each datagram, about.
+// The kernel's overhead for each datagram, roughly.
 constexpr std::size_t kOverhead = 1024;
 
 std::size_t send_buffer(int fd) noexcept {
@@ -47,8 +47,8 @@ bool SendShares::admits(std::string_view receiver, std::size_t bytes, TimePoint 
   return true;
 }
 
-// The last of the room is for receivers that were not tested in vain before, and for small
-// datagrams.
+// Returns whether the receiver may get a test datagram. The last part of the buffer is kept for
+// receivers that have not failed a test, and for small datagrams.
 bool SendShares::may_test(const Cell& cell, std::size_t charge, std::size_t unread,
                           TimePoint now) const noexcept {
   const bool large = charge > room_ / 32;

@@ -10,15 +10,18 @@
 
 namespace reactor {
 
-// Decides whether a unix receiver may get another datagram. Linux charges what a receiver has not
-// read to the sender's buffer (SO_SNDBUF), so one receiver that never reads could use all of it up,
-// and nobody would be answered any more. Nothing tells who has read how much, only how much all
-// together have not (SIOCOUTQ). So each receiver may get a little unasked. For more, that sum must
-// be low, or at most what it was when the receiver last got something: then it has read that.
-// A receiver that can't be cleared that way gets one datagram as a test, and another one after
-// 100 ms, 200 ms and so on, as somebody else may be why the sum rose.
+// Decides whether a unix receiver may get another datagram. Linux charges unread datagrams to the
+// sender's buffer (SO_SNDBUF), so one receiver that never reads could use up all of it, and no
+// other would get an answer. The kernel does not say which receiver has read how much, only how
+// many bytes all of them together have not read (SIOCOUTQ). So:
 //
-// Receivers are told apart by a hash of their name: two that share a cell share a share. Several
+//  * Each receiver may get a little without a check.
+//  * More than that it may get if the sum of unread bytes is low, or is at most what it was when
+//    this receiver's charge last began: the receiver must have read since.
+//  * Otherwise it gets one datagram as a test, and another one after 100 ms, 200 ms and so on: the
+//    sum may have risen because of other receivers.
+//
+// Receivers are told apart by a hash of their name; two that share a cell share its limit. Several
 // processes that send through one socket see the same sum. Private to net/.
 class SendShares {
  public:
@@ -26,13 +29,13 @@ class SendShares {
 
   explicit SendShares(int fd) noexcept;
 
-  // Whether `receiver` may get a datagram of this size now; it is charged with it then.
+  // Returns whether `receiver` may get a datagram of this size now. If so, it is charged for it.
   [[nodiscard]] bool admits(std::string_view receiver, std::size_t bytes, TimePoint now) noexcept;
 
  private:
   struct Cell {
-    std::size_t charged = 0;  // bytes since it was cleared
-    std::size_t mark = 0;     // what nobody had read then
+    std::size_t charged = 0;  // bytes since its charge began anew
+    std::size_t mark = 0;     // the sum of unread bytes at that time
     Duration pause{};         // until the next test; 0: it is not being tested
     TimePoint next_test{};
   };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #if defined(__APPLE__)
-#define __APPLE_USE_RFC_3542  // else IPV6_RECVPKTINFO is hidden
+#define __APPLE_USE_RFC_3542  // otherwise IPV6_RECVPKTINFO is hidden
 #endif
 #include "reactor/net/datagram_socket.h"
 
@@ -29,7 +29,7 @@ bool set_options_before_bind(int fd, int family, const DatagramOptions& options)
   if (family == AF_UNIX) return true;
   if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0);
 #if defined(IP_MULTICAST_ALL)
-  // Else it would get what other programs joined, too (ip(7)).
+  // Otherwise the socket would also receive the groups that other programs have joined (ip(7)).
   set_option(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
 #endif
 #if defined(IPV6_MULTICAST_ALL)
@@ -45,7 +45,8 @@ std::error_code bind_to(int fd, const Address& local, const DatagramOptions& opt
   return ::bind(fd, local.data(), local.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
-// A unix client without a name could not be answered; where the kernel can, it is given one.
+// Gives a unix client a name, if the kernel can choose one: without a name it could not be
+// answered.
 void bind_to_some_name([[maybe_unused]] int fd) noexcept {
 #if defined(__linux__)
   sockaddr name{};
@@ -66,8 +67,9 @@ bool is_any(const Address& address) noexcept {
   return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
 }
 
-// A socket that is bound to a group or a broadcast address hears what others hear too, and has to
-// answer from an address of its own. connect(2) refuses a broadcast address (ip(7)).
+// Returns whether the address is a group or a broadcast address. A socket bound to it receives what
+// others receive too, and has to answer from an address of its own. connect(2) refuses a broadcast
+// address (ip(7)).
 bool is_shared(const Address& address) {
   if (address.family() == AF_INET6) {
     sockaddr_in6 v6{};
@@ -82,8 +84,8 @@ bool is_shared(const Address& address) {
   return probe && ::connect(probe->fd(), address.data(), address.size()) != 0 && errno == EACCES;
 }
 
-// A v6 socket that takes v4 as well is told both ways where it can be: only v4's own tells the
-// source for an answer to a broadcast.
+// Makes received datagrams come with their local address. A v6 socket that takes v4 too gets it in
+// both forms if the kernel can: only the v4 form has the source for an answer to a broadcast.
 bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
   bool told = false;
 #if defined(IP_PKTINFO)
@@ -95,7 +97,8 @@ bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
   return told;
 }
 
-// Nothing here asks for such a queue, but who made a socket that is adopted may have.
+// Returns whether the socket has an error queue. Nothing here asks for one, but the maker of an
+// adopted socket may have.
 bool has_error_queue([[maybe_unused]] int fd) noexcept {
   bool found = false;
 #if defined(__linux__)
@@ -170,7 +173,7 @@ DatagramTraits equip_datagram_socket(int fd, const Address& local,
   traits.segments = options.segmentation_offload &&
                     ::getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &length) == 0;
 #endif
-#if defined(UDP_GRO)  // a socket that was adopted may have it on
+#if defined(UDP_GRO)  // an adopted socket may have it on
   const bool set = set_option(fd, IPPROTO_UDP, UDP_GRO, options.receive_offload ? 1 : 0);
   traits.coalesces = set && options.receive_offload;
 #endif

@@ -207,7 +207,7 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
 // Calls connect(2) again, as SO_ERROR alone is also 0 if its error was taken. Linux returns the
 // error of the first connect and clears it; on other systems SO_ERROR still has it.
 std::error_code Socket::finish_connect(int fd, const Address& address) noexcept {
-  if (address.is_unix()) return take_error(fd);  // done at once; asked again, it may say EAGAIN
+  if (address.is_unix()) return take_error(fd);  // done at once; a second connect may give EAGAIN
   if (::connect(fd, address.data(), address.size()) == 0 || errno == EISCONN) return {};
   const std::error_code error = last_system_error();
   if (error == std::errc::connection_already_in_progress) return error;
@@ -285,7 +285,7 @@ std::chrono::milliseconds Socket::latest_arrival(int listening_fd) noexcept {
   int seconds = 0;
   socklen_t length = sizeof(seconds);
   ::getsockopt(listening_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &length);
-  constexpr std::chrono::milliseconds kHandshake{250};  // its last step: a round trip
+  constexpr std::chrono::milliseconds kHandshake{250};  // the handshake's last step, a round trip
   return std::chrono::seconds(seconds) + kHandshake;
 }
 

@@ -81,7 +81,7 @@ struct ListenOptions {
   // none (TCP_FASTOPEN; net.ipv4.tcp_fastopen has to allow it). For protocols in which the same
   // bytes may arrive twice.
   int fast_open = 0;
-  TcpOptions tcp = {};  // of the accepted connections; errors of these and fast_open are listen's
+  TcpOptions tcp = {};  // of the accepted connections; listen() reports errors of these options
 };
 
 // The process at the other end of a unix socket.
@@ -234,7 +234,7 @@ inline IoResult Socket::receive(int fd, std::span<std::byte> buffer) noexcept {
 
 inline IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept {
   const ssize_t count = ::send(fd, bytes.data(), bytes.size(), kSendFlags);
-  if (count == static_cast<ssize_t>(bytes.size())) [[likely]]  // the one comparison of most calls
+  if (count == static_cast<ssize_t>(bytes.size())) [[likely]]  // most calls end here
     return IoResult::bytes(bytes.size());
   return count >= 0 ? IoResult::bytes(static_cast<std::size_t>(count)) : not_moved(errno);
 }
