@@ -28,8 +28,9 @@ Result<std::uint16_t> parse_port(std::string_view text) {
   return port;
 }
 
-// An interface by its name or number; 0 where there is none. Linux reads `eth0:any` as `eth0`: a
-// name with a colon was once an alias (netdevice(7)).
+// Returns the index of the interface with this name or number; 0 if there is none. Names with a
+// colon are refused because Linux reads `eth0:any` as `eth0`: such a name was once an alias
+// (netdevice(7)).
 unsigned interface_index(const std::string& zone) {
   if (zone.find(':') != std::string::npos) return 0;
   if (const unsigned named = ::if_nametoindex(zone.c_str()); named != 0) return named;
@@ -39,7 +40,7 @@ unsigned interface_index(const std::string& zone) {
   return error == std::errc{} && stop == end ? number : 0;
 }
 
-// "fe80::1%eth0" or "fe80::1%2": the zone is an interface (RFC 4007 section 11).
+// Parses "fe80::1%eth0" or "fe80::1%2": the zone is an interface (RFC 4007 section 11).
 bool parse_v6(std::string_view text, sockaddr_in6& out) {
   const std::size_t percent = text.find('%');
   const std::string host(text.substr(0, percent));
@@ -160,7 +161,7 @@ Result<Address> Address::unix_abstract(std::string_view name) {
   Address address;
   address.storage_.local.sun_family = AF_UNIX;
   name.copy(address.storage_.local.sun_path + 1, name.size());
-  // The length counts: the name is not terminated (unix(7)).
+  // The length delimits the name, which has no NUL byte at its end (unix(7)).
   address.length_ = static_cast<socklen_t>(kPathOffset + 1 + name.size());
   return address;
 }

@@ -21,7 +21,7 @@
 #include "reactor/net/unix_pipe.h"
 #include "reactor/net/unix_spawn.h"
 
-// NOLINTNEXTLINE(readability-redundant-declaration): macOS has none in unistd.h
+// NOLINTNEXTLINE(readability-redundant-declaration): macOS does not declare it in unistd.h
 extern char** environ;
 
 namespace reactor {
@@ -29,7 +29,7 @@ namespace {
 
 const StreamOptions kDefaultOptions;
 
-// How long the Loop's end may wait for children that were killed just before.
+// The longest that the end of the Loop waits for a child that was killed just before.
 constexpr int kLastWaits = 200;  // of 1 ms each
 
 std::string_view name_of(std::string_view variable) {
@@ -49,7 +49,7 @@ std::vector<std::string> environment_for(const ProcessOptions& options) {
   return result;
 }
 
-// What execvp(3) would try.
+// Returns the files that execvp(3) would try.
 std::vector<std::string> files_for(const std::string& program,
                                    const std::vector<std::string>& environment) {
   if (program.empty() || program.find('/') != std::string::npos) return {program};
@@ -104,7 +104,7 @@ Redirect Redirect::pipe(StreamHandler& handler, const StreamOptions& options) no
 
 // The descriptors of a process that is about to start.
 struct Process::Setup {
-  // The child's end of stream `number`, and ours.
+  // Makes the child's end of stream `number`, and for a pipe ours.
   Result<> connect(std::size_t number, const Redirect& redirect) {
     switch (redirect.kind_) {
       case Redirect::Kind::inherit:
@@ -136,14 +136,15 @@ struct Process::Setup {
   std::array<UniqueFd, 3> theirs, ours;
 };
 
-// What outlives a Process that is destroyed before its child has ended: with the loop, then.
+// The part of a Process that waits for the child. If the Process is destroyed before the child has
+// ended, the NetContext takes the Ward over.
 struct Process::Ward final : LoopExtension {
   Ward(Process* process, NetContext& keeper) : owner(process), context(keeper) {}
   Ward(const Ward&) = delete;
   Ward& operator=(const Ward&) = delete;
 
-  // The loop ends before the child did. SIGKILL works at once, but for a process that is stuck in
-  // the kernel, which nobody can wait for.
+  // If the loop ends before a killed child, waits for it. SIGKILL works at once, except for a
+  // process that is stuck in the kernel, for which waiting does not help.
   ~Ward() override {
     if (!killed || made_in != process_generation()) return;
     for (int left = kLastWaits; left > 0 && ::waitpid(pid, nullptr, WNOHANG) == 0; --left) {
@@ -151,8 +152,8 @@ struct Process::Ward final : LoopExtension {
     }
   }
 
-  // The pid, and the group's, is the child's until somebody waits for it; who does besides the loop
-  // may have made it a stranger's.
+  // Until somebody waits for the child, its pid and its group can't belong to another process. Code
+  // outside the loop may have waited, so this asks before it sends the signal.
   Result<> send(int signal) const noexcept {
     siginfo_t info{};
     const bool is_ours =
@@ -174,8 +175,8 @@ struct Process::Ward final : LoopExtension {
   Process* owner;
   pid_t pid = -1, target = -1;
   bool killed = false;
-  NetContext& context;  // that it is left to
-  // Its place there, made early: a destructor can't do without memory.
+  NetContext& context;  // takes this over when the Process is destroyed
+  // Its node in NetContext::wards, made early: the destructor of Process must not need memory.
   std::list<std::unique_ptr<LoopExtension>> place{1};
   std::uint32_t made_in = process_generation();
   ChildWatcher watcher;
@@ -185,7 +186,7 @@ Process::Process(OnExit on_exit) noexcept : on_exit_(std::move(on_exit)) {}
 
 Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions& options,
                                                 OnExit on_exit, SourceLocation where) {
-  if (!loop.in_own_process()) return Errc::wrong_process;  // before anything runs
+  if (!loop.in_own_process()) return Errc::wrong_process;  // checked before anything runs
   if (!is_valid(options)) return system_error(EINVAL);
   Setup setup;
   const std::array<const Redirect*, 3> redirects{&options.input, &options.output, &options.errors};
@@ -207,7 +208,7 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
   plan.directory = options.directory;
   plan.group = static_cast<SpawnPlan::Group>(options.group);
   for (std::size_t i = 0; i < 3; ++i) plan.streams[i] = setup.theirs[i].get();
-  // All that takes memory is made before there is a child, which would be left alone.
+  // Everything that takes memory is made before the child: after a failure it would be left alone.
   process->starter_ = loop.deferred([made = process.get()] { made->start_next(); }, where);
   auto ward = std::make_unique<Ward>(process.get(), NetContext::of(loop));
   Result<pid_t> pid = spawn_child(plan);
@@ -229,7 +230,7 @@ Result<> Process::watch(Loop& loop, SourceLocation where) {
   return {};
 }
 
-// One at a time: its callbacks may destroy this.
+// Starts one Stream in a turn, as its callbacks may destroy this Process.
 void Process::start_next() {
   Stream* const stream = streams_[started_++].get();
   if (started_ < streams_.size()) starter_.schedule();

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
+// How an address becomes the connection:
 //
 //   waiting_ --start_attempts()--> running_ --on_writable()--> finish(socket)
 //                                     |  ^
 //                                     |  '-- retry(): a full unix backlog
 //                                     '--fail()--> start_attempts(); the last one: finish(error)
 //
-// Only finish() calls the user, and only the loop calls what leads there: not connect(), add() and
-// no_more().
+// Only finish() runs the callback, and only the loop calls what leads there: connect(), add() and
+// no_more() never do.
 #include "reactor/net/connector.h"
 
 #include <algorithm>
@@ -19,7 +20,7 @@ namespace {
 
 constexpr Duration kLeastDelay = std::chrono::milliseconds(10);
 
-// The higher, the more it tells about the host that was to be reached.
+// Returns the class of an error: the higher, the more it tells about the host.
 int weight(std::error_code error) noexcept {
   const auto is_one_of = [&](auto... conditions) { return ((error == conditions) || ...); };
   using std::errc;
@@ -33,9 +34,10 @@ int weight(std::error_code error) noexcept {
   return no_way ? 0 : 2;
 }
 
-// A connect to a port of this host that nobody listens on can meet itself, where the kernel happens
-// to pick the same port for this side: a simultaneous open (RFC 9293 section 3.5). Where the ports
-// differ, that is all there is to ask: `address` may be a wildcard, but its port is the peer's.
+// Returns whether the socket has connected to itself. That can happen with a port of this host on
+// which no server listens, if the kernel picks the same port for this side: a simultaneous open
+// (RFC 9293 section 3.5). The ports are compared first: `address` may be a wildcard, but its port
+// is the peer's.
 bool connected_to_itself(const Socket& socket, const Address& address) {
   if (address.is_unix()) return false;
   const Result<Address> local = socket.local();
@@ -89,7 +91,8 @@ Result<std::unique_ptr<Connector>> Connector::connect(Loop& loop, const Address&
 
 void Connector::add(std::span<const Address> addresses) {
   if (!pending()) return;
-  // Attempts start in a timer's callback, where nobody could catch what is thrown.
+  // Memory is reserved here: attempts start in a timer's callback, where nobody could catch a
+  // bad_alloc.
   running_.reserve(attempts_.size() + waiting_.size() + addresses.size());
   attempts_.reserve(attempts_.size() + waiting_.size() + addresses.size());
   waiting_.insert(waiting_.end(), addresses.begin(), addresses.end());
@@ -101,7 +104,8 @@ void Connector::no_more() {
   if (pending()) schedule();
 }
 
-// The timer also runs out at once: what is called here may call the user, who called us.
+// Uses the timer even to start at once: an attempt may end in the user's callback, and the user may
+// be calling us now.
 void Connector::schedule() {
   if (running_.empty()) {
     delay_.start(Duration::zero());
@@ -110,7 +114,8 @@ void Connector::schedule() {
   }
 }
 
-// The first one of another family than the latest attempt's, or else the first one.
+// Returns the index of the first waiting address of another family than the latest attempt; 0 if
+// there is none.
 std::size_t Connector::next() const noexcept {
   if (attempts_.empty()) return 0;
   const auto differs = [latest = attempts_.back().address.family()](const Address& address) {
@@ -170,7 +175,7 @@ void Connector::on_writable(std::size_t number) {
   if (error == std::errc::connection_already_in_progress) return;
   if (error) return fail(number, error);
   if (connected_to_itself(found->socket, attempts_[number].address)) {
-    Socket::reset_on_close(found->socket.fd());  // or the port would stay taken for a minute
+    Socket::reset_on_close(found->socket.fd());  // otherwise the port is taken for a minute
     return fail(number, std::make_error_code(std::errc::connection_refused));
   }
   found->watcher = IoWatcher();
@@ -185,7 +190,7 @@ void Connector::retry() {
     if (attempt.socket) continue;
     const std::error_code error = begin(attempt);
     if (!error) continue;
-    retry_.start(kRetryDelay);  // for the others
+    retry_.start(kRetryDelay);  // for the other attempts
     return fail(attempt.number, error);
   }
 }
@@ -193,7 +198,7 @@ void Connector::retry() {
 void Connector::fail(std::size_t number, std::error_code error) {
   attempts_[number].error = error;
   const auto found = find(number);
-  found->watcher = IoWatcher();  // erase() would assign the socket first
+  found->watcher = IoWatcher();  // before erase(), which would assign the socket first
   running_.erase(found);
   const bool was_latest = number + 1 == attempts_.size();
   if (was_latest || running_.empty()) start_attempts();

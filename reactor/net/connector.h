@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Connector: one connection to whichever of several addresses answers first (RFC 8305, "Happy
-// Eyeballs": a dead address costs an attempt_delay, not a time-out).
+// Connector makes one connection, to the address among several that answers first (RFC 8305, "Happy
+// Eyeballs": a dead address costs an attempt_delay, not a timeout).
 #pragma once
 
 #include <cstddef>
@@ -21,36 +21,38 @@ namespace reactor {
 // One address that a Connector tried.
 struct ConnectAttempt {
   Address address;
-  // No error: it goes on, or it is the one that the callback got. Else that of socket(2), bind(2)
-  // or connect(2); connection_refused also where a loopback socket had connected to itself;
-  // operation_canceled where another attempt was faster; Errc::timed_out at the deadline.
+  // No error: the attempt goes on, or the callback got its socket. Otherwise the error of
+  // socket(2), bind(2) or connect(2); connection_refused also if a loopback socket had connected to
+  // itself; operation_canceled if another attempt was faster; Errc::timed_out at the deadline.
   std::error_code error;
 };
 
 // Connects without blocking, and calls back once: with a connected, non-blocking socket, or with
-// the error that tells most:
+// the most telling error:
 //
-//  * Errc::timed_out at the deadline, whatever the attempts say;
-//  * otherwise the error of one attempt, the first in the most telling class: the host answered
-//    (refused, reset); something else (permission, descriptors, local address in use); nobody
-//    answered (the kernel's timed_out); there is no way (network or host unreachable, family or
-//    address not available here). attempts() has them all;
-//  * destination_address_required where there was no address at all.
+//  * Errc::timed_out at the deadline, whatever errors the attempts had;
+//  * otherwise the error of one attempt. It is the first one of the most telling class that
+//  occurred.
+//    From most to least: the host answered (refused, reset); something else (permission,
+//    descriptors, local address in use); no answer (the kernel's timed_out); no way to the host
+//    (network or host unreachable, family or address not available here). attempts() has all
+//    errors;
+//  * destination_address_required if there was no address at all.
 //
-// Addresses are tried in the order given, but families alternate, the first one's first. The next
-// attempt starts when the latest one failed, or is attempt_delay old; the earlier ones go on. A
-// unix socket whose backlog is full is asked again every few milliseconds until the deadline
-// (connect(2) EAGAIN).
+// Addresses are tried in the order given, except that families alternate, beginning with that of
+// the first address. The next attempt starts when the latest one has failed or is attempt_delay
+// old; earlier ones go on. If a unix socket's backlog is full, it is asked again every few
+// milliseconds until the deadline (connect(2) EAGAIN).
 //
 // Belongs to its loop's thread, and keeps Loop::run() going until it has called back. Destroying it
 // cancels: all its sockets are closed and the callback never runs. Callbacks may call all of it and
 // may destroy it.
 class Connector {
  public:
-  // The socket, or why there is none. Never called from inside connect(), add() or no_more().
+  // Gets the socket or the error. Never called from inside connect(), add() or no_more().
   using Done = Callback<void(Result<Socket>)>;
 
-  static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);  // backlog full
+  static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);  // for a full backlog
 
   // Tries all of `addresses`; TCP and unix ones may be mixed.
   // Errors: Errc::wrong_process, invalid_argument for an empty callback.
@@ -61,8 +63,8 @@ class Connector {
       Loop& loop, const Address& address, const ConnectOptions& options, Done done,
       SourceLocation where = SourceLocation::current());
 
-  // Starts without an address: add() brings them as they become known, no_more() says that the last
-  // one did. The deadline counts from here. Errors as connect().
+  // Starts without an address. Call add() as addresses become known, and no_more() after the last
+  // one. The deadline counts from here. Errors: as connect().
   [[nodiscard]] static Result<std::unique_ptr<Connector>> grow(
       Loop& loop, const ConnectOptions& options, Done done,
       SourceLocation where = SourceLocation::current());
@@ -71,21 +73,21 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  // More to try, behind what waits already. Nothing happens once the callback ran.
+  // Adds addresses after those that wait already. Does nothing once the callback has run.
   void add(std::span<const Address> addresses);
-  // When all attempts so far have failed, that is the end.
+  // Declares that no more addresses follow: when all attempts have failed, the Connector fails.
   void no_more();
 
-  // What was tried, in that order; valid until the next turn. May be asked in the callback.
+  // Returns the attempts in their order; valid until the next turn. The callback may call this.
   [[nodiscard]] std::span<const ConnectAttempt> attempts() const noexcept { return attempts_; }
-  // Whether the callback is still to come.
+  // Returns whether the callback has not run yet.
   [[nodiscard]] bool pending() const noexcept { return static_cast<bool>(done_); }
 
  private:
-  // An attempt under way. The watcher goes before the socket it watches.
+  // An attempt in progress. The watcher must be destroyed before the socket that it watches.
   struct Running {
-    std::size_t number;  // in attempts_
-    Socket socket;       // none while it waits to ask a full backlog again
+    std::size_t number;  // its index in attempts_
+    Socket socket;       // empty while it waits to ask a full backlog again
     IoWatcher watcher;
   };
 
@@ -110,8 +112,8 @@ class Connector {
   std::vector<Address> waiting_;
   std::vector<ConnectAttempt> attempts_;
   std::vector<Running> running_;
-  TimePoint next_start_{};  // until then the latest attempt holds the next one up
-  Timer delay_;             // starts attempts, and finds that none is left
+  TimePoint next_start_{};  // no attempt starts before this, while the latest one goes on
+  Timer delay_;             // starts the next attempt, or finishes if there is none
   Timer retry_;
   Timer deadline_;
 };

@@ -19,7 +19,7 @@ namespace reactor {
 struct PacketInfo {
   int family = AF_UNSPEC;  // AF_INET or AF_INET6, of the addresses below; else nothing is known
   unsigned interface = 0;
-  std::array<std::byte, 16> destination{};  // in the header: may be a group or a broadcast
+  std::array<std::byte, 16> destination{};  // from the header: a group or broadcast address, maybe
   std::array<std::byte, 16> source{};       // an address of this host to reply from; all zero: any
 };
 

@@ -28,7 +28,7 @@ class DatagramExchange final : public LoopExtension {
 
   // The Datagram that owns the collected datagrams; null if there are none.
   Datagram* collector = nullptr;
-  std::uint32_t collected_in = 0;  // process generation: a child does not send it again
+  std::uint32_t collected_in = 0;  // process generation: a forked child does not send them again
   SendBatch outgoing;
   // True while a batch is delivered: the collected datagrams are sent at its end.
   bool in_batch = false;

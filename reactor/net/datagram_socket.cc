@@ -105,7 +105,7 @@ bool has_error_queue([[maybe_unused]] int fd) noexcept {
   constexpr std::array<std::pair<int, int>, 3> kOptions{
       {{IPPROTO_IP, IP_RECVERR}, {IPPROTO_IPV6, IPV6_RECVERR}, {SOL_SOCKET, SO_TIMESTAMPING}}};
   for (const auto& [level, name] : kOptions) {
-    found = found || option_of(fd, level, name) != 0;  // of SO_TIMESTAMPING, longer, the flags
+    found = found || option_of(fd, level, name) != 0;  // the flags of SO_TIMESTAMPING
   }
 #endif
   return found;

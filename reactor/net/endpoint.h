@@ -9,9 +9,9 @@
 
 namespace reactor {
 
-// An address with the kind of socket that belongs there, as a server's --bind takes and prints it:
-// all forms of Address for streams; `udp:HOST:PORT` and `unixgram:PATH`, `unixgram:@NAME` for
-// datagrams.
+// An address and the kind of socket to open there, as a server's --bind takes and prints it. For
+// streams these are all forms of Address; for datagrams `udp:HOST:PORT`, `unixgram:PATH` and
+// `unixgram:@NAME`.
 struct Endpoint {
   enum class Kind : std::uint8_t { stream, datagram };
 
@@ -22,9 +22,9 @@ struct Endpoint {
   Address address;
   Kind kind = Kind::stream;
 
-  // Errors: those of Address::parse().
+  // Parses these forms. Errors: those of Address::parse().
   [[nodiscard]] static Result<Endpoint> parse(std::string_view text);
-  // As parse() takes it.
+  // Returns the form that parse() takes.
   [[nodiscard]] std::string to_string() const;
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };

@@ -22,11 +22,12 @@ constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 constexpr int kReceiveFlags = MSG_DONTWAIT;
 #endif
 
-// SCM_PIDFD of Linux 6.5, which the headers may not know yet; Linux is what has SCM_CREDENTIALS.
+// SCM_PIDFD (Linux 6.5), which the headers may not define yet. SCM_CREDENTIALS is defined only on
+// Linux.
 #if defined(SCM_CREDENTIALS)
 constexpr int kSenderPidfd = 4;
 #else
-constexpr int kSenderPidfd = SCM_RIGHTS;  // there is none
+constexpr int kSenderPidfd = SCM_RIGHTS;  // other systems have none
 #endif
 
 IoResult result_of(ssize_t count) noexcept {
@@ -35,7 +36,7 @@ IoResult result_of(ssize_t count) noexcept {
   return IoResult::failed(errno);
 }
 
-// A full queue of a unix socket is ENOBUFS on the BSDs.
+// On the BSDs a full queue of a unix socket is ENOBUFS.
 IoResult result_of_send(ssize_t count) noexcept {
   return count < 0 && errno == ENOBUFS ? IoResult::blocked() : result_of(count);
 }
@@ -60,8 +61,9 @@ UniqueFd descriptor_at(const cmsghdr& part, std::size_t index) noexcept {
   return UniqueFd(fd);
 }
 
-// Puts the descriptors that came into `places` as far as they go; the others would leak, and so
-// would the sender's, which a socket with SO_PASSPIDFD brings. Gives how many were sent.
+// Moves the descriptors that were sent into `places`, as many as fit, and closes the others. Also
+// closes the sender's pidfd, which comes if the socket has SO_PASSPIDFD. Returns how many
+// descriptors were sent.
 std::size_t take_descriptors(const msghdr& message, std::span<UniqueFd> places) noexcept {
   std::size_t came = 0;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
@@ -82,7 +84,7 @@ void close_all(std::span<UniqueFd> places) noexcept {
   for (UniqueFd& place : places) place.reset();
 }
 
-// One recvmsg(2); room for as many descriptors as one message can have.
+// Calls recvmsg(2) with room for as many descriptors as one message can have.
 IoResult receive(int socket, Envelope& message) noexcept {
   message.header.msg_control = message.control.data();
   message.header.msg_controllen =
@@ -147,7 +149,7 @@ IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
   take_descriptors(message.header, {&descriptor, 1});
   const int cut = message.header.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
   if (cut == 0) return result;
-  descriptor.reset();  // half a state is worse than none
+  descriptor.reset();  // a part of a message must not be used
   return IoResult::failed((cut & MSG_CTRUNC) != 0 ? EMFILE : EMSGSIZE);
 }
 

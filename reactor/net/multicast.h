@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Options of a datagram socket for groups (ip(7), ipv6(7)). Datagram's comments tell what they do.
-// Private to net/.
+// Sets the multicast options of a datagram socket (ip(7), ipv6(7)). The comments of Datagram
+// describe them. Private to net/.
 #pragma once
 
 #include "reactor/base/result.h"

@@ -19,7 +19,7 @@ constexpr unsigned kV4Bits = 32;
 constexpr unsigned kV6Bits = 128;
 constexpr unsigned kMappedBits = kV4MappedPrefix * 8;
 
-// Whether the first `bits` of both are the same.
+// Returns whether the first `bits` of both are the same.
 bool same_prefix(const V6Bytes& a, const V6Bytes& b, unsigned bits) noexcept {
   const auto whole = static_cast<std::ptrdiff_t>(bits / 8);
   if (!std::equal(a.begin(), a.begin() + whole, b.begin())) return false;
@@ -32,7 +32,7 @@ bool is_v4(const V6Bytes& bytes, unsigned bits) noexcept {
   return bits >= kMappedBits && same_prefix(bytes, kV4Mapped, kMappedBits);
 }
 
-// The number of bits that the prefix may have: 0 where `host` is no address.
+// Returns how many bits a prefix of `host` may have; 0 if `host` is no address.
 unsigned parse_host(std::string_view host, V6Bytes& bytes) {
   const std::string text(host);
   bytes = kV4Mapped;
@@ -59,7 +59,7 @@ Result<Network> Network::parse(std::string_view text) {
     return Errc::bad_address;
   }
   bits += kV6Bits - most;
-  // What lies behind the prefix.
+  // All bits after the prefix must be 0.
   for (unsigned bit = bits; bit < kV6Bits; ++bit) {
     if ((bytes[bit / 8] >> (7 - bit % 8) & 1) != 0) return Errc::bad_address;
   }

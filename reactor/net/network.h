@@ -14,23 +14,23 @@ namespace reactor {
 // A range of IPv4 or IPv6 addresses with a common prefix (CIDR, RFC 4632), as a value.
 class Network {
  public:
-  // "10.0.0.0/8", "fd00::/8"; an address without a length is that one host. IPv4 mapped into v6
-  // ("::ffff:10.0.0.0/104") is IPv4. No zones, no names, no bits set behind the prefix: who writes
-  // 10.0.0.1/8 may mean either.
-  // Errors: Errc::bad_address.
+  // Parses "10.0.0.0/8" or "fd00::/8". An address without a length is that one host. IPv4 mapped
+  // into v6 ("::ffff:10.0.0.0/104") is IPv4. Zones and names are refused, and so are bits after the
+  // prefix: 10.0.0.1/8 could mean the host or the network. Errors: Errc::bad_address.
   [[nodiscard]] static Result<Network> parse(std::string_view text);
 
-  // Whether `address` lies in it, whatever its port and zone. An IPv4 address that is mapped into
-  // v6, as a v6 wildcard's socket reports it, counts as IPv4. Never a unix address.
+  // Returns whether `address` is in this network, whatever its port and zone. An IPv4 address
+  // mapped into v6, as a socket at a v6 wildcard reports it, counts as IPv4. False for unix
+  // addresses.
   [[nodiscard]] bool contains(const Address& address) const noexcept;
 
-  // As parse() takes it: "10.0.0.0/8".
+  // Returns the form that parse() takes: "10.0.0.0/8".
   [[nodiscard]] std::string to_string() const;
 
   friend bool operator==(const Network&, const Network&) = default;
 
  private:
-  // IPv4 is kept mapped, with 96 bits more.
+  // IPv4 is kept mapped into v6, so its prefix is 96 bits longer here.
   using Bytes = std::array<std::uint8_t, 16>;
   Network(const Bytes& bytes, unsigned bits) noexcept : bytes_(bytes), bits_(bits) {}
 

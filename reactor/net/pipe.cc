@@ -16,7 +16,7 @@
 namespace reactor {
 namespace {
 
-// For a descriptor that may block, as others want it so.
+// The transport for a descriptor that may be blocking, as its other users need it.
 class SharedTransport final : public Transport {
  public:
   explicit SharedTransport(int fd) noexcept : pipe_(fd) {}
@@ -24,7 +24,7 @@ class SharedTransport final : public Transport {
   IoResult read(int fd, std::span<std::byte> buffer) override {
     return is_ready(fd, POLLIN) ? pipe_.read(fd, buffer) : IoResult::blocked();
   }
-  // A pipe that can be written takes this much without waiting (pipe(7)).
+  // A pipe that is ready for writing takes this much without waiting (pipe(7)).
   IoResult write(int fd, std::span<const std::byte> bytes) override {
     constexpr std::size_t kMost = PIPE_BUF;
     if (!is_ready(fd, POLLOUT)) return IoResult::blocked();
@@ -42,7 +42,8 @@ class SharedTransport final : public Transport {
   PipeTransport pipe_;
 };
 
-// For what no poller takes as it is always ready. The Stream watches something that is so, too.
+// The transport for files, which no poller takes as they are always ready. The Stream watches
+// another descriptor that is always ready instead (open_file()).
 class FileTransport final : public Transport {
  public:
   explicit FileTransport(UniqueFd file) noexcept : file_(std::move(file)), pipe_(file_.get()) {}
@@ -72,7 +73,8 @@ Opened make(Loop& loop, UniqueFd fd, std::unique_ptr<Transport> transport, Strea
   return stream;
 }
 
-// The reading end of a pipe that nobody writes to is readable for ever, and on every backend.
+// Gives the Stream a descriptor to watch: the reading end of a pipe without a writer, which is
+// always readable, and on every backend.
 Opened open_file(Loop& loop, UniqueFd file, StreamHandler& handler, const StreamOptions& options,
                  SourceLocation where) {
   Result<PipeEnds> pipe = make_pipe_ends();
@@ -81,7 +83,7 @@ Opened open_file(Loop& loop, UniqueFd file, StreamHandler& handler, const Stream
   return make(loop, std::move(pipe->read), std::move(transport), handler, options, where);
 }
 
-// Whether the loop's poller takes it: no error; Errc::not_pollable for files.
+// Returns no error if the loop's poller takes `fd`; Errc::not_pollable for files.
 std::error_code try_to_watch(Loop& loop, int fd) {
   const Result<IoWatcher> probe = loop.watch(fd, Interest::read, [](Ready) {});
   return probe ? std::error_code{} : probe.error();
@@ -103,7 +105,8 @@ Opened open_pipe(Loop& loop, UniqueFd fd, StreamHandler& handler, const StreamOp
 
 Opened open_shared_pipe(Loop& loop, int fd, StreamHandler& handler, const StreamOptions& options,
                         SourceLocation where) {
-  // A terminal that can be written may take one octet and wait with the next, so one asks in vain.
+  // Asking a terminal whether it can be written does not help: it may take one byte and block at
+  // the next.
   if (Result<UniqueFd> own = reopen_terminal(fd)) {
     return open_pipe(loop, std::move(*own), handler, options, where);
   }

@@ -5,20 +5,20 @@
 
 namespace reactor {
 
-// For a Stream on what is no socket: one end of a pipe or FIFO, a terminal. Uses read(2) and
-// write(2), never SIGPIPE. Which ways it goes is the descriptor's access mode: with a write-only
-// one a Stream never reads, and learns at its next write that nobody reads any more
-// (std::errc::broken_pipe); writing to a read-only one fails with std::errc::bad_file_descriptor.
-// The descriptor should be non-blocking: one that is not holds the loop up where the kernel takes
-// less than it is given.
+// The transport of a Stream on one end of a pipe or FIFO, or on a terminal. Uses read(2) and
+// write(2), never with SIGPIPE. The descriptor's access mode decides the direction. On a write-only
+// one a Stream never reads, and learns at its next write that no reader is left
+// (std::errc::broken_pipe). Writing to a read-only one fails with std::errc::bad_file_descriptor.
+// The descriptor should be non-blocking; otherwise it blocks the loop when the kernel takes less
+// than it is given.
 class PipeTransport final : public Transport {
  public:
-  // `fd` is the one that the Stream has.
+  // `fd` is the descriptor of the Stream.
   explicit PipeTransport(int fd) noexcept;
 
   IoResult read(int fd, std::span<std::byte> buffer) override;
   IoResult write(int fd, std::span<const std::byte> bytes) override;
-  // The end of a pipe is its close: ok.
+  // Returns ok: only closing the descriptor ends a pipe.
   IoResult end_writing(int fd) override;
   [[nodiscard]] bool can_read() const noexcept override { return can_read_; }
 
