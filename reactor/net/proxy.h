@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The PROXY protocol of a server's listeners: a proxy in front says in a header before everything
-// else whose connection it is (haproxy's proxy-protocol.txt).
+// The settings of the PROXY protocol on a server's listeners. A proxy in front of the server begins
+// each connection with a header that has the client's addresses (haproxy's proxy-protocol.txt).
 #pragma once
 
 #include <cstdint>
@@ -12,36 +12,37 @@
 
 namespace reactor {
 
-// Which header each connection begins with. It is never guessed whether there is one: whoever may
-// leave it out may also make one up.
+// The header that each connection must begin with. The server never guesses whether there is one: a
+// client that can omit the header can also forge one.
 enum class ProxyProtocol : std::uint8_t {
   off,
   v1,      // a line of text
   v2,      // binary
-  either,  // told apart by the first octet
+  either,  // told apart by the first byte
 };
 
 struct ProxyOptions {
   ProxyProtocol protocol = ProxyProtocol::off;
-  // The proxies: who connects from elsewhere is dropped at once, as a header says whatever its
-  // sender likes. Unix sockets have no network: their file's permissions decide, and all may send.
+  // The networks of the proxies. A connection from elsewhere is dropped at once, as its sender
+  // could put anything into a header. Unix sockets have no network: the permissions of their file
+  // decide, and every peer may send a header.
   std::vector<Network> allow_from;
-  Duration time_limit = std::chrono::seconds(3);  // for the header, from accept on
+  Duration time_limit = std::chrono::seconds(3);  // for the header, counted from accept()
 };
 
-// What became of connections that had to begin with a header. All were accepted.
+// Counts what happened to accepted connections that had to begin with a header.
 struct ProxyStats {
   std::uint64_t passed = 0;
   std::uint64_t not_allowed = 0;  // not from ProxyOptions::allow_from
   std::uint64_t malformed = 0;    // no header, or a broken one
   std::uint64_t timed_out = 0;
-  std::uint64_t gone = 0;  // closed by the peer, or broken, before the header was whole
+  std::uint64_t gone = 0;  // closed by the peer, or failed, before the whole header came
 };
 
 // The two ends of the client's connection to the proxy.
 struct ProxiedAddresses {
   Address source;       // the client
-  Address destination;  // where it connected to
+  Address destination;  // the address that the client connected to
 
   friend bool operator==(const ProxiedAddresses&, const ProxiedAddresses&) = default;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A header is looked at before it is read: so no octet behind it is ever taken, and nobody has to
-// keep it. All that was seen of an unfinished one is read at once, so the poller does not report it
-// again.
+// A header is peeked at (MSG_PEEK) before it is read, so no byte after it is ever taken, and none
+// has to be kept. Of an unfinished header, all bytes that have come are read at once; otherwise the
+// poller would report them again and again.
 #include "reactor/net/proxy_gate.h"
 
 #include <algorithm>
@@ -15,14 +15,14 @@
 namespace reactor {
 namespace {
 
-constexpr std::size_t kGlance = 512;                            // more than all usual headers have
+constexpr std::size_t kGlance = 512;                            // longer than all usual headers
 constexpr Duration kReportInterval = std::chrono::seconds(10);  // between two lines of one kind
 
 std::string name_of(ProxyProtocol version) {
   return version == ProxyProtocol::v1 ? "version 1" : "version 2";
 }
 
-// For the log, which escapes it.
+// Describes a bad header for the log, which escapes the text.
 std::string what_is_wrong(const ProxyHeaderParser& parser, ProxyProtocol wanted,
                           std::span<const std::byte> seen) {
   constexpr std::size_t kShown = 16;
@@ -91,7 +91,7 @@ void ProxyGate::admit(Socket connection, SourceLocation where) {
   Visitor& visitor = *visitors_.front();
   visitor.place = visitors_.begin();
   loop_.arm(visitor, saturating_add(loop_.now(), options_.time_limit));
-  read(visitor);  // often it is here already
+  read(visitor);  // often the header is here already
 }
 
 void ProxyGate::read(Visitor& visitor) {
@@ -135,7 +135,7 @@ void ProxyGate::pass(Visitor& visitor) {
   passed_(std::move(owned->socket), owned->where, addresses ? &*addresses : nullptr);
 }
 
-// `seen`: how the connection begins, if that is known.
+// `seen` is the beginning of the connection, if it is known.
 void ProxyGate::drop(Visitor& visitor, Why why, std::span<const std::byte> seen) {
   std::unique_ptr<Visitor> owned = take_out(visitor);
   loop_.detach(*owned, Detach::closing);
@@ -158,7 +158,7 @@ bool ProxyGate::due(Why why) const noexcept {
   return loop_.now() >= reports_[static_cast<std::size_t>(why)].next;
 }
 
-// Whoever connects at will does not write the log at will.
+// Logs at a bounded rate, so that a client that keeps connecting can't fill the log.
 void ProxyGate::report(Why why, const Address& from, const std::string& detail) {
   static constexpr std::array<const char*, kReasons> kTexts = {
       "that address may not send a PROXY header",
@@ -176,7 +176,7 @@ void ProxyGate::report(Why why, const Address& from, const std::string& detail) 
   if (!detail.empty()) line += ": " + detail;
   if (report.since > 0) line += "; so were " + std::to_string(report.since) + " more before it";
   report = {.next = saturating_add(loop_.now(), kReportInterval), .since = 0};
-  // Port scanners and plain health checks do that all day.
+  // Port scanners and plain health checks cause this all day.
   if (why == Why::gone) {
     REACTOR_LOG(debug, line);
   } else {

@@ -16,36 +16,37 @@
 
 namespace reactor {
 
-// Holds accepted connections until their PROXY header is here, and takes exactly that off the
-// socket: what passes is a socket like any other, and its Stream knows nothing of all this. What
-// may not pass is closed without an answer, and the log says so at a bounded rate. Belongs to its
-// loop's thread; destroying it closes what waits. Private to net/.
+// Holds accepted connections until their PROXY header has come, and reads exactly that header. A
+// connection that passes is then a socket like any other, and its Stream need not know of the
+// header. Other connections are closed without an answer, and logged at a bounded rate. Belongs to
+// its loop's thread; destroying it closes the waiting connections. Private to net/.
 class ProxyGate {
  public:
-  // `addresses`: null where the socket's own stand. Valid until return.
+  // Gets a connection that has passed. `addresses` is valid until return; null: use the socket's
+  // own.
   using Passed = Callback<void(Socket, SourceLocation, const ProxiedAddresses* addresses)>;
   using Dropped = Callback<void()>;
 
-  // For each connection that was admitted one of the two is called, once; perhaps inside admit().
-  // `options` outlive the gate.
+  // One of `passed` and `dropped` is called for each admitted connection, once, maybe inside
+  // admit(). `options` must outlive the gate.
   ProxyGate(Loop& loop, const ProxyOptions& options, Passed passed, Dropped dropped);
   ~ProxyGate();
   ProxyGate(const ProxyGate&) = delete;
   ProxyGate& operator=(const ProxyGate&) = delete;
 
-  // A new connection; `where` goes with it. Throws std::bad_alloc.
+  // Takes a new connection; `where` is passed on with it. Throws std::bad_alloc.
   void admit(Socket connection, SourceLocation where);
 
   [[nodiscard]] const ProxyStats& stats() const noexcept { return stats_; }
 
  private:
   class Visitor;
-  // Why one is dropped. How often is in stats_.
+  // The reason for dropping a connection. stats_ counts each.
   enum class Why : std::uint8_t { not_allowed, malformed, timed_out, gone };
   static constexpr std::size_t kReasons = 4;
   struct Report {
-    TimePoint next{};         // no line before
-    std::uint64_t since = 0;  // how many were dropped without one
+    TimePoint next{};         // no log line before this
+    std::uint64_t since = 0;  // connections dropped without a log line
   };
 
   [[nodiscard]] bool allowed(const Address& from) const noexcept;

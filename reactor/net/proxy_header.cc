@@ -18,8 +18,8 @@ using State = ProxyHeaderParser::State;
 constexpr std::string_view kSignatureV1 = "PROXY ";
 constexpr std::string_view kSignatureV2("\r\n\r\n\0\r\nQUIT\n", 12);
 
-// Version 2: the octet behind the signature holds version and command, the next one family and
-// protocol, and two hold the length of the rest.
+// In version 2, one byte after the signature has version and command, the next one family and
+// protocol, and two have the length of the rest.
 constexpr std::size_t kCommandAt = 12;
 constexpr std::size_t kFamilyAt = 13;
 constexpr std::size_t kLengthAt = 14;
@@ -29,9 +29,9 @@ enum Family : unsigned { kUnspecified, kInet, kInet6, kUnix };
 constexpr unsigned kStream = 1;
 constexpr unsigned kDatagram = 2;
 
-constexpr std::size_t kPathField = 108;  // of a unix address, wherever the proxy runs
+constexpr std::size_t kPathField = 108;  // bytes of a unix address, on all systems
 
-// Octets of both addresses with their ports.
+// The bytes of both addresses with their ports.
 constexpr std::array<std::size_t, 4> kAddressOctets = {0, 12, 36, 2 * kPathField};
 
 unsigned octet_of(char c) noexcept { return static_cast<unsigned char>(c); }
@@ -57,8 +57,8 @@ Address v6_address(const void* host, std::uint16_t network_order_port) noexcept 
   return address_of(address);
 }
 
-// Zeros fill the room behind a path. A name that begins with one is Linux' abstract kind; nobody
-// says how long it is, so the zeros at its end are not taken for a part of it.
+// Makes an address of a path field, which zeros fill up. A name that begins with a zero is a Linux
+// abstract name. Its length is not in the header, so zeros at its end are not taken as part of it.
 Address unix_address(const char* room) noexcept {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -71,14 +71,14 @@ Address unix_address(const char* room) noexcept {
   return Address::from(reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(length));
 }
 
-// Takes what is before the next space off `line`, and the space.
+// Removes the next word and the space after it from `line`, and returns the word.
 std::string_view next_word(std::string_view& line) noexcept {
   const std::string_view word = line.substr(0, line.find(' '));
   line.remove_prefix(std::min(word.size() + 1, line.size()));
   return word;
 }
 
-// As the protocol has it: decimal, no zeros in front.
+// Parses a port as the protocol demands: decimal, without leading zeros.
 bool parse_port(std::string_view text, std::uint16_t& port) noexcept {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   const bool padded = text.size() > 1 && text.front() == '0';
@@ -144,7 +144,7 @@ State ProxyHeaderParser::parse_line() noexcept {
   std::string_view line(kept_.data(), taken_ - 2);
   line.remove_prefix(kSignatureV1.size());
   const std::string_view family = next_word(line);
-  if (family == "UNKNOWN") return State::done;  // whatever else it says
+  if (family == "UNKNOWN") return State::done;  // the rest of the line is ignored
   if (family != "TCP4" && family != "TCP6") return State::bad;
   const std::string_view source = next_word(line);
   const std::string_view destination = next_word(line);
@@ -177,7 +177,7 @@ State ProxyHeaderParser::check_preamble() noexcept {
   const unsigned family = octet_of(kept_[kFamilyAt]) >> 4;
   const unsigned protocol = octet_of(kept_[kFamilyAt]) & 15;
   if (length_v2() > kMostV2) return State::bad;
-  if (command == kLocal) return State::more;  // the rest is to be ignored
+  if (command == kLocal) return State::more;  // the rest has to be ignored
   if (command != kProxy || family > kUnix || protocol > kDatagram) return State::bad;
   return length_v2() >= kPreamble + kAddressOctets[family] ? State::more : State::bad;
 }

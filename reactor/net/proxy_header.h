@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ProxyHeaderParser: the PROXY protocol's header, versions 1 and 2 (haproxy's proxy-protocol.txt),
-// which tells whose connection it is that a proxy makes. Private to net/.
+// ProxyHeaderParser parses the header of the PROXY protocol, versions 1 and 2 (haproxy's
+// proxy-protocol.txt), by which a proxy says for which client it connects. Private to net/.
 #pragma once
 
 #include <array>
@@ -14,43 +14,43 @@
 
 namespace reactor {
 
-// Strict, incremental, without allocation: takes the header in any pieces and not one octet more.
-// There is no such thing as no header. TLVs are skipped unread.
+// A strict, incremental parser that does not allocate. It takes the header in any pieces and not
+// one byte more. A connection without a header is bad. TLVs are skipped unread.
 class ProxyHeaderParser {
  public:
-  static constexpr std::size_t kMostV1 = 107;  // octets, with CRLF
-  // Of version 2, whose length field could say 65,551. Addresses take 232, TLVs the rest: a
-  // client's certificate fits.
+  static constexpr std::size_t kMostV1 = 107;  // bytes, with CRLF
+  // The most bytes of version 2, whose length field could say up to 65,551. Addresses take 232,
+  // TLVs the rest: a client's certificate fits.
   static constexpr std::size_t kMostV2 = 4096;
 
   enum class State : std::uint8_t { more, done, bad };
   struct Step {
     State state;
-    std::size_t consumed;  // octets of the header; all of them where there is more to come
+    std::size_t consumed;  // bytes that belong to the header; all of them if more must come
   };
 
-  // `protocol` is not off.
+  // `protocol` must not be `off`.
   explicit ProxyHeaderParser(ProxyProtocol protocol) noexcept : protocol_(protocol) {}
 
-  // The version whose signature `bytes` begin with: v1, v2, or off where it is neither.
+  // Returns the version whose signature `bytes` begin with: v1, v2, or off if neither.
   [[nodiscard]] static ProxyProtocol version_of(std::span<const std::byte> bytes) noexcept;
 
-  // Once done or bad it stays so, and takes nothing.
+  // Parses the next bytes. Once done or bad, the state stays and nothing more is taken.
   [[nodiscard]] Step next(std::span<const std::byte> bytes) noexcept;
 
-  // Whether anything was taken.
+  // Returns whether any byte was taken.
   [[nodiscard]] bool begun() const noexcept { return taken_ > 0; }
-  // Whether the signature has come: a header that is bad behind it is one of the right version.
+  // Returns whether the signature has come. If so, even a bad header is one of the right version.
   [[nodiscard]] bool signed_well() const noexcept;
 
-  // Once done: what the proxy says, or nothing where the socket's own addresses stand (a health
-  // check of the proxy's own, a family that it does not know).
+  // Returns the client's addresses, once done. None if the socket's own addresses apply: for a
+  // health check by the proxy itself, or a family that it does not know.
   [[nodiscard]] const std::optional<ProxiedAddresses>& addresses() const noexcept {
     return addresses_;
   }
 
  private:
-  static constexpr std::size_t kPreamble = 16;                   // of version 2: up to the length
+  static constexpr std::size_t kPreamble = 16;  // of version 2: up to and with the length
   static constexpr std::size_t kMostKept = kPreamble + 2 * 108;  // with two unix addresses
 
   [[nodiscard]] State take(char octet) noexcept;
@@ -64,12 +64,12 @@ class ProxyHeaderParser {
   ProxyProtocol protocol_;
   State state_ = State::more;
   std::size_t taken_ = 0;
-  std::array<char, kMostKept> kept_;  // the first of what was taken
+  std::array<char, kMostKept> kept_;  // the first bytes that were taken
   std::optional<ProxiedAddresses> addresses_;
 };
 
-// A header of version 2 that says the same: LOCAL where `addresses` is null, or its two are of
-// different families. Zones are left out. Throws std::bad_alloc.
+// Returns a header of version 2 with these addresses; LOCAL if `addresses` is null, or the two are
+// of different families. Zones are left out. Throws std::bad_alloc.
 [[nodiscard]] std::vector<std::byte> proxy_header(const ProxiedAddresses* addresses);
 
 }  // namespace reactor

@@ -19,7 +19,7 @@ constexpr unsigned kFirstHighPort = 1024;
 constexpr unsigned kCellBits = 12;
 constexpr Duration kBurst = std::chrono::seconds(1);
 
-// As IPv6; an IPv4 address is mapped into it. All zero for the wildcard of both.
+// Returns the address as IPv6, with IPv4 mapped into it. All zero for the wildcard of both.
 V6Bytes bytes_of(const Address& address) noexcept {
   V6Bytes bytes{};
   if (address.family() == AF_INET6) {
@@ -36,7 +36,8 @@ V6Bytes bytes_of(const Address& address) noexcept {
   return bytes;
 }
 
-// What counts as one source: all of an IPv4 address, the first half of an IPv6 one.
+// Returns the part of an address that counts as one source: all of an IPv4 address, the first half
+// of an IPv6 address.
 std::uint64_t source_of(const V6Bytes& bytes) noexcept {
   const bool is_v4 =
       std::equal(kV4Mapped.begin(), kV4Mapped.begin() + kV4MappedPrefix, bytes.begin());
@@ -49,7 +50,7 @@ std::uint64_t source_of(const V6Bytes& bytes) noexcept {
 
 ReflectionGuard::ReflectionGuard(const ReflectionLimits& limits, std::vector<Address> own)
     : limits_(limits), own_(std::move(own)) {
-  std::random_device random;  // or whoever knows the hash could pick sources that share a cell
+  std::random_device random;  // so that nobody can choose sources that share a cell
   seed_ = (std::uint64_t{random()} << 32U) | random();
   if (limits_.rate > 0) paid_until_.resize(std::size_t{1} << kCellBits);
 }

@@ -21,7 +21,7 @@ sigset_t only_sigpipe() noexcept {
 
 }  // namespace
 
-// Where it is not blocked it can't be pending either.
+// If SIGPIPE was not blocked before, it can't be pending.
 SigpipeBlock::SigpipeBlock() noexcept {
   const sigset_t set = only_sigpipe();
   ::pthread_sigmask(SIG_BLOCK, &set, &before_);
@@ -29,7 +29,7 @@ SigpipeBlock::SigpipeBlock() noexcept {
   was_pending_ = was_blocked_ && is_pending();
 }
 
-// A signal that is ignored was never pending, and then sigwait() would wait for ever.
+// If SIGPIPE is ignored it never becomes pending, and sigwait() would wait for ever.
 void SigpipeBlock::take_back() noexcept {
   if (was_pending_ || !is_pending()) return;
   const sigset_t set = only_sigpipe();

@@ -5,9 +5,9 @@
 
 namespace reactor {
 
-// While it lives, a write to a pipe or socket that nobody reads is EPIPE and nothing else, in this
-// thread: for write(2) and sendfile(2), which have no MSG_NOSIGNAL. A SIGPIPE that was pending
-// before stays so. Private to net/.
+// Blocks SIGPIPE in this thread during a write(2) or sendfile(2), which have no MSG_NOSIGNAL. A
+// write to a pipe or socket without a reader then only gives EPIPE. A SIGPIPE that was pending
+// before stays pending. Private to net/.
 class SigpipeBlock {
  public:
   SigpipeBlock() noexcept;
@@ -15,7 +15,7 @@ class SigpipeBlock {
   SigpipeBlock(const SigpipeBlock&) = delete;
   SigpipeBlock& operator=(const SigpipeBlock&) = delete;
 
-  // The call gave EPIPE: its signal is taken back.
+  // Removes the signal of a call that gave EPIPE.
   void take_back() noexcept;
 
  private:

@@ -14,7 +14,7 @@
 namespace reactor {
 namespace {
 
-// Of options that not every system has; the number is never given to a kernel.
+// Stands for an option that this system does not have. It is never given to the kernel.
 constexpr int kNone = -1;
 
 #if defined(TCP_KEEPIDLE)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TcpOptions: what can be set on a TCP socket (tcp(7)). Each by itself; what is left empty stays as
-// it is. Set on a listening socket, accepted ones inherit all but quick_ack and fast_open.
+// TcpOptions are options of a TCP socket (tcp(7)). An option that is left empty stays as it is.
+// Accepted sockets inherit all options of their listening socket except quick_ack and fast_open.
 #pragma once
 
 #include <chrono>
@@ -11,34 +11,35 @@
 
 namespace reactor {
 
-// Probes of a connection on which nothing moves, so that a peer that is gone without a word is
-// noticed after idle + interval * count: std::errc::timed_out.
+// Probes an idle connection. A peer that has vanished is noticed after idle + interval * count:
+// std::errc::timed_out.
 struct KeepAlive {
   bool on = true;
   std::chrono::seconds idle{60};      // before the first probe, 1..32767
-  std::chrono::seconds interval{10};  // between two, 1..32767
+  std::chrono::seconds interval{10};  // between two probes, 1..32767
   int count = 6;                      // probes without an answer, 1..127
 };
 
 struct TcpOptions {
   std::optional<bool> no_delay;         // TCP_NODELAY; every Socket of this library has it on
   std::optional<KeepAlive> keep_alive;  // SO_KEEPALIVE, TCP_KEEPIDLE, _KEEPINTVL, _KEEPCNT
-  // How long what was sent may stay without an acknowledgement, up to 24 days; 0: the system's
+  // How long sent bytes may stay unacknowledged, up to 24 days; 0: the system's time
   // (TCP_USER_TIMEOUT).
   std::optional<std::chrono::milliseconds> user_timeout;
-  // Acknowledges at once for now; the kernel may go back to delaying by itself (TCP_QUICKACK).
+  // Sends acknowledgements at once for now; the kernel may return to delaying them by itself
+  // (TCP_QUICKACK).
   std::optional<bool> quick_ack;
-  // "cubic", "reno", ...: of those that the kernel has and allows (TCP_CONGESTION). The text is the
-  // caller's, and lives as long as this.
+  // The congestion control: "cubic", "reno", or another one that the kernel has and allows
+  // (TCP_CONGESTION). The text is the caller's and must outlive this object.
   std::string_view congestion_control;
-  // Before connect(): the first octets written leave with the SYN, where the server has given a
-  // cookie before (TCP_FASTOPEN_CONNECT). connect() is done at once then, and its errors are those
-  // of the first write.
+  // Set before connect(): sends the first written bytes with the SYN if the server has given a
+  // cookie before (TCP_FASTOPEN_CONNECT). connect() then succeeds at once, and the first write
+  // reports its errors.
   bool fast_open = false;
 
-  // Sets them on `fd`, the first that fails ends it. Errors: Errc::not_supported where the system
-  // or the socket has no such option, no_such_file_or_directory for an unknown congestion control,
-  // those of setsockopt(2).
+  // Sets the options on `fd` and stops at the first that fails. Errors: Errc::not_supported if the
+  // system or the socket has no such option; no_such_file_or_directory for an unknown congestion
+  // control; those of setsockopt(2).
   Result<> apply(int fd) const;
 };
 

@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kLockTries = 25;  // of 10 ms each
 
-// A path as the system wants it, without memory: it is needed where nothing may throw.
+// A NUL-terminated path that does not allocate, for functions that must not throw.
 class ShortPath {
  public:
   explicit ShortPath(std::string_view path) noexcept {
@@ -46,7 +46,8 @@ bool is_socket(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-// A live one takes the connection, or would if its backlog were not full (unix(7)).
+// Returns whether no server answers at the path. A live one takes the connection, or would if its
+// backlog were not full (unix(7)).
 bool is_dead(int fd, const Address& address) {
   int type = 0;
   socklen_t length = sizeof(type);
@@ -68,8 +69,8 @@ std::error_code bind_to(int fd, const Address& address) {
   return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
-// Never by a link that somebody put there meanwhile. EOPNOTSUPP: a libc that can't (before glibc
-// 2.32), or it is a link.
+// Sets the mode, but not through a link that somebody may have put there meanwhile. EOPNOTSUPP:
+// this libc can't do that (before glibc 2.32), or the file is a link.
 bool set_mode(const std::string& path, mode_t mode) {
   if (::fchmodat(AT_FDCWD, path.c_str(), mode, AT_SYMLINK_NOFOLLOW) == 0) return true;
   return errno == EOPNOTSUPP && is_socket(path) && ::chmod(path.c_str(), mode) == 0;
@@ -89,7 +90,8 @@ SocketFolderLock::SocketFolderLock(const Address& address) noexcept {
   }
 }
 
-// Closing alone would leave it locked where a fork has made a copy meanwhile.
+// Unlocks explicitly: closing alone would leave the folder locked if a fork has copied the
+// descriptor.
 SocketFolderLock::~SocketFolderLock() {
   if (folder_) ::flock(folder_.get(), LOCK_UN);
 }
@@ -97,7 +99,7 @@ SocketFolderLock::~SocketFolderLock() {
 std::error_code bind_unix(int fd, const Address& address, int mode) {
   const std::string path(address.path());
   if (path.empty() || mode < 0) return bind_to(fd, address);
-  // Linux gives the file the socket's mode, less the umask; others refuse this call.
+  // Linux gives the file the socket's mode, less the umask. Other systems refuse this call.
   static_cast<void>(::fchmod(fd, static_cast<mode_t>(mode)) == 0);
   if (const std::error_code error = bind_to(fd, address)) return error;
   if (set_mode(path, static_cast<mode_t>(mode))) return {};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Pipes as the system makes them. Private to net/.
+// Makes pipes and copies descriptors. Private to net/.
 #pragma once
 
 #include <unistd.h>
@@ -9,24 +9,25 @@
 
 namespace reactor {
 
-// The lowest number that is no standard descriptor's.
+// The lowest descriptor after the standard ones.
 inline constexpr int kFirstOther = STDERR_FILENO + 1;
 
 struct PipeEnds {
   UniqueFd read, write;
 };
 
-// A pipe that is closed on exec, with numbers beyond standard error's. Errors: those of pipe(2).
+// Returns a close-on-exec pipe, whose descriptors are above the standard ones. Errors: those of
+// pipe(2).
 [[nodiscard]] Result<PipeEnds> make_pipe_ends();
 
-// A copy of `fd` that is closed on exec, with a number beyond standard error's. Errors: those of
+// Returns a close-on-exec copy of `fd`, which is above the standard descriptors. Errors: those of
 // fcntl(2).
 [[nodiscard]] Result<UniqueFd> copy_descriptor(int fd);
 
-// The terminal that `fd` is, opened anew as it was, non-blocking and without becoming the
-// controlling one: with flags of its own, so that nobody else's change. Errors:
-// inappropriate_io_control_operation where it is none, or a master, whose device opens another one;
-// those of ttyname(3), open(2).
+// Opens the terminal of `fd` a second time, in the same access mode, non-blocking and not as the
+// controlling terminal. The new descriptor has flags of its own, so setting them changes nothing
+// for other processes. Errors: inappropriate_io_control_operation if `fd` is no terminal, or a
+// master side, whose device would open another terminal; those of ttyname(3), open(2).
 [[nodiscard]] Result<UniqueFd> reopen_terminal(int fd);
 
 }  // namespace reactor

@@ -23,16 +23,17 @@
 namespace reactor {
 namespace {
 
-constexpr int kExitOfFailure = 127;  // as the shell's; nobody sees it
+constexpr int kExitOfFailure = 127;  // like the shell's; nobody sees it
 
-// What the child writes to its parent where it fails.
+// The message that the child writes to its parent if it fails.
 struct Failure {
   enum class Step : int { set_up, directory, exec };
   Step step;
   int number;
 };
 
-// All descriptors beyond standard error close on exec, in one call (close_range(2), Linux 5.11).
+// Makes all descriptors from `first` on close-on-exec, in one call (close_range(2), Linux 5.11).
+// Returns false if the kernel can't.
 bool close_range_on_exec([[maybe_unused]] unsigned first) noexcept {
 #if defined(__linux__) && defined(SYS_close_range)
   constexpr unsigned kOnExec = 1 << 2;  // CLOSE_RANGE_CLOEXEC
@@ -42,7 +43,8 @@ bool close_range_on_exec([[maybe_unused]] unsigned first) noexcept {
 #endif
 }
 
-// For kernels without it. Descriptors that another thread opens afterwards have O_CLOEXEC or leak.
+// Returns the highest open descriptor, for kernels without close_range(2). A descriptor that
+// another thread opens after this must have O_CLOEXEC, or the child gets it.
 int highest_descriptor() {
   DIR* const folder = ::opendir("/dev/fd");
   if (folder == nullptr) return static_cast<int>(std::min(::sysconf(_SC_OPEN_MAX), 1L << 20));
@@ -108,8 +110,8 @@ class Child {
     return true;
   }
 
-  // As execvp(3): one that may not be run does not end the search, nor does a folder that is not
-  // there, or on a file system that is gone.
+  // Tries the files in order, like execvp(3). The search goes on after a file that may not be run,
+  // a missing folder, and one on a file system that is gone.
   int exec() const noexcept {
     int number = ENOENT;
     for (const std::string& file : plan_.files) {
@@ -127,10 +129,10 @@ class Child {
 
   const SpawnPlan& plan_;
   const std::vector<char*> arguments_, environment_;
-  const int highest_;  // descriptor that may be open; -1: close_range(2) works
+  const int highest_;  // the highest open descriptor; -1: close_range(2) works
 };
 
-// No handler of the parent's runs in the child. errno is kept.
+// Forks with all signals blocked, so that no handler of the parent runs in the child. Keeps errno.
 pid_t fork_blocked(sigset_t& before) noexcept {
   sigset_t all;
   sigfillset(&all);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// fork(2) and exec(3) of another program. Private to net/.
+// Runs another program by fork(2) and exec(3). Private to net/.
 #pragma once
 
 #include <sys/types.h>
@@ -13,22 +13,23 @@
 
 namespace reactor {
 
-// All that the child needs, made before the fork: it may not allocate.
+// Everything that the child needs. It is made before the fork, as the child must not allocate.
 struct SpawnPlan {
   enum class Group : std::uint8_t { same, own, session };
 
   std::vector<std::string> files;        // tried in order, as execvp(3) does
   std::vector<std::string> arguments;    // argv
   std::vector<std::string> environment;  // NAME=VALUE, all of it
-  std::string directory;                 // empty: the present one
-  // What 0, 1 and 2 shall be copies of: descriptors beyond 2; -1: as they are.
+  std::string directory;                 // empty: that of this process
+  // The descriptors, above 2, of which the child's 0, 1 and 2 become copies; -1: as in this
+  // process.
   std::array<int, 3> streams{-1, -1, -1};
   Group group = Group::same;
 };
 
-// Gives the child's pid once it runs the program. It has no other descriptors than 0, 1 and 2, and
-// no signal is blocked or ignored in it. Waits until its exec is done. Errors: those of fork(2),
-// dup2(2), setsid(2), execve(2); Errc::bad_directory. No child is left then.
+// Starts the child and waits until its exec is done. Returns the child's pid. The child has no
+// descriptors except 0, 1 and 2, and no signal is blocked or ignored in it. Errors, after which no
+// child is left: those of fork(2), dup2(2), setsid(2), execve(2); Errc::bad_directory.
 [[nodiscard]] Result<pid_t> spawn_child(const SpawnPlan& plan);
 
 }  // namespace reactor
