@@ -36,8 +36,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
 
   bool start(Duration time) {
     Loop& loop = all_.loop_;
-    if (!Socket::shutdown_write(fd_.get()))
-      return false;  // the connection is gone: nothing can be lost any more
+    if (!Socket::shutdown_write(fd_.get())) return false;  // nothing can be lost any more
     if (!loop.attach(*this, Interest::read)) return false;
     end_ = saturating_add(loop.now(), time);
     loop.arm(*this, idle_end());

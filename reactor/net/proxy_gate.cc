@@ -16,7 +16,7 @@ namespace reactor {
 namespace {
 
 constexpr std::size_t kGlance = 512;                            // longer than all usual headers
-constexpr Duration kReportInterval = std::chrono::seconds(10);  // between two lines of one kind
+constexpr Duration kReportInterval = std::chrono::seconds(10);  // between log lines of one reason
 
 std::string name_of(ProxyProtocol version) {
   return version == ProxyProtocol::v1 ? "version 1" : "version 2";
@@ -95,7 +95,7 @@ void ProxyGate::admit(Socket connection, SourceLocation where) {
 }
 
 void ProxyGate::read(Visitor& visitor) {
-  std::array<std::byte, kGlance> memory;  // the loop's scratch may be in use: drain() accepts
+  std::array<std::byte, kGlance> memory;  // not the scratch: a callback may be using it
   const std::span<std::byte> room = memory;
   const IoResult seen = Socket::peek(visitor.fd(), room);
   if (seen.would_block()) {

@@ -42,13 +42,14 @@ class RateLimit {
   [[nodiscard]] Duration time_for(double octets) const noexcept {
     return Duration(static_cast<std::int64_t>(std::ceil(octets * 1e9 / rate_)));
   }
+  // Returns the time since when the bucket has been filling.
   [[nodiscard]] TimePoint counted_from(TimePoint now) const noexcept {
     constexpr Duration kLongestRest = std::chrono::milliseconds(50);
     return std::max(paid_until_, now - std::max(kLongestRest, time_for(2)));
   }
 
   double rate_ = 0;
-  TimePoint paid_until_{};
+  TimePoint paid_until_{};  // the bytes that were moved use up the rate until this time
 };
 
 }  // namespace reactor

@@ -214,8 +214,7 @@ Stream::Alive Stream::read_once() {
     const PoisonAtExit lent(context.scratch);
     const IoResult result = Socket::receive(fd(), buffer);
     if (!result.ok()) [[unlikely]] {
-      if (buffer.empty())
-        return heed(buffer);  // a read into an empty buffer looks like the peer's end
+      if (buffer.empty()) return heed(buffer);  // an empty read looks like an end
       if (!result.would_block()) input_over(result);
       return;
     }
