@@ -38,7 +38,7 @@ std::string_view name_of(std::string_view variable) {
 
 std::vector<std::string> environment_for(const ProcessOptions& options) {
   std::vector<std::string> result = options.environment;
-  if (!options.inherit_environment || environ == nullptr) return result;  // clearenv(3)
+  if (!options.inherit_environment || environ == nullptr) return result;  // null after clearenv(3)
   for (char** each = environ; *each != nullptr; ++each) {
     const std::string_view variable(*each);
     const bool replaced =
@@ -257,7 +257,7 @@ Result<> Process::kill(int signal) noexcept {
   return ward_->send(signal);
 }
 
-// The callback may destroy this.
+// Calls on_exit_, which may destroy this Process.
 void Process::ended(ExitStatus status) {
   ward_.reset();
   OnExit callback = std::move(on_exit_);

@@ -53,14 +53,14 @@ class Redirect {
 enum class ProcessGroup : std::uint8_t { same, own, session };
 
 struct ProcessOptions {
-  // The program and its arguments (argv). The program is searched in the child's PATH unless it has
-  // a slash. No shell is involved, so nothing needs to be quoted.
+  // The program and its arguments (argv). The program is looked up in the child's PATH unless it
+  // has a slash. No shell is involved, so nothing needs to be quoted.
   std::vector<std::string> arguments;
   // Variables, as NAME=VALUE. They replace or add to those of this process; without
   // inherit_environment the child has no others.
   std::vector<std::string> environment;
   bool inherit_environment = true;
-  // The child's working directory, from which a relative program is searched. Empty: that of this
+  // The child's working directory. A relative program is looked up from there. Empty: that of this
   // process.
   std::string directory;
 
@@ -72,9 +72,9 @@ struct ProcessOptions {
 // descriptors except its standard streams, and no signal is blocked or ignored in it.
 //
 // The loop waits for the child's pid only, and no other code should wait for it. If the program
-// calls waitpid(-1) or ignores SIGCHLD, the Process ends with no_child_process instead of a status,
-// and the child is not killed if its pid is free already. A Process keeps Loop::run() going until
-// the child has ended and its pipes are closed.
+// calls waitpid(-1) or ignores SIGCHLD, the Process may end with no_child_process instead of a
+// status, and then it can't kill the child any more. A Process keeps Loop::run() going until the
+// child has ended and its pipes are closed.
 class Process {
  public:
   // Called once, from the loop, when the child has ended. Its last output may not have been read

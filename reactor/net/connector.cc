@@ -198,7 +198,7 @@ void Connector::retry() {
 void Connector::fail(std::size_t number, std::error_code error) {
   attempts_[number].error = error;
   const auto found = find(number);
-  found->watcher = IoWatcher();  // before erase(), which would assign the socket first
+  found->watcher = IoWatcher();  // before erase(), which would close the socket first
   running_.erase(found);
   const bool was_latest = number + 1 == attempts_.size();
   if (was_latest || running_.empty()) start_attempts();
@@ -218,7 +218,7 @@ void Connector::cancel_running(std::error_code error) {
   running_.clear();
 }
 
-// The callback may destroy this object.
+// Calls done_, which may destroy this object.
 void Connector::finish(Result<Socket> result) {
   waiting_.clear();
   delay_.stop();

@@ -146,7 +146,7 @@ Datagram::~Datagram() {
   if (attached() || armed()) {  // otherwise the loop may be gone already
     if (exchange_->delivery.socket == this) exchange_->delivery.socket = nullptr;
     if (exchange_->collector == this) send_collected();
-    loop_->detach(*this, Detach::staying);  // a master may hold a copy
+    loop_->detach(*this, Detach::staying);  // a prefork master may hold a copy of the descriptor
     loop_->disarm(*this);
   }
   file_.remove();
@@ -200,7 +200,7 @@ void Datagram::receive_batch(Entry& entry) {
 
 // Delivers the rest of the batch, and then sends what the handlers have sent meanwhile.
 void Datagram::deliver(Entry& entry) {
-  // Even after an exception the collected datagrams are sent, and the rest of the batch is
+  // If a handler throws, the collected datagrams are still sent, and the rest of the batch is still
   // delivered.
   struct Batch {
     explicit Batch(DatagramExchange& all) noexcept : exchange(all) { exchange.in_batch = true; }

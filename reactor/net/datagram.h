@@ -115,7 +115,7 @@ struct DatagramOptions {
   // (SO_REUSEADDR).
   bool reuse_address = false;
   bool v6_only = false;    // false: a v6 wildcard takes v4 datagrams too (ipv6(7))
-  bool broadcast = false;  // may send to broadcast addresses
+  bool broadcast = false;  // allows sending to broadcast addresses
   int unix_mode = -1;      // see ListenOptions::unix_mode
   // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's. Clipped by net.core.rmem_max, wmem_max.
   int receive_buffer = 0;
@@ -127,8 +127,8 @@ struct DatagramOptions {
 // Counts of datagrams and calls since the socket was made.
 struct DatagramStats {
   std::uint64_t received = 0, sent = 0;
-  std::uint64_t truncated = 0;          // of those received
-  std::uint64_t control_truncated = 0;  // likewise: Message::control_truncated()
+  std::uint64_t truncated = 0;          // of the received ones
+  std::uint64_t control_truncated = 0;  // of the received ones: Message::control_truncated()
   std::uint64_t dropped = 0;  // passed to send(), but refused by the kernel or a full queue
   std::uint64_t errors = 0;   // reported by the kernel
   std::uint64_t receive_calls = 0, send_calls = 0;
@@ -310,7 +310,7 @@ class Datagram final : private PollTarget, private TimerNode {
   SocketFile file_;
   SourceLocation where_;
   DatagramStats stats_;
-  std::unique_ptr<Queue> queue_;        // only while it is not empty
+  std::unique_ptr<Queue> queue_;        // null while it is empty
   std::unique_ptr<SendShares> shares_;  // made by the first datagram to a named unix receiver
   Entry* entry_ = nullptr;
   std::error_code error_;  // to be reported by on_error()

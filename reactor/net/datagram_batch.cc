@@ -43,7 +43,7 @@ namespace {
 // small datagrams are touched, and with this spacing they do not compete for the same few sets of
 // the cache.
 constexpr std::size_t kSpacing = 192;
-constexpr std::size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS of older kernels
+constexpr std::size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS, as older kernels have it
 constexpr std::size_t kMaxJoined = 65000;
 
 bool is_zero(std::span<const std::byte> bytes) noexcept {
@@ -358,7 +358,7 @@ bool SendBatch::join(const OutgoingMessage& message, std::size_t segment_limit) 
        std::memcmp(&slots_->names[i], message.name, message.name_size) != 0)) {
     return false;
   }
-  if (piece.iov_len == segment) {  // the second one
+  if (piece.iov_len == segment) {  // this is the second datagram
     ControlWriter writer(slots_->controls[i]);
     put_source(writer, message.info);
     put_segment(writer, segment);

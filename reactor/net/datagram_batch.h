@@ -39,7 +39,7 @@ struct OutgoingMessage {
   std::span<const std::byte> bytes;
   const sockaddr* name = nullptr;  // null: the peer of a connected socket
   socklen_t name_size = 0;
-  PacketInfo info;  // AF_UNSPEC: from the address that the system chooses
+  PacketInfo info;  // AF_UNSPEC: the system chooses the source
 };
 
 // Sends one datagram. Returns 0 or an errno.

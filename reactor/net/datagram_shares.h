@@ -36,7 +36,7 @@ class SendShares {
   struct Cell {
     std::size_t charged = 0;  // bytes since its charge began anew
     std::size_t mark = 0;     // the sum of unread bytes at that time
-    Duration pause{};         // until the next test; 0: it is not being tested
+    Duration pause{};         // between tests; 0: the receiver is not being tested
     TimePoint next_test{};
   };
   [[nodiscard]] bool may_test(const Cell& cell, std::size_t charge, std::size_t unread,

@@ -10,11 +10,11 @@ namespace reactor {
 
 struct DatagramOptions;
 
-// The features that a socket has got, as far as the kernel has them.
+// The features of a socket that the kernel has granted.
 struct DatagramTraits {
   bool tells_local = false;   // IP_PKTINFO: received datagrams come with their local address
-  bool segments = false;      // UDP_SEGMENT (udp(7))
-  bool coalesces = false;     // UDP_GRO
+  bool segments = false;      // UDP_SEGMENT (udp(7)): sends joined datagrams
+  bool coalesces = false;     // UDP_GRO (udp(7)): receives joined datagrams
   bool keeps_errors = false;  // it has an error queue (ip(7) IP_RECVERR)
 };
 

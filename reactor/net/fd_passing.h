@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Passing descriptors between processes over unix sockets (unix(7), SCM_RIGHTS).
+// Passes descriptors between processes over unix sockets (unix(7), SCM_RIGHTS).
 #pragma once
 
 #include <cstddef>

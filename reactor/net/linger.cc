@@ -56,7 +56,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
       return;
     }
     moved_ += result.count();
-    if (moved_ >= kProgress) {  // a peer that sends a byte now and then is idle too
+    if (moved_ >= kProgress) {  // less does not count: the peer is as good as idle
       moved_ = 0;
       postpone_lazily(idle_end());
     }
@@ -91,7 +91,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
   const UniqueFd fd_;
   const Duration idle_;
   TimePoint end_{};
-  std::size_t moved_ = 0;  // since the idle time began
+  std::size_t moved_ = 0;  // bytes read since the idle time began
   std::size_t bytes_left_;
 };
 

@@ -63,7 +63,7 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, Acc
 
 Listener::~Listener() {
   if (attached() || armed()) {              // otherwise the loop may be gone already
-    loop_->detach(*this, Detach::staying);  // a master may hold a copy
+    loop_->detach(*this, Detach::staying);  // a prefork master may hold a copy
     loop_->disarm(*this);
   }
   file_.remove();

@@ -42,7 +42,8 @@ class RateLimit {
   [[nodiscard]] Duration time_for(double octets) const noexcept {
     return Duration(static_cast<std::int64_t>(std::ceil(octets * 1e9 / rate_)));
   }
-  // Returns the time since when the bucket has been filling.
+  // Returns the time since when the bucket has been filling. It goes back at most 50 ms, or at very
+  // low rates the time of two bytes, so that the bucket can hold one.
   [[nodiscard]] TimePoint counted_from(TimePoint now) const noexcept {
     constexpr Duration kLongestRest = std::chrono::milliseconds(50);
     return std::max(paid_until_, now - std::max(kLongestRest, time_for(2)));

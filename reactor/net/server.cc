@@ -122,7 +122,7 @@ std::vector<Address> ServerBase::addresses() const {
   return addresses;
 }
 
-// ---- Coming ----
+// ---- Accepting ----
 
 void ServerBase::on_accept(Listener& listener, Socket connection) {
   const SourceLocation where = listener.where();  // the calls below may close the listener
@@ -221,7 +221,7 @@ void ServerBase::set_limit(std::uint64_t connections, Callback<void()> reached) 
   reached_ = reached ? loop_.deferred(std::move(reached), where_) : Deferred();
 }
 
-// ---- For siblings ----
+// ---- Listeners that other workers share or lend ----
 
 void ServerBase::share_listeners() {
   shared_ = true;
@@ -270,7 +270,7 @@ void ServerBase::give_back(int listening_fd) noexcept {
   std::erase_if(loans_, [=](const Loan& loan) { return loan.listening_fd == listening_fd; });
 }
 
-// ---- Going ----
+// ---- Draining and handing over ----
 
 void ServerBase::begin_end(Callback<void()> done) {
   done_ = std::move(done);
@@ -303,6 +303,7 @@ void ServerBase::ask_all_to_end() {
 }
 
 void ServerBase::drain(Callback<void()> done) {
+  // A drain after hand_over() stops the offers and so is a first one too.
   const bool first = !draining_ || successor_ != nullptr;
   begin_end(std::move(done));
   if (!first) return;

@@ -226,7 +226,7 @@ concept AdoptsUpgraded = requires(C& c) {
 // A loop and the source line that gave it to a server. Dumps of the loop, and log lines about a
 // slow or stuck callback of a connection, name that line. Any Loop& converts to a LoopHere.
 struct LoopHere {
-  // NOLINTNEXTLINE(google-explicit-constructor): meant to be made by the way
+  // NOLINTNEXTLINE(google-explicit-constructor): implicit, so that a Loop& is enough
   LoopHere(Loop& given, SourceLocation line = SourceLocation::current()) noexcept
       : loop(given), where(line) {}
 
@@ -359,8 +359,9 @@ class Server final : public ServerBase {
     if (finishing() && slab_.in_use(index)) ask_to_end(connection->stream);
   }
 
-  // Returns null if no handler continues the connection, or if the user's code destroyed the
-  // server. Throws what C and the TransportFactory throw.
+  // Makes the C and the Stream of a connection, and the transport if it has one. Returns null if no
+  // handler continues the connection, or if the user's code destroyed the server. Throws what C and
+  // the TransportFactory throw.
   Connection* make_connection(Socket socket, SourceLocation where, const Origin& origin) {
     const Lifetime::Watch server(lifetime());
     Connection* connection = nullptr;
@@ -399,7 +400,8 @@ class Server final : public ServerBase {
     }
   }
 
-  // False if no handler continues the connection, or if the user's code destroyed the server.
+  // Sets the handler of an upgraded connection. Returns false if no handler continues the
+  // connection, or if the user's code destroyed the server.
   [[nodiscard]] bool choose_handler(Connection& connection, const Origin& origin) {
     if constexpr (AdoptsUpgraded<C>) {
       if (origin.handled == Handled::otherwise) {

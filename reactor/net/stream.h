@@ -163,7 +163,7 @@ struct StreamOptions {
 // pay nothing.
 class Stream final : private PollTarget, private TimerNode {
  public:
-  static constexpr std::size_t kWriteRoom = 64 * 1024;  // the most that write_room() gives
+  static constexpr std::size_t kWriteRoom = 64 * 1024;  // the most bytes that write_room() lends
 
   // Takes a connected socket. Nothing is read before start(). `handler`, `options` and `owner` must
   // outlive the Stream.
@@ -351,8 +351,8 @@ class Stream final : private PollTarget, private TimerNode {
  private:
   enum Flag : std::uint16_t {
     kStarted = 1 << 0,         // on_open() or on_adopt() was, or is being, called
-    kPaused = 1 << 1,          // by pause_reading()
-    kHeldBack = 1 << 2,        // by a full write queue, or a file in it
+    kPaused = 1 << 1,          // pause_reading() was called
+    kHeldBack = 1 << 2,        // reading pauses: the write queue is full, or has a file
     kPeerEnded = 1 << 3,       // the peer half-closed
     kShutdown = 1 << 4,        // shutdown() was called
     kFinSent = 1 << 5,         // the FIN of shutdown() was sent
@@ -363,7 +363,7 @@ class Stream final : private PollTarget, private TimerNode {
     kFixedDeadline = 1 << 10,  // the timer node has the time of set_deadline(), or of end_soon()
     kMoreInput = 1 << 11,      // the last read filled its buffer
     kUnattached = 1 << 12,     // not in the loop, but a callback runs, or announce() was called
-    kQueued = 1 << 13,         // something is yet to be written
+    kQueued = 1 << 13,         // something still has to be written
     kExtras = 1 << 14,         // extras_ exists: reads and writes take the slow path
     kAskedToEnd = 1 << 15,     // request_shutdown() was called
   };

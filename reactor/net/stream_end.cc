@@ -66,6 +66,7 @@ Stream::Alive Stream::finish() {
   if (has(kExtras)) extras_->end();
   release_socket();
   NetContext& context = *context_;
+  // As in call(), the destructor and end() set `active` to null.
   context.active = this;
   set(kUnattached);
   handler_->on_close(*this, error);

@@ -30,7 +30,7 @@ struct Stream::Extras {
     Stream* stream = nullptr;
   };
 
-  // A part of a file that waits to be sent.
+  // A part of a file that waits to be sent, after the bytes that were queued before it.
   struct Piece {
     std::unique_ptr<ByteBuffer> before;  // sent before the file; may be null
     UniqueFd file;

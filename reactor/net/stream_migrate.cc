@@ -24,13 +24,15 @@ Stream::Moved Stream::migrate(Successor& successor) {
   std::vector<std::byte> state;
   Migration wish = Migration::no;
   const auto ask = [&] { wish = handler_->on_migrate(*this, state); };
-  // The callback may destroy the Stream, write, or close.
+  // The callback may destroy the Stream, write, or close: kNotIdle is checked again below.
   if (call(ask) == Alive::no) return Moved::done;
   if (wish == Migration::no) return Moved::never;
   if (wish == Migration::later || has(kNotIdle)) return Moved::not_idle;
   const Successor::Answer answer = successor.take(fd(), state);
   if (answer == Successor::Answer::busy) return Moved::no_room;
   if (answer == Successor::Answer::never) return Moved::never;
+  // The successor has a copy of the descriptor, so closing this one does not remove it from the
+  // poller.
   loop().detach(*this, Detach::staying);
   set(kClosing);
   finish();

@@ -17,10 +17,13 @@ void Stream::on_expire() {
     owner_->on_stream_closed(*this);
     return;
   }
+  // This was start() inside a callback.
   if (!has(kStarted) && !opening()) {
     begin(true);
     return;
   }
+  // This is the open limit or the write timeout. What follows is on_timeout(), for the idle timeout
+  // or the deadline.
   if (!has(kStarted) || (has(kQueued) && !has(kFixedDeadline))) {
     if (opening()) report_failure(Errc::timed_out);
     fail(Errc::timed_out);
