@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Server<C> accepts connections and owns them. Each has one C (a StreamHandler) and one Stream,
-// side by side in one slab. The C is made when its connection is accepted and destroyed after
+// side by side in a slab. The C is made when its connection is accepted and destroyed after
 // on_close().
 //
 //   class Echo final : public reactor::StreamHandler {
@@ -43,40 +43,32 @@ struct ServerLimits {
   StreamOptions stream = {};
   ListenOptions listen = {};  // for Server::listen(); adopted sockets have theirs already
   // The PROXY header that connections have to begin with. A connection that waits for its header
-  // counts as a connection, but has no Stream and no C yet: they are made when the header has come,
-  // and use the client's addresses from it.
+  // counts, but its Stream and C are made only when the header has come.
   ProxyOptions proxy = {};
   // The most handshakes that wait for their turn on this loop, if `transports` is set
   // (Transport::open_is_costly()). Above that no more connections are accepted: the kernel's queue
   // holds them. A client that connects and sends nothing does not count. 0 stands for 1.
   std::size_t max_waiting_handshakes = 64;
   // Makes a transport, such as TLS, for each connection; null: plain bytes. Must outlive the
-  // server. Connections with a transport can't move to another process: hand_over() asks them to
-  // finish.
+  // server. hand_over() can't move connections with a transport, and asks them to finish.
   TransportFactory* transports = nullptr;
 };
 
-// The part of Server<C> that does not depend on C: listeners, limits, drain and hand-over. Use
-// Server<C>.
+// The part of Server<C> that does not depend on C. Use Server<C>. Two ways to end it:
 //
-//   serving --drain()-----> draining: refuses new connections (drops their SYNs), but still accepts
-//                           those whose handshake has begun; doors_ times the end of this
-//   serving --hand_over()-> handing over: accepts nothing, and offers idle connections to the
-//                           successor; doors_ times the offers
-//   handing over --drain()-> draining
-//
-// Both ask the connections that are left to finish (ask_all_to_end()), draining at once and handing
-// over after two seconds. When the last one is gone, `done` is called.
+//   drain():     accepts what has begun to connect, and asks all connections to finish
+//   hand_over(): offers idle connections to the successor, and asks the others to finish after 2 s;
+//                a drain() afterwards ends the offers
 class ServerBase : public Service, private AcceptHandler, protected StreamOwner {
  public:
   ServerBase(const ServerBase&) = delete;
   ServerBase& operator=(const ServerBase&) = delete;
 
   // Closes down without cutting off any connection. It refuses new connections
-  // (Socket::refuse_new()), but still accepts those whose handshake has begun, for 0.25 s plus the
-  // time of TCP_DEFER_ACCEPT. Then it closes the listeners. It asks each connection by
-  // on_shutdown() to finish, and calls `done` from the loop when the last one is gone. Calling
-  // drain() again only replaces `done`.
+  // (Socket::refuse_new()), still accepts those whose handshake has begun, for 0.25 s plus the time
+  // of TCP_DEFER_ACCEPT, and closes the listeners. It asks each connection by on_shutdown() to
+  // finish, and calls `done` from the loop when the last one is gone. Calling drain() again only
+  // replaces `done`.
   void drain(Callback<void()> done = {}) override;
 
   // The rest of the interface of Service.
@@ -97,8 +89,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   }
   // Returns how many connections were accepted since the start.
   [[nodiscard]] std::uint64_t accepted() const noexcept override { return accepted_; }
-  // Counts what happened to connections that need a PROXY header; zeros if ServerLimits::proxy is
-  // off.
+  // Counts what happened to connections that need a PROXY header (ServerLimits::proxy).
   [[nodiscard]] ProxyStats proxy_stats() const noexcept;
   // Returns where it listens; empty once it drains or hands over.
   [[nodiscard]] std::vector<Address> addresses() const;
@@ -118,14 +109,12 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   // For code that calls handlers: they may destroy the server.
   [[nodiscard]] Lifetime& lifetime() noexcept { return lifetime_; }
 
-  // Returns whether the server has closed its listeners to end and has no successor: each
-  // connection that is left must finish here.
+  // Returns whether the connections that are left must finish here: no listener, no successor.
   [[nodiscard]] bool finishing() const noexcept {
     return draining_ && successor_ == nullptr && listeners_.empty();
   }
 
-  // Which handler a connection from another process had there: its server's C, or another one, as
-  // after an upgrade. Sent before the handler's state.
+  // Whether a connection from another process had its server's C as handler, or was upgraded.
   enum class Handled : std::uint8_t { by_server, otherwise };  // otherwise: it was upgraded
   struct Origin {
     const ProxiedAddresses* addresses = nullptr;        // from a proxy; null: none
@@ -134,11 +123,10 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   };
 
   virtual void start_connection(Socket socket, SourceLocation where, const Origin& origin) = 0;
-  // Calls ask_to_end() for each connection. Handlers may throw, or destroy the server; both end the
-  // loop over the connections.
+  // Calls ask_to_end() for each connection. Handlers may throw, or destroy the server: that ends
+  // it.
   virtual void shut_connections_down() = 0;
-  // Calls offer() for each connection until that returns false. Returns the last result. Handlers
-  // may throw, or destroy the server, as above.
+  // Calls offer() for each connection until that returns false; returns the last result. As above.
   virtual bool offer_connections() = 0;
   // Offers a connection to the successor. Returns false if the successor is busy.
   [[nodiscard]] bool offer(Stream& stream, Handled handled);
@@ -203,9 +191,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
 };
 
 // A C is made from a `C::Context&` if C has that type, otherwise from nothing. The Context must
-// outlive the server. The constructor of C may throw, but must not destroy the server. If the
-// Context refers to the Server<C> itself, either refer to it as ServerBase, or only declare the
-// Context in C and define it after C.
+// outlive the server. The constructor of C may throw, but must not destroy the server. A Context
+// that refers to the Server<C> itself does so as ServerBase, or is defined after C.
 template <class C>
 concept HasContext = requires {
   typename C::Context;
@@ -215,9 +202,9 @@ template <class C>
 concept ConnectionHandler = std::derived_from<C, StreamHandler> &&
     (HasContext<C> || std::default_initializable<C>);
 
-// A C that can continue a connection which, in another process, was upgraded from HTTP, for
-// example, and so had another handler than its C. adopting_handler() returns the handler to
-// continue with, whose on_adopt() is called; null drops the connection.
+// A C that can continue a connection that was upgraded (from HTTP, for example) in another process.
+// adopting_handler() returns the handler to continue with, whose on_adopt() is called; null drops
+// the connection.
 template <class C>
 concept AdoptsUpgraded = requires(C& c) {
   { c.adopting_handler() } -> std::same_as<StreamHandler*>;
@@ -262,8 +249,8 @@ class Server final : public ServerBase {
     return listen(here, address, ServerLimits{});
   }
 
-  // Takes sockets that listen already, from a prefork master or a service manager. Errors: those of
-  // Listener::adopt().
+  // Takes sockets that listen already (from a prefork master or a service manager). Errors: those
+  // of Listener::adopt().
   template <class... Context>
   [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
                                                              std::vector<Socket> sockets,
@@ -282,8 +269,8 @@ class Server final : public ServerBase {
   }
 
   // For an owner that is destroyed inside a connection's callback, if C has to outlive that
-  // callback. Inside such a callback it ends everything like the destructor, without callbacks, and
-  // returns true; destroy the server later. Otherwise it does nothing and returns false.
+  // callback. Inside such a callback it ends everything without callbacks and returns true; destroy
+  // the server later. Otherwise it does nothing and returns false.
   [[nodiscard]] bool end_in_callback() noexcept {
     bool inside = false;
     slab_.for_each([&](Connection& connection) {
@@ -383,8 +370,7 @@ class Server final : public ServerBase {
     return nullptr;
   }
 
-  // Returns null for plain bytes. A connection that comes with a state had no transport in its old
-  // process.
+  // Returns null for plain bytes. A connection with a state had no transport in its old process.
   [[nodiscard]] std::unique_ptr<Transport> make_transport(const Origin& origin) {
     const bool plain = limits().transports == nullptr || origin.state != nullptr;
     return plain ? nullptr : limits().transports->make_transport();

@@ -1,35 +1,22 @@
 // SPDX-License-Identifier: MIT
 // Stream is a connected byte stream (TCP or unix) in a loop. StreamHandler has its callbacks.
 //
-//   +---------+  start(), with a transport  +---------+
-//   | created | --------------------------> | opening |  the transport's handshake
-//   +---------+                             +---------+
-//        | start()                               | handshake done
-//        v                                       v
-//   +------------------------------------------------+  the peer's FIN   +-------------+
-//   |                open: on_open()                 | ----------------> | half-closed |
-//   +------------------------------------------------+     on_end()      +-------------+
-//        |                                                                      |
-//        | close()                                                              | close()
-//        v                                                                      v
-//   +----------------------------------------------------------------------------------+
-//   |              closing: the queue is written, then the FIN is sent                 |
-//   +----------------------------------------------------------------------------------+
-//        |                     ^ error, timeout, fail() or abort() in any state above:
-//        | all is written      | the queue is dropped and the Stream goes on to closed
-//        v
-//   +----------------------------------------------------------------------------------+
-//   |                              closed: on_close(), once                            |
-//   +----------------------------------------------------------------------------------+
+//           start()               peer's FIN
+//   created -------->    open    ------------> half-closed     start() first opens the transport
+//                     on_open()     on_end()        |          (its handshake), if there is one
+//                         | close()                 | close()
+//                         v                         v
+//                      closing: the queue is written, then the FIN is sent
+//                         | all is written
+//                         v
+//   any state -------> closed: on_close(), once
+//     error, timeout, fail(), abort(): the queue is dropped
 //
-// shutdown() is our half-close: the FIN follows the queue and reading goes on. When both sides have
-// half-closed, the Stream closes.
+// shutdown() half-closes our side: the FIN follows the queue, and reading goes on. When both sides
+// have half-closed, the Stream closes. If unread input is expected at the end, the socket lingers:
+// the Stream is closed, but the loop keeps the socket for a while, and reads and drops its input.
 //
-// If unread input is expected at the end, the socket lingers: the Stream is closed, but the loop
-// keeps the socket for a while and reads and drops its input (StreamOptions::linger_idle).
-//
-// A Stream belongs to its loop's thread. Callbacks may call every member and may destroy the
-// Stream.
+// A Stream belongs to its loop's thread. Callbacks may call every member and destroy the Stream.
 #pragma once
 
 #include <cstddef>
@@ -56,12 +43,10 @@ class Transport;
 // The owner of a Stream, if that is not its handler: a Server.
 class StreamOwner {
  public:
-  // Called after on_close(), or after detach(), if the Stream still exists: the owner may destroy
-  // it now.
+  // Called after on_close() or detach() if the Stream still exists: the owner may destroy it now.
   virtual void on_stream_closed(Stream& stream) noexcept = 0;
 
-  // See Stream::offer(). It is called inside the Stream's callbacks too, so the owner must not do
-  // anything to the Stream yet.
+  // See Stream::offer(). Called inside the Stream's callbacks too: do nothing to the Stream yet.
   virtual void on_stream_idle(Stream& stream) noexcept;
 
  protected:
@@ -70,22 +55,19 @@ class StreamOwner {
 
 enum class Migration : std::uint8_t { no, later, now };
 
-// The callbacks of a Stream. One object serves one connection or many. It is never deleted through
-// this class.
+// The callbacks of a Stream. One object serves one connection or many. Never deleted through this.
 class StreamHandler {
  public:
   // The Stream was started. A protocol in which the server speaks first sends its greeting here.
   virtual void on_open(Stream& stream);
 
   // Returns the buffer for the next bytes, which must stay valid until on_data() returns. Default:
-  // the loop's 64 KiB of scratch memory. An empty buffer means "not now": nothing is read, and
-  // reading pauses until resume_reading(). on_data() does not follow if this call pauses, closes or
-  // fails the Stream.
+  // the loop's 64 KiB of scratch memory. An empty buffer pauses reading until resume_reading().
+  // on_data() does not follow if this call pauses, closes or fails the Stream.
   virtual std::span<std::byte> read_buffer(Stream& stream);
 
-  // `bytes` were read: at least one byte, at most one buffer's worth in a turn. They are valid, and
-  // yours to overwrite, until on_data() returns; AddressSanitizer builds then poison the loop's
-  // scratch memory.
+  // `bytes` were read: at least one byte, at most one buffer's worth in a turn. They are yours to
+  // overwrite until on_data() returns. AddressSanitizer builds then poison the scratch memory.
   // An exception out of this or any other callback leaves Loop::run(), and the Stream stays open.
   // In a prefork worker the exception ends the worker, so catch it there and fail() the Stream.
   virtual void on_data(Stream& stream, std::span<std::byte> bytes) = 0;
@@ -97,8 +79,7 @@ class StreamHandler {
   // it has fallen to the low-water mark and has no file.
   virtual void on_drain(Stream& stream);
 
-  // The write queue is empty: the kernel has taken all of it. Comes after on_drain(). Default:
-  // nothing.
+  // The write queue is empty: the kernel has taken all of it. Comes after on_drain().
   virtual void on_flushed(Stream& stream);
 
   // The idle timeout, the read timeout or the deadline passed. Default: fail with Errc::timed_out.
@@ -123,8 +104,7 @@ class StreamHandler {
   virtual void on_close(Stream& stream, std::error_code error) noexcept;
 
   // The Loop ends while this Stream is still in it: drop whatever would use the Stream later.
-  // on_close() will not come. The only thing that may still be done to the Stream is to destroy it,
-  // here or later. Default: nothing.
+  // on_close() will not come. The Stream may only be destroyed, here or later. Default: nothing.
   virtual void on_loop_end(Stream& stream) noexcept;
 
  protected:
@@ -152,21 +132,18 @@ struct StreamOptions {
   // The longest that a closed connection lingers in all.
   Duration linger_time = std::chrono::seconds(30);
   // The most bytes that are read and dropped. Then reading stops, so that the kernel holds the peer
-  // back, and the connection is closed within `linger_idle`: a peer that reads meanwhile gets its
-  // answer.
+  // back, and the connection is closed within `linger_idle`: a peer that reads gets its answer.
   std::size_t linger_bytes = 64 << 20;
 };
 
-// A Stream takes 104 bytes, and has no buffer while nothing is queued. What only few Streams need
-// (a transport, files, rates, extra timeouts, byte counts) is in a block of its own, `Extras`,
-// which is made when the first of these is set. A Stream with extras is a little slower; the others
-// pay nothing.
+// A Stream takes 104 bytes, and has no buffer while nothing is queued. Needs of few Streams (a
+// transport, files, rates, extra timeouts, byte counts) are in a block of their own, Extras, which
+// is made when first needed. A Stream with Extras is a little slower; the others pay nothing.
 class Stream final : private PollTarget, private TimerNode {
  public:
   static constexpr std::size_t kWriteRoom = 64 * 1024;  // the most bytes that write_room() lends
 
-  // Takes a connected socket. Nothing is read before start(). `handler`, `options` and `owner` must
-  // outlive the Stream.
+  // Takes a connected socket. `handler`, `options` and `owner` must outlive the Stream.
   Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOptions& options,
          StreamOwner* owner = nullptr, SourceLocation where = SourceLocation::current());
   // Ends the Stream at once, without a callback. Queued bytes are dropped.
@@ -182,10 +159,9 @@ class Stream final : private PollTarget, private TimerNode {
   // Begins to read. `likely_readable`: try to read before asking the poller; a newly accepted
   // connection often has its first bytes there already, and may be over before it needs polling.
   // Callbacks run inside this call, maybe even on_close(), so the Stream may be gone when it
-  // returns. Only if it is called inside a callback of a Stream, the loop calls them later. If the
-  // poller refuses the socket, the Stream ends by on_close(). With a transport, on_open() comes
-  // when Transport::open() is done. A Stream that was closed or has failed before start() does not
-  // begin.
+  // returns. Inside a Stream's callback, the loop calls them later instead. If the poller refuses
+  // the socket, the Stream ends by on_close(). With a transport, on_open() comes when
+  // Transport::open() is done. A Stream that was closed or failed before does not begin.
   void start(bool likely_readable = false);
 
   // Sends `bytes`, in order, after what is queued. Inside this Stream's callbacks small writes are
@@ -205,17 +181,16 @@ class Stream final : private PollTarget, private TimerNode {
   // callback: it needs no collecting, so it is not copied.
   void write_now(std::span<const std::byte> bytes);
 
-  // Writes without a copy of your own. write_room() lends room for at least `least` bytes (at most
-  // kWriteRoom). Fill it before you call anything else, then call wrote() with the number of bytes.
-  // After that the room is no longer yours; AddressSanitizer builds poison it. Otherwise like
-  // write().
+  // Like write(), but without a copy of your own. write_room() lends room for at least `least`
+  // bytes (at most kWriteRoom). Fill it before you call anything else, then call wrote() with the
+  // number of bytes. After that the room is no longer yours; AddressSanitizer builds poison it.
   [[nodiscard]] std::span<std::byte> write_room(std::size_t least);
   void wrote(std::size_t count);
 
   // Returns how many bytes are queued here; those in the kernel do not count.
   [[nodiscard]] std::size_t queued() const noexcept;
-  // Returns whether the queue is below the high-water mark and has no file in it. While false, stop
-  // producing; continue at on_drain().
+  // Returns whether the queue is below the high-water mark and has no file. If not, stop producing
+  // until on_drain().
   [[nodiscard]] bool writable() const noexcept { return !has(kQueued) || has_room(); }
 
   // Sends `length` bytes of a regular file from `offset` on, in order with other writes. The kernel
@@ -236,9 +211,9 @@ class Stream final : private PollTarget, private TimerNode {
   void shutdown();
 
   // Writes what is queued and closes; on_close() follows from the loop, without an error. Set
-  // `linger` if unread input is expected: the loop then goes on reading and dropping it for a
-  // while. Otherwise the kernel would answer that input with a reset, and the last answer could be
-  // lost on its way (RFC 9112 section 9.6).
+  // `linger` if unread input is expected: the loop then reads and drops it for a while. Otherwise
+  // the kernel would answer it with a reset, by which the last answer could be lost (RFC 9112
+  // section 9.6).
   void close(bool linger = false);
 
   // Ends the Stream without waiting; on_close(error) follows from the loop. Queued bytes are
@@ -250,9 +225,8 @@ class Stream final : private PollTarget, private TimerNode {
   void abort();
 
   // Gives the socket back, non-blocking. The Stream has then ended without on_close() and may be
-  // destroyed (a Server soon does so by itself). Errors: Errc::not_supported with a transport;
-  // not_connected once closing or before start(); device_or_resource_busy while something is
-  // queued.
+  // destroyed (a Server soon does so). Errors: Errc::not_supported with a transport; not_connected
+  // once closing or before start(); device_or_resource_busy while something is queued.
   [[nodiscard]] Result<Socket> detach();
 
   // Like start(), for a connection that comes from another process: calls on_adopt(state) instead
@@ -260,9 +234,9 @@ class Stream final : private PollTarget, private TimerNode {
   void start_adopted(std::span<const std::byte> state);
 
   // Moves the connection to `successor`, if nothing is buffered here and the handler agrees by
-  // on_migrate(). Result `done`: the Stream has ended, by on_close() or by being destroyed in
-  // on_migrate(), and may be gone. A Stream with a transport never moves. Must not be called inside
-  // a Stream's callback.
+  // on_migrate(). `done`: the Stream has ended, by on_close() or by being destroyed in
+  // on_migrate(), and may be gone. Never with a transport. Must not be called inside a Stream's
+  // callback.
   enum class Moved : std::uint8_t { done, not_idle, no_room, never };
   [[nodiscard]] Moved migrate(Successor& successor);
 
@@ -275,8 +249,7 @@ class Stream final : private PollTarget, private TimerNode {
   void end() noexcept;
 
   // For handlers that answered Migration::later, or would: tells the owner that the connection
-  // could move now. The owner soon asks by on_migrate(), but not inside this call. Costs next to
-  // nothing if the owner does not want to move connections.
+  // could move now. The owner soon asks by on_migrate(), but not inside this call.
   void offer() noexcept {
     if (owner_ != nullptr) owner_->on_stream_idle(*this);
   }
@@ -288,12 +261,11 @@ class Stream final : private PollTarget, private TimerNode {
 
   [[nodiscard]] bool asked_to_end() const noexcept { return has(kAskedToEnd); }
 
-  // Calls on_timeout() after `timeout` without a read or a write; 0: never. At most 24 days,
-  // rounded up to milliseconds.
+  // Calls on_timeout() after `timeout` (at most 24 days, rounded up to ms) without a read or a
+  // write; 0: never.
   void set_idle_timeout(Duration timeout) noexcept;
   // Calls on_timeout() at `deadline`, whatever is read or written. Replaces the idle and the write
-  // timeout until the deadline passes or set_idle_timeout() is called. Has no effect before
-  // on_open().
+  // timeout until it passes or set_idle_timeout() is called. Has no effect before on_open().
   void set_deadline(TimePoint deadline) noexcept;
 
   // The next three work independently of each other and of the two above. A duration of zero or
@@ -302,21 +274,19 @@ class Stream final : private PollTarget, private TimerNode {
   // Calls on_timeout() after each `timeout` without a read. Time in which reading is paused, or is
   // held back by a full queue or the rate, does not count.
   void set_read_timeout(Duration timeout);
-  // Fails with Errc::timed_out if bytes are queued and none of them could be sent for `timeout`.
-  // Replaces StreamOptions::write_timeout. While a transport opens, only Transport::open_limit()
-  // applies.
+  // Fails with Errc::timed_out if bytes are queued and none could be sent for `timeout`. Replaces
+  // StreamOptions::write_timeout. Until a transport is open, Transport::open_limit() applies.
   void set_write_timeout(Duration timeout);
   // Fails with Errc::timed_out at `deadline`, whatever is read or written.
   void set_total_deadline(TimePoint deadline);
 
   // Limits how many bytes a second are read, or written; 0: no limit. Bytes above the rate are
-  // moved later. Bytes that are not read yet stay with the kernel, which holds the peer back. After
-  // a pause at most 50 ms are made up for.
+  // moved later; unread ones stay with the kernel, which holds the peer back. After a pause at most
+  // 50 ms are made up for.
   void set_read_rate(std::uint64_t octets);
   void set_write_rate(std::uint64_t octets);
 
-  // Counts bytes from here on: those given to on_data(), and those that the kernel took. The counts
-  // are 0 before.
+  // Counts bytes from here on: those given to on_data(), and those that the kernel took.
   void count_bytes() { extras(); }
   [[nodiscard]] std::uint64_t bytes_read() const noexcept;
   [[nodiscard]] std::uint64_t bytes_written() const noexcept;
@@ -332,8 +302,7 @@ class Stream final : private PollTarget, private TimerNode {
   // Replaces the options from now on. They must outlive the Stream.
   void set_options(const StreamOptions& options) noexcept { options_ = &options; }
   [[nodiscard]] int fd() const noexcept { return PollTarget::fd(); }
-  // Returns whether close() or fail() was called, or an error ended the Stream. Later writes are
-  // not sent.
+  // Returns whether close() or fail() was called, or an error came. Later writes are not sent.
   [[nodiscard]] bool closing() const noexcept { return (flags_ & kClosing) != 0; }
   // Returns whether writes are still sent: neither closing, nor after shutdown().
   [[nodiscard]] bool sends() const noexcept { return !has(kClosing | kShutdown); }
@@ -368,8 +337,7 @@ class Stream final : private PollTarget, private TimerNode {
     kAskedToEnd = 1 << 15,     // request_shutdown() was called
   };
   static constexpr unsigned kNoRead = kPaused | kHeldBack | kPeerEnded | kClosing;
-  // With any of these, a readable event can't take the fast path: the Stream must not read, or must
-  // look at something else first.
+  // With any of these a readable event can't take the fast path.
   static constexpr unsigned kNoPlainRead = kNoRead | kMoreInput | kExtras;
   static constexpr unsigned kNoPlainWrite = kQueued | kFailed | kExtras;
   static constexpr unsigned kDropsInput = kClosing | kLinger | kQueued;
