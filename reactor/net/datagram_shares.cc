@@ -32,11 +32,13 @@ bool SendShares::admits(std::string_view receiver, std::size_t bytes, TimePoint 
   const std::size_t hash = std::hash<std::string_view>{}(receiver) ^ seed_;
   Cell& cell = cells_[(hash * 0x9e3779b97f4a7c15ULL) >> 56];
   const std::size_t charge = bytes + kOverhead;
+  // The little that each receiver gets without a check.
   if (cell.pause == Duration::zero() && cell.charged + charge <= room_ / 64) {
     cell.charged += charge;
     return true;
   }
   const std::size_t unread = unread_bytes(fd_);
+  // The receiver, or all of them, have read: its charge begins anew.
   if (unread <= std::max(cell.mark, room_ / 4)) {
     cell = {charge, unread, {}, {}};
     return true;

@@ -54,9 +54,9 @@ struct ServerLimits {
   TransportFactory* transports = nullptr;
 };
 
-// The part of Server<C> that does not depend on C. Use Server<C>. Two ways to end it:
+// The part of Server<C> that does not depend on C. Use Server<C>. It ends in one of two ways:
 //
-//   drain():     accepts what has begun to connect, and asks all connections to finish
+//   drain():     accepts connections whose handshake has begun, and asks all to finish
 //   hand_over(): offers idle connections to the successor, and asks the others to finish after 2 s;
 //                a drain() afterwards ends the offers
 class ServerBase : public Service, private AcceptHandler, protected StreamOwner {
@@ -89,7 +89,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   }
   // Returns how many connections were accepted since the start.
   [[nodiscard]] std::uint64_t accepted() const noexcept override { return accepted_; }
-  // Counts what happened to connections that need a PROXY header (ServerLimits::proxy).
+  // Returns what happened to connections that need a PROXY header; zeros without
+  // ServerLimits::proxy.
   [[nodiscard]] ProxyStats proxy_stats() const noexcept;
   // Returns where it listens; empty once it drains or hands over.
   [[nodiscard]] std::vector<Address> addresses() const;
@@ -123,10 +124,11 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   };
 
   virtual void start_connection(Socket socket, SourceLocation where, const Origin& origin) = 0;
-  // Calls ask_to_end() for each connection. Handlers may throw, or destroy the server: that ends
-  // it.
+  // Calls ask_to_end() for each connection. A handler may throw, or destroy the server, and then
+  // the others are not asked.
   virtual void shut_connections_down() = 0;
-  // Calls offer() for each connection until that returns false; returns the last result. As above.
+  // Calls offer() for each connection until that returns false; returns the last result. Handlers
+  // may do the same here.
   virtual bool offer_connections() = 0;
   // Offers a connection to the successor. Returns false if the successor is busy.
   [[nodiscard]] bool offer(Stream& stream, Handled handled);
@@ -173,7 +175,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Deferred room_;
   Counter own_counter_;
   Counter* counter_ = &own_counter_;
-  Deferred asking_;  // asks connections to end that an exception or a callback left out
+  Deferred asking_;  // asks the connections that an exception or a callback left out to end
   Deferred drained_;
   Callback<void()> done_;
   Timer second_look_;  // accepts from listeners that several processes poll

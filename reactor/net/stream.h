@@ -249,7 +249,8 @@ class Stream final : private PollTarget, private TimerNode {
   void end() noexcept;
 
   // For handlers that answered Migration::later, or would: tells the owner that the connection
-  // could move now. The owner soon asks by on_migrate(), but not inside this call.
+  // could move now. The owner soon asks by on_migrate(), but not inside this call. Costs next to
+  // nothing if the owner moves no connections.
   void offer() noexcept {
     if (owner_ != nullptr) owner_->on_stream_idle(*this);
   }
@@ -433,7 +434,7 @@ class Stream final : private PollTarget, private TimerNode {
   // These and both bases fill the first cache line, which is all that an event touches.
   StreamHandler* handler_;
   std::uint16_t flags_ = 0;
-  std::uint8_t place_;  // the number of the line that made it: NetContext::place()
+  std::uint8_t place_;  // the number of the source line that made it: NetContext::place()
   std::uint32_t idle_ms_ = 0;
   NetContext* context_;
   const StreamOptions* options_;

@@ -225,6 +225,7 @@ IoResult Stream::send_slowly(std::span<const std::byte> bytes) {
   return result;
 }
 
+// Counts bytes that were written, towards the rate and the write timeout too.
 void Stream::sent(std::size_t count, TimePoint now) noexcept {
   if (count == 0) return;
   extras_->bytes_written += count;
@@ -232,6 +233,7 @@ void Stream::sent(std::size_t count, TimePoint now) noexcept {
   extras_->writing.moved();
 }
 
+// Writes the bytes before the first file. Returns whether anything was written.
 bool Stream::flush_before_file() {
   Extras& extras = *extras_;
   std::unique_ptr<ByteBuffer>& before = extras.files.front().before;
@@ -242,6 +244,8 @@ bool Stream::flush_before_file() {
   return moved;
 }
 
+// Writes the queue in order: for each file the bytes before it and then the file, and last queue_.
+// A turn writes at most about kTurn bytes of files. Returns whether anything was written.
 bool Stream::flush_slowly() {
   Extras& extras = *extras_;
   const std::uint64_t written = extras.bytes_written;

@@ -14,6 +14,7 @@
 namespace reactor {
 namespace {
 
+// Returns whether sendfile(2) does not work with this file or socket at all.
 bool cannot_do_it(IoResult result) noexcept {
   const std::error_code error = result.error();
   return error == std::errc::operation_not_supported || error == std::errc::invalid_argument;
