@@ -16,7 +16,7 @@ struct Endpoint {
   enum class Kind : std::uint8_t { stream, datagram };
 
   Endpoint() = default;
-  Endpoint(const Address& where, Kind what = Kind::stream)  // NOLINT: an address is one for streams
+  Endpoint(const Address& where, Kind what = Kind::stream)  // NOLINT: implicit, for streams
       : address(where), kind(what) {}
 
   Address address;

@@ -27,7 +27,7 @@ constexpr int kReceiveFlags = MSG_DONTWAIT;
 #if defined(SCM_CREDENTIALS)
 constexpr int kSenderPidfd = 4;
 #else
-constexpr int kSenderPidfd = SCM_RIGHTS;  // other systems have none
+constexpr int kSenderPidfd = SCM_RIGHTS;  // other systems send no pidfd
 #endif
 
 IoResult result_of(ssize_t count) noexcept {

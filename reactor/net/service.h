@@ -53,8 +53,8 @@ class Service {
 
   // Declares that other processes have the same listeners and go on accepting when this one ends.
   // So drain() does not refuse new connections at them (Socket::refuse_new()): only the process
-  // that ends them all may do that. Listeners among which the kernel does not balance connections
-  // are polled as shared (Listener::share()).
+  // that ends them all may do that. A listener over which the kernel does not spread connections
+  // (Socket::is_balanced()) is polled as shared (Listener::share()).
   virtual void share_listeners() = 0;
 
   // Accepts from a sibling's listening socket too, until give_back() of the same descriptor. Makes

@@ -55,7 +55,7 @@ class StreamOwner {
 
 enum class Migration : std::uint8_t { no, later, now };
 
-// The callbacks of a Stream. One object serves one connection or many. Never deleted through this.
+// The callbacks of a Stream. An object serves one Stream or many, and is not deleted through this.
 class StreamHandler {
  public:
   // The Stream was started. A protocol in which the server speaks first sends its greeting here.
@@ -235,7 +235,7 @@ class Stream final : private PollTarget, private TimerNode {
 
   // Moves the connection to `successor`, if nothing is buffered here and the handler agrees by
   // on_migrate(). `done`: the Stream has ended, by on_close() or by being destroyed in
-  // on_migrate(), and may be gone. Never with a transport. Must not be called inside a Stream's
+  // on_migrate(), and may be gone. `never` with a transport. Must not be called inside a Stream's
   // callback.
   enum class Moved : std::uint8_t { done, not_idle, no_room, never };
   [[nodiscard]] Moved migrate(Successor& successor);
