@@ -236,8 +236,9 @@ class Datagram final : private PollTarget, private TimerNode {
   [[nodiscard]] Result<Address> peer() const { return socket_.peer(); }
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
   [[nodiscard]] const DatagramStats& stats() const noexcept { return stats_; }
-  // Return whether the kernel cuts up sent pieces, and joins received datagrams, for this socket.
-  // segments() becomes false if the network card turns out not to be able to.
+  // segments() returns whether the kernel cuts up joined datagrams that we send; it becomes false
+  // if the network card turns out not to support that. coalesces() returns whether the kernel joins
+  // received ones.
   [[nodiscard]] bool segments() const noexcept { return segment_limit_ > 0; }
   [[nodiscard]] bool coalesces() const noexcept { return coalesces_; }
 

@@ -34,7 +34,7 @@ class SendShares {
 
  private:
   struct Cell {
-    std::size_t charged = 0;  // bytes since its charge began anew
+    std::size_t charged = 0;  // bytes admitted since the receiver last proved to have read
     std::size_t mark = 0;     // the sum of unread bytes at that time
     Duration pause{};         // between tests; 0: the receiver is not being tested
     TimePoint next_test{};
