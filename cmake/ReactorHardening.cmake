@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Compiler and linker flags that make a memory error stop a server instead of serving an attacker.
-# They follow the OpenSSF guide "Compiler Options Hardening Guide for C and C++". A flag that the
-# compiler or the linker does not have is left out.
+# Defines the compiler and linker flags that make a memory error stop a server, so that an attacker
+# can't exploit it. They follow the OpenSSF guide "Compiler Options Hardening Guide for C and C++".
+# A flag that the compiler or the linker does not support is left out.
 include(CheckCXXCompilerFlag)
 include(CheckCXXSourceCompiles)
 include(CheckLinkerFlag)
@@ -34,14 +34,14 @@ int main(int count, char** words) {
   return __builtin_dynamic_object_size(words[0], 0) == 0 || count == 0;
 }" REACTOR_HAS_FORTIFY_3)
   unset(CMAKE_REQUIRED_FLAGS)
-  # Some compilers define it themselves.
+  # -U comes first because some compilers define _FORTIFY_SOURCE themselves.
   list(APPEND REACTOR_HARDENING_FLAGS -U_FORTIFY_SOURCE
        "-D_FORTIFY_SOURCE=$<IF:$<BOOL:${REACTOR_HAS_FORTIFY_3}>,3,2>")
   check_pie_supported(LANGUAGES CXX)
 endif()
 
-# reactor_harden(TARGET): in optimised builds only. _FORTIFY_SOURCE does nothing without
-# optimisation, and sanitizers replace the checks of the debug builds.
+# reactor_harden(TARGET): adds the flags to TARGET in optimised builds. Other builds don't need
+# them: _FORTIFY_SOURCE does nothing without optimisation, and debug builds have the sanitizers.
 function(reactor_harden target)
   if(NOT REACTOR_HARDENING)
     return()
@@ -53,7 +53,8 @@ function(reactor_harden target)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_link_options(${target} PRIVATE "$<${optimised}:${REACTOR_HARDENING_LINK_FLAGS}>")
   elseif(NOT BUILD_SHARED_LIBS AND NOT CMAKE_POSITION_INDEPENDENT_CODE)
-    # For a position-independent program. A shared library would need -fPIC, which is slower.
+    # -fPIE lets a position-independent program link this static library. A shared library would
+    # need -fPIC, which is slower.
     target_compile_options(${target} PRIVATE -fPIE)
   endif()
 endfunction()

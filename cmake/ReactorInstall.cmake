@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Installs the libraries, their public headers, the CMake package and one .pc per library.
-# Exported files name no absolute path: an installed tree can be moved.
+# The exported files contain no absolute path, so an installed tree can be moved.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/reactor")
 
-# What needs a foreign library has its own export, so that only who asks for it needs that.
+# Each library that depends on a foreign library has its own export. An application that does not
+# use it then does not need the foreign library.
 set(libraries reactor reactor_http reactor_coro reactor_prefork)
 install(TARGETS ${libraries} EXPORT reactor-targets FILE_SET HEADERS)
 install(EXPORT reactor-targets NAMESPACE reactor:: DESTINATION "${package_dir}")
@@ -34,7 +35,8 @@ file(RELATIVE_PATH pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
 
 # reactor_install_pc(NAME LIBRARY DESCRIPTION [REQUIRES modules] [FOREIGN modules] [LIBS flags])
-# FOREIGN and LIBS are what a shared library brings along and a static archive does not.
+# FOREIGN and LIBS are the dependencies that a shared library links itself. With a static archive
+# the application has to link them, so the .pc file lists them as public.
 function(reactor_install_pc name library description)
   cmake_parse_arguments(arg "" "REQUIRES;FOREIGN;LIBS" "" ${ARGN})
   set(requires "${arg_REQUIRES}")

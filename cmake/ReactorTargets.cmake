@@ -2,21 +2,22 @@
 
 include("${CMAKE_CURRENT_LIST_DIR}/ReactorHardening.cmake")
 
-# Flags for compiling this project's own files; never part of an exported target.
+# reactor_private_flags(TARGET): adds the warnings for this project's own sources. An exported
+# target does not pass them on to applications.
 function(reactor_private_flags target)
   set(flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
   if(REACTOR_WARNINGS_AS_ERRORS)
     list(APPEND flags -Werror)
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    # False alarms on the operators of std::string (GCC bugs 105329 and 105651).
+    # These warnings are false alarms on the operators of std::string (GCC bugs 105329 and 105651).
     list(APPEND flags -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
   endif()
   target_compile_options(${target} PRIVATE ${flags})
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
 endfunction()
 
-# Off by default, so that a build notices a source that does not include what it needs.
+# This is off by default, so that the build fails if a source does not include the headers it needs.
 option(REACTOR_PRECOMPILE_HEADERS "Precompile standard headers, to build in less time" OFF)
 
 function(reactor_precompile_headers target)
@@ -29,8 +30,8 @@ function(reactor_precompile_headers target)
   endif()
 endfunction()
 
-# reactor_add_library(TARGET COMPONENT EXPORT_NAME NAME): one component of Makefile.inc as the
-# library TARGET, known in this tree and to users as reactor::NAME.
+# reactor_add_library(TARGET COMPONENT EXPORT_NAME NAME): builds one component of Makefile.inc as
+# the library TARGET. This tree and applications refer to it as reactor::NAME.
 function(reactor_add_library target component)
   cmake_parse_arguments(arg "" "EXPORT_NAME" "" ${ARGN})
   add_library(${target})

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# reactor_read_makefile_inc(FILE): sets each "NAME = value \ ..." of the part of Makefile.inc
-# that CMake shares as a list variable NAME in the caller.
+# reactor_read_makefile_inc(FILE): sets a list variable NAME in the caller for each assignment
+# "REACTOR_NAME = value ..." in FILE. It reads FILE only up to the line that begins with "# ----".
 function(reactor_read_makefile_inc file)
   file(READ "${file}" text)
   string(REGEX REPLACE "# ---- .*" "" text "${text}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Compiles for macOS on arm64, with zig's clang and macOS headers; for x86_64 as well where the
-# environment has REACTOR_MACOS_X86_64. For checking only: nothing is linked.
+# Compiles for macOS on arm64 with zig's clang and macOS headers, to check that the sources compile.
+# Nothing is linked. If REACTOR_MACOS_X86_64 is set in the environment, the sources are compiled for
+# x86_64 as well.
 set(CMAKE_SYSTEM_NAME Darwin)
 set(CMAKE_SYSTEM_PROCESSOR arm64)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
