@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run.sh TEST: one way to use the library. Reads SOURCE (the project), BUILD (a configured and
-# built tree of it), WORK (a folder to use up), CXX, CXXFLAGS.
+# run.sh TEST: tests one way to use the library. The environment has SOURCE (the project's folder),
+# BUILD (a tree that was configured and built), WORK (a scratch folder), CXX and CXXFLAGS.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 test=$1
@@ -13,7 +13,7 @@ export SOURCE CXX CXXFLAGS
 say() { echo "consume: $*"; }
 fail() { echo "consume: $*" >&2; exit 1; }
 
-# Installs, then moves the tree: all the others use it at its new place.
+# Installs the library and then moves the installed tree. The other tests use it at its new place.
 install_and_move() {
   rm -rf "$WORK/prefix" "$prefix"
   cmake --install "$BUILD" --prefix "$WORK/prefix" >"$WORK/install.log"
@@ -35,8 +35,8 @@ use_pkgconfig() {
   PKG_CONFIG_PATH=$(dirname "$pc")${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH} make -f "$here/pkgconfig/Makefile"
 }
 
-# From another folder, against a copy of the sources in a third, by both kinds of make: what the
-# first has built the second goes on with.
+# Builds in one folder from a copy of the sources in another, with GNU make and then with BSD make.
+# The second make continues with the objects that the first has built.
 use_makefile_inc() {
   mkdir -p "$dir/tree" "$dir/elsewhere"
   cp -R "$SOURCE/Makefile.inc" "$SOURCE/reactor" "$dir/tree"
@@ -69,7 +69,8 @@ run_make() {
 
 count_compiled() { grep -c '^reactor: compiling' "$dir/make.log" || true; }
 
-# The compiler here only creates the file after -o.
+# check_increments MAKE: checks which sources are compiled again after a change. The compiler is a
+# script that only creates the file after -o.
 check_increments() {
   cat >"$dir/fake-c++" <<'END'
 #!/bin/sh
@@ -95,7 +96,8 @@ END
   rm -rf fake app
 }
 
-# Makes the objects older than now and the sources older than them: BSD make counts seconds.
+# Gives the objects an old time and the sources a still older time. Without this, files that changed
+# within one second could look equally old, because BSD make compares whole seconds.
 settle() {
   find "$dir/tree" -exec touch -t 202001010000 {} +
   find "$dir/elsewhere" -exec touch -t 202101010000 {} +
@@ -107,8 +109,9 @@ counted() {
   count_compiled
 }
 
-# Each installed header compiles alone. Where a source of its name is part of what Makefile.inc
-# compiles, that shows it: a source includes its own header first.
+# Checks that each installed header compiles alone. It skips a header if Makefile.inc compiles a
+# source of the same name by default: the source includes its own header first, which is the same
+# check.
 check_headers() {
   cd "$prefix/include"
   find . -name '*.h' | while read -r header; do

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""try_echo.py PROGRAM: starts it, reads the port it prints, and expects its bytes back."""
+"""try_echo.py PROGRAM: starts the echo server PROGRAM, reads the port that it prints, sends a few
+bytes and expects the same bytes back."""
 
 import socket
 import subprocess
