@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Random signals under load, and an account of each connection and each request: answered, or lost
-with a killed worker that had accepted it. Nothing is unexplained.
+"""Sends random signals to servers under load, and accounts for each connection and each request.
+Each was answered, or lost because a worker was killed that had accepted it.
 
-REACTOR_CHAOS_SEED repeats a run but for its exact moments; REACTOR_CHAOS_SECONDS is the length of
-each of its four runs, REACTOR_CHAOS_BACKENDS says on which backends."""
+REACTOR_CHAOS_SEED repeats the signals of a run, though not at exactly the same times.
+REACTOR_CHAOS_SECONDS is the length of each run. REACTOR_CHAOS_BACKENDS lists the backends. There
+are four runs per backend."""
 
 import contextlib
 import os
@@ -30,7 +31,7 @@ MOST_WORKERS = 6
 
 
 def sockets_of(pid):
-    """Inodes of what a process holds."""
+    """Returns the inodes of the sockets that a process has open."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return {target[8:-1] for target in support.descriptors_of(pid).values()
                 if target.startswith("socket:[")}
@@ -38,14 +39,14 @@ def sockets_of(pid):
 
 
 def start_of(pid):
-    """What exec(2) told a program: addresses above all, which change each time."""
+    """Returns the auxiliary vector of a process. Its random addresses identify one exec(2)."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return pathlib.Path(f"/proc/{pid}/auxv").read_bytes()
     return b""
 
 
 def peers_by_inode(port):
-    """Inode to the client's port, for all connections of a server's port."""
+    """Returns inode -> port of the client, for all connections of a server's port."""
     found = {}
     for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
@@ -55,14 +56,14 @@ def peers_by_inode(port):
 
 
 class Chaos:
-    """What happens to one server. The master changes by an upgrade, so it goes by its pid file."""
+    """Acts on one server. An upgrade replaces the master, so its pid is read from the pid file."""
 
     def __init__(self, pid_file, address, luck):
         self.pid_file = pid_file
         self.port = int(address.rpartition(":")[2])
         self.luck = luck
         self.stopped = []
-        self.victims = []  # of a kill: its time, and the ports of the clients that were lost by it
+        self.victims = []  # for each kill: its time, and the ports of the clients that it cut off
         self.done = []
         self.masters = set()
         self.actions = [(self.kill, 3), (self.stop, 3), (self.cont, 4), (self.reload, 3),
@@ -75,7 +76,7 @@ class Chaos:
         return pid
 
     def workers(self):
-        """Forked by the master. What an upgrade starts went through exec(2)."""
+        """Returns the workers. A new program of an upgrade does not count: it ran exec(2)."""
         master = self.master()
         return [pid for pid in support.children_of(master)
                 if support.alive(pid) and start_of(pid) == start_of(master)]
@@ -98,7 +99,8 @@ class Chaos:
             return
         victim = self.luck.choice(workers)
         with contextlib.suppress(ProcessLookupError):
-            # Stopped first, so that it neither accepts nor gives away while it is looked into.
+            # The victim is stopped first, so that it neither accepts connections nor gives them
+            # away while we look at its sockets.
             os.kill(victim, signal.SIGSTOP)
             wait_until(lambda: (support.stat_of(victim) or "Z")[0] in "TZX", "it stands still")
             held = sockets_of(victim)
@@ -140,11 +142,11 @@ class Chaos:
         self.signal(signal.SIGTTOU)
 
     def upgrade(self):
-        self.cont_all()  # who is stopped would keep the old master waiting
+        self.cont_all()  # the old master would wait for a stopped worker
         self.signal(signal.SIGUSR2)
 
     def explains(self, loss):
-        """Whether it was lost with a worker that had accepted it."""
+        """Returns whether the loss was caused by the kill of the worker that had accepted it."""
         return loss.kind in (ledger.RESET, ledger.UNANSWERED, ledger.CLOSED_IDLE) and any(
             loss.opened <= when <= loss.when and loss.port in ports
             for when, ports in self.victims)
@@ -198,7 +200,7 @@ class ChaosTest(unittest.TestCase):
         self.assertEqual(unexplained, [], f"seed {SEED}; {chaos.done}; {chaos.victims}")
 
     def end(self, master):
-        """Without a word to anybody: nothing is left."""
+        """Kills the master, and waits until all its processes are gone."""
         group = os.getpgid(master)
         os.kill(master, signal.SIGKILL)
         wait_until(lambda: not support.in_group(group), "nobody left")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Pid files, --signal, users and groups, descriptor limits."""
+"""Tests pid files, --signal, users and groups, and descriptor limits."""
 
 import contextlib
 import fcntl
@@ -26,7 +26,7 @@ NEEDS_ROOT = unittest.skipUnless(ROOT, "needs root, to become another user")
 
 
 def entry_of(*names):
-    """The first of these users that exists and isn't root."""
+    """Returns the first of these users that exists. Skips the test if there is none."""
     for name in names:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
@@ -34,13 +34,13 @@ def entry_of(*names):
 
 
 def status_of(pid):
-    """The fields of /proc/PID/status."""
+    """Returns the fields of /proc/PID/status."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as lines:
         return dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
 
 
 def descriptors_allowed(pid):
-    """The soft limit of a process."""
+    """Returns the soft limit of a process for open descriptors."""
     with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
         return int(re.search(r"^Max open files +(\d+)", limits.read(), re.M)[1])
 
@@ -127,7 +127,7 @@ class PidFiles(FolderTest):
                 self.assertEqual(self.control("stop"), (0, "", ""))
                 self.assertEqual(server.wait(), 0)
             with Server(ECHO, "-w", "1", "-p", self.pid_file) as second:
-                second.ready()  # takes over what was left
+                second.ready()  # takes over the file that is left
 
     def test_it_is_removed_after_a_failed_start(self):
         with socket.create_server(("127.0.0.1", 0)) as other:
@@ -191,7 +191,7 @@ class Signals(FolderTest):
                 self.start_with_signals(options, signal.SIGHUP, signal.SIGTTIN, then=lines)
 
     def start_with_signals(self, options, *numbers, then=()):
-        """Signals while `listening on` can't be written: that takes 1 s."""
+        """Sends signals while the server can't write `listening on`, which it tries for 1 s."""
         reader, writer = os.pipe()
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
         os.write(writer, b"x" * 4096)
@@ -218,8 +218,8 @@ class Signals(FolderTest):
             wait_until(lambda: os.path.exists(path), "a new log file")
 
     def test_each_command_sends_its_signal(self):
-        """A stand-in for the master holds the lock and says what it hears."""
-        # What a master locks: byte 0, shared with a successor, and the byte of its own pid.
+        """A stand-in for the master holds the lock and prints the signals that it gets."""
+        # A master locks byte 0, which its successor shares, and byte 1 + its own pid.
         script = ("import fcntl, os, signal, struct, sys\n"
                   "fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
                   "def lock(how, at):\n"
@@ -267,7 +267,7 @@ class Signals(FolderTest):
                 self.assertEqual(server.wait(), 0)
         self.assertEqual(support.run(HTTP_OK, "-t", "-s", "stop", "-c", config)[0], 2)
         missing = support.run(HTTP_OK, "-c", "/no/such/file", "-s", "status", "-p", self.pid_file)
-        self.assertIn("no server runs", missing[2])  # the flag is enough
+        self.assertIn("no server runs", missing[2])  # with the flag the file is not read
         for text, part in (("pid = a\npid = b\n", ":2: pid: is in line 1 already"),
                            ('pid = "a\n', ":1: pid: no"), ("workers = 1\n", "no pid file is given")):
             with open(config, "w", encoding="ascii") as file:
@@ -286,7 +286,7 @@ class Signals(FolderTest):
             (inside,) = server.ready().workers()
             self.assertEqual(self.content(), "1\n")
             self.assertEqual(self.control("status"), (0, f"running, pid {inside}\n", ""))
-            for command in ("status", "stop", "quit"):  # from beside: its 1 is another process
+            for command in ("status", "stop", "quit"):  # pid 1 is another process here
                 code, out, err = support.run(*namespace, HTTP_OK, "-s", command, "-p", self.pid_file)
                 self.assertEqual((code, out), (1, ""))
                 self.assertRegex(err, rf"--signal '{command}': the server of .* runs in another pid "
@@ -370,7 +370,7 @@ class Users(FolderTest):
     def test_workers_die_with_the_master_all_the_same(self):
         with Server(ECHO, "-w", "2", "-u", self.user.pw_name) as server:
             workers = server.ready().workers()
-            for worker in workers:  # stopped: only the kernel can end them
+            for worker in workers:  # stopped, so only the kernel can end them
                 os.kill(worker, signal.SIGSTOP)
             server.signal(signal.SIGKILL)
             server.wait()
@@ -441,7 +441,7 @@ class Users(FolderTest):
                 self.assertRegex(err, rf"^reactor-echo: {flag} '{value}': only root can change it; .+\n$")
             self.assertEqual(support.run(program, "-t", "-u", "daemon", **how)[0], 0)
             with Server(program, "-w", "1", "-u", str(support.NOBODY), "-g", str(support.NOBODY),
-                        **how) as server:  # who it is already
+                        **how) as server:  # the user and group that it already has
                 server.ready()
                 self.is_dropped(server.workers()[0], support.NOBODY, support.NOBODY)
 
@@ -498,7 +498,8 @@ class Limits(FolderTest):
                                                r"descriptors and may have 512; raise the limit ")
 
     def many_workers(self, soft, hard):
-        """16 workers at 16 addresses need more than 256 descriptors before the first connection."""
+        """Starts 16 workers at 16 addresses with these limits. They need more than 256 descriptors
+        before the first connection. Returns the exit code or the raised limit, and the log."""
         with support.for_everybody(ECHO) as (program, how):
             change = how.pop("preexec_fn", lambda: None)
             def before():
@@ -526,7 +527,7 @@ class Limits(FolderTest):
         self.assertRegex(error, r"^reactor-echo: --workers '16': they need 4\d\d descriptors and may "
                                 r"have 256; raise the limit .*, or use fewer workers\n$")
         needed = int(error.partition("need ")[2].split()[0])
-        self.assertEqual(self.many_workers(256, needed)[0], needed)  # just enough, really
+        self.assertEqual(self.many_workers(256, needed)[0], needed)  # exactly enough
         self.assertGreater(self.many_workers(256, 4096)[0], 1000)
 
     def test_a_reload_to_more_workers_than_descriptors_is_refused(self):

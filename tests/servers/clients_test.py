@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Real clients against both programs, on every backend."""
+"""Runs real clients against both programs, on every backend."""
 
 import http.client
 import os
@@ -85,7 +85,7 @@ class Echo(support.BackendTest):
         for options in (("--max-connections", "2"), ("--model", "fork", "--max-children", "2")):
             with self.server(ECHO, "-w", "3", *options) as server:
                 clients = []
-                for _ in range(6):  # the kernel spreads them as it likes
+                for _ in range(6):  # the kernel chooses the worker
                     clients.append(server.connect())
                     self.assertTrue(support.echoes(clients[-1]))
                 waiting = server.connect()
@@ -173,7 +173,7 @@ class Http(support.BackendTest):
                 done = run("curl", "-sS", "--unix-socket", path, "http://localhost/")
                 self.assertEqual((done.returncode, done.stdout), (0, b"OK\n"), done.stderr)
 
-    # Such a client hears nothing before it has sent all, so all has to be read.
+    # Such a client reads only after it has sent everything, so the server has to read everything.
     def test_the_answer_reaches_clients_that_send_eight_megabytes_first(self):
         body = b"x" * 8_000_000
         with self.server(HTTP_OK) as server:

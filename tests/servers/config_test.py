@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""--config and --check-config: what the file may hold, what wins over it, what its mistakes look like."""
+"""--config and --check-config: the syntax of the file, its precedence, and the messages for its
+mistakes."""
 
 import os
 import sys
@@ -27,7 +28,7 @@ class ConfigTest(unittest.TestCase):
 
 class Files(ConfigTest):
     def body(self, text):
-        """What a server with this file answers with."""
+        """Returns the body that a server with this configuration file answers with."""
         path = self.file(text)
         with Server(HTTP_OK, "-w", "0", "-c", path) as server:
             with server.ready().connect() as connection:

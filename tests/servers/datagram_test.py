@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""reactor-echo at udp: and unixgram:, beside streams, and through the workers' ends."""
+"""Tests reactor-echo at udp: and unixgram:, next to streams, and while workers end."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from support import ECHO, HTTP_OK, wait_until  # noqa: E402
 
 @contextlib.contextmanager
 def client(address):
-    """A socket connected to a datagram address as the server prints it."""
+    """Yields a socket that is connected to a datagram address, as the server prints it."""
     with contextlib.ExitStack() as stack:
         kind, _, where = address.partition(":")
         if kind == "udp":
@@ -83,7 +83,7 @@ class Datagrams(support.BackendTest):
     def test_the_answer_comes_from_the_address_that_was_asked(self):
         with self.server(ECHO, bind=("udp:0.0.0.0:0",)) as server:
             port = int(server.addresses[0].rpartition(":")[2])
-            with client(f"udp:127.0.0.2:{port}") as it:  # takes none from another address
+            with client(f"udp:127.0.0.2:{port}") as it:  # gets no datagram from another address
                 self.assertTrue(echoes(it))
 
     def test_nothing_waits_with_a_worker_that_is_stopped_or_killed(self):
@@ -239,7 +239,7 @@ class Refused(unittest.TestCase):
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
                 bound.bind(path)
                 self.refused(ECHO, "--bind", f"unixgram:{path}", code=4)
-            with support.Server(ECHO, "-w", "1", bind=(f"unixgram:{path}",)) as server:  # nobody is there now
+            with support.Server(ECHO, "-w", "1", bind=(f"unixgram:{path}",)) as server:  # it is free
                 server.ready()
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Deaths of workers and of the master: who notices, who goes on, what is lost."""
+"""Kills workers and the master. Tests who notices, who serves on and which clients are lost."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ class WorkerDeath(support.BackendTest):
                         self.assertTrue(support.is_ok(connection))
                     times.append(watch.seconds)
                 self.assertNotEqual(server.workers(), [worker])
-                # Later deaths in a row would be a crash loop.
+                # Deaths in quick succession would count as a crash loop.
                 time.sleep(max(0.0, begin + 1.1 - time.monotonic()))
         self.assertLess(min(times), 0.2, times)
 
@@ -56,7 +56,7 @@ class WorkerDeath(support.BackendTest):
             load.wait_for(load.answers + 400)
             self.assertIn(other, server.workers())
             load.stop()
-            # The victim's connections were cut off; nobody was refused, and nobody else was.
+            # Only the victim's connections were cut off, and no client was refused.
             self.assertLessEqual(load.cut_off, 8)
             self.assertEqual(load.refused, 0)
 
@@ -106,7 +106,7 @@ class WorkerDeath(support.BackendTest):
         def kinds(pid):
             return sorted(target.split(":")[0] for target in support.descriptors_of(pid).values())
 
-        def idle(pid):  # in its wait, with all that it needs open
+        def idle(pid):  # the worker waits for events, and has opened all it needs
             return support.stat_of(pid)[0] == "S" and server.log().count(f"{pid}) is ready")
 
         with self.server(ECHO) as server:
@@ -145,7 +145,7 @@ class MasterDeath(support.BackendTest):
         with self.server(ECHO, "-w", "2") as server:
             workers = server.workers()
             for pid in workers:
-                stop(pid)  # it can't hear that the master is gone
+                stop(pid)  # a stopped worker can't notice the master's death
             server.signal(signal.SIGKILL)
             server.wait()
             wait_until(lambda: not any(support.alive(pid) for pid in workers), "no worker")
@@ -163,7 +163,7 @@ class MasterDeath(support.BackendTest):
 
 @support.on_each_backend
 class Pause(support.BackendTest):
-    """The whole group stands still, as after Ctrl-Z or in a freezer: nobody is to blame."""
+    """All processes are stopped, as by Ctrl-Z or a cgroup freezer. No timeout may expire then."""
 
     def pause(self, server, seconds):
         everybody = [server.pid, *server.workers()]
@@ -188,9 +188,9 @@ class Pause(support.BackendTest):
         with self.server(HTTP_OK, "-w", "1", "--graceful-timeout", "2") as server:
             with server.connect() as busy, server.connect() as other:
                 busy.sendall(support.GET[:10])
-                self.assertTrue(support.is_ok(other))  # by then the half was read
+                self.assertTrue(support.is_ok(other))  # by then the server has read the first half
                 server.signal(signal.SIGTERM)
-                other.recv(1)  # the end of an idle one: it drains
+                other.recv(1)  # the idle connection ends: the worker drains
                 self.pause(server, 4.5)
                 busy.sendall(support.GET[10:])
                 self.assertEqual(support.read_response(busy)[1], b"OK\n")
@@ -211,7 +211,7 @@ class CrashLoop(unittest.TestCase):
                 return len(seen) >= 8
 
             wait_until(crash, "the eighth worker")
-            # The first three are replaced at once, the next in 0.5 s and 1 s, then in 2 s and 4 s.
+            # The first three are replaced at once, the next after 0.5 s, 1 s, 2 s and 4 s.
             self.assertGreater(time.monotonic() - begin, 2.4)
             self.assertIsNone(server.process.poll())
             wait_until(lambda: len(server.workers()) == 2, "both slots served again")
@@ -222,9 +222,9 @@ class CrashLoop(unittest.TestCase):
 
 @unittest.skipUnless(os.getuid() == 0, "takes a user of its own")
 class FailingFork(unittest.TestCase):
-    """With RLIMIT_NPROC, which counts the processes of a user and does not bind root."""
+    """Lets fork(2) fail by RLIMIT_NPROC, which counts a user's processes and does not bind root."""
 
-    user = support.NOBODY + os.getpid()  # nobody else's
+    user = support.NOBODY + os.getpid()  # a user without other processes
 
     def become_user(self, processes=100):
         resource.setrlimit(resource.RLIMIT_NPROC, (processes, 100))
@@ -258,7 +258,7 @@ class FailingFork(unittest.TestCase):
             with Server(program, "-w", "2", preexec_fn=self.become_user, cwd="/",
                         environment={"REACTOR_TIMEOUT": "3"}) as server:
                 server.ready()
-                self.limit_processes(server.pid, 5)  # three of ours, the new master, one worker
+                self.limit_processes(server.pid, 5)  # old: 3; new: master, 1 worker
                 server.signal(signal.SIGUSR2)
                 connections = []
                 while "we go on as before" not in server.log():
@@ -266,7 +266,7 @@ class FailingFork(unittest.TestCase):
                     self.assertTrue(support.is_ok(connections[-1]))
                     self.assertLess(len(connections), 1000, server.log())
                     time.sleep(0.01)
-                self.assertEqual(server.log().count("is ready\n"), 3)  # one of the new ones
+                self.assertEqual(server.log().count("is ready\n"), 3)  # 2 old, 1 new
                 self.assertIn("can't start worker", server.log())
                 self.assertTrue(all(support.is_ok(connection) for connection in connections))
                 for connection in connections:
@@ -278,7 +278,7 @@ class FailingFork(unittest.TestCase):
         with support.for_everybody(ECHO) as (program, _):
             code, out, err = support.run(
                 program, "-w", "2", "-b", "127.0.0.1:0", cwd="/",
-                environment={"ASAN_OPTIONS": "detect_leaks=0"},  # looking for leaks takes a process
+                environment={"ASAN_OPTIONS": "detect_leaks=0"},  # leak checks need a process
                 preexec_fn=lambda: self.become_user(1))
         self.assertEqual(code, 3, err)
         self.assertEqual(len(out.splitlines()), 1)
@@ -287,7 +287,7 @@ class FailingFork(unittest.TestCase):
 
 
 class Load:
-    """Clients that ask again and again, each on a connection that it keeps as long as it can."""
+    """Clients that send requests all the time, each on one connection as long as it lasts."""
 
     def __init__(self, server, clients):
         self.server = server

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The end: under load nobody who got in is left without an answer, and nothing is left behind."""
+"""Ends servers under load. Every accepted client gets its answer, and no process is left."""
 
 import contextlib
 import os
@@ -90,7 +90,7 @@ class MasterKilled(support.BackendTest):
 
 class CrashLoop(unittest.TestCase):
     def crash(self, server, slot, count):
-        """Kills each worker of this slot as soon as it is ready; `count` of them."""
+        """Kills each worker of this slot as soon as it is ready, until `count` were killed."""
         seen = set()
 
         def kill_new_ones():
@@ -118,11 +118,11 @@ class CrashLoop(unittest.TestCase):
                 wait_until(lambda: len(server.workers()) == 3, "all are back")
                 book.wait_for(200)
                 book.stop()
-            # The first four are replaced at once, the next in 0.5 s, 1 s and 2 s.
+            # The first four are replaced at once, the next after 0.5 s, 1 s and 2 s.
             self.assertGreater(took, 3.4)
             if not support.has_shadow_memory(server.pid):
                 self.assertLess(busy / took, 0.02)
-            # Each that was killed may have had the few connections there were.
+            # Each killed worker may have had all four connections.
             lost = sum(book.counts.values()) - book.answers
             self.assertLessEqual(lost, 4 * crashes, book.said())
             self.assertNotIn(ledger.REFUSED, book.counts)
@@ -133,7 +133,7 @@ class CrashLoop(unittest.TestCase):
 @unittest.skipUnless(os.getuid() == 0, "takes root")
 @support.need("unshare", "nsenter")
 class FirstProcess(unittest.TestCase):
-    """As process 1 of a container."""
+    """Runs the server as process 1 of a pid namespace, as in a container."""
 
     @contextlib.contextmanager
     def container(self, *options):
@@ -164,7 +164,7 @@ class FirstProcess(unittest.TestCase):
             self.assertEqual(outer.wait(), 0)
 
     def leave_orphans(self, first):
-        """Processes that leave children, which are process 1's from then on, and end."""
+        """Runs processes that end before their children do. Process 1 adopts these children."""
         for _ in range(3):
             subprocess.run(["nsenter", "-t", str(first), "-p", "-m", "sh", "-c",
                             "sleep 0.05 & sleep 0.02 & exit"],
@@ -183,7 +183,7 @@ class FirstProcess(unittest.TestCase):
 
     def test_children_of_the_loop_are_left_to_it(self):
         with self.container("-w", "0", "--model", "fork", "--max-children", "2") as (outer, first):
-            for _ in range(10):  # an end that the loop does not hear would take a place for ever
+            for _ in range(10):  # if the loop missed an end, a place would be taken for ever
                 with outer.connect() as connection:
                     self.assertTrue(support.is_ok(connection))
                 self.leave_orphans(first)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Mistakes: one line that names flag, value, reason and remedy, and the right exit code."""
+"""Checks that each mistake gets one line with flag, value, reason and remedy, and its exit code."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 import support  # noqa: E402
 from support import ECHO, HTTP_OK, Server  # noqa: E402
 
-# Arguments, and what the line must hold besides them.
+# Arguments, and the words that the message must contain besides them.
 BAD_OPTIONS = [
     (["--workers", "many"], ["auto"]),
     (["--workers", "-1"], ["auto"]),
@@ -108,7 +108,7 @@ BAD_HTTP_OPTIONS = [
     (["--access-log", "/"], ["directory"]),
     (["--access-log", "on"], ["probably", "./on", "or off"]),
 ]
-# Each with a value that counts for nothing where a flag is given too.
+# The environment's names of options of reactor-http-ok, without REACTOR_.
 HTTP_ENVIRONMENT = ["HEADER_TIMEOUT", "BODY_TIMEOUT", "BODY_RATE", "WRITE_TIMEOUT", "MAX_LINE",
                     "MAX_HEADER", "MAX_FIELDS", "MAX_BODY", "ACCESS_LOG", "ACCESS_LOG_FORMAT"]
 BAD_USAGE = [["stray"], ["--workers"], ["-Z"], ["--bind"]]
@@ -229,7 +229,7 @@ class Errors(unittest.TestCase):
                     self.complains(ECHO, ["-b", f"unix:{path}"], 4, ["--bind", path, "in use"])
                     with server.connect() as connection:
                         self.assertTrue(support.echoes(connection))
-                    server.signal(signal.SIGKILL)  # leaves its file
+                    server.signal(signal.SIGKILL)  # the file of the socket is left
                     server.wait()
                     support.wait_until(server.refuses, "the workers' end")
                 self.assertTrue(os.path.exists(path))
@@ -252,7 +252,7 @@ class Errors(unittest.TestCase):
 
 
 def documented_codes():
-    """The table of docs/operations.md: what causes which exit code."""
+    """Returns cause -> exit code, from the table of docs/operations.md."""
     text = (pathlib.Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
     rows = re.search(r"\| exit code \| cause \|\n\|[-|]+\n((?:\|.*\n)+)", text)[1]
     return {cause.strip(): int(code) for code, cause in
@@ -260,7 +260,7 @@ def documented_codes():
 
 
 class ExitCodes(unittest.TestCase):
-    """One code for one cause, with and without workers, as the documentation says."""
+    """Each cause has the documented exit code, with and without workers."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -300,7 +300,7 @@ class ExitCodes(unittest.TestCase):
             return support.run(program, *options, preexec_fn=before, **how)
 
     def powerless(self, *options):
-        """Root without the right to become another user: each worker fails."""
+        """Runs a server as root without the right to become another user: each worker fails."""
         return support.run("setpriv", "--bounding-set", "-setuid", HTTP_OK, *options, "-u",
                            str(support.NOBODY), "-g", str(support.NOBODY))
 
@@ -315,7 +315,7 @@ class ExitCodes(unittest.TestCase):
         self.ends_with("another server holds the pid file", self.second)
         self.ends_with("`--signal` without a server, or with one that has no pid here",
                        self.given("-s", "stop", "-p", self.pid_file))
-        del self.left["the server failed after `ready`"]  # nothing is known to cause it
+        del self.left["the server failed after `ready`"]  # no way to cause it is known
         self.ends_with("bad option or value", self.given("--backlog", "0"))
         self.ends_with("bad configuration file", self.given("-c", config))
         cause = next(each for each in self.left if each.startswith("unknown host name"))

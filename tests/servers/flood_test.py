@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Clients that flood, don't read, leave or dawdle: reactor-http-ok on every backend."""
+"""reactor-http-ok with clients that flood, don't read, leave or dawdle, on every backend."""
 
 import contextlib
 import multiprocessing
@@ -21,25 +21,25 @@ from support import HTTP_OK, processor_time, wait_until  # noqa: E402
 MB = 1_000_000
 MIB = 1 << 20
 
-CLEAN_LIMIT = 0.013  # seconds to nine of ten clean answers while another connection floods
-SLOWEST_LIMIT = 0.044  # seconds to each of them
-TRIES = 50  # of a window
+CLEAN_LIMIT = 0.013  # seconds for nine of ten clean requests while another connection floods
+SLOWEST_LIMIT = 0.044  # seconds for each of them
+TRIES = 50  # clean requests per window
 MOST = TRIES * 9 // 10
-SHARE = 0.3  # of the time in which it has a processor, that the worker has to run, or there is no flood
-WINDOWS = 8  # at most; the best of them counts, as the machine may be busy otherwise
+SHARE = 0.3  # a window counts only if the worker ran for this share of the time that it could run
+WINDOWS = 8  # at most; the best one counts, because the machine may be busy
 
-UNREAD_INPUT = 5 * MB  # where the kernel keeps 4 MiB a socket at most, as is usual
+UNREAD_INPUT = 5 * MB  # for a kernel that keeps at most 4 MiB per socket, the usual setting
 UNREAD_GROWTH = 3 * MB
-PATIENCE = 0.5  # seconds without an octet taken after which the input has stopped
+PATIENCE = 0.5  # if no byte is taken for so many seconds, the server has stopped reading
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: t\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
-USUAL = 165  # octets that a client's request has
+USUAL = 165  # bytes of a typical request
 LAST = b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: t\r\n"
 ABORT = b"\1\0\0\0\0\0\0\0"  # struct linger: close() resets
 
-# What a flood consists of; each is sent over and over.
+# The bytes of each flood. A client sends them over and over.
 FLOODS = {
     "requests": support.GET * 2000,
     "chunks of one octet": POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 10_000
@@ -47,8 +47,8 @@ FLOODS = {
     "heads of many fields": (b"GET / HTTP/1.1\r\nHost: t\r\n" + b"A: b\r\n" * 90 + b"\r\n") * 100,
 }
 
-CLIENTS = 20  # that leave at once
-# What each sends before it leaves without a word.
+CLIENTS = 20  # all of them leave at the same time
+# The bytes that each client sends before it leaves.
 LEFT = {
     "a part of a head": b"GET / HTTP/1.1\r\nHost: ",
     "a head, no body": POST + b"Content-Length: 200000\r\n\r\n",
@@ -62,7 +62,7 @@ LEFT = {
 
 
 def flood(address, data):
-    """Sends `data` for ever and drops what comes; run as a process of its own."""
+    """Sends `data` for ever and drops the answers. Runs in its own process."""
     connection = support.connect(address)
     threading.Thread(target=send_for_ever, args=(connection, data), daemon=True).start()
     while connection.recv(MIB):
@@ -86,29 +86,29 @@ def flooding(address, data):
 
 
 def clean_times(connection, watch):
-    """Seconds that each of TRIES requests took, sorted."""
+    """Sends TRIES requests. Returns the seconds that each took, sorted."""
     times = []
     for _ in range(TRIES):
         begin = watch.seconds
         assert support.is_ok(connection)
         times.append(watch.seconds - begin)
-        time.sleep(0.003)  # the next one comes at another moment of the flood
+        time.sleep(0.003)  # so that the next one meets another moment of the flood
     return sorted(times)
 
 
 def excess(times):
-    """How many times its limit the slower of the two figures is."""
+    """Returns the largest ratio of a measured time to its limit."""
     return max(times[MOST] / CLEAN_LIMIT, times[-1] / SLOWEST_LIMIT)
 
 
 def unread_input():
-    """UNREAD_INPUT, and what this kernel's send buffers take beyond the usual, here and there."""
+    """Returns UNREAD_INPUT plus the bytes that larger send buffers of both ends can take."""
     most = int(pathlib.Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
     return UNREAD_INPUT + 2 * max(0, most - 4 * MIB)
 
 
 def push(connection, data):
-    """Sends up to the octet that isn't taken within PATIENCE; how many were."""
+    """Sends until no byte is taken for PATIENCE seconds. Returns the number of bytes sent."""
     connection.settimeout(PATIENCE)
     sent = 0
     with contextlib.suppress(TimeoutError):
@@ -119,14 +119,14 @@ def push(connection, data):
 
 
 def finish(connection, data):
-    with contextlib.suppress(OSError):  # what is missing then is seen in the answers
+    with contextlib.suppress(OSError):  # the answers show what is missing
         connection.sendall(data)
 
 
 @support.on_each_backend
 class Floods(support.BackendTest):
     def window(self, server, data):
-        """The times of clean requests beside a flood, sorted, and the flood's share."""
+        """Returns the sorted times of clean requests during a flood, and the flood's share."""
         (worker,) = server.workers()
         with server.connect() as clean, flooding(server.addresses[0], data):
             start = processor_time(worker)
@@ -138,7 +138,7 @@ class Floods(support.BackendTest):
                 return times, ran / max(watch.seconds - waited, ran)
 
     def best_window(self, server, data):
-        """The times of the first one that keeps the limits, else of the one that came closest."""
+        """Returns the times of the first window within the limits, or else of the best window."""
         windows = []
         for _ in range(WINDOWS):
             times, share = self.window(server, data)
@@ -167,7 +167,7 @@ class Floods(support.BackendTest):
 @support.on_each_backend
 class Unread(support.BackendTest):
     def burst(self, size):
-        """What is sent, and the bodies that are to be found in the answers."""
+        """Returns the bytes to send, and the body expected in each answer."""
         def padded(request):
             missing = max(0, size - len(request) - len(b"A: \r\n"))
             return request[:-2] + b"A: " + b"x" * missing + b"\r\n\r\n" if missing else request
@@ -176,7 +176,7 @@ class Unread(support.BackendTest):
         return b"".join(request for request, _ in chosen), [body for _, body in chosen]
 
     def expected_answers(self, received, bodies):
-        """Compares without a long list of differences."""
+        """Compares the answers. Reports only the first difference, because the lists are long."""
         answers = support.parse_answers(received)
         self.assertEqual({answer.status for answer in answers}, {200})
         self.assertEqual(len(answers), len(bodies))
@@ -201,7 +201,7 @@ class Unread(support.BackendTest):
         self.assertTrue(support.is_ok(witness))
 
         end = data.index(b"\r\n\r\n", sent) + 4 if sent < len(data) else sent
-        missing = data[sent:end] + LAST  # the rest of one that was sent in part
+        missing = data[sent:end] + LAST  # the rest of the request that was sent in part
         sender = threading.Thread(target=finish, args=(deaf, missing))
         sender.start()
         received = support.read_all(deaf)
@@ -222,7 +222,7 @@ class Unread(support.BackendTest):
             for connection in deaf:
                 connection.setblocking(False)
             end = time.monotonic() + 2 * PATIENCE
-            while time.monotonic() < end:  # more than any of them takes
+            while time.monotonic() < end:  # sends more than the server takes from any client
                 for connection in deaf:
                     with contextlib.suppress(BlockingIOError):
                         connection.send(FLOODS["requests"])
@@ -262,9 +262,9 @@ class Leaving(support.BackendTest):
 
 
 class Dawdler:
-    """Sends what it has at once, then an octet a second. Notes when it is shed.
+    """Sends its first bytes at once, then one byte a second, and notes when the server ends it.
 
-    Then it leaves; a stubborn one stays and goes on.
+    It then leaves. A stubborn one stays and sends on.
     """
 
     def __init__(self, server, watch, name, first):
@@ -285,7 +285,7 @@ class Dawdler:
             self.read(now)
         if now >= self.next and (self.shed is None or self.stubborn):
             self.next += 1
-            with contextlib.suppress(OSError):  # a stubborn one is reset some time
+            with contextlib.suppress(OSError):  # the server resets a stubborn one at some time
                 self.connection.send(b"x")
 
     def read(self, now):
@@ -313,20 +313,20 @@ def has_option(name):
 
 @support.on_each_backend
 class Slowloris(support.BackendTest):
-    LIMIT = 2  # seconds, of both time-outs
-    WITHIN = 1  # seconds after it
-    LINGERING = 2  # seconds that one who goes on may keep a descriptor
+    LIMIT = 2  # seconds, the value of each timeout option
+    WITHIN = 1  # seconds after LIMIT within which the end must come
+    LINGERING = 2  # seconds that a stubborn client may hold a descriptor
 
     def dawdle(self, dawdlers, watch, until, limit):
         end = watch.seconds + limit
         while watch.seconds < end and not until():
             for one in dawdlers:
                 one.turn()
-            time.sleep(0.005)  # so that this loop takes no processor from the server
+            time.sleep(0.005)  # leaves the processor to the server
 
     def judge(self, one):
         self.assertIsNotNone(one.shed, "it is served for ever")
-        # Time-outs count from the loop's time, which is not the client's.
+        # A timeout counts from the loop's time, which differs a little from the client's.
         self.assertGreater(one.shed, self.LIMIT - 0.1)
         self.assertLess(one.shed_by_watch, self.LIMIT + self.WITHIN)
         answers = support.parse_answers(one.answer)
@@ -351,7 +351,7 @@ class Slowloris(support.BackendTest):
             gone = lambda: len(support.descriptors_of(worker)) == before
             self.dawdle(dawdlers, watch, gone, self.LINGERING + self.WITHIN)
             self.assertTrue(gone(), "descriptors are kept")
-            self.assertTrue(support.is_ok(witness))  # idle so long, but amid no request
+            self.assertTrue(support.is_ok(witness))  # it was idle as long, but between requests
 
     @unittest.skipUnless(has_option("--header-timeout"), "no --header-timeout")
     def test_slow_heads(self):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""--model fork: a process for each connection; and what reactor-echo replies."""
+"""Tests --model fork, with a process for each connection, and --reply of reactor-echo."""
 
 import contextlib
 import os
@@ -19,13 +19,13 @@ from support import ECHO, HTTP_OK, Server, children_of, wait_until  # noqa: E402
 
 
 def forked(server):
-    """The processes of connections: dead ones too, as long as nobody waited for them."""
+    """Returns the processes of connections, including zombies."""
     parents = server.workers() if children_of(server.pid) else [server.pid]
     return [pid for parent in parents for pid in children_of(parent)]
 
 
 def pid_of(connection):
-    """Who answers, by --reply pid."""
+    """Returns the pid of the process that answers, which --reply pid sends."""
     connection.sendall(b"who")
     return int(re.fullmatch(rb"(\d+): who", connection.recv(100))[1])
 
@@ -47,7 +47,7 @@ class Fork(support.BackendTest):
             wait_until(lambda: not forked(server), "no process and no zombie")
 
     def assert_has_nothing_else(self, server, pid):
-        """One connection, and nothing of the parents': no listener, mailbox, lock, other connection."""
+        """The process has one connection and none of its parents' descriptors, such as a listener."""
         sockets = [name for name in support.descriptors_of(pid).values() if name.startswith("socket:")]
         self.assertEqual(len(sockets), 1, support.descriptors_of(pid))
         for parent in {server.pid, *server.workers()} - {pid}:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The servers of an optimised build carry the protections that SECURITY.md names."""
+"""The servers of an optimised build have the protections that SECURITY.md lists."""
 
 import os
 import pathlib
@@ -34,7 +34,7 @@ class Hardening(unittest.TestCase):
             stack = [line for line in readelf("--program-headers", program).splitlines()
                      if "GNU_STACK" in line]
             self.assertEqual(len(stack), 1, program)
-            self.assertNotIn("E", stack[0].split()[-2], program)  # the flags; the alignment is last
+            self.assertNotIn("E", stack[0].split()[-2], program)  # flags, alignment
 
     def test_stack_canaries_and_checked_calls_are_linked(self):
         for program in (ECHO, HTTP_OK):
@@ -44,7 +44,7 @@ class Hardening(unittest.TestCase):
 
     @unittest.skipUnless(platform.machine() == "x86_64", "indirect branches are tracked on x86")
     def test_every_object_of_the_library_tracks_indirect_branches(self):
-        # The program itself says so only if the C library's start code does.
+        # A program has these notes only if the start code of the C library has them too.
         library = pathlib.Path(ECHO).resolve().parent.parent / "libreactor.a"
         notes = readelf("--notes", library)
         self.assertGreater(notes.count("File:"), 40)

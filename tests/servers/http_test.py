@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What reactor-http-ok answers, octet by octet, and how connections end; on every backend."""
+"""Tests each byte of reactor-http-ok's answers, and how connections end, on every backend."""
 
 import contextlib
 import datetime
@@ -22,7 +22,7 @@ from support import HTTP_OK, Server, read_all  # noqa: E402
 HOST = b"Host: t\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
 
-# Request, and the status it is refused with. Whatever stands behind it is not answered.
+# Requests, and the status that refuses each. Requests behind a refused one get no answer.
 REFUSED = [
     (b"NONSENSE\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\n\r\n", 400),  # no Host
@@ -49,7 +49,7 @@ REFUSED = [
     (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n", 413),
 ]
 
-# Request, and whether the connection goes on after its answer.
+# Requests, and whether the connection stays open after the answer.
 ANSWERED = [
     (b"GET / HTTP/1.1\r\n" + HOST + b"\r\n", True),
     (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", False),
@@ -73,7 +73,7 @@ def status_of(answer):
 
 
 def fields_of(head):
-    """The header section by lower-case names; a name that stands twice is a mistake."""
+    """Returns the header fields by lower-case names. Fails if a name occurs twice."""
     lines = head.split(b"\r\n")[1:]
     fields = dict(line.lower().split(b":", 1) for line in lines)
     assert len(fields) == len(lines), head
@@ -82,7 +82,7 @@ def fields_of(head):
 
 @support.on_each_backend
 class Answers(support.BackendTest):
-    """One server for all cases of the class: none of them may harm the next."""
+    """One server runs for all cases of the class, so no case may harm the next."""
 
     @classmethod
     def setUpClass(cls):
@@ -91,7 +91,7 @@ class Answers(support.BackendTest):
         cls.one = cls.stack.enter_context(Server(HTTP_OK, "-w", "2", "--backend", cls.backend)).ready()
 
     def exchange(self, *pieces):
-        """Sends the pieces and reads up to the end of the connection, which must not be a reset."""
+        """Sends the pieces and reads up to the end of the connection. A reset is a failure."""
         with self.one.connect() as connection:
             for piece in pieces:
                 connection.sendall(piece)
@@ -142,7 +142,7 @@ class Answers(support.BackendTest):
         self.assertRegex(date, r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$")
         stamp = email.utils.parsedate_to_datetime(date)
         self.assertAlmostEqual(stamp.timestamp(), now, delta=5)
-        self.assertEqual(email.utils.format_datetime(stamp, usegmt=True), date)  # the right weekday
+        self.assertEqual(email.utils.format_datetime(stamp, usegmt=True), date)  # the weekday is right
 
     def test_the_date_moves_on(self):
         dates = set()
@@ -191,10 +191,10 @@ class Answers(support.BackendTest):
         with self.one.connect() as connection:
             connection.sendall(b"BAD\r\n\r\n" + b"x" * 100_000)
             self.assertEqual(status_of(read_all(connection)), 400)
-            # A client with the answer on its way still sends; a reset would take that from it.
+            # The client may still be sending when the answer comes. A reset would destroy the answer.
             for _ in range(20):
                 connection.sendall(b"x" * 10_000)
-                time.sleep(0.005)  # spread over many turns of the server
+                time.sleep(0.005)  # spreads the bytes over many turns of the loop
             self.assertEqual(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
 
     def test_what_follows_an_upgrade_is_no_request(self):
@@ -202,7 +202,7 @@ class Answers(support.BackendTest):
         answer = self.exchange(upgrade + LAST)
         self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
         self.assertIn(b"\r\nConnection: close\r\n", answer)
-        with self.one.connect() as connection:  # without anything behind it, it does no harm
+        with self.one.connect() as connection:  # if no bytes follow, the connection stays open
             connection.sendall(upgrade)
             self.assertEqual(support.read_response(connection)[1], b"OK\n")
             self.assertTrue(support.is_ok(connection))
@@ -212,7 +212,7 @@ class Answers(support.BackendTest):
         workers = self.one.workers()
         for _ in range(60):
             data = generator.randbytes(generator.randint(1, 40_000)) + b"\r\n\r\n"
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # sent too slowly
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the server ended before we had sent all
                 answer = self.exchange(data)
                 self.assertIn(status_of(answer), (400, 414, 501, 505))
         self.assertEqual(self.one.workers(), workers)
@@ -248,7 +248,7 @@ class AccessLogs(support.BackendTest):
         self.path = pathlib.Path(folder.name) / "access"
 
     def lines(self, count):
-        """The lines of the file, once there are so many."""
+        """Waits until the file has so many lines, and returns them."""
         def found():
             lines = self.path.read_text(encoding="ascii").splitlines()
             return lines if len(lines) >= count else None
@@ -347,7 +347,7 @@ class Options(support.BackendTest):
             self.assertEqual(fields_of(answer.partition(b"\r\n\r\n")[0])[b"connection"], b"close")
 
     def statuses(self, server, *requests):
-        """Of the first answer to each request, on a connection of its own."""
+        """Sends each request on its own connection. Returns the status of each first answer."""
         found = []
         for request in requests:
             with server.connect() as connection:
@@ -361,7 +361,7 @@ class Options(support.BackendTest):
         chunked = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n"
         with self.server(HTTP_OK, "--max-line", "100", "--max-header", "200", "--max-fields", "4",
                          "--max-body", "10") as server:
-            # "GET / HTTP/1.1" has 14 octets, "Host: t" and the empty line 11, "A: " and CRLF 5.
+            # "GET / HTTP/1.1" has 14 bytes, "Host: t" and the empty line 11, "A: " and CRLF 5.
             self.assertEqual(self.statuses(server, get % (b"x" * 86, b""), get % (b"x" * 87, b"")),
                              [200, 414])
             self.assertEqual(self.statuses(server, get % (b"", b"A: " + b"x" * 184 + b"\r\n"),
@@ -387,7 +387,7 @@ class Options(support.BackendTest):
                              [200, 413])
 
     def late(self, connection, begun, status=408):
-        """Reads to the end, which must come a second after `begun`, not earlier."""
+        """Reads to the end, which must not come earlier than a second after `begun`."""
         answer = read_all(connection)
         self.assertGreater(time.monotonic() - begun, 0.99)
         self.assertEqual(status_of(answer) if answer else 0, status)
@@ -399,7 +399,7 @@ class Options(support.BackendTest):
                 with self.subTest(first=first), server.connect() as connection:
                     connection.sendall(first)
                     self.late(connection, begun)
-            with server.connect() as connection:  # a later request has its own time
+            with server.connect() as connection:  # the time begins anew with each request
                 self.assertTrue(support.is_ok(connection))
                 begun = time.monotonic()
                 connection.sendall(b"GET / HTTP/1.1\r\n")
@@ -440,7 +440,7 @@ class Options(support.BackendTest):
                 connection.sendall(head)
                 for at in range(0, 3000, 250):
                     connection.sendall(body[at:at + 250])
-                    next_one = begun + (at + 250) / 2000  # twice the rate; a delay is made up for
+                    next_one = begun + (at + 250) / 2000  # twice the least rate, on average
                     time.sleep(max(0.0, next_one - time.monotonic()))
                 self.assertGreater(time.monotonic() - begun, 1.4)
                 self.assertEqual(support.read_response(connection)[1], b"OK\n")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Sockets that somebody else opened: --bind fd:N and --bind systemd."""
+"""Tests sockets that another process opened: --bind fd:N and --bind systemd."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 import support  # noqa: E402
 from support import BACKENDS, ECHO, HTTP_OK, Server, wait_until  # noqa: E402
 
-# What systemd does before it starts a service: descriptors from 3 on, and who they are for.
+# Does what systemd does before a service starts: passes descriptors from 3 on, and sets LISTEN_*.
 ACTIVATE = """
 import os, sys
 high = [os.dup2(int(fd), 100 + i) for i, fd in enumerate(filter(None, sys.argv[1].split(',')))]
@@ -27,14 +27,14 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def activated(program, sockets, *options, **more):
-    """A server that gets these sockets as systemd passes them."""
+    """Returns a server that gets these sockets in the way that systemd passes them."""
     numbers = [s.fileno() for s in sockets]
     return Server(sys.executable, "-c", ACTIVATE, ",".join(map(str, numbers)), program, *options,
                   bind=(), pass_fds=numbers, **more)
 
 
 def listening_inodes(pid, port):
-    """Inodes of the process's sockets that listen on `port`."""
+    """Returns the inodes of the process's sockets that listen on `port`."""
     own = set(support.descriptors_of(pid).values())
     found = set()
     with open("/proc/net/tcp", encoding="ascii") as lines:
@@ -153,12 +153,12 @@ class Descriptors(unittest.TestCase):
                     self.assertEqual(server.wait(), 0)
                 listener.settimeout(support.LIMIT)
 
-                def accepts_at_once():  # before a SYN is sent again
+                def accepts_at_once():  # before the kernel sends a SYN again, after 1 s
                     with support.Stopwatch() as watch, support.connect(address_of(listener)):
                         listener.accept()[0].close()
                         return watch.seconds < 0.9
 
-                # The kernel of a busy machine may close what the server had a little after its end.
+                # On a busy machine the kernel may close the server's sockets a little after its end.
                 wait_until(accepts_at_once, "a connection at once")
 
     def test_the_next_server_accepts_though_the_last_was_killed_amid_its_drain(self):
@@ -264,7 +264,7 @@ class Systemd(unittest.TestCase):
                     return support.connect(address)
                 except ConnectionRefusedError:
                     return None
-            with wait_until(knock, "a connection") as connection:  # starts the server
+            with wait_until(knock, "a connection") as connection:  # the connection makes systemd start the server
                 self.assertEqual(server.ready().addresses, [address])
                 self.assertTrue(support.is_ok(connection))
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""reactor-http-ok with other people's clients, on every backend.
+"""Runs reactor-http-ok with HTTP clients of other projects, on every backend.
 
-Beyond clients_test.py, which has the plain calls of curl, wrk and h2load. See also proxies_test.py.
+clients_test.py has the plain calls of curl, wrk and h2load. See also proxies_test.py.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from support import HTTP_OK, Server, ask, need, pieces  # noqa: E402
 
 OK = b"OK\n"
 
-# Answers 200 with the wanted body, or counts as bad. wrk prints what done() says.
+# Counts each answer that is not 200 with the expected body. wrk prints the output of done().
 WRK = """
 local thread_list = {}
 function setup(thread) table.insert(thread_list, thread) end
@@ -73,7 +73,7 @@ console.log('all well');
 process.exit(0);
 """
 
-# Its own page again at every path, so the requests of its script are judged by their length.
+# The server answers each path with this page, so the script checks the length of each answer.
 PAGE = """<!DOCTYPE html><title>t</title><p>OK</p><script>
 const said = [];
 for (const [method, size] of [['GET', 0], ['POST', 100000], ['PUT', 1], ['DELETE', 0]]) {
@@ -88,7 +88,7 @@ document.querySelector('p').textContent = said.join(' ');
 
 
 def command(*arguments, limit=support.LIMIT, **options):
-    """Exit code and output of a program that ends by itself; its children end with it."""
+    """Runs a program until it ends, then kills its children. Returns exit code, output, errors."""
     with subprocess.Popen(arguments, stdin=options.pop("stdin", subprocess.DEVNULL),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
                           env=without_proxies(), **options) as process:
@@ -105,7 +105,7 @@ def without_proxies():
 
 
 def figure(text, label):
-    """The number behind a label that stands at the begin of a line; None where there is none."""
+    """Returns the number after a label at the start of a line, or None if there is no label."""
     for line in text.splitlines():
         if line.startswith(label):
             return int(line[len(label):].split()[0])
@@ -114,7 +114,7 @@ def figure(text, label):
 
 @support.on_each_backend
 class Clients(support.BackendTest):
-    """One server for all clients: none of them may harm the next."""
+    """One server runs for all clients, so no client may harm the next."""
 
     @classmethod
     def setUpClass(cls):
@@ -157,7 +157,7 @@ class Clients(support.BackendTest):
 
     @need("curl")
     def test_curl_gets_a_refusal_while_it_still_sends(self):
-        # No Expect: then the answer comes amid a body that nobody reads to its end.
+        # Without Expect, the answer comes while the client still sends a body that is never read.
         big = self.file("big", "x" * 3_000_000)
         done = command("curl", "-sS", "-H", "Expect:", "-H", "Content-Length: 99999999999",
                        "-T", big, "-w", "%{http_code}", self.url)
@@ -214,7 +214,7 @@ class Clients(support.BackendTest):
         answer = client.getresponse()
         self.assertEqual((answer.version, answer.reason, answer.will_close), (11, "OK", False))
         self.assertEqual(answer.read(), OK)
-        self.assertIs(client.sock, first)  # one connection for all of them
+        self.assertIs(client.sock, first)  # all requests used one connection
         client.close()
 
     @need("node")
@@ -227,7 +227,7 @@ class Clients(support.BackendTest):
 @support.on_each_backend
 class Browser(support.BackendTest):
     def dump(self, *options):
-        """What Chromium makes of the page of a server."""
+        """Returns the DOM that Chromium builds from the page of a server."""
         with self.server(HTTP_OK, *options) as server, tempfile.TemporaryDirectory(
                 ignore_cleanup_errors=True) as folder:
             done, text, errors = command(

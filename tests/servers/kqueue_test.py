@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""reactor-http-ok on libkqueue, under load. Skipped if the program was built without it."""
+"""Runs reactor-http-ok on libkqueue under load. Skipped if the program was built without it."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ from support import GET, HTTP_OK  # noqa: E402
 CLIENTS = 8
 PIPELINED = 50
 SECONDS = 1.0
-LEAST = 2000  # answers, hundreds of times fewer than usual: the machine may be busy
+LEAST = 2000  # answers; usual are hundreds of times more, but the machine may be busy
 
 
 def missing():
-    """Why there is nothing to test; empty if there is something."""
+    """Returns why there is nothing to test, or "" if there is something."""
     if not HTTP_OK:
         return ""  # support.main() says so
     code, _, errors = support.run(HTTP_OK, "--bind", "127.0.0.1:0", "-w", "0", "--backend", "kqueue", "-t")
@@ -40,7 +40,7 @@ def threads_of(pid):
 
 
 class Client(threading.Thread):
-    """Pipelines requests on one connection after the other. Each answer is checked."""
+    """Pipelines requests on one connection after another, and checks each answer."""
 
     def __init__(self, server, deadline):
         super().__init__()
@@ -73,7 +73,7 @@ class Kqueue(unittest.TestCase):
             yield server.ready()
 
     def assert_kqueue(self, server):
-        """A process has this thread exactly if it has called libkqueue's kqueue()."""
+        """Checks that each worker has the thread that only libkqueue's kqueue() starts."""
         workers = server.workers()
         self.assertEqual(len(workers), 2)
         for worker in workers:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clients that ask all the time, and a book of what became of each connection and each request."""
+"""Clients that send requests all the time, and a ledger of how each of them ended."""
 
 import collections
 import contextlib
@@ -11,14 +11,14 @@ import time
 
 import support
 
-# What may become of a request, and of a connection without one.
+# The outcomes of a request, or of a connection that has no request in flight.
 ANSWERED = "answered"
-REFUSED = "refused"  # at connect, or that timed out
+REFUSED = "refused"  # the connect failed or timed out
 RESET = "reset"
-UNANSWERED = "unanswered"  # the end of the connection instead of an answer
-LATE = "late"  # nothing at all within the patience
+UNANSWERED = "unanswered"  # the connection ended without an answer
+LATE = "late"  # no whole answer came within the patience
 WRONG = "wrong"
-CLOSED_IDLE = "closed while idle"  # and not announced by the answer before
+CLOSED_IDLE = "closed while idle"  # and the last answer did not announce it
 
 Loss = collections.namedtuple("Loss", "kind when opened port detail")
 
@@ -56,7 +56,7 @@ class Echo:
 
 
 class Client:
-    """One after the other: a connection that is kept, or one for each request."""
+    """Sends one request after another, on one connection or, if `fresh`, on a new one each time."""
 
     def __init__(self, fresh):
         self.fresh = fresh
@@ -69,8 +69,9 @@ class Client:
 
 
 class Ledger:
-    """Asks in a thread of its own from `with` to stop(). `kept` clients hold their connection as
-    long as they can, `fresh` ones make one for each request; each rests `pause` seconds between."""
+    """Runs clients in its own thread from `with` to stop(). The `kept` clients hold their
+    connection as long as they can. The `fresh` ones connect for each request. Each client rests for
+    `pause` seconds after a request."""
 
     def __init__(self, address, protocol=Http, kept=0, fresh=0, pause=0.0, patience=support.LIMIT):
         self.address = address
@@ -78,9 +79,9 @@ class Ledger:
         self.pause = pause
         self.patience = patience
         self.counts = collections.Counter()
-        self.losses = []  # all that is not ANSWERED
+        self.losses = []  # a Loss for each outcome but ANSWERED
         self.watch = support.Stopwatch()
-        self.times = []  # of fresh connections: its seconds from connect to answer
+        self.times = []  # of fresh clients: seconds from connect to answer
         self.slowest = 0.0
         self.connections = 0
         self.reconnects = True
@@ -99,7 +100,7 @@ class Ledger:
         self.stop()
 
     def stop(self):
-        """Waits for what was asked already."""
+        """Waits for the answers to the requests in flight, and ends the thread."""
         self.ending.set()
         if self.thread.is_alive():
             self.thread.join()
@@ -111,15 +112,15 @@ class Ledger:
         return self.counts[ANSWERED]
 
     def wait_for(self, answers):
-        """Until so many more were answered."""
+        """Waits until this many more requests have been answered."""
         goal = self.answers + answers
         support.wait_until(lambda: self.answers >= goal or self.failure, f"{answers} answers")
 
     def said(self):
-        """For messages: the counts, and the first losses."""
+        """Returns the counts and the first losses, for messages."""
         return f"{dict(self.counts)}, {self.connections} connections; {self.losses[:5]}"
 
-    # ---- In the thread ----
+    # ---- Runs in the thread ----
 
     def run(self):
         try:
@@ -175,7 +176,7 @@ class Ledger:
         client.socket.setblocking(False)
         host, _, port = self.address.rpartition(":")
         error = client.socket.connect_ex(self.address[len("unix:"):] if unix else (host, int(port)))
-        if error == errno.EAGAIN:  # a unix socket's queue is full
+        if error == errno.EAGAIN:  # the backlog of a unix socket is full
             client.socket.close()
             client.socket = None
             client.asking = False
@@ -242,7 +243,7 @@ class Ledger:
         was_asking = client.asking
         client.asking = False
         self.close(client)
-        if was_asking:  # else it rests already
+        if was_asking:  # otherwise it is resting already
             self.rest(client)
 
     def rest(self, client):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Logs and standard streams that take nothing: they hold no process up, and what is lost is counted."""
+"""Tests logs and standard streams that block: they never hold up a process, and the log counts the
+lines that are lost."""
 
 import contextlib
 import fcntl
@@ -33,7 +34,7 @@ class Pipe:
         with contextlib.suppress(BlockingIOError):
             while True:
                 os.write(self.writer, b".")
-        os.set_blocking(self.writer, True)  # as a server gets it
+        os.set_blocking(self.writer, True)  # a server gets it in this mode
 
     def read(self):
         with contextlib.suppress(BlockingIOError):
@@ -58,7 +59,7 @@ class LogTest(unittest.TestCase):
         return pipe
 
     def works(self, server):
-        """It answers, replaces its workers, and answers again."""
+        """Checks that the server answers, replaces its workers and answers again."""
         with server.connect() as connection:
             self.assertTrue(support.is_ok(connection))
         before = set(server.workers())
@@ -82,7 +83,7 @@ class StandardError(LogTest):
                 os.kill(server.workers()[0], signal.SIGKILL)
                 wait_until(lambda: len(server.workers()) == 2, "a successor")
                 self.assertEqual(pipe.read().strip("."), "")
-                self.works(server)  # now there is room
+                self.works(server)  # now the pipe has room
                 self.assertRegex(pipe.read(), r"\d+ lines of the log are lost: Resource temporarily")
                 self.assertEqual(fcntl.fcntl(pipe.writer, fcntl.F_GETFL) & os.O_NONBLOCK, 0)
                 self.ends(server)
@@ -137,7 +138,7 @@ class Fifos(LogTest):
 
 class Files(LogTest):
     def lease(self):
-        """Keeps the file at `path` from being opened without a wait of up to 45 s."""
+        """Takes a lease on the file at `path`, so that an open(2) of it blocks for up to 45 s."""
         signal.signal(signal.SIGIO, signal.SIG_IGN)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         self.addCleanup(os.close, descriptor)

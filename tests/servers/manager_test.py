@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What a service manager hears (sd_notify(3)): which datagrams, in which order, and from whom."""
+"""Tests the datagrams to a service manager (sd_notify(3)): their text, order and sender."""
 
 import os
 import re
@@ -34,7 +34,7 @@ class Manager(unittest.TestCase):
         self.socket.settimeout(support.LIMIT)
 
     def hear(self, watchdog=False):
-        """The next datagram, with figures that differ from run to run left out, and its sender."""
+        """Returns the next datagram and its sender's pid. Numbers that vary are replaced by N."""
         while True:
             data, controls, _, _ = self.socket.recvmsg(4096, 256)
             sender = struct.unpack("iII", controls[0][2])[0]
@@ -50,7 +50,7 @@ class Manager(unittest.TestCase):
             file.write(text + "\n")
 
     def server(self, *options, program=HTTP_OK, bind=("127.0.0.1:0",)):
-        """As systemd starts it: WATCHDOG_PID is the process that is executed."""
+        """Starts a server as systemd does: WATCHDOG_PID is the pid of the server's process."""
         if not os.path.exists(self.file):
             self.configure("")
         server = Server(sys.executable, "-c", START, program, *options, "-c", self.file, "-p",
@@ -97,7 +97,7 @@ class Manager(unittest.TestCase):
             server.signal(signal.SIGUSR2)
             self.expect(server.pid, "STATUS=2 workers; an upgrade starts as processN")
             main = None
-            while main is None:  # the last words of the old one, and only then those of the new one
+            while main is None:  # the old program has the last word before the new one
                 data, controls, _, _ = self.socket.recvmsg(4096, 256)
                 self.assertEqual(struct.unpack("iII", controls[0][2])[0], server.pid)
                 found = re.fullmatch(r"MAINPID=(\d+)\nREADY=1", data.decode())

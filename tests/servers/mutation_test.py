@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """10,000 seeded mutations of valid requests to one server, on every backend.
 
-Each goes on a connection of its own, a few at a time, in pieces that are sent by turns. Its
-answers must be well-formed, none too many, the same as without the cuts, and end with a close; the
-server stays what it was.
+Each has its own connection. A few connections are open at a time and send their pieces by turns.
+The answers must be well-formed, not too many, the same as without the cuts, and end with a close.
+The server must keep its workers, its memory and its speed.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from support import HTTP_OK, wait_until  # noqa: E402
 
 SEED = 9112
 MUTATIONS = 10_000
-AT_ONCE = 5  # connections; a clean request follows each such batch
+AT_ONCE = 5  # connections per batch; a clean request follows each batch
 WARM_UP = 1_000  # mutations before memory is measured
-GROWTH = 1 << 20  # octets
+GROWTH = 1 << 20  # bytes
 CLEAN_LIMIT = 1  # seconds
 REFUSALS = {400, 405, 413, 414, 417, 431, 501, 505}
 
@@ -59,7 +59,7 @@ TROUBLE = [b"\r", b"\n", b"\r\n", b"\0", b" ", b"\t", b":", b",", b";", b"\"", b
            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"x" * 9000, b"A: b\r\n" * 120]
 
 
-# ---- Mutations: each takes a random.Random and octets, and returns octets ----
+# ---- Mutations: each takes a random.Random and bytes, and returns bytes ----
 
 def flip_bits(dice, data):
     changed = bytearray(data)
@@ -134,7 +134,7 @@ def mutated(dice):
 
 
 class Case:
-    """One mutated request, what stands around it, how it is cut, and how its client ends."""
+    """One mutated request, the requests around it, its cuts, and how its client ends."""
 
     def __init__(self, number):
         dice = random.Random(SEED * 1_000_000 + number)
@@ -146,7 +146,7 @@ class Case:
         cuts = dice.choice((0, 0, 1, 2, 5))
         places = sorted(dice.randrange(len(self.data)) for _ in range(cuts))
         self.pieces = [self.data[a:b] for a, b in zip([0, *places], [*places, None])]
-        self.leaves = dice.random() < 0.1  # without reading
+        self.leaves = dice.random() < 0.1  # does not read the answers
         self.resets = self.leaves and dice.random() < 0.5
 
     def __str__(self):
@@ -160,9 +160,9 @@ class Case:
         return connection
 
     def judge(self, data, was_reset=False):
-        """Fails unless these are answers that a strict server may give."""
+        """Returns the answers in `data`. Fails if a strict server may not give them."""
         answers = support.parse_answers(data)
-        # Who asked for the end and then sends more may be cut off, with its answer. Nobody else.
+        # A reset is right only if a client asked for the end and then sent more.
         asked = bool(answers) and answers[-1].status == 200 and answers[-1].closes
         assert asked or not was_reset, "a reset"
         final = [answer for answer in answers if answer.status >= 200]
@@ -185,12 +185,12 @@ class Case:
 
 
 def finals(answers):
-    """What doesn't depend on when the octets came, as an answer of 100 does."""
+    """Returns the final answers. Whether a 100 is sent depends on when the bytes came."""
     return [(answer.status, answer.body) for answer in answers if answer.status >= 200]
 
 
 def read_to_the_end(connection):
-    """What came, and whether a reset ended it."""
+    """Returns the bytes up to the end, and whether a reset ended them."""
     data = b""
     while True:
         try:
@@ -203,7 +203,7 @@ def read_to_the_end(connection):
 
 
 def exchange(server, cases, pieces):
-    """Sends the cases side by side; what came back for each, None for those that left."""
+    """Sends the cases in turns. Returns the bytes received for each, None if its client left."""
     received = []
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(case.open(server)) for case in cases]
@@ -226,7 +226,7 @@ def exchange(server, cases, pieces):
 
 @contextlib.contextmanager
 def trying(cut_off, connection):
-    """Notes a connection that is no more in `cut_off`."""
+    """Adds the connection to `cut_off` if the server has ended it."""
     try:
         yield
     except OSError as error:
@@ -245,7 +245,7 @@ class Mutations(support.BackendTest):
         return took
 
     def answers(self, server, cases, pieces):
-        """The answers to each case, None for those whose clients left."""
+        """Returns the answers to each case, or None if its client left."""
         try:
             results = exchange(server, cases, pieces)
         except OSError as error:
@@ -259,7 +259,7 @@ class Mutations(support.BackendTest):
         return judged
 
     def batch(self, server, first):
-        """How many of these were answered, refused, closed in silence."""
+        """Returns how many cases were answered, refused, and closed without an answer."""
         cases = [Case(number) for number in range(first, first + AT_ONCE)]
         by_pieces = self.answers(server, cases, [case.pieces for case in cases])
         counts = [0, 0, 0]
@@ -269,7 +269,7 @@ class Mutations(support.BackendTest):
                 continue
             refused = bool(answers) and answers[-1].status >= 400
             counts[1 if refused else 0 if answers else 2] += 1
-            # What follows an Upgrade is dropped if it is there when the answer is given.
+            # The server drops bytes behind an Upgrade only if they came before its answer.
             if len(case.pieces) > 1 and b"\nupgrade:" not in case.data.lower():
                 again.append((case, answers))
         whole = [case for case, _ in again]
@@ -311,7 +311,7 @@ REFUSAL = b"HTTP/1.1 400 No\r\nDate: now\r\nContent-Length: 2\r\nConnection: clo
 
 
 class Judge(unittest.TestCase):
-    """That answers which are wrong are seen."""
+    """Tests that judge() notices wrong answers."""
 
     def test_judge(self):
         case = Case(0)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""--pin: where workers run, and which worker a connection goes to."""
+"""--pin decides where workers run and which worker gets a connection."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ def sockets_of(pid):
 
 @contextlib.contextmanager
 def on_processor(cpu):
-    """Loopback: a SYN comes in where it is sent."""
+    """Runs the block on one processor. On loopback, its SYNs arrive on the same processor."""
     try:
         os.sched_setaffinity(0, {cpu})
         yield
@@ -66,7 +66,7 @@ class Pin(support.BackendTest):
             for cpu in PROCESSORS[:2]:
                 with on_processor(cpu), server.connect() as connection:
                     self.assertTrue(support.echoes(connection))
-            server.signal(22)  # TTOU: its queue stays, and is the other one's
+            server.signal(22)  # TTOU: its backlog stays, and the other worker serves it
             wait_until(lambda: len(server.workers()) == 1, "one worker")
             for cpu in PROCESSORS[:2] * 5:
                 with on_processor(cpu), server.connect() as connection:

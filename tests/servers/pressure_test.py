@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Peers that don't read, more connections than descriptors, queues: what is bounded stays so."""
+"""Checks bounds with peers that don't read, too many connections, and long backlogs."""
 
 import contextlib
 import os
@@ -17,23 +17,23 @@ import support  # noqa: E402
 from support import ECHO, HTTP_OK, wait_until  # noqa: E402
 
 MIB = 1 << 20
-FEW = 64  # descriptors, where they are scarce
+FEW = 64  # descriptors, for tests in which they are scarce
 
 
 def resident(pid):
-    """Octets of memory in use."""
+    """Returns the resident memory of a process, in bytes."""
     pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 
 
 def has_shadow_memory(pid):
-    """A sanitizer's, which also keeps what was freed: then sizes say nothing."""
+    """Returns whether a process runs under a sanitizer, which keeps freed memory and distorts sizes."""
     pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0])
     return pages * resource.getpagesize() > 1 << 40
 
 
 def processor_time(pid):
-    """Seconds, user and system."""
+    """Returns the processor time of a process, user and system, in seconds."""
     text = pathlib.Path(f"/proc/{pid}/stat").read_text()
     fields = text[text.rindex(")") + 2:].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -48,7 +48,7 @@ def few_descriptors_for_now():
 
 
 def push(connection, data, most, patience=0.5):
-    """Sends until nothing was taken for `patience` seconds, or `most` octets; how many they were."""
+    """Sends `most` bytes, or until none is taken for `patience` seconds. Returns the count."""
     connection.settimeout(patience)
     sent = 0
     with contextlib.suppress(TimeoutError):
@@ -76,7 +76,7 @@ class Pressure(support.BackendTest):
                     self.assertLess(sent, 64 * MIB, "nothing holds the sender back")
                     if not has_shadow_memory(worker):
                         self.assertLess(grown, 8 * MIB, f"after {sent} octets")
-                    self.assertTrue(works(program, witness))  # others don't notice
+                    self.assertTrue(works(program, witness))  # other clients don't notice
                 self.assertEqual(server.workers(), [worker])
 
     def test_a_peer_that_reads_late_gets_everything(self):
@@ -95,7 +95,7 @@ class Pressure(support.BackendTest):
                     self.assertTrue(all(works(program, connection) for connection in connections))
 
     def test_more_connections_than_descriptors(self):
-        # By default accepting pauses before descriptors run out; else each accept fails.
+        # With limit 0, the default, accepting pauses before descriptors run out. Otherwise accept fails.
         for limit in ("0", "100000"):
             with self.subTest(max_connections=limit):
                 self.exhaust("--max-connections", limit)
@@ -105,13 +105,13 @@ class Pressure(support.BackendTest):
                 contextlib.ExitStack() as stack:
             (worker,) = server.workers()
             if has_shadow_memory(worker) and "0" not in options:
-                return  # UBSan looks at objects through pipe(2), and calls them bad where that fails
+                return  # UBSan probes memory with pipe(2), and reports an error if pipe(2) fails
             first = stack.enter_context(server.connect())
             self.assertTrue(support.echoes(first))
             others = [stack.enter_context(server.connect()) for _ in range(200)]
             wait_until(lambda: len(support.descriptors_of(worker)) > FEW // 2, "it took what it can")
             before, begin = processor_time(worker), time.monotonic()
-            while time.monotonic() < begin + 1:  # what is measured is a second of doing nothing
+            while time.monotonic() < begin + 1:  # measures a second without load
                 self.assertTrue(support.echoes(first))
                 time.sleep(0.05)
             share = (processor_time(worker) - before) / (time.monotonic() - begin)
@@ -144,9 +144,9 @@ class Pressure(support.BackendTest):
         with self.server(ECHO, "-w", "4") as server:
             for _ in range(10):
                 shares = self.shares_of_200(server)
-                if min(shares) > 20:  # of 50; the kernel draws by a hash
+                if min(shares) > 20:  # 50 would be even; the kernel chooses by a hash
                     return
-                # A busy machine may let a worker wait so long that its siblings serve its queue.
+                # On a busy machine a worker may wait so long that its siblings serve its backlog.
                 self.assertIn(" is stuck: ", server.log(), shares)
             self.fail(f"never even: {shares}")
 
@@ -159,21 +159,21 @@ class Pressure(support.BackendTest):
         with contextlib.ExitStack() as stack:
             connections = [stack.enter_context(server.connect()) for _ in range(200)]
             self.assertTrue(all(support.echoes(connection) for connection in connections))
-            # The last one may still be open where it was given away.
+            # A worker that gave a connection away may still have it open.
             wait_until(lambda: sum(shares()) == 200, "each connection in one place")
             result = shares()
         wait_until(lambda: sum(shares()) == 0, "their ends")
         return result
 
     def test_a_reload_and_an_upgrade_fit_into_what_the_limit_was_raised_to(self):
-        # Nothing is left for connections: then what is needed is the figure itself.
+        # The limit leaves no room for connections, so the server has to raise it to the exact need.
         workers, connections, most = 32, 100, 0
         with tempfile.TemporaryDirectory() as folder:
             pid_file = pathlib.Path(folder, "pid")
             with self.server(HTTP_OK, "-w", str(workers), "--max-connections", str(connections), "-p", str(pid_file),
                              preexec_fn=few_descriptors_for_now) as server:
                 busy = [server.connect() for _ in range(3 * workers)]
-                for connection in busy:  # by the answer, the part of the next request was read too
+                for connection in busy:  # when the answer comes, the part behind it was read too
                     connection.sendall(support.GET + b"GET / HTTP/1.1\r\n")
                     self.assertEqual(support.read_response(connection)[1], b"OK\n")
                 limit = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)[0]
@@ -192,7 +192,7 @@ class Pressure(support.BackendTest):
                     server.wait()
                     most = len(support.descriptors_of(new))
                     limit = resource.prlimit(new, resource.RLIMIT_NOFILE)[0]
-                    # Its own workers have no predecessors now, which are 2 for each.
+                    # Its workers replaced none. A worker with a predecessor needs 2 more descriptors.
                     self.assertLessEqual(most + 2 * workers, limit - connections)
                 finally:
                     os.kill(new, signal.SIGTERM)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""reactor-http-ok behind nginx and haproxy, on every backend."""
+"""Runs reactor-http-ok behind nginx and haproxy, on every backend."""
 
 import contextlib
 import csv
@@ -17,11 +17,11 @@ sys.dont_write_bytecode = True
 import support  # noqa: E402
 from support import HTTP_OK, ask, need, pieces, wait_until  # noqa: E402
 
-os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # where Debian has them, and not all users look
+os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # Debian installs them there
 
 OK = b"OK\n"
-CLIENTS = 4  # at once, of a proxy
-REQUESTS = 100  # of each of them
+CLIENTS = 4  # clients of a proxy at a time
+REQUESTS = 100  # per client
 BODY = bytes(range(256)) * 400
 
 NGINX = """
@@ -79,7 +79,7 @@ backend ok
   server one 127.0.0.1:{port} check inter 10s
 """
 
-# Its front is a descriptor, so that a free port is found.
+# The front end is an inherited descriptor, so that the kernel can choose its port.
 HAPROXY_SENDS = """
 global
   stats socket {folder}/stats
@@ -98,11 +98,11 @@ backend ok
   http-check send meth OPTIONS uri /check ver HTTP/1.1 hdr Host test
   server one 127.0.0.1:{port} {send} check {check} inter 10s
 """
-CLIENT = "127.0.0.77"  # nobody else here
+CLIENT = "127.0.0.77"  # no other test uses this address
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """An HTTPConnection to the path of a unix socket."""
+    """An HTTPConnection that connects to the path of a unix socket."""
 
     def __init__(self, path):
         super().__init__("test", timeout=support.LIMIT)
@@ -113,7 +113,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def connections_to(port):
-    """How many TCP connections a local port has or lately had, from 127.0.0.1."""
+    """Returns how many TCP connections from 127.0.0.1 a local port has or had a moment ago."""
     here = f"0100007F:{port:04X}"
     lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
     ends = {line[2] for line in lines if line[1] == here}
@@ -123,7 +123,7 @@ def connections_to(port):
 
 @contextlib.contextmanager
 def child(*arguments, until, errors, pass_fds=()):
-    """A program in the foreground; ready once `until()` is true. Its errors go to a file."""
+    """Runs a program until the block ends. Waits for `until()` first. Its output goes to a file."""
     with open(errors, "ab") as log, subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=pass_fds) as process:
         try:
@@ -165,7 +165,7 @@ class Proxies(support.BackendTest):
         return str(path)
 
     def load(self):
-        """REQUESTS by each of CLIENTS, all methods and framings; how many answers were wrong."""
+        """Sends REQUESTS from each of CLIENTS, of all kinds. Returns the wrong answers."""
         wrong = []
 
         def one():
@@ -199,10 +199,10 @@ class Proxies(support.BackendTest):
         with child("nginx", "-p", self.folder, "-e", errors, "-c", self.configuration(NGINX),
                    until=lambda: answers_at(self.front), errors=f"{self.folder}/start"):
             self.assertEqual(self.load(), [])
-            # All of them kept alive; one more than clients at most, for the one that asked first.
+            # All were kept alive: one connection per client, and one of the check at the start.
             self.assertLessEqual(connections_to(self.server_.port), CLIENTS + 1)
             client = UnixConnection(self.front)
-            for _ in range(20):  # in HTTP/1.0, a connection each
+            for _ in range(20):  # in HTTP/1.0, with one connection per request
                 self.assertEqual(ask(client, "POST", "/old", BODY), (200, OK))
             client.close()
         self.assertEqual(pathlib.Path(errors).read_text(), "")
@@ -226,7 +226,7 @@ class Proxies(support.BackendTest):
 @need("haproxy")
 @support.on_each_backend
 class ProxyProtocol(support.BackendTest):
-    """haproxy says whose connections it makes."""
+    """haproxy sends the client's address in a PROXY header."""
 
     def test_v1(self):
         self.check("v1", "send-proxy", "check-send-proxy")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Both programs with --proxy-protocol: what is served, what is dropped, and when."""
+"""Both programs with --proxy-protocol: which connections are served or dropped, and when."""
 
 import contextlib
 import os
@@ -30,13 +30,13 @@ def on(version, *networks):
 
 
 def lines_of(path, count):
-    """The lines of a file, once there are so many."""
+    """Returns the lines of a file, or None if there are fewer than `count`."""
     lines = pathlib.Path(path).read_text().splitlines()
     return lines if len(lines) >= count else None
 
 
 def ended(connection):
-    """What came before the end; a reset is one."""
+    """Returns the bytes before the end of the connection, or b"" if it was reset."""
     with contextlib.suppress(ConnectionResetError):
         return read_all(connection)
     return b""

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""HUP, TTIN, TTOU and --max-requests: workers come and go, and no client sees it."""
+"""Tests that HUP, TTIN, TTOU and --max-requests replace workers, and no client notices."""
 
 import os
 import resource
@@ -21,7 +21,7 @@ PROGRAMS = ((HTTP_OK, ledger.Http, support.is_ok), (ECHO, ledger.Echo, support.e
 
 
 def reload(server, count):
-    """Sends HUP and waits for `count` new workers without an old one."""
+    """Sends HUP and waits until there are `count` workers and none is an old one."""
     old = set(server.workers())
     server.signal(signal.SIGHUP)
     wait_until(lambda: len(server.workers()) == count and not old & set(server.workers()),
@@ -29,7 +29,7 @@ def reload(server, count):
 
 
 def is_served(connection):
-    """Whether an answer comes within a second."""
+    """Returns whether an answer comes within a second."""
     try:
         wait_until(lambda: select.select([connection], [], [], 0)[0], "an answer", 1)
         return True
@@ -100,7 +100,7 @@ class Reload(NothingLost):
         for number, ready in ((signal.SIGHUP, 4), (signal.SIGTTOU, 2)):
             with self.subTest(number=number), self.server(ECHO, **few) as server:
                 idle = []
-                while len(idle) < 100:  # until both have no room for another
+                while len(idle) < 100:  # until neither worker has room for another
                     idle.append(server.connect())
                     idle[-1].sendall(b"hello")
                     if not is_served(idle[-1]):
@@ -110,7 +110,7 @@ class Reload(NothingLost):
                 self.assertGreater(len(idle), 30)
                 server.signal(number)
                 wait_until(lambda: server.log().count("is ready") == ready, "the new workers")
-                for _ in range(3):  # while they move, or come back
+                for _ in range(3):  # while connections move, or are refused and come back
                     self.assertTrue(all(support.echoes(connection) for connection in idle))
                 self.assertNotIn("lost", server.log())
                 for connection in idle:
@@ -122,7 +122,7 @@ class Reload(NothingLost):
             (old,) = server.workers()
             connection.sendall(support.GET[:10])
             with server.connect() as other:
-                self.assertTrue(support.is_ok(other))  # by then the half was read
+                self.assertTrue(support.is_ok(other))  # by then the server has read the part
             server.signal(signal.SIGHUP)
             wait_until(lambda: server.log().count("is ready") == 2, "a successor")
             self.assertIn(old, server.workers())
@@ -150,16 +150,16 @@ class Resize(NothingLost):
                             for count in range(2, most + 1):
                                 self.resize(server, signal.SIGTTIN, count)
                                 book.wait_for(30)
-                        reload(server, 3)  # the number of the configuration
+                        reload(server, 3)  # back to the number in the configuration
                         book.wait_for(100)
                         self.assert_all_answered(book)
-                    self.assertLess(book.slowest, 1)  # no SYN was sent twice
+                    self.assertLess(book.slowest, 1)  # so no SYN was sent twice
 
     def test_a_new_slot_amid_a_reload(self):
         with self.server(HTTP_OK) as server:
             with Ledger(server.addresses[0], kept=4, fresh=8, pause=0.003) as book:
                 for round_ in range(6):
-                    server.signal(signal.SIGHUP)  # which makes them 2 again
+                    server.signal(signal.SIGHUP)  # sets the number of workers back to 2
                     for count in range(3, 4 + round_):
                         server.signal(signal.SIGTTIN)
                         said = f" {count} workers from now on"
@@ -180,7 +180,7 @@ class Resize(NothingLost):
                 waiting = [server.connect() for _ in range(40)]
                 server.signal(signal.SIGTTOU)
                 wait_until(lambda: "1 workers from now on" in server.log(), "the new number")
-                os.kill(first, signal.SIGCONT)  # which is slot 0's or the retired one's
+                os.kill(first, signal.SIGCONT)  # one of these is slot 0, the other is retiring
                 os.kill(second, signal.SIGCONT)
                 self.assertTrue(all(works(connection) for connection in waiting))
                 for connection in waiting:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What workers do for each other: they serve the queue of one that is stuck, and even out."""
+"""Tests that workers serve the backlog of a stuck sibling, and share connections evenly."""
 
 import os
 import signal
@@ -37,13 +37,13 @@ class Stuck(support.BackendTest):
                 time.sleep(seconds)
                 before, meanwhile = book.times[:count], book.times[count:]
                 took = book.watch.seconds - begin
-                self.assertIn(victim, server.workers())  # nobody kills it before --timeout
+                self.assertIn(victim, server.workers())  # the master does not kill it before --timeout
                 os.kill(victim, signal.SIGCONT)
                 book.wait_for(500)
                 book.stop()
                 self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
             self.assertGreater(len(meanwhile), 100 * took)
-            # One in four would have waited for it.
+            # Without the siblings, one in four would have waited for the stuck worker.
             self.assertLess(percentile(meanwhile, 99), max(0.05, 3 * percentile(before, 99)))
             self.assertIn("is stuck: we accept from its queue", server.log())
 
@@ -76,11 +76,11 @@ class Stuck(support.BackendTest):
                         wait_until(lambda: len(server.workers()) == 2, "its successor")
                         book.wait_for(100)
                         book.stop()
-                        # It may have accepted some of the 4 before it was stopped.
+                        # The worker may have accepted some of the 4 connections before it was stopped.
                         lost = sum(book.counts.values()) - book.answers
                         self.assertLessEqual(lost, 4, book.said())
                         self.assertNotIn(ledger.REFUSED, book.counts)
-                    self.assertGreater(took, 2)  # silent for 2 s, then SIGABRT, 2 s later SIGKILL
+                    self.assertGreater(took, 2)  # 2 s of silence, SIGABRT, 2 s later SIGKILL
                     for line in ("has been silent for ", " for 2000 ms and is aborted",
                                  "did not end in time and is killed", "was killed by signal 9"):
                         self.assertIn(line, server.log())
@@ -111,7 +111,7 @@ def sockets_of(pid):
 @support.on_each_backend
 class Balance(support.BackendTest):
     def open(self, server, works, count):
-        """One after the other; they are closed at the end of the test."""
+        """Opens connections one after another. They are closed at the end of the test."""
         connections = []
         for _ in range(count):
             connections.append(server.connect())
@@ -120,8 +120,8 @@ class Balance(support.BackendTest):
         return connections
 
     def are_even(self, server, loads):
-        """The loads that this function returns differ by 2 at most. A busy machine may let a worker
-        wait so long that its siblings serve its queue; then it is called again."""
+        """Checks that the loads that loads() returns differ by at most 2. On a busy machine a worker
+        may wait so long that its siblings serve its backlog; then loads() is called again."""
         for _ in range(10):
             found = sorted(loads())
             if found[-1] - found[0] <= 2:
@@ -141,7 +141,7 @@ class Balance(support.BackendTest):
 
             def loads_of_64():
                 connections = self.open(server, works, 64)
-                # The last one may still be open where it was given away.
+                # A worker that gave a connection away may still have it open.
                 self.wait_for_sockets(base, 64)
                 loads = [sockets_of(pid) - base[pid] for pid in base]
                 for connection in connections:
@@ -149,7 +149,7 @@ class Balance(support.BackendTest):
                 self.wait_for_sockets(base, 0)
                 return loads
 
-            self.are_even(server, loads_of_64)  # +-1 of 8
+            self.are_even(server, loads_of_64)  # 8 each would be even
 
     def wait_for_sockets(self, base, more):
         wait_until(lambda: sum(map(sockets_of, base)) == sum(base.values()) + more,

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What clients cost that ask and never read: memory, and the loop's time. docs/operations.md has the bounds."""
+"""Measures the memory that clients cost which send requests and never read the answers.
+docs/operations.md documents the bounds. Also tests --idle-timeout."""
 
 import contextlib
 import os
@@ -18,12 +19,12 @@ from support import ECHO, HTTP_OK, LIMIT, wait_until  # noqa: E402
 
 BUILT_WITH_TLS = HTTP_OK and "--tls-cert" in support.run(HTTP_OK, "--help")[1]
 CLIENTS = 60
-MOST_PLAIN, MOST_TLS = 48_000, 64_000  # bytes of a client, as documented
-ROUNDS = 20  # of a little reading, after which the server goes on
+MOST_PLAIN, MOST_TLS = 48_000, 64_000  # bytes per client, as documented
+ROUNDS = 20  # in each, the clients read a little, so that the server continues
 
 
 class Flood:
-    """Clients that send as long as the server reads."""
+    """Clients that send as long as the server reads from them."""
 
     def __init__(self, server, stack, count, what, context):
         self.what = what
@@ -40,7 +41,7 @@ class Flood:
             self.clients.append(client)
 
     def send(self, most):
-        """The bytes that went, of all clients; until nothing goes any more."""
+        """Sends up to `most` times per client while the socket takes it. Returns the bytes sent."""
         sent = 0
         for client in self.clients:
             for _ in range(most):
@@ -69,9 +70,9 @@ class SlowReaders(unittest.TestCase):
                 for _ in range(ROUNDS):
                     flood.read_a_little()
                     flood.send(1)
-                    time.sleep(0.01)  # lets the server take turns; nothing is expected of it
+                    time.sleep(0.01)  # gives the server time; the test does not depend on it
 
-            fill(Flood(server, stack, 5, what, context))  # what all connections share
+            fill(Flood(server, stack, 5, what, context))  # memory that all connections share
             before = support.resident(worker)
             fill(Flood(server, stack, CLIENTS, what, context))
             each = (support.resident(worker) - before) / CLIENTS

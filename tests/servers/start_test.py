@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the programs print, where they listen, and where options come from."""
+"""Tests the programs' output, their listening addresses, and the sources of options."""
 
 import os
 import re
@@ -37,7 +37,7 @@ class Lines(unittest.TestCase):
                         self.assertRegex(server.read_line(), r"^listening on 127\.0\.0\.2:[1-9]\d*$")
                         self.assertEqual(server.read_line(), "ready")
                         said = ["reloaded: ", "signal 12 ignored", "signal 21 ignored",
-                                "signal 22 ignored"]  # HUP USR2 TTIN TTOU: for the log only
+                                "signal 22 ignored"]  # HUP USR2 TTIN TTOU: only in the log
                         if workers != "0":
                             said = ["reload: ", "", f" {int(workers) + 1} workers from now on",
                                     f" {workers} workers from now on"]
@@ -121,7 +121,7 @@ class Lines(unittest.TestCase):
 
 
 class Sources(unittest.TestCase):
-    """flag > environment > default"""
+    """A flag overrides the environment, which overrides the default."""
 
     def test_environment_names(self):
         environment = {"REACTOR_WORKERS": "3", "REACTOR_BIND": "127.0.0.1:0,127.0.0.2:0",
@@ -218,7 +218,7 @@ def try_connect(address):
 
 
 def listening_on(pid, port):
-    """Inodes of the process's sockets that listen on `port`."""
+    """Returns the inodes of the process's sockets that listen on `port`."""
     own = {target for target in support.descriptors_of(pid).values() if target.startswith("socket:")}
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

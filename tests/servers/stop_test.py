@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""TERM, INT, QUIT: how the programs end, and that nothing is left."""
+"""Tests how TERM, INT and QUIT end the programs, and that no process and no file is left."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ sys.dont_write_bytecode = True
 import support  # noqa: E402
 from support import ECHO, HTTP_OK, Server, wait_until  # noqa: E402
 
-SOON = 3.5  # seconds; nothing that is idle takes a tenth of it
+SOON = 3.5  # seconds; an idle server needs less than a tenth of it
 
 
 @support.on_each_backend
 class Stop(support.BackendTest):
     def end(self, server, *numbers, within=SOON):
-        """Sends the signals, and expects a clean end of the whole tree. Returns the seconds it took."""
+        """Sends the signals, checks that all processes end cleanly, and returns the seconds."""
         workers = server.workers()
         begin = time.monotonic()
         for number in numbers:
@@ -33,9 +33,9 @@ class Stop(support.BackendTest):
 
     @contextlib.contextmanager
     def holding(self, *options):
-        """A server with a connection that it can't finish with: what was sent is not read back."""
+        """Yields a server and a connection that it can't finish, because the client never reads."""
         with tempfile.TemporaryDirectory() as folder:
-            bind = (f"unix:{folder}/socket",)  # with the small buffers of unix sockets
+            bind = (f"unix:{folder}/socket",)  # unix sockets have small buffers
             with self.server(ECHO, *options, bind=bind) as server, server.connect() as connection:
                 connection.settimeout(0.3)
                 with self.assertRaises(TimeoutError):
@@ -63,7 +63,7 @@ class Stop(support.BackendTest):
                 with server.connect() as busy, server.connect() as idle:
                     busy.sendall(support.GET[:-2])
                     self.assertTrue(support.is_ok(idle))
-                    self.assertTrue(support.is_ok(idle))  # by then the other one was read too
+                    self.assertTrue(support.is_ok(idle))  # by then the server has read `busy` too
                     server.signal(signal.SIGTERM)
                     self.assertEqual(idle.recv(1), b"")
                     busy.sendall(support.GET[-2:])
@@ -110,7 +110,7 @@ class Stop(support.BackendTest):
             busy.sendall(support.GET[:-2])
             with server.connect() as other:
                 self.assertTrue(support.is_ok(other) and support.is_ok(other))
-            os.killpg(server.pid, signal.SIGINT)  # what Ctrl-C does: the workers get it too
+            os.killpg(server.pid, signal.SIGINT)  # Ctrl-C signals the workers too
             wait_until(lambda: server.refuses(), "the listener closed")
             busy.sendall(support.GET[-2:])
             self.assertEqual(support.read_response(busy)[1], b"OK\n")
@@ -119,7 +119,7 @@ class Stop(support.BackendTest):
     def test_signals_at_any_moment_of_the_start(self):
         for _ in range(15):
             with Server(ECHO, "-w", "4", "--backend", self.backend) as server:
-                server.read_line()  # listening; the workers are only just being made
+                server.read_line()  # "listening": the master is starting the workers
                 wait_until(lambda: server.workers() or server.pending, "a worker")
                 server.signal(signal.SIGTERM)
                 self.assertEqual(server.wait(SOON), 0)
@@ -139,7 +139,7 @@ class Stop(support.BackendTest):
                     self.assertTrue(os.path.exists(path))
                     ended = set(server.workers())
                     for pid in ended:
-                        os.kill(pid, signal.SIGTERM)  # a worker's end is not the server's
+                        os.kill(pid, signal.SIGTERM)  # the end of a worker must not remove the file
                     wait_until(lambda: not ended & set(server.workers()), "their end")
                     with wait_until(lambda: server.connect(), "a connection") as connection:
                         self.assertTrue(workers == "0" or support.echoes(connection))

@@ -21,23 +21,25 @@ import uuid
 ECHO = os.environ.get("REACTOR_ECHO", "")
 HTTP_OK = os.environ.get("REACTOR_HTTP_OK", "")
 BACKENDS = os.environ.get("REACTOR_BACKENDS", "epoll select").split()
-# Seconds that anything may take: many times what it needs, as machines are shared, but less than the
-# servers' timeouts, so that an end that only a timeout brings is not taken for one in time.
+# The longest time, in seconds, that a test waits for anything. It is many times what a step needs,
+# because machines are shared. It is shorter than the servers' timeouts, so that an end that only a
+# timeout causes does not pass as an end in time.
 LIMIT = 20
 SKIPPED = 77
 NOBODY = 54321  # a user id that owns nothing
 
 
 class Stopwatch:
-    """Counts the seconds in which this process could run, for the upper bound of what something takes.
+    """Counts the seconds in which this process could run, to check that something was fast enough.
 
-    A busy machine stops a test, and the servers with it, for tens of milliseconds at any moment. Such
-    a stop counts as two ticks. For a lower bound use time.monotonic(), from before the cause on.
+    A busy machine may stop a test and its servers for tens of milliseconds at any moment. The
+    stopwatch counts such a stop as two ticks. To check that something did not come too early, use
+    time.monotonic(), and read it first before the cause.
     """
 
     def __init__(self, tick=0.005):
         self.tick = tick
-        self.counted = 0.0, time.monotonic()  # seconds up to this time
+        self.counted = 0.0, time.monotonic()  # the seconds counted so far, and when
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -79,7 +81,7 @@ def wait_until(condition, what, limit=LIMIT):
 
 
 def stat_of(pid):
-    """State letter and parent of a process; None where it is gone."""
+    """Returns the state letter and the parent of a process, or None if the process is gone."""
     try:
         text = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -103,11 +105,12 @@ def children_of(pid):
     return sorted(found)
 
 
-MARKS = {}  # what the environment of a Server's processes holds, by the pid that it began with
+MARKS = {}  # the pid of a Server's first process -> the mark in its processes' environment
 
 
 def in_group(server):
-    """Living processes that a Server started, or that these started; each worker has a session of its own."""
+    """Returns the living processes that a Server started, and their descendants. It looks for the
+    mark in their environment, because each worker has its own session."""
     found = []
     for entry in os.listdir("/proc"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
@@ -118,7 +121,7 @@ def in_group(server):
 
 
 def descriptors_of(pid):
-    """What a process has open: number and target."""
+    """Returns the open descriptors of a process: number -> target."""
     result = {}
     for name in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
@@ -127,56 +130,57 @@ def descriptors_of(pid):
 
 
 def resident(pid):
-    """Octets of memory in use."""
+    """Returns the resident memory of a process, in bytes."""
     pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 
 
 def has_shadow_memory(pid):
-    """A sanitizer's, which also keeps what was freed: then sizes say nothing."""
+    """Returns whether a process runs under a sanitizer, which keeps freed memory and distorts sizes."""
     pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0])
     return pages * resource.getpagesize() > 1 << 40
 
 
 def processor_time(pid):
-    """Seconds, user and system."""
+    """Returns the processor time of a process, user and system, in seconds."""
     text = pathlib.Path(f"/proc/{pid}/stat").read_text()
     fields = text[text.rindex(")") + 2:].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def spent(pid):
-    """Seconds that a process ran, and that it was ready to run but had no processor."""
+    """Returns the seconds that a process ran, and the seconds that it waited for a processor."""
     try:
         ran, waited, _ = pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()
-    except FileNotFoundError:  # a kernel without this account
+    except FileNotFoundError:  # this kernel does not count them
         return processor_time(pid), 0.0
     return int(ran) / 1e9, int(waited) / 1e9
 
 
 def need(*programs):
-    """Skips a test where one of these commands is missing."""
+    """Skips a test if one of these commands is missing."""
     missing = [program for program in programs if not shutil.which(program)]
     return unittest.skipIf(missing, f"not installed: {' '.join(missing)}")
 
 
 def clean_environment(extra=None):
-    """Ours without the options' names, so that only what a test sets counts."""
+    """Returns our environment without REACTOR_*, so that a server gets only options of the test."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("REACTOR_")}
     environment.update(extra or {})
     return environment
 
 
 class Server:
-    """One running program. Ends with the `with` block, whatever happened in it."""
+    """A running server. It is killed at the end of the `with` block, whatever happened in it."""
 
     def __init__(self, program, *options, bind=("127.0.0.1:0",), environment=None, stdout=None,
                  stderr=None, wrapper=(), **popen):
-        """`wrapper`: a command that executes the one that follows its own arguments."""
+        """`wrapper` is a command that executes the command after its own arguments."""
         arguments = [*wrapper, program]
         for address in bind:
             arguments += ["--bind", address]
-        # It shares its offset with the server: what comes while log() reads goes to the end all the same.
+        # The file shares its offset with the server. Append mode sends new output to the end even
+        # while log() reads.
         self.errors = tempfile.TemporaryFile("a+b")
         mark = f"STARTED_BY_TEST={uuid.uuid4()}"
         environment = dict(environment or {}, STARTED_BY_TEST=mark.partition("=")[2])
@@ -203,7 +207,7 @@ class Server:
         self.errors.close()
 
     def read_line(self, limit=LIMIT):
-        """The next line of standard output without its end; None at its end."""
+        """Returns the next line of standard output without its newline, or None at the end."""
         end = time.monotonic() + limit
         descriptor = self.process.stdout.fileno()
         while b"\n" not in self.pending:
@@ -218,7 +222,7 @@ class Server:
         return line.decode()
 
     def ready(self):
-        """Reads up to `ready`; self.addresses is what it listens on."""
+        """Reads standard output up to `ready`. Stores the listening addresses in self.addresses."""
         while True:
             line = self.read_line()
             if line is None:
@@ -237,7 +241,7 @@ class Server:
         self.process.send_signal(number)
 
     def wait(self, limit=LIMIT):
-        """Its exit code; negative where a signal killed it."""
+        """Waits for the end. Returns the exit code, or minus the signal that killed the server."""
         wait_until(lambda: self.process.poll() is not None, "its end", limit)
         return self.process.returncode
 
@@ -252,7 +256,7 @@ class Server:
         return connect(self.addresses[index], limit)
 
     def refuses(self):
-        """Whether nobody listens any more."""
+        """Returns whether the server listens no more."""
         try:
             self.connect().close()
             return False
@@ -261,7 +265,7 @@ class Server:
 
 
 def connect(address, limit=LIMIT):
-    """A connection to an address as the servers print it."""
+    """Connects to an address in the form that the servers print."""
     if address.startswith("unix:"):
         path = address[len("unix:"):]
         connection = socket.socket(socket.AF_UNIX)
@@ -297,7 +301,7 @@ def read_exactly(connection, count):
 
 
 def echoes(connection, data=b"hello"):
-    """Whether what is sent comes back."""
+    """Returns whether the server sends the same bytes back."""
     connection.sendall(data)
     return read_exactly(connection, len(data)) == data
 
@@ -306,7 +310,7 @@ GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 def read_response(connection):
-    """Head and body of one answer that has a Content-Length."""
+    """Reads one answer that has a Content-Length. Returns its head and its body."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = connection.recv(1 << 16)
@@ -321,7 +325,7 @@ def read_response(connection):
 
 
 def is_ok(connection):
-    """Whether a GET on this connection is answered with the default body."""
+    """Returns whether the server answers a GET on this connection with the default body."""
     connection.sendall(GET)
     head, body = read_response(connection)
     return head.startswith(b"HTTP/1.1 200 ") and body == b"OK\n"
@@ -332,7 +336,7 @@ FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t\x20-\x7e]*)")
 
 
 class Answer:
-    """One answer: its status, its fields by lower-case names, its body (None: it has none)."""
+    """One answer: its status, its fields by lower-case names, and its body or None."""
 
     def __init__(self, head):
         lines = head.split(b"\r\n")
@@ -354,10 +358,10 @@ class Answer:
 
 
 def parse_answers(data):
-    """All answers in `data`, strictly; an AssertionError where one isn't well-formed or whole.
+    """Returns all answers in `data`. Raises AssertionError if one is malformed or incomplete.
 
-    An answer that another one's status line follows at once, or nothing at all, though its
-    length is not 0, is taken as one to HEAD: no body here may begin with a status line.
+    If the length of an answer is not 0, but its head is followed by the next status line or by
+    nothing, it counts as an answer to HEAD. So no body may begin with a status line.
     """
     answers = []
     at = 0
@@ -382,7 +386,7 @@ def parse_answers(data):
 
 
 def ask(client, method, path, body=None, chunked=False):
-    """Status and body of one answer on a connection that stays."""
+    """Sends a request on a persistent connection. Returns the status and the body of the answer."""
     headers = {"Transfer-Encoding": "chunked"} if chunked else {}
     client.request(method, path, body=body, headers=headers, encode_chunked=chunked)
     answer = client.getresponse()
@@ -394,7 +398,7 @@ def pieces(data, size):
 
 
 def run(program, *arguments, environment=None, limit=LIMIT, **popen):
-    """Runs a program that ends by itself: exit code, standard output, standard error."""
+    """Runs a program until it ends. Returns its exit code, standard output and standard error."""
     done = subprocess.run(
         [program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=limit,
         env=clean_environment(environment), check=False, **popen)
@@ -402,7 +406,7 @@ def run(program, *arguments, environment=None, limit=LIMIT, **popen):
 
 
 def drop_privileges():
-    """For preexec_fn: root becomes an ordinary user."""
+    """Turns root into an ordinary user. Use it as preexec_fn."""
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
@@ -410,7 +414,7 @@ def drop_privileges():
 
 @contextlib.contextmanager
 def for_everybody(program):
-    """A copy of a program where every user can reach it, and what to start it with."""
+    """Yields a copy of a program that every user can run, and the Popen arguments to start it."""
     if os.getuid() != 0:
         yield program, {}
         return
@@ -425,19 +429,19 @@ def for_everybody(program):
 
 
 class BackendTest(unittest.TestCase):
-    """Base of what is to hold on every backend; see on_each_backend."""
+    """The base of test cases that run on every backend; see on_each_backend."""
 
     backend = None
 
     @contextlib.contextmanager
     def server(self, program, *options, **more):
-        """A server with two workers (unless the options say otherwise) that is ready."""
+        """Yields a server that is ready. It has two workers unless the options say otherwise."""
         with Server(program, "-w", "2", "--backend", self.backend, *options, **more) as server:
             yield server.ready()
 
 
 def on_each_backend(case):
-    """Makes one test case of each class for each backend, in the class's module."""
+    """Replaces a test class by one copy per backend, in the module of the class."""
     module = sys.modules[case.__module__]
     for backend in BACKENDS:
         name = f"{case.__name__}_{backend}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The servers over TLS, with the clients of others: curl, openssl, wrk, Python, a browser."""
+"""Runs the servers over TLS with curl, openssl, wrk, Python and a browser as clients."""
 
 import contextlib
 import os
@@ -20,11 +20,11 @@ from support import ECHO, HTTP_OK, LIMIT, BackendTest, need, on_each_backend, wa
 
 FOLDER = tempfile.TemporaryDirectory()
 BUILT = HTTP_OK and "--tls-cert" in support.run(HTTP_OK, "--help")[1]
-MOST_MEMORY = 25_000  # octets of an idle connection; some 15,000 were measured
+MOST_MEMORY = 25_000  # bytes per idle connection; about 15,000 were measured
 
 
 def certificate(name):
-    """A certificate for localhost that vouches for itself, and its key."""
+    """Creates a self-signed certificate for localhost. Returns its path and the path of its key."""
     cert, key = (os.path.join(FOLDER.name, name + end) for end in (".pem", ".key"))
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
@@ -99,7 +99,7 @@ class Clients(TlsTest):
             self.assertNotIn("Non-2xx", out)
 
     def test_echo_in_full_and_half_close(self):
-        """What Python sends comes back; after its end too."""
+        """The server echoes a large message in full duplex, and answers a close_notify."""
         data = os.urandom(1 << 20)
         with self.tls_server(ECHO) as server, self.connect(server) as connection:
             self.assertTrue(support.echoes(connection))
@@ -113,7 +113,7 @@ class Clients(TlsTest):
                     got += connection.recv(1 << 16)
             self.assertEqual(got, data)
             connection.settimeout(LIMIT)
-            connection.unwrap()  # close_notify both ways, or it fails
+            connection.unwrap()  # fails if the server sends no close_notify
 
     def test_sessions_go_on_at_any_worker(self):
         context = client_context(CERT)
@@ -187,7 +187,7 @@ class Reload(TlsTest):
 
 
     def test_switched_off_it_is_refused(self):
-        """Nobody who spoke TLS is answered in the clear because two lines are gone."""
+        """A reload that removes TLS is refused, so that no client is answered without encryption."""
         with tempfile.TemporaryDirectory() as folder:
             config = pathlib.Path(folder, "server.conf")
             config.write_text(f"tls-cert = {CERT}\ntls-key = {KEY}\n")
@@ -235,7 +235,7 @@ class Reload(TlsTest):
 @unittest.skipUnless(BUILT, "built without TLS")
 @on_each_backend
 class Handshakes(TlsTest):
-    """What a client can make a server do before it sends a request."""
+    """Bounds the work that a client can cause before it sends a request."""
 
     @need("openssl")
     def test_expensive_groups_are_refused(self):
@@ -264,7 +264,7 @@ class Handshakes(TlsTest):
                            "the peer and the reason")
 
     def test_a_burst_of_them_keeps_nobody_waiting(self):
-        """Compared with the burst as a whole: it would have been one turn of the loop."""
+        """A client waits much less than the whole burst takes, so it is not served in one turn."""
         context = client_context(CERT)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         with contextlib.suppress(ssl.SSLWantReadError):
@@ -308,7 +308,7 @@ commonName = supplied
 
 
 def expired_certificate():
-    """As certificate(), for a day in 2020; `openssl req` makes none of the past."""
+    """Like certificate(), but valid on one day of 2020. `openssl req` can't set a past date."""
     with tempfile.TemporaryDirectory() as folder:
         path = {name: os.path.join(folder, name) for name in ("config", "index", "request")}
         cert, key = (os.path.join(FOLDER.name, "old" + end) for end in (".pem", ".key"))
@@ -359,7 +359,7 @@ class Files(unittest.TestCase):
                          (0, "configuration ok\n", ""))
 
     def test_an_expired_one_is_served_and_reported(self):
-        """At start, by --check-config and at a reload: clients tell only their user."""
+        """The server reports it at start, in --check-config and at a reload, as clients do not tell it."""
         old, old_key = expired_certificate()
         code, out, err = support.run(HTTP_OK, "-t", "--tls-cert", old, "--tls-key", old_key)
         self.assertEqual((code, out), (0, "configuration ok\n"))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""USR2: the new program takes over sockets and idle connections, or all stays as it was."""
+"""Tests USR2: the new program takes over sockets and idle connections, or nothing changes."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ BROKEN = {
 
 
 class Upgraded:
-    """A server whose successors are children of this test only by their pid file."""
+    """A copy of a program that upgrades replace. Its pid file tells the pid of the current master."""
 
     def __init__(self, folder, program):
         self.program = os.path.join(folder, "program")
@@ -58,7 +58,7 @@ class Upgraded:
 
 
 def ask_until(server, over):
-    """Connects again and again; each connection goes on, also when it is over."""
+    """Connects until `over()`, and 20 times more. Each connection must be answered to the end."""
     connections = []
     end = time.monotonic() + support.LIMIT
     while not over():
@@ -104,7 +104,7 @@ class Upgrade(support.BackendTest):
                                 self.assertTrue(works(fresh))
                         os.kill(third, signal.SIGTERM)
                         wait_until(lambda: not support.alive(third), "the end")
-                        self.assertIsNone(server.read_line())  # nothing more was printed
+                        self.assertIsNone(server.read_line())  # the server printed no more lines
                         self.assertEqual(sorted(os.listdir(folder)), ["program"])
                     finally:
                         if upgraded.pid_file.exists():
@@ -127,7 +127,7 @@ class Upgrade(support.BackendTest):
                     self.assertEqual(upgraded.pid(), server.pid)
                     self.assertEqual(server.workers(), workers)
                     self.assertTrue(support.is_ok(idle))
-                    upgraded.configure("timeout = 30")  # 2 s may be too little for one that is good
+                    upgraded.configure("timeout = 30")  # a good program may need more than 2 s
                     server.signal(signal.SIGHUP)
                     wait_until(lambda: not set(workers) & set(server.workers()), "the new timeout")
                     upgraded.replace(program=HTTP_OK)
@@ -139,7 +139,7 @@ class Upgrade(support.BackendTest):
 
     @contextlib.contextmanager
     def configured(self, folder, text, bind=("127.0.0.1:0",)):
-        """A server with a configuration file, which may change before the upgrade."""
+        """Yields a server with a configuration file, which a test may change before the upgrade."""
         upgraded = Upgraded(folder, HTTP_OK)
         upgraded.configure(text)
         with support.Server(upgraded.program, "--backend", self.backend, "-c", upgraded.file,
@@ -147,7 +147,7 @@ class Upgrade(support.BackendTest):
             yield server.ready(), upgraded
 
     def fails(self, server, begin=lambda: None, count=1):
-        """Starts an upgrade that comes to nothing, which nobody notices."""
+        """Starts an upgrade that fails, and checks that no client notices."""
         server.signal(signal.SIGUSR2)
         begin()
         ask_until(server, lambda: server.log().count("we go on as before") == count)
@@ -165,7 +165,7 @@ class Upgrade(support.BackendTest):
         with tempfile.TemporaryDirectory() as folder:
             good = f"workers = 2\nbind = unix:{folder}/socket\nbind = 127.0.0.1:0"
             with self.configured(folder, good, bind=()) as (server, upgraded):
-                upgraded.configure(good + "\nbind = 192.0.2.1:1")  # no address of this machine
+                upgraded.configure(good + "\nbind = 192.0.2.1:1")  # not an address of this machine
                 for count in (1, 2):
                     self.fails(server, count=count)
                 with server.connect(1) as connection:
@@ -186,7 +186,7 @@ class Upgrade(support.BackendTest):
                     book.wait_for(100)
                     book.stop()
                     self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
-                    self.assertLess(book.slowest, 1)  # no SYN was sent twice
+                    self.assertLess(book.slowest, 1)  # so no SYN was sent twice
                 upgraded.end(upgraded.pid())
 
     def test_signals_amid_an_upgrade(self):
@@ -214,10 +214,10 @@ class Upgrade(support.BackendTest):
                     def with_workers():
                         return [pid for pid in server.workers() if support.children_of(pid)]
                     new = wait_until(with_workers, "the new program")[0]
-                    os.kill(new, signal.SIGSTOP)  # before it hears that they are ready
+                    os.kill(new, signal.SIGSTOP)  # before it learns that its workers are ready
                     os.kill(new, signal.SIGTERM)
                     os.kill(new, signal.SIGCONT)
-                upgraded.configure("workers = 128")  # it takes a while until all are ready
+                upgraded.configure("workers = 128")  # so many need a while to be ready
                 self.fails(server, end_it)
 
     def test_the_end_of_the_old_program_leaves_the_new_one_its_clients(self):
