@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""User instructions that an echo server spends on a message (callgrind; the difference of two runs).
+"""Counts an echo server's user instructions per message, by callgrind, from two runs' difference.
 
 usage: instructions.py [BUILD] [--connections N] [--messages N]
 
-Each program echoes messages of 64 octets. With one connection each message is a turn of the loop;
-with more, all send, then all wait, so that a turn serves as many of them as have come.
+Each program echoes messages of 64 bytes. With one connection, each message takes a turn of the
+loop. With more, all connections send and then all wait, so that one turn serves several messages.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def exchange(port, connections, messages):
 
 
 def count(program, connections, messages):
-    """Instructions of the whole run of PROGRAM."""
+    """Returns the instructions of a whole run of `program`."""
     with tempfile.NamedTemporaryFile() as log:
         server = subprocess.Popen(
             ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs our servers beside a floor, nginx and small servers on other libraries, and prints a table
-of ratios for each workload. bench/README.md tells how to read it.
+"""Runs our servers, a floor, nginx and small servers on other libraries, and prints a table of
+ratios for each workload. bench/README.md tells how to read it.
 
 usage: macro.py [BUILD] [OPTION...]      BUILD: where the project was built; default build/release
 """
@@ -43,10 +43,10 @@ http {{
 @dataclass
 class Workload:
     title: str
-    kind: str  # which command of a server: "http", "echo" or "style"
+    kind: str  # the server's command to run: "http", "echo" or "style"
     load: list  # arguments of the load client
     unit: str = "request"
-    quick: list = field(default_factory=list)  # further ones for --quick; the last wins
+    quick: list = field(default_factory=list)  # more arguments for --quick; the last wins
 
 
 WORKLOADS = {
@@ -71,7 +71,7 @@ def say(text):
 
 
 class Machine:
-    """Who runs where: servers on one CPU and the client on another, if there are two."""
+    """Pins the servers to one CPU and the client to another, if there are two."""
 
     def __init__(self):
         cpus = sorted(os.sched_getaffinity(0))
@@ -92,7 +92,7 @@ class Machine:
 
 
 class Server:
-    """A running server with everything that it forked."""
+    """A running server and all its child processes."""
 
     def __init__(self, name, command, port, machine, wrapper=()):
         self.name = name
@@ -135,7 +135,7 @@ class Server:
         return sum(cpu_seconds_of(pid) for pid in self.pids())
 
     def own_memory(self):
-        """Octets of anonymous memory, of all its processes."""
+        """Returns the anonymous memory of all its processes, in bytes."""
         total = 0
         for pid in self.pids():
             with contextlib.suppress(OSError):
@@ -158,7 +158,7 @@ def cpu_seconds_of(pid):
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
             try:
                 total += int((task / "schedstat").read_text().split()[0]) / 1e9
-            except OSError:  # a kernel without schedstats: ticks
+            except OSError:  # this kernel has no schedstats, so ticks are counted
                 fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
                 total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return total
@@ -171,7 +171,7 @@ def free_port():
 
 
 class Catalogue:
-    """Which servers there are: name -> kind -> command; a command may need a port chosen for it."""
+    """The servers: name -> kind -> command. A command may need a port that we choose for it."""
 
     def __init__(self, build, folder):
         self.build = build
@@ -246,7 +246,7 @@ class Bench:
                                 **streams)
 
     def slice(self, server, load):
-        """One window of load: what the client says, with the server's CPU time per answer."""
+        """Runs one window of load. Returns the client's results, with the CPU time per answer."""
         before = after = None
         result = {}
         with self.client(server, load) as client:
@@ -265,7 +265,7 @@ class Bench:
         return result
 
     def measure(self, workload):
-        """Name -> one result for each round; all servers are up, and take turns."""
+        """Runs all servers at the same time and loads them by turns. Returns name -> results."""
         load = [*workload.load, "-t", str(self.arguments.slice), "-w", "0.05"]
         if self.arguments.quick:
             load += workload.quick
@@ -348,7 +348,7 @@ class Bench:
         return f"{used:.0f}"
 
     def run_calls(self, workload):
-        """System calls per answer: the difference of two runs, so that starting drops out."""
+        """Prints the system calls per answer. The difference of two runs leaves out the start."""
         few, many = (2000, 12000) if "close" not in workload.load else (500, 2500)
         print(f"\n## system calls for each {workload.unit}: {workload.title}\n")
         print("| server | all | which |\n|---|---|---|")
@@ -372,7 +372,7 @@ class Bench:
             if not server:
                 return None
             result = self.slice(server, [*workload.load, "-n", str(answers)])
-            server.stop(signal.SIGTERM, server.pids()[1:])  # strace itself then writes its report
+            server.stop(signal.SIGTERM, server.pids()[1:])  # strace stays and writes its report
             if not result:
                 return None
             calls = re.findall(r"^(\w+)\s+(\d+)\s*$", report.read(), re.MULTILINE)

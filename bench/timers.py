@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the timer workload (timer_cases.h) on every library that is built, in turn, several rounds,
-and prints one table: the best round of each, and in brackets its median round.
+"""Runs the timer workload (timer_cases.h) on each library that was built, in turn, for several
+rounds. Prints one table with the best round of each library and its median round in brackets.
 
 usage: timers.py [BUILD] [--rounds N]     BUILD holds bench_timers_*; default build/release
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Echo of datagrams: Datagram with and without batches beside libuv, in turn, several rounds, and
-one table for each workload. What is compared is the server's CPU time for a datagram, divided by
-that of one call per datagram in the same round. bench/README.md tells more.
+"""Compares servers that echo datagrams: Datagram with and without batches, and libuv. They run in
+turn for several rounds. Each workload has one table. It shows the server's CPU time per datagram,
+divided by the time of one call per datagram in the same round. bench/README.md tells more.
 
 usage: udp.py [BUILD] [--rounds N] [--slice SECONDS]      BUILD: default build/release
 """
@@ -36,7 +36,7 @@ WORKLOADS = {
 
 
 class Server(macro.Server):
-    def wait_until_up(self):  # it is, once it has told its port
+    def wait_until_up(self):  # a server that has printed its port is up
         pass
 
 
@@ -45,7 +45,7 @@ def find(build, name):
 
 
 def slice_of(server, load, arguments, machine, workload):
-    """One window of load: datagrams answered, and the server's CPU time for each."""
+    """Runs one window of load. Returns the client's results, with the CPU time per datagram."""
     command = [load, str(server.port), *workload, "-t", str(arguments.slice)]
     marks = {}
     result = None
