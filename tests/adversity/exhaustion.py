@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A resource runs out at each step of a server's life: descriptors, processes, memory, disk, mailboxes, ports.
+"""Lets a resource run out at each step of a server's life: descriptors, processes, memory, disk
+space, mailboxes or ports.
 
 usage: exhaustion.py --bin DIR [RESOURCE STEP AMOUNT]
-exhaustion.tsv says how each step has to end. AMOUNT is what is left of the resource; it rises until the step succeeds.
-Each cell has a network of its own, and nothing outside of the cell changes.
+exhaustion.tsv says how each step has to end. AMOUNT is the amount of the resource that is left. It
+rises until the step succeeds. Each combination, called a cell, has its own network, and changes
+nothing outside of it.
 """
 
 import argparse
@@ -33,8 +35,8 @@ from scene import Scene, adopt_orphans, support  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = float(os.environ.get("REACTOR_ADVERSITY_SECONDS", "0"))
-AT_ONCE = 8 * (os.cpu_count() or 1)  # most of them wait
-INSIDE = "REACTOR_ADVERSITY_INSIDE"  # says that we are in namespaces of our own
+AT_ONCE = 8 * (os.cpu_count() or 1)  # cells at a time; most of them wait
+INSIDE = "REACTOR_ADVERSITY_INSIDE"  # set if we run in our own namespaces
 PAGE = resource.getpagesize()
 
 Cell = collections.namedtuple("Cell", "resource step amount")
@@ -42,11 +44,11 @@ Rule = collections.namedtuple("Rule", "resource step amounts ends reason")
 
 
 class Missing(Exception):
-    """Why a resource can't be limited here."""
+    """Raised if a resource can't be limited here. The text says why."""
 
 
 class Resource:
-    """`squeeze` leaves only so much of it, `relieve` gives it back; afterwards `check` looks."""
+    """squeeze() leaves only `amount` of it, relieve() gives it back, then check() is called."""
 
     kept = 6
     scene = {}  # arguments for the Scene
@@ -62,7 +64,7 @@ class Resource:
 
 
 class Descriptors(Resource):
-    """So many numbers for new ones, of one process and what it forks from now on."""
+    """Limits the new descriptors of one process, and of its later children."""
 
     def __init__(self, worker):
         self.worker = worker
@@ -74,7 +76,8 @@ class Descriptors(Resource):
         while amount >= 0:
             amount -= limit not in used
             limit += 1
-        # Before its start the hard limit, too: a server raises the soft one to what it needs.
+        # Before the start it sets the hard limit too, because a server raises the soft limit to its
+        # need.
         set_limit(scene, [pid], "nofile", limit - 1, hard=not scene.addresses)
 
     def relieve(self, scene):
@@ -82,7 +85,7 @@ class Descriptors(Resource):
 
 
 class Processes(Resource):
-    """So many more of a user who has only this server. Root has no limit."""
+    """Limits the new processes of a user who runs only this server. Root would have no limit."""
 
     @property
     def scene(self):
@@ -99,7 +102,7 @@ class Processes(Resource):
 
 
 def set_limit(scene, processes, name, value, hard=False):
-    """The soft limit; the hard one could not be raised again by all who may run this."""
+    """Sets the soft limit. Not every user of this program could raise a hard limit again."""
     other = {"user": scene.user, "group": scene.user, "extra_groups": []} if scene.user else {}
     for pid in processes:
         subprocess.run(["prlimit", f"--pid={pid}", f"--{name}={value}:{value if hard else ''}"],
@@ -107,7 +110,7 @@ def set_limit(scene, processes, name, value, hard=False):
 
 
 class Memory(Resource):
-    """So many pages more of address space for one process and what it forks from now on."""
+    """Limits the new pages of address space of one process, and of its later children."""
 
     def __init__(self, worker):
         self.worker = worker
@@ -122,12 +125,12 @@ class Memory(Resource):
 
 
 class Disk(Resource):
-    """So many pages for log, access log, pid file and sockets."""
+    """Limits the free pages of the disk with the logs, the pid file and the sockets."""
 
     scene = {"disk": "size=256k"}
 
     def squeeze(self, scene, amount):
-        for name in ("log", "access"):  # a page that was begun would have room for many lines
+        for name in ("log", "access"):  # fills the last page of the log, which has room for lines
             with contextlib.suppress(FileNotFoundError), (scene.folder / name).open("ab") as file:
                 file.write(b"." * ((-file.tell() - 1) % PAGE) + b"\n")
         filler = scene.folder / "filler"
@@ -143,14 +146,14 @@ class Disk(Resource):
         (scene.folder / "filler").unlink()
 
     def check(self, scene, amount):
-        """Lines come again, and say how many are missing."""
+        """Checks that the log goes on, and says how many lines are lost."""
         if "can't write the log" in scene.log():
             scene.until(lambda: re.search(r"\d+ lines? of the log", scene.log()),
                         "the number of lines that are lost")
 
 
 class Files(Resource):
-    """So many new files there."""
+    """Limits the new files on the same disk."""
 
     scene = {"disk": "size=1m,nr_inodes=32"}
 
@@ -171,15 +174,15 @@ class Files(Resource):
 
 
 class Mailboxes(Resource):
-    """More idle connections than the mailboxes hold; the amount is how many."""
+    """Has more idle connections than the mailboxes hold. The amount means nothing here."""
 
     kept = 300
 
 
 class Ports(Resource):
-    """So many free ones in the kernel's range."""
+    """Limits the free ports in the range that the kernel chooses from."""
 
-    RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")  # of this network, ip(7)
+    RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")  # ip(7)
     FIRST = 40000
 
     def squeeze(self, scene, amount):
@@ -200,7 +203,7 @@ class Ports(Resource):
 
 
 class Address(Resource):
-    """The new configuration wants one that is in use."""
+    """The new configuration binds an address that is in use."""
 
     def squeeze(self, scene, amount):
         scene.squatters = [listening(0)]
@@ -233,14 +236,14 @@ def rules():
 
 
 def amounts_of(text):
-    """"0-5,8": what a row of the table names."""
+    """Yields the numbers in a column of the table, such as "0-5,8"."""
     for part in text.split(","):
         first, _, last = part.partition("-")
         yield from range(int(first), int(last or first) + 1)
 
 
 def play(bin_dir, cell):
-    """How it ended, and all that is known."""
+    """Plays one cell. Returns how it ended, and a report for a failure."""
     limited, step = RESOURCES[cell.resource], PHASES[cell.step]()
     with Scene(os.path.join(bin_dir, "reactor-http-ok"), stopped=step.fresh,
                **limited.scene) as scene:
@@ -263,7 +266,7 @@ def play(bin_dir, cell):
 
 
 def recover(scene, step):
-    """All is as it was: a reload succeeds, and keeps all clients."""
+    """Checks that all is as before: a reload succeeds and keeps all clients."""
     old = set(scene.workers())
     if not step.fresh:
         scene.signal(signal.SIGHUP)
@@ -274,7 +277,7 @@ def recover(scene, step):
 
 
 def attempt(bin_dir, shown, rule, cell):
-    """What is wrong with how it ended; empty if nothing is. `shown`: the directory for a replay."""
+    """Plays one cell. Returns "" or a report. `shown` is the folder in the replay command."""
     own_network()
     end, story = play(bin_dir, cell)
     if end in rule.ends.split("|"):
@@ -285,7 +288,7 @@ def attempt(bin_dir, shown, rule, cell):
 
 
 def run(bin_dir, shown, cells):
-    """Once, or in the long form again and again until its time is over."""
+    """Plays all cells once, or in the long form again and again until the time is over."""
     end = time.monotonic() + SECONDS
     ended, missing = collections.Counter(), set()
     while not ended or time.monotonic() < end:
@@ -337,7 +340,7 @@ def is_edge(rule, cell):
 
 @contextlib.contextmanager
 def copied(bin_dir):
-    """The program where every user can run it."""
+    """Yields a folder with a copy of the program that every user can run."""
     with tempfile.TemporaryDirectory(prefix="reactor-test-") as folder:
         os.chmod(folder, 0o755)
         shutil.copy2(os.path.join(bin_dir, "reactor-http-ok"), folder)
@@ -345,8 +348,8 @@ def copied(bin_dir):
 
 
 def own_network():
-    """For this thread and the processes that it starts from now on: a loopback interface, and no
-    port is taken. unshare(2); SIOCSIFFLAGS, netdevice(7)."""
+    """Gives this thread, and the processes that it starts from now on, a network namespace with
+    only a loopback interface. No port is in use there. unshare(2); SIOCSIFFLAGS, netdevice(7)."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(0x40000000):  # CLONE_NEWNET
         error = ctypes.get_errno()
@@ -356,7 +359,7 @@ def own_network():
 
 
 def enter_namespaces():
-    """Starts this program again where it is root, and may mount and make networks."""
+    """Runs this program again as root of new namespaces, to mount and to create networks."""
     if missing := [name for name in ("unshare", "mount", "prlimit") if not shutil.which(name)]:
         print(f"skipped: not installed: {' '.join(missing)}")
         return 77

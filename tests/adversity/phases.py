@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The phases of a server's life: how each begins, and how it is over."""
+"""The phases of a server's life: how each of them begins, and when it is over."""
 
 import contextlib
 import os
@@ -10,20 +10,21 @@ from scene import support
 
 
 class Phase:
-    """`processes`: whose calls may fail in it. master and worker are there already; child is what
-    the master makes in it, up to execve(2) if it is a new program; program is that one's main()."""
+    """`processes` lists the processes whose calls may fail in this phase. "master" and "worker" run
+    already. "child" is a process that the master forks in this phase, up to its execve(2) if it
+    becomes a new program. "program" is the main() of that new program."""
 
     processes = ("master", "worker", "child")
-    fresh = False  # the server starts in it
-    ends = False  # the server ends in it
+    fresh = False  # the server starts in this phase
+    ends = False  # the server ends in this phase
     workers = 2
-    kept = 6  # clients that are there before
+    kept = 6  # clients that are connected before the phase
 
     def begin(self, scene):
-        """What starts it."""
+        """Starts the phase."""
 
     def over(self, scene):
-        """Until it is over."""
+        """Waits until the phase is over."""
 
 
 class Start(Phase):
@@ -40,7 +41,7 @@ class Start(Phase):
 
 
 class Alone(Start):
-    """Without workers: the one process starts and serves."""
+    """Runs without workers: a single process starts and serves."""
 
     processes = ("master",)
     workers = 0
@@ -57,7 +58,7 @@ class Serve(Phase):
         if not scene.speaks_http:
             self.ask_by_datagrams(scene)
         scene.ask()
-        scene.begin(12)  # whoever could not accept for a moment has to accept again
+        scene.begin(12)  # a worker that could not accept has to accept again
         scene.complete()
 
     def ask_by_datagrams(self, scene):
@@ -67,7 +68,7 @@ class Serve(Phase):
             client.connect((host, int(port)))
             for _ in range(12):
                 client.send(b"a datagram")
-                with contextlib.suppress(TimeoutError):  # it may be lost
+                with contextlib.suppress(TimeoutError):  # the datagram may be lost
                     client.recv(100)
 
 
@@ -110,7 +111,7 @@ class Reload(Phase):
 
 
 class More(Phase):
-    """TTIN."""
+    """TTIN adds a worker."""
 
     def begin(self, scene):
         scene.signal(signal.SIGTTIN)
@@ -123,7 +124,7 @@ class More(Phase):
 
 
 class Fewer(Phase):
-    """TTOU."""
+    """TTOU removes a worker."""
 
     def begin(self, scene):
         scene.signal(signal.SIGTTOU)
@@ -159,7 +160,7 @@ class Upgrade(Phase):
 
 
 class Drain(Phase):
-    """Clients whose HTTP requests came in part are served to their end; to echo they are idle."""
+    """Ends the server. Clients that have sent a part of an HTTP request get their answers."""
 
     ends = True
     processes = ("master", "worker", "child")
@@ -167,7 +168,7 @@ class Drain(Phase):
     def begin(self, scene):
         if scene.speaks_http:
             scene.begin(4, part=0.5)
-        scene.ask()  # all that were accepted before are the workers' now
+        scene.ask()  # by then the workers have accepted all earlier clients
         scene.signal(signal.SIGTERM)
 
     def over(self, scene):
@@ -176,7 +177,7 @@ class Drain(Phase):
 
 
 class WorkerDeath(Phase):
-    """What waited in its queue and comes later is served; its connections are lost with it."""
+    """Kills a worker. It loses its connections, but its backlog and later clients are served."""
 
     kept = 0
 
@@ -202,7 +203,7 @@ class WorkerDeath(Phase):
 
 
 class MasterDeath(Phase):
-    """Workers die with the master, whatever went wrong as they started."""
+    """Kills the master. The workers die with it, whatever failed as they started."""
 
     processes = ("child",)
     fresh = True

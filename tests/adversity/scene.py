@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server with clients, what is done to it, and in which of a few ways that ends."""
+"""A server with clients, the operations on it, and the verdict on how it ended."""
 
 import contextlib
 import ctypes
@@ -17,10 +17,11 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "servers"))
 import support  # noqa: E402
 
-LIMIT = 60  # seconds that a step may take: more than the server allows itself, on a busy machine
-AFTERWARDS = 5  # the same once something took longer
+LIMIT = 60  # seconds per step, more than the server's own timeouts
+AFTERWARDS = 5  # the same after one step took too long
 TIMEOUT, GRACE = 12, 24  # --timeout and --graceful-timeout of the servers
-WINDOW, IDLE, WINDOWS = 0.25, 0.04, 40  # seconds; the share of a processor; in so many it is a spin
+# A process spins if it uses more than IDLE of a processor in each of WINDOWS windows of WINDOW s.
+WINDOW, IDLE, WINDOWS = 0.25, 0.04, 40
 STOPPED = ["sh", "-c", 'kill -STOP $$; exec "$@"', "sh"]  # runs its arguments after SIGCONT
 
 TROUBLE = re.compile(r" (?:warning|error|critical) (.*)|^reactor-[a-z-]+: (.*)")
@@ -44,7 +45,7 @@ graceful-timeout = {grace}
 
 
 def adopt_orphans():
-    """Masters and workers whose parent ended are ours then: prctl(PR_SET_CHILD_SUBREAPER)."""
+    """Makes us the parent of masters and workers that lose theirs: PR_SET_CHILD_SUBREAPER."""
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
 
@@ -52,11 +53,11 @@ UNANSWERED = f"unanswered for {LIMIT} s"
 
 
 class Lost(Exception):
-    """What became of a client instead of an answer."""
+    """Raised if a client gets no answer. The text says what happened to it."""
 
 
 class Client:
-    """A connection that asks again and again; `name` says in a failure which one it was."""
+    """A connection that sends requests and receives answers. Raises Lost if it fails."""
 
     def __init__(self, scene, address):
         self.scene = scene
@@ -89,7 +90,7 @@ class Client:
             raise Lost(f"wrong: {head[:80]!r}" if head else "closed")
 
     def complete(self):
-        """The rest of a request, and its answer."""
+        """Sends the rest of a request, and receives the answer."""
         if rest := self.scene.request[self.sent:]:
             self.send(rest)
         self.receive()
@@ -99,11 +100,11 @@ class Client:
 
 
 class Scene:
-    """The server's folder, its processes, its clients. Use as a context."""
+    """The server's folder, its processes and its clients. Use it as a context manager."""
 
     def __init__(self, program, workers=2, more="", stopped=False, user=0, disk=""):
-        """`more`: further lines for its configuration. `stopped`: it runs after resume(). `disk`:
-        options of a tmpfs of its own for the folder."""
+        """`more` has further lines of the configuration. If `stopped`, the server waits for
+        resume(). `disk` has the options of a tmpfs for the folder. `user` is the server's user."""
         self.program = program
         self.speaks_http = program.endswith("http-ok")
         self.request = support.GET if self.speaks_http else b"what is sent comes back" * 40
@@ -122,13 +123,13 @@ class Scene:
         self.wrapper = STOPPED if stopped else []
         self.clients, self.pending, self.losses = [], [], []
         self.addresses, self.codes = [], {}
-        self.late = []  # what did not happen within LIMIT
+        self.late = []  # the events that did not happen in time
         self.patience = LIMIT
         self.spins = ""
         self.pid = 0
-        self.fatal = 0  # the signal by which it may end
-        self.victims = set()  # whose death is no news
-        self.scarce = False  # nobody waits for what is tried again until there is enough
+        self.fatal = 0  # the signal that may end the server
+        self.victims = set()  # workers whose deaths are expected
+        self.scarce = False  # the server lacks a resource
 
     def __enter__(self):
         self.errors = tempfile.TemporaryFile()
@@ -137,7 +138,7 @@ class Scene:
             stdout=subprocess.PIPE, stderr=self.errors, env=support.clean_environment(),
             start_new_session=True, preexec_fn=self.drop_privileges if self.user else None)
         self.pid = self.first_pid = self.process.pid
-        self.process.returncode = 0  # wait() is ours
+        self.process.returncode = 0  # we call waitpid(2) ourselves
         if self.wrapper:
             support.wait_until(lambda: support.stat_of(self.pid)[0] == "T", "it is stopped")
         return self
@@ -167,7 +168,7 @@ class Scene:
         os.kill(pid or self.pid, signal.SIGCONT)
 
     def family(self):
-        """The living processes of this server: who else has its configuration on the command line?"""
+        """Returns the living processes that have the server's configuration as an argument."""
         name = str(self.file).encode()
         found = []
         for entry in os.listdir("/proc"):
@@ -188,7 +189,7 @@ class Scene:
             os.kill(self.pid, number)
 
     def exit_code(self, pid=None):
-        """Of a process that has ended: negative where a signal killed it; None while it runs."""
+        """Returns the exit code, minus the signal that killed it, or None while it runs."""
         pid = pid or self.pid
         if pid not in self.codes:
             with contextlib.suppress(ChildProcessError):
@@ -198,12 +199,12 @@ class Scene:
         return self.codes.get(pid)
 
     def refusal(self):
-        """Whether the log says that what was asked for was not done."""
+        """Returns whether the log says that the server refused to do something."""
         log = self.log()
         return REFUSED.search(log) or (self.scarce and "can't start worker" in log)
 
     def follow(self):
-        """The new master of an upgrade counts from here on; it became ours as its parent ended."""
+        """Goes on with the new master of an upgrade. The old one's end made it our child."""
         if self.exit_code() != 0:
             return
         mine = [pid for pid in self.family() if support.stat_of(pid)[1] == os.getpid()]
@@ -213,7 +214,7 @@ class Scene:
             self.late.append(f"one new master, but {mine}")
 
     def until(self, condition, what):
-        """Waits for it; whether it came."""
+        """Waits for the condition. Returns False if it did not come true in time."""
         end = time.monotonic() + self.patience
         pause = 0.004
         while not condition():
@@ -226,7 +227,7 @@ class Scene:
         return True
 
     def ready(self):
-        """Reads standard output up to `ready`; whether that came before its end."""
+        """Reads standard output up to `ready`. Returns whether that came before the end."""
         text, end = b"", time.monotonic() + LIMIT
         descriptor = self.process.stdout.fileno()
         while not text.endswith(b"ready\n"):
@@ -252,14 +253,14 @@ class Scene:
             return None
 
     def connect(self, count):
-        """More clients, which stay; half of them at the unix socket."""
+        """Connects more clients, by turns to each stream address, and keeps them."""
         for index in range(count):
             address = self.streams[index % len(self.streams)]
             if client := self.attempt(lambda a=address: Client(self, a)):
                 self.clients.append(client)
 
     def ask(self):
-        """Each client asks once more; those that get no answer are lost."""
+        """Each client sends one more request. Clients without an answer are lost."""
         for step in (Client.send, Client.receive):
             for client in list(self.clients):
                 before = len(self.losses)
@@ -269,7 +270,7 @@ class Scene:
                     client.close()
 
     def begin(self, count, part=1.0):
-        """Clients that send a request, or the first part of it, and wait."""
+        """Connects clients that send a request, or a part of it, and wait for complete()."""
         for index in range(count):
             address = self.streams[index % len(self.streams)]
             if client := self.attempt(lambda a=address: Client(self, a)):
@@ -282,7 +283,7 @@ class Scene:
                     client.close()
 
     def complete(self):
-        """Those get their answers."""
+        """Lets the clients of begin() send the rest, and receives their answers."""
         for client in self.pending:
             self.attempt(client.complete)
             client.close()
@@ -291,8 +292,8 @@ class Scene:
     # ---- The end ----
 
     def watch_idleness(self):
-        """Nothing is asked now, so once the rest is done nobody should have much to do. Each process
-        is compared with what it got: on a busy machine it waits for a processor, and runs late."""
+        """Checks that no process spins. No request is in flight, so the processes should soon be
+        idle. Time in which a process waited for a processor does not count."""
         for _ in range(WINDOWS):
             before, start = self.spent(), time.monotonic()
             time.sleep(WINDOW)
@@ -304,7 +305,7 @@ class Scene:
         self.spins = str(shares)
 
     def spent(self):
-        """Of each process, as support.spent()."""
+        """Returns pid -> support.spent(pid) of each process."""
         result = {}
         for pid in (self.pid, *self.workers()):
             with contextlib.suppress(OSError):
@@ -312,7 +313,7 @@ class Scene:
         return result
 
     def finish(self):
-        """TERM; it has to end with 0."""
+        """Sends TERM and waits for the end. end() then checks the exit code."""
         for client in self.clients:
             client.close()
         self.clients.clear()
@@ -327,7 +328,7 @@ class Scene:
         return "".join(texts)
 
     def trouble(self):
-        """What the log warns of."""
+        """Returns the warnings and errors in the log, without expected ones."""
         found = []
         for line in self.log().splitlines():
             match = TROUBLE.search(line)
@@ -339,7 +340,7 @@ class Scene:
         return found
 
     def end(self):
-        """How it went, in one word."""
+        """Returns the verdict: one of the words that the tables use, or crash, hang or spin."""
         log, code = self.log(), self.exit_code()
         if any(code < 0 and -code != self.fatal for code in self.codes.values()) or CRASH.search(log):
             return "crash"
@@ -361,6 +362,6 @@ class Scene:
         return end if trouble or end in ("goes-on", "one-connection") else "silent-" + end
 
     def story(self):
-        """For a failure: all that is known."""
+        """Returns a report for a failure."""
         return (f"exit {self.codes}, late {self.late}, losses {self.losses}, spins {self.spins}\n"
                 + self.log())

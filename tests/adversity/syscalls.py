@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Each system call that the servers make in each phase of their life fails with each error that its man page lists, at its
-first, second and tenth occurrence.
+"""Lets each system call of the servers fail, in each phase of their life, with each error that its
+man page lists, at the first, second and tenth occurrence.
 
 usage: syscalls.py --bin DIR [PHASE CALL ERROR OCCURRENCE PROCESS]
 DIR holds reactor-http-ok and reactor-echo. A phase may be written PROGRAM:PHASE (echo:serve).
@@ -25,9 +25,9 @@ from tracing import Catcher, Trace, called, may_trace  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = float(os.environ.get("REACTOR_ADVERSITY_SECONDS", "0"))
 OCCURRENCES = (1, 2, 10)
-AT_ONCE = 7 * (os.cpu_count() or 1)  # most of them wait
-MOST_SECONDS = 150  # of the short form, on a machine that is busy otherwise
-ALIKE = [("more", "child"), ("worker-death", "child")]  # start as in "start"; the long form tries them
+AT_ONCE = 7 * (os.cpu_count() or 1)  # servers at a time; most of them wait
+MOST_SECONDS = 150  # at most, in the short form on a busy machine
+ALIKE = [("more", "child"), ("worker-death", "child")]  # as in "start"; the long form has them
 ECHO_PHASES = ("start", "serve", "reload", "drain")
 ECHO_MORE = "bind = udp:127.0.0.1:0\nbind = unixgram:{folder}/datagrams\n"
 
@@ -50,7 +50,7 @@ def fits(value, patterns):
 
 
 def rule_for(point):
-    """The first row that fits."""
+    """Returns the first row of syscalls.tsv that fits."""
     phase = point.phase.rpartition(":")[2]
     for rule in RULES:
         if (fits(phase, rule.phase) and fits(point.process, rule.process)
@@ -62,7 +62,7 @@ def rule_for(point):
 
 
 class Stage:
-    """Where a phase is played, with one process under strace."""
+    """Plays one phase, with one process under strace."""
 
     def __init__(self, bin_dir, name):
         program, _, phase = name.rpartition(":")
@@ -71,7 +71,7 @@ class Stage:
         self.more = ECHO_MORE if program == "echo" else ""
 
     def play(self, process, inject=None):
-        """The scene, when it is over, and the trace."""
+        """Plays the phase. Returns the verdict, whether a call failed, the trace, and a report."""
         with Scene(self.program, self.phase.workers, self.more, self.phase.fresh) as scene:
             if not self.phase.fresh:
                 if not scene.ready():
@@ -113,7 +113,7 @@ class Stage:
 
 
 def offsets(calls, phase, process):
-    """How often each call comes before main(): those of exec(2) and the loader."""
+    """Returns how often each call comes before main(), from exec(2) and the loader."""
     if process == "program" or (process == "master" and phase.fresh):
         for index, line in enumerate(calls):
             if "server.conf" in line and "openat" in line:
@@ -124,15 +124,15 @@ def offsets(calls, phase, process):
 class Sweep:
     def __init__(self, bin_dir):
         self.bin_dir = bin_dir
-        self.before = {}  # (phase, process) -> how often each call comes before the program's own
+        self.before = {}  # (phase, process) -> the offsets() of its calls
 
     def record(self, name, process):
-        """What a process calls in a phase, and how often."""
+        """Returns how often a process makes each call in a phase."""
         stage = Stage(self.bin_dir, name)
         end, _, calls, story = stage.play(process)
         if end != "goes-on" and not stage.phase.ends:
             raise RuntimeError(f"{name} {process} without any fault: {end}\n{story}")
-        if process == "child":  # what follows there is the loader's
+        if process == "child":  # the calls after execve(2) are the loader's
             calls = calls[:1 + next((i for i, line in enumerate(calls) if "execve(" in line), len(calls))]
         before = offsets(calls, stage.phase, process)
         self.before[name, process] = before
@@ -146,7 +146,7 @@ class Sweep:
         return [point for point in points if rule_for(point).ends != "skip"]
 
     def attempt(self, point):
-        """What is wrong with how it ended; empty if nothing is, None if it did not come to it."""
+        """Returns "" or what went wrong, or None if the call was never reached."""
         before = self.before.get((point.phase, point.process), {})
         when = point.occurrence + before.get(point.call, 0)
         end, hit, _, story = Stage(self.bin_dir, point.phase).play(
@@ -172,7 +172,7 @@ def everywhere():
 
 
 def short_form(points):
-    """Of each call in each phase the first occurrence, with the most telling error."""
+    """Returns the first occurrence of each call in each phase, with its most telling error."""
     telling = {(point.phase, point.process, point.call): point for point in reversed(points)
                if point.occurrence == 1}
     return list(telling.values())
@@ -194,7 +194,7 @@ def run(sweep, points, seconds, bin_dir):
 
 
 def collect(waiting, found, bin_dir):
-    """Of those that are done; how many came to their fault."""
+    """Takes the results that are ready. Returns how many of them reached their fault."""
     done, _ = concurrent.futures.wait(
         waiting, return_when=concurrent.futures.FIRST_COMPLETED)
     hits = 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Lets system calls of one process fail: strace(1) injects the errors, ptrace(2) catches a child at its birth."""
+"""Lets system calls of one process fail. strace(1) injects the errors. ptrace(2) stops a child
+before it runs."""
 
 import contextlib
 import ctypes
@@ -31,15 +32,15 @@ def ptrace(request, pid, data=0):
 
 
 class Catcher:
-    """Waits for the next process that `pid` makes, and stops that one before it has run."""
+    """Waits for the next child of `pid`, and stops it before it has run."""
 
     def __init__(self, pid):
         self.pid = pid
         ptrace(SEIZE, pid, TRACE_BIRTHS)
 
     def catch(self, limit=LIMIT):
-        """The child's pid; it is stopped, and nobody's tracee any more. None if the parent ended or
-        made none in time."""
+        """Returns the pid of the child, which is stopped and no longer traced. Returns None if the
+        parent ended or made no child in time."""
         end = time.monotonic() + limit
         while time.monotonic() < end:
             pid, status = os.waitpid(self.pid, WALL | os.WNOHANG)
@@ -69,7 +70,7 @@ class Catcher:
         return None
 
     def let_go(self):
-        """A tracee must stand still to be let go."""
+        """Detaches from the parent, which ptrace(2) allows only while it is stopped."""
         with contextlib.suppress(OSError, ChildProcessError):
             os.kill(self.pid, signal.SIGCONT)
             os.waitpid(self.pid, WALL)
@@ -77,10 +78,10 @@ class Catcher:
 
 
 class Trace:
-    """strace(1) on one process from `with` on: what it calls, or one call that fails."""
+    """strace(1) on one process. It records the calls, or lets one call fail."""
 
     def __init__(self, pid, record, inject=None):
-        """`inject`: call, error and which occurrence, or nothing to record all calls."""
+        """`inject` is (call, error, occurrence). Without it, all calls are recorded."""
         self.record = record
         command = ["strace", "-o", record, "-p", str(pid)]
         if inject:
@@ -89,7 +90,7 @@ class Trace:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def __enter__(self):
-        """Returns once it is attached."""
+        """Returns once strace is attached."""
         said = b""
         descriptor = self.process.stderr.fileno()
         while b"attached" not in said:
@@ -105,7 +106,7 @@ class Trace:
         self.end()
 
     def end(self):
-        """Detaches."""
+        """Ends strace, which detaches."""
         self.process.terminate()
         self.process.wait()
         self.process.stderr.close()
@@ -119,13 +120,13 @@ class Trace:
 
 
 def called(lines):
-    """The names of the calls in a record, in order."""
+    """Returns the names of the calls in a record, in order."""
     found = (CALL.match(line) for line in lines)
     return [match[1] for match in found if match and match[2] == "("]
 
 
 def may_trace():
-    """Why processes can't be traced here; empty if they can."""
+    """Returns why processes can't be traced here, or "" if they can."""
     try:
         sleeper = subprocess.Popen(["sleep", "60"])
     except OSError as error:
