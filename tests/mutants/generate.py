@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Small changes to a C++ source, one at a time."""
+"""Generates small changes to a C++ source, called mutants."""
 
 import dataclasses
 import re
 
-# A text between the quotes of these is no code.
+# Matches comments and literals, whose text is not code.
 NO_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.DOTALL)
-# Lines whose change says nothing about the tests: what the compiler checks, and what is logged.
+# Lines that are not changed, because no test should notice: compile-time checks and log messages.
 SKIPPED = re.compile(r"^\s*#|static_assert|REACTOR_CHECK|REACTOR_LOG|poison\(|PoisonAtExit|^\s*using |"
                      r"^\s*friend |\bwarn\(|\blog\(|= (default|delete);")
 
-# Each rule replaces what its pattern matches on one line; {it} stands for the group of that name.
+# Each rule replaces the match of its pattern on one line. {it} stands for the group of that name.
 RULES = [
     ("negate", re.compile(r"\bif \((?!const |auto )(?P<it>.+?)\)"
                           r"(?= \{$| return\b| continue;| break;| [\w:.>-]+\(|$)"),
@@ -35,7 +35,7 @@ RULES = [
     ("error", re.compile(r"\bErrc::(?!invalid_argument\b|ok\b)\w+"), "Errc::invalid_argument"),
     ("error", re.compile(r"(?<=[=!]= )E[A-Z]{3,}\b"), "EDOM"),
 ]
-# A call or an assignment that is a line of its own, or what an `if` on one line does.
+# A call or an assignment on its own line, or after an `if` on the same line.
 STATEMENT = re.compile(
     r"^(?P<before>\s+(?:(?:else )?if \(.*\) |else )?)(?P<it>"
     r"(?!return\b|continue;|break;|throw\b|else\b|if \(|for \(|while \(|case |delete )"
@@ -57,7 +57,7 @@ class Mutant:
 
 
 def blanked(text):
-    """The text with spaces in place of comments, and dots in place of what quotes hold."""
+    """Returns the text with spaces for comments, and dots for the content of literals."""
     def blank(match):
         found = match.group(0)
         if found[0] == "/":
@@ -67,7 +67,7 @@ def blanked(text):
 
 
 def is_void(lines, index):
-    """Whether the function around this line gives no value; None outside of functions."""
+    """Returns whether the function around this line returns void, or None outside functions."""
     for above in range(index, -1, -1):
         if lines[above].startswith("}"):
             return None
@@ -81,7 +81,7 @@ def is_void(lines, index):
 
 
 def statement_changes(lines, index):
-    """What can be done to a line that is one statement: drop it, or leave the function before it."""
+    """Yields the changes to a line that is one statement: drop it, or return before it."""
     code = lines[index]
     match = STATEMENT.match(code)
     whole = match and code.count("(") == code.count(")")
@@ -94,7 +94,7 @@ def statement_changes(lines, index):
 
 
 def mutants(file, text):
-    """All mutants of the source `file`, whose content is `text`."""
+    """Returns all mutants of the source `file`, whose content is `text`."""
     original = text.split("\n")
     lines = [line.rstrip() for line in blanked(text).split("\n")]
     result = []
@@ -114,7 +114,7 @@ def mutants(file, text):
 
 
 def applied(mutant, text):
-    """The source with this change."""
+    """Returns the text of the source with this change."""
     lines = text.split("\n")
     line = lines[mutant.line - 1]
     indent = line[:len(line) - len(line.lstrip())]

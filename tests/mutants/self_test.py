@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What tests/mutants/run does, on a made-up source and on programs that are shell scripts."""
+"""Tests the parts of tests/mutants/run with an invented source and shell scripts as programs."""
 
 import os
 import pathlib

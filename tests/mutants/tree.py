@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A built copy of the project, in which single files are compiled and linked with a change."""
+"""A built copy of the project, in which one changed file at a time is compiled and linked."""
 
 import filecmp
 import json
@@ -12,13 +12,13 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutants"
-# Neither optimised nor with debug information: compiling and linking is what a change costs most.
+# No optimisation and no debug information, because a change costs mostly compiling and linking.
 FLAGS = "-O0 -g0"
 OPTIONS = ["-DCMAKE_BUILD_TYPE=None", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DREACTOR_BUILD_TESTS=ON",
            "-DREACTOR_BUILD_BENCH=OFF", "-DREACTOR_BUILD_EXAMPLES=OFF", "-DREACTOR_TEST_SOURCES=OFF",
            "-DREACTOR_TEST_PROCESSES=OFF", "-DCMAKE_UNITY_BUILD=OFF",
            "-DREACTOR_TEST_UNITY=ON"]
-LINKERS = ["mold", "lld", "gold"]  # from the fastest
+LINKERS = ["mold", "lld", "gold"]  # the fastest first
 
 
 class DoesNotCompile(Exception):
@@ -26,7 +26,7 @@ class DoesNotCompile(Exception):
 
 
 class Tree:
-    """What is built stays built: a copy takes over only the files that differ."""
+    """The copy and its build tree. Only files that differ are copied again and rebuilt."""
 
     def __init__(self):
         self.source = WORK / "source"
@@ -66,14 +66,14 @@ class Tree:
             shutil.copy(origin, copy)
 
     def compile(self, name, text, *flags):
-        """Compiles `text` in place of the source `name`; gives the object for each of its objects."""
+        """Compiles `text` in place of the source `name`. Returns original object -> new object."""
         changed = self.scratch / pathlib.Path(name).name
         changed.write_text(text)
         objects = {}
         for number, command in enumerate(self.compilers[name]):
             at = command.index("-o") + 1
             object_file = self.scratch / f"{number}.o"
-            # Beside it in the include path, as its place is another. Warnings are no errors here.
+            # The changed file stands outside the tree. Warnings (-w) must not stop the build.
             words = [str(changed) if word == str(self.source / name) else word for word in command]
             words[at] = str(object_file)
             words = [word for word in words if word != "ccache" and not word.endswith("/ccache")]
@@ -85,13 +85,13 @@ class Tree:
         return objects
 
     def is_equivalent(self, name, text):
-        """Whether the optimiser makes the same code of `text` as of the source `name`."""
+        """Returns whether `text` and the source `name` compile to the same optimised code."""
         def code(source):
             return [file.read_bytes() for file in self.compile(name, source, "-O2").values()]
         return code(text) == code((self.source / name).read_text())
 
     def command_of(self, target):
-        """What links `target`, as words."""
+        """Returns the command that links `target`, as words."""
         if target not in self.links:
             steps = subprocess.run(["ninja", "-C", self.build, "-t", "commands", target], check=True,
                                    capture_output=True, text=True).stdout
@@ -99,13 +99,13 @@ class Tree:
         return list(self.links[target])
 
     def link(self, target, objects):
-        """Links `target` with these objects instead of its own; gives the program."""
+        """Links `target` with these objects in place of the originals. Returns the program."""
         link = self.command_of(target)
         program = self.scratch / target
         link[link.index("-o") + 1] = str(program)
         named = [original for original in objects if original in link]
         link = [str(objects.get(word, word)) for word in link]
-        if not named:  # in an archive, of which the linker takes nothing that it has already
+        if not named:  # they are in an archive; objects before it take precedence
             link[1:1] = map(str, objects.values())
         done = subprocess.run(link, cwd=self.build, check=False, capture_output=True, text=True)
         if done.returncode != 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs a test program that may do anything: in a process namespace of its own, with limits."""
+"""Runs a test program that may do anything, in its own pid namespace and with limits."""
 
 import os
 import re
@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 import time
 
-# A changed kill() may mean all processes. A shell is the first process of the namespace, and with
-# it ends whatever the tests have left.
+# A changed kill() may signal every process, hence the namespace. A shell is its first process, and
+# the kernel kills everything that the tests have left when the shell ends.
 NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 FIRST = ["sh", "-c", '"$@"; exit $?', "sh"]
 MEMORY = 16 << 30  # bytes of address space
@@ -17,9 +17,9 @@ FAILED = re.compile(r"^\[  FAILED  \] (\S+?),? ", re.MULTILINE)
 STARTED = re.compile(r"^\[ RUN      \] (\S+)", re.MULTILINE)
 PASSED = re.compile(r"^\[       OK \] (\S+) \((\d+) ms\)", re.MULTILINE)
 SLOW = 60  # milliseconds
-# Most changes are noticed on each backend, so the last ones wait until the first has passed.
+# Tests notice most changes on each backend, so these backends run only after the first has passed.
 LATER_BACKENDS = ["*/select", "*/kqueue"]
-SILENCE = 6  # seconds without a test that begins or ends: it hangs
+SILENCE = 6  # seconds without output after which a program hangs
 
 
 def namespace():
@@ -32,7 +32,7 @@ def namespace():
 
 
 class Shard:
-    """A part of the tests of one program, running."""
+    """A running process that tests one part of the cases of a program."""
 
     def __init__(self, prefix, program, silence, only, index=0, shards=1):
         self.output = tempfile.TemporaryFile("w+", errors="replace")
@@ -52,7 +52,7 @@ class Shard:
         return time.monotonic() - self.heard > self.silence
 
     def poll(self):
-        """None while it runs; afterwards the name of the test that failed, or "" if none did."""
+        """Returns None while it runs, then the name of the test that failed, or "" if none did."""
         code = self.process.poll()
         if code is None and not self.is_silent():
             return None
@@ -71,12 +71,12 @@ class Shard:
         return self.output.read()
 
     def stop(self):
-        self.process.kill()  # unshare, and by --kill-child all of the namespace
+        self.process.kill()  # kills unshare, and --kill-child the namespace
         self.process.wait()
 
 
 def first_failure(shards):
-    """Waits for all of them or for the first failure, which ends the others."""
+    """Waits until all shards pass, or one fails, which stops the others. Returns it or ""."""
     running = list(shards)
     try:
         while running:
@@ -95,7 +95,7 @@ def first_failure(shards):
 
 
 class Tests:
-    """Runs the tests of programs, each in several processes at once."""
+    """Runs the tests of programs, each program in several processes at a time."""
 
     def __init__(self, shards, silence=SILENCE):
         self.prefix = namespace()
@@ -104,7 +104,7 @@ class Tests:
         self.slow = {}
 
     def measure(self, program):
-        """Notes which tests of the unchanged program are slow. All must pass."""
+        """Stores which tests of the unchanged program are slow. Exits if one of its tests fails."""
         shard = Shard(self.prefix, program, 60, "*")
         shard.process.wait(timeout=600)
         text = shard.text()
@@ -113,8 +113,9 @@ class Tests:
         self.slow[program.name] = [name for name, took in PASSED.findall(text) if int(took) > SLOW]
 
     def killer(self, program, original, first=()):
-        """The test that fails, "" if all pass. One that fails only once, or without the change too,
-        does not count. The tests in `first` are the first to run, the slow ones the last."""
+        """Returns the test that fails, or "" if all pass. A test does not count if it fails only
+        once, or fails in the original program too. The tests in `first` run first, the slow ones
+        last."""
         later = ":".join(LATER_BACKENDS + self.slow.get(program.name, []))
         for only, shards in [(":".join(first), 1), (f"-{later}", self.shards), (later, self.shards)]:
             for _ in range(3 if only else 0):
