@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Each example that takes arguments says in one line which of them is wrong and why, and ends with an error."""
+"""Checks that each example prints one line that says which argument is wrong and why, and ends with
+an error."""
 import os
 import socket
 import subprocess
@@ -14,10 +15,10 @@ NO_ADDRESS = ["", "nonsense", "127.0.0.1:99999", "127.0.0.1:x", "[::1", LONG]
 STREAMS = [*([one] for one in [*NO_ADDRESS, "192.0.2.1:0", "unix:/nonexistent/socket", "TAKEN"]), ["127.0.0.1:0", "surplus"]]
 DATAGRAMS = [*([one] for one in ["", "nonsense", "127.0.0.1:0", "udp:127.0.0.1:99999", "udp:192.0.2.1:0", "udp:TAKEN",
                                  "unixgram:/nonexistent/socket"]), ["udp:127.0.0.1:0", "surplus"]]
-# By example: lists of arguments, of which the last, or the one behind a `!`, is the wrong one.
+# For each example, lists of arguments. The last one, or the one that begins with `!`, is wrong.
 WRONG = {
     "connect": [[], *([one] for one in NO_ADDRESS), ["!nonsense", "127.0.0.1:1"]],
-    "counter": [],  # passes its arguments on to the next version of itself
+    "counter": [],  # passes its arguments on to its next version, so none is wrong
     "process": [[], ["/nonexistent/program"], ["!/dev/null", "-x"]],
     "tls_coro": [[], ["!/nonexistent/certificate", "/dev/null"], ["!/dev/null", "/dev/null"]],
     "tls_echo": [[], ["!/nonexistent/certificate", "/dev/null"], ["!/dev/null", "/dev/null"]],
@@ -72,7 +73,7 @@ class WrongArguments(unittest.TestCase):
     def test_an_input_that_can_not_be_watched(self):
         with open(__file__) as regular:
             done = subprocess.run([EXAMPLES / "example_embed"], stdin=regular, capture_output=True, text=True, timeout=20)
-        if done.returncode != 0:  # some pollers take files
+        if done.returncode != 0:  # some pollers can watch files
             self.assertEqual((done.returncode, done.stderr), (1, "embed: regular files can't be watched: they are always ready\n"))
 
 

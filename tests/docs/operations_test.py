@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the commands of docs/operations.md, and has systemd judge the units of docs/systemd."""
+"""Runs the commands of docs/operations.md, and lets systemd check the units of docs/systemd."""
 import os
 import re
 import shutil
@@ -16,7 +16,7 @@ SERVERS = Path(os.environ["REACTOR_EXAMPLES"]).parent / "servers"
 PAGE = (SOURCE / "docs" / "operations.md").read_text()
 BLOCK = re.compile(r"<!-- (.+?) -->\n```(\w+)\n(.*?)```", re.S)
 UNITS = SOURCE / "docs" / "systemd"
-SAFEST = 20  # tenths
+SAFEST = 20  # the highest exposure that the units may have, in tenths
 
 
 def free_port():
@@ -56,7 +56,7 @@ class Commands(unittest.TestCase):
         return said
 
     def run_mark(self, word):
-        """The output of the block that holds `word`."""
+        """Runs the block that contains `word`, and returns its output."""
         found = [text for kind, text in self.blocks if kind == "shell" and word in text]
         self.assertEqual(len(found), 1, word)
         return self.run_block(found[0])

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs what the documentation shows: each program is compared with its example and run, each command is started."""
+"""Runs the programs and commands in the documentation. Each program must be the same as the example
+in the tree."""
 import os
 import re
 import shlex
@@ -25,7 +26,7 @@ def blocks():
 
 
 class Program:
-    """A started program whose standard output is read by lines; it is ended when the block is left."""
+    """A running program. Its standard output is read by lines. It is killed when the block ends."""
 
     def __init__(self, command, **options):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
@@ -142,7 +143,7 @@ class Examples(unittest.TestCase):
 
     def test_connect_takes_who_answers(self):
         with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))  # but does not listen
+            nobody.bind(("127.0.0.1", 0))  # bound, but not listening
             there, not_there = (f"127.0.0.1:{one.getsockname()[1]}" for one in (server, nobody))
             done = subprocess.run([EXAMPLES / "example_connect", not_there, there], capture_output=True, text=True, timeout=20)
             self.assertEqual(done.stdout, f"connected to {there}\n{not_there}: Connection refused\n")
@@ -223,12 +224,12 @@ class Examples(unittest.TestCase):
                 for number, said in ((signal.SIGHUP, 2), (signal.SIGUSR2, 2)):
                     program.process.send_signal(number)
                     ends = 0
-                    while ends < said:  # the old workers are gone: so the connection has moved
+                    while ends < said:  # then the connection has moved to a new worker
                         ends += " exited with 0" in program.process.stderr.readline()
                     before = next_number()
                     self.assertEqual(next_number(), before + 1)
                 self.assertEqual(next_number(), 7)
-            self.assertEqual(program.process.wait(20), 0)  # the old master; the new one is its child
+            self.assertEqual(program.process.wait(20), 0)  # the old master's end
             os.killpg(program.process.pid, signal.SIGTERM)
 
     def test_http_answers(self):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""docs/from-socketserver.md: both programs of each pair do the same for the same clients."""
+"""Checks that both programs of each pair in docs/from-socketserver.md serve clients alike."""
 
 import concurrent.futures
 import contextlib
@@ -31,10 +31,10 @@ def python(name):
 
 
 class Running:
-    """A program whose output is read by lines; it and its children end with the `with` block."""
+    """A running program. Its output is read by lines. The end of the block kills its group."""
 
     def __init__(self, command):
-        self.errors = tempfile.TemporaryFile("a+b")  # the server shares its offset
+        self.errors = tempfile.TemporaryFile("a+b")  # append mode, as the server shares the offset
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True, text=True)
 
@@ -81,7 +81,7 @@ def ask(address, request=b"", whole=True):
 
 
 class Pairs:
-    """The checks; `start(name, argument...)` runs one side's program."""
+    """The checks. A subclass has start(name, argument...), which runs the program of one side."""
 
     def test_prefork_ok(self):
         with self.start("prefork_ok", self.any_port) as server:
@@ -187,10 +187,10 @@ class Reactor(Pairs, unittest.TestCase):
 
 
 class Dispatcher(unittest.TestCase):
-    """Three at the same time, as their handlers take five seconds."""
+    """Runs three programs at the same time, because their handlers take five seconds."""
 
     def check(self, side, *arguments):
-        """Twenty clients of a handler that takes 5 s, and one that asks for less; its times."""
+        """Runs 20 clients of a slow handler and a quick one. Returns the quick client's times."""
         with side.start("dispatcher", "5", *arguments) as server, contextlib.ExitStack() as stack:
             address = server.address()
             answers = []
@@ -225,7 +225,7 @@ class Dispatcher(unittest.TestCase):
         there.result()
         for done in (in_one_loop, by_processes):
             pings, states = done.result()
-            self.assertLess(pings[len(pings) // 2], 0.050)  # the others wait for 5 s
+            self.assertLess(pings[len(pings) // 2], 0.050)  # the other clients wait for 5 s
             self.assertFalse([state for state in states if state.startswith("Z")])
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the sources against the layers and doors of docs/architecture.md.
+"""Checks the sources against the layers and doors of docs/architecture.md. A door is the only file
+that may use a certain header or call.
 
 usage: check.py ROOT            prints each breach as FILE:LINE: RULE; exits 1 if there is one
-       check.py --self-test     runs the rules on made-up trees, good and bad
+       check.py --self-test     checks the rules on invented files, good and bad
 """
 
 import pathlib
@@ -11,7 +12,7 @@ import re
 import sys
 import tempfile
 
-# Who may include whom, besides itself.
+# The layers that each layer may include besides itself.
 LAYERS = {
     "base": [],
     "poller": ["base"],
@@ -25,7 +26,7 @@ LAYERS = {
     "admin": ["http", "prefork", "net", "loop", "poller", "base"],
 }
 
-# What only the files named may include.
+# Headers, and the files that alone may include each.
 INCLUDE_DOORS = [
     (r"sys/epoll\.h", r"reactor/poller/epoll_poller\.(cc|h)"),
     (r"sys/event\.h", r"reactor/poller/kqueue_\w+\.(cc|h)"),
@@ -38,7 +39,7 @@ INCLUDE_DOORS = [
     (r"(\.\./)*tests/.*", r"tests/.*"),
 ]
 
-# What only the files named may call.
+# Calls, and the files that alone may use each.
 CALL_DOORS = [
     (r"(?<![\w.>])(::)?epoll_(create1?|ctl|p?wait2?)\s*\(", r"reactor/poller/epoll_poller\.cc"),
     (r"(?<![\w.>])::(kqueue|kevent)\s*\(", r"reactor/poller/kqueue_\w+\.(cc|h)"),
@@ -48,7 +49,7 @@ CALL_DOORS = [
     (r"(?<![\w.>])::(recv|send)mmsg\s*\(", r"reactor/net/datagram_batch\.cc"),
 ]
 
-# Where a platform may be asked for; a poller file has one guard around the whole of it.
+# Conditions on the platform, which only some files may contain.
 PLATFORM_IF = re.compile(
     r"^\s*#\s*(if|ifdef|ifndef|elif)\b.*(__linux__|__APPLE__|__(Free|Net|Open)BSD__|__DragonFly__|"
     r"__unix__|_WIN32|__has_include\s*\(\s*<sys/)"
@@ -61,12 +62,12 @@ PLATFORM_FILES = re.compile(
 MAX_LINES = 450
 LONG_FILES = re.compile(r"reactor/http/parser\.cc")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
-# Comments and literals hold no calls.
+# Comments and string literals contain no calls.
 NOISE = re.compile(r'//.*|/\*.*?\*/|"(\\.|[^"\\])*"')
 
 
 def public_headers(root):
-    """The installed headers: what every REACTOR_..._HDRS of Makefile.inc lists."""
+    """Returns the installed headers, from each REACTOR_..._HDRS of Makefile.inc."""
     makefile = root / "Makefile.inc"
     if not makefile.exists():
         return None
@@ -84,7 +85,7 @@ def included_layer(path):
 
 
 def check_include(file, included, public):
-    """The rules that one #include in FILE breaks."""
+    """Yields the rules that one #include in `file` breaks."""
     if file.startswith(("tests/", "bench/")):
         return
     for pattern, door in INCLUDE_DOORS:
@@ -104,7 +105,7 @@ def check_include(file, included, public):
 
 
 def check_first_include(root, file, lines):
-    """A source shows that its header compiles alone."""
+    """Checks that a source includes its own header first. So each header compiles alone."""
     header = re.sub(r"\.cc$", ".h", file)
     if header == file or not (root / header).exists():
         return
@@ -148,7 +149,7 @@ def check(root):
     return breaches
 
 
-# Each made-up file with the number of breaches it holds.
+# Invented files, each with its number of breaches.
 SAMPLES = [
     ("reactor/net/a.cc", '#include "reactor/loop/loop.h"\n#include <sys/socket.h>', 0),
     ("reactor/base/a.cc", '#include "reactor/loop/loop.h"', 1),
