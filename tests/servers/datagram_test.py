@@ -239,7 +239,7 @@ class Refused(unittest.TestCase):
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
                 bound.bind(path)
                 self.refused(ECHO, "--bind", f"unixgram:{path}", code=4)
-            with support.Server(ECHO, "-w", "1", bind=(f"unixgram:{path}",)) as server:  # it is free
+            with support.Server(ECHO, "-w", "1", bind=(f"unixgram:{path}",)) as server:
                 server.ready()
 
 

@@ -230,7 +230,7 @@ class Unread(support.BackendTest):
             growth = support.resident(worker) - before
             if not support.has_shadow_memory(worker):
                 self.assertLess(growth / len(deaf), UNREAD_GROWTH)
-            stack.close()  # all of them leave
+            stack.close()  # all clients leave
             wait_until(lambda: len(support.descriptors_of(worker)) == open_before, "all closed", 1)
             self.assertTrue(support.is_ok(witness))
 

@@ -47,7 +47,7 @@ class Fork(support.BackendTest):
             wait_until(lambda: not forked(server), "no process and no zombie")
 
     def assert_has_nothing_else(self, server, pid):
-        """The process has one connection and none of its parents' descriptors, such as a listener."""
+        """Checks that the process has one connection and no socket of its parents."""
         sockets = [name for name in support.descriptors_of(pid).values() if name.startswith("socket:")]
         self.assertEqual(len(sockets), 1, support.descriptors_of(pid))
         for parent in {server.pid, *server.workers()} - {pid}:

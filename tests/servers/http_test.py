@@ -91,7 +91,7 @@ class Answers(support.BackendTest):
         cls.one = cls.stack.enter_context(Server(HTTP_OK, "-w", "2", "--backend", cls.backend)).ready()
 
     def exchange(self, *pieces):
-        """Sends the pieces and reads up to the end of the connection. A reset is a failure."""
+        """Sends the pieces and reads up to the end of the connection. A reset is an error."""
         with self.one.connect() as connection:
             for piece in pieces:
                 connection.sendall(piece)
@@ -142,7 +142,7 @@ class Answers(support.BackendTest):
         self.assertRegex(date, r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$")
         stamp = email.utils.parsedate_to_datetime(date)
         self.assertAlmostEqual(stamp.timestamp(), now, delta=5)
-        self.assertEqual(email.utils.format_datetime(stamp, usegmt=True), date)  # the weekday is right
+        self.assertEqual(email.utils.format_datetime(stamp, usegmt=True), date)
 
     def test_the_date_moves_on(self):
         dates = set()
@@ -191,7 +191,7 @@ class Answers(support.BackendTest):
         with self.one.connect() as connection:
             connection.sendall(b"BAD\r\n\r\n" + b"x" * 100_000)
             self.assertEqual(status_of(read_all(connection)), 400)
-            # The client may still be sending when the answer comes. A reset would destroy the answer.
+            # The client may still send when the answer comes. A reset would destroy the answer.
             for _ in range(20):
                 connection.sendall(b"x" * 10_000)
                 time.sleep(0.005)  # spreads the bytes over many turns of the loop
@@ -212,7 +212,7 @@ class Answers(support.BackendTest):
         workers = self.one.workers()
         for _ in range(60):
             data = generator.randbytes(generator.randint(1, 40_000)) + b"\r\n\r\n"
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the server ended before we had sent all
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # sent too slowly
                 answer = self.exchange(data)
                 self.assertIn(status_of(answer), (400, 414, 501, 505))
         self.assertEqual(self.one.workers(), workers)

@@ -158,7 +158,7 @@ class Descriptors(unittest.TestCase):
                         listener.accept()[0].close()
                         return watch.seconds < 0.9
 
-                # On a busy machine the kernel may close the server's sockets a little after its end.
+                # On a busy machine the kernel may close the server's sockets after its end.
                 wait_until(accepts_at_once, "a connection at once")
 
     def test_the_next_server_accepts_though_the_last_was_killed_amid_its_drain(self):
@@ -264,7 +264,7 @@ class Systemd(unittest.TestCase):
                     return support.connect(address)
                 except ConnectionRefusedError:
                     return None
-            with wait_until(knock, "a connection") as connection:  # the connection makes systemd start the server
+            with wait_until(knock, "a connection") as connection:  # this starts the server
                 self.assertEqual(server.ready().addresses, [address])
                 self.assertTrue(support.is_ok(connection))
 

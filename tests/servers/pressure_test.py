@@ -27,7 +27,7 @@ def resident(pid):
 
 
 def has_shadow_memory(pid):
-    """Returns whether a process runs under a sanitizer, which keeps freed memory and distorts sizes."""
+    """Returns whether a sanitizer is in use. It keeps freed memory, so sizes mean nothing."""
     pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0])
     return pages * resource.getpagesize() > 1 << 40
 
@@ -95,7 +95,7 @@ class Pressure(support.BackendTest):
                     self.assertTrue(all(works(program, connection) for connection in connections))
 
     def test_more_connections_than_descriptors(self):
-        # With limit 0, the default, accepting pauses before descriptors run out. Otherwise accept fails.
+        # With limit 0, the default, accepting pauses before descriptors run out. Else accept fails.
         for limit in ("0", "100000"):
             with self.subTest(max_connections=limit):
                 self.exhaust("--max-connections", limit)
@@ -192,7 +192,7 @@ class Pressure(support.BackendTest):
                     server.wait()
                     most = len(support.descriptors_of(new))
                     limit = resource.prlimit(new, resource.RLIMIT_NOFILE)[0]
-                    # Its workers replaced none. A worker with a predecessor needs 2 more descriptors.
+                    # Its workers replaced none. Each worker with a predecessor takes 2 more.
                     self.assertLessEqual(most + 2 * workers, limit - connections)
                 finally:
                     os.kill(new, signal.SIGTERM)

@@ -110,7 +110,7 @@ class Reload(NothingLost):
                 self.assertGreater(len(idle), 30)
                 server.signal(number)
                 wait_until(lambda: server.log().count("is ready") == ready, "the new workers")
-                for _ in range(3):  # while connections move, or are refused and come back
+                for _ in range(3):  # while connections move, or come back
                     self.assertTrue(all(support.echoes(connection) for connection in idle))
                 self.assertNotIn("lost", server.log())
                 for connection in idle:

@@ -37,13 +37,13 @@ class Stuck(support.BackendTest):
                 time.sleep(seconds)
                 before, meanwhile = book.times[:count], book.times[count:]
                 took = book.watch.seconds - begin
-                self.assertIn(victim, server.workers())  # the master does not kill it before --timeout
+                self.assertIn(victim, server.workers())  # it is killed only after --timeout
                 os.kill(victim, signal.SIGCONT)
                 book.wait_for(500)
                 book.stop()
                 self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
             self.assertGreater(len(meanwhile), 100 * took)
-            # Without the siblings, one in four would have waited for the stuck worker.
+            # Without the siblings, one in four would have waited for the victim.
             self.assertLess(percentile(meanwhile, 99), max(0.05, 3 * percentile(before, 99)))
             self.assertIn("is stuck: we accept from its queue", server.log())
 
@@ -76,7 +76,7 @@ class Stuck(support.BackendTest):
                         wait_until(lambda: len(server.workers()) == 2, "its successor")
                         book.wait_for(100)
                         book.stop()
-                        # The worker may have accepted some of the 4 connections before it was stopped.
+                        # The worker may have accepted some of the 4 before it was stopped.
                         lost = sum(book.counts.values()) - book.answers
                         self.assertLessEqual(lost, 4, book.said())
                         self.assertNotIn(ledger.REFUSED, book.counts)
@@ -120,8 +120,8 @@ class Balance(support.BackendTest):
         return connections
 
     def are_even(self, server, loads):
-        """Checks that the loads that loads() returns differ by at most 2. On a busy machine a worker
-        may wait so long that its siblings serve its backlog; then loads() is called again."""
+        """Checks that the numbers from loads() differ by at most 2. On a busy machine a worker may
+        wait so long that its siblings serve its backlog. Then loads() is called again."""
         for _ in range(10):
             found = sorted(loads())
             if found[-1] - found[0] <= 2:

@@ -136,7 +136,7 @@ def resident(pid):
 
 
 def has_shadow_memory(pid):
-    """Returns whether a process runs under a sanitizer, which keeps freed memory and distorts sizes."""
+    """Returns whether a sanitizer is in use. It keeps freed memory, so sizes mean nothing."""
     pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0])
     return pages * resource.getpagesize() > 1 << 40
 

@@ -187,7 +187,7 @@ class Reload(TlsTest):
 
 
     def test_switched_off_it_is_refused(self):
-        """A reload that removes TLS is refused, so that no client is answered without encryption."""
+        """A reload that removes TLS is refused, so no client is answered in plaintext."""
         with tempfile.TemporaryDirectory() as folder:
             config = pathlib.Path(folder, "server.conf")
             config.write_text(f"tls-cert = {CERT}\ntls-key = {KEY}\n")
@@ -264,7 +264,7 @@ class Handshakes(TlsTest):
                            "the peer and the reason")
 
     def test_a_burst_of_them_keeps_nobody_waiting(self):
-        """A client waits much less than the whole burst takes, so it is not served in one turn."""
+        """A client waits much less than the whole burst takes: the burst fills several turns."""
         context = client_context(CERT)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         with contextlib.suppress(ssl.SSLWantReadError):
@@ -359,7 +359,7 @@ class Files(unittest.TestCase):
                          (0, "configuration ok\n", ""))
 
     def test_an_expired_one_is_served_and_reported(self):
-        """The server reports it at start, in --check-config and at a reload, as clients do not tell it."""
+        """The server reports it at start, in --check-config and at a reload."""
         old, old_key = expired_certificate()
         code, out, err = support.run(HTTP_OK, "-t", "--tls-cert", old, "--tls-key", old_key)
         self.assertEqual((code, out), (0, "configuration ok\n"))

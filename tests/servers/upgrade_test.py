@@ -27,7 +27,7 @@ BROKEN = {
 
 
 class Upgraded:
-    """A copy of a program that upgrades replace. Its pid file tells the pid of the current master."""
+    """A copy of a program that upgrades replace. Its pid file names the current master."""
 
     def __init__(self, folder, program):
         self.program = os.path.join(folder, "program")
