@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Counts an echo server's user instructions per message, by callgrind, from two runs' difference.
+"""Counts the user instructions that an echo server spends per message, with callgrind.
 
 usage: instructions.py [BUILD] [--connections N] [--messages N]
 
-Each program echoes messages of 64 bytes. With one connection, each message takes a turn of the
-loop. With more, all connections send and then all wait, so that one turn serves several messages.
+The count is the difference of two runs, so it leaves out the start and the end. Each program echoes
+messages of 64 bytes. With one connection, each message takes a turn of the loop. With more, all
+connections send and then all wait, so that one turn serves several messages.
 """
 
 import argparse
