@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds each fuzz target into OUT, with its corpus beside it. Run in the top folder of the project;
-# OSS-Fuzz sets CXX, CXXFLAGS, LIB_FUZZING_ENGINE, WORK and OUT; tests/fuzz/run does the same.
+# Builds each fuzz target into OUT, together with its dictionary and its seed corpus. Run it in the
+# project's top folder. OSS-Fuzz and tests/fuzz/run set CXX, CXXFLAGS, LIB_FUZZING_ENGINE, WORK and
+# OUT.
 set -eu
 : "${CXX:?}" "${CXXFLAGS:?}" "${LIB_FUZZING_ENGINE:?}" "${OUT:?}"
 build=${WORK:-build}/fuzz-build
