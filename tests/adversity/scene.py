@@ -277,7 +277,7 @@ class Scene:
                 client.sent = int(len(self.request) * part)
                 before = len(self.losses)
                 self.attempt(lambda c=client: c.send(self.request[:c.sent]))
-                if len(self.losses) == before:  # each is lost once
+                if len(self.losses) == before:  # the send succeeded
                     self.pending.append(client)
                 else:
                     client.close()

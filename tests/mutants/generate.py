@@ -47,7 +47,7 @@ FUNCTION = re.compile(r"^(?!namespace|class|struct|enum|union|extern|\})(?P<it>\
 @dataclasses.dataclass(frozen=True)
 class Mutant:
     file: str
-    line: int  # from 1
+    line: int  # the first line is 1
     kind: str
     old: str  # the line without its indentation
     new: str

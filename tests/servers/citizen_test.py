@@ -191,7 +191,7 @@ class Signals(FolderTest):
                 self.start_with_signals(options, signal.SIGHUP, signal.SIGTTIN, then=lines)
 
     def start_with_signals(self, options, *numbers, then=()):
-        """Sends signals while the server can't write `listening on`, which it tries for 1 s."""
+        """Sends signals while the server tries for 1 s to write `listening on` to a full pipe."""
         reader, writer = os.pipe()
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
         os.write(writer, b"x" * 4096)

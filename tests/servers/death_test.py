@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Kills workers and the master. Tests who notices, who serves on and which clients are lost."""
+"""Kills workers and the master. Tests what the others do and which clients are lost."""
 
 import contextlib
 import os

@@ -285,7 +285,7 @@ class Dawdler:
             self.read(now)
         if now >= self.next and (self.shed is None or self.stubborn):
             self.next += 1
-            with contextlib.suppress(OSError):  # the server resets a stubborn one at some time
+            with contextlib.suppress(OSError):  # the server resets a stubborn one sooner or later
                 self.connection.send(b"x")
 
     def read(self, now):

@@ -34,7 +34,7 @@ class Hardening(unittest.TestCase):
             stack = [line for line in readelf("--program-headers", program).splitlines()
                      if "GNU_STACK" in line]
             self.assertEqual(len(stack), 1, program)
-            self.assertNotIn("E", stack[0].split()[-2], program)  # flags, alignment
+            self.assertNotIn("E", stack[0].split()[-2], program)  # [-2]: the flags
 
     def test_stack_canaries_and_checked_calls_are_linked(self):
         for program in (ECHO, HTTP_OK):

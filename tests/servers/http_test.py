@@ -212,7 +212,7 @@ class Answers(support.BackendTest):
         workers = self.one.workers()
         for _ in range(60):
             data = generator.randbytes(generator.randint(1, 40_000)) + b"\r\n\r\n"
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # sent too slowly
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the server ended it
                 answer = self.exchange(data)
                 self.assertIn(status_of(answer), (400, 414, 501, 505))
         self.assertEqual(self.one.workers(), workers)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""10,000 seeded mutations of valid requests to one server, on every backend.
+"""Sends 10,000 seeded mutations of valid requests to one server, on every backend.
 
 Each has its own connection. A few connections are open at a time and send their pieces by turns.
 The answers must be well-formed, not too many, the same as without the cuts, and end with a close.

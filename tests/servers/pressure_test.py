@@ -192,7 +192,7 @@ class Pressure(support.BackendTest):
                     server.wait()
                     most = len(support.descriptors_of(new))
                     limit = resource.prlimit(new, resource.RLIMIT_NOFILE)[0]
-                    # Its workers replaced none. Each worker with a predecessor takes 2 more.
+                    # A worker with a predecessor takes 2 descriptors more. These workers have none.
                     self.assertLessEqual(most + 2 * workers, limit - connections)
                 finally:
                     os.kill(new, signal.SIGTERM)
