@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The verdicts of h11, for cases as http_verdicts reads them.
+"""Prints the verdicts of h11. Reads cases in the same format as http_verdicts.
 
-Exits with 77 where h11 is missing.
+Exits with 77 if h11 is not installed.
 """
 
 import json
@@ -25,7 +25,7 @@ def message_of(request, body):
 
 
 def next_message(connection):
-    """The next whole message, or None if there is only a part of one."""
+    """Returns (the next message, whether more may follow), or (None, False) if it is not whole."""
     request, body = None, b""
     while True:
         event = connection.next_event()
@@ -33,7 +33,7 @@ def next_message(connection):
             return None, False
         if isinstance(event, h11.Request):
             request = event
-            if request.method == b"CONNECT":  # what follows is the tunnel's
+            if request.method == b"CONNECT":  # the bytes after it belong to the tunnel
                 return message_of(request, b""), False
         elif isinstance(event, h11.Data):
             body += bytes(event.data)
@@ -42,7 +42,7 @@ def next_message(connection):
 
 
 def answer(connection):
-    """Whether the connection goes on behind the answer."""
+    """Answers a request. Returns whether the connection stays open after the answer."""
     if connection.their_state is not h11.DONE:
         return False
     connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The known disagreements with other HTTP parsers.
 
-Where ours refuses and a peer does not, the class is the rule of http_grammar.py that the request
-breaks. Where ours takes what a peer refuses, or closes where ours goes on, it is one of TAKEN.
+If our parser refuses a request and a peer does not, the class is the rule of http_grammar.py that
+the request breaks. If our parser accepts a request that a peer refuses, or goes on after one at
+which a peer closes the connection, the class is one of TAKEN.
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import Callable, NamedTuple
 
 import http_grammar
 
-LLHTTP = {"llhttp", "node"}  # Node's parser is a younger llhttp.
+LLHTTP = {"llhttp", "node"}  # Node contains a newer llhttp.
 KNOWN = [b"ACL", b"BIND", b"CHECKOUT", b"CONNECT", b"COPY", b"DELETE", b"GET", b"HEAD", b"LINK",
          b"LOCK", b"M-SEARCH",
          b"MERGE", b"MKACTIVITY", b"MKCALENDAR", b"MKCOL", b"MOVE", b"NOTIFY", b"OPTIONS", b"PATCH",
@@ -23,7 +24,7 @@ KNOWN = [b"ACL", b"BIND", b"CHECKOUT", b"CONNECT", b"COPY", b"DELETE", b"GET", b
 class Disagreement(NamedTuple):
     peer: str
     kind: str  # OURS/THEIRS of "message", "error", "waits", "closed"; or "differ"
-    message: bytes  # ours if it is whole, else all that follows
+    message: bytes  # ours if it is whole, else all the rest
     previous: bytes  # the message before it
 
 
@@ -130,7 +131,7 @@ TAKEN = [
 
 
 def explain(each):
-    """The name of the first class that the disagreement falls into, or None."""
+    """Returns the name of the first class that the disagreement belongs to, or None."""
     if each.kind in ("error/message", "error/waits", "error/closed"):
         broken, _ = http_grammar.faults(each.message)
         if broken:

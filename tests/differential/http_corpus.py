@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Streams of HTTP requests, valid and not, the same ones for the same seed."""
+"""Generates streams of valid and invalid HTTP requests, the same ones for the same seed."""
 
 import random
 
@@ -24,7 +24,7 @@ TRAILERS = [b"", b"", b"T: v\r\n", b"T:\r\nContent-Length: 3\r\n",
 CONTENTS = [b"", b"x", b"hello", b"0\r\n\r\n", NEXT, bytes(range(256))]
 BLANKS = [b"", b" ", b" ", b" ", b"  ", b"\t"]
 
-# What is put over, before or behind something in a mutation.
+# A mutation inserts these, or overwrites other bytes with them.
 OCTETS = [bytes([octet]) for octet in
           b"\r\n\t :,;/*\"#+-0159aFx_@[]%?\0\x01\x0b\x0c\x7f\x80\xa0\xff"]
 SPLINTERS = [b"\r\n", b"\r", b"\n", b"\n\n", b"\r\n\r\n", b"\r\r\n", b"\r\n ", b"\r\n\t", b" :",
@@ -39,8 +39,8 @@ SPLINTERS = [b"\r\n", b"\r", b"\n", b"\n\n", b"\r\n\r\n", b"\r\r\n", b"\r\n ", b
              b"0\r\n\r\n", b"5\r\nhello\r\n", b"ffffffffffffffff", b"10000000000000000",
              b"18446744073709551616"]
 
-# RFC 9112 and the ways to smuggle: what stands for the header section's framing fields, and what
-# follows the head.
+# The framing fields of the header section, and the bytes after the head. They cover RFC 9112 and
+# known ways of request smuggling.
 CHUNKED = b"Transfer-Encoding: chunked"
 LENGTHS = [b"5", b"+5", b"-5", b"05", b"0x5", b"5 ", b"5\t", b" 5", b"5 5", b"5,5", b"5, 5", b"5,",
            b",5", b"",
@@ -214,7 +214,7 @@ def vectors():
 
 
 def valid_request(rng, last):
-    """One request that RFC 9112 allows, with a body or without."""
+    """Returns a random request that RFC 9112 allows, with or without a body."""
     minor = rng.choice([b"1"] * 16 + [b"0"] * 3 + [b"2"])
     fields = [(b"Host", rng.choice(HOSTS))] + rng.sample(FIELDS, rng.randrange(5))
     if not last:
@@ -286,7 +286,7 @@ def with_changed_line(rng, text):
 
 
 def corpus(seed, valid, damaged):
-    """(streams that are valid, streams that may be anything)"""
+    """Returns (valid streams, streams that may be valid or invalid)."""
     rng = random.Random(seed)
     good = [valid_stream(rng) for _ in range(valid)]
     known = list(vectors())

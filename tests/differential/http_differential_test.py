@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares what the HTTP parser makes of a corpus with what llhttp, h11 and Node make of it.
+"""Compares the HTTP parser's verdicts on a corpus with the verdicts of llhttp, h11 and Node.
 
 usage: http_differential_test.py HTTP_VERDICTS [--llhttp=PROGRAM] [--seed=N] [--cases=N]
 
-Each disagreement has to fall into one of the classes of http_classes.py. The grammar of
-http_grammar.py, which is always there, has to agree in full. A peer that is missing is left out.
+Each disagreement has to belong to a class of http_classes.py. The grammar of http_grammar.py is
+always compared too, and has to agree in full. A peer that is not installed is left out.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SKIPPED = 77
 
 
 def verdicts(command, cases):
-    """One verdict a case, or None where the command says that its peer is not installed."""
+    """Returns one verdict per case, or None if the command says that its peer is not installed."""
     stream = b"".join(struct.pack("<I", len(case)) + case for case in cases)
     done = subprocess.run(command, input=stream, stdout=subprocess.PIPE, timeout=100, check=False)
     if done.returncode == SKIPPED:
@@ -39,9 +39,9 @@ def verdicts(command, cases):
 
 
 def peers(llhttp):
-    """(name, commands to try)"""
+    """Returns a list of (name, commands to try)."""
     found = [("llhttp", [[llhttp]] if llhttp else [])]
-    # Debian's package belongs to Debian's interpreter.
+    # Only Debian's interpreter finds the package of Debian.
     pythons = dict.fromkeys([sys.executable, "/usr/bin/python3"])
     found.append(("h11", [[python, str(FOLDER / "h11_verdicts.py")] for python in pythons
                           if pathlib.Path(python).exists()]))
@@ -59,14 +59,14 @@ def ask(commands, cases):
 
 
 def end_of(verdict, index):
-    """What the reader makes of the message of that index: "message", "error", "closed", "waits"."""
+    """Returns a reader's verdict on one message: "message", "error", "closed" or "waits"."""
     if index < len(verdict["messages"]):
         return "message"
     return {"error": "error", "closed": "closed"}.get(verdict["end"], "waits")
 
 
 def plain(message):
-    """h11 gives field names and the transfer coding in lower case."""
+    """Returns the message with field names and transfer coding in lower case, as h11 has them."""
     fields = []
     for name, value in message["fields"]:
         name, value = bytes.fromhex(name).lower(), bytes.fromhex(value)
@@ -79,7 +79,7 @@ def same(ours, theirs):
 
 
 def first_difference(ours, theirs):
-    """(index of the message, kind as http_classes has it), or None."""
+    """Returns (index of the message, kind as in http_classes), or None."""
     for index in range(len(ours["messages"]) + 1):
         own, other = end_of(ours, index), end_of(theirs, index)
         if own == "closed":
@@ -94,13 +94,13 @@ def first_difference(ours, theirs):
 
 
 def part(case, verdict, index):
-    """The message of that index: to its end if it is whole, else all that follows."""
+    """Returns the bytes of one message: up to its end if it is whole, or else all the rest."""
     starts = verdict["starts"] + [None]
     return case[starts[index]:starts[index + 1]] if index >= 0 else b""
 
 
 def compare(peer, cases, ours, theirs):
-    """(hits of each class, disagreements in none)"""
+    """Returns (hits of each class, disagreements that belong to no class)."""
     hits, strange = collections.Counter(), []
     for case, own, other in zip(cases, ours, theirs):
         found = first_difference(own, other)
@@ -118,7 +118,7 @@ def compare(peer, cases, ours, theirs):
 
 
 def breaks_grammar(case, own):
-    """What the grammar makes otherwise of the case's messages: (message, text), or None."""
+    """Returns (message, text) if the grammar disagrees about a message of the case, or None."""
     for index in range(len(own["starts"])):
         message, end = part(case, own, index), end_of(own, index)
         broken, whole = http_grammar.faults(message) if message else (set(), False)
@@ -164,7 +164,7 @@ def report(peer, strange):
 
 
 def refused(good, ours):
-    """Valid streams that the parser did not take to their end."""
+    """Returns the valid streams that the parser did not accept to their end."""
     bad = [(case, own) for case, own in zip(good, ours) if own["end"] not in ("clean", "closed")]
     for case, own in bad[:10]:
         print(f"valid, but {own['end']} {own['status']} {text(own['reason'])!r}\n  {case!r}")

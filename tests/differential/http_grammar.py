@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What RFC 9112 and the parser's contract demand of one request, once more and by other means:
-regular expressions over a request that is whole. faults() names the broken rules of RULES."""
+"""A second implementation of the rules of RFC 9112 and of the parser's contract for a request. It
+uses regular expressions on a whole request. faults() names the RULES that a request breaks."""
 
 import ipaddress
 import re
 
-# name: (why it is refused where a peer may take it, source)
+# name: (why our parser refuses a request that a peer may accept, source)
 RULES = {
     "bare CR or LF": ("a line ends in CRLF; who takes less sees other lines than who does not",
                       "RFC 9112 2.2"),
@@ -45,9 +45,9 @@ QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"
 BWS = rb"[ \t]*"
 ARGUMENT = BWS + rb"=" + BWS + rb"(?:" + TOKEN + rb"|" + QUOTED + rb")"
 EXTENSION = BWS + rb";" + BWS + TOKEN + rb"(?:" + ARGUMENT + rb")?"
-# Blanks at the end of the line belong to none.
+# Blanks at the end of the line belong to no extension.
 EXTENSIONS = re.compile(rb"(?:" + EXTENSION + rb")+")
-# An element of Transfer-Encoding, with the comma or the end behind it.
+# An element of Transfer-Encoding, with the comma or the end after it.
 CODING = re.compile(BWS + rb"(?:(" + TOKEN + rb")((?:" + BWS + rb";" + BWS + TOKEN + ARGUMENT +
                     rb")*))?" + BWS + rb"(,|$)")
 TARGET = re.compile(rb"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
@@ -88,7 +88,7 @@ def is_target(method, target):
 
 
 def line_faults(line):
-    """(faults, method, minor version)"""
+    """Returns (faults, method, minor version)."""
     parts = line.split(b" ")
     if len(parts) != 3 or not re.fullmatch(TOKEN, parts[0]) or not parts[1]:
         return {"request line"}, b"", 1
@@ -102,7 +102,7 @@ def line_faults(line):
 
 
 def field_faults(lines):
-    """(faults, fields)"""
+    """Returns (faults, fields)."""
     faults, fields = set(), []
     for line in lines:
         found = FIELD.fullmatch(line)
@@ -131,7 +131,7 @@ def host_faults(fields, minor):
 
 
 def codings_of(value):
-    """The elements of Transfer-Encoding that are not empty, or None."""
+    """Returns the elements of Transfer-Encoding that are not empty, or None if it is malformed."""
     found, at, more = [], 0, True
     while more:
         element = CODING.match(value, at)
@@ -168,7 +168,7 @@ def framing_faults(fields, minor):
 
 
 def size_line_faults(line, spent):
-    """(faults, size, octets of extensions)"""
+    """Returns (faults, size, bytes of extensions)."""
     size = SIZE.match(line)
     if size is None or line[size.end():size.end() + 1] not in (b"", b";", b" ", b"\t"):
         return {"chunk size"}, 0, spent
@@ -180,7 +180,7 @@ def size_line_faults(line, spent):
 
 
 def chunk_faults(text):
-    """(faults, whether the body is whole)"""
+    """Returns (faults, whether the body is whole)."""
     spent = total = 0
     while True:
         line, crlf, rest = text.partition(b"\r\n")
@@ -214,8 +214,8 @@ def trailer_faults(text):
 
 
 def faults(message):
-    """(names of broken rules, whether the message is whole) of what starts with a request. Of one
-    that is not whole, more may be named than are broken."""
+    """Returns (names of broken rules, whether the message is whole) of the request at the start of
+    the bytes. If the request is not whole, it may also name rules that are not broken."""
     start = re.match(rb"(?:\r\n)*", message).end()
     if start > 4:
         return {"empty lines"}, False

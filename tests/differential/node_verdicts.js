@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The verdicts of Node's own HTTP parser, for cases as http_verdicts reads them. It is asked
-// directly: behind http.Server an error hides the whole messages before it. Exits with 77 where
-// this Node has none, or one older than 20: those go astray in the messages behind a field that is
-// called Content-Lengthy.
+// Prints the verdicts of Node's own HTTP parser. Reads cases in the same format as http_verdicts.
+// It uses the parser directly, because with http.Server an error hides the whole messages before
+// it. Exits with 77 if this Node has no such parser, or is older than 20: older ones misread the
+// messages after a field that is called Content-Lengthy.
 'use strict';
 
 if (parseInt(process.versions.node, 10) < 20) process.exit(77);
@@ -21,7 +21,7 @@ function hex(text) {
   return Buffer.from(text, 'latin1').toString('hex');
 }
 
-// What the callbacks see of one stream.
+// The state that the parser's callbacks collect for one stream.
 class Reading {
   constructor() {
     this.verdict = { messages: [], end: 'clean', reason: '', status: 0 };
@@ -49,7 +49,7 @@ class Reading {
     this.last = upgrade || !keepAlive;
     if (names[method] !== 'CONNECT') return 0;
     this.finish();
-    return 2;  // no body: what follows is the tunnel's
+    return 2;  // no body: the bytes after it belong to the tunnel
   }
 
   finish() {
@@ -66,7 +66,7 @@ function parserFor(reading) {
   parser[HTTPParser.kOnMessageBegin | 0] = () => reading.begin();
   parser[HTTPParser.kOnHeaders | 0] = (fields, part) => {
     reading.addFields(fields);
-    if (reading.head) url += part;  // with trailers it comes again
+    if (reading.head) url += part;  // the callback also comes for trailers
   };
   parser[HTTPParser.kOnHeadersComplete | 0] =
     (major, minor, fields, method, last, status, text, upgrade, keepAlive) => {
