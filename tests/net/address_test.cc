@@ -101,7 +101,7 @@ TEST(Address, AZoneIsKept) {
   EXPECT_FALSE(*by_name == *without);
 }
 
-// The kernel takes what follows the colon for an alias, and looks no further.
+// The kernel takes the part after the colon for an alias of the interface and ignores it.
 TEST(Address, AZoneWithAColonIsNoInterface) {
   std::array<char, IF_NAMESIZE> name{};
   if (::if_indextoname(1, name.data()) == nullptr) GTEST_SKIP() << "no interface 1";

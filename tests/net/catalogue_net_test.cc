@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Known bugs of event loops and servers, as far as they belong to connections: A5 to A9, F3 to F5,
-// A10. (B1 to B4 are with the Listener, F2 with the lingering close.) Each test carries the number
-// that the catalogue of such bugs gives it.
+// These tests cover the known bugs of event loops and servers that concern connections: A5 to A10
+// and F3 to F5. (The Listener's tests have B1 to B4, those of the lingering close have F2.) The
+// name of each test has the bug's number in the catalogue.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ using std::chrono::seconds;
 
 class CatalogueNet : public LoopTest {};
 
-// Answers the first octets of a body that it does not want, and closes.
+// Answers the first bytes of a body that it does not want, and closes.
 class Refuser final : public StreamHandler {
  public:
   void on_data(Stream& stream, std::span<std::byte>) override {

@@ -26,7 +26,8 @@ extern char** environ;
 namespace reactor {
 namespace {
 
-// A Process with all three pipes, unless told otherwise, and what became of it.
+// A Process, with pipes for all three standard streams unless `options` says otherwise, together
+// with its output and its exit status.
 struct Running {
   Result<> start(Loop& loop, std::vector<std::string> arguments) {
     options.arguments = std::move(arguments);
@@ -44,7 +45,7 @@ struct Running {
     process = std::move(*result);
     return {};
   }
-  // Runs it to its end and that of its output.
+  // Runs the loop until the process has exited and its output has ended.
   void finish(Loop& loop) {
     EXPECT_TRUE(run_bounded(loop, [&] {
       const auto over = [](Stream* stream, Recorder& recorder) {
@@ -73,7 +74,7 @@ std::vector<std::string> shell(std::string script) { return {"/bin/sh", "-c", st
 
 class ChildProcessTest : public LoopTest {
  protected:
-  // What `script` writes.
+  // Returns the output of the command `arguments`.
   static std::string output_of(Loop& loop, Running& child, std::vector<std::string> arguments) {
     const Result<> result = child.start(loop, std::move(arguments));
     EXPECT_TRUE(result) << result.error().message();
@@ -86,7 +87,7 @@ class ChildProcessTest : public LoopTest {
   static bool is_gone(pid_t pid) { return ::kill(pid, 0) != 0 && errno == ESRCH; }
 };
 
-// ---- What it is started with ----
+// ---- Starting: arguments, environment, redirection ----
 
 TEST_P(ChildProcessTest, AMegabyteGoesThroughItsInputAndOutput) {
   Loop loop(options());
@@ -171,14 +172,14 @@ TEST_P(ChildProcessTest, StreamsGoWhereTheyAreSent) {
   EXPECT_EQ(output_of(loop, given, shell("echo given; echo nothing >&2")), "");
   EXPECT_EQ(read_text(pipe.near.get()), "given\n");
   EXPECT_NE(::fcntl(pipe.far.get(), F_GETFD) & FD_CLOEXEC, 0) << "it stays as it was";
-  Running crossed;  // each into the other
+  Running crossed;  // its output goes to stderr, and its errors to stdout
   crossed.options.output = Redirect::to(STDERR_FILENO);
   crossed.options.errors = Redirect::to(STDOUT_FILENO);
   EXPECT_EQ(output_of(loop, crossed, shell("test /dev/fd/1 -ef /dev/fd/1")), "");
   EXPECT_EQ(crossed.status->code(), 0);
 }
 
-// ---- What can't be started ----
+// ---- Failures to start ----
 
 TEST_P(ChildProcessTest, WhyItCouldNotStartIsTold) {
   Loop loop(options());
@@ -246,7 +247,7 @@ TEST_P(ChildProcessTest, WithTooFewDescriptorsItFailsAndLeavesNothing) {
   EXPECT_LT(failures, 30);
 }
 
-// ---- Its end ----
+// ---- The end of the process ----
 
 TEST_P(ChildProcessTest, TheExitCodeAndTheSignalAreTold) {
   Loop loop(options());
@@ -345,14 +346,15 @@ TEST_P(ChildProcessTest, AGroupOfItsOwnIsKilledAsAWhole) {
     const bool leads = ::getsid(child.process->pid()) == child.process->pid();
     EXPECT_EQ(leads, group == ProcessGroup::session);
     child.process.reset();
-    EXPECT_TRUE(pump(loop, [&] {  // all who had its other end are gone
+    EXPECT_TRUE(pump(loop, [&] {  // until every process that held the other end is gone
       char octet = 0;
       return ::read(pipe.near.get(), &octet, 1) == 0;
     }));
   }
 }
 
-// Here somebody else, who has joined its group, has the number that was the child's.
+// The child's number lives on here as the id of a process group, because another process has joined
+// that group. kill() must not reach that process.
 TEST_P(ChildProcessTest, WhatAnotherHasWaitedForIsNotKilledAnyMore) {
   Loop loop(options());
   Running child;
@@ -425,7 +427,7 @@ TEST_P(ChildProcessTest, G9_AForkedChildLeavesItAlone) {
   EXPECT_EQ(child.out.got, "still here");
 }
 
-// ---- What it inherits ----
+// ---- Inherited descriptors ----
 
 TEST_P(ChildProcessTest, NoDescriptorLeaksIntoIt) {
   Loop loop(options());
@@ -439,7 +441,7 @@ TEST_P(ChildProcessTest, NoDescriptorLeaksIntoIt) {
   for (const char* const number : {"/0", "/1", "/2"}) {
     EXPECT_NE(text.find(number), std::string::npos) << text;
   }
-  // The shell reads the folder through one more.
+  // The shell itself opens one more descriptor to read the folder.
   EXPECT_LE(std::count(text.begin(), text.end(), ' '), 3) << text;
   EXPECT_EQ(::fcntl(plain.get(), F_GETFD), 0) << "here it is as it was";
   neighbour.process->input()->close();

@@ -30,17 +30,18 @@ Socket listen_on(const Address& address, int backlog = 16) {
 
 Address local_of(const Socket& socket) { return get(socket.local()); }
 
-// A port that refuses: nobody listens on it any more.
+// Returns a port that refuses connections: its listening socket is closed again.
 Address closed_tcp_port() { return local_of(listen_on(Address::loopback(0))); }
 
-// Addresses of this host that take no connection and refuse none: their backlogs are full.
+// An address of this host that neither accepts nor refuses connections, because its backlog is
+// full.
 class Blackhole {
  public:
   explicit Blackhole(const Address& where) : listener_(listen_on(where, 0)) {
     const Address address = local_of(listener_);
     for (int i = 0; i < 8; ++i) {
       Result<Socket> client = Socket::connect(address);
-      if (!client) break;  // a unix socket tells
+      if (!client) break;  // a unix socket reports a full backlog
       clients_.push_back(std::move(*client));
     }
   }
@@ -60,7 +61,7 @@ TEST(FinishConnect, AConnectThatIsNotDecidedYetHasNotFailed) {
             std::errc::connection_already_in_progress);
 }
 
-// What the callback got.
+// Records the calls of the callback.
 struct ConnectOutcome {
   Connector::Done callback() {
     return [this](Result<Socket> result) {
@@ -92,7 +93,7 @@ class ConnectorTest : public LoopTest {
                                    const ConnectOptions& settings = quick()) {
     return get(Connector::connect(loop, addresses, settings, outcome.callback()));
   }
-  // Runs until the callback, and a little longer: it comes once.
+  // Runs the loop until the callback, and two turns longer to see that it is called only once.
   void finish() {
     ASSERT_TRUE(run_bounded(loop, [&] { return outcome.done(); }));
     ASSERT_TRUE(loop.poll() && loop.poll());
@@ -104,7 +105,7 @@ class ConnectorTest : public LoopTest {
     return Socket::listen(*v6, {}).has_value();
   }
   Address v6_loopback() { return get(Address::parse("[::1]:0")); }
-  // What an attempt at a closed port ends with.
+  // The error of an attempt to connect to a closed port.
   static std::errc refused() {
     return on_libkqueue(GetParam()) ? std::errc::connection_aborted : std::errc::connection_refused;
   }
@@ -318,7 +319,7 @@ TEST_P(ConnectorTest, ALocalAddressThatDoesNotFitIsAnError) {
   EXPECT_EQ(outcome.error, std::errc::address_family_not_supported);
 
   outcome = {};
-  settings.local = local_of(server);  // taken
+  settings.local = local_of(server);  // this address is in use
   const auto second = start({closed_tcp_port()}, settings);
   finish();
   EXPECT_EQ(outcome.error, std::errc::address_in_use);
@@ -490,7 +491,7 @@ TEST_P(ConnectorUnixTest, ConnectsToAnAbstractName) {
   EXPECT_TRUE(outcome.socket) << outcome.error.message();
 }
 
-// A full backlog says EAGAIN here, and is no reason to give up.
+// A unix socket with a full backlog fails with EAGAIN, which is no reason to give up.
 TEST_P(ConnectorUnixTest, AFullBacklogIsAskedAgain) {
   Blackhole full(path());
   const auto connector = start({path()});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datagrams between two that know each other.
+// Datagrams on connected sockets.
 #include <array>
 #include <filesystem>
 #include <string>
@@ -27,7 +27,7 @@ TEST_P(ConnectedTest, HearsItsPeerOnly) {
   EXPECT_EQ(handler.got, std::vector<std::string>{"peer"});
 }
 
-// What others sent before it was connected waits in front of what the peer sends.
+// Datagrams that other sockets sent before connect() are in the queue ahead of those of the peer.
 TEST_P(ConnectedTest, HearsNobodyFromBefore) {
   const TemporaryFolder folder;
   for (const bool is_unix : {false, true}) {
@@ -50,7 +50,7 @@ TEST_P(ConnectedTest, HearsNobodyFromBefore) {
   }
 }
 
-// Its peer has no name at first, then one.
+// The peer is unnamed at first, and binds a name later.
 TEST_P(ConnectedTest, APairMayGetANameLater) {
   Loop loop(options());
   const TemporaryFolder folder;
@@ -113,7 +113,8 @@ TEST_P(ConnectedTest, AnswersItsPeer) {
   }
 }
 
-// Not every system takes one on a connected socket; here it would lead nowhere.
+// Some systems refuse a destination on a connected socket. In this test the destination's file is
+// gone, so a datagram with an explicit destination would not arrive.
 TEST_P(ConnectedTest, NamesNobodyToTheSystem) {
   for (const bool batches : {true, false}) {
     Loop loop(options());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Datagrams where something is in the way: errors of the network, control data that does not fit;
-// and groups.
+// Datagrams under difficulties: network errors, and control data that does not fit. Also multicast
+// groups and broadcasts.
 #include <ifaddrs.h>
 #if defined(__linux__)
 #include <linux/net_tstamp.h>
@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 
 class DatagramLimitsTest : public LoopTest {};
 
-// A port at which nobody listens any more.
+// Returns a port whose socket is closed again.
 Address closed_udp_port() {
   DatagramPeer gone(Address::loopback(0));
   return gone.address();
@@ -41,7 +41,7 @@ TEST_P(DatagramLimitsTest, AClosedPortIsOneErrorAndNoSpin) {
   EXPECT_EQ(handler.errors.at(0), std::errc::connection_refused);
   EXPECT_LE(run_for(loop, milliseconds(20)), 3);
   EXPECT_EQ(handler.errors.size(), 1U);
-  // Then normal work: somebody listens there now.
+  // Normal work goes on once a socket is bound there again.
   DatagramPeer peer(nobody);
   client->send("hello");
   ASSERT_TRUE(pump(loop, [&] { return peer.read(), !peer.got.empty(); }));
@@ -99,7 +99,7 @@ TEST_P(DatagramLimitsTest, ItIsAnErrorToSendToNobody) {
 }
 
 #if defined(__linux__)
-// A socket with a queue of errors is reported as ready until that is read.
+// The kernel reports a socket with a non-empty error queue as ready until that queue is read.
 TEST_P(DatagramLimitsTest, AQueueOfErrorsDoesNotSpin) {
   Loop loop(options());
   DatagramRecorder handler;
@@ -113,7 +113,7 @@ TEST_P(DatagramLimitsTest, AQueueOfErrorsDoesNotSpin) {
   EXPECT_LE(run_for(loop, milliseconds(20)), 6);
 }
 
-// The times at which datagrams left come by the same queue.
+// The kernel puts the timestamps of sent datagrams into the error queue, too.
 TEST_P(DatagramLimitsTest, AQueueOfTimesDoesNotSpin) {
   Loop loop(options());
   DatagramRecorder handler;
@@ -130,7 +130,8 @@ TEST_P(DatagramLimitsTest, AQueueOfTimesDoesNotSpin) {
 
 // ---- Control data ----
 
-// Descriptors that a unix peer sends along are not taken in: the fixture's guard would see them.
+// Descriptors that a unix peer sends along are not received. (If they were, the fixture would
+// report a leak.)
 TEST_P(DatagramLimitsTest, DescriptorsSentAlongAreNotTaken) {
   Loop loop(options());
   const TemporaryFolder folder;
@@ -164,7 +165,7 @@ TEST_P(DatagramLimitsTest, DescriptorsSentAlongAreNotTaken) {
 }
 
 #if defined(__linux__)
-// A socket that was adopted may be set up to tell more than there is room for.
+// The options of an adopted socket may ask for more control data than the receiver has room for.
 TEST_P(DatagramLimitsTest, ControlDataThatDoesNotFitIsLeftOut) {
   Loop loop(options());
   DatagramRecorder handler;
@@ -191,10 +192,10 @@ TEST_P(DatagramLimitsTest, ControlDataThatDoesNotFitIsLeftOut) {
 }
 #endif
 
-// ---- Groups ----
+// ---- Broadcasts and groups ----
 
 #if defined(__linux__)
-// What was sent to all can't be answered from there.
+// A broadcast address can't be the source of the answer.
 TEST_P(DatagramLimitsTest, BroadcastsAreAnswered) {
   for (const char* const wildcard : {"0.0.0.0:0", "[::]:0"}) {
     if (wildcard[0] == '[' && Address::any(0).family() != AF_INET6) continue;
@@ -221,7 +222,7 @@ TEST_P(DatagramLimitsTest, WhereTheSourceIsRefusedTheSystemChooses) {
   const auto server = get(Datagram::bind(loop, parse_address("0.0.0.0:0"), handler));
   const bool segments = server->segments();
   DatagramPeer peer(Address::loopback(0));
-  const Address foreign = parse_address("198.51.100.1:1");  // not one of this host's
+  const Address foreign = parse_address("198.51.100.1:1");  // this host does not have this address
   const std::string text = "x";
   for (int i = 0; i < 3; ++i) {
     server->send_to(std::as_bytes(std::span(text)), peer.address(), foreign);
@@ -232,7 +233,8 @@ TEST_P(DatagramLimitsTest, WhereTheSourceIsRefusedTheSystemChooses) {
 }
 #endif
 
-// Gets what is sent to `group` by way of the loopback interface, or tells why it can't.
+// Sends a datagram to `group` through the loopback interface and checks that a member gets it.
+// Returns an empty string, or the reason why this host can't do that.
 template <class Change, class SetInterface>
 std::string try_group(Loop& loop, const Address& bind, const Address& group, const Change& change,
                       const SetInterface& set_interface) {
@@ -258,8 +260,9 @@ std::string try_group(Loop& loop, const Address& bind, const Address& group, con
   return "";
 }
 
-// An interface that knows groups of this family: loopback as a rule. On Linux v6 needs another one;
-// what is sent to node-local groups does not leave the host there (RFC 4291 section 2.7).
+// Returns the index of an interface that supports groups of this family, usually loopback. Linux
+// needs another interface for v6; datagrams to node-local groups do not leave the host through it
+// (RFC 4291 section 2.7).
 unsigned interface_with_groups(int family) {
   if (family == AF_INET) return ::if_nametoindex("lo") | ::if_nametoindex("lo0");
   ifaddrs* all = nullptr;
@@ -312,7 +315,7 @@ int option_of_v4(const Datagram& socket, int name) {
   return value;
 }
 
-// Of a socket that sends to groups of both families.
+// The socket sends to groups of both families.
 TEST_P(DatagramLimitsTest, WhatIsSetForGroupsHoldsForBothFamilies) {
   if (Address::any(0).family() != AF_INET6) GTEST_SKIP() << "no v6 here";
   Loop loop(options());

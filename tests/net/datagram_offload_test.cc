@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datagrams that the kernel joins and cuts up (UDP_SEGMENT, UDP_GRO), or refuses to.
+// Datagrams that the kernel splits (UDP_SEGMENT) and joins (UDP_GRO), and its refusals to do so.
 #include <netinet/udp.h>
 #if defined(__linux__)
 #include <linux/net_tstamp.h>
@@ -20,7 +20,8 @@ namespace {
 
 class OffloadTest : public LoopTest {};
 
-// What a plain socket gets of datagrams of these sizes, sent in one batch.
+// Sends datagrams of these sizes in one batch to a plain socket, and returns the sizes that it
+// gets.
 std::vector<std::size_t> sizes_sent(Loop& loop, Datagram& client,
                                     const std::vector<std::size_t>& sizes) {
   DatagramPeer peer(Address::loopback(0));
@@ -40,12 +41,13 @@ TEST_P(OffloadTest, JoinedDatagramsArriveAsTheyWereSent) {
   EXPECT_EQ(sizes_sent(loop, *client, sizes), sizes);
   EXPECT_EQ(client->stats().sent, sizes.size());
   EXPECT_EQ(client->stats().send_calls, 1U);
-  const std::vector<std::size_t> many(100, 80);  // more than one message may hold
+  const std::vector<std::size_t> many(100, 80);  // more than fit into one message
   EXPECT_EQ(sizes_sent(loop, *client, many), many);
   EXPECT_TRUE(client->segments());
 }
 
-// The kernel refuses to cut up for a socket without checksums: what a card that can't looks like.
+// The kernel refuses to segment for a socket without checksums. A network card without this feature
+// fails in the same way.
 TEST_P(OffloadTest, ARefusalFallsBackToPlainOnes) {
   const std::vector<std::size_t> sizes(30, 1000);
   Loop loop(options());
@@ -65,7 +67,8 @@ TEST_P(OffloadTest, ARefusalFallsBackToPlainOnes) {
   EXPECT_LE(client->stats().send_calls, 1U + 30 + 1) << "it asks once";
 }
 
-// Nobody can be reached at port 0, but whoever sends from there could be answered.
+// The kernel refuses port 0 as a destination, but a datagram can come from port 0, so a server may
+// try to answer there.
 TEST_P(OffloadTest, AReceiverThatIsRefusedSwitchesNothingOff) {
   Loop loop(options());
   DatagramRecorder handler;
@@ -78,7 +81,8 @@ TEST_P(OffloadTest, AReceiverThatIsRefusedSwitchesNothingOff) {
   EXPECT_TRUE(server->segments());
 }
 
-// A burst that comes in one piece is handed over as what was sent; max_size cuts each.
+// A burst that arrives in one piece is handed over as the datagrams that were sent, and max_size
+// truncates each of them separately.
 TEST_P(OffloadTest, CoalescedDatagramsAreHandedOverOneByOne) {
   for (const std::size_t max_size : {std::size_t{65536}, std::size_t{64}}) {
     Loop loop(options());
@@ -132,13 +136,13 @@ TEST_P(OffloadTest, SwitchedOffForASocketThatHadItOn) {
   EXPECT_EQ(handler.got, sent);
 }
 
-// However much a socket that was adopted is set up to tell of each.
+// An adopted socket may have options that add control data to each datagram.
 TEST_P(OffloadTest, PiecesAreKeptApartWhateverElseIsTold) {
   Loop loop(options());
   UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));
   const Address any = Address::loopback(0);
   ASSERT_EQ(::bind(fd.get(), any.data(), any.size()), 0);
-  constexpr int kReceiveMark = 75;  // SO_RCVMARK of Linux 5.19
+  constexpr int kReceiveMark = 75;  // Linux 5.19's SO_RCVMARK
   const int on = 1, times = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
   ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)), 0);
   ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_TIMESTAMPING, &times, sizeof(times)), 0);

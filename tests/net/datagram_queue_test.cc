@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datagrams that wait, as the kernel or their receiver has no room.
+// Datagrams that wait because the kernel or their receiver has no room.
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 
 class FullQueueTest : public LoopTest {};
 
-// Sends until something is queued.
+// Sends until a datagram is queued. Returns how many were sent, including the queued one.
 std::size_t fill_socket(Datagram& socket, const Address& to) {
   std::size_t sent = 0;
   for (; socket.writable() && sent < 100000; ++sent) {
@@ -38,11 +38,11 @@ TEST_P(FullQueueTest, QueuesWhatAUnixReceiverDoesNotReadAndDrains) {
       socket->flush();
     }
     ASSERT_FALSE(socket->writable());
-    sent.emplace_back();  // an empty one keeps its place as well
+    sent.emplace_back();  // an empty datagram keeps its place as well
     connected ? socket->send("") : socket->send_to("", peer.address());
     sent.emplace_back("last");
     connected ? socket->send("last") : socket->send_to("last", peer.address());
-    // 5 ms apart where the kernel can't tell when there is room.
+    // The socket retries every 5 ms on systems where the kernel can't report that there is room.
     EXPECT_LE(run_for(loop, milliseconds(40)), 12) << connected;
     EXPECT_EQ(handler.drains, 0);
     EXPECT_GE(socket->queued(), 128U * 3);
@@ -112,7 +112,8 @@ TEST_P(FullQueueTest, EachReceiverKeepsItsOrder) {
   EXPECT_EQ(second.got, sent);
 }
 
-// One that comes while what an earlier one interrupted is made up for.
+// The second exception is thrown while the socket catches up on work that the first exception
+// interrupted.
 TEST_P(FullQueueTest, ExceptionsDoNotStopIt) {
   Loop loop(options());
   const TemporaryFolder folder;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A unix receiver that does not read, and the others.
+// A unix receiver that does not read must not hold up the other receivers.
 #include <string>
 #include <vector>
 
@@ -23,7 +23,7 @@ void expect_answers(Loop& loop, Datagram& server, DatagramPeer& client, std::siz
   }
 }
 
-// Large datagrams fill the buffer of the sender before they fill the receiver's queue.
+// Large datagrams fill the sender's buffer before they fill the receiver's queue.
 TEST_P(DatagramSharesTest, OneThatNeverReadsSilencesNobodyElse) {
   Loop loop(options());
   const TemporaryFolder folder;
@@ -95,7 +95,7 @@ TEST_P(DatagramSharesTest, OneReceiverGetsOnlyItsPartOfTheQueue) {
   EXPECT_LE(server->queued(), 1000U);
 }
 
-// While it waits it is asked less and less often.
+// The socket retries less and less often while it waits.
 TEST_P(DatagramSharesTest, AskingBacksOff) {
   Loop loop(options());
   const TemporaryFolder folder;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Datagram: answers that leave from the address that was asked, each in a call of its own.
+// Datagrams without batches: each answer leaves in a call of its own, from the address to which the
+// question was sent.
 #include "tests/support/datagram_kit.h"
 
 namespace reactor {
@@ -24,7 +25,8 @@ TEST_P(DatagramSource, AnAnswerWithoutBatchesLeavesOnce) {
   EXPECT_TRUE(handler.errors.empty());
 }
 
-// The source is not why: it is not tried without.
+// The source address did not cause this error, so the socket does not retry without a source
+// address.
 TEST_P(DatagramSource, AnAnswerThatIsTooLargeIsTriedOnce) {
   Loop loop(options());
   DatagramOptions settings;

@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 class DatagramTest : public LoopTest {};
 class DatagramTestFork : public LoopTest {};
 
-// What comes back for `text`, which another socket of the same kind sends.
+// Sends `text` from another socket of the same kind, and returns the echo.
 std::string echo_of(Loop& loop, const Address& at, const Address& client, std::string_view text) {
   DatagramRecorder handler;
   handler.echoes = true;
@@ -61,7 +61,7 @@ TEST_P(DatagramTest, ThousandArriveInOrderAndAreAnsweredInOrder) {
   for (int i = 0; i < 1000; ++i) {
     sent.push_back(std::to_string(i) + std::string(static_cast<std::size_t>(i % 3), '.'));
     ASSERT_TRUE(peer.send(sent.back(), server->address()));
-    if (i % 50 == 49) {  // what fits into the system's default buffer
+    if (i % 50 == 49) {  // as many as fit into the system's default buffer
       ASSERT_TRUE(pump(loop, [&] { return peer.read(), peer.got.size() == sent.size(); })) << i;
     }
   }
@@ -97,11 +97,11 @@ TEST_P(DatagramTest, ABatchIsFewCallsAndWithoutBatchesOneEach) {
   }
 }
 
-// G10: a flood of datagrams keeps nobody waiting more than a batch.
+// G10: a flood of datagrams delays other work by no more than one batch.
 TEST_P(DatagramTest, G10_AFloodLeavesTimeForOthers) {
   Loop loop(options());
   DatagramRecorder handler;
-  handler.echoes = true;  // to itself: never empty
+  handler.echoes = true;  // the socket sends to itself, so it always has input
   const auto server = get(Datagram::bind(loop, Address::loopback(0), handler));
   for (int i = 0; i < 200; ++i) server->send_to("x", server->address());
   int turns = 0;
@@ -183,7 +183,7 @@ TEST_P(DatagramTest, AdoptsASocketAndRefusesOthers) {
   FdPair pipe = make_pipe();
   EXPECT_EQ(Datagram::adopt(loop, Socket(std::move(pipe.near)), handler).error(),
             std::errc::not_a_socket);
-  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));  // blocking
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM, 0));  // this descriptor is blocking
   const Address local = Address::loopback(0);
   ASSERT_EQ(::bind(fd.get(), local.data(), local.size()), 0);
   const auto server = get(Datagram::adopt(loop, Socket(std::move(fd)), handler));
@@ -246,7 +246,7 @@ TEST_P(DatagramTest, WhatWasSentBeforeTheEndLeaves) {
   EXPECT_TRUE(loop.poll());
 }
 
-// Two sockets that pass on to each other share what is collected.
+// Both sockets of a relay share the memory in which outgoing datagrams are collected.
 TEST_P(DatagramTest, ARelayKeepsTheOrder) {
   Loop loop(options());
   DatagramRecorder inner, outer;
@@ -269,7 +269,7 @@ TEST_P(DatagramTest, ARelayKeepsTheOrder) {
   EXPECT_EQ(target.got, sent);
 }
 
-// ---- G2 and G6 ----
+// ---- Destruction in callbacks (G2), exceptions (G6) ----
 
 TEST_P(DatagramTest, G2_MayBeDestroyedInEachCallback) {
   for (int which = 0; which < 3; ++which) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datagrams over unix sockets: names, files, and sockets that several share.
+// Datagrams over unix sockets: names, files, and sockets that several receivers share.
 #include <sys/stat.h>
 
 #include <atomic>
@@ -34,8 +34,9 @@ TEST_P(UnixDatagramTest, AClientWithoutANameIsGivenOne) {
 }
 #endif
 
-// Those that share a socket are all woken, and who comes too late for a datagram must not throw
-// away the next one: it has to come right then, so it takes many, and with time for all to look.
+// A datagram wakes every receiver that shares the socket. A receiver that finds nothing must not
+// discard the next datagram. That datagram has to arrive at exactly this moment, so the test sends
+// very many, with a pause after each for all receivers to look.
 TEST_P(UnixDatagramTest, ASharedSocketLosesNothing) {
   constexpr std::size_t kCount = 10000;
   Loop loop(options());
@@ -64,7 +65,7 @@ TEST_P(UnixDatagramTest, ASharedSocketLosesNothing) {
   EXPECT_TRUE(run_bounded(loop, [&] { return handler.got.size() == kCount; }));
 }
 
-// A peer sends a descriptor that nobody asked for.
+// A peer sends a descriptor that the receiver does not accept.
 TEST_P(UnixDatagramTest, DescriptorsThatCameAreClosedAndTold) {
   Loop loop(options());
   const TemporaryFolder folder;

@@ -35,7 +35,7 @@ class FdPassing : public ::testing::Test {
   }
   IoResult receive() { return receive_with_descriptor(ends.second.get(), buffer, got); }
 
-  // As a stranger may: several descriptors in one message.
+  // Sends several descriptors in one message, as an untrusted peer may.
   void send_many(std::size_t count, int descriptor) {
     std::vector<int> numbers(count, descriptor);
     std::vector<char> control(CMSG_SPACE(sizeof(int) * count));
@@ -92,7 +92,7 @@ TEST_F(FdPassing, NothingThereAndNoRoomAreStates) {
 TEST_F(FdPassing, SurplusDescriptorsAreClosed) {
   const FdPair pipe = make_pipe();
   const auto before = FdGuard::open_descriptors();
-  for (const std::size_t count : {2U, 16U, 100U}) {  // the last are more than there is room for
+  for (const std::size_t count : {2U, 16U, 100U}) {  // 100 are more than there is room for
     send_many(count, pipe.near.get());
     ASSERT_TRUE(receive().moved(1));
     EXPECT_TRUE(got);
@@ -102,7 +102,7 @@ TEST_F(FdPassing, SurplusDescriptorsAreClosed) {
 }
 
 #if defined(__linux__)
-// A socket that is set up so gets one of each sender.
+// A socket with SO_PASSPIDFD gets a pidfd of the sender with each message.
 TEST_F(FdPassing, TheSendersPidfdIsClosed) {
   constexpr int kPassPidfd = 76;  // SO_PASSPIDFD of Linux 6.5
   const int on = 1;

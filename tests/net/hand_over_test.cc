@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Connections that move between two servers, through a socket pair as between processes.
+// Connections that move between two servers. They pass through a socket pair, as they do between
+// two processes.
 
 #include <unistd.h>
 
@@ -20,7 +21,7 @@ using std::chrono::milliseconds;
 
 struct Ways {
   Migration wish = Migration::now;
-  bool ends = true;  // when asked to
+  bool ends = true;  // whether a connection closes when it is asked to end
   int opened = 0, adopted = 0, closed = 0, asked_to_end = 0;
   std::string state;
 };
@@ -134,7 +135,7 @@ TEST_P(HandOver, WhatIsQueuedLeavesFirst) {
 }
 
 TEST_P(HandOver, AFullMailboxIsTriedAgain) {
-  constexpr std::size_t kMany = 600;  // above what any mailbox holds
+  constexpr std::size_t kMany = 600;  // more than a mailbox holds
   std::vector<Peer> peers;
   for (std::size_t i = 1; i <= kMany; ++i) peers.push_back(client(i));
   go();
@@ -158,7 +159,7 @@ TEST_P(HandOver, OneThatMayNotMoveIsAskedToFinishOnce) {
   Peer peer = client();
   go();
   EXPECT_TRUE(run_bounded(loop, [&] { return before.asked_to_end > 0; }));
-  run_for(loop, milliseconds(100));  // several offers
+  run_for(loop, milliseconds(100));  // time for several offers
   EXPECT_EQ(before.asked_to_end, 1);
   EXPECT_TRUE(echoes(peer, "still here"));
   peer.fd.reset();
@@ -184,7 +185,7 @@ TEST_P(HandOver, OneThatIsNeverIdleIsAskedToFinish) {
   EXPECT_EQ(before.asked_to_end, 1);
 }
 
-// Has no room until it is told to.
+// A successor without room until `room` is set.
 struct Busy final : Successor {
   Answer take(int, std::span<const std::byte>) noexcept override {
     return room ? Answer::taken : Answer::busy;
@@ -192,13 +193,14 @@ struct Busy final : Successor {
   bool room = false;
 };
 
-// It waits longer than a connection that is never idle would get (2 s). No backend matters here.
+// The server waits longer than the 2 s that it gives a connection that is never idle. The backend
+// makes no difference here.
 TEST_P(HandOver, ABusySuccessorIsWaitedFor) {
   if (GetParam() != available_backends().front()) GTEST_SKIP();
   Peer peer = client();
   Busy busy;
   old->hand_over(busy, [this] { done = true; });
-  run_for(loop, milliseconds(2700));  // with an offer after the 2 s
+  run_for(loop, milliseconds(2700));  // with another offer after the 2 s
   EXPECT_EQ(before.asked_to_end, 0);
   busy.room = true;
   old->retry_hand_over();
@@ -210,7 +212,7 @@ TEST_P(HandOver, OneThatSaysItIsIdleGoesAtOnce) {
   before.wish = Migration::later;
   Peer peer = client();
   go();
-  run_for(loop, milliseconds(400));  // from now on offers are far apart
+  run_for(loop, milliseconds(400));  // from now on the server offers the connections rarely
   before.wish = Migration::now;
   old->for_each([](Stream& stream, Mover&) { stream.offer(); });
   EXPECT_TRUE(poll_until(loop, [&] { return done; }));
@@ -312,7 +314,7 @@ TEST_P(HandOver, AConnectionThatWasOnlyPlacedIsANewOne) {
   EXPECT_EQ(after.adopted, 0);
 }
 
-// ---- The end of all ----
+// ---- Drain ----
 
 TEST_P(HandOver, DrainServesWhatIsQueuedEvenAtTheLimit) {
   Ways ways;
@@ -333,7 +335,7 @@ TEST_P(HandOver, DrainServesWhatIsQueuedEvenAtTheLimit) {
     EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.got == "hi" || peer.over(); }));
     EXPECT_EQ(peer.got, "hi") << peer.error;
   }
-  peers.clear();  // none made room for another one
+  peers.clear();  // no connection ended before this, so the queued ones had to exceed the limit
   EXPECT_TRUE(pump(loop, [&] { return drained; }));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connections that are over and linger: what bounds how many there are.
+// Closed connections that linger, and the limits on their number.
 #include "reactor/net/linger.h"
 
 #include <sys/resource.h>
@@ -23,7 +23,7 @@ class LingerTest : public LoopTest {};
 
 INSTANTIATE_TEST_SUITE_P(Backends, LingerTest, every_backend(), BackendName());
 
-// Answers the first bytes and ends, as after an error in a request that goes on.
+// Answers the first bytes and closes, as a server does after an error in an unfinished request.
 class LastWord final : public StreamHandler {
   void on_data(Stream& stream, std::span<std::byte>) override {
     stream.write("bye");
@@ -31,7 +31,7 @@ class LastWord final : public StreamHandler {
   }
 };
 
-// A client that has read the answer, and neither closes nor goes on.
+// Returns a client that has read the answer, and neither closes nor sends.
 Peer answered_client(Loop& loop, const Address& address) {
   Peer peer;
   peer.fd = get(Socket::connect(address)).release();
@@ -43,7 +43,7 @@ Peer answered_client(Loop& loop, const Address& address) {
   return peer;
 }
 
-// One that was reset after that can't even write.
+// Returns whether the connection was reset: after a reset even a write fails.
 bool is_reset(const Peer& peer) {
   const ssize_t sent = ::send(peer.fd.get(), "!", 1, MSG_NOSIGNAL);
   return sent < 0 && (errno == EPIPE || errno == ECONNRESET);
@@ -109,7 +109,7 @@ TEST_P(LingerTest, OfALoopTheyHoldAnEighthOfTheDescriptors) {
   const auto& options = links[0]->options;
   for (const auto& link : links) {
     link->stream = std::make_unique<Stream>(loop, link->stream->detach().value(), link->handler,
-                                            options);  // one group
+                                            options);  // all streams count in one group
     link->start();
     link->stream->close(true);
     EXPECT_TRUE(run_bounded(loop, [&] { return link->handler.closes > 0; }));

@@ -25,7 +25,7 @@ using std::chrono::milliseconds;
 class ListenerTest : public LoopTest {};
 class ListenerTestFork : public LoopTest {};
 
-// Keeps what it is given.
+// Keeps the connections that it gets.
 class Keeper : public AcceptHandler {
  public:
   void on_accept(Listener& listener, Socket connection) override {
@@ -51,12 +51,12 @@ std::vector<Socket> connect_many(const Address& address, std::size_t count) {
   return clients;
 }
 
-// Leaves room for `room` more descriptors; what was the limit before comes back at the end.
+// Leaves room for `room` more descriptors. The destructor restores the earlier limit.
 class FewDescriptors {
  public:
   explicit FewDescriptors(std::size_t room) {
     ::getrlimit(RLIMIT_NOFILE, &before_);
-    // The limit is on numbers: the lowest free ones are filled first.
+    // The limit applies to descriptor numbers, and the kernel hands out the lowest free number.
     std::vector<UniqueFd> probes;
     for (std::size_t i = 0; i < room; ++i) probes.emplace_back(::dup(STDIN_FILENO));
     int highest = 0;
@@ -127,7 +127,8 @@ TEST_P(ListenerTest, PauseLeavesTheQueueAndResumeGoesOn) {
   EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 2; }));
 }
 
-// A process that takes an event without accepting leaves the connection to nobody.
+// Several processes wait at a shared socket. If a paused one took the event, no other process would
+// be woken for the connection.
 TEST_P(ListenerTest, APausedOneThatSharesItsSocketTakesNoEvent) {
   Loop loop(options());
   Keeper keeper;
@@ -348,7 +349,8 @@ TEST_P(ListenerTest, TheLoopMayGoFirst) {
   listener.reset();
 }
 
-// As with a handler that serves what it is given at once: others wait no longer than a batch.
+// A handler that serves connections inside on_accept() takes time. Other work waits no longer than
+// one batch.
 TEST_P(ListenerTest, ABatchIsLimitedInTimeToo) {
   Loop loop(quiet_options());
   Keeper keeper;
@@ -363,7 +365,7 @@ TEST_P(ListenerTest, ABatchIsLimitedInTimeToo) {
   }));
 }
 
-// What can't be dealt with now stays in the kernel's queue, and nothing is lost.
+// Connections that the handler does not take yet stay in the kernel's queue, and none is lost.
 TEST_P(ListenerTest, TakesNoMoreThanItsHandlerDoes) {
   struct Chooser final : Keeper {
     [[nodiscard]] bool takes_more() const noexcept override { return connections.size() < room; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the kernel does with listening sockets that are about to be closed, or are polled by many.
+// The behaviour of the kernel for listening sockets that are about to be closed, or that many
+// processes poll.
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -121,7 +122,7 @@ TEST_P(ListeningLoop, DrainLosesNoCompletedHandshakeInAStorm) {
   bool done = false;
   for (int turn = 0; turn < 1000 && !done; ++turn) {
     if (turn == 10) {
-      while (peers.size() < 250) connect_some();  // they are in the queue now
+      while (peers.size() < 250) connect_some();  // all 250 are in the accept queue now
       server->drain([&] { done = true; });
     }
     if (peers.size() < 800) connect_some();
@@ -132,16 +133,16 @@ TEST_P(ListeningLoop, DrainLosesNoCompletedHandshakeInAStorm) {
   if (!Socket::queue_length(get(Socket::listen(address, {})).fd())) return;
   std::size_t served = 0, failed = 0;
   for (Peer& peer : peers) {
-    if (!becomes_ready(peer.fd.get(), POLLIN, milliseconds(0))) continue;  // not let in
+    if (!becomes_ready(peer.fd.get(), POLLIN, milliseconds(0))) continue;  // still waits to connect
     peer.read();
-    if (peer.error == ECONNREFUSED) continue;  // nor this one
+    if (peer.error == ECONNREFUSED) continue;  // was not accepted either
     (peer.got == "hello" ? served : failed)++;
   }
   EXPECT_GE(served, 250U);
   EXPECT_EQ(failed, 0U);
 }
 
-// ---- Several processes at one socket ----
+// ---- One socket, several processes ----
 
 struct Count final : AcceptHandler {
   void on_accept(Listener& listener, Socket connection) override {
@@ -170,7 +171,7 @@ TEST_P(ListeningLoop, ASharedListenerPausesAndResumes) {
   EXPECT_LT(turns, 10) << "it spins";
   ASSERT_TRUE(listener->resume());
   EXPECT_TRUE(run_bounded(loop, [&] { return count.connections.size() == 2; }));
-  for (int i = 0; i < 3; ++i) {  // no turn between
+  for (int i = 0; i < 3; ++i) {  // without a turn of the loop in between
     listener->pause();
     ASSERT_TRUE(listener->resume());
   }
@@ -197,7 +198,7 @@ TEST_P(ListeningLoop, NothingIsLostBetweenTwoLoopsAtOneSocket) {
   EXPECT_LE(one.connections.size(), 6U) << "the last it may have been woken for";
 }
 
-// Takes nothing: who was woken stays so.
+// Counts its events and accepts nothing, so the connection stays in the queue.
 struct Watch final : PollTarget {
   explicit Watch(int fd) : PollTarget(fd) {}
   void on_ready(Ready) override { ++woken; }
@@ -205,7 +206,7 @@ struct Watch final : PollTarget {
   int woken = 0;
 };
 
-// All sleep; how many of them wake for one connection?
+// All three processes sleep. The test counts how many of them wake for one connection.
 TEST_P(ListeningLoop, AConnectionNeedNotWakeEveryChild) {
   const auto wakes = [&](bool shared) {
     const Socket socket = get(Socket::listen(Address::loopback(0), {}));
@@ -240,7 +241,7 @@ TEST_P(ListeningLoop, AConnectionNeedNotWakeEveryChild) {
     EXPECT_GE(wakes(true), 1U);
     return;
   }
-  // One that does not sleep yet finds the connection later.
+  // A process that is not asleep yet when the connection comes finds it later.
   EXPECT_TRUE(once_undisturbed([&] { return wakes(true) == 1; }));
   EXPECT_EQ(wakes(false), 3U) << "the herd, by which the test shows that it can fail";
 }

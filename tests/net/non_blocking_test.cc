@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A descriptor that somebody else made and left blocking: whatever takes it makes it non-blocking,
-// so it never holds the loop up.
+// Descriptors that the application opened and left blocking. Every class that takes such a
+// descriptor makes it non-blocking, so it can never block the loop.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>

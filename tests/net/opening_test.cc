@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Transports whose opening takes long: handshakes. Others do not wait for them.
+// Transports that take long to open, as for a TLS handshake. Other connections do not wait for
+// them.
 #include <memory>
 #include <optional>
 #include <vector>
@@ -15,14 +16,14 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Longer than all steps of a turn may take together, so that a turn has room for one.
+// This is longer than all steps of a turn may take together, so a turn has time for only one step.
 constexpr Duration kLongStep = milliseconds(2);
 
-// Waits for a byte, burns time, and carries bytes plainly from then on.
+// Waits for a byte, uses up CPU time, and then carries bytes unchanged.
 class SlowOpening final : public Transport {
  public:
   struct Notes {
-    int steps = 0;  // that had a byte
+    int steps = 0;  // the steps that found a byte
     Duration each = kLongStep;
     bool throws = false;
     Duration limit = std::chrono::seconds(10);
@@ -61,7 +62,7 @@ struct Factory final : TransportFactory {
 
 class Opening : public LoopTest {
  protected:
-  // Links that began to open, whose peers have said hello.
+  // Returns Links that have begun to open, and whose peers have sent their first byte.
   static std::vector<std::unique_ptr<Link>> start_many(Loop& loop, SlowOpening::Notes& notes,
                                                        int count) {
     std::vector<std::unique_ptr<Link>> links;
@@ -136,7 +137,7 @@ TEST_P(Opening, TheOnlyOneMayEndWhileItWaits) {
   EXPECT_EQ(notes.steps, 0);
 }
 
-// A byte and the end of the handshake's time, in one turn.
+// The first byte and the end of the time for the handshake come in the same turn.
 TEST_P(Opening, ItsTimeMayEndWhileItWaits) {
   Loop loop(quiet_options());
   SlowOpening::Notes notes{.limit = milliseconds(5)};
@@ -185,7 +186,7 @@ TEST_P(Opening, AFailureIsLoggedWithItsPeerForWhoLooks) {
   EXPECT_TRUE(log.contains("handshake with " + peer + " failed: "));
 }
 
-// ---- Of a server ----
+// ---- In a server ----
 
 struct SlowServer {
   explicit SlowServer(Loop& loop, std::size_t waiting) {
@@ -194,7 +195,7 @@ struct SlowServer {
     limits.max_waiting_handshakes = waiting;
     server = get(Server<Echo>::listen(loop, Address::loopback(0), limits));
   }
-  // Clients in the kernel's queue. `talk`: that said hello.
+  // Returns clients in the kernel's queue. If `talk`, each has sent its first byte.
   std::vector<Socket> connect(int count, bool talk) {
     std::vector<Socket> clients;
     for (int i = 0; i < count; ++i) {

@@ -34,7 +34,7 @@ class PipeTest : public LoopTest {
     stream->start();
     return true;
   }
-  // A file that has no name any more.
+  // Returns a file without a name: it is already unlinked.
   static UniqueFd file_with(std::string_view text) {
     const TemporaryFolder folder;
     UniqueFd file(::open(folder.file("f").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -219,7 +219,7 @@ TEST_P(PipeTest, WhatCanNotBeReadIsAnError) {
 }
 
 #if defined(__linux__)
-// Its first page is there for nobody: EIO.
+// The first page of this file is mapped in no process, so reading it fails with EIO.
 TEST_P(PipeTest, AFileThatFailsHasNoEnd) {
   Loop loop(options());
   ASSERT_TRUE(owned(loop, UniqueFd(::open("/proc/self/mem", O_RDONLY | O_CLOEXEC))));

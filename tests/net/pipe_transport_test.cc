@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// One end of a pipe as a Stream, the other as a descriptor.
+// A Stream at one end of a pipe, and a descriptor at the other.
 struct PipeLink {
   PipeLink(Loop& loop, bool reads) {
     FdPair pair = make_pipe();
@@ -33,7 +33,7 @@ struct PipeLink {
 
 class Pipes : public LoopTest {};
 
-// Whoever starts it may have things to put in order first.
+// The caller of start() may still have something to prepare.
 TEST_P(Pipes, WhatIsThereAlreadyIsNotReadInsideStart) {
   Loop loop(options());
   FdPair pair = make_pipe();
@@ -48,7 +48,7 @@ TEST_P(Pipes, WhatIsThereAlreadyIsNotReadInsideStart) {
   EXPECT_TRUE(run_bounded(loop, [&] { return handler.got == "early"; }));
 }
 
-// Before, while and after: the signal neither kills nor stays.
+// SIGPIPE neither kills the process nor stays pending or blocked.
 TEST_P(Pipes, NobodyReadsIsAnErrorAndNoSignal) {
   Loop loop(options());
   PipeLink link(loop, false);
@@ -65,7 +65,8 @@ TEST_P(Pipes, NobodyReadsIsAnErrorAndNoSignal) {
   EXPECT_EQ(sigismember(&blocked, SIGPIPE), 0);
 }
 
-// Of an application that blocks it: as it was before, so it is after.
+// An application may block SIGPIPE itself. The signal is pending afterwards only if it was pending
+// before.
 TEST_P(Pipes, ABlockedSignalIsPendingAfterwardsOnlyIfItWasBefore) {
   sigset_t pipe, before, pending;
   sigemptyset(&pipe);

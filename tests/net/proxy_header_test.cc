@@ -20,7 +20,7 @@ constexpr std::string_view kLocal = "local";
 constexpr std::string_view kBad = "bad";
 constexpr std::string_view kMore = "more";
 
-// What became of a header, as text, and how much of it was taken.
+// The result of the parser as text, and the number of bytes that it consumed.
 struct ReadHeader {
   std::string text;
   std::size_t consumed = 0;
@@ -34,7 +34,8 @@ std::string text_of(const ProxyHeaderParser& parser, State state) {
   return parser.addresses()->source.to_string() + " " + parser.addresses()->destination.to_string();
 }
 
-// Each piece in memory of its own size, where a sanitizer sees who reads too much.
+// Parses `text` in pieces that end at `cuts`. Each piece has memory of exactly its size, so that a
+// sanitizer reports reads beyond it.
 ReadHeader parse(std::string_view text, ProxyProtocol protocol,
                  const std::vector<std::size_t>& cuts = {}) {
   ProxyHeaderParser parser(protocol);

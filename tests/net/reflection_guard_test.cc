@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whom a server of datagrams answers.
+// Which sources a datagram server answers.
 #include "reactor/net/reflection_guard.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ Verdict judge(ReflectionGuard& guard, const std::string& from, TimePoint now = k
   return guard.judge(address(from), true, now);
 }
 
-// How many answers one source gets at once.
+// Returns how many answers one source gets at once.
 unsigned burst(ReflectionGuard& guard, const std::string& from, TimePoint now) {
   unsigned answers = 0;
   while (answers < 100'000 && judge(guard, from, now) == Verdict::answer) ++answers;
@@ -80,7 +80,7 @@ TEST(ReflectionGuardTest, ASourceHasARateAndMaySaveUpOneSecond) {
   EXPECT_EQ(judge(guard, "[2001:db8::2]:5000"), Verdict::too_fast) << "the same network";
 }
 
-// Of so few, hardly any share a cell by chance.
+// With so few sources, hardly any two share a cell by chance.
 TEST(ReflectionGuardTest, OtherSourcesHaveTheirOwnRate) {
   ReflectionGuard guard({.rate = 1}, {});
   int answers = 0;
@@ -95,11 +95,12 @@ TEST(ReflectionGuardTest, ZeroIsNoLimit) {
   EXPECT_EQ(burst(guard, "192.0.2.1:5000", kStart), 100'000U);
 }
 
-// ---- What a Message knows of its destination ----
+// ---- What a Message says about its destination ----
 
 class UnicastTest : public LoopTest {
  protected:
-  // What a socket bound to `local` says of a datagram that is sent to `to`.
+  // Sends a datagram to `to`, and returns the Message's unicast() at a socket that is bound to
+  // `local`.
   bool is_unicast(const Address& local, const Address& to) {
     Loop loop(options());
     DatagramRecorder handler;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// User code of a Server: what the functions given to it, and the handlers of its connections, may
-// do to it (G2, G6, G11).
+// User code of a Server: what its callbacks and the handlers of its connections may do to it (G2,
+// G6, G11).
 #include <array>
 #include <memory>
 #include <string>
@@ -22,7 +22,7 @@ constexpr std::array kServerCalls = {ServerCall::open,    ServerCall::data,     
                                      ServerCall::timeout, ServerCall::shutdown, ServerCall::migrate,
                                      ServerCall::adopt,   ServerCall::close};
 
-// What all connections of a test do.
+// The action that every connection of a test runs in its callbacks.
 struct ActorScript {
   Callback<void(ServerCall, Stream&)> act;
 };
@@ -60,7 +60,7 @@ class ConnectionActor final : public StreamHandler {
   }
 
  private:
-  // May destroy this.
+  // Runs the test's action, which may destroy this handler.
   void act(ServerCall call, Stream& stream) {
     if (script_.act) script_.act(call, stream);
   }
@@ -78,7 +78,7 @@ class ServerCallbacks : public LoopTest {
 
   Peer connect() const { return connect_peer(address); }
 
-  // Turns until `done()`; counts exceptions.
+  // Runs the loop until `done()`, and counts the exceptions.
   template <class Done>
   bool until(Done done) {
     const TimePoint end = monotonic_now() + kLimit;
@@ -104,7 +104,7 @@ class ServerCallbacks : public LoopTest {
   int thrown = 0;
 };
 
-// ---- The functions given to it ----
+// ---- The server's callbacks ----
 
 TEST_P(ServerCallbacks, TheOneThatDrainCallsMayDestroyTheServer) {
   listen();
@@ -214,7 +214,7 @@ TEST_P(ServerCallbacks, PlacementMayDestroyTheServer) {
   EXPECT_EQ(said, std::string(100, 'p'));
 }
 
-// ---- Its connections ----
+// ---- The handlers of its connections ----
 
 TEST_P(ServerCallbacks, EachMayDestroyTheServer) {
   for (const ServerCall at : kServerCalls) {
@@ -236,7 +236,7 @@ TEST_P(ServerCallbacks, EachMayDestroyTheServer) {
     if (at == ServerCall::migrate) server->hand_over(nobody, [] {});
     if (at == ServerCall::adopt) {
       std::vector<std::byte> state = proxy_header(nullptr);
-      state.push_back(std::byte{0});  // the server's handler had it
+      state.push_back(std::byte{0});  // 0: the server's own handler had the connection
       EXPECT_TRUE(server->take_over(Socket(make_socket_pair().near), state));
     }
     EXPECT_TRUE(until([&] { return met; }));
@@ -271,7 +271,7 @@ TEST_P(ServerCallbacks, TheFactoryOfTransportsMayDestroyTheServer) {
   }
 }
 
-// Whose connections of another process somebody else goes on with.
+// A handler type that chooses another handler for each connection that comes from another process.
 class Adopter final : public StreamHandler {
  public:
   struct Context {
@@ -288,7 +288,7 @@ class Adopter final : public StreamHandler {
 TEST_P(ServerCallbacks, TheChoiceOfAHandlerMayDestroyTheServer) {
   ConnectionActor other(script);
   std::vector<std::byte> state = proxy_header(nullptr);
-  state.push_back(std::byte{1});  // another handler than the server's had it
+  state.push_back(std::byte{1});  // 1: another handler than the server's had the connection
   for (StreamHandler* const chosen :
        {static_cast<StreamHandler*>(nullptr), static_cast<StreamHandler*>(&other)}) {
     Adopter::Context context;
@@ -325,9 +325,9 @@ TEST_P(ServerCallbacks, AnExceptionAmidADrainAsksTheOthersToo) {
   EXPECT_EQ(thrown, kMany) << "each of them leaves";
 }
 
-// No other Stream can be read in the callback that drains. What the others have been sent by then
-// is read in the next turn, before they are asked to end: else it would be lost, and the answer
-// too.
+// The server can't read the other Streams inside the callback that calls drain(). It reads them in
+// the next turn, before it asks them to end. Otherwise their input would be lost, and the answers
+// to it as well.
 TEST_P(ServerCallbacks, ADrainInACallbackReadsWhatTheOthersWereSent) {
   listen();
   bool drained = false;

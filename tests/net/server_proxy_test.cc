@@ -24,17 +24,17 @@ using std::chrono::milliseconds;
 constexpr std::string_view kLine = "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n";
 constexpr std::string_view kSaid = "<192.0.2.1:56324 192.0.2.2:443>";
 
-// What all connections of a test tell.
+// Records what the connections of a test did.
 struct Notes {
   int opened = 0, alive = 0, shutdowns = 0;
-  std::string closed_peers;  // as known in on_close
+  std::string closed_peers;  // in on_close()
   bool pause_at_open = false;
   bool migrates = false;
-  std::string adopted;       // the states
-  Stream* stream = nullptr;  // the last that was opened
+  std::string adopted;       // the states that connections came with
+  Stream* stream = nullptr;  // the last Stream that was opened
 };
 
-// Greets with the addresses, then echoes.
+// Sends the addresses first, then echoes.
 class Named final : public StreamHandler {
  public:
   using Context = Notes;
@@ -87,7 +87,8 @@ class ServerProxyTest : public LoopTest {
     return pump(loop, [&] { return peer.read(), peer.got.size() >= text.size() || peer.over(); }) &&
            peer.got == text;
   }
-  // Closed without a word, and nothing left of it.
+  // Returns whether the server closed the connection without sending a byte, and kept nothing of
+  // it.
   [[nodiscard]] bool is_dropped(Peer& peer) {
     return pump(loop, [&] { return peer.read(), peer.over(); }) && peer.got.empty() &&
            run_bounded(loop, [&] { return server->connections() == 0; }) && notes.alive == 0;
@@ -293,7 +294,7 @@ TEST_P(ServerProxyTest, OnCloseStillKnowsTheClient) {
 
 TEST_P(ServerProxyTest, OneConnectionsAddressesAreNotTheNexts) {
   listen(limits());
-  for (const bool said : {true, false, true, false}) {  // each in the memory of the one before
+  for (const bool said : {true, false, true, false}) {  // often in the memory of the one before
     Peer peer = client();
     peer.write(said ? kLine : "PROXY UNKNOWN\r\n");
     EXPECT_TRUE(pump(loop, [&] { return peer.read(), !peer.got.empty(); }));
@@ -353,11 +354,11 @@ TEST_P(ServerProxyTest, AStreamThatWasAnnouncedMayDieUnstarted) {
   EXPECT_EQ(link.stream->peer().value(), somebody);
   void* const before = link.stream.get();
   link.stream.reset();
-  Link next(loop);  // often in the same memory
+  Link next(loop);  // this often reuses the same memory
   EXPECT_NE(next.stream->peer().value(), somebody) << (next.stream.get() == before);
 }
 
-// Another process, as far as the server that hands over can see.
+// A successor that stands for another process.
 class Heir final : public Successor {
  public:
   Answer take(int fd, std::span<const std::byte> state) noexcept override {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Servers whose listening socket other processes have, too.
+// Servers that share their listening sockets with other processes.
 #include <memory>
 #include <utility>
 #include <vector>
@@ -13,7 +13,7 @@ namespace {
 
 class SharedServer : public LoopTest {
  protected:
-  // How many of three that wait a server of one connection accepts.
+  // Returns how many of three waiting connections a server with a limit of one accepts.
   static std::size_t accepted(LoopOptions options, bool balanced) {
     Loop loop(std::move(options));
     ListenOptions listen;
@@ -32,13 +32,13 @@ class SharedServer : public LoopTest {
   }
 };
 
-// The event of a connection that came just before the server was full may have been told to nobody
-// else, so a full server looks once more.
+// The kernel may have reported a connection that came just before the limit was reached to this
+// process only. A full server therefore accepts once more.
 TEST_P(SharedServer, OneThatIsFullTakesTheConnectionWhoseEventItMayHave) {
   EXPECT_EQ(accepted(options(), false), 2u);
 }
 
-// Nobody else has the queue of a balanced socket: the limit is exact.
+// A balanced socket has a queue of its own, so the limit is exact.
 TEST_P(SharedServer, ABalancedSocketIsNotShared) { EXPECT_EQ(accepted(options(), true), 1u); }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SharedServer, every_backend(), BackendName());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a peer costs that does not read: no more than the high-water mark and one write, or 16 KiB
-// of small writes that were collected before there was a queue.
+// The memory that a peer costs if it does not read. It is at most the high-water mark and one
+// write, or 16 KiB of small writes that were collected before there was a queue.
 #include <algorithm>
 #include <string>
 
@@ -15,7 +15,8 @@ class SlowPeer : public LoopTest {};
 constexpr std::size_t kPiece = 100;
 constexpr std::size_t kMost = 16 * 1024 + kPiece;
 
-// Writes as long as it may, by write() or in place.
+// Writes while the stream is writable, with write() or, if `in_place`, with write_room() and
+// wrote().
 void fill_stream(Stream& stream, bool in_place) {
   const std::string piece(kPiece, 'x');
   for (int i = 0; i < 200000 && stream.writable(); ++i) {
@@ -49,7 +50,8 @@ TEST_P(SlowPeer, SmallWritesCountForTheMark) {
     EXPECT_TRUE(run_bounded(loop, [&] { return !link.handler.got.empty(); }));
     EXPECT_FALSE(link.stream->writable());
     EXPECT_LE(link.stream->queued(), kMost);
-    // It goes on as the peer reads a little, and never gathers more.
+    // The handler writes more whenever the peer reads a little, but the queue stays below the
+    // limit.
     EXPECT_TRUE(pump(loop, [&] {
       link.peer.read();
       most = std::max(most, link.stream->queued());

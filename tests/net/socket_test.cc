@@ -23,7 +23,7 @@ namespace {
 
 class SocketTest : public ::testing::Test {
  protected:
-  // A path that nobody uses.
+  // Returns an unused path.
   std::string path(const char* name) {
     if (!folder_) folder_.emplace();
     return folder_->file(name);
@@ -151,7 +151,7 @@ TEST_F(SocketTest, TheAddressIsFreeAgainAtOnce) {
     address = listener.local().value();
     const Socket client = Socket::connect(address).value();
     Socket server = Socket::accept(listener.fd()).value();
-    server = Socket();  // the active close: this side goes to TIME_WAIT
+    server = Socket();  // this side closes first, so it goes to TIME_WAIT
   }
 }
 

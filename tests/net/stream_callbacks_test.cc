@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // User code of a Stream: what each function of a StreamHandler may do, in every combination, on
-// plain Streams and on those with extras (G11).
+// Streams with and without extras (G11).
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -39,7 +39,7 @@ enum class Act { destroy, close, fail, abort, detach, pause, write, raise };
 constexpr std::array kActNames = {"destroy", "close", "fail",  "abort",
                                   "detach",  "pause", "write", "raise"};
 
-// Does `act` at the first `call`, and counts.
+// Does `act` at the first `call`, and counts the calls.
 class Actor final : public StreamHandler {
  public:
   Actor(Call call, Act act) : call_(call), act_(act) {}
@@ -72,10 +72,10 @@ class Actor final : public StreamHandler {
 
   std::unique_ptr<Stream> stream;
   std::string got;
-  std::error_code error;  // of on_close
-  Socket socket;          // that detach() gave
+  std::error_code error;  // that on_close() got
+  Socket socket;          // that detach() returned
   bool acted = false;
-  bool finished = false;  // by what it did: no input may come any more
+  bool finished = false;  // its action ended the input: on_data() must not be called any more
   int closes = 0;
   int late = 0;  // calls of on_data() after that
 
@@ -114,7 +114,7 @@ class Actor final : public StreamHandler {
   std::array<std::byte, 512> buffer_;
 };
 
-// One combination, from the start of a Stream to its end.
+// Plays one combination, from the start of a Stream to its end.
 class Play {
  public:
   Play(const LoopOptions& options, Call call, Act act, bool extras, bool likely_readable)
@@ -217,7 +217,7 @@ class Play {
     EXPECT_EQ(actor_.error, expected);
   }
 
-  // It goes on as if nothing had been done: reads, writes and ends.
+  // Checks that the Stream still reads, writes and ends as if the action had not happened.
   void check_life() {
     Stream& stream = *actor_.stream;
     if (act_ == Act::pause) {
@@ -251,7 +251,7 @@ class StreamCallbacks : public LoopTest {
  protected:
   static void play(Call call) {
     for (std::size_t act = 0; act < kActNames.size(); ++act) {
-      if (call == Call::close && act > 0) continue;  // it is over, and noexcept
+      if (call == Call::close && act > 0) continue;  // it is over already, and noexcept
       for (const bool extras : {false, true}) {
         for (const bool likely_readable : {false, true}) {
           SCOPED_TRACE(std::string(kActNames[act]) + " in " +
@@ -276,7 +276,7 @@ TEST_P(StreamCallbacks, OnShutdownMayDoAll) { play(Call::shutdown); }
 TEST_P(StreamCallbacks, OnMigrateMayDoAll) { play(Call::migrate); }
 TEST_P(StreamCallbacks, OnCloseMayDestroyTheStream) { play(Call::close); }
 
-// Lends nothing until it is told to.
+// Lends no buffer until `lends` is set.
 struct Reluctant final : Recorder {
   std::span<std::byte> read_buffer(Stream& stream) override {
     ++asked;
@@ -306,7 +306,7 @@ TEST_P(StreamCallbacks, AnEmptyReadBufferLeavesTheInputToTheKernel) {
   }
 }
 
-// Answers as soon as there is something to read, which it does not want.
+// Answers and closes when the Stream asks for a buffer, before it reads.
 struct Dismissive final : Recorder {
   std::span<std::byte> read_buffer(Stream& stream) override {
     stream.write("no");
@@ -334,9 +334,9 @@ TEST_P(StreamCallbacks, ClosingInReadBufferDoesNotDestroyTheAnswer) {
   }
 }
 
-// ---- What is lent ----
+// ---- Lent memory ----
 
-// Keeps what it was lent, against the rules.
+// Keeps pointers to memory that it was lent, against the rules.
 struct LentKeeper final : Recorder {
   void on_data(Stream& stream, std::span<std::byte> bytes) override {
     input = bytes.data();
@@ -386,7 +386,7 @@ TEST_P(StreamCallbacks, TheScratchIsPoisonedAfterAnExceptionToo) {
   EXPECT_FALSE(is_poisoned(loop.scratch().data())) << "lent anew";
 }
 
-// An error on its way is that of one Stream, not of another one at its address.
+// A pending error belongs to its Stream. Another Stream at the same address must not get it.
 TEST_P(StreamCallbacks, AFailureGoesWithItsStream) {
   Loop loop(options());
   StreamOptions settings;

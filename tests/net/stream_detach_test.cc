@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Ends of a Stream that are no close, and its counters.
+// Detaching and aborting a Stream, and its counters.
 #include <sys/socket.h>
 
 #include <memory>
@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 
 class StreamDetach : public LoopTest {
  protected:
-  // That both directions of `socket` still work.
+  // Checks that both directions of `socket` still work.
   static void expect_usable(Loop& loop, const Socket& socket, Peer& peer) {
     write_text(socket.fd(), "by hand");
     peer.got.clear();
@@ -115,7 +115,7 @@ TEST_P(StreamDetach, NotWithATransport) {
   EXPECT_EQ(link.stream->detach().error(), Errc::not_supported);
 }
 
-// A server's connection that goes elsewhere makes room for another one.
+// A handler that detaches its connection. That makes room for another connection in the server.
 class Leaver final : public StreamHandler {
  public:
   using Context = Socket;
@@ -209,7 +209,7 @@ TEST_P(StreamCounters, CountWhatMoves) {
   EXPECT_EQ(link.stream->bytes_written(), text.size() + 4);
 }
 
-// The whole of a Stream's life goes the same way with extras as without.
+// A Stream with extras behaves like one without, from start to end.
 TEST_P(StreamCounters, ChangeNothingElse) {
   Loop loop(options());
   StreamOptions settings;

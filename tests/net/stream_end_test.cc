@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How a Stream ends: by the peer, by close(), by an error, by time, by its destruction; on_close
-// is called once, or never where it was destroyed first.
+// The ends of a Stream: by the peer, by close(), by an error, by time, by its destruction.
+// on_close() is called exactly once, or never if the Stream was destroyed first.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -56,7 +56,8 @@ TEST_P(StreamEnd, CloseSendsWhatIsQueuedAndThenTheEnd) {
   EXPECT_FALSE(link.handler.error);
 }
 
-// A peer that sends and does not read costs nothing while the queue waits for it.
+// A Stream that is closing and waits for its queue to drain does not wake up for input that it
+// ignores.
 TEST_P(StreamEnd, ClosedInACallbackWithAQueueItIgnoresInput) {
   for (const bool extras : {false, true}) {
     Loop loop(options());
@@ -201,7 +202,7 @@ TEST_P(StreamEnd, ShutdownWaitsForTheQueue) {
   EXPECT_EQ(link.handler.closes, 0);
 }
 
-// ---- destruction ----
+// ---- Destruction ----
 
 TEST_P(StreamEnd, ADestroyedStreamCallsNothing) {
   Loop loop(options());
@@ -295,7 +296,8 @@ TEST_P(StreamEnd, RequestShutdownClosesByDefaultAndAsksTheHandler) {
   EXPECT_EQ(link.peer.got, "finishing");
 }
 
-// Callbacks never nest: the inner stream's come by the loop, and the outer one's output is whole.
+// Callbacks never nest. The loop calls those of the inner stream later, and the output of the outer
+// stream stays in one piece.
 TEST_P(StreamEnd, StartedInAnotherCallbackItMayDestroyItselfInOnOpen) {
   Loop loop(options());
   Link outer(loop);
@@ -323,7 +325,7 @@ TEST_P(StreamEnd, StartedInAnotherCallbackItMayDestroyItselfInOnOpen) {
   EXPECT_EQ(inner.handler.closes, 0) << "it was destroyed";
 }
 
-// ---- what follows in the callback of a Stream that is gone ----
+// ---- A callback that goes on after its Stream was destroyed ----
 
 TEST_P(StreamEnd, WhatADestroyedStreamCollectedIsSentByNobody) {
   for (const bool raises : {false, true}) {
@@ -365,7 +367,7 @@ TEST_P(StreamEnd, WhatIsWrittenBehindADestroyedStreamIsWhole) {
   EXPECT_EQ(second.peer.got, "xxxx");
 }
 
-// Else the new Stream would read over the bytes that this callback was given.
+// If callbacks nested, the new Stream would overwrite the bytes that this callback was given.
 TEST_P(StreamEnd, CallbacksDoNotNestInThatOfADestroyedStream) {
   Loop loop(options());
   Link first(loop), second(loop);
@@ -383,7 +385,8 @@ TEST_P(StreamEnd, CallbacksDoNotNestInThatOfADestroyedStream) {
   EXPECT_EQ(got, "bytes");
 }
 
-// on_close() is such a callback too, and afterwards streams start at once again.
+// The same holds if a Stream is destroyed in on_close(). After that callback, starting a Stream
+// calls its handler at once again.
 TEST_P(StreamEnd, DestroyedInOnCloseItLetsOthersStartLater) {
   Loop loop(options());
   Link first(loop), second(loop), third(loop);

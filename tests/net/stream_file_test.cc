@@ -19,7 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A file that has no name any more.
+// Returns a file without a name: it is already unlinked.
 UniqueFd file_with(std::string_view text) {
   std::FILE* const file = std::tmpfile();
   EXPECT_NE(file, nullptr);
@@ -72,7 +72,7 @@ TEST_P(StreamFile, KeepsItsPlaceBetweenWrites) {
   link.stream->write("!");
   EXPECT_EQ(link.stream->queued(), first + after.size() + 1);
   const std::string all = before + text + after + "second!";
-  // A reader that takes its time: it is a while behind all the way.
+  // The reader is slow, so it lags behind all the way.
   std::string got;
   EXPECT_TRUE(pump(loop, [&] {
     got += read_text(link.peer.fd.get(), 200000);
@@ -157,7 +157,7 @@ TEST_P(StreamFile, WhatIsNoFileIsAnError) {
     Link link(loop);
     link.start();
     FdPair pair = make_pipe();
-    UniqueFd bad(which == 0 ? -1 : pair.far.release());  // written to, not read
+    UniqueFd bad(which == 0 ? -1 : pair.far.release());  // the write end can't be read
     link.stream->send_file(std::move(bad), 0, 5);
     EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
     EXPECT_EQ(link.handler.error, std::errc::bad_file_descriptor);
@@ -225,7 +225,7 @@ TEST_P(StreamFile, KeepsToTheRateAndTheTimes) {
   EXPECT_EQ(link.handler.error, Errc::timed_out);
 }
 
-// It takes all there is, once it takes anything.
+// A transport that takes every byte once `takes` is set, and none before.
 struct Drain final : Transport {
   explicit Drain(bool& is_open, std::size_t& all) : takes(is_open), taken(all) {}
   IoResult read(int, std::span<std::byte>) override { return IoResult::blocked(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reading and writing of a Stream, and what holds a peer back.
+// Reading and writing of a Stream, and backpressure on its peer.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -47,7 +47,7 @@ TEST_P(StreamIo, AServerMaySpeakFirst) {
   EXPECT_EQ(link.peer.got, "welcome");
 }
 
-// Where its octets would be need not be said; nothing is sent, either.
+// An empty span may have a null pointer. Writing it sends nothing.
 TEST_P(StreamIo, NothingCanBeWritten) {
   Loop loop(options());
   Link link(loop);
@@ -66,7 +66,7 @@ TEST_P(StreamIo, NothingCanBeWritten) {
   EXPECT_EQ(link.stream->queued(), 0U);
 }
 
-// What a caller who has to know is told.
+// collect() returns null if it did not collect the bytes.
 TEST_P(StreamIo, OnlyWhatACallbackWritesIsCollected) {
   Loop loop(options());
   Link link(loop);
@@ -179,7 +179,7 @@ TEST_P(StreamIo, WriteRoomOutsideACallbackSendsAtOnce) {
   EXPECT_EQ(link.peer.got, "xxx");
 }
 
-// One callback writes to itself and to another: each gets its own octets, in order.
+// A callback writes to its own Stream and to another one. Each peer gets its own bytes, in order.
 TEST_P(StreamIo, ACallbackMayWriteToOtherStreams) {
   Loop loop(options());
   Link first(loop), second(loop);
@@ -359,7 +359,7 @@ TEST_P(StreamIo, AnExceptionFromOnDataLeavesRunAndTheStreamGoesOn) {
   EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.got == "badgood"; }));
 }
 
-// The loop does not watch it yet.
+// The loop does not watch the Stream yet when its first callback throws.
 TEST_P(StreamIo, AnExceptionFromTheFirstCallbackIsNoEndEither) {
   for (const bool opening : {false, true}) {
     Loop loop(options());

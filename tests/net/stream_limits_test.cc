@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a Stream may take: time for reading, for writing and in all, and octets a second.
+// The limits of a Stream: timeouts for reading, for writing and in all, and bytes per second.
 #include <sys/socket.h>
 
 #include <memory>
@@ -17,7 +17,8 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-// A shared machine may be that late. A limit that is put off would never end here.
+// A busy machine may be that late. A test whose timeout is wrongly put off does not end before
+// that.
 constexpr Duration kLate = kLimit / 2;
 
 class StreamLimits : public LoopTest {
@@ -48,7 +49,7 @@ TEST_P(StreamLimits, EachReadStartsItAnewAndSoDoesItsCall) {
   constexpr Duration kTimeout = milliseconds(40);
   Loop loop(options());
   Link link(loop);
-  TimePoint last = monotonic_now();  // the latest that starts it anew, or before that
+  TimePoint last = monotonic_now();  // the latest restart of the timeout, or a moment before it
   link.handler.when_timeout = [&](Stream&) {
     EXPECT_GE(monotonic_now() - last, kTimeout);
     last += kTimeout;
@@ -60,7 +61,7 @@ TEST_P(StreamLimits, EachReadStartsItAnewAndSoDoesItsCall) {
     link.peer.write("x");
     run_for(loop, kTimeout / 5);
   }
-  const int before = link.handler.timeouts;  // none, unless the process was stopped
+  const int before = link.handler.timeouts;  // 0, unless the process was stopped for a while
   EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts == before + 2; }));
   EXPECT_EQ(link.handler.closes, 0);
 }
@@ -105,10 +106,10 @@ TEST_P(StreamLimits, WriteTimeOutInPlaceOfTheSharedOne) {
 
 TEST_P(StreamLimits, ProgressPutsTheWriteTimeOutOffAndDeadlinesDoNot) {
   Loop loop(options());
-  Link link(loop, {}, &make_socket_pair);  // whose progress hangs on no window
+  Link link(loop, {}, &make_socket_pair);  // its progress needs no TCP window
   link.start();
   link.stream->set_write_timeout(milliseconds(120));
-  link.stream->set_deadline(monotonic_now() + hours(1));  // which replaces only the shared one
+  link.stream->set_deadline(monotonic_now() + hours(1));  // replaces only the shared deadline
   link.stream->write(pattern(8000000));
   std::size_t got = 0, queued = link.stream->queued();
   const TimePoint start = monotonic_now();
@@ -226,7 +227,7 @@ TEST_P(StreamLimits, AClosedOneHasNoLimits) {
   EXPECT_EQ(link.handler.timeouts, 0);
 }
 
-// ---- octets a second ----
+// ---- Bytes per second ----
 
 TEST_P(StreamLimits, ReadsNoFasterThanItsRate) {
   Loop loop(options());
@@ -294,7 +295,8 @@ TEST_P(StreamLimits, ASlowRateIsNoTimeOut) {
 
 INSTANTIATE_TEST_SUITE_P(Backends, StreamLimits, every_backend(), BackendName());
 
-// Whoever takes what it is allowed, whenever it may, gets the rate, within one per cent and 10 ms.
+// A user that takes its whole allowance as soon as it gets one reaches the rate, within 2 % or one
+// byte.
 TEST(RateLimit, GivesWhatItSays) {
   for (const std::uint64_t rate : {1ULL, 7ULL, 100ULL, 12345ULL, 1000000ULL, 40000000000ULL}) {
     RateLimit limit;

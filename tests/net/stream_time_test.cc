@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Time-outs of a Stream, and the lingering close.
+// Timeouts of a Stream, and the lingering close.
 #include <sys/socket.h>
 
 #include <memory>
@@ -19,8 +19,9 @@ using std::chrono::milliseconds;
 class StreamTime : public LoopTest {};
 class StreamLinger : public LoopTest {};
 
-// Does it again and again, for longer than 60 ms; gives when it did so last. Where the machine
-// stands still the Stream may time out meanwhile, but never before 60 ms after the last time.
+// Calls `act` every 10 ms for at least 100 ms, or until the Stream closes. Returns the time of the
+// last call. If the machine stalls, the Stream may time out meanwhile, but never less than 60 ms
+// after the last call.
 template <class Act>
 TimePoint keep_busy(Loop& loop, const Link& link, Act act) {
   TimePoint last{};
@@ -193,9 +194,10 @@ TEST_P(StreamTime, ASlowReaderIsNotTimedOutWhileThereIsProgress) {
   }
 }
 
-// ---- lingering ----
+// ---- Lingering ----
 
-// F2 of the catalogue: what the peer still sends would turn the end into a reset.
+// F2 of the catalogue: if the socket were closed with unread input, the kernel would send a reset,
+// and the peer could lose the answer.
 TEST_P(StreamLinger, Catalogue_F2_UnreadInputDoesNotDestroyTheAnswer) {
   Loop loop(options());
   Link link(loop);
@@ -204,7 +206,7 @@ TEST_P(StreamLinger, Catalogue_F2_UnreadInputDoesNotDestroyTheAnswer) {
     stream.close(true);
   };
   link.start();
-  const std::string body(8'000'000, 'b');  // a client that sends all of it before it reads
+  const std::string body(8'000'000, 'b');  // the client sends all of this before it reads
   std::size_t sent = link.peer.write(body);
   EXPECT_TRUE(pump(loop, [&] {
     if (sent < body.size()) sent += link.peer.write(std::string_view(body).substr(sent));
@@ -218,7 +220,8 @@ TEST_P(StreamLinger, Catalogue_F2_UnreadInputDoesNotDestroyTheAnswer) {
   EXPECT_EQ(link.handler.closes, 1) << "the handler does not wait for the lingering";
 }
 
-// Neither side would read until the other has.
+// Here neither side would read before the other one does, if the Stream did not read while its
+// answer waits.
 TEST_P(StreamLinger, APeerThatSendsAllBeforeItReadsGetsALongAnswerToo) {
   Loop loop(options());
   Link link(loop);
@@ -239,7 +242,8 @@ TEST_P(StreamLinger, APeerThatSendsAllBeforeItReadsGetsALongAnswerToo) {
   EXPECT_TRUE(link.peer.got == answer) << link.peer.got.size();
 }
 
-// Neither does input that this side left unread without knowing how much there is.
+// Input that the Stream has not read, and whose size it does not know, does not destroy the answer
+// either.
 TEST_P(StreamLinger, InputThatWasNotReadYetDoesNotDestroyTheAnswer) {
   Loop loop(options());
   BufferRecorder<4> handler;
@@ -357,7 +361,8 @@ TEST_P(StreamLinger, ItsTimeIsLimitedThoughThePeerSendsOn) {
   EXPECT_GE(monotonic_now() - start, milliseconds(29));
 }
 
-// Behind them the kernel holds the peer back, who may still read the answer.
+// After linger_bytes the Stream stops reading. The kernel then holds the peer back, and the peer
+// may still read the answer.
 TEST_P(StreamLinger, ItsBytesAreLimitedAndTheAnswerStays) {
   Loop loop(options());
   StreamOptions settings;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A Stream over a Transport: everything gets through it, in order, whatever its manners.
+// A Stream over a Transport delivers every byte in order, however the Transport behaves.
 #include "reactor/net/transport.h"
 
 #include <sys/socket.h>
@@ -22,7 +22,8 @@ class StreamTransport : public LoopTest {
  protected:
   using Script = ScriptTransport::Script;
 
-  // Echoes through a transport of these manners. The peer sees the marks.
+  // Echoes through a transport that follows `script`. The peer sends and gets bytes that are marked
+  // (see ScriptTransport).
   static void expect_echo(Script script, std::size_t size, StreamOptions settings = {}) {
     Loop loop(options());
     Link link(loop, settings);
@@ -51,7 +52,7 @@ TEST_P(StreamTransport, AnOctetAtATime) {
   expect_echo(script, 2000);
 }
 
-// The kernel has nothing more to report, as the transport has it all.
+// The transport has read all input already, so the kernel reports no more events.
 TEST_P(StreamTransport, InputThatItHoldsIsReadWithoutAnEvent) {
   Script script;
   script.read_ahead = 1 << 16;
@@ -226,7 +227,7 @@ TEST_P(StreamTransport, MayBeClosedOrDestroyedWhileItOpens) {
   }
 }
 
-// The peer's next octet and the end are due in the same turn.
+// The peer's next byte and the end of the Stream are due in the same turn.
 TEST_P(StreamTransport, ClosedWhileItOpensItOpensNoMore) {
   Loop loop(options());
   Script script;
@@ -397,7 +398,7 @@ TEST_P(StreamTransport, StartedInAnothersCallback) {
   EXPECT_TRUE(run_bounded(loop, [&] { return second.handler.got == "ABC"; }));
 }
 
-// What a transport knows of a connection can't go with it.
+// The state of a transport can't move with its connection.
 TEST_P(StreamTransport, DoesNotMigrate) {
   struct Taker final : Successor {
     Answer take(int, std::span<const std::byte>) noexcept override { return Answer::taken; }

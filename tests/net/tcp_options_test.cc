@@ -99,7 +99,7 @@ TEST_F(TcpOptionsTest, CongestionControlByName) {
   std::array<char, 32> name{};
   socklen_t length = name.size();
   TcpOptions options;
-  options.congestion_control = "reno";  // which every kernel has
+  options.congestion_control = "reno";  // every kernel has this one
   ASSERT_TRUE(options.apply(pair.near.get()));
   ASSERT_EQ(::getsockopt(pair.near.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(), &length), 0);
   EXPECT_STREQ(name.data(), "reno");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What only unix sockets have: files, modes, abstract names, credentials, descriptors that are
-// passed. Descriptors by message_pair() are in fd_passing_test.cc.
+// The features that only unix sockets have: files, modes, abstract names, credentials, and passed
+// descriptors. fd_passing_test.cc covers descriptors over message_pair().
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
@@ -37,7 +37,7 @@ class UnixTest : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-// ---- The file ----
+// ---- The socket's file ----
 
 mode_t mode_of(const std::string& path) {
   struct stat status {};
@@ -62,7 +62,8 @@ TEST_F(UnixTest, Catalogue_F10_TheModeIsAsAskedWhateverTheUmask) {
   ::umask(before);
 }
 
-// Somebody who may write to the folder puts a link in the file's place, as soon as that is there.
+// Another process that may write to the folder replaces the file with a link as soon as the file
+// exists.
 TEST_F(UnixTest, Catalogue_F10_TheModeIsNeverAnotherFiles) {
   const std::string victim = folder_.file("victim"), place = folder_.file("s");
   { const UniqueFd made(::open(victim.c_str(), O_CREAT | O_WRONLY, 0600)); }
@@ -117,8 +118,8 @@ TEST_F(UnixTest, Catalogue_F9_ALiveServerWithAFullBacklogIsNotReplaced) {
   EXPECT_EQ(Socket::listen(folder_.socket(), {}).error(), std::errc::address_in_use);
 }
 
-// Servers that start at the same moment, where a dead one left its file (round 0, 2, ...) and where
-// none was. Each tells how it went, and lives on until all have.
+// Several servers start at the same moment. In the even rounds a dead server has left its file.
+// Each server reports its result, and lives on until all have reported.
 TEST_F(UnixTest, Catalogue_F9_OfServersThatStartAtOnceOneWinsFork) {
   constexpr int kServers = 6;
   for (int round = 0; round < 10; ++round) {
@@ -150,7 +151,8 @@ TEST_F(UnixTest, Catalogue_F9_OfServersThatStartAtOnceOneWinsFork) {
   }
 }
 
-// Until it listens, a server that starts looks like one that died: the lock tells.
+// A server that is bound but does not listen yet looks like a dead one. Only the lock tells them
+// apart.
 TEST_F(UnixTest, Catalogue_F9_AServerThatIsAboutToListenIsNotReplacedFork) {
   const UniqueFd folder(::open(folder_.file("").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
@@ -172,7 +174,8 @@ TEST_F(UnixTest, Catalogue_F9_AServerThatIsAboutToListenIsNotReplacedFork) {
 }
 
 TEST_F(UnixTest, AFolderThatCanNotBeLockedIsNoHindrance) {
-  // As the root of a test does not need the right to read, somebody holds the lock.
+  // A test that runs as root could read the folder whatever its mode, so another descriptor holds
+  // the lock instead.
   const UniqueFd folder(::open(folder_.file("").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
   EXPECT_TRUE(Socket::listen(folder_.socket(), {}));
@@ -249,7 +252,7 @@ class Passing : public UnixTest {
   Result<ReceivedDescriptors> receive(std::size_t most = 4) {
     return receive_with_descriptors(ends.near.get(), buffer, std::span(places).first(most));
   }
-  // Sends `count` copies of a pipe's end, of which nothing stays here.
+  // Sends `count` copies of a pipe's end, and keeps none open here.
   void send(std::size_t count, std::string_view text = "x") {
     const FdPair pipe = make_pipe();
     const std::vector<int> numbers(count, pipe.near.get());
@@ -313,7 +316,7 @@ TEST_F(Passing, ControlDataThatIsCutOffClosesEveryDescriptor) {
   rlimit limit{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
   rlimit few = limit;
-  const UniqueFd lowest(::dup(STDIN_FILENO));  // and there is room for two of the four behind it
+  const UniqueFd lowest(::dup(STDIN_FILENO));  // behind this one there is room for two of the four
   few.rlim_cur = static_cast<rlim_t>(lowest.get()) + 3;
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
   const Result<ReceivedDescriptors> result = receive();
@@ -337,11 +340,11 @@ TEST_F(Passing, TheEndIsToldAndSigpipeKeptAway) {
   EXPECT_EQ(receive().error(), std::errc::bad_file_descriptor);
 }
 
-// ---- In a loop ----
+// ---- With a loop ----
 
 class UnixLoopTest : public LoopTest {};
 
-// A front that hands its connections to another one who serves them.
+// A front server that passes its connections to the process that serves them.
 class Giver : public AcceptHandler {
  public:
   explicit Giver(int channel) : channel_(channel) {}
