@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What stands in a line of the access log.
+// The fields of a line of the access log.
 #include <array>
 #include <climits>
 #include <string>
@@ -16,7 +16,7 @@ using Format = AccessLog::Format;
 
 class AccessLine : public AccessTest {};
 
-// Sets TZ for its life.
+// Sets the time zone TZ as long as the object lives.
 class Zone {
  public:
   explicit Zone(const char* name) { ::setenv("TZ", name, 1), ::tzset(); }
@@ -25,14 +25,15 @@ class Zone {
   ~Zone() { ::unsetenv("TZ"), ::tzset(); }
 };
 
-// The line with its time stamp taken out, and the stamp with all digits as 0 and letters as A or a.
+// Returns the line without its time stamp, and the stamp with every digit replaced by 0 and every
+// letter by A or a.
 std::pair<std::string, std::string> split_stamp(std::string line, Format format) {
   const bool json = format == Format::json;
   const std::size_t begin = line.find(json ? "\"time\":\"" : "[") + (json ? 8 : 1);
   const std::size_t end = line.find(json ? '"' : ']', begin);
   std::string stamp = line.substr(begin, end - begin);
   line.erase(begin, end - begin);
-  for (std::size_t i = 0; i + 6 < stamp.size(); ++i) {  // but not the zone
+  for (std::size_t i = 0; i + 6 < stamp.size(); ++i) {  // the zone stays as it is
     char& octet = stamp[i];
     if (octet >= '0' && octet <= '9') octet = '0';
     if (octet >= 'A' && octet <= 'Z') octet = 'A';
@@ -68,7 +69,7 @@ TEST_P(AccessLine, Json) {
   EXPECT_EQ(stamp, "0000-00-00A00:00:00-03:30");
 }
 
-// Lines of requests that were answered well are those that tools know.
+// Log tools know the lines of successful requests, so only refusals get a reason as an extra field.
 TEST_P(AccessLine, TheReasonOfARefusalIsTheLastField) {
   AccessLog::Entry refused = entry();
   refused.status = 400;
@@ -173,7 +174,7 @@ TEST_P(AccessLine, EveryOctetOfAPeerIsHarmless) {
   std::string line = line_of(Format::combined, hostile);
   EXPECT_NE(line.find(" 2326 \"" + escaped + "\" \"curl"), std::string::npos) << line;
   line = line_of(Format::json, hostile);
-  // Longer than what a referer may take.
+  // The escaped text is longer than a referer field may be, so only its beginning is compared.
   EXPECT_NE(line.find("\"referer\":\"" + json.substr(0, 500)), std::string::npos) << line;
 }
 
@@ -183,7 +184,7 @@ TEST_P(AccessLine, NoTextMakesALineOfItsOwn) {
     AccessLog::Entry hostile = entry();
     hostile.peer_text = hostile.method_token = hostile.target = forged;
     hostile.referer = hostile.user_agent = forged;
-    const std::string line = line_of(format, hostile);  // which looks for one line
+    const std::string line = line_of(format, hostile);  // this checks that it is a single line
     EXPECT_EQ(line.find_first_of("\r\n"), std::string::npos);
     if (format == Format::json) continue;
     EXPECT_EQ(std::count(line.begin(), line.end(), '"'), format == Format::common ? 2 : 6) << line;

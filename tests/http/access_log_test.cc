@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How the access log's lines get to where they belong, and that nothing waits for it.
+// The access log's outputs. The server never waits for them.
 #include "reactor/http/access_log.h"
 
 #include <poll.h>
@@ -109,7 +109,7 @@ TEST_P(Access, TwoWritersKeepTheirLinesWhole) {
   EXPECT_EQ(json, 2000U);
 }
 
-// ---- Where nothing can be written ----
+// ---- Outputs that can't be written ----
 
 TEST_P(Access, AFullPipeLosesLinesAndNeverWaits) {
   const LogCapture capture;
@@ -121,8 +121,8 @@ TEST_P(Access, AFullPipeLosesLinesAndNeverWaits) {
   EXPECT_LT(monotonic_now() - begin, seconds(5));
   EXPECT_GT(log->lost(), 0U);
   ASSERT_TRUE(run_bounded(loop_, [&] { return !capture.lines().empty(); }));
-  EXPECT_LT(run_for(loop_, milliseconds(200)), 40);  // no spinning
-  EXPECT_EQ(capture.lines().size(), 1U);             // nor a line each time
+  EXPECT_LT(run_for(loop_, milliseconds(200)), 40);  // it does not spin
+  EXPECT_EQ(capture.lines().size(), 1U);             // and does not report each lost line
   EXPECT_TRUE(capture.contains("lines lost"));
   EXPECT_TRUE(capture.contains(path_));
 
@@ -132,7 +132,7 @@ TEST_P(Access, AFullPipeLosesLinesAndNeverWaits) {
     text += drain(reader.get());
     return lines_in(text) >= kept;
   }));
-  log->add(entry());  // it goes on
+  log->add(entry());  // the log goes on
   log.reset();
   text += drain(reader.get());
   EXPECT_EQ(lines_in(text), kept + 1);
@@ -268,7 +268,7 @@ int with_output(int fd, Callback<void()> checks) {
 
 TEST_P(Access, StandardOutputThatIsAPipeStaysAsItIsInTheChild) {
   const FdPair pipe = make_pipe();
-  ASSERT_EQ(::fcntl(pipe.far.get(), F_SETFL, 0), 0);  // it blocks, as a shell's does
+  ASSERT_EQ(::fcntl(pipe.far.get(), F_SETFL, 0), 0);  // the pipe blocks, as one from a shell does
   const int code = with_output(pipe.far.get(), [&] {
     Loop loop(options());
     const LogCapture capture;

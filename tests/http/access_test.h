@@ -40,7 +40,7 @@ class AccessTest : public LoopTest {
     entry.time = std::chrono::microseconds(1'000'123);
     return entry;
   }
-  // One line, without its end.
+  // Writes `entry` to a new log, and returns the line without its newline.
   [[nodiscard]] std::string line_of(AccessLog::Format format, const AccessLog::Entry& entry) {
     ::unlink(path_.c_str());
     open(format)->add(entry);

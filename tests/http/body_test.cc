@@ -33,7 +33,7 @@ std::ostream& operator<<(std::ostream& out, const Decoded& decoded) {
              << ' ' << decoded.consumed << " <" << decoded.data << '>';
 }
 
-// Feeds one piece, until it wants more, is done or fails.
+// Feeds one piece to the decoder until the decoder wants more, is done or fails.
 void feed(ChunkedDecoder& decoder, std::string_view piece, const Limits& limits, Decoded& out) {
   const testing::Exact exact(piece);
   std::string_view rest = exact.view();
@@ -52,7 +52,7 @@ void feed(ChunkedDecoder& decoder, std::string_view piece, const Limits& limits,
   if (out.state == State::more) {
     EXPECT_TRUE(rest.empty());
   }
-  if (out.state == State::error) out.consumed = 0;  // of no meaning
+  if (out.state == State::error) out.consumed = 0;  // it has no meaning after an error
 }
 
 Decoded decode_cut(std::string_view text, const std::vector<std::size_t>& cuts,
@@ -98,7 +98,7 @@ TEST(ChunkedDecoder, TakesBodies) {
       {"2\r\n\r\n\r\n0\r\n\r\n", "\r\n"},
       {"1;a\r\nx\r\n0;b=c;d=\"e\\\"; \t\xff\"\r\n\r\n", "x"},
       {"1; a = b ; c\r\nx\r\n0\r\n\r\n", "x"},
-      {"1 ;a\r\nx\r\n0\t ; b=c\r\n\r\n", "x"},  // BWS: RFC 9110 section 5.6.3
+      {"1 ;a\r\nx\r\n0\t ; b=c\r\n\r\n", "x"},  // bad whitespace (BWS), RFC 9110 section 5.6.3
       {"1 \t ;\ta\t=\t\"b\"\t;\tc\r\nx\r\n0\r\n\r\n", "x"},
       {"1;a=\"\"\r\nx\r\n0\r\n\r\n", "x"},
       {"1;a=\"\" ;b\r\nx\r\n0\r\n\r\n", "x"},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// HTTP connections that go on in another server.
+// HTTP connections that move to another server.
 #include <memory>
 #include <string>
 #include <vector>
@@ -82,7 +82,7 @@ TEST_P(HttpHandOver, AnAnswerThatComesLaterComesAndThenTheConnectionMovesAtOnce)
   Peer peer = client(get_request("/later"));
   EXPECT_TRUE(run_bounded(loop, [&] { return static_cast<bool>(responder); }));
   go();
-  run_for(loop, milliseconds(400));  // from now on offers are far apart
+  run_for(loop, milliseconds(400));  // from now on the server offers the connections rarely
   EXPECT_EQ(mail.asked, 0);
   Response response;
   response.body("after all");
@@ -119,7 +119,7 @@ TEST_P(HttpHandOver, OneThatIsNeverIdleIsToldToEnd) {
   Peer peer = client(get_request("/later"));
   EXPECT_TRUE(run_bounded(loop, [&] { return static_cast<bool>(responder); }));
   go();
-  run_for(loop, milliseconds(2800));  // beyond the server's patience
+  run_for(loop, milliseconds(2800));  // longer than the server waits for it
   Response response;
   response.body("the last");
   responder.send(response);
@@ -151,7 +151,7 @@ TEST_P(HttpHandOver, TheWaitForTheNextRequestGoesOn) {
   Peer peer;
   TimePoint start;
   std::unique_ptr<Ticks> ticks;
-  ASSERT_TRUE(once_undisturbed([&] {  // it moves within the 300 ms that are left
+  ASSERT_TRUE(once_undisturbed([&] {  // it must move within the 300 ms that are left
     Options options;
     options.keep_alive = milliseconds(1200);
     serve_both(std::move(options));
@@ -196,7 +196,7 @@ TEST_P(HttpHandOver, AServerWithoutAKeepAliveTimeWaitsAsLongAsItTakes) {
 TEST_P(HttpHandOver, AfterARequestThereTheWaitIsAWholeOne) {
   Peer peer;
   TimePoint start;
-  ASSERT_TRUE(once_undisturbed([&] {  // within the 300 ms that are left
+  ASSERT_TRUE(once_undisturbed([&] {  // it must move within the 300 ms that are left
     Options options;
     options.keep_alive = milliseconds(600);
     serve_both(std::move(options));
@@ -214,7 +214,8 @@ TEST_P(HttpHandOver, AfterARequestThereTheWaitIsAWholeOne) {
   EXPECT_GE(monotonic_now() - start, milliseconds(550));
 }
 
-// What another version, or nobody, wrote: an error or a new connection, never a crash.
+// The state may come from another version, or be garbage. The result is an error or a new
+// connection, never a crash.
 TEST_P(HttpHandOver, AnyStateIsBorne) {
   serve_both();
   std::vector<std::byte> good;
@@ -249,7 +250,7 @@ TEST_P(HttpHandOver, AnyStateIsBorne) {
   }
 }
 
-// ---- After an upgrade ----
+// ---- Connections after an upgrade to another protocol ----
 
 struct Shout final : StreamHandler {
   void on_data(Stream& stream, std::span<std::byte> bytes) override {

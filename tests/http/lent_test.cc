@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the HTTP server lends to handlers, and the functions that may replace themselves.
+// Memory that the HTTP server lends to handlers, and callbacks that destroy their own server.
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,7 +13,7 @@ namespace {
 
 class LentTest : public HttpTest {};
 
-// Long enough for the sanitizer's groups of 8 bytes.
+// The sanitizer poisons memory in groups of 8 bytes, so the texts must be longer than that.
 const std::string kLong(64, 'l');
 
 std::string padded_post(std::string_view body) {
@@ -21,7 +21,8 @@ std::string padded_post(std::string_view body) {
          "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
-// In one read, in two, and pipelined: the next request is whole though the one before is poisoned.
+// The requests come in one read, in two reads, and pipelined. Each one is intact although the one
+// before it is poisoned.
 TEST_P(LentTest, ARequestIsPoisonedAfterItsHandler) {
   std::vector<const void*> kept;
   std::string texts;
@@ -68,13 +69,14 @@ TEST_P(LentTest, APieceOfABodyIsPoisonedAfterItsCall) {
   EXPECT_EQ(is_poisoned(kept.front()), kPoisons);
 }
 
-// ---- Functions that are called in place ----
+// ---- Callbacks ----
 
-// Each kind of them destroys the server, and uses what it owns afterwards.
+// Each kind of callback destroys the server, and uses its own captures afterwards.
 TEST_P(LentTest, EachMayDestroyTheServer) {
   enum class At { handler, on_head, on_body, on_close };
   for (const At at : {At::handler, At::on_head, At::on_body, At::on_close}) {
-    if (at == At::on_close && on_libkqueue(GetParam())) continue;  // a reset reads as an end there
+    // libkqueue reports a reset as an end.
+    if (at == At::on_close && on_libkqueue(GetParam())) continue;
     SCOPED_TRACE(static_cast<int>(at));
     std::string said;
     std::unique_ptr<Responder> responder;
@@ -102,7 +104,7 @@ TEST_P(LentTest, EachMayDestroyTheServer) {
         },
         std::move(options));
     Peer peer = client(padded_post("body") + get_request());
-    Peer other = client("GET /");  // one that sends nothing is not accepted for a second
+    Peer other = client("GET /");  // a client that sends nothing is only accepted after 1 s
     if (at == At::on_close) {
       EXPECT_TRUE(pump(loop, [&] { return responder != nullptr; }));
       reset_on_close(peer.fd.get());

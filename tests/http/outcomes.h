@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a parser makes of a text, as a value that tests compare; however the text was cut.
+// The outcome of parsing a text, as a value that tests compare. It must be the same however the
+// text is cut into pieces.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@
 
 namespace reactor::http::testing {
 
-// A copy in memory of its own, so that the address sanitizer sees each octet read beyond an end.
+// A copy of a text in memory of its own size, so that the address sanitizer reports reads beyond
+// its end.
 class Exact {
  public:
   explicit Exact(std::string_view text) : data_(new char[text.size()]), size_(text.size()) {
@@ -62,8 +64,8 @@ inline Outcome outcome_of(const ParseResult& result, const Request& request) {
           result.complete() ? describe(request) : ""};
 }
 
-// Gives the text in growing prefixes that end at the cuts (ascending), at last the whole of it,
-// each at another address.
+// Parses growing prefixes of the text that end at the cuts (ascending), and at last the whole text.
+// Each of them is a copy at another address.
 inline Outcome parse_cut(RequestParser& parser, std::string_view text,
                          const std::vector<std::size_t>& cuts) {
   ParseProgress progress;
@@ -88,8 +90,9 @@ inline Outcome parse_octets(RequestParser& parser, std::string_view text) {
   return parse_cut(parser, text, cuts);
 }
 
-// The outcome of the text in one piece by the native path. Whoever gets another one, by the other
-// path, by octets or by any single cut, is named in `differs`.
+// Returns the outcome of the text in one piece and by the native scan path. The text is also parsed
+// by the portable path, byte by byte, and with each single cut. If any of these outcomes is
+// different, `differs` describes the first.
 inline Outcome parse_all_ways(std::string_view text, std::string& differs,
                               const Limits& limits = {}) {
   RequestParser native(limits);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is refused, with which status, by section of RFC 9112; each at every cut and by both scan
-// paths.
+// Requests that the parser refuses, with the status, by section of RFC 9112. Each of them is parsed
+// with every cut and by both scan paths.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -32,7 +32,8 @@ TEST_P(Refused, WithItsStatus) {
   EXPECT_TRUE(whole || outcome.consumed <= GetParam().text.size()) << outcome;
 }
 
-// The error is found although the head never ends: all of these are wrong in their last octet.
+// The last byte of each text is wrong. The parser must refuse it there, although the head has not
+// ended.
 class RefusedAtOnce : public ::testing::TestWithParam<Case> {};
 
 TEST_P(RefusedAtOnce, ByTheOctetThatIsWrong) {

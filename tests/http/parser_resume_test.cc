@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Pieces: pipelines, places kept, limits, and random damage, which all ways of parsing must judge
-// alike.
+// Requests in pieces: pipelining, resuming, limits, and random damage, which all ways of parsing
+// must judge alike.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -93,7 +93,8 @@ TEST(RequestParserPieces, GiveTheSameAtEachPairOfCuts) {
   }
 }
 
-// What was checked is not looked at again: of the input before progress.offset only the end may be.
+// The parser does not scan bytes again that it has checked. It resumes at progress.offset, and
+// looks at no more than the last few bytes before it.
 TEST(RequestParserPieces, KeepsItsPlaceSoThatOctetsStayLinear) {
   const std::string text = "GET /" + std::string(8000, 'a') + " HTTP/1.1\r\nHost: a\r\n" +
                            std::string(4000, 'n') + ": " + std::string(8000, 'v') + "\r\n\r\n";
@@ -117,7 +118,7 @@ TEST(RequestParserPieces, KeepsLittle) {
   EXPECT_LE(sizeof(ParseResult), 16U);
 }
 
-// One parser, many connections in turn.
+// One parser serves many connections in turn.
 TEST(RequestParserPieces, ServesManyConnectionsAtOnce) {
   RequestParser parser;
   std::vector<ParseProgress> progress(samples().size());
@@ -156,11 +157,12 @@ TEST(RequestParserPieces, JudgesDamagedRequestsAlikeHoweverTheyCome) {
     ASSERT_EQ(differs, "") << "round " << round << ":\n" << text;
     complete += outcome.state == ParseResult::State::complete ? 1 : 0;
   }
-  EXPECT_GT(complete, 100);  // else the damage was too great to test anything
+  EXPECT_GT(complete, 100);  // otherwise the damage was too great to test anything
 }
 
-// Lines that the parser knows by heart: the same as any other with one octet changed, or another
-// case. HTTP/1.0 shows whether keep-alive was heard.
+// The parser has shortcuts for these common lines. A line with one byte changed, or in another
+// case, must be parsed as if there were no shortcut. HTTP/1.0 requests show whether the parser saw
+// keep-alive.
 TEST(RequestParserPieces, KnowsItsCommonLinesToTheLastOctet) {
   for (const std::string_view line : {"Connection: keep-alive\r\n"sv, "Host: a.example:80\r\n"sv}) {
     const std::string before =
@@ -169,7 +171,8 @@ TEST(RequestParserPieces, KnowsItsCommonLinesToTheLastOctet) {
       for (int octet = 0; octet < 256; ++octet) {
         std::string changed(line);
         changed[at] = static_cast<char>(octet);
-        // A tail that lets the shortcut look beyond the line, and a longer line that it can't know.
+        // The tail lets the shortcut read beyond the line. If the change hits the line's end, the
+        // tail also makes it a longer line, which the shortcut does not know.
         const std::string text = before + changed + "X: y\r\n\r\n";
         RequestParser parser;
         const Outcome once = testing::parse_once(parser, text);
@@ -290,7 +293,8 @@ TEST(RequestParserBounds, OfTheDesignHold) {
   EXPECT_EQ(testing::parse_once(parser, start + "X: v" + value + "\r\n\r\n").status, 431);
 }
 
-// A server's buffer of max_head() octets is never full with a request neither complete nor refused.
+// A server's buffer of max_head() bytes is never full of a request that is neither complete nor
+// refused.
 TEST(RequestParserBounds, BoundWhatAConnectionMustKeep) {
   Limits limits;
   limits.request_line = 50;

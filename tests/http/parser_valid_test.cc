@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is accepted and what it means; each at every cut and by both scan paths.
+// Requests that the parser accepts, and their meaning. Each of them is parsed with every cut and by
+// both scan paths.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -10,7 +11,7 @@
 namespace reactor::http {
 namespace {
 
-// Parses a text that must be complete in itself. The octets live as long as this object.
+// Parses a complete request. The request's bytes live as long as this object.
 class Parsed {
  public:
   explicit Parsed(std::string text, const Limits& limits = {})
@@ -259,7 +260,7 @@ TEST(RequestParser, ReadsUpgradeOnlyWhereConnectionNamesIt) {
   EXPECT_EQ(Parsed(get10("Connection: Upgrade\r\nUpgrade: x\r\n"))->upgrade, "");
 }
 
-// Facts of one request must not show in the next one that the same objects hold.
+// No fact of one request may show in the next one, which uses the same objects.
 TEST(RequestParser, ForgetsTheRequestBefore) {
   RequestParser parser;
   Request request;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Properties of the parser and the decoder, for requests that rapidcheck makes up.
+// Properties of the parser and the decoder for requests that rapidcheck generates.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
@@ -56,7 +56,7 @@ rc::Gen<std::string> any_target() {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-// As sent: a parser gives it back but for the blanks around values.
+// A request head as it is sent. The parser returns the same, but without the blanks around values.
 struct Head {
   std::string method;
   std::string target;
@@ -73,7 +73,7 @@ struct Head {
 
 std::ostream& operator<<(std::ostream& out, const Head& head) { return out << head.text(); }
 
-// Names that mean something to the parser start with other letters.
+// Field names start with X, so that none of them means anything to the parser.
 rc::Gen<Head> any_head() {
   const auto field = rc::gen::pair(
       rc::gen::map(text_of(kToken), [](std::string name) { return "X" + std::move(name); }),
@@ -146,7 +146,7 @@ RC_GTEST_PROP(RequestParserProperty, ParsesWhatIsPrintedToTheSame, ()) {
   RC_ASSERT(again.request == described);
 }
 
-// The content in chunks that end at the cuts.
+// Returns the content in chunks that end at the cuts.
 std::string encode(const std::string& content, const std::vector<std::size_t>& cuts,
                    const std::string& extension) {
   std::ostringstream out;

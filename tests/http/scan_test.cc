@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every block agrees with the table, on every octet, at every place, and reads nothing beyond its
-// memory.
+// Each block implementation must agree with the table on every byte at every place, and must read
+// nothing beyond its memory.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -30,7 +30,7 @@ std::size_t by_table(chars::Class wanted, std::string_view text, std::size_t fro
   return from;
 }
 
-// The end of a target, in which '%' needs two digits behind it.
+// Returns the end of a target, in which each '%' needs two hex digits after it.
 std::size_t target_by_table(std::string_view text, std::size_t from) {
   const auto triplet = [text](std::size_t at) {
     return text.substr(at).size() > 2 && text[at] == '%' && chars::is(chars::kHex, text[at + 1]) &&
@@ -95,7 +95,7 @@ TYPED_TEST(Scan, AgreesOnRandomText) {
   }
 }
 
-// The masks themselves: a marked octet may be in the class, an unmarked one must be.
+// A mask may mark a byte that is in the class, but must mark every byte that is outside.
 TYPED_TEST(Scan, MarksNothingThatIsOutside) {
   for (int octet = 0; octet < 256; ++octet) {
     char block[64];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Requests with content: collected, streamed, discarded, refused; 100 (Continue); their deadlines.
+// Requests with content: collected, streamed, discarded and refused content, 100 (Continue), and
+// deadlines.
 #include <sys/socket.h>
 
 #include <memory>
@@ -27,7 +28,7 @@ class ContentTest : public HttpTest {
     options.on_head = [how](const Request&, Response&) { return how; };
     return options;
   }
-  // Answers with the length of the body, and keeps it.
+  // Answers with the length of the body, and keeps the body.
   void serve_length(Options options = {}) {
     serve(
         [this](const Request& request, Response& response) {
@@ -36,7 +37,7 @@ class ContentTest : public HttpTest {
         },
         std::move(options));
   }
-  // Streams into `bodies`, and answers when all is there.
+  // Streams the body into `bodies`, and answers when it is complete.
   void serve_stream() {
     serve(
         [this](const Request& request, Response& response) {
@@ -294,7 +295,7 @@ TEST_P(ContentTest, ContinueIsSentToWhoWaitsForIt) {
   waiting.write("abc");
   ASSERT_TRUE(until(waiting, "\r\n\r\n3"));
   EXPECT_EQ(count(waiting.got, "100 Continue"), 1U);
-  Peer hasty = client(head + "abc");  // RFC 9110 section 10.1.1: it may be left out then
+  Peer hasty = client(head + "abc");  // RFC 9110 section 10.1.1: no 100 is needed then
   ASSERT_TRUE(until(hasty, "\r\n\r\n3"));
   EXPECT_EQ(count(hasty.got, "100 Continue"), 0U);
 }
@@ -340,7 +341,7 @@ TEST_P(ContentTest, ASlowBodyIsA408) {
   Peer peer = client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc");
   const TimePoint begin = monotonic_now();
   ASSERT_TRUE(pump(loop, [&] {
-    peer.write("x");  // a trickle does not help
+    peer.write("x");  // a trickle does not extend the time
     run_for(loop, milliseconds(5));
     return peer.read(), peer.over() || peer.got.find("\r\n\r\n") != std::string::npos;
   }));
@@ -351,7 +352,7 @@ TEST_P(ContentTest, ASlowBodyIsA408) {
 TEST_P(ContentTest, ABodyThatKeepsTheRateMayTakeLonger) {
   Options options;
   options.body_timeout = milliseconds(40);
-  options.body_rate = 1;  // each octet earns a second
+  options.body_rate = 1;  // each byte adds a second
   serve_length(std::move(options));
   Peer peer = client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
   run_for(loop, milliseconds(100));
@@ -375,7 +376,7 @@ TEST_P(ContentTest, APauseStopsTheClockOfTheBody) {
   Peer peer = client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
   run_for(loop, milliseconds(300));
   responder.resume_body();
-  EXPECT_TRUE(loop.poll() && loop.poll());  // the deadline is not over with the pause
+  EXPECT_TRUE(loop.poll() && loop.poll());  // the time of the pause does not count
   peer.write("cd");
   EXPECT_TRUE(until(peer, "done"));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Answers that come later, or in pieces.
+// Answers that come after the handler has returned, or in pieces.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -17,7 +17,7 @@ using std::chrono::milliseconds;
 
 class DeferTest : public HttpTest {
  protected:
-  // Defers every request and notes its target.
+  // Defers every request and records its target.
   void serve_later(Options options = {}) {
     serve(
         [this](const Request& request, Response& response) {
@@ -51,7 +51,7 @@ TEST_P(DeferTest, AnAnswerMayComeLater) {
   ASSERT_TRUE(until(peer, "later"));
   EXPECT_EQ(content_of(peer.got), "later");
   peer.got.clear();
-  peer.write(get_request("/again"));  // the connection goes on
+  peer.write(get_request("/again"));  // the connection can still be used
   ASSERT_TRUE(until_asked(2));
   responders[1].send(text("again"));
   EXPECT_TRUE(until(peer, "again"));
@@ -85,7 +85,7 @@ TEST_P(DeferTest, AnAnswerWithinTheHandlerIsLikeAnyOther) {
   EXPECT_EQ(count(peer.got, "HTTP/1.1 200"), 500U);
 }
 
-// Of a client that sends its next requests already.
+// The client already sends its next requests while the server closes the connection.
 TEST_P(DeferTest, TheLastAnswerIsNotLostToAReset) {
   const LogCapture log;
   for (const bool dropped : {false, true}) {
@@ -169,7 +169,8 @@ TEST_P(DeferTest, AClientThatHalfClosedGetsItsAnswer) {
   EXPECT_EQ(peer.error, 0);
 }
 
-// The end is seen after the answer was given and before the next request was taken up.
+// The server sees the half-close after it has sent the answer, and before it takes up the next
+// request.
 TEST_P(DeferTest, AHalfCloseBesideAnAnswerLosesNoRequest) {
   serve_later();
   Peer peer = client(get_request("/1") + get_request("/2"));
@@ -222,7 +223,7 @@ TEST_P(DeferTest, PiecesAreChunked) {
   EXPECT_EQ(peer.got.find("Content-Length"), std::string::npos);
   peer.got.clear();
   responders[0].write("hello");
-  responders[0].write("");  // is not the end
+  responders[0].write("");  // does not end the answer
   responders[0].write(std::string(26, 'z'));
   responders[0].finish();
   const std::string expected = "5\r\nhello\r\n1a\r\n" + std::string(26, 'z') + "\r\n0\r\n\r\n";
@@ -328,7 +329,7 @@ TEST_P(DeferTest, AResponderThatIsDroppedAmidItsAnswerIsAReset) {
   ASSERT_TRUE(until_over(peer));
 }
 
-// A client that does not read makes the handler wait, and loses nothing.
+// If the client does not read, the handler has to wait, and no byte is lost.
 TEST_P(DeferTest, WritingFollowsTheClientsReading) {
   serve_later();
   Peer peer = client(get_request());

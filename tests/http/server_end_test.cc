@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Clients that go before their answer is complete.
+// Clients that leave before their answer is complete.
 #include <optional>
 #include <vector>
 
@@ -11,7 +11,7 @@ namespace {
 
 class ServerEndTest : public HttpTest {
  protected:
-  // A request whose answer is for the test to give.
+  // Sends a request, which the test answers through `responder`.
   Peer ask() {
     if (server == nullptr) {
       serve([this](const Request&, Response& response) { responder = response.defer(); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the server tells its access log.
+// The entries that the server adds to its access log.
 #include <unistd.h>
 
 #include <cstdlib>
@@ -31,7 +31,7 @@ class ServerLogTest : public HttpTest {
     options.access_log = log.get();
     return options;
   }
-  // Each line from the request on, without the time.
+  // Returns the log's lines from the request on, without the time.
   std::vector<std::string> lines() {
     log->flush();
     std::vector<std::string> result;

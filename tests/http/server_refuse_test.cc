@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The last answer of a connection: it arrives whatever the client still sends, nothing behind it is
-// read as a request, and a refusal says why.
+// The last answer of a connection. It arrives whatever the client still sends, no bytes after it
+// are read as a request, and a refusal gives its reason.
 #include <sys/socket.h>
 
 #include <fstream>
@@ -25,7 +25,7 @@ const std::string kPost = "POST / HTTP/1.1\r\nHost: a\r\n";
 
 class RefuseTest : public HttpTest {
  protected:
-  // Notes targets, and answers with `status`, at once or by `responder`.
+  // Records targets, and answers with `status`, either at once or through `responder`.
   void serve_status(int status, bool later = false, Options options = {}) {
     serve(
         [=, this](const Request& request, Response& response) {
@@ -38,7 +38,7 @@ class RefuseTest : public HttpTest {
   bool until_asked() {
     return run_bounded(loop, [&] { return !targets.empty(); });
   }
-  // Sends all of `body`, and reads not a byte meanwhile.
+  // Sends all of `body` without reading anything meanwhile.
   bool send_all(Peer& peer, std::string_view body) {
     return pump(loop, [&] {
       body.remove_prefix(peer.write(body.substr(0, 1'000'000)));
@@ -50,10 +50,10 @@ class RefuseTest : public HttpTest {
   Responder responder;
 };
 
-// ---- What follows a protocol that was refused (RFC 9931) ----
+// ---- Bytes after a refused CONNECT or upgrade (RFC 9931) ----
 
 TEST_P(RefuseTest, NothingBehindAConnectIsARequest) {
-  for (const int status : {405, 200}) {  // 200 would be a tunnel: a 501
+  for (const int status : {405, 200}) {  // 200 would open a tunnel, so it becomes a 501
     targets.clear();
     serve_status(status);
     Peer peer = client(kConnect + get_request("/smuggled"));
@@ -156,7 +156,7 @@ TEST_P(RefuseTest, NothingBehindTheStreamedContentOfAnUpgradeIsARequest) {
   EXPECT_EQ(count(peer.got, "\r\nConnection: close\r\n"), 1U) << peer.got;
 }
 
-// As clients do that speak HTTP/2, too, and offer it.
+// Clients that also speak HTTP/2 offer it in this way.
 TEST_P(RefuseTest, AnUpgradeThatNothingFollowsKeepsTheConnection) {
   serve_status(200);
   Peer peer = client(get_request("/1", kUpgrade));
@@ -166,12 +166,12 @@ TEST_P(RefuseTest, AnUpgradeThatNothingFollowsKeepsTheConnection) {
   EXPECT_TRUE(run_bounded(loop, [&] { return targets.size() == 2; }));
 }
 
-// ---- A client that sends all before it reads ----
+// ---- A client that sends everything before it reads ----
 
 struct Early {
   const char* name;
   int status;
-  std::string head;  // a body without an end follows
+  std::string head;  // 8,000,000 bytes follow
 };
 
 class EarlyAnswerTest : public RefuseTest {};
@@ -213,7 +213,8 @@ TEST_P(EarlyAnswerTest, ReachesAClientThatSendsEightMegabytesBeforeItReads) {
       std::move(options));
   const std::string body(8'000'000, '\x01');
   for (const auto& [name, status, head] : cases) {
-    // The application's own answers are to what is within the limit.
+    // The application only answers requests within the body limit, so these cases announce fewer
+    // bytes.
     std::string request = head;
     const bool ours = status != 401 && status != 403 && status != 404;
     if (!ours) request.replace(request.find("8000000"), 7, "6999999");
@@ -233,7 +234,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, EarlyAnswerTest, every_backend(), BackendName
 
 class ReasonTest : public RefuseTest {
  protected:
-  // The line of the access log for what that client gets.
+  // Returns the line that the access log has for a client that sends `request`.
   std::string logged(AccessLog::Format format, std::string_view request, Options options = {}) {
     const TemporaryFolder folder;
     auto access = get(AccessLog::open(loop, {.path = folder.file("log"), .format = format}));
@@ -257,7 +258,7 @@ class ReasonTest : public RefuseTest {
     return Address::from(reinterpret_cast<const sockaddr*>(&own), size).to_string();
   }
 
-  std::string name;  // of the client
+  std::string name;  // the client's address and port
 };
 
 TEST_P(ReasonTest, IsTheLastFieldOfTheAccessLog) {

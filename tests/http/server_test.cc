@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The connection: order, limits, time, hand-over, the end.
+// HTTP connections: the order of answers, limits, timeouts, upgrades to another protocol, and
+// drain.
 #include "reactor/http/server.h"
 
 #include <sys/socket.h>
@@ -100,7 +101,7 @@ TEST_P(HttpServerTest, DateIsRightAfterIdling) {
   EXPECT_NE(peer.got.substr(peer.got.find("Date: "), 35), first);
 }
 
-// ---- Hand-over ----
+// ---- Upgrades to another protocol ----
 
 class UpgradeTest : public HttpServerTest {};
 
@@ -142,7 +143,7 @@ TEST_P(UpgradeTest, ConnectBecomesATunnel) {
   EXPECT_EQ(peer.got.find("Transfer-Encoding"), std::string::npos);
   peer.write("through");
   EXPECT_TRUE(until(peer, "through"));
-  server.reset();  // closes it with the rest
+  server.reset();  // closes this connection, too
 }
 
 TEST_P(UpgradeTest, ThatNobodyAskedForIsA500) {
@@ -202,7 +203,7 @@ TEST_P(HttpServerTest, WhatNobodyReadsIsBoundedAndNothingIsLost) {
   EXPECT_EQ(count(peer.got, ";"), std::size_t{kRequests});
 }
 
-// ---- Time ----
+// ---- Timeouts ----
 
 TEST_P(HttpServerTest, ASlowHeadIsA408) {
   Options options;
@@ -210,7 +211,7 @@ TEST_P(HttpServerTest, ASlowHeadIsA408) {
   serve_ok(std::move(options));
   Peer peer = client("GET / HTTP/1.1\r\n");
   ASSERT_TRUE(pump(loop, [&] {
-    peer.write("X: y\r\n");  // a trickle does not help
+    peer.write("X: y\r\n");  // a trickle does not extend the time
     run_for(loop, milliseconds(5));
     return peer.read(), peer.over() || peer.got.find("\r\n\r\n") != std::string::npos;
   }));
@@ -239,7 +240,7 @@ TEST_P(HttpServerTest, KeepAliveEnds) {
   EXPECT_EQ(peer.error, 0);
 }
 
-// ---- The end ----
+// ---- Drain ----
 
 TEST_P(HttpServerTest, DrainSpreadsTheEndOfIdleConnections) {
   EXPECT_TRUE(once_undisturbed([&] {
