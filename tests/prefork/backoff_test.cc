@@ -37,7 +37,7 @@ TEST(Backoff, ALongLifeEndsIt) {
   EXPECT_EQ(backoff.after_death({}), Duration::zero());
 }
 
-// What a crash loop costs: each worker dies as soon as it is made.
+// The cost of a crash loop, in which each worker dies as soon as it is forked.
 TEST(Backoff, FewForksInFiveSeconds) {
   for (const unsigned slots : {1U, 2U}) {
     Backoff backoff(slots);

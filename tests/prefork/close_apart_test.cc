@@ -16,7 +16,7 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr Duration kAtOnce = std::chrono::seconds(10);  // against an hour
+constexpr Duration kAtOnce = std::chrono::seconds(10);  // far less than the hour of Lingering
 
 std::vector<UniqueFd> one(UniqueFd socket) {
   std::vector<UniqueFd> sockets;
@@ -41,7 +41,7 @@ TEST(CloseApartFork, NorDoesOneThatAClientSentToAUnixListener) {
   const std::array<std::byte, 1> byte{};
   ASSERT_TRUE(send_with_descriptor(client.fd(), byte, lingering.socket.get()).ok());
   const TimePoint start = monotonic_now();
-  lingering.socket.reset();  // another copy waits in the queue
+  lingering.socket.reset();  // the queue holds another copy
   close_apart(one(listener.release()));
   EXPECT_LT(monotonic_now() - start, kAtOnce);
 }
@@ -56,7 +56,8 @@ TEST(CloseApartFork, ClosesInThisProcessToo) {
   EXPECT_EQ(::read(peer.get(), &byte, 1), 0) << "nobody has the other end any more";
 }
 
-// There is no pipe to be had: better open until the end than an hour of waiting.
+// No pipe can be made, so no child can close the sockets. They stay open until this process ends,
+// which is better than an hour of waiting.
 TEST(CloseApartFork, LeavesThemOpenIfThereCanBeNoChild) {
   const FdGuard guard;
   Lingering lingering;

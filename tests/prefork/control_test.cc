@@ -109,7 +109,7 @@ TEST_F(ControlTest, AWorkerWithoutAMasterIsToldAndGetsNoSignal) {
   EXPECT_FALSE(worker.say_ready());  // SIGPIPE would end the test
 }
 
-// ---- A worker that is not what it was ----
+// ---- A worker that runs foreign code ----
 
 struct Stranger {
   const char* name;
@@ -140,7 +140,8 @@ TEST_F(ControlTest, WhatNoWorkerSaysBreaksTheRules) {
   }
 }
 
-// Closing a stranger's socket can block its last owner for as long as the stranger likes.
+// If the master received a socket from a worker, closing it could block the master for as long as
+// the worker likes.
 TEST_F(ControlTest, TheWorkerCannotSendTheMasterADescriptor) {
   auto [master, worker] = make_control().value();
   const std::array<std::byte, 8> bytes{};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a crew ends: dismissed, or for another master's workers.
+// The end of a crew: it is dismissed, or gives way to another master's workers.
 #include "tests/prefork/crew_kit.h"
 
 namespace reactor::prefork {
@@ -9,7 +9,7 @@ using std::chrono::seconds;
 
 class CrewEndTest : public CrewTest {};
 
-// They have the same slots there.
+// The other master's workers have the same slot numbers.
 TEST_F(CrewEndTest, WhoGivesWayHandsEachSlotToItself) {
   make_ready(plan(2));
   for (const pid_t pid : {kFirst, kFirst + 1}) heard(pid);
@@ -46,7 +46,7 @@ TEST_F(CrewEndTest, NobodyIsStartedAnyMore) {
   }
 }
 
-// The rest has what is left of its own time.
+// The aborted worker only has the rest of its own time.
 TEST_F(CrewEndTest, OneThatIsAbortedIsNotToldToGiveWay) {
   make_ready(plan(2));
   pass(seconds(5), {kFirst + 1});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A crew with time and processes played: no process is forked, none is waited for.
+// A crew with a simulated clock and simulated processes: no process is forked or waited for.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@
 
 namespace reactor::prefork {
 
-// Plays the kernel, and the workers' ends of the control sockets.
+// Stands in for the kernel and for the workers' ends of the control sockets.
 class PlayedCalls final : public ProcessCalls {
  public:
   static constexpr pid_t kFirst = 1000;
@@ -72,7 +72,7 @@ class CrewTest : public ::testing::Test {
     turn();
   }
 
-  // What the master does in a turn.
+  // Does what the master does in a turn.
   void turn() {
     crew_->advance();
     std::vector<pollfd> fds;
@@ -85,7 +85,8 @@ class CrewTest : public ::testing::Test {
     crew_->look_after();
     crew_->advance();
   }
-  // Time goes by in turns of 10 ms, in which these workers' loops turn.
+  // Lets time pass in turns of 10 ms. In each of them the loops of the workers in `lively` turn as
+  // well.
   void pass(Duration time, const std::vector<pid_t>& lively = {}) {
     for (Duration done{}; done < time; done += std::chrono::milliseconds(10)) {
       clock_.plan(std::chrono::milliseconds(10));
@@ -99,14 +100,15 @@ class CrewTest : public ::testing::Test {
     clock_.begin_turn(real_ += time);
     turn();
   }
-  // Seats are taken in order, and these tests free none before they look at another one's.
+  // Counts a turn of the worker's loop. The pid gives the seat, because seats are taken in order
+  // and these tests reuse none.
   void beat(pid_t pid) {
     board_->seat(static_cast<std::uint32_t>(pid - PlayedCalls::kFirst)).loop.turns.add();
   }
   void ready(pid_t pid) { EXPECT_TRUE(calls_.workers.at(pid).say_ready()); }
   void ask_for_successor(pid_t pid) { calls_.workers.at(pid).ask_for_successor(); }
   void die(pid_t pid, int status = 0x100) { calls_.dead[pid] = status; }
-  // What the master said to a worker since the last look.
+  // Returns the messages that the master has sent to a worker since the last call.
   std::vector<Message> heard(pid_t pid) {
     std::vector<Message> messages;
     while (auto message = calls_.workers.at(pid).receive().message) messages.push_back(*message);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the crew decides.
+// The decisions of the crew.
 #include "reactor/prefork/crew.h"
 
 #include <sys/resource.h>
@@ -99,7 +99,7 @@ TEST_F(CrewTest, WithoutATimeoutALeavingWorkerIsKilledAtItsDeadlineAllTheSame) {
   EXPECT_EQ(calls_.signals[kFirst], std::vector<int>{SIGKILL});
 }
 
-// ---- Fewer ----
+// ---- Fewer workers ----
 
 TEST_F(CrewTest, OneThatIsToRetireLeavesAsSoonAsTheOthersHaveTurned) {
   make_ready(plan(3));
@@ -143,12 +143,12 @@ TEST_F(CrewTest, OneThatDiesBeforeItRetiresLeavesItsQueueToTheOthers) {
   EXPECT_EQ(calls_.started, 2);
 }
 
-// ---- Pauses ----
+// ---- Pauses of the whole machine ----
 
 TEST_F(CrewTest, APauseOfAllIsNoSilence) {
   make_ready(plan(2));
   for (int i = 0; i < 5; ++i) {
-    pass(milliseconds(990));  // nobody turns: nothing came, and the beat is a second
+    pass(milliseconds(990));  // no loop turns: no event came, and the beat is 1 s
     pause(hours(1));
     pass(milliseconds(10), {kFirst, kFirst + 1});
   }
@@ -164,7 +164,7 @@ TEST_F(CrewTest, AStuckWorkerIsAbortedInSpiteOfPauses) {
   }
   EXPECT_EQ(calls_.signals[kFirst], (std::vector<int>{SIGUSR2, SIGABRT}));
   pause(hours(1));
-  EXPECT_EQ(calls_.signals[kFirst].back(), SIGABRT);  // its 2 s have not passed
+  EXPECT_EQ(calls_.signals[kFirst].back(), SIGABRT);  // the 2 s after SIGABRT have not passed
 }
 
 TEST_F(CrewTest, APauseMovesEachDeadline) {
@@ -177,7 +177,7 @@ TEST_F(CrewTest, APauseMovesEachDeadline) {
   turn();
   ASSERT_TRUE(any(heard(kFirst), Message::Kind::retire));
   pass(seconds(9), {kFirst, kFirst + 1});
-  pause(hours(1));  // and the old one 12 s to end
+  pause(hours(1));  // the old worker had 12 s to end
   pass(seconds(2), {kFirst, kFirst + 1});
   EXPECT_TRUE(calls_.signals.empty());
   pass(seconds(1) + milliseconds(10), {kFirst, kFirst + 1});
@@ -191,10 +191,10 @@ TEST_F(CrewTest, AWorkerThatDiesAfterAPauseLivedNoLonger) {
     die(kFirst + calls_.started - 1);
     turn();
   }
-  EXPECT_EQ(count("next start in 0 ms"), 2);  // the third one in a row waits
+  EXPECT_EQ(count("next start in 0 ms"), 2);  // the third restart in a row has to wait
 }
 
-// ---- Wishes ----
+// ---- Requests for a successor ----
 
 TEST_F(CrewTest, AWorkerGetsASuccessorOnceAndNotBeforeASecondOfService) {
   make_ready(plan(1));
@@ -244,7 +244,7 @@ TEST_F(CrewTest, OneThatBreaksTheRulesIsKilledWithItsGroupAndReplacedSlowly) {
   make_ready(plan(1));
   pid_t last = kFirst;
   for (int deaths = 1; deaths <= 3; ++deaths) {
-    pass(seconds(2), {last});  // which would make up for a death
+    pass(seconds(2), {last});  // long enough to make up for a death
     ASSERT_EQ(::write(calls_.workers.at(last).notices_fd(), "x", 1), 1);
     turn();
     EXPECT_EQ(calls_.signals[-last], std::vector<int>{SIGKILL});
@@ -271,7 +271,7 @@ TEST_F(CrewTest, AfterTwoBadReloadsTheLastGoodOneServes) {
     turn();
   }
   EXPECT_EQ(crew_->plan().max_requests, 3U);
-  die(kFirst + 2);  // which was started by the first of the two: another is tried
+  die(kFirst + 2);  // of the first bad reload; the crew tries another one
   turn();
   EXPECT_EQ(crew_->plan().max_requests, 3U);
   die(kFirst + 3);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a worker that a client took over can do to listeners of each kind, and what a worker gives
-// up so that it is not much. What else it can do is for tests/adversity/evil_acts.cc. Names contain
-// Fork, as each test forks.
+// What a worker that a client has taken over can do to each kind of listener, and the rights that a
+// worker gives up to limit the damage. Other acts are in tests/adversity/evil_acts.cc. Each test
+// forks, so its name contains Fork.
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -37,7 +37,7 @@ int serve_echo(Worker& worker) {
   return worker.serve(*server);
 }
 
-// ---- What a stranger's code finds in a worker ----
+// ---- The descriptors that foreign code finds in a worker ----
 
 std::vector<int> descriptors() {
   std::vector<int> numbers;
@@ -78,7 +78,7 @@ class EvilWorkerFork : public ::testing::Test {
     result.graceful_timeout = seconds(1);
     return result;
   }
-  // One echo, by whichever worker.
+  // Returns whether some worker echoes a byte.
   static bool echoes(const std::string& address) {
     const Socket socket = Socket::connect(Address::parse(address).value()).value();
     pollfd ready{socket.fd(), POLLOUT, 0};
@@ -87,7 +87,7 @@ class EvilWorkerFork : public ::testing::Test {
     char byte = 0;
     return ::poll(&ready, 1, 5000) == 1 && ::read(socket.fd(), &byte, 1) == 1;
   }
-  // Two new workers, which nothing but a reload brings.
+  // Reloads, and waits for two new workers, which only a reload starts.
   static void expect_reload(Running& master) {
     master.signal(SIGHUP);
     static_cast<void>(master.lines.after("log reload: the workers are replaced"));
@@ -127,14 +127,16 @@ TEST_F(EvilWorkerFork, AUnixListenerThatWasShutDownIsMadeAnew) {
 }
 
 #if defined(__linux__)
-// Also if nothing else wakes the master: no worker ends, and none has to turn.
+// The master notices this even if nothing else wakes it: no worker ends, and no worker's loop has
+// to turn.
 TEST_F(EvilWorkerFork, AListenerWithALockedFilterIsMadeAnewWithinASecond) {
   Options patient = options();
   patient.timeout = Duration::zero();
-  patient.reuse_port = false;  // one for all
+  patient.reuse_port = false;  // one listener for all workers
   Running master(std::move(patient), [&](Worker& worker, const Lines&) {
     if (worker.index() != 0 || (*committed_).exchange(1) != 0) return serve_echo(worker);
-    // After the master's first look, as after the clients' first requests.
+    // The master has looked at the listener by then, as it would have before a client's first
+    // request.
     const Timer later = worker.loop().after(std::chrono::milliseconds(200), [] {
       for (const int fd : descriptors()) {
         int listens = 0;
@@ -158,7 +160,7 @@ TEST_F(EvilWorkerFork, AListenerWithALockedFilterIsMadeAnewWithinASecond) {
 }
 #endif
 
-// ---- What a worker gives up ----
+// ---- Rights that a worker gives up ----
 
 TEST_F(EvilWorkerFork, AWorkerHasASessionOfItsOwnAndNoInput) {
   Running master(options(), [](Worker& worker, const Lines& lines) {
@@ -209,7 +211,7 @@ TEST_F(EvilWorkerFork, AWorkerNeitherReadsNorTypesIntoTheMastersTerminal) {
     const std::string name = ::ptsname(terminal.get());
     const pid_t running = spawn_child([&] {
       ::setsid();
-      const int line = ::open(name.c_str(), O_RDWR);  // which makes it the session's
+      const int line = ::open(name.c_str(), O_RDWR);  // makes it the session's controlling terminal
       for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(line, fd);
       ::close(line);
       Options one = options();

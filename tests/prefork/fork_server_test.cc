@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A process for each connection: ForkServer in a loop of the test's, and Plan::model in workers.
-// The test's own ends of connections have copies in the children, so they are shut down, not
-// closed, to be over.
+// ForkServer gives each connection a process of its own. It runs in a loop of the test, or in
+// workers with Plan::model. The children have copies of the test's ends of the connections, so
+// close() would not end a connection: the test calls shutdown().
 #include "reactor/prefork/fork_server.h"
 
 #include <sys/resource.h>
@@ -31,7 +31,8 @@ using std::chrono::milliseconds;
 
 class ForkServers : public LoopTest {};
 
-// Answers with its process, with a signal that kills it, after somebody let it go on, or at all.
+// Echoes what it gets, but answers "pid" with its process id, throws at "throw", and at "block"
+// first waits for the gate.
 class Talker final : public StreamHandler {
  public:
   using Context = FdPair;
@@ -64,7 +65,7 @@ Peer connect(const ServerBase& server) {
 
 void hang_up(const Peer& peer) { ::shutdown(peer.fd.get(), SHUT_RDWR); }
 
-// What is answered to `word`, which is the whole answer but for "pid".
+// Sends `word` and returns the answer, which is `word` again unless that is "pid".
 std::string ask(Loop& loop, Peer& peer, std::string_view word) {
   peer.got.clear();
   peer.write(word);
@@ -98,7 +99,7 @@ TEST_P(ForkServers, EachConnectionHasAProcess) {
   EXPECT_TRUE(childless()) << "each was waited for in the turn in which it ended";
 }
 
-// The end of the input is seen as on any Stream, and what was sent before is answered in full.
+// A child sees a half-close as any Stream does, and answers everything that was sent before it.
 TEST_P(ForkServers, AHalfClosedConnectionIsAnswered) {
   Loop loop(options());
   FdPair gate = make_pipe();
@@ -130,7 +131,7 @@ TEST_P(ForkServers, AtTheLimitTheNextOneWaits) {
   EXPECT_EQ(server->accepted(), 2U) << "it is in the kernel's queue";
   hang_up(first);
   EXPECT_TRUE(pump(loop, [&] { return third.read(), third.got == "me too"; }));
-  // A sibling's connection is never refused, but waits as well.
+  // A connection from a sibling is never refused, but it waits as well.
   const FdPair pair = make_tcp_pair();
   Peer fourth;
   fourth.fd.reset(::dup(pair.far.get()));
@@ -151,7 +152,7 @@ TEST_P(ForkServers, AHandlerThatBlocksHoldsNobodyUp) {
   EXPECT_NE(ask(loop, blocked, "pid"), "");
   blocked.got.clear();
   blocked.write("block");
-  for (int i = 0; i < 5; ++i) {  // it blocks until all of them have their answers
+  for (int i = 0; i < 5; ++i) {  // the first one blocks while all of these get their answers
     Peer other = connect(*server);
     EXPECT_EQ(ask(loop, other, "hello"), "hello");
     hang_up(other);
@@ -184,7 +185,8 @@ TEST_P(ForkServers, ADeadChildIsOneConnectionLess) {
   EXPECT_EQ(ask(loop, second, "pid"), other);
 }
 
-// TERM is what tells the children, though the parent's loop watches that, too.
+// SIGTERM tells the children to drain. The parent's loop has a watcher for SIGTERM, which must not
+// be called.
 TEST_P(ForkServers, DrainLetsChildrenFinishAndNobodyIn) {
   Loop loop(options());
   int terms = 0;
@@ -232,14 +234,15 @@ TEST_P(ForkServers, DestructionKillsTheChildrenAndWaitsForThem) {
   EXPECT_TRUE(run_to_end(loop));
 }
 
-// What is started for a connection is waited for, what was there before is not.
+// A child waits for everything that its connection has started, but not for a timer that was there
+// before.
 TEST_P(ForkServers, AChildEndsWithWhatItsConnectionStarted) {
   class Afterwards final : public StreamHandler {
    public:
     using Context = FdPair;
     explicit Afterwards(FdPair& pipe) : pipe_(pipe) {}
     void on_data(Stream& stream, std::span<std::byte>) override {
-      static Timer later;  // outlives the connection; of this process alone
+      static Timer later;  // outlives the connection; each process has its own
       later = stream.loop().after(milliseconds(20), [&loop = stream.loop(), &pipe = pipe_] {
         loop.post([&pipe] { write_text(pipe.far.get(), "done"); });
       });
@@ -264,7 +267,7 @@ TEST_P(ForkServers, AChildEndsWithWhatItsConnectionStarted) {
   EXPECT_TRUE(ended(loop, peer));
 }
 
-// Where the kernel does not kill it.
+// The lifeline ends the child if the kernel does not kill it with its parent.
 TEST_P(ForkServers, AChildEndsWithItsParent) {
   FdPair lifeline = make_pipe(), pair = make_tcp_pair(), gate = make_pipe();
   SignalBlock blocked;
@@ -276,7 +279,8 @@ TEST_P(ForkServers, AChildEndsWithItsParent) {
 }
 
 #if defined(__linux__)
-// Nor does a child of the one keep the other's from ending. As if the kernel could not kill them.
+// A child of one server must not keep the other server's child from ending. The children switch
+// PR_SET_PDEATHSIG off, as on a kernel that can't kill them.
 TEST_P(ForkServers, ChildrenOfSeveralEndWithTheirParent) {
   FdPair alive = make_pipe();
   EXPECT_EQ(
@@ -297,7 +301,8 @@ TEST_P(ForkServers, ChildrenOfSeveralEndWithTheirParent) {
           EXPECT_NE(ask(loop, peer, "pid"), "");
           static_cast<void>(peer.fd.release());
         }
-        ::_exit(::testing::Test::HasFailure() ? 1 : 0);  // without destructors, which kill them
+        // exit() would run the destructors, which kill the children.
+        ::_exit(::testing::Test::HasFailure() ? 1 : 0);
       }),
       0);
   alive.far.reset();
@@ -306,7 +311,7 @@ TEST_P(ForkServers, ChildrenOfSeveralEndWithTheirParent) {
 }
 #endif
 
-// Root may fork beyond every limit, so that it becomes somebody else for this.
+// Root may fork beyond every limit, so the child becomes another user.
 TEST_P(ForkServers, AForkThatFailsIsTriedAgain) {
 #if defined(__linux__)
   EXPECT_EQ(in_child([&] {
@@ -379,7 +384,7 @@ TEST_P(ForkModel, TheWorkerFunctionRunsForEachConnection) {
     const std::string pid = master.lines.after("process ");
     const UniqueFd second = connect_to(address);
     EXPECT_NE(master.lines.after("process "), pid);
-    // Log files are opened again in all of them.
+    // All processes reopen their log files.
     if (workers == 0) {
       master.signal(SIGUSR1);
       std::set<std::string> reopened;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the service manager hears: event by event, exactly these datagrams.
+// The datagrams that the service manager gets, event by event.
 #include "reactor/prefork/herald.h"
 
 #include <sys/socket.h>
@@ -35,7 +35,7 @@ class HeraldTest : public CrewTest {
     ::unlink(path_.c_str());
   }
 
-  // Two workers that are ready, and the manager knows.
+  // Starts two workers, and checks that the service manager knows that they are ready.
   void serve() {
     herald_.emplace(clock_, false);
     make_ready(plan(2));
@@ -46,7 +46,7 @@ class HeraldTest : public CrewTest {
     ready(pid);
     turn();
   }
-  // What came since the last call, with the time of RELOADING=1 left out.
+  // Returns the datagrams since the last call. The time in RELOADING=1 is left out.
   Datagrams heard() {
     herald_->look(*crew_);
     Datagrams all;

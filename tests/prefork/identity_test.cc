@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who a process runs as, and that it stays that.
+// The user and the groups that a process runs as. It can't get other ones later.
 #include "reactor/prefork/identity.h"
 
 #include <grp.h>
@@ -17,7 +17,7 @@
 namespace reactor::prefork {
 namespace {
 
-// A number that has no entry.
+// Returns a number for which `find` has no entry, as text.
 template <class Find>
 std::string number_without_entry(Find find) {
   unsigned number = 3'999'999'998;
@@ -68,7 +68,7 @@ TEST(IdentityTest, AGroupIsFoundByNameAndByNumber) {
   }
 }
 
-// Such a number says nothing of its groups.
+// The groups of a user without an entry are unknown.
 TEST(IdentityTest, ANumberWithoutAnEntryNeedsAGroup) {
   const std::string number = nobodys_user();
   EXPECT_EQ(find_identity(number, "").error(), Errc::unknown_group);
@@ -79,7 +79,7 @@ TEST(IdentityTest, ANumberWithoutAnEntryNeedsAGroup) {
 }
 
 TEST(IdentityTest, AnythingElseIsUnknown) {
-  // -1 as a number means "leave it as it is" to setuid(2).
+  // setuid(2) takes -1 for "leave it as it is".
   for (const std::string& text :
        {std::string("no such name"), std::string("0x"), std::string("-1"),
         std::string("4294967295"), std::string("4294967296"), std::string("root\0", 5)}) {

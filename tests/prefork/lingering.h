@@ -12,7 +12,7 @@
 
 namespace reactor::prefork {
 
-// A TCP socket whose last close(2) waits for an hour, as its peer reads nothing.
+// A TCP socket whose last close(2) blocks for an hour (SO_LINGER), because its peer reads nothing.
 struct Lingering {
   Lingering() {
     const Socket listener = Socket::listen(Address::loopback(0), {}).value();

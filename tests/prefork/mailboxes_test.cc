@@ -103,7 +103,7 @@ TEST_F(MailboxesTest, OfAnEarlierProgramAreOnlyReceivedFrom) {
   EXPECT_TRUE(later.receive(later.earlier()[0].get()).value().ended);
 }
 
-// ---- What is not taken is not lost ----
+// ---- Messages that can't be received yet are not lost ----
 
 TEST_F(MailboxesTest, GiveNothingWithoutAFreeDescriptor) {
   Mailboxes boxes;
@@ -123,7 +123,7 @@ TEST_F(MailboxesTest, GiveNothingWithoutAFreeDescriptor) {
   EXPECT_EQ(letter.state.size(), 3U);
 }
 
-// ---- From strangers ----
+// ---- Messages from strangers ----
 
 TEST_F(MailboxesTest, DropWhatNoWorkerOfThisVersionSends) {
   Mailboxes boxes;
@@ -164,7 +164,8 @@ TEST_F(MailboxesTest, NothingIsSentAgainstTheirDirection) {
   EXPECT_TRUE(boxes.send(0, theirs_.get(), {}).value());
 }
 
-// Closing a mailbox closes what waits in it, and that may take as long as the sender likes.
+// Closing a mailbox closes the sockets that wait in it. That could block for as long as their
+// sender likes.
 TEST_F(MailboxesTest, NoSenderHoldsUpAMasterThatLeavesThem) {
   struct Way {
     const char* name;

@@ -19,7 +19,7 @@ namespace {
 constexpr std::array<const char*, 3> kVariables = {"NOTIFY_SOCKET", "WATCHDOG_USEC",
                                                    "WATCHDOG_PID"};
 
-// A service manager: a datagram socket, and the variables that name it.
+// A service manager: a datagram socket, and the environment variables that name it.
 class NotifyTest : public ::testing::TestWithParam<bool> {
  protected:
   NotifyTest() {
@@ -39,7 +39,7 @@ class NotifyTest : public ::testing::TestWithParam<bool> {
     if (!abstract_) ::unlink(path_.c_str());
   }
 
-  // The next message; "" where there is none.
+  // Returns the next message, or "" if there is none.
   [[nodiscard]] std::string message() const {
     std::array<char, 4096> buffer;
     const ssize_t count = ::read(manager_.get(), buffer.data(), buffer.size());

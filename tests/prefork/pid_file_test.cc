@@ -141,10 +141,10 @@ TEST_F(PidFileTest, AForkedProcessLeavesItAlone) {
   EXPECT_EQ(content(), own_);
 }
 
-// Two processes: what one holds the other can neither take nor remove.
+// Two processes: while one of them holds the file, the other can neither take nor remove it.
 class PidFileFork : public PidFileTest {
  protected:
-  // A process that takes the file and waits for its end.
+  // Starts a process that takes the file and then waits until it is killed.
   pid_t hold() {
     const pid_t child = spawn_child([&] {
       const Result<PidFile> file = PidFile::take(path_);
@@ -156,7 +156,7 @@ class PidFileFork : public PidFileTest {
     return child;
   }
 
-  // Asks in a process of its own: the owner must not open the file again.
+  // Checks the holder in a process of its own, because the owner must not open the file again.
   void expect_holder(Kind kind, pid_t pid) const {
     EXPECT_EQ(in_child([&] {
                 const PidFile::Holder holder = PidFile::holder(path_).value();
@@ -228,15 +228,16 @@ TEST_F(PidFileFork, WhoGaveUpWritingHoldsItStill) {
   EXPECT_EQ(content(), std::to_string(owner) + "\n");
   EXPECT_EQ(PidFile::take(path_).error(), std::errc::device_or_resource_busy);
   expect_holder(Kind::process, owner);
-  put("1\n");  // somebody else, who has the right: the weak lock must agree with the file
+  put("1\n");  // as a process with the right to write it: file and lock disagree
   expect_holder(Kind::unnamed, 0);
   kill(owner);
   expect_nobody();
 }
 
 #if defined(__linux__)
-// Forks into a new pid namespace, as its process 1. False where that is denied. For a child of the
-// test: all that it forks afterwards is in there too.
+// Moves the children that this process forks from now on into a new pid namespace, the first of
+// them as process 1. Returns false if that is denied. Only a child of the test may call this,
+// because it can't be undone.
 bool enter_pid_namespace() { return ::unshare(CLONE_NEWPID) == 0; }
 
 TEST_F(PidFileFork, AnOwnerInAnotherPidNamespaceIsNamedFromAboveAndNotFromBeside) {
@@ -251,7 +252,7 @@ TEST_F(PidFileFork, AnOwnerInAnotherPidNamespaceIsNamedFromAboveAndNotFromBeside
       for (;;) ::pause();
       return 0;
     });
-    lines_.say(std::to_string(child));  // its pid out here; in there it is 1
+    lines_.say(std::to_string(child));  // its pid outside; inside it is 1
     for (;;) ::pause();
     return 0;
   });
@@ -260,7 +261,7 @@ TEST_F(PidFileFork, AnOwnerInAnotherPidNamespaceIsNamedFromAboveAndNotFromBeside
     wait_for_child(above);
     GTEST_SKIP() << "unshare(2) denies a pid namespace";
   }
-  std::string taken = lines_.next();  // the two come in any order
+  std::string taken = lines_.next();  // the two lines come in any order
   if (owner == "taken") owner.swap(taken);
   EXPECT_EQ(taken, "taken");
   EXPECT_EQ(content(), "1\n");
@@ -296,7 +297,7 @@ TEST_F(PidFileFork, AChildThatAbandonedItDoesNotKeepTheLock) {
 }
 
 #if defined(F_OFD_SETLK)
-// At no time is the file free for a third one; whoever ends last removes it.
+// The file is never free for a third process. The last of the two to end removes it.
 TEST_F(PidFileFork, ASuccessorTakesItOver) {
   PidFile file = PidFile::take(path_).value();
   const int fd = ::dup(file.fd());
@@ -348,7 +349,7 @@ TEST_F(PidFileTest, AnotherFileIsNotAdopted) {
   EXPECT_EQ(PidFile::adopt(path_, other.get()).error(), std::errc::no_such_file_or_directory);
 }
 
-// However the starts and ends of many fall together, never do two hold it.
+// Several processes take and release the file. No two of them may ever hold it at the same time.
 TEST_F(PidFileFork, NoTwoHoldItHoweverTheyRace) {
   std::vector<pid_t> rivals;
   const std::string guard = folder_.file("guard");
@@ -360,7 +361,7 @@ TEST_F(PidFileFork, NoTwoHoldItHoweverTheyRace) {
         if (!file) continue;
         ++taken;
         const int fd = ::open(guard.c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0) return 1;  // another one holds it too
+        if (fd < 0) return 1;  // another process holds the file, too
         ::unlink(guard.c_str());
         ::close(fd);
       }

@@ -19,7 +19,7 @@
 
 namespace reactor::prefork {
 
-// A pipe of lines that forked processes share; short ones do not mix (pipe(7), PIPE_BUF).
+// A pipe for lines, which forked processes share. Short lines do not mix (pipe(7), PIPE_BUF).
 class Lines {
  public:
   Lines() {
@@ -36,7 +36,7 @@ class Lines {
   }
   void close_write_end() { write_end_.reset(); }
 
-  // The next line; "" at the end, or after kLimit.
+  // Returns the next line, or "" at the end or after kLimit.
   [[nodiscard]] std::string next() {
     std::string::size_type end = 0;
     while ((end = pending_.find('\n')) == std::string::npos) {
@@ -53,7 +53,7 @@ class Lines {
     return line;
   }
 
-  // The rest of the next line that begins so; fails the test where none comes.
+  // Returns the rest of the next line that starts with `begin`. The test fails if there is none.
   [[nodiscard]] std::string after(std::string_view begin) {
     std::string all;
     for (std::string line = next(); !line.empty(); line = next()) {
@@ -69,8 +69,8 @@ class Lines {
   std::string pending_;
 };
 
-// prefork::run() in a process of its own. Its lines: "listening ADDRESS", "ready", "log MESSAGE",
-// "bind-error ADDRESS", "reopen", what the workers say, and "returned CODE".
+// Runs prefork::run() in a process of its own. The lines are "listening ADDRESS", "ready", "log
+// MESSAGE", "bind-error ADDRESS", "reopen", those of the workers, and "returned CODE".
 class Running {
  public:
   Running(Options options, Callback<int(Worker&, const Lines&)> serve) {
@@ -93,7 +93,7 @@ class Running {
   }
 
   void signal(int number) const { EXPECT_EQ(::kill(pid_, number), 0); }
-  // What run() returned; 128 + the signal where one killed it.
+  // Returns the result of run(), or 128 plus the number of the signal that killed the process.
   [[nodiscard]] int wait() { return wait_for_child(std::exchange(pid_, 0)); }
 
   Lines lines;

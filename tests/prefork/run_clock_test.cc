@@ -12,7 +12,8 @@ using std::chrono::seconds;
 
 class RunClockTest : public ::testing::Test {
  protected:
-  // A turn after a wait of at most `planned` that took `took`. Returns what the clock went on by.
+  // Plays a turn after a wait of at most `planned` that took `took`. Returns the time by which the
+  // clock has advanced.
   Duration turn(Duration planned, Duration took) {
     const TimePoint before = clock_.now();
     clock_.plan(planned);

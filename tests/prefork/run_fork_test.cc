@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// prefork::run() with workers that the tests make up.
+// prefork::run() with workers that the tests define.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -105,7 +105,7 @@ TEST_P(RunFork, OneProcess) {
   EXPECT_EQ(alone.wait(), kExitOk);
 }
 
-// A drain that leaves nothing to wait for needs no stop().
+// If a drain leaves nothing to wait for, the loop ends without stop().
 TEST_P(RunFork, TheLoopEndsWhenADrainHasLeftNothing) {
   for (const unsigned workers : {0U, 2U}) {
     Running master(options(workers), [](Worker& worker, const Lines& lines) {
@@ -146,13 +146,14 @@ TEST_P(RunFork, ATermRightBehindTheForkIsHeard) {
     const TimePoint begin = monotonic_now();
     master.signal(SIGTERM);
     const int code = master.wait();
-    EXPECT_TRUE(code == kExitOk || code == 128 + SIGTERM) << code;  // before or after it listens
+    // The signal may come before or after the process handles signals.
+    EXPECT_TRUE(code == kExitOk || code == 128 + SIGTERM) << code;
     EXPECT_LT(monotonic_now() - begin, kLimit / 2);
   }
 }
 
-// Whoever knows the address may send signals, before anything is forked. A SIGCONT discards a
-// SIGTTIN that is still pending (kill(2) of POSIX), so tests/stutter makes this test fail.
+// A process that knows the address may send signals before anything is forked. A SIGCONT discards a
+// pending SIGTTIN (kill(2) of POSIX), so tests/stutter makes this test fail.
 TEST_P(RunFork, SignalsAreKeptFromTheFirstListeningOn) {
   for (const unsigned workers : {0U, 2U}) {
     Options first = options(workers);
@@ -197,7 +198,7 @@ TEST_P(RunFork, TheApplicationsOwnChildrenAreLeftToIt) {
       if (::getpid() != master) return;
       siginfo_t info{};
       EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(own), &info, WEXITED | WNOWAIT), 0);
-      ::kill(master, SIGTERM);  // so there is another turn, with a SIGCHLD to look into
+      ::kill(master, SIGTERM);  // causes another turn, with a SIGCHLD to look into
     };
     EXPECT_EQ(run(std::move(one), [](Worker& worker) { return worker.run(); }), kExitOk);
     EXPECT_EQ(wait_for_child(own), 7);
@@ -205,7 +206,7 @@ TEST_P(RunFork, TheApplicationsOwnChildrenAreLeftToIt) {
   EXPECT_EQ(code, 0);
 }
 
-// By the control pipe alone: not every kernel has a signal for it.
+// The workers notice by the control pipe alone, because not every kernel has PR_SET_PDEATHSIG.
 TEST_P(RunFork, WorkersEndWithTheMaster) {
   Running master(options(2), [](Worker& worker, const Lines& lines) {
 #if defined(__linux__)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A read that fails for want of memory says nothing about the other process: what was sent is still
-// there. seccomp(2) lets one system call of one descriptor fail in a child.
+// A read that fails for lack of memory says nothing about the other process, and loses no message.
+// In a child, seccomp(2) makes one system call on one descriptor fail.
 #if defined(__linux__)
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -27,7 +27,7 @@ namespace {
 
 constexpr int kShortages[] = {ENOMEM, ENOBUFS};
 
-// For good; a copy of the descriptor works.
+// Lets `call` on `fd` fail with error `number` from now on. A copy of the descriptor still works.
 void refuse(long call, int fd, int number) {
   constexpr auto kEqual = BPF_JMP | BPF_JEQ | BPF_K;
   constexpr auto kLoad = BPF_LD | BPF_W | BPF_ABS;

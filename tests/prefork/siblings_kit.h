@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A worker's siblings with its service and the other workers played: no process is forked.
+// The Siblings of a worker, with a simulated service and simulated workers: no process is forked.
 #pragma once
 
 #include <sys/socket.h>
@@ -18,7 +18,7 @@
 
 namespace reactor::prefork {
 
-// Counts what it is asked to do. Its connections are a number.
+// Counts the calls. Its connections are only a number.
 class PlayedService final : public Service {
  public:
   void drain(Callback<void()> done) override {
@@ -60,7 +60,7 @@ class PlayedService final : public Service {
     connections_ = connections;
     if (counter_ != nullptr) counter_->set(connections);
   }
-  // Offers one that is idle, as Server does.
+  // Offers an idle connection, as Server does.
   Successor::Answer offer(int fd) {
     const Successor::Answer answer = successor->take(fd, {});
     if (answer == Successor::Answer::taken) count(connections_ - 1);
@@ -71,7 +71,7 @@ class PlayedService final : public Service {
     count(0);
     say_if_done();
   }
-  // Once, as Server does: also if connections come back later.
+  // Calls the callback once, as Server does, even if connections come back later.
   void say_if_done() {
     if (connections_ == 0 && done_) std::exchange(done_, {})();
   }
@@ -82,7 +82,7 @@ class PlayedService final : public Service {
   Successor* successor = nullptr;
   int taken = 0, retries = 0;
   bool drained = false, refuse = false, refuse_loans = false;
-  std::set<int> loans;  // listeners that it accepts from for others
+  std::set<int> loans;  // listeners of other slots that it accepts from
 
  private:
   Counter* counter_ = nullptr;
@@ -90,7 +90,7 @@ class PlayedService final : public Service {
   std::size_t connections_ = 0;
 };
 
-// We serve slot 0; slots 1 and 2 are others'.
+// The worker under test ("we") serves slot 0. Other workers serve slots 1 and 2.
 class SiblingsTest : public LoopTest {
  protected:
   void SetUp() override {
@@ -104,7 +104,7 @@ class SiblingsTest : public LoopTest {
                                            static_cast<std::uint32_t>(0));
     siblings_->serve(service_, true);
   }
-  // A worker with room for many sits down to serve `slot`.
+  // Gives a seat and `slot` to a new worker with room for many connections.
   Seat* sit(unsigned slot) {
     const std::uint32_t number = board_->take_seat();
     Seat& seat = board_->seat(number);
@@ -113,26 +113,27 @@ class SiblingsTest : public LoopTest {
     board_->set_occupant(slot, number);
     return &seat;
   }
-  // Of our own connections.
+  // Limits our own connections.
   void limit(std::size_t most) {
     service_.most = most;
     seats_[0]->most.set(most);
   }
-  // From a sibling.
+  // Sends us a connection, as a sibling does.
   void send_to_us(std::span<const std::byte> state) {
     board_->coming(0).fetch_add(1);
     EXPECT_TRUE(mailboxes_.send(0, connection_.fd(), state).value());
   }
   bool keep() { return service_.keep(connection_); }
   Successor::Answer offer() { return service_.offer(connection_.fd()); }
-  // Our successor has our slot, and we have so many connections.
+  // Gives our slot to a successor, and starts the hand-over of so many connections. Returns the
+  // successor's seat.
   Seat* retire(std::size_t connections) {
     Seat* const heir = sit(0);
     service_.count(connections);
     siblings_->hand_over(0, [this] { done_ = true; });
     return heir;
   }
-  // What a worker that serves `slot` finds in its mailbox.
+  // Takes the connections out of the mailbox of `slot`, and returns their number.
   int receive(unsigned slot) {
     int count = 0;
     while (mailboxes_.receive(mailboxes_.out_of(slot)).value().connection) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// That no worker gets more new connections than its limit lets in.
+// No worker gets more new connections than its limit allows.
 #include "tests/prefork/siblings_kit.h"
 
 namespace reactor::prefork {
@@ -21,7 +21,7 @@ TEST_P(SiblingsLimitTest, NoneGoesToAWorkerThatIsFullWithThoseOnTheirWay) {
   EXPECT_EQ(receive(2), 0);
 }
 
-// As from a socket that several share: it was accepted although we are full.
+// A worker can accept a connection although it is full, if several workers share the socket.
 TEST_P(SiblingsLimitTest, OneThatIsFullPassesOnWhatItHasAcceptedOrLetsItWait) {
   limit(3);
   service_.count(3);
@@ -47,7 +47,7 @@ TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesNoNewConnectionBeforeItHasRoom) 
   EXPECT_EQ(board_->coming(0).load(), 2);
   service_.count(1);
   service_.on_room();
-  // At once, unless the mailbox was about to be looked at again.
+  // The worker takes it at once, unless it was about to look into the mailbox again.
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 2; }));
   EXPECT_EQ(board_->coming(0).load(), 1);
   EXPECT_TRUE(siblings_->take_rest()) << "at the end, beyond the limit";

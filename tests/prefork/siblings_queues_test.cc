@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From whose queues a worker accepts. The service and the other workers are played.
+// The queues from which a worker accepts. The service and the other workers are simulated.
 #include <algorithm>
 #include <vector>
 
@@ -36,7 +36,7 @@ class SiblingsQueuesTest : public SiblingsTest {
     message.slot = static_cast<std::uint16_t>(slot);
     siblings_->hear(message, {});
   }
-  // By a sibling, to another one.
+  // Sends a connection to `slot`, as one sibling does to another.
   void send_to(unsigned slot) {
     board_->coming(slot).fetch_add(1);
     ASSERT_TRUE(mailboxes_.send(slot, connection_.fd(), {}).value());
@@ -45,7 +45,7 @@ class SiblingsQueuesTest : public SiblingsTest {
     const Result<std::size_t> length = Socket::queue_length(queue(slot));
     return length && *length > 0;
   }
-  // The kernel chooses the slot.
+  // Connects until the kernel puts a connection into the queue of `slot`.
   std::vector<Socket> connect_until_one_waits(unsigned slot) {
     std::vector<Socket> clients;
     for (int i = 0; i < 100 && !waits(slot); ++i) {
@@ -143,7 +143,8 @@ TEST_P(SiblingsQueuesTest, OneThatSleepsIsNotStuck) {
   EXPECT_FALSE(log_.contains("is stuck"));
 }
 
-// What waited when it fell asleep is its own when it moves before it is stuck.
+// The worker of slot 1 turns before it counts as stuck. The connections that have waited in its
+// queue stay its own, however many they are.
 TEST_P(SiblingsQueuesTest, OneThatMovesIsNotStuckThoughMuchWaits) {
   const std::vector<Socket> clients = connect_until_one_waits(1);
   const TimePoint begin = monotonic_now();
@@ -183,7 +184,7 @@ TEST_P(SiblingsQueuesTest, OneThatLeavesGivesAllBack) {
   EXPECT_EQ(receive(1), 1) << "nor does it take from their mailboxes";
 }
 
-// Its listener comes before, and both ends of its mailbox.
+// The master sends the listener of a new slot and both ends of its mailbox first.
 TEST_P(SiblingsQueuesTest, ASlotThatIsNewIsLookedAfterLikeTheOthers) {
   ASSERT_FALSE(slots_.grow());
   const std::vector<Socket> listeners = get(slots_.listeners_of(3));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a worker decides about its siblings and their connections. The service and the other workers
-// are played: no process is forked.
+// The decisions of a worker about its siblings and their connections. The service and the other
+// workers are simulated: no process is forked.
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,12 +40,12 @@ TEST_P(SiblingsTest, NoneGoesToAWorkerThatIsStuck) {
   EXPECT_TRUE(run_bounded(loop_, [&] { return seats_[1]->loop.turns.add(), !keep(); }));
 }
 
-// Nobody's loop turned then, ours neither.
+// No loop turns during the pause, not even our own.
 TEST_P(SiblingsTest, APauseOfAllMakesNobodyLookStuck) {
   service_.count(10);
   seats_[2]->accepts.store(0);
   EXPECT_FALSE(keep());
-  loop_.post([this] {  // two looks at the same time: slot 1 is suspected from the second on
+  loop_.post([this] {  // two beats at the same time; the second suspects slot 1
     siblings_->beat();
     siblings_->beat();
   });
@@ -119,7 +119,7 @@ TEST_P(SiblingsTest, AWorkerThatStartsWithoutAFreeDescriptorHasNoRoom) {
   EXPECT_FALSE(board_->has_room(1));
 }
 
-// ---- What others send ----
+// ---- Messages from siblings ----
 
 TEST_P(SiblingsTest, WithoutADescriptorConnectionsWaitInTheMailbox) {
   ASSERT_TRUE(mailboxes_.send(0, connection_.fd(), {}).value());
@@ -134,7 +134,7 @@ TEST_P(SiblingsTest, WithoutADescriptorConnectionsWaitInTheMailbox) {
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
 }
 
-// One kind of trouble does not hide another one.
+// A complaint of one kind does not suppress one of another kind.
 TEST_P(SiblingsTest, EachComplaintIsInTheLog) {
   const std::array<std::byte, 4> other_version{std::byte{2}};
   ASSERT_TRUE(send_with_descriptor(mailboxes_.into(0), other_version, connection_.fd()).ok());
@@ -177,7 +177,7 @@ TEST_P(SiblingsTest, AMailboxThatWasShutDownHoldsNothingUp) {
   EXPECT_TRUE(done_);
 }
 
-// ---- Handing over ----
+// ---- Hand-over ----
 
 TEST_P(SiblingsTest, ARetiringWorkerStaysUntilItsConnectionsAreTaken) {
   retire(1);
@@ -251,7 +251,7 @@ TEST_P(SiblingsTest, AHeirThatDiedGetsNone) {
   EXPECT_EQ(receive(0), 1);
 }
 
-// Its workers are on another board, where our slot is theirs.
+// The new program's workers have a board of their own, and each has the same slot there.
 TEST_P(SiblingsTest, AtAnUpgradeConnectionsGoToOurOwnSlot) {
   seats_[0]->capacity.set(1);
   service_.count(2);

@@ -37,7 +37,7 @@ TEST(SignalPipeFork, RestoresWhatWasThere) {
   EXPECT_EQ(in_child([] {
               ::signal(SIGTERM, &do_nothing);
               ::signal(SIGHUP, SIG_IGN);
-              ::signal(SIGINT, SIG_DFL);  // a shell may ignore it for what runs in the background
+              ::signal(SIGINT, SIG_DFL);  // a shell may ignore SIGINT in background processes
               {
                 SignalPipe pipe;
                 ASSERT_FALSE(pipe.open());
@@ -64,12 +64,12 @@ TEST(SignalPipeFork, HearsWhatWasBlocked) {
             0);
 }
 
-// Whoever floods the master with one signal does not keep it from hearing another.
+// A flood of one signal must not keep the master from hearing another one.
 TEST(SignalPipeFork, AFullPipeLosesNoSignal) {
   EXPECT_EQ(in_child([] {
               SignalPipe pipe;
               ASSERT_FALSE(pipe.open());
-              for (int i = 0; i < 70'000; ++i) ::raise(SIGUSR1);  // a pipe has room for fewer
+              for (int i = 0; i < 70'000; ++i) ::raise(SIGUSR1);  // a pipe has room for fewer bytes
               ::raise(SIGHUP);
               ::raise(SIGTERM);
               std::set<int> got;
@@ -88,7 +88,7 @@ TEST(SignalPipeFork, WhatWasBlockedWaitsAgainAtTheEnd) {
                 ::raise(SIGTERM);
                 EXPECT_EQ(pipe.next(), SIGTERM);
               }
-              ::raise(SIGTERM);  // would end this process
+              ::raise(SIGTERM);  // unblocked, it would end this process
               sigset_t pending;
               ::sigpending(&pending);
               EXPECT_EQ(sigismember(&pending, SIGTERM), 1);
@@ -109,7 +109,8 @@ TEST(SignalPipeFork, ABlockKeepsSignalsForLater) {
             0);
 }
 
-// A signal to a worker that still has the master's handler would reach the master's pipe.
+// If a worker kept the master's handler, a signal to the worker would be written to the master's
+// pipe.
 TEST(SignalPipeFork, AWorkerLeavesTheMastersPipeAlone) {
   EXPECT_EQ(in_child([] {
               SignalPipe pipe;

@@ -22,7 +22,7 @@ namespace {
 
 class EarlierSlotsTest : public ::testing::Test {
  protected:
-  // The earlier program, with four workers.
+  // Starts the earlier program, with four workers.
   void start_old(const Bind& bind) {
     options_.addresses = {bind};
     options_.workers = 4;
@@ -30,7 +30,7 @@ class EarlierSlotsTest : public ::testing::Test {
     old_.emplace();
     ASSERT_TRUE(old_->open(options_, none, failure_)) << failure_.error.message();
   }
-  // The new one takes copies over, as by exec(3).
+  // Starts the new program. It takes over copies of the sockets, as after exec(3).
   void start_new(unsigned workers) {
     std::string text;
     for (const ListenerGroup& group : old_->describe()) {
@@ -86,7 +86,7 @@ TEST_F(EarlierSlotsTest, AreAllKeptByFewerWorkers) {
   EXPECT_EQ(inode(*fresh_, all - 1), inode(*old_, all - 1));
 }
 
-// One that listened would get connections that no worker takes yet.
+// If a new socket listened earlier, it would get connections that no worker accepts yet.
 TEST_F(EarlierSlotsTest, ThoseThatAreMadeBesideThemListenOnlyWhenAllAreOurs) {
   start_old(Address::loopback(0));
   if (old_->listener(0, 0) < 0) GTEST_SKIP() << "all workers share one listener here";
@@ -113,11 +113,11 @@ TEST_F(EarlierSlotsTest, AreNotOursToMendBeforeThat) {
 }
 
 #if defined(__linux__)
-// If the earlier program stays after all, its clients find it as it was.
+// If the earlier program stays after all, its clients must find it unchanged.
 TEST_F(EarlierSlotsTest, AreNotMadeDeafBeforeThat) {
   const auto refuses = [](const Slots& slots) {
     const int fd = slots.listener(0, 0);
-    socklen_t count = 0;  // of the filter's instructions
+    socklen_t count = 0;  // the number of the filter's instructions
     EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &count), 0);
     return count > 0;
   };
@@ -151,7 +151,7 @@ TEST_F(EarlierSlotsTest, AUnixSocketsFileIsTheOneProgramsOrTheOthers) {
   EXPECT_EQ(folder.files(), 0U);
 }
 
-// What passed it to the earlier program keeps it.
+// The process that passed the socket to the earlier program keeps the file.
 TEST_F(EarlierSlotsTest, TheFileOfAnInheritedSocketIsItsMakers) {
   const TemporaryFolder folder;
   Socket made = Socket::listen(folder.socket(), {}).value();

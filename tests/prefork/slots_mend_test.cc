@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A listener that was made deaf is mended as it is if that is enough.
+// A listener that a worker has made deaf is mended in place if that is enough.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -34,7 +34,7 @@ class SlotsMendTest : public ::testing::Test {
     EXPECT_EQ(::fstat(socket.fd(), &status), 0);
     return status.st_ino;
   }
-  // The only listener is mended without another one in its place.
+  // Checks that the only listener is mended, and not replaced by a new one.
   void mends(const Bind& bind, const Mendable& harm) {
     const LogCapture log;
     Options options;
@@ -64,7 +64,7 @@ class SlotsMendTest : public ::testing::Test {
   FdGuard guard_;
 };
 
-// Nobody could make another one: what passed it keeps it.
+// This process can't make such a listener again: that is up to the process that passed it.
 TEST_F(SlotsMendTest, AnInheritedListener) {
   for (const Mendable& harm : kMendables) {
     SCOPED_TRACE(harm.name);
@@ -73,7 +73,7 @@ TEST_F(SlotsMendTest, AnInheritedListener) {
   }
 }
 
-// Another one in its place would lose the clients that wait in its queue.
+// A new listener would lose the clients that wait in the queue of the old one.
 TEST_F(SlotsMendTest, AListenerOfOurOwn) {
   for (const Mendable& harm : kMendables) {
     SCOPED_TRACE(harm.name);

@@ -32,7 +32,7 @@ class SlotsTest : public ::testing::Test {
     options_.workers = 4;
   }
 
-  // Which kernel objects the workers get for the address at `index`.
+  // Returns the inodes of the sockets that the workers get for the address at `index`.
   static std::set<ino_t> inodes(const Slots& slots, unsigned workers, std::size_t index = 0) {
     std::set<ino_t> result;
     for (unsigned slot = 0; slot < workers; ++slot) {
@@ -105,7 +105,8 @@ TEST_F(SlotsTest, APortInUseIsRefusedAlsoWithReusePort) {
   }
 }
 
-// Two programs may start at the same moment; one that shared the port would take half of the work.
+// Two programs may start at the same moment. If they shared the port, each would get half of the
+// connections.
 TEST_F(SlotsTest, NoTwoHaveOnePortHoweverTheyRace) {
   for (int round = 0; round < 200; ++round) {
     options_.addresses = {Socket::listen(Address::loopback(0), {}).value().local().value()};
@@ -124,7 +125,7 @@ TEST_F(SlotsTest, NoTwoHaveOnePortHoweverTheyRace) {
   }
 }
 
-// ---- A worker that makes them deaf ----
+// ---- A worker that makes the listeners deaf ----
 
 struct Deafening {
   const char* name;
@@ -202,7 +203,8 @@ TEST_F(SlotsTest, AListenerThatWasMadeDeafHearsAgain) {
   }
 }
 
-// A sibling whose loop looks for one more connection waits there as if it slept.
+// If a worker makes a shared listener blocking, a sibling that looks for one more connection blocks
+// in accept(). mend() must wake it.
 TEST_F(SlotsTest, WhoeverWaitsInAListenerThatWasMadeBlockingComesBack) {
   Slots slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
@@ -211,21 +213,22 @@ TEST_F(SlotsTest, WhoeverWaitsInAListenerThatWasMadeBlockingComesBack) {
   ASSERT_EQ(::fcntl(shared.front().fd(), F_SETFL, 0), 0);
   std::atomic<bool> waits = true;
   std::thread sibling([&] {
-    while (Socket::accept(shared.front().fd())) continue;  // would block, or a connection
+    while (Socket::accept(shared.front().fd())) continue;  // would-block is a success, too
     waits = false;
   });
   const TimePoint limit = monotonic_now() + kLimit;
   while (waits && monotonic_now() < limit) {
-    ::fcntl(shared.front().fd(), F_SETFL, 0);  // it may not have got there
+    ::fcntl(shared.front().fd(), F_SETFL, 0);  // in case it was not in accept() yet
     static_cast<void>(slots.mend());
   }
   EXPECT_FALSE(waits);
-  ::shutdown(shared.front().fd(), SHUT_RD);  // in any case
+  ::shutdown(shared.front().fd(), SHUT_RD);  // ends the thread in any case
   sibling.join();
 }
 
 #if defined(__linux__)
-// As a worker of an earlier server left it; what passed us the socket has to make another one.
+// A worker of an earlier server may have left the filter. If the socket is inherited, only the
+// process that passed it can make another one.
 TEST_F(SlotsTest, ALockedFilterThatWasThereBeforeIsNoticed) {
   for (const bool inherited : {false, true}) {
     const LogCapture log;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How many workers can get their connections by processor.
+// The number of workers to which connections can be steered by processor.
 #include "reactor/prefork/steering.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the master does about workers that hang, and about a generation that comes to nothing.
+// The master's reaction to workers that hang, and to a generation that does not become ready.
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Echoes, but hangs for as long as it is told to: "3000" is 3 s.
+// Waits for the number of milliseconds that it gets, then echoes the number: "3000" hangs for 3 s.
 class Hanging final : public StreamHandler {
   void on_data(Stream& stream, std::span<std::byte> bytes) override {
     const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -32,7 +32,7 @@ int serve_hanging(Worker& worker, const Lines& lines) {
 
 class Supervision : public PreforkTest {
  protected:
-  // Connects to `address` and sends what the handler hangs for.
+  // Connects to `address` and sends `text`, the time for which the handler hangs.
   static Socket ask(const std::string& address, const std::string& text) {
     Socket socket = Socket::connect(Address::parse(address).value()).value();
     pollfd writable{socket.fd(), POLLOUT, 0};
@@ -69,7 +69,7 @@ TEST_P(Supervision, AStuckWorkerIsNamedWhileItIsStuck) {
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }
   const TimePoint named = monotonic_now();
-  static_cast<void>(master.lines.after("awake"));  // in time: nobody ended it
+  static_cast<void>(master.lines.after("awake"));  // in time, so it was not killed
   EXPECT_GT(monotonic_now() - named, milliseconds(200));
   EXPECT_EQ(text.rfind("worker 0 (pid ", 0), 0U) << text;
   EXPECT_NE(text.find(") is held up by a callback: timer made at "), std::string::npos) << text;
@@ -110,7 +110,7 @@ TEST_P(Supervision, OneThatIsNeverReadyIsAborted) {
   EXPECT_EQ(master.wait(), kExitNotReady);
 }
 
-// How the second generation fails.
+// The way in which the second generation fails.
 struct Failure {
   const char* name;
   int (*serve)(Worker&);
@@ -139,7 +139,7 @@ TEST_P(Supervision, AGenerationThatComesToNothingIsRolledBack) {
     static_cast<void>(master.lines.after("ready"));
     master.signal(SIGHUP);
     static_cast<void>(master.lines.after("log the new workers do not become ready"));
-    // The old ones are there still: each of many connections is answered by one of them.
+    // The old workers are still there: one of them answers each of these connections.
     for (int i = 0; i < 20; ++i) {
       const Socket client = ask(address, "0");
       pollfd answered{client.fd(), POLLIN, 0};
@@ -167,7 +167,7 @@ TEST_P(Supervision, ABadConfigurationChangesNothing) {
   EXPECT_EQ(master.wait(), kExitOk);
 }
 
-// A reload that fails after a good one goes back to that.
+// After a reload that fails, the next one replaces the first generation.
 TEST_P(Supervision, TheNextReloadAfterAFailedOneWorks) {
   Options one = options(1);
   int count = 0;

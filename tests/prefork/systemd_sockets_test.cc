@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sockets that systemd passes. Each case has a process of its own, as the numbers begin at 3.
+// Sockets that systemd passes. Their descriptor numbers begin at 3, so each case runs in a process
+// of its own.
 #include "reactor/prefork/systemd_sockets.h"
 
 #include <fcntl.h>

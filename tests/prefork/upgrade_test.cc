@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What an old program leaves a new one, and what is made of nonsense.
+// The sockets that an old program leaves to a new one, and malformed messages about them.
 #include "reactor/prefork/upgrade.h"
 
 #include <fcntl.h>
@@ -32,7 +32,7 @@ class InheritanceTest : public ::testing::Test {
   }
   ~InheritanceTest() override { ::unsetenv(Upgrade::kName); }
 
-  // What take() makes of it.
+  // Returns the result of take() for `text`.
   Inheritance take(const std::string& text, bool no_more = false) {
     EXPECT_EQ(::write(old_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
     if (no_more) ::shutdown(old_.get(), SHUT_WR);
@@ -77,7 +77,7 @@ TEST_F(InheritanceTest, GivesEachGroupOnceAndClosesTheRest) {
   EXPECT_EQ(::read(old_.get(), &octet, 1), 1);
   EXPECT_EQ(octet, 'R');
   EXPECT_FALSE(earlier.end_of_earlier());
-  for (const int fd : {fds[0], fds[1]}) UniqueFd(fd).reset();  // copies of this end
+  for (const int fd : {fds[0], fds[1]}) UniqueFd(fd).reset();  // these are copies of this end, too
   old_.reset();
   EXPECT_TRUE(earlier.end_of_earlier());
   EXPECT_FALSE(earlier);
@@ -89,7 +89,7 @@ TEST_F(InheritanceTest, TheEndOfTheEarlierProgramCountsOnlyOnceWeCouldServe) {
   old_.reset();
   EXPECT_EQ(earlier.fd(), -1);
   EXPECT_FALSE(earlier.end_of_earlier());
-  earlier.say_ready();  // to nobody: no signal comes of it
+  earlier.say_ready();  // nobody reads it, but no SIGPIPE comes
   EXPECT_GE(earlier.fd(), 0);
   EXPECT_TRUE(earlier.end_of_earlier());
   EXPECT_FALSE(earlier.end_of_earlier());
@@ -133,7 +133,7 @@ class UpgradeTest : public ::testing::Test {
     ASSERT_FALSE(upgrade_.start({{"/bin/sh", "-c", script}, {}, {}}, {}, limit));
     pid_ = upgrade_.pid();
   }
-  // The next news but `none`, by real time.
+  // Waits in real time for news other than `none`, and returns them.
   Upgrade::News next() {
     for (const TimePoint end = monotonic_now() + kLimit; monotonic_now() < end;) {
       if (const auto news = turn(); news != Upgrade::News::none) return news;
@@ -154,7 +154,7 @@ class UpgradeTest : public ::testing::Test {
     EXPECT_FALSE(upgrade_.running());
     EXPECT_EQ(upgrade_.fd(), -1);
     EXPECT_EQ(upgrade_.next_turn(), TimePoint::max());
-    EXPECT_EQ(::kill(pid_, 0), -1);  // and was waited for
+    EXPECT_EQ(::kill(pid_, 0), -1);  // it was waited for
   }
 
   FdGuard guard_;
@@ -207,7 +207,7 @@ TEST_F(UpgradeTest, OneThatIsReadyWaitsUntilItIsLetGo) {
   EXPECT_EQ(wait_for_child(pid_), 128 + SIGKILL);
 }
 
-// What names the old program's process names the new one's.
+// Variables with the pid of the old program must have that of the new one.
 TEST_F(UpgradeTest, VariablesWithOurPidAreTheNewProgramS) {
   const std::string own = std::to_string(::getpid());
   for (const char* name : {"WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID"}) {
@@ -215,7 +215,7 @@ TEST_F(UpgradeTest, VariablesWithOurPidAreTheNewProgramS) {
   }
   start("[ $WATCHDOG_PID = $$ ] && [ $LISTEN_PID = $$ ] && [ -z \"$LISTEN_PIDFDID\" ] && exit 42");
   expect_failure("exited with 42");
-  ::setenv("WATCHDOG_PID", "1", 1);  // somebody else's
+  ::setenv("WATCHDOG_PID", "1", 1);  // the pid of another process
   start("[ $WATCHDOG_PID = 1 ] && exit 42");
   expect_failure("exited with 42");
   for (const char* name : {"WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID"}) ::unsetenv(name);

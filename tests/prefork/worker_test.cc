@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A worker as a whole, but in this process and with its master played.
+// A complete worker in the test's process. Its master is simulated.
 #include "reactor/prefork/worker.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ class Idle final : public StreamHandler {
   Migration on_migrate(Stream&, std::vector<std::byte>&) override { return Migration::now; }
 };
 
-// It serves slot 0; a worker that does not look into its mailbox serves slot 1.
+// The worker under test serves slot 0. A worker that does not look into its mailbox serves slot 1.
 class WorkerTest : public BackendTest {
  protected:
   void SetUp() override {
@@ -64,7 +64,7 @@ class WorkerTest : public BackendTest {
   Socket client_;
 };
 
-// Nothing else keeps its loop then: no timer, no other connection.
+// Nothing else keeps the worker's loop alive: no timer, and no other connection.
 TEST_P(WorkerTest, StaysUntilItsConnectionsAreTaken) {
   retire();
   bool taken = false;
@@ -80,9 +80,10 @@ TEST_P(WorkerTest, StaysUntilItsConnectionsAreTaken) {
 
 TEST_P(WorkerTest, EndsWhenTheConnectionsThatCameBackAreOver) {
   retire();
-  Timer other = worker_->loop().after(std::chrono::hours(1), [] {});  // as a socket for datagrams
+  // This timer keeps the loop alive, as a datagram socket does.
+  Timer other = worker_->loop().after(std::chrono::hours(1), [] {});
   Timer end = worker_->loop().every(milliseconds(20), [&] {
-    // Sent, and taken back.
+    // The connection was sent, and taken back.
     if (log_.contains("go on in worker 0")) client_ = Socket();
   });
   end.unref();
@@ -92,12 +93,12 @@ TEST_P(WorkerTest, EndsWhenTheConnectionsThatCameBackAreOver) {
   EXPECT_FALSE(mailboxes_.waits(1));
 }
 
-// ---- Amid an upgrade ----
+// ---- During an upgrade ----
 
 class HeldWorkerTest : public WorkerTest {
  protected:
   HeldWorkerTest() { held_ = true; }
-  // Whether it served anybody before it ended.
+  // Returns whether the worker served before it ended.
   bool serves() {
     bool served = false;
     Deferred in_the_loop = worker_->loop().deferred([&] {
