@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Certificates for tests, made at run time, in files of a folder that goes with the program.
+// Certificates for tests. They are made at run time, in files of a folder that is removed when the
+// program ends.
 #pragma once
 
 #include <openssl/evp.h>
@@ -12,7 +13,7 @@ namespace reactor::tls {
 
 struct Wanted {
   std::string name = "localhost";     // DNS name; empty: none
-  std::string address = "127.0.0.1";  // and address; empty: none
+  std::string address = "127.0.0.1";  // IP address; empty: none
   int from = -1, until = 1;           // days from now
 };
 
@@ -30,10 +31,10 @@ class Authority {
   Authority& operator=(const Authority&) = delete;
 
   [[nodiscard]] PemFiles issue(const Wanted& wanted = {}) const;
-  // Its own certificate.
+  // The file with its own certificate.
   [[nodiscard]] const std::string& file() const { return file_; }
 
-  // The one that most tests trust, and its certificate for localhost.
+  // The authority that most tests trust, and its certificate for localhost.
   [[nodiscard]] static const Authority& known();
   [[nodiscard]] static const PemFiles& localhost();
 
@@ -43,10 +44,10 @@ class Authority {
   std::string file_;
 };
 
-// A file with this content.
+// Writes `content` to a new file and returns the file's path.
 [[nodiscard]] std::string temporary_file(const std::string& content);
 
-// The private key of `file`, sealed with a pass phrase.
+// Returns the path of a file with the private key of `file`, encrypted with a pass phrase.
 [[nodiscard]] std::string encrypted(const std::string& file);
 
 }  // namespace reactor::tls

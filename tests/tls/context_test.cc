@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What contexts and credentials do not take, and why.
+// Options that contexts and credentials refuse, and the reasons.
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -113,7 +113,8 @@ TEST(TlsCredentials, AreValidWhileAllOfThemAre) {
   EXPECT_TRUE(both.validity().error());
 }
 
-// 99991231235959Z (RFC 5280 section 4.1.2.5) is beyond what a time_point can hold.
+// The time 99991231235959Z means "no expiry" (RFC 5280 section 4.1.2.5). A time_point can't hold
+// it.
 TEST(TlsCredentials, MayBeValidForEver) {
   const auto now = std::chrono::system_clock::now();
   const std::chrono::sys_days last{std::chrono::year{9999} / 12 / 31};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Coroutines over TLS: what works plainly works so, and a handshake that fails is an error.
+// Coroutines over TLS work as over plain sockets, and a handshake that fails is an error.
 #include <sys/socket.h>
 
 #include <array>
@@ -24,7 +24,7 @@ class TlsCoro : public LoopTest {
     limits.transports = &context;
     return get(coro::serve(loop, Address::loopback(0), limits, echo));
   }
-  // A plain socket that is connected, or about to be.
+  // Returns a plain socket that is connected or connecting.
   [[nodiscard]] static UniqueFd knock(const coro::Server& server) {
     return get(Socket::connect(server.addresses().front())).release();
   }
@@ -103,7 +103,7 @@ TEST_P(TlsCoro, AnEndWithoutGoodbyeIsAnError) {
   EXPECT_EQ(error, Errc::truncated);
 }
 
-// Each first call waits until hands are shaken.
+// The first call on a stream waits for the handshake, whichever call it is.
 TEST_P(TlsCoro, WhomIsNotBelievedIsTheErrorOfEachCall) {
   using Call = Task<std::error_code> (*)(coro::Stream&);
   const Call calls[] = {
@@ -154,7 +154,7 @@ TEST_P(TlsCoro, AWriterGoesOnWhenHandsAreShaken) {
   EXPECT_TRUE(spawned.done());
 }
 
-// The first few connections have little time.
+// The first four connections have only 20 ms for the handshake.
 class Hasty final : public TransportFactory {
  public:
   std::unique_ptr<Transport> make_transport() override {
@@ -260,7 +260,7 @@ TEST_P(TlsCoro, DrainLetsHandsBeShakenAndThenSaysTheEnd) {
 
 class TlsCoroFork : public TlsCoro {};
 
-// G9: a child that drops its copies says nothing on the parent's connections.
+// G9: a child that drops its copies must send nothing on the parent's connections.
 TEST_P(TlsCoroFork, AChildLeavesTheConnectionToItsParent) {
   Loop loop(options());
   const auto context = make_server();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the two sides agree on before on_open(), and what they do not agree to.
+// The handshake before on_open(): what both sides agree on, and what they refuse.
 #include <sys/socket.h>
 
 #include <cstdlib>
@@ -18,11 +18,11 @@ using std::chrono::milliseconds;
 
 class TlsHandshake : public LoopTest {};
 
-// A server's Stream and a client's, both of ours.
+// A server's Stream and a client's Stream, both of this library.
 struct Both {
   Both(Loop& loop, ServerContext& server, ClientContext& client, const std::string& host,
        std::uint16_t port = 0) {
-    FdPair pair = make_socket_pair();  // where nothing waits for acknowledgements
+    FdPair pair = make_socket_pair();  // nothing waits for acknowledgements here
     near = std::make_unique<Stream>(loop, Socket(std::move(pair.near)), accepting, options);
     far = std::make_unique<Stream>(loop, Socket(std::move(pair.far)), connecting, options);
     near->set_transport(server.make_transport());
@@ -31,7 +31,8 @@ struct Both {
     near->start();
     far->start();
   }
-  // Whether both opened, and the server's greeting came, with which tickets do.
+  // Returns whether both sides opened and the server's greeting came. The session tickets come with
+  // the greeting.
   bool open(Loop& loop) {
     return run_bounded(loop,
                        [&] {
@@ -40,7 +41,7 @@ struct Both {
                        }) &&
            connecting.got == "welcome";
   }
-  // Whether the client's Stream ended; the server's did too.
+  // Returns whether both Streams closed without on_open() on the client's side.
   bool fail(Loop& loop) {
     return run_bounded(loop, [&] { return accepting.closes > 0 && connecting.closes > 0; }) &&
            connecting.opens == 0;
@@ -83,7 +84,8 @@ TEST_P(TlsHandshake, AVersionThatIsTooOldIsRefused) {
   EXPECT_EQ(peer.failure, "tlsv1 alert protocol version");
 }
 
-// The peer chooses, and one hello can be sent again and again: nothing of it may be expensive.
+// The peer chooses the group, and can send the same hello again and again. No accepted group may be
+// expensive.
 TEST_P(TlsHandshake, OnlyCheapGroupsAreTaken) {
   const std::vector<std::pair<std::string, bool>> cases = {
       {"X25519", true},     {"P-256", true},      {"P-384", true},      {"P-521", false},
@@ -104,7 +106,7 @@ TEST_P(TlsHandshake, OnlyCheapGroupsAreTaken) {
   EXPECT_TRUE(both.open(loop)) << "an option for those who want others";
 }
 
-// 1.2 has forward secrecy and authenticated ciphers, or there is no connection.
+// A TLS 1.2 connection needs forward secrecy and an authenticated cipher.
 TEST_P(TlsHandshake, OldCiphersAreRefused) {
   Loop loop(options());
   const auto server = make_server();
@@ -237,8 +239,8 @@ TEST_P(TlsHandshake, TheSystemsStoreIsTheDefault) {
   EXPECT_TRUE(believed.open(loop)) << believed.connecting.error.message();
 }
 
-// Connects and ends as one should, or the session would not go on; tells whether an earlier one
-// did.
+// Connects and closes in the regular way, because the session could not be resumed otherwise.
+// Returns whether this connection resumed an earlier session.
 bool resumes(Loop& loop, ServerContext& server, ClientContext& client, const std::string& host,
              std::uint16_t port = 0) {
   Both both(loop, server, client, host, port);
@@ -293,7 +295,8 @@ TEST_P(TlsHandshake, SessionsDoNotGoOnWhereThatIsOff) {
   }
 }
 
-// The peer's first bytes come with its last of the handshake, which the first step already gets.
+// The peer's first bytes come together with its last handshake message. The first step of the
+// handshake already gets both.
 TEST_P(TlsHandshake, WhatCameWithItIsReadWithoutAnotherEvent) {
   static TlsPeer* peer;
   Loop loop(options());
@@ -322,7 +325,7 @@ TEST_P(TlsHandshake, HasALimit) {
       client->secure(*link.stream, "localhost").value();
     }
     link.start();
-    if (serves) link.peer.write("\x16");  // the first octet of a ClientHello puts nothing off
+    if (serves) link.peer.write("\x16");  // one byte of a ClientHello extends nothing
     EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
     EXPECT_GE(monotonic_now() - start, milliseconds(20));
     EXPECT_EQ(link.handler.error, reactor::Errc::timed_out);
@@ -334,7 +337,7 @@ class DrainEcho final : public StreamHandler {
   void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
 };
 
-// A server that goes away asks politely, also who has not yet shaken hands.
+// A server that drains ends each connection with close_notify, even during a handshake.
 TEST_P(TlsHandshake, AServerDrainsAndHandsNothingOver) {
   struct Nobody final : Successor {
     Answer take(int, std::span<const std::byte>) noexcept override {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Peers that break the rules: a clear error each time, and nothing else.
+// Peers that break the rules. Each of them causes a clear error, and nothing else.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@ using std::string_literals::operator""s;
 
 class TlsHostile : public LoopTest {
  protected:
-  // What a server's or a client's Stream makes of `text`, and then of the end if it still waits.
+  // Returns the error of a server's or client's Stream whose peer sends `text` and then the end.
   static std::error_code answer_to(const std::string& text, bool serves) {
     Loop loop(options());
     const auto server = make_server();
@@ -66,7 +66,8 @@ TEST_P(TlsHostile, GarbageInPlaceOfAHello) {
   }
 }
 
-// Each octet of a ClientHello, changed: whatever comes of it, it ends by itself.
+// Changes every seventh byte of a ClientHello, one at a time. Each connection must end with an
+// error.
 TEST_P(TlsHostile, AHelloWithAnOctetChanged) {
   SSL* const ssl = peer_client(TLS1_3_VERSION);
   BIO* const out = BIO_new(BIO_s_mem());
@@ -86,7 +87,7 @@ TEST_P(TlsHostile, APeerThatGoesInTheMiddleOfTheHandshake) {
   for (const bool reset : {false, true}) {
     Loop loop(options());
     TlsLink link(loop, Carrier::server_v1_3);
-    link.peer->read();  // its hello
+    link.peer->read();  // the peer's hello
     link.stream->start();
     run_for(loop, milliseconds(2));
     if (reset) reset_on_close(link.peer->socket.fd.get());
@@ -104,7 +105,7 @@ TEST_P(TlsHostile, APeerThatGoesInTheMiddleOfTheHandshake) {
   }
 }
 
-// What came before is delivered; the end is no end.
+// The Stream delivers the bytes before the end, but does not report the end as a regular one.
 TEST_P(TlsHostile, AnEndWithoutCloseNotifyIsAnError) {
   for (const Carrier carrier : {Carrier::server_v1_2, Carrier::client_v1_3}) {
     Loop loop(options());
@@ -149,13 +150,13 @@ TEST_P(TlsHostile, NewKeysAreTakenInTheMiddleOfATransfer) {
   EXPECT_EQ(link.peer->got, text);
 }
 
-// Half of a message in the middle of a connection: OpenSSL writes nothing until the other half
-// came.
+// Half of a handshake message comes in the middle of a connection. OpenSSL writes nothing until the
+// other half has come.
 TEST_P(TlsHostile, HalfATicketNeitherSpinsNorSpoilsWhatIsWritten) {
   for (const bool full : {false, true}) {
     Loop loop(options());
     StreamOptions settings;
-    settings.high_water = settings.queue_limit = 10000000;  // it reads all the time
+    settings.high_water = settings.queue_limit = 10000000;  // so that it always reads
     TlsLink link(loop, Carrier::client_v1_3, settings);
     SSL* const ssl = link.peer->ssl;
     SSL_set_num_tickets(ssl, 0);
@@ -169,7 +170,7 @@ TEST_P(TlsHostile, HalfATicketNeitherSpinsNorSpoilsWhatIsWritten) {
         nullptr, nullptr);
     link.start(loop);
     std::string text = full ? pattern(5000000) : "";
-    link.stream->write(text);  // the last record is in part with the kernel
+    link.stream->write(text);  // the kernel has a part of the last record
     EXPECT_EQ(SSL_new_session_ticket(ssl), 1);
     EXPECT_EQ(SSL_do_handshake(ssl), 1);
     std::string ticket(8192, '\0');
@@ -193,7 +194,7 @@ TEST_P(TlsHostile, HalfATicketNeitherSpinsNorSpoilsWhatIsWritten) {
   }
 }
 
-// G10: they cost far more than their octets, and nobody asked for them.
+// G10: tickets and new keys cost far more than their bytes, and the peer sends them unasked.
 TEST_P(TlsHostile, AFloodOfTicketsOrNewKeysIsTakenInManyTurns) {
   constexpr int kMessages = 4000;
   for (const Carrier carrier : {Carrier::client_v1_3, Carrier::server_v1_3}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What holds of every Stream holds over TLS: the same tests for each way to its peer, the plain
-// socket among them.
+// Everything that holds for a Stream also holds over TLS. The same tests run for each Carrier,
+// including the plain socket.
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -129,7 +129,8 @@ TEST_P(AnyStream, PausedReadingHoldsThePeerBackAndCostsNothing) {
   EXPECT_TRUE(pump(loop, [&] { return link.handler.got == "waiting"; }));
 }
 
-// What has been taken from the kernel already is not lost, and not delivered either.
+// The transport has already read more bytes from the kernel. They are neither lost nor delivered
+// during the pause.
 TEST_P(AnyStream, PausingInACallbackIsObeyed) {
   Loop loop(options());
   TlsLink link(loop, carrier());
@@ -166,7 +167,7 @@ TEST_P(AnyStream, TheQueueHoldsBackAtTheHighMarkAndDrainsAtTheLow) {
   EXPECT_EQ(link.stream->queued(), 0U);
 }
 
-// What did not go the first time is offered again in other pieces.
+// The Stream offers the bytes that were not sent the first time again, in other pieces.
 TEST_P(AnyStream, ALowerRateInTheMiddleOfARecordLosesNothing) {
   Loop loop(options());
   TlsLink link(loop, carrier());
@@ -417,7 +418,7 @@ std::string name_of(const ::testing::TestParamInfo<std::tuple<Backend, Carrier>>
          kNames.at(static_cast<std::size_t>(std::get<Carrier>(info.param)));
 }
 
-// Each way on one backend, and one way on each.
+// Returns each Carrier on one backend, and one Carrier on each other backend.
 std::vector<std::tuple<Backend, Carrier>> cases() {
   std::vector<std::tuple<Backend, Carrier>> result;
   for (const Backend backend : available_backends()) {

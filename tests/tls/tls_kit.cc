@@ -119,7 +119,7 @@ std::unique_ptr<ClientContext> make_client(ClientOptions options) {
 
 TlsLink::TlsLink(Loop& loop, Carrier carrier, StreamOptions settings, FdPair (*make)())
     : options(std::move(settings)) {
-  Link link(loop, options, make);  // for its sockets
+  Link link(loop, options, make);  // used for its sockets only
   const bool plain = carrier == Carrier::plain;
   const bool serves = carrier == Carrier::server_v1_2 || carrier == Carrier::server_v1_3;
   const int version = carrier == Carrier::server_v1_2 ? TLS1_2_VERSION : TLS1_3_VERSION;

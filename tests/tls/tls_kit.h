@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the tests of TLS share: a peer that speaks it by OpenSSL alone, and a Stream joined to it.
+// Helpers for the tests of TLS: a peer that uses OpenSSL alone, and a Stream that is connected to
+// it.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -18,41 +19,41 @@
 
 namespace reactor::tls {
 
-// How a Stream of a test reaches its peer. The names say which side the Stream is.
+// The way from a test's Stream to its peer. The names say which side the Stream is.
 enum class Carrier { plain, server_v1_2, server_v1_3, client_v1_3 };
 
-// The other side, whose octets go through memory. Without an SSL it is a plain socket.
+// The other side. Its bytes go through memory BIOs. Without an SSL it is a plain socket.
 class TlsPeer {
  public:
-  TlsPeer(UniqueFd descriptor, SSL* ssl);  // takes the SSL, which knows which side it is
+  TlsPeer(UniqueFd descriptor, SSL* ssl);  // owns the SSL, which knows its side
   ~TlsPeer() { SSL_free(ssl); }
   TlsPeer(const TlsPeer&) = delete;
   TlsPeer& operator=(const TlsPeer&) = delete;
 
-  // Does all that can be done: shakes hands, reads, sends what is left.
+  // Does everything that is possible now: shakes hands, reads, and sends the bytes that wait.
   void read();
-  // All of it goes sooner or later, as read() is called.
+  // Queues `text`. The calls of read() send it sooner or later.
   void write(std::string_view text);
-  // Half-close: what was written, close_notify, FIN.
+  // Half-closes: after the queued bytes come close_notify (over TLS) and FIN.
   void end_writing();
   [[nodiscard]] bool over() const { return end || socket.error != 0; }
 
   Peer socket;
   SSL* ssl;
   std::string got;
-  bool end = false;     // said so: by close_notify where there is TLS
-  std::string failure;  // that OpenSSL gave
+  bool end = false;     // the Stream's end; over TLS, its close_notify
+  std::string failure;  // the error that OpenSSL gave
 
  private:
   void flush();
   void take(int returned);
 
   std::string out_;   // for the socket
-  std::string text_;  // for OpenSSL, until it has shaken hands
+  std::string text_;  // for OpenSSL, until the handshake is over
   bool ending_ = false, ended_ = false;
 };
 
-// A peer's side. The result is for TlsPeer.
+// Return an SSL for the peer's side, which TlsPeer owns later.
 [[nodiscard]] SSL* peer_client(int version, const std::string& name = "localhost");
 [[nodiscard]] SSL* peer_server(int version);
 
@@ -60,7 +61,7 @@ class TlsPeer {
 struct TlsLink {
   TlsLink(Loop& loop, Carrier carrier, StreamOptions settings = {},
           FdPair (*make)() = &make_tcp_pair);
-  // Starts, and shakes hands.
+  // Starts the Stream, and waits for the handshake.
   void start(Loop& loop);
 
   std::unique_ptr<ServerContext> server;
