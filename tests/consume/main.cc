@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The program that each way of using the library builds: an echo server that prints its port.
+// An echo server that prints its port. Each way of using the library builds this program.
 #include <iostream>
 
 #include "reactor/loop/loop.h"

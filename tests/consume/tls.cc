@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where the library was built with TLS: that it is found, and OpenSSL with it.
+// If the library was built with TLS, this program checks that both it and OpenSSL are found.
 #include "reactor/tls/client_context.h"
 
 int main() { return reactor::tls::ClientContext::make({}) ? 0 : 1; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The verdicts of RequestParser and ChunkedDecoder.
+// Prints the verdicts of RequestParser and ChunkedDecoder.
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -24,7 +24,7 @@ using reactor::http::ParseResult;
 using reactor::http::Request;
 using reactor::http::RequestParser;
 
-// The peers do not judge the length of a body.
+// The other parsers do not limit the length of a body.
 Limits limits() {
   Limits limits;
   limits.body = std::numeric_limits<std::uint64_t>::max();
@@ -41,7 +41,8 @@ Message message_of(const Request& request) {
   return message;
 }
 
-// Takes the body from the front of the text. False: the verdict's end is set.
+// Takes the chunked body from the front of the text. On failure it returns false and has set
+// verdict.end.
 bool take_chunks(std::string_view& text, std::string& body, Verdict& verdict) {
   ChunkedDecoder decoder;
   while (true) {
@@ -71,7 +72,7 @@ bool take_body(const Request& request, std::string_view& text, std::string& body
   return true;
 }
 
-// Takes a message from the front of the text. False: nothing more is read.
+// Takes a message from the front of the text. Returns false if nothing more is to be read.
 bool take_message(RequestParser& parser, std::string_view& text, Verdict& verdict) {
   ParseProgress progress;
   Request request;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The verdicts of llhttp.
+// Prints the verdicts of llhttp.
 #include <llhttp.h>
 
 #include <cstddef>
@@ -14,12 +14,12 @@ namespace {
 using reactor::differential::Message;
 using reactor::differential::Verdict;
 
-// What the callbacks see of one stream.
+// The callbacks' state for one stream.
 struct Reading {
   Verdict verdict;
   Message message;
   bool inside = false;  // a message has begun
-  bool named = false;   // a field's name has begun, its value not
+  bool named = false;   // a field's name has begun, but not its value
 };
 
 Reading& reading(llhttp_t* parser) { return *static_cast<Reading*>(parser->data); }
@@ -40,7 +40,7 @@ int on_url(llhttp_t* parser, const char* at, size_t size) {
   return 0;
 }
 
-// Trailers come by the same callbacks, once the parser says so.
+// The same callbacks report the trailers, while this flag of the parser is set.
 bool trailing(const llhttp_t* parser) { return (parser->flags & F_TRAILING) != 0; }
 
 int on_field(llhttp_t* parser, const char* at, size_t size) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Verdict: what a server would make of one stream of octets, as a line of JSON; texts are in
-// hexadecimal. The peers' programs print the same.
+// A Verdict is what a server would make of one stream of bytes. It is printed as a line of JSON,
+// with texts in hexadecimal. The programs for the other parsers print the same format.
 #pragma once
 
 #include <cstddef>
@@ -22,11 +22,12 @@ struct Message {
 };
 
 struct Verdict {
-  std::vector<Message> messages;  // the whole ones
-  // Where each of them begins, and where what is behind them does. Ours alone tell.
+  std::vector<Message> messages;  // the complete ones
+  // The offset of each message, and of the bytes after the last one. Only our own program fills
+  // this.
   std::vector<std::size_t> starts;
-  // What is behind them: "clean" nothing, "incomplete" a part of one, "closed" what nobody reads,
-  // "error" an error.
+  // Says what is behind the messages. "clean": nothing, "incomplete": a part of a message,
+  // "closed": bytes that no server would read, "error": an error.
   std::string end = "clean";
   std::string reason;
   int status = 0;
@@ -72,8 +73,8 @@ inline void print(std::ostream& out, const Verdict& verdict) {
       << verdict.status << "}\n";
 }
 
-// Reads cases from standard input, each a 32-bit length (little-endian) and as many octets, and
-// prints judge(case) for each.
+// Reads cases from standard input, each a 32-bit length (little-endian) and as many bytes. Prints
+// judge(case) for each.
 template <class Judge>
 int print_verdicts(Judge judge) {
   unsigned char prefix[4];

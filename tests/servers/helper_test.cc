@@ -27,7 +27,7 @@ using std::chrono::seconds;
 
 class HelperFork : public ::testing::Test {
  protected:
-  // None is left, neither running nor unreaped.
+  // Checks that no child is left, neither running nor unreaped.
   void TearDown() override {
     EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
     EXPECT_EQ(errno, ECHILD);
@@ -66,8 +66,8 @@ TEST_F(HelperFork, OneThatDoesNotComeBackIsGivenUp) {
 }
 
 #if defined(__linux__)
-// As one that waits for a disk: a process that another one traces can't be waited for after its
-// end, until that one lets go.
+// This process stands for one that waits for a disk. While a tracer holds a process, it can't be
+// waited for, even after its end.
 TEST_F(HelperFork, OneThatCannotBeKilledIsLeft) {
   std::array<int, 2> lifeline{};
   ASSERT_EQ(::pipe(lifeline.data()), 0);
@@ -91,7 +91,7 @@ TEST_F(HelperFork, OneThatCannotBeKilledIsLeft) {
   EXPECT_EQ(answer.error(), std::errc::timed_out);
   EXPECT_LT(reactor::monotonic_now() - start, seconds(20));
   held.reset();
-  while (::waitpid(-1, nullptr, 0) > 0) {  // those that were left, now
+  while (::waitpid(-1, nullptr, 0) > 0) {  // reaps the processes that were left
   }
 }
 #endif

@@ -27,7 +27,7 @@ volatile std::sig_atomic_t g_rotated = 0;
 
 class LogFileFork : public ::testing::Test {
  protected:
-  // All lines of all files, and how often each was there.
+  // Returns all lines of all files, with the number of times that each line was there.
   [[nodiscard]] std::map<std::string, int> lines() const {
     std::map<std::string, int> found;
     for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
@@ -45,7 +45,7 @@ class LogFileFork : public ::testing::Test {
   const std::string path_ = folder_.file("log");
 };
 
-// A worker may be running a stranger's code.
+// A worker may be running foreign code, so its flags must not affect the parent's.
 TEST_F(LogFileFork, WhatAChildDoesToItsFlagsItsParentDoesNotFeel) {
   const std::string fifo = folder_.file("fifo");
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
@@ -76,7 +76,8 @@ std::string text_of(int writer, int line) {
          std::string(static_cast<std::size_t>(line % 300), '.') + "!";
 }
 
-// A worker: the log is the one that the master opened; a rotation is heard of between two lines.
+// Writes the lines of a worker to the log that the master opened. The worker handles a rotation
+// between two lines.
 int write_lines(LogFile& log, int writer) {
   ::signal(SIGUSR1, [](int) { g_rotated = 1; });
   for (int line = 0; line < kLines; ++line) {
@@ -93,7 +94,7 @@ TEST_F(LogFileFork, ARotationUnderLoadNeitherTearsNorLosesNorDoublesALine) {
     LogFile log(path_, {});
     EXPECT_TRUE(log.open().has_value());
     reactor::log_to_spdlog_fd("test", log.fd());
-    ::signal(SIGUSR1, SIG_IGN);  // until a writer's handler is there
+    ::signal(SIGUSR1, SIG_IGN);  // until the writer has set its handler
     std::set<pid_t> children;
     for (int writer = 0; writer < kWriters; ++writer) {
       children.insert(reactor::spawn_child([&, writer] { return write_lines(log, writer); }));
@@ -143,7 +144,7 @@ TEST_F(LogFileFork, WhereItCannotBeOpenedAgainTheOldFileStays) {
   EXPECT_NE(all.find(" after\n"), std::string::npos) << all;
 }
 
-// O_NONBLOCK on the pipe that we got would be felt by the shell that gave it to us.
+// The shell that passed us the pipe shares its flags, so O_NONBLOCK must not be set on it.
 TEST_F(LogFileFork, APipeAtStandardErrorIsOpenedOnceMoreAndDoesNotWait) {
   EXPECT_EQ(reactor::in_child([&] {
               reactor::FdPair pipe = reactor::make_pipe();
@@ -181,7 +182,7 @@ TEST_F(LogFileFork, AFifoThatNobodyReadsIsAnErrorAndNotAWait) {
   EXPECT_NE(why_not_opened(error).find("nobody reads"), std::string::npos);
 }
 
-// Lines that were lost are counted once, by the process that lost them.
+// Lost lines are reported once, by the process that lost them.
 TEST_F(LogFileFork, LostLinesAreCounted) {
   EXPECT_EQ(reactor::in_child([&] {
               reactor::FdPair pipe = reactor::make_pipe();
