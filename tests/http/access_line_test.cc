@@ -69,7 +69,7 @@ TEST_P(AccessLine, Json) {
   EXPECT_EQ(stamp, "0000-00-00A00:00:00-03:30");
 }
 
-// Log tools know the lines of successful requests, so only refusals get a reason as an extra field.
+// Log tools expect the standard fields, so only a refusal adds its reason as a last field.
 TEST_P(AccessLine, TheReasonOfARefusalIsTheLastField) {
   AccessLog::Entry refused = entry();
   refused.status = 400;

@@ -293,7 +293,7 @@ TEST(RequestParserBounds, OfTheDesignHold) {
   EXPECT_EQ(testing::parse_once(parser, start + "X: v" + value + "\r\n\r\n").status, 431);
 }
 
-// A server's buffer of max_head() bytes is never full of a request that is neither complete nor
+// A server's buffer of max_head() bytes can't fill up with a request that is neither complete nor
 // refused.
 TEST(RequestParserBounds, BoundWhatAConnectionMustKeep) {
   Limits limits;

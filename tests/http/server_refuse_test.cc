@@ -156,7 +156,7 @@ TEST_P(RefuseTest, NothingBehindTheStreamedContentOfAnUpgradeIsARequest) {
   EXPECT_EQ(count(peer.got, "\r\nConnection: close\r\n"), 1U) << peer.got;
 }
 
-// Clients that also speak HTTP/2 offer it in this way.
+// A client that also speaks HTTP/2 may offer an upgrade, and go on with HTTP/1.1 if it is ignored.
 TEST_P(RefuseTest, AnUpgradeThatNothingFollowsKeepsTheConnection) {
   serve_status(200);
   Peer peer = client(get_request("/1", kUpgrade));

@@ -353,8 +353,8 @@ TEST_P(ChildProcessTest, AGroupOfItsOwnIsKilledAsAWhole) {
   }
 }
 
-// The child's number lives on here as the id of a process group, because another process has joined
-// that group. kill() must not reach that process.
+// After waitpid() the child's pid is free, but it still names a process group, which another
+// process has joined. kill() must not reach that process.
 TEST_P(ChildProcessTest, WhatAnotherHasWaitedForIsNotKilledAnyMore) {
   Loop loop(options());
   Running child;

@@ -113,8 +113,8 @@ TEST_P(ConnectedTest, AnswersItsPeer) {
   }
 }
 
-// Some systems refuse a destination on a connected socket. In this test the destination's file is
-// gone, so a datagram with an explicit destination would not arrive.
+// A connected Datagram passes no destination to the system, because some systems refuse one. Here a
+// destination would fail everywhere: the file of the peer's socket is gone.
 TEST_P(ConnectedTest, NamesNobodyToTheSystem) {
   for (const bool batches : {true, false}) {
     Loop loop(options());

@@ -34,9 +34,10 @@ TEST_P(UnixDatagramTest, AClientWithoutANameIsGivenOne) {
 }
 #endif
 
-// A datagram wakes every receiver that shares the socket. A receiver that finds nothing must not
-// discard the next datagram. That datagram has to arrive at exactly this moment, so the test sends
-// very many, with a pause after each for all receivers to look.
+// A datagram wakes every receiver that shares the socket, and all but one find nothing. A receiver
+// that finds nothing must not discard the next datagram. That could only happen if the next one
+// came at this very moment, so the test sends very many, with a pause after each for all receivers
+// to look.
 TEST_P(UnixDatagramTest, ASharedSocketLosesNothing) {
   constexpr std::size_t kCount = 10000;
   Loop loop(options());

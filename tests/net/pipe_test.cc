@@ -219,7 +219,7 @@ TEST_P(PipeTest, WhatCanNotBeReadIsAnError) {
 }
 
 #if defined(__linux__)
-// The first page of this file is mapped in no process, so reading it fails with EIO.
+// The first page of memory is never mapped, so reading it fails with EIO.
 TEST_P(PipeTest, AFileThatFailsHasNoEnd) {
   Loop loop(options());
   ASSERT_TRUE(owned(loop, UniqueFd(::open("/proc/self/mem", O_RDONLY | O_CLOEXEC))));

@@ -32,7 +32,7 @@ class SharedServer : public LoopTest {
   }
 };
 
-// The kernel may have reported a connection that came just before the limit was reached to this
+// If a connection comes just before the server reaches its limit, the kernel may report it to this
 // process only. A full server therefore accepts once more.
 TEST_P(SharedServer, OneThatIsFullTakesTheConnectionWhoseEventItMayHave) {
   EXPECT_EQ(accepted(options(), false), 2u);

@@ -17,8 +17,7 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-// A busy machine may be that late. A test whose timeout is wrongly put off does not end before
-// that.
+// A busy machine may be that late. If a limit were put off, the test would not end even then.
 constexpr Duration kLate = kLimit / 2;
 
 class StreamLimits : public LoopTest {
@@ -295,7 +294,7 @@ TEST_P(StreamLimits, ASlowRateIsNoTimeOut) {
 
 INSTANTIATE_TEST_SUITE_P(Backends, StreamLimits, every_backend(), BackendName());
 
-// A user that takes its whole allowance as soon as it gets one reaches the rate, within 2 % or one
+// A user that takes its whole allowance as soon as it gets one reaches the rate, within 2% or one
 // byte.
 TEST(RateLimit, GivesWhatItSays) {
   for (const std::uint64_t rate : {1ULL, 7ULL, 100ULL, 12345ULL, 1000000ULL, 40000000000ULL}) {

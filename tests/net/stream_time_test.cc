@@ -220,8 +220,8 @@ TEST_P(StreamLinger, Catalogue_F2_UnreadInputDoesNotDestroyTheAnswer) {
   EXPECT_EQ(link.handler.closes, 1) << "the handler does not wait for the lingering";
 }
 
-// Here neither side would read before the other one does, if the Stream did not read while its
-// answer waits.
+// The peer reads nothing before it has sent everything. If the Stream did not read while its answer
+// waits, both sides would wait for each other.
 TEST_P(StreamLinger, APeerThatSendsAllBeforeItReadsGetsALongAnswerToo) {
   Loop loop(options());
   Link link(loop);

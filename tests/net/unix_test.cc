@@ -174,8 +174,8 @@ TEST_F(UnixTest, Catalogue_F9_AServerThatIsAboutToListenIsNotReplacedFork) {
 }
 
 TEST_F(UnixTest, AFolderThatCanNotBeLockedIsNoHindrance) {
-  // A test that runs as root could read the folder whatever its mode, so another descriptor holds
-  // the lock instead.
+  // This test may run as root, which can read the folder whatever its mode. So another descriptor
+  // holds the lock instead.
   const UniqueFd folder(::open(folder_.file("").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
   EXPECT_TRUE(Socket::listen(folder_.socket(), {}));

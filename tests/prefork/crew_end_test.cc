@@ -9,7 +9,7 @@ using std::chrono::seconds;
 
 class CrewEndTest : public CrewTest {};
 
-// The other master's workers have the same slot numbers.
+// The other master's workers have the same slot numbers, so each worker hands over to its own slot.
 TEST_F(CrewEndTest, WhoGivesWayHandsEachSlotToItself) {
   make_ready(plan(2));
   for (const pid_t pid : {kFirst, kFirst + 1}) heard(pid);
@@ -46,7 +46,7 @@ TEST_F(CrewEndTest, NobodyIsStartedAnyMore) {
   }
 }
 
-// The aborted worker only has the rest of its own time.
+// An aborted worker keeps the deadline that it has, and gets no message.
 TEST_F(CrewEndTest, OneThatIsAbortedIsNotToldToGiveWay) {
   make_ready(plan(2));
   pass(seconds(5), {kFirst + 1});

@@ -127,16 +127,16 @@ TEST_F(EvilWorkerFork, AUnixListenerThatWasShutDownIsMadeAnew) {
 }
 
 #if defined(__linux__)
-// The master notices this even if nothing else wakes it: no worker ends, and no worker's loop has
-// to turn.
+// The master notices the filter even if nothing else wakes it: no worker ends, and no worker's loop
+// has to turn.
 TEST_F(EvilWorkerFork, AListenerWithALockedFilterIsMadeAnewWithinASecond) {
   Options patient = options();
   patient.timeout = Duration::zero();
   patient.reuse_port = false;  // one listener for all workers
   Running master(std::move(patient), [&](Worker& worker, const Lines&) {
     if (worker.index() != 0 || (*committed_).exchange(1) != 0) return serve_echo(worker);
-    // The master has looked at the listener by then, as it would have before a client's first
-    // request.
+    // By then the master has looked at the listener once. An attack in a client's request comes as
+    // late.
     const Timer later = worker.loop().after(std::chrono::milliseconds(200), [] {
       for (const int fd : descriptors()) {
         int listens = 0;

@@ -99,7 +99,8 @@ TEST_P(ForkServers, EachConnectionHasAProcess) {
   EXPECT_TRUE(childless()) << "each was waited for in the turn in which it ended";
 }
 
-// A child sees a half-close as any Stream does, and answers everything that was sent before it.
+// The handler in the child sees the half-close as on any Stream, and answers everything that was
+// sent before it.
 TEST_P(ForkServers, AHalfClosedConnectionIsAnswered) {
   Loop loop(options());
   FdPair gate = make_pipe();

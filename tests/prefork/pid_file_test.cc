@@ -156,7 +156,8 @@ class PidFileFork : public PidFileTest {
     return child;
   }
 
-  // Checks the holder in a process of its own, because the owner must not open the file again.
+  // Checks the holder in a process of its own, because the owner would drop its lock when it closes
+  // the file again.
   void expect_holder(Kind kind, pid_t pid) const {
     EXPECT_EQ(in_child([&] {
                 const PidFile::Holder holder = PidFile::holder(path_).value();

@@ -125,8 +125,8 @@ class SiblingsTest : public LoopTest {
   }
   bool keep() { return service_.keep(connection_); }
   Successor::Answer offer() { return service_.offer(connection_.fd()); }
-  // Gives our slot to a successor, and starts the hand-over of so many connections. Returns the
-  // successor's seat.
+  // Gives our slot to a successor, and starts the hand-over of `connections` connections. Returns
+  // the successor's seat.
   Seat* retire(std::size_t connections) {
     Seat* const heir = sit(0);
     service_.count(connections);

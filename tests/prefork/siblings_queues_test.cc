@@ -184,7 +184,8 @@ TEST_P(SiblingsQueuesTest, OneThatLeavesGivesAllBack) {
   EXPECT_EQ(receive(1), 1) << "nor does it take from their mailboxes";
 }
 
-// The master sends the listener of a new slot and both ends of its mailbox first.
+// Before a worker can look after a new slot, the master sends it the slot's listener and both ends
+// of the slot's mailbox.
 TEST_P(SiblingsQueuesTest, ASlotThatIsNewIsLookedAfterLikeTheOthers) {
   ASSERT_FALSE(slots_.grow());
   const std::vector<Socket> listeners = get(slots_.listeners_of(3));

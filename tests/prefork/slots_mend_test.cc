@@ -64,7 +64,7 @@ class SlotsMendTest : public ::testing::Test {
   FdGuard guard_;
 };
 
-// This process can't make such a listener again: that is up to the process that passed it.
+// Only the process that passed this listener could make a new one.
 TEST_F(SlotsMendTest, AnInheritedListener) {
   for (const Mendable& harm : kMendables) {
     SCOPED_TRACE(harm.name);

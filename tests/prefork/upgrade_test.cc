@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The sockets that an old program leaves to a new one, and malformed messages about them.
+// Upgrades: the sockets that an old program leaves to a new one, malformed messages about them, and
+// the old program's side.
 #include "reactor/prefork/upgrade.h"
 
 #include <fcntl.h>
@@ -133,7 +134,7 @@ class UpgradeTest : public ::testing::Test {
     ASSERT_FALSE(upgrade_.start({{"/bin/sh", "-c", script}, {}, {}}, {}, limit));
     pid_ = upgrade_.pid();
   }
-  // Waits in real time for news other than `none`, and returns them.
+  // Returns the next news other than `none`, or `none` after kLimit of real time.
   Upgrade::News next() {
     for (const TimePoint end = monotonic_now() + kLimit; monotonic_now() < end;) {
       if (const auto news = turn(); news != Upgrade::News::none) return news;

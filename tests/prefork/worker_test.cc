@@ -83,7 +83,7 @@ TEST_P(WorkerTest, EndsWhenTheConnectionsThatCameBackAreOver) {
   // This timer keeps the loop alive, as a datagram socket does.
   Timer other = worker_->loop().after(std::chrono::hours(1), [] {});
   Timer end = worker_->loop().every(milliseconds(20), [&] {
-    // The connection was sent, and taken back.
+    // The connection was sent to slot 1, and taken back.
     if (log_.contains("go on in worker 0")) client_ = Socket();
   });
   end.unref();

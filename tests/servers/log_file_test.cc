@@ -45,7 +45,8 @@ class LogFileFork : public ::testing::Test {
   const std::string path_ = folder_.file("log");
 };
 
-// A worker may be running foreign code, so its flags must not affect the parent's.
+// A worker may be running foreign code. If it changes the flags of the log's descriptor, the parent
+// must not notice.
 TEST_F(LogFileFork, WhatAChildDoesToItsFlagsItsParentDoesNotFeel) {
   const std::string fifo = folder_.file("fifo");
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);

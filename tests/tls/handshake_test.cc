@@ -325,7 +325,7 @@ TEST_P(TlsHandshake, HasALimit) {
       client->secure(*link.stream, "localhost").value();
     }
     link.start();
-    if (serves) link.peer.write("\x16");  // one byte of a ClientHello extends nothing
+    if (serves) link.peer.write("\x16");  // a byte of a ClientHello does not extend the time
     EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.closes > 0; }));
     EXPECT_GE(monotonic_now() - start, milliseconds(20));
     EXPECT_EQ(link.handler.error, reactor::Errc::timed_out);
