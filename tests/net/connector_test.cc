@@ -346,11 +346,12 @@ TEST_P(ConnectorTest, AnExceptionOutOfTheCallbackLeavesRun) {
 TEST_P(ConnectorTest, TheCallbackMayDestroyTheConnector) {
   const Socket server = listen_on(Address::loopback(0));
   const Blackhole dead(Address::loopback(0));
+  // Each case makes another part of the Connector call the callback.
   const std::vector<std::vector<Address>> cases = {
       {local_of(server)},                  // from the watcher
-      {dead.address(), local_of(server)},  // with another attempt under way
-      {closed_tcp_port()},                 // failed
-      {Address()},                         // failed before it began
+      {dead.address(), local_of(server)},  // while another attempt is under way
+      {closed_tcp_port()},                 // after a failed attempt
+      {Address()},                         // after an attempt that failed to begin
       {dead.address()}};                   // from the deadline
   for (const std::vector<Address>& addresses : cases) {
     std::unique_ptr<Connector> connector;

@@ -268,7 +268,7 @@ TEST_P(ForkServers, AChildEndsWithWhatItsConnectionStarted) {
   EXPECT_TRUE(ended(loop, peer));
 }
 
-// The lifeline ends the child if the kernel does not kill it with its parent.
+// If the kernel does not kill the child with its parent, the lifeline ends it.
 TEST_P(ForkServers, AChildEndsWithItsParent) {
   FdPair lifeline = make_pipe(), pair = make_tcp_pair(), gate = make_pipe();
   SignalBlock blocked;

@@ -90,7 +90,7 @@ TEST_F(InheritanceTest, TheEndOfTheEarlierProgramCountsOnlyOnceWeCouldServe) {
   old_.reset();
   EXPECT_EQ(earlier.fd(), -1);
   EXPECT_FALSE(earlier.end_of_earlier());
-  earlier.say_ready();  // nobody reads it, but no SIGPIPE comes
+  earlier.say_ready();  // no process reads it, but no SIGPIPE comes
   EXPECT_GE(earlier.fd(), 0);
   EXPECT_TRUE(earlier.end_of_earlier());
   EXPECT_FALSE(earlier.end_of_earlier());

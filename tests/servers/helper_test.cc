@@ -66,8 +66,8 @@ TEST_F(HelperFork, OneThatDoesNotComeBackIsGivenUp) {
 }
 
 #if defined(__linux__)
-// This process stands for one that waits for a disk. While a tracer holds a process, nobody can
-// reap it, even after its end.
+// This process stands for one that waits for a disk. While a tracer holds a process, its parent
+// can't reap it, even after its end.
 TEST_F(HelperFork, OneThatCannotBeKilledIsLeft) {
   std::array<int, 2> lifeline{};
   ASSERT_EQ(::pipe(lifeline.data()), 0);
