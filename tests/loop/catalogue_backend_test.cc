@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Known bugs of event loops, group E: select and kqueue. What a user sees must not differ, so each
-// runs on every backend (E7 is this suite itself). E3 is A5; E5 and E6 are inside the kqueue
-// backend and are tested with its model.
+// Known bugs of event loops, group E: select and kqueue. Users must see no difference, so each test
+// runs on every backend (this is E7 itself). E3 is A5. E5 and E6 are inside the kqueue backend and
+// are tested with its model.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 
 class CatalogueBackend : public LoopTest {};
 
-// Numbers beyond FD_SETSIZE, whatever else is open.
+// Moves `fd` to a number of at least `number`, to get beyond FD_SETSIZE whatever else is open.
 UniqueFd at_least(int fd, int number) {
   UniqueFd high(::fcntl(fd, F_DUPFD_CLOEXEC, number));
   EXPECT_GE(high.get(), number) << "the limit of descriptors is too low here";
@@ -50,7 +50,7 @@ TEST_P(CatalogueBackend, Catalogue_E1_NumbersBeyondFdSetsizeWork) {
   }
 }
 
-// Low and high numbers in one set, and the set shrinking again.
+// Low and high numbers are in one set, and the set shrinks again.
 TEST_P(CatalogueBackend, Catalogue_E1_FiveThousandDescriptorsWork) {
   Loop loop(options());
   constexpr std::size_t kCount = 5000;
@@ -94,7 +94,7 @@ TEST_P(CatalogueBackend, Catalogue_E2_OneClosedDescriptorDoesNotBlindTheOthers) 
   }
   EXPECT_TRUE(loop.poll());
   const int closed = pipes[2].near.get();
-  pipes[2].near.reset();  // behind its back
+  pipes[2].near.reset();  // the loop does not know
   EXPECT_LE(run_for(loop, milliseconds(30)), 4) << "no busy loop of EBADF";
   write_text(pipes[4].far.get(), "!");
   EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
@@ -126,7 +126,8 @@ TEST_P(CatalogueBackend, Catalogue_E2_AllClosedDescriptorsLeaveAnIdleLoop) {
   EXPECT_EQ(posted, 1);
 }
 
-// With two filters there may be two events for one descriptor; the first callback ends it.
+// A backend with two filters may return two events for one descriptor. The first callback ends the
+// watcher.
 TEST_P(CatalogueBackend, Catalogue_E4_TheSecondEventOfADescriptorThatIsGoneIsIgnored) {
   for (int how = 0; how < 4; ++how) {
     Loop loop(options());

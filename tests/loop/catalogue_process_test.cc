@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Known bugs of event loops, group D: processes and signals, as far as they belong to the loop.
+// Known bugs of event loops, group D: processes and signals, as far as they concern the loop.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,7 +60,8 @@ TEST_P(CatalogueFork, Catalogue_D2_AFreshLoopRunsInAChildWhateverTheParentHad) {
                 EXPECT_TRUE(run_to_end(own));
                 EXPECT_EQ(fired, 1);
               }
-              // Destroying the inherited one closes none of the numbers that were opened since.
+              // Destroying the inherited loop closes none of the descriptors that were opened
+              // since.
               FdPair pipe = make_pipe();
               Loop own(options());
               loop.reset();
@@ -75,7 +76,7 @@ TEST_P(CatalogueFork, Catalogue_D2_AFreshLoopRunsInAChildWhateverTheParentHad) {
   EXPECT_TRUE(loop->poll());
 }
 
-// D3 is the master's to solve; the loop's share: the child's own handlers work at once.
+// The master has to solve D3. The loop's share is that the child's own handlers work at once.
 TEST_P(CatalogueFork, Catalogue_D3_ASignalRightAfterForkIsNotLostOnceTheChildWatchesIt) {
   Loop loop(options());
   SignalWatcher parents = get(loop.on_signal(SIGTERM, [] {}));
@@ -97,8 +98,8 @@ TEST_P(CatalogueFork, Catalogue_D3_ASignalRightAfterForkIsNotLostOnceTheChildWat
   }
 }
 
-// The signals come from another thread, at any point between two waits; each is answered before
-// the next is sent. One that is missed until the wait's end would take an hour.
+// Another thread sends the signals, at any point between two waits. It sends the next one when the
+// last one was answered. A signal that is missed before a wait would cost an hour.
 TEST_P(CatalogueSignals, Catalogue_D4_ASignalBeforeTheWaitIsNotMissed) {
   if (kHandlersAreDeferred) GTEST_SKIP() << "the sanitizer runs handlers late";
   Loop loop(options());
@@ -172,7 +173,7 @@ TEST_P(CatalogueFork, Catalogue_D7_TheHostsOwnChildrenAreNotStolen) {
   }
 }
 
-// A descriptor and a watched child with the same number.
+// A descriptor and a watched child have the same number.
 TEST_P(CatalogueFork, Catalogue_D8_AChildsPidIsNotTakenForADescriptor) {
   for (const ChildMethod method :
        {ChildMethod::automatic, ChildMethod::process_filter, ChildMethod::sigchld}) {
@@ -182,7 +183,7 @@ TEST_P(CatalogueFork, Catalogue_D8_AChildsPidIsNotTakenForADescriptor) {
     const pid_t pid = spawn_sleeper();
     FdPair pipe = make_pipe();
     UniqueFd same(::fcntl(pipe.near.get(), F_DUPFD_CLOEXEC, static_cast<int>(pid)));
-    if (same.get() != pid) same.reset();  // beyond the limit of descriptors here
+    if (same.get() != pid) same.reset();  // the pid is above the limit of descriptors here
     int exits = 0, reads = 0;
     IoWatcher reader;
     if (same) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Known bugs of event loops, group A: readiness, registrations, lifetime. Each test carries the
-// number that the catalogue of such bugs gives it. A5 to A9, as far as they belong to connections,
-// are tested with the streams.
+// Known bugs of event loops, group A: readiness, registrations, lifetime. Each test's name has the
+// number of its bug. A5 to A9 are tested with the streams, as far as they concern connections.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -27,7 +26,8 @@ using std::chrono::milliseconds;
 
 class CatalogueReadiness : public LoopTest {};
 
-// Two are ready; the first to be called ends the other and opens a new pipe on its number.
+// Two watchers are ready. The one that is called first ends the other and opens a new pipe on its
+// number.
 struct Recycling {
   explicit Recycling(Loop& owner) : loop(owner) {
     for (std::size_t i = 0; i < 2; ++i) {
@@ -208,7 +208,7 @@ TEST_P(CatalogueReadiness, Catalogue_A10_AFloodedDescriptorDoesNotStarveOthers) 
   EXPECT_EQ(floods, 30);
 }
 
-// A11 is G1 and G2 for each kind; this is the mixture.
+// G1 and G2 test A11 for each kind; this test mixes the kinds.
 TEST_P(CatalogueReadiness, Catalogue_A11_EachHandleDeletesItselfAndItsNeighbour) {
   Loop loop(options());
   constexpr std::size_t kCount = 40;
@@ -264,7 +264,8 @@ TEST_P(CatalogueReadiness, Catalogue_A14_ANumberReopenedBehindTheLoopsBackWorks)
     IoWatcher old_watcher = get(loop.watch(number, Interest::read, [](Ready) { FAIL(); }));
     first = FdPair();
     FdPair second = make_pipe();
-    // libkqueue closes its helpers late: the number may be another one, and is new all the same.
+    // libkqueue closes its helper descriptors late, so the number may differ. The descriptor is new
+    // all the same.
     ASSERT_TRUE(second.near.get() == number || on_libkqueue(GetParam()));
     int calls = 0;
     IoWatcher watcher = get(loop.watch(second.near.get(), Interest::read, [&](Ready) { ++calls; }));

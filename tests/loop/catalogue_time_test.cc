@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 class CatalogueTime : public LoopTest {};
 class CatalogueTimePost : public LoopTest {};
 
-// Answers what is written to `far`, as an echo server does.
+// Sends back what is written to `far`, like an echo server.
 struct Echo {
   explicit Echo(Loop& loop)
       : watcher(get(loop.watch(pair.near.get(), Interest::read, [this](Ready) {
@@ -62,8 +62,8 @@ TEST_P(CatalogueTimePost, Catalogue_C2_PostedWorkThatPostsWorkLetsOthersWork) {
   EXPECT_EQ(posted, 100);
 }
 
-// The clock of the loop is that of the monotonic clock, which nobody can set; the queue under a
-// clock that stands still and steps back is tested with the queue.
+// The loop uses the monotonic clock, which nobody can set. timer_queue_test.cc tests the queue
+// under a clock that stands still and steps back.
 TEST_P(CatalogueTime, Catalogue_C3_TheLoopsClockIsTheMonotonicOne) {
   Loop loop(options());
   const TimePoint before = monotonic_now();
@@ -117,7 +117,7 @@ TEST_P(CatalogueTime, Catalogue_C5_TimersCostOneWaitEachAndAreNeverEarly) {
     EXPECT_TRUE(run_bounded(loop, [&] { return fired; }));
     if (loop.stats().turns.get() - turns == 1) ++in_one_turn;
   }
-  // Not all: a process that is stopped and goes on wakes before the time.
+  // Some may take more turns, because a stopped and continued process wakes early.
   EXPECT_GE(in_one_turn, kTimers / 2) << "no spinning for the last fraction";
 }
 
@@ -129,7 +129,8 @@ TEST_P(CatalogueTime, Catalogue_C6_ATimerThatIsCancelledInItsOwnRoundIsSilent) {
     ++fired;
     for (Timer& timer : timers) timer.stop();
   };
-  Timer starter = loop.after(Duration::zero(), [&] {  // all with the same deadline
+  // inside a turn, so all have the same deadline
+  Timer starter = loop.after(Duration::zero(), [&] {
     for (Timer& timer : timers) timer = loop.after(milliseconds(2), cancel_all);
   });
   EXPECT_TRUE(run_to_end(loop));
@@ -150,7 +151,7 @@ TEST_P(CatalogueTime, Catalogue_C7_AStaleClockDoesNotShortenATimer) {
   EXPECT_GE(fired - started, milliseconds(20) - milliseconds(1)) << "from update_now() at least";
 }
 
-// Outside a turn there is no batch whose time could be stale.
+// Outside a turn there is no batch, so no batch time that could be stale.
 TEST_P(CatalogueTime, Catalogue_C7_OutsideATurnTimersCountFromTheClock) {
   Loop loop(options());
   EXPECT_TRUE(loop.poll());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Child exits, by every method that works here.
+// Reports of child exits, by every method that works here.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 
 class ChildrenTest : public LoopTest {
  protected:
-  // Runs `test` with a loop of each method; one that the kernel or the backend lacks is left out.
+  // Runs `test` with one loop per method. Leaves out methods that the kernel or the backend lacks.
   template <class Test>
   void with_each_method(Test test) {
     int tried = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// G3: what is registered in a callback is first polled in the next batch.
-// G10: a busy descriptor, a posting thread or a zero-delay timer never keeps the others waiting
+// G3: a handle that a callback registers is first polled in the next batch.
+// G10: a busy descriptor, a posting thread or a zero-delay timer never keeps the others waiting for
 // more than one batch.
 #include <array>
 #include <atomic>
@@ -37,7 +37,8 @@ TEST_P(GuaranteesBatch, G3_AWatcherMadeInACallbackWaitsForTheNextBatch) {
   EXPECT_EQ(second_calls, 1);
 }
 
-// The new watcher takes the number, and maybe the slot, of one whose event is in this batch.
+// The new watcher gets the descriptor number, and perhaps the slot, of a watcher whose event is in
+// this batch.
 TEST_P(GuaranteesBatch, G3_ARecycledNumberWaitsForTheNextBatch) {
   Loop loop(options());
   std::array<FdPair, 2> pipes = {make_pipe(), make_pipe()};
@@ -86,7 +87,8 @@ TEST_P(GuaranteesBatch, G3_InterestAddedInACallbackWaitsForTheNextBatch) {
   EXPECT_EQ(paused_calls, 1);
 }
 
-// A callback of each kind makes another of its kind that is due: it runs in the next turn.
+// A callback of each kind makes another handle of its kind that is due. This one runs in the next
+// turn.
 TEST_P(GuaranteesBatch, G3_EveryKindWaitsForTheNextTurn) {
   for (const Kind kind : kKindsWithoutChild) {
     SCOPED_TRACE(to_string(kind));
@@ -121,7 +123,7 @@ TEST_P(GuaranteesBatch, G3_APostInAPostedCallWaitsATurn) {
 
 // ---- G10 ----
 
-// All that can keep a loop busy, at the same time.
+// Everything that can keep a loop busy does so at the same time.
 TEST_P(GuaranteesBatch, G10_EveryoneGetsATurnInEachBatch) {
   Loop loop(options());
   FdPair pipe = make_pipe();

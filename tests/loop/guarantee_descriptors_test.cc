@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// G8: one watcher per descriptor; regular files give a clear error. Stop a watcher before closing
-// its descriptor; closing first is survived: the old watcher goes dead, a new one on the recycled
-// number works, and what the kernel can't be told to forget is got rid of without spinning.
+// G8: one watcher per descriptor; regular files give a clear error. A watcher is to be stopped
+// before its descriptor is closed. The loop survives the opposite order: the old watcher goes dead,
+// a new one on the recycled number works, and a registration that the kernel can't be told to
+// forget is got rid of without spinning.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -79,7 +80,7 @@ TEST_P(GuaranteesDescriptors, G8_ARecycledNumberCanBeWatchedAnew) {
   const int number = old_pipe.near.get();
   int old_calls = 0, new_calls = 0;
   IoWatcher old_watcher = get(loop.watch(number, Interest::read, [&](Ready) { ++old_calls; }));
-  old_pipe.near.reset();  // closed first
+  old_pipe.near.reset();  // closed before its watcher is destroyed
   FdPair pipe = pipe_at(number);
   IoWatcher watcher = get(loop.watch(number, Interest::read, [&](Ready) { ++new_calls; }));
   EXPECT_FALSE(old_watcher.active());
@@ -88,7 +89,7 @@ TEST_P(GuaranteesDescriptors, G8_ARecycledNumberCanBeWatchedAnew) {
   EXPECT_TRUE(loop.poll());
   EXPECT_EQ(old_calls, 0);
   EXPECT_EQ(new_calls, 1);
-  old_watcher = IoWatcher();  // takes nothing away from the new one
+  old_watcher = IoWatcher();  // leaves the new watcher alone
   EXPECT_TRUE(watcher.active());
   EXPECT_TRUE(loop.poll());
   EXPECT_EQ(new_calls, 2);
@@ -111,7 +112,7 @@ TEST_P(GuaranteesDescriptors, G8_StoppingADeadWatcherDoesNotHarmTheNewOne) {
   EXPECT_TRUE(run_bounded(loop, [&] { return new_calls > 0; }));
 }
 
-// The watcher is dropped after its descriptor was closed, and before the number is used again.
+// The watcher is destroyed after its descriptor was closed and before the number is used again.
 TEST_P(GuaranteesDescriptors, G8_ClosingFirstThenDroppingLeavesNothingBehind) {
   Loop loop(options());
   FdPair old_pipe = make_pipe();
@@ -128,7 +129,8 @@ TEST_P(GuaranteesDescriptors, G8_ClosingFirstThenDroppingLeavesNothingBehind) {
   EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
 }
 
-// A paused watcher has nothing in the kernel that could tell; it knows its file.
+// A paused watcher has no registration in the kernel that could report the close. It recognises its
+// own file instead.
 TEST_P(GuaranteesDescriptors, G8_APausedWatcherWhoseDescriptorWasClosedIsDead) {
   Loop loop(options());
   FdPair old_pipe = make_pipe();
@@ -158,7 +160,7 @@ TEST_P(GuaranteesDescriptors, G8_APausedWatcherDoesNotResumeOnAStrangersDescript
   EXPECT_FALSE(paused.active());
 }
 
-// The number is used by a part of the program that the loop knows nothing of.
+// A part of the program that the loop does not know reuses the number.
 TEST_P(GuaranteesDescriptors, G8_ADeadWatcherNeverSeesAStranger) {
   SKIP_BACKEND_ON_LIBKQUEUE("has no set that is rebuilt");
   Loop loop(options());
@@ -179,7 +181,7 @@ TEST_P(GuaranteesDescriptors, G8_ADeadWatcherNeverSeesAStranger) {
   EXPECT_EQ(calls, 1);
 }
 
-// A new kernel set is a descriptor, too, and may get the number of one that was closed.
+// A rebuilt kernel set has a descriptor, too, which may get the number of a closed one.
 TEST_P(GuaranteesDescriptors, G8_ARebuiltSetForgetsWatchersOfClosedDescriptors) {
   SKIP_BACKEND_ON_LIBKQUEUE("has no set that is rebuilt");
   Loop loop(options());
@@ -190,7 +192,7 @@ TEST_P(GuaranteesDescriptors, G8_ARebuiltSetForgetsWatchersOfClosedDescriptors) 
   first.near.reset();
   second.near.reset();
   provoke_rebuild(loop);
-  if (loop.backend() == Backend::select) {  // which finds closed ones as it waits
+  if (loop.backend() == Backend::select) {  // select finds closed descriptors when it waits
     EXPECT_TRUE(loop.poll());
   } else {
     EXPECT_FALSE(watcher.active());
@@ -199,7 +201,7 @@ TEST_P(GuaranteesDescriptors, G8_ARebuiltSetForgetsWatchersOfClosedDescriptors) 
   }
 }
 
-// The kernel still holds what was registered for this very file under this very number.
+// The kernel still holds the registration of this very file under this very number.
 TEST_P(GuaranteesDescriptors, G8_AFileThatComesBackUnderItsNumberCanBeWatched) {
   Loop loop(options());
   FdPair pipe = make_pipe();
@@ -230,7 +232,8 @@ TEST_P(GuaranteesDescriptors, G8_AClosedDescriptorWakesNobody) {
   EXPECT_TRUE(run_bounded(loop, [&] { return other_calls > 0; })) << "the others go on";
 }
 
-// A dup keeps the open file, and with it the kernel's registration, alive; no call can name it.
+// A dup keeps the open file alive, and with it the kernel's registration, which no call can name
+// any more.
 TEST_P(GuaranteesDescriptors, G8_AStaleTokenThatCanNotBeDeletedDoesNotSpin) {
   Loop loop(options());
   FdPair pipe = make_pipe(), other = make_pipe();
@@ -242,8 +245,8 @@ TEST_P(GuaranteesDescriptors, G8_AStaleTokenThatCanNotBeDeletedDoesNotSpin) {
     ++other_calls;
     EXPECT_EQ(read_text(other.near.get()), "?");
   }));
-  pipe.near.reset();      // closed first
-  watcher = IoWatcher();  // so this can't reach the kernel's registration
+  pipe.near.reset();      // closed before its watcher is destroyed
+  watcher = IoWatcher();  // can't reach the kernel's registration any more
   write_text(pipe.far.get(), "!");
   EXPECT_LE(run_for(loop, milliseconds(50)), 8);
   write_text(other.far.get(), "?");
@@ -251,7 +254,7 @@ TEST_P(GuaranteesDescriptors, G8_AStaleTokenThatCanNotBeDeletedDoesNotSpin) {
   EXPECT_EQ(other_calls, 1);
 }
 
-// The dup's events carry the token of the old watcher, which is still there.
+// The events of the dup carry the token of the old watcher, which still exists.
 TEST_P(GuaranteesDescriptors, G8_ADeadWatcherHearsNothingOfADup) {
   Loop loop(options());
   FdPair old_pipe = make_pipe();
@@ -260,7 +263,7 @@ TEST_P(GuaranteesDescriptors, G8_ADeadWatcherHearsNothingOfADup) {
   IoWatcher dead =
       get(loop.watch(number, Interest::read, [](Ready) { FAIL() << "its file was closed"; }));
   write_text(old_pipe.far.get(), "!");
-  old_pipe.near.reset();  // closed first
+  old_pipe.near.reset();  // closed before its watcher is destroyed
   FdPair fresh = pipe_at(number);
   int calls = 0;
   IoWatcher watcher = get(loop.watch(number, Interest::read, [&](Ready) {
@@ -309,7 +312,7 @@ TEST_P(GuaranteesDescriptors, G8_AReplacedDescriptorUnderALiveWatcherIsNotMistak
   FdPair old_pipe = make_pipe(), fresh = make_pipe();
   const int number = old_pipe.near.get();
   IoWatcher watcher = get(loop.watch(number, Interest::read, [](Ready) { FAIL(); }));
-  ASSERT_EQ(::dup2(fresh.near.get(), number), number);  // closes the old one in passing
+  ASSERT_EQ(::dup2(fresh.near.get(), number), number);  // also closes the old file of `number`
   IoWatcher again = get(loop.watch(number, Interest::read, [](Ready) {}));
   EXPECT_FALSE(watcher.active());
   EXPECT_TRUE(again.active());
@@ -327,7 +330,8 @@ TEST_P(GuaranteesDescriptors, G8_DescriptorsOfAnyNumber) {
   EXPECT_EQ(calls, 1);
 }
 
-// The child's copy keeps the registration alive after this process closed its own.
+// The child's copy of the descriptor keeps the registration alive after this process has closed its
+// own.
 TEST_P(GuaranteesDescriptorsFork, G8_AForkedCopyDoesNotMakeTheLoopSpin) {
   Loop loop(options());
   FdPair pipe = make_pipe();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// G1: after stop() or destruction a callback never runs again, even for an event already fetched.
-// G2: a callback may destroy its own handle, any other, or close any descriptor it owns; its
-// callable outlives the call. G12: the loop's own end.
+// G1: after stop() or destruction a callback never runs again, even if its event was already
+// fetched. G2: a callback may destroy its own handle or any other, or close any descriptor that it
+// owns; its callable outlives the call. G12: the end of the loop itself.
 #include <unistd.h>
 
 #include <array>
@@ -33,7 +33,7 @@ void end(std::unique_ptr<DueHandle>& handle, End how) {
   }
 }
 
-// Whichever of the batch is called first ends all others: they were fetched with it.
+// The first callback of the batch ends all other handles, whose events were fetched with its own.
 void first_ends_the_rest(LoopOptions options, Kind kind, End how) {
   SCOPED_TRACE(std::string(to_string(kind)) + (how == End::stop ? " stop" : " destroy"));
   Loop loop(std::move(options));
@@ -132,7 +132,8 @@ TEST_P(GuaranteesEnd, G1_AssignmentEndsTheOldHandle) {
 
 // ---- G2 ----
 
-// The callable holds text on the heap: a callable that died early shows under a sanitizer.
+// The callable holds text on the heap, so that a sanitizer sees it if the callable is destroyed too
+// early.
 void destroys_itself(LoopOptions options, Kind kind) {
   SCOPED_TRACE(to_string(kind));
   Loop loop(std::move(options));
@@ -176,7 +177,8 @@ TEST_P(GuaranteesEnd, G2_ACallbackMayReplaceItsOwnHandle) {
   }
 }
 
-// Every kind destroys every kind, itself included, and all that is left.
+// A callback of every kind destroys handles of every kind: itself, the others, and all that is
+// left.
 TEST_P(GuaranteesEnd, G2_ACallbackMayDestroyEverything) {
   for (const Kind killer : kKindsWithoutChild) {
     SCOPED_TRACE(to_string(killer));
@@ -231,7 +233,7 @@ TEST_P(GuaranteesEnd, G2_ACallbackMayStopTheLoopAndItsHandleMayDieAfterIt) {
   EXPECT_EQ(calls, 1);
 }
 
-// A callable that owns its own handle, as a fire-and-forget timer does.
+// The callable owns its own handle, as in a fire-and-forget timer.
 TEST_P(GuaranteesEnd, G2_ACallableMayOwnItsHandle) {
   Loop loop(options());
   int calls = 0;
@@ -283,7 +285,7 @@ TEST_P(GuaranteesEndDeath, G12_ALoopThatIsDestroyedInItsOwnCallbackSaysSo) {
       "a Loop was destroyed inside one of its own callbacks");
 }
 
-// Destroyed after main(), or by exit(), as a global object of a small program is.
+// The loop is destroyed by exit(), like a global object of a small program.
 TEST_P(GuaranteesEndDeath, G12_ACallbackMayCallExitInAProgramWithAStaticLoop) {
   const auto exit_in = [](Kind kind) {
     static Loop loop(options());

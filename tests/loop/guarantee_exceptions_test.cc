@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// G6: an exception that leaves a callback leaves run(); the loop stays usable, the rest of the
-// batch and of the posted queue run at the next run().
+// G6: an exception that leaves a callback leaves run(). The loop stays usable; the rest of the
+// batch and of the posted queue runs in the next run().
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -16,7 +16,7 @@ namespace {
 class GuaranteesExceptions : public LoopTest {};
 class GuaranteesExceptionsChild : public LoopTest {};
 
-// Five are due; each throws when it is called. It takes five runs, each with one call.
+// Five handles are due, and each callback throws. This takes five runs, with one call each.
 void each_throws_in_its_own_run(LoopOptions options, Kind kind) {
   SCOPED_TRACE(to_string(kind));
   Loop loop(std::move(options));
@@ -51,7 +51,7 @@ TEST_P(GuaranteesExceptions, G6_TheRestOfThePostedQueueKeepsItsOrder) {
   for (int i = 0; i < 6; ++i) {
     loop.post([&order, i] {
       order.push_back(i);
-      if (i % 2 == 0) throw i;  // anything can be thrown
+      if (i % 2 == 0) throw i;  // throws an int here: any type can be thrown
     });
   }
   for (int run = 0; run < 3; ++run) EXPECT_THROW(static_cast<void>(loop.run()), int);
@@ -88,7 +88,7 @@ TEST_P(GuaranteesExceptions, G6_TimersKeepTheirOrder) {
   EXPECT_EQ(order, (std::vector{0, 1, 2, 3}));
 }
 
-// The phases behind the one that threw.
+// The phases after the one that threw still run.
 TEST_P(GuaranteesExceptions, G6_LaterPhasesOfTheTurnAreNotLost) {
   for (const Kind thrower : kKindsWithoutChild) {
     SCOPED_TRACE(to_string(thrower));
@@ -156,7 +156,7 @@ TEST_P(GuaranteesExceptions, G6_AHandleMayDestroyItselfAndThrow) {
   }
 }
 
-// What was left of the batch can be ended before the next run as in a callback.
+// The rest of a batch may be destroyed between two runs, as it may be inside a callback.
 TEST_P(GuaranteesExceptions, G6_TheRestMayBeDestroyedInBetween) {
   for (const Kind kind : kKindsWithoutChild) {
     SCOPED_TRACE(to_string(kind));

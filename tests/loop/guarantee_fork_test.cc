@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// G9: in a forked child destructors only close descriptors; use gives wrong_process from every
-// Result call; reinit_after_fork() makes the loop the child's own and ends child watchers.
+// G9: in a forked child, destructors only close descriptors, and every call with a Result gives
+// wrong_process. reinit_after_fork() makes the loop the child's own and ends child watchers.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -119,12 +119,12 @@ TEST_P(GuaranteesFork, G9_ALoopOfTheChildMayWatchTheSameSignals) {
   Loop loop(options());
   int calls = 0;
   SignalWatcher watcher = get(loop.on_signal(SIGUSR1, [&] { ++calls; }));
-  ::raise(SIGUSR1);  // not yet heard
+  ::raise(SIGUSR1);  // the loop has not handled it yet
   EXPECT_EQ(in_child([&] {
               Loop own(options());
               int own_calls = 0;
               SignalWatcher mine = get(own.on_signal(SIGUSR1, [&] { ++own_calls; }));
-              watcher.stop();  // takes nothing away
+              watcher.stop();  // leaves the child's own watchers alone
               int others = 0;
               SignalWatcher other = get(own.on_signal(SIGUSR2, [&] { ++others; }));
               ::raise(SIGUSR2);
@@ -185,7 +185,7 @@ TEST_P(GuaranteesFork, G9_ReinitKeepsWatchersAndTimers) {
               EXPECT_EQ(paused_calls, 0);
               EXPECT_TRUE(sleeping.set(Interest::read));
               EXPECT_TRUE(run_bounded(loop, [&] { return paused_calls > 0; }));
-              watcher = IoWatcher();  // from the child's set only
+              watcher = IoWatcher();  // leaves the set of the child only
             }),
             0);
   EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0 && fired > 0; }));
@@ -225,7 +225,7 @@ TEST_P(GuaranteesFork, G9_ReinitRemakesTheSignalPipe) {
   Loop loop(options());
   int calls = 0;
   SignalWatcher watcher = get(loop.on_signal(SIGUSR1, [&] { ++calls; }));
-  ::raise(SIGUSR1);  // the parent's: it must not be seen in the child
+  ::raise(SIGUSR1);  // sent to the parent; the child must not see it
   EXPECT_EQ(in_child([&] {
               ASSERT_TRUE(loop.reinit_after_fork());
               EXPECT_LE(run_for(loop, milliseconds(20)), 4);
@@ -239,7 +239,7 @@ TEST_P(GuaranteesFork, G9_ReinitRemakesTheSignalPipe) {
   EXPECT_EQ(calls, 1) << "the parent still has its own";
 }
 
-// From the fork on: it may come before any code of the child has run.
+// The child gets signals from the fork on, even one that comes before any of its code has run.
 TEST_P(GuaranteesFork, G9_ASignalBeforeReinitIsDeliveredInTheChild) {
   Loop loop(options());
   int calls = 0;
@@ -267,14 +267,15 @@ TEST_P(GuaranteesFork, G9_ASignalBeforeReinitIsDeliveredInTheChild) {
   EXPECT_EQ(loop.stats().wakeups.get(), 0U) << "nothing was written into the shared pipe";
 }
 
-// Nor is a closed watcher, on a number that is a stranger's by now, brought back in the child.
+// reinit_after_fork() does not revive a watcher whose descriptor was closed, even if the number
+// stands for another file now.
 TEST_P(GuaranteesFork, G9_ReinitDoesNotReviveADeadWatcher) {
   Loop loop(options());
   FdPair closed = make_pipe(), paused = make_pipe();
   const auto never = [](Ready) { FAIL() << "dead"; };
   IoWatcher dead = get(loop.watch(closed.near.get(), Interest::read, never));
   IoWatcher dead_and_paused = get(loop.watch(paused.near.get(), Interest::none, never));
-  for (FdPair* pair : {&closed, &paused}) {  // their numbers are strangers' from here on
+  for (FdPair* pair : {&closed, &paused}) {  // from here on, other files have their numbers
     const int number = pair->near.get();
     *pair = {};
     *pair = pipe_at(number);
@@ -309,7 +310,7 @@ TEST_P(GuaranteesFork, G9_AfterReinitDispositionsComeBackInTheChild) {
     EXPECT_EQ(in_child([&] {
                 ASSERT_TRUE(loop.reinit_after_fork());
                 watcher = SignalWatcher();
-                ::raise(SIGUSR1);  // the default kills
+                ::raise(SIGUSR1);  // the default disposition kills the process
                 FAIL() << "still caught";
               }),
               128 + SIGUSR1);
@@ -338,7 +339,7 @@ TEST_P(GuaranteesFork, G9_ReinitEndsChildWatchers) {
   EXPECT_EQ(seen.signal(), SIGKILL);
 }
 
-// The child inherits what was fetched, and what lay between two turns.
+// The child inherits the events that the parent has fetched but not yet handled.
 TEST_P(GuaranteesFork, G9_ForkingInsideACallbackIsSurvived) {
   Loop loop(options());
   FdPair pipe = make_pipe();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// G7: only post() and stop() are thread-safe, and post() wakes a sleeping loop; n posts before it
-// wakes cost one wake-up. The thread sanitizer runs these tests.
+// G7: only post() and stop() are thread-safe, and post() wakes a sleeping loop. Any number of posts
+// before the loop wakes cost one wake-up. The thread sanitizer runs these tests.
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
@@ -22,8 +22,8 @@ using std::chrono::milliseconds;
 
 class GuaranteesPost : public LoopTest {};
 
-// How often the descriptors that wake loops were written to since they were last read: on Linux
-// they are eventfds, and proc(5) shows their counters.
+// Returns how often the descriptors that wake loops were written to since they were last read. On
+// Linux these are eventfds, whose counters proc(5) shows.
 std::uint64_t pending_wake_ups() {
   std::uint64_t total = 0;
   std::error_code ignored;
@@ -59,7 +59,7 @@ TEST_P(GuaranteesPost, G7_PostWakesASleepingLoop) {
   EXPECT_EQ(ran_in, here);
 }
 
-// The loop is asleep from its making, and again when a run is over.
+// A loop counts as asleep before its first run and after each run.
 TEST_P(GuaranteesPost, G7_ManyPostsBeforeItWakesCostOneWakeUp) {
   Loop loop(options());
   int ran = 0;
@@ -123,7 +123,7 @@ TEST_P(GuaranteesPost, G7_EachPostersOrderIsKept) {
   EXPECT_TRUE(in_order);
 }
 
-// Each post finds the loop asleep, or about to be: a wake-up that is lost hangs this test.
+// Each post finds the loop asleep or about to sleep, so a lost wake-up hangs this test.
 TEST_P(GuaranteesPost, G7_NoWakeUpIsEverLost) {
   Loop loop(options());
   constexpr int kRounds = 5000;
@@ -203,7 +203,7 @@ TEST_P(GuaranteesPost, PostTakesMoveOnlyCallables) {
   EXPECT_EQ(got, 6);
 }
 
-// While one thread floods, another's post is not kept waiting: all that is there runs in a turn.
+// The posts of one thread do not delay the stop() of another: each turn runs all posted calls.
 TEST_P(GuaranteesPost, G7_PostAndStopFromManyThreadsAtOnce) {
   for (int round = 0; round < 20; ++round) {
     Loop loop(options());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// G5: readiness is a hint; hang-up and error are reported as readable and writable, so the next
-// call returns the true error and the last octet is never lost; a watcher without interest never
+// G5: readiness is a hint. Hang-up and error are reported as readable and writable, so that the
+// next call returns the true error and no last byte is lost. A watcher without interest never
 // spins.
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 
 class GuaranteesReadiness : public LoopTest {};
 
-// What recv(2) said, as text: octets, "end", or "error".
+// Reads once and notes the result of recv(2): bytes, the end, or an error.
 struct Reader {
   std::string octets;
   bool end = false;
@@ -70,7 +70,7 @@ class SharedTarget final : public PollTarget {
   Loop& loop_;
 };
 
-// epoll(7) can't modify what is polled with EPOLLEXCLUSIVE.
+// epoll(7) can't modify a descriptor that it watches with EPOLLEXCLUSIVE.
 TEST_P(GuaranteesReadiness, G5_TheInterestInASharedDescriptorCanGrow) {
   Loop loop(options());
   const FdPair pair = make_socket_pair();
@@ -96,7 +96,7 @@ TEST_P(GuaranteesReadiness, G5_ReadinessRepeatsUntilItIsUsed) {
   EXPECT_EQ(got, "abc");
 }
 
-// The first to be called takes what the other's event announced.
+// The callback that runs first reads the bytes that the other's event announced.
 TEST_P(GuaranteesReadiness, G5_AHintMayBeOutdated) {
   Loop loop(options());
   std::array<FdPair, 2> pipes = {make_pipe(), make_pipe()};
@@ -226,7 +226,7 @@ TEST_P(GuaranteesReadiness, G5_AfterAHalfCloseTheOtherWayStillWorks) {
   }
 }
 
-// Whatever happens on it: neither data, nor an end, nor a reset wakes the loop again and again.
+// Without interest, neither data, nor an end, nor a reset may wake the loop again and again.
 TEST_P(GuaranteesReadiness, G5_WithoutInterestNothingSpins) {
   for (const bool reset : {false, true}) {
     for (const bool registered_before : {false, true}) {
@@ -247,7 +247,7 @@ TEST_P(GuaranteesReadiness, G5_WithoutInterestNothingSpins) {
       EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; })) << "seen on resume";
       Reader reader;
       reader.read_once(pair.near.get());
-      const bool told = reset && !on_libkqueue(GetParam());  // which takes the error
+      const bool told = reset && !on_libkqueue(GetParam());  // libkqueue consumes the error
       EXPECT_EQ(reader.error, told ? ECONNRESET : 0);
       EXPECT_EQ(reader.end, !told);
     }

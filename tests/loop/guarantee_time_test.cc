@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// G4: timers are never early; order is by tick, then by start; a zero-delay timer started in a
-// timer callback waits a turn; a huge delay saturates; wall-clock jumps change nothing.
+// G4: timers are never early. They fire by tick, then in order of start. A zero-delay timer that a
+// timer callback starts waits a turn. A huge delay saturates. Wall-clock jumps change nothing.
 #include <algorithm>
 #include <random>
 #include <utility>
@@ -21,7 +21,7 @@ TEST_P(GuaranteesTime, G4_NeverEarly) {
   Loop loop(options());
   std::mt19937 random(1);
   std::vector<Timer> timers;
-  std::vector<TimePoint> latest;  // by which each is due
+  std::vector<TimePoint> latest;  // the time by which each has to be due
   int fired = 0;
   for (int i = 0; i < 300; ++i) {
     const Duration delay = microseconds(random() % 100000);
@@ -31,7 +31,7 @@ TEST_P(GuaranteesTime, G4_NeverEarly) {
       EXPECT_GE(monotonic_now(), due);
       EXPECT_GE(loop.now(), due) << "by the loop's own clock too";
     }));
-    latest.push_back(monotonic_now() + delay + milliseconds(1));  // two ticks of the queue
+    latest.push_back(monotonic_now() + delay + milliseconds(1));  // 1 ms is two ticks of the queue
   }
   std::sort(latest.begin(), latest.end());
   EXPECT_TRUE(run_bounded(loop, [&, before = TimePoint{}]() mutable {
@@ -42,7 +42,8 @@ TEST_P(GuaranteesTime, G4_NeverEarly) {
   }));
 }
 
-// The wait alone: each timer is the only one, so its delay decides how long the kernel sleeps.
+// Tests the kernel's wait alone: each timer is the only one, so its delay decides how long the
+// kernel sleeps.
 TEST_P(GuaranteesTime, G4_NeverEarlyWithAnyFractionOfATick) {
   Loop loop(options());
   for (const int delay : {1, 400, 523, 524, 525, 999, 1000, 1001, 1999, 2500, 7777}) {
@@ -61,7 +62,8 @@ TEST_P(GuaranteesTime, G4_OrderIsByDeadline) {
   Loop loop(options());
   std::vector<int> order;
   std::vector<Timer> timers;
-  Timer starter = loop.after(Duration::zero(), [&] {  // inside a turn: all from the same now()
+  // inside a turn, so all start from the same now()
+  Timer starter = loop.after(Duration::zero(), [&] {
     for (const int delay : {30, 10, 20, 5, 25}) {
       timers.push_back(
           loop.after(milliseconds(delay), [&order, delay] { order.push_back(delay); }));
@@ -75,11 +77,12 @@ TEST_P(GuaranteesTime, G4_OneTickIsInOrderOfStart) {
   Loop loop(options());
   std::vector<int> order;
   std::vector<Timer> timers;
-  Timer starter = loop.after(Duration::zero(), [&] {  // inside a turn: all from the same now()
+  // inside a turn, so all start from the same now()
+  Timer starter = loop.after(Duration::zero(), [&] {
     for (int i = 0; i < 50; ++i) {
       timers.push_back(loop.after(milliseconds(3), [&order, i] { order.push_back(i); }));
     }
-    timers[0].start(milliseconds(3));  // started again: it is the last now
+    timers[0].start(milliseconds(3));  // started again, so it is the last one now
   });
   EXPECT_TRUE(run_to_end(loop));
   ASSERT_EQ(order.size(), 50U);
@@ -91,7 +94,8 @@ TEST_P(GuaranteesTime, G4_AllThatAreDueRunInOneTurnInOrder) {
   Loop loop(options());
   std::vector<int> order;
   std::vector<Timer> timers;
-  Timer starter = loop.after(Duration::zero(), [&] {  // inside a turn: all from the same now()
+  // inside a turn, so all start from the same now()
+  Timer starter = loop.after(Duration::zero(), [&] {
     for (const int delay : {9, 3, 6, 1}) {
       timers.push_back(
           loop.after(milliseconds(delay), [&order, delay] { order.push_back(delay); }));
@@ -207,7 +211,8 @@ TEST_P(GuaranteesTime, MissedPeriodsAreMergedIntoOneCall) {
   EXPECT_LE(loop.next_timeout(), kPeriod + milliseconds(1));
   for (int turn = 0; turn < 8; ++turn) EXPECT_TRUE(loop.poll());
   const auto since = (monotonic_now() - start) / kPeriod - missed;
-  // One for all that were missed, and those that were due since; `start` is not the timer's.
+  // Allows one call for all missed periods, one for each period since, and one more because `start`
+  // is a little before the timer's own start.
   EXPECT_LE(calls, 2 + since);
 }
 
@@ -263,7 +268,7 @@ TEST_P(GuaranteesTime, ATimerMayRestartOrStopItselfInItsCallback) {
   EXPECT_EQ(fired, 3);
 }
 
-// An idle time-out as a transport keeps one: a bare node, moved on with every event.
+// An idle timeout as a transport keeps it: a bare node that each event postpones.
 class IdleNode final : public TimerNode {
  public:
   explicit IdleNode(Loop& loop) : loop_(loop) {}
@@ -295,7 +300,8 @@ TEST_P(GuaranteesTime, G4_APostponedNodeIsNeverEarly) {
   EXPECT_FALSE(node.armed());
 }
 
-// The node lies where its old deadline was; the timers between must not oversleep for it.
+// The postponed node still lies where its old deadline was. It must not keep the loop from waking
+// for the timer between its two deadlines.
 TEST_P(GuaranteesTime, G4_APostponedNodeHidesNobody) {
   Loop loop(options());
   IdleNode node(loop);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// stats(), counts(), dump(), current(), and the report of slow callbacks.
+// stats(), counts(), dump(), current(), and the reports of slow callbacks.
 #include <algorithm>
 #include <csignal>
 #include <memory>
@@ -130,7 +130,7 @@ TEST_P(Introspection, TheHistogramShowsWhatCallbacksTook) {
     Timer after = loop.after(milliseconds(1), [] {});
     EXPECT_TRUE(run_to_end(loop));
     EXPECT_TRUE(loop.poll());
-    std::uint64_t above = 0;  // 4096 us and more
+    std::uint64_t above = 0;  // calls that took 4096 us or more
     const LagHistogram& busy = loop.stats().busy;
     for (std::size_t i = 13; i < LagHistogram::kBuckets; ++i) above += busy.buckets[i].get();
     EXPECT_GE(above, 1U);
@@ -206,7 +206,7 @@ TEST_P(SlowCallbacks, ABatchOfOneNamesItsCulpritAtOnce) {
   EXPECT_TRUE(slow.log.contains("introspection_test.cc:" + std::to_string(line)));
 }
 
-// A host that calls poll() must learn of them too: each poll() is a batch.
+// A host that calls poll() gets these reports, too, because each poll() is a batch.
 TEST_P(SlowCallbacks, TheyAreReportedInEveryRunMode) {
   for (int mode = 0; mode < 3; ++mode) {
     SlowLoop slow(options());
@@ -227,7 +227,7 @@ TEST_P(SlowCallbacks, InABatchOfManyTheCulpritIsNamedWhenItStrikesAgain) {
     const unsigned line = __LINE__ + 1;
     Timer guilty = loop.every(milliseconds(1), [] { burn(milliseconds(30)); });
     EXPECT_TRUE(run_bounded(loop, [&] { return slow.reports.size() >= 3; }));
-    return slow.reports[0].kind.empty() &&  // nobody was measured yet
+    return slow.reports[0].kind.empty() &&  // no single callback was timed yet
            slow.reports[1].line == line && slow.reports[2].line == line &&
            slow.reports[1].took >= milliseconds(30);
   };
@@ -235,7 +235,8 @@ TEST_P(SlowCallbacks, InABatchOfManyTheCulpritIsNamedWhenItStrikesAgain) {
 }
 
 TEST_P(SlowCallbacks, ACulpritThatDestroyedItselfIsNamed) {
-  for (const Kind kind : {Kind::io, Kind::timer, Kind::deferred}) {  // a batch of one call each
+  // for each of these, the batch has one call
+  for (const Kind kind : {Kind::io, Kind::timer, Kind::deferred}) {
     SCOPED_TRACE(to_string(kind));
     SlowLoop slow(options());
     Loop& loop = *slow.loop;
@@ -252,7 +253,8 @@ TEST_P(SlowCallbacks, ACulpritThatDestroyedItselfIsNamed) {
   }
 }
 
-// A transport's node and target, of which nothing is left when the rest of the callback runs.
+// A node and a target as in a transport. They delete themselves before the rest of their callback
+// runs.
 class BriefNode final : public TimerNode {
  public:
   explicit BriefNode(Callback<void()> then) : then_(std::move(then)) {}

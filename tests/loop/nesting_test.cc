@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A loop inside another one: backend_fd() and next_timeout(), driven by poll(2) as a host does it,
-// and by another Loop.
+// A loop inside another one, by backend_fd() and next_timeout(). The outer loop is poll(2), as in a
+// foreign host, or another Loop.
 #include <poll.h>
 
 #include <algorithm>
@@ -20,7 +20,8 @@ using std::chrono::milliseconds;
 class Nesting : public LoopTest {};
 class NestingPost : public LoopTest {};
 
-// What a host loop does with a loop that it carries. Gives whether poll(2) saw it become ready.
+// Does what a host loop does with a loop inside it. Returns whether poll(2) saw the loop become
+// ready.
 bool host_turn(Loop& loop, Duration limit) {
   pollfd waiting{loop.backend_fd().value(), POLLIN, 0};
   const Duration timeout = std::min(loop.next_timeout(), limit);
@@ -118,7 +119,8 @@ TEST_P(NestingPost, AHostWakesForAPost) {
     std::thread other([&] { loop.post([&] { ++ran; }); });
     EXPECT_TRUE(host_until(loop, [&] { return ran > 0; }));
     other.join();
-    // A turn that finds the call before post() has written its wake-up leaves that for the next.
+    // A turn may run the call before post() has written the wake-up, which then wakes the next
+    // turn.
     static_cast<void>(host_turn(loop, Duration::zero()));
     EXPECT_FALSE(host_turn(loop, Duration::zero())) << "once";
     EXPECT_EQ(ran, 1);

@@ -204,7 +204,7 @@ TEST_P(RunModes, AnUnrefdTimerStillFiresWhileOthersKeepTheLoopGoing) {
   EXPECT_TRUE(run_to_end(loop));
   EXPECT_GT(background, 0);
   ticker.stop();
-  ticker.start_every(milliseconds(1));  // starting again does not take it back
+  ticker.start_every(milliseconds(1));  // a new start does not undo unref()
   EXPECT_TRUE(loop.run());
 }
 

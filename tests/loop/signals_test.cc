@@ -184,7 +184,7 @@ TEST_P(SignalsTest, TheHandlerKeepsErrno) {
   EXPECT_EQ(errno, 4711);
 }
 
-// Its pipe holds 64 KiB.
+// The pipe of the handler holds 64 KiB.
 TEST(SignalHandler, KeepsErrnoOnceItsPipeIsFull) {
   Loop loop;
   int calls = 0;
@@ -205,7 +205,7 @@ TEST_P(SignalsTest, AWatcherThatIsStillDueIsCalledOnce) {
   ::raise(SIGUSR1);
   EXPECT_THROW(static_cast<void>(loop.poll()), std::runtime_error);
   EXPECT_EQ(others, 0);
-  ::raise(SIGUSR1);  // the second has not had its first call yet
+  ::raise(SIGUSR1);  // the second watcher has not had its first call yet
   for (int turn = 0; turn < 3; ++turn) EXPECT_TRUE(loop.poll());
   EXPECT_EQ(calls, 2);
   EXPECT_EQ(others, 1);
@@ -254,8 +254,8 @@ TEST_P(SignalsTest, TwoThreadsNeverHoldOneSignal) {
   EXPECT_EQ(disposition(SIGUSR1), before);
 }
 
-// A handler that has begun in another thread finishes before the loop closes its pipe. The numbers
-// are used anew at once: a late byte would come out of one of the sockets.
+// If a handler has begun in another thread, the loop waits for it before closing its pipe. The test
+// reuses the descriptor numbers at once, so that a late byte would show up in one of its sockets.
 TEST_P(SignalsTest, NoHandlerWritesAfterTheLoopsEnd) {
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;

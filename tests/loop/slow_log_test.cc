@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The log's lines about slow callbacks: one for each place and interval, whatever clients do.
+// Log lines about slow callbacks: one for each place and interval, whatever clients do.
 #include "reactor/loop/slow_log.h"
 
 #include <algorithm>
@@ -40,7 +40,7 @@ TEST(SlowLog, WritesALinePerPlaceAndIntervalAndCountsTheRest) {
       << log.lines()[3].text;
 }
 
-// Whose lines are left out then may be another's, but there are few of them.
+// Many places share few entries. A line that is left out may then count for another place.
 TEST(SlowLog, ManyPlacesShareOne) {
   LogCapture log;
   SlowLog slow;

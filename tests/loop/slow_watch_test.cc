@@ -23,7 +23,7 @@ TEST(SlowWatch, ABatchWithoutACallIsNotSlow) {
   SlowWatch watch(options, stats);
   const TimePoint start = monotonic_now();
   watch.begin_batch(start);
-  watch.end_batch(start + seconds(1));  // the process was stopped
+  watch.end_batch(start + seconds(1));  // no callback ran: the process was stopped
   EXPECT_EQ(reports, 0);
   watch.begin_batch(start);
   watch.count_calls(1);

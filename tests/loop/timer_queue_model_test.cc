@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The wheel against a sorted map, in long random histories. Each history is one seed.
+// Compares the timer wheel with a sorted map in long random histories. Each seed makes one history.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -30,7 +30,7 @@ std::int64_t tick_of(TimePoint deadline) {
          TimerQueue::kTick.count();
 }
 
-// Does to the queue and to a map the same things, and compares.
+// Does the same things to the queue and to a map, and compares them.
 class History {
  public:
   explicit History(unsigned seed)
@@ -76,10 +76,11 @@ class History {
   }
 
  private:
-  // {tick, order of start}; a tick that had passed at the start comes before all others.
+  // {tick, order of start}. A tick that had already passed when the node was armed becomes -1.
   using Key = std::pair<std::int64_t, std::uint64_t>;
 
-  // Delays from nanoseconds to an hour, or all within a few crowded ticks.
+  // Bits of a random delay: kFar reaches from nanoseconds to an hour, kNear crowds all nodes into a
+  // few ticks.
   static constexpr unsigned kFar = 42;
   static constexpr unsigned kNear = 23;
 
@@ -124,7 +125,8 @@ class History {
     model_.erase(keys_.extract(node.id).mapped());
   }
 
-  // What a Timer does: one that lies in the wheel still is moved, also when it was stopped.
+  // Does what a Timer does: it moves a node that is still in the wheel, even if the node was
+  // stopped.
   void restart(ModelNode& node) {
     if (!node.armed()) return;
     if (node.started()) model_.erase(keys_[node.id]);
@@ -221,8 +223,8 @@ TEST_P(TimerQueueModel, BehavesAsASortedMap) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, TimerQueueModel, ::testing::Range(1U, 21U));
 
-// What a loop does: it sleeps until next_deadline() and expires. Nothing may come later than the
-// tick after its deadline, with any crowd.
+// Does what a loop does: it sleeps until next_deadline() and expires. No node may be later than the
+// tick after its deadline, however many nodes there are.
 TEST(TimerQueueSleeping, NothingIsMoreThanATickLate) {
   std::mt19937_64 random(7);
   TimePoint now{std::chrono::hours(3)};

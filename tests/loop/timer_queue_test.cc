@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The wheel by itself, under a clock that the test moves.
+// Tests the timer wheel by itself, under a clock that the test moves.
 #include "reactor/loop/timer_queue.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace reactor {
 namespace {
 
 constexpr Duration kTick = TimerQueue::kTick;
-constexpr TimePoint kStart{34567890 * kTick};  // some five hours, at a tick
+constexpr TimePoint kStart{34567890 * kTick};  // about five hours, exactly at a tick
 
 struct Node final : TimerNode {
   explicit Node(int number = 0, Order starts_as = kUnordered) : id(number), place(starts_as) {}
@@ -24,7 +24,7 @@ struct Node final : TimerNode {
   Order place;
 };
 
-// Takes the round; gives the ids in order.
+// Takes all expired nodes of the round. Returns their ids in order.
 std::vector<int> take_round(TimerQueue& queue) {
   std::vector<int> ids;
   while (TimerNode* node = queue.next_expired()) ids.push_back(static_cast<Node*>(node)->id);
@@ -69,7 +69,7 @@ TEST(TimerQueue, ZeroAndPastDeadlinesExpireAtTheNextRound) {
   EXPECT_EQ(expire(queue, kStart), (Ids{0, 1, 2}));
 }
 
-// Not only times after the boot of the machine are in the past.
+// A deadline may lie before the zero of the clock, which is the machine's boot.
 TEST(TimerQueue, DeadlinesBeforeTheClocksZeroAreInThePast) {
   TimerQueue queue(kStart);
   std::array nodes{Node(0), Node(1)};
@@ -89,7 +89,8 @@ TEST(TimerQueue, OrderIsByTickThenByStart) {
   EXPECT_EQ(expire(queue, kStart + 20 * kTick), (Ids{1, 3, 0, 2}));
 }
 
-// The first is started while its tick is on a higher level, the second when it has come near.
+// The first node is armed while its tick is on a high level of the wheel, the others when the tick
+// has come nearer.
 TEST(TimerQueue, OrderOfStartSurvivesTheWayDownTheLevels) {
   for (const std::int64_t far : {100, 5000, 300000, 20000000}) {
     TimerQueue queue(kStart);
@@ -108,7 +109,7 @@ TEST(TimerQueue, LevelBoundariesAreNothingSpecial) {
   std::int64_t edge = 1;
   for (int level = 0; level < 7; ++level, edge *= 64) {
     for (const std::int64_t ticks : {edge - 1, edge, edge + 1}) {
-      // From a position at, right before and right behind a boundary of that level.
+      // Starts just before, at, and just after a boundary of that level.
       for (const std::int64_t offset : {-1, 0, 1}) {
         const TimePoint from{(edge * 64 + offset) * kTick};
         TimerQueue queue(from);
@@ -305,16 +306,17 @@ TEST(TimerQueue, ANodeThatIsPostponedWhileItIsDueIsNotEarly) {
   for (Node& node : nodes) queue.arm(node, kStart + kTick);
   queue.expire(kStart + kTick);
   ASSERT_EQ(queue.next_expired(), &nodes[0]);
-  queue.postpone(nodes[1], kStart + 10 * kTick);  // in the round under way
-  queue.postpone(nodes[2], kStart + kTick);       // to what it is already: the next round's
+  queue.postpone(nodes[1], kStart + 10 * kTick);  // expired, but not yet taken
+  // to the deadline that it has: it expires in the next round
+  queue.postpone(nodes[2], kStart + kTick);
   EXPECT_TRUE(take_round(queue).empty());
   queue.arm(nodes[0], kStart);
-  queue.postpone(nodes[0], kStart + 5 * kTick);  // before the round
+  queue.postpone(nodes[0], kStart + 5 * kTick);  // before the round begins
   EXPECT_EQ(expire(queue, kStart + 4 * kTick), Ids{2});
   EXPECT_EQ(expire(queue, kStart + 10 * kTick), (Ids{0, 1}));
 }
 
-// The postponed node still lies in an early slot; that must not hide the nodes behind that slot.
+// The postponed node still lies in an early slot. It must not hide the nodes in later slots.
 TEST(TimerQueue, NextDeadlineLooksPastAPostponedNode) {
   TimerQueue queue(kStart);
   std::array nodes{Node(0), Node(1)};
@@ -326,7 +328,7 @@ TEST(TimerQueue, NextDeadlineLooksPastAPostponedNode) {
   EXPECT_EQ(expire(queue, kStart + 1000 * kTick), Ids{1});
 }
 
-// The answer is kept from turn to turn: nothing that changes it may be overlooked.
+// The queue caches the next deadline, so every change has to update it.
 TEST(TimerQueue, NextDeadlineFollowsEveryChange) {
   TimerQueue queue(kStart);
   std::array nodes{Node(0), Node(1)};
@@ -359,7 +361,8 @@ TEST(TimerQueue, NextDeadlineIsExactToTheTickWhereSlotsHoldFewNodes) {
   }
 }
 
-// With many nodes in one far slot the answer may be early, but asking again must lead there.
+// With many nodes in one far slot, next_deadline() may be too early. Asking again must reach the
+// deadline in a few steps.
 TEST(TimerQueue, FollowingNextDeadlineReachesACrowdInAFewSteps) {
   TimerQueue queue(kStart);
   std::vector<std::unique_ptr<Node>> nodes;
@@ -393,7 +396,7 @@ TEST(TimerQueue, AQueueThatDiesDisarmsItsNodes) {
     queue.arm(nodes[1], kStart + 100000 * kTick);
     queue.arm(nodes[2], kStart - kTick);
     queue.arm(nodes[3], kStart);
-    queue.expire(kStart + kTick);  // leaves some in the round
+    queue.expire(kStart + kTick);  // leaves some nodes expired but not taken
   }
   for (const Node& node : nodes) EXPECT_FALSE(node.armed()) << node.id;
 }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kVariable = "REACTOR_BACKEND";
 
-// Sets the variable, or takes it away; gives it back at the end.
+// Unsets the variable, lets a test set it, and restores it at the end.
 class ChooseBackend : public ::testing::Test {
  protected:
   ChooseBackend() {

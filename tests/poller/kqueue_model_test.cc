@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What kqueue(2) promises. Without a kernel that has it, this runs on libkqueue, or against the
-// model of tests/support/kqueue, which is worth what it promises here. The backend needs nothing of
+// What kqueue(2) promises. If the kernel has no kqueue, this runs on libkqueue or on the model of
+// tests/support/kqueue; these tests are what the model is judged by. The backend does not depend on
 // the promises that libkqueue breaks.
 #if __has_include(<sys/event.h>)
 
@@ -47,7 +47,7 @@ class Kqueue : public ::testing::Test {
     result.udata = reinterpret_cast<decltype(result.udata)>(udata);
     return result;
   }
-  // errno, 0 for success.
+  // Makes one change. Returns an errno value, 0 for success.
   int change(const UniqueFd& fd, int filter, int flags, std::uintptr_t udata = 0) {
     return change(entry(fd.get(), filter, flags, udata));
   }
@@ -62,7 +62,7 @@ class Kqueue : public ::testing::Test {
     events.resize(static_cast<std::size_t>(std::max(count, 0)));
     return events;
   }
-  // The one event that has to be there.
+  // Returns the only event; the test fails if there is not exactly one.
   struct kevent fetch_one() {
     const Events events = fetch(kLong);
     EXPECT_EQ(events.size(), 1u);
@@ -132,7 +132,7 @@ TEST_F(Kqueue, EnableFindsOrTellsThatThereIsNothing) {
   EXPECT_EQ(change(pipe.near, EVFILT_WRITE, EV_ENABLE), ENOENT);
 }
 
-// Not in the manual page: FreeBSD and others store it by every change.
+// The manual page does not say so, but FreeBSD and others store udata with every change.
 TEST_F(Kqueue, EnableCanStoreUdataAnew) {
   SKIP_ON_LIBKQUEUE("keeps the old udata");
   const FdPair pipe = make_pipe();
@@ -197,7 +197,7 @@ TEST_F(Kqueue, ErrorsAreEntriesWhereThereIsRoom) {
   const int fd = pipe.near.get();
   std::array list = {entry(fd, EVFILT_WRITE, EV_DELETE, 1), entry(fd, EVFILT_READ, EV_ADD, 2),
                      entry(9999, EVFILT_READ, EV_ADD, 3), entry(fd, 77, EV_ADD, 4)};
-  // One array for both, as the manual page allows.
+  // One array serves for both lists, as the manual page allows.
   ASSERT_EQ(::kevent(kq_.get(), list.data(), 4, list.data(), 4, &kNow), 3);
   const std::array errors = {ENOENT, EBADF, EINVAL};
   const std::array<std::uintptr_t, 3> udatas = {1, 3, 4};
@@ -239,7 +239,7 @@ TEST_F(Kqueue, TimeoutIsInNanoseconds) {
   const TimePoint before = monotonic_now();
   EXPECT_TRUE(fetch({0, 2'500'000}).empty());
   EXPECT_GE(monotonic_now() - before, Duration(2'500'000));
-  if (kOnLibkqueue) return;  // does not check the timeout
+  if (kOnLibkqueue) return;  // libkqueue does not check the timeout
   struct kevent event {};
   const timespec wrong{0, 1'000'000'000};
   EXPECT_EQ(::kevent(kq_.get(), nullptr, 0, &event, 1, &wrong), -1);

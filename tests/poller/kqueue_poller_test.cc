@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The kqueue backend against a kernel that says what the test wants: errors, and answers that no
-// real descriptor gives when it is asked to.
+// The kqueue backend against a scripted kernel, which returns errors and answers that no real
+// descriptor gives on demand.
 #if __has_include(<sys/event.h>)
 
 #include "reactor/poller/kqueue_calls.h"
@@ -30,15 +30,16 @@ struct Change {
   friend bool operator==(const Change&, const Change&) = default;
 };
 
-// What kevent() was asked, and what it answers.
+// The calls of kevent() so far, and the answers that it gives.
 struct Script {
   std::vector<Change> changes;
-  std::function<int(const Change&)> answer = [](const Change&) { return 0; };  // errno
+  // an errno value for each change
+  std::function<int(const Change&)> answer = [](const Change&) { return 0; };
   std::deque<std::vector<struct kevent>> batches;
   int wait_error = 0;
-  int queues = 0;  // how many were made
+  int queues = 0;  // number of kqueues made
   int queue_error = 0;
-  int room = 0;  // of the last wait
+  int room = 0;  // of the event list in the last wait
   bool forever = false;
   timespec timeout{};
 };
@@ -140,7 +141,7 @@ TEST_F(KqueuePollerTest, FailedModifyLeavesWhatWas) {
   EXPECT_EQ(wait(), (Batch{{1, Interest::read}}));
 }
 
-// EV_ADD would make a registration of a stranger's descriptor.
+// EV_ADD would register a descriptor that the poller does not know.
 TEST_F(KqueuePollerTest, ModifyAsksBeforeItAdds) {
   ASSERT_FALSE(add(Interest::read));
   script_.changes.clear();
@@ -151,7 +152,7 @@ TEST_F(KqueuePollerTest, ModifyAsksBeforeItAdds) {
   for (const Change& one : script_.changes) EXPECT_NE(one.flags, EV_ADD);
 }
 
-// E5: a dead entry hides nothing.
+// E5: a dead entry of one filter does not hide the other filter's entry.
 TEST_F(KqueuePollerTest, RemoveTriesBothFilters) {
   ASSERT_FALSE(add(Interest::read_write));
   script_.changes.clear();
@@ -188,7 +189,7 @@ TEST_F(KqueuePollerTest, FiltersOfOneDescriptorAreMergedAcrossOthers) {
   EXPECT_EQ(wait(), (Batch{{1, Interest::read}, {2, Interest::read}}));
 }
 
-// E3, G5.
+// E3 and G5: the end of one direction.
 TEST_F(KqueuePollerTest, EndsOfDirections) {
   ASSERT_FALSE(add(Interest::read_write));
   struct kevent with_data = event(1, EVFILT_READ, EV_EOF);
@@ -212,7 +213,8 @@ TEST_F(KqueuePollerTest, ErrorsTellOnlyWhatWasAsked) {
   EXPECT_EQ(wait(), (Batch{{1, Interest::read}}));
 }
 
-// A dead writer's registration: the loop compares the token and has the set rebuilt.
+// The event of a registration that was left behind keeps its old token. The loop sees that and
+// rebuilds the set.
 TEST_F(KqueuePollerTest, EventOfAnOldTokenKeepsIt) {
   ASSERT_FALSE(add(Interest::read_write, 2));
   script_.batches = {{event(1, EVFILT_READ), event(2, EVFILT_READ), event(2, EVFILT_WRITE)}};
@@ -222,7 +224,7 @@ TEST_F(KqueuePollerTest, EventOfAnOldTokenKeepsIt) {
   EXPECT_EQ(batch.at(2), Interest::read_write);
 }
 
-// D8: the pid is equal to a number that is watched.
+// D8: the pid equals the number of a watched descriptor.
 TEST_F(KqueuePollerTest, ProcessIsNotADescriptor) {
   ASSERT_FALSE(add(Interest::read_write, 1));
   ASSERT_FALSE(poller_->add_process(fd(), token_number(2)));
@@ -240,12 +242,12 @@ TEST_F(KqueuePollerTest, ErrorsOfProcesses) {
   EXPECT_EQ(poller_->add_process(1, token_number(1)), std::errc::not_supported);
 }
 
-// The differences of libkqueue, which is known by its queue.
+// Tests how the backend treats libkqueue, which it recognises by the kqueue's descriptor.
 class LibkqueuePollerTest : public KqueuePollerTest {
  protected:
   LibkqueuePollerTest() : KqueuePollerTest(&libkqueue_queue) {}
 
-  // Another file gets the number of fd().
+  // Gives the number of fd() to another file.
   void reopen() {
     const int number = fd();
     pair_ = {};
@@ -264,7 +266,8 @@ TEST_F(LibkqueuePollerTest, TellsWhatItCanNot) {
   EXPECT_FALSE(poller_->knows_files());
 }
 
-// To delete the knote of a closed number would free what its epoll set still points to.
+// Deleting the knote of a closed number would free memory that libkqueue's epoll set still points
+// to.
 TEST_F(LibkqueuePollerTest, ANumberThatWasClosedIsLeftBehindWithItsQueue) {
   const FdPair other = make_socket_pair();
   ASSERT_FALSE(add(Interest::read_write));
@@ -301,7 +304,8 @@ TEST_F(LibkqueuePollerTest, AReusedNumberIsNotModified) {
   }
 }
 
-// Files that share an inode look alike: the error says that they are not.
+// Two files with the same inode number look like one file. The failed delete shows that they are
+// two.
 TEST_F(LibkqueuePollerTest, AfterAFailedDeleteTheQueueIsNotUsedAgain) {
   ASSERT_FALSE(add(Interest::read_write));
   script_.changes.clear();
@@ -326,7 +330,7 @@ TEST_F(LibkqueuePollerTest, WithoutADescriptorForANewQueueTheOldOneGoesOn) {
   EXPECT_FALSE(add(Interest::read));
 }
 
-// It gives at most 512 events, however many are ready.
+// libkqueue returns at most 512 events, however many are ready.
 TEST_F(LibkqueuePollerTest, AFullRoundIsFollowedByAnother) {
   std::vector<struct kevent> first, second;
   for (std::uint32_t number = 0; number < 512; ++number) {
@@ -370,7 +374,7 @@ TEST_F(KqueuePollerTest, TimeoutsReachTheKernel) {
   EXPECT_FALSE(script_.forever);
   static_cast<void>(poller_->wait(events, kForever - Duration(1)));
   EXPECT_FALSE(script_.forever);
-  EXPECT_LE(script_.timeout.tv_sec, 100'000'000);  // itimerfix() of some kernels
+  EXPECT_LE(script_.timeout.tv_sec, 100'000'000);  // the limit of itimerfix() in some kernels
   static_cast<void>(poller_->wait(events, kForever));
   EXPECT_TRUE(script_.forever);
 }
@@ -382,7 +386,7 @@ TEST_F(KqueuePollerTest, AsksForNoMoreThanItCanGive) {
   }
 }
 
-// E6.
+// E6: a count that is too large for an int.
 TEST(SaturatedCount, StaysInTheRangeOfInt) {
   EXPECT_EQ(saturated_count(0), 0);
   EXPECT_EQ(saturated_count(4096), 4096);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The fixture for what poller.h says, on every backend.
+// The fixture for the contract of poller.h, on every backend.
 #pragma once
 
 #include <array>
@@ -15,18 +15,18 @@
 
 namespace reactor {
 
-// How long a test may wait for what must come.
+// The longest wait for an event that must come.
 inline constexpr Duration kPatience = std::chrono::seconds(10);
 
-// What is due shows up without waiting.
+// The timeout for events that are already due.
 inline constexpr Duration kAtOnce = Duration::zero();
 
-// The events of one wait, by the index of their token; the generations are checked on the way.
+// The events of one wait, by the index of their token. wait_on() checks the generations.
 using Batch = std::map<std::uint32_t, Interest>;
 
 inline constexpr Token token_number(std::uint32_t index) { return {index, index + 1000}; }
 
-// One that ends because the process was stopped goes on.
+// Waits for events. A wait that ended early because the process was stopped is continued.
 inline Batch wait_on(Poller& poller, Duration timeout, std::size_t room = 64) {
   const Continued continued;
   const TimePoint start = monotonic_now();
@@ -65,12 +65,13 @@ class PollerTest : public BackendTest {
     return poller_->add(fd.get(), interest, token_number(number));
   }
   Batch wait(Duration timeout = kAtOnce) { return wait_on(*poller_, timeout); }
-  // The bits of one token, as far as `asked`: what a backend reports beyond that is masked later.
+  // Returns the bits of one token, limited to `asked`: a backend may report more, which is masked
+  // later.
   Interest wait_for(std::uint32_t number, Interest asked, Duration timeout = kAtOnce) {
     Batch batch = wait(timeout);
     return batch[number] & asked;
   }
-  // select(2) has no kernel object that a descriptor could be in.
+  // select(2) has no kernel object that could hold a descriptor.
   [[nodiscard]] bool kernel_holds_the_set() const { return GetParam() != Backend::select; }
 
  private:

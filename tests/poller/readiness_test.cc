@@ -29,7 +29,7 @@ TEST_P(PollerReadiness, WritableUntilFull) {
   EXPECT_EQ(wait(kPatience), (Batch{{1, Interest::write}}));
 }
 
-// E4: one event for both directions, also where the kernel has two.
+// E4: both directions come as one event, even if the kernel returns two.
 TEST_P(PollerReadiness, BothDirectionsAreOneEvent) {
   const FdPair first = make_socket_pair();
   const FdPair second = make_socket_pair();
@@ -56,7 +56,7 @@ TEST_P(PollerReadiness, ClosedPipeIsReadable) {
   }
 }
 
-// E3, A5: data and the end at once.
+// E3, A5: data and the end arrive together.
 TEST_P(PollerReadiness, LastOctetsComeBeforeTheEnd) {
   FdPair pair = make_tcp_pair();
   ASSERT_FALSE(add(pair.near, Interest::read, 1));
@@ -77,7 +77,7 @@ TEST_P(PollerReadiness, PipeThatNobodyReadsIsWritable) {
   EXPECT_EQ(wait_for(1, Interest::write, kPatience), Interest::write);
 }
 
-// Some kernels refuse to watch it (EPIPE); the caller is to learn it by writing.
+// Some kernels refuse to watch such a pipe (EPIPE). The caller is to see the error when it writes.
 TEST_P(PollerReadiness, PipeThatNobodyReadsAnyMoreCanBeAdded) {
   for (const Interest interest : {Interest::write, Interest::read_write}) {
     FdPair pipe = make_pipe();
@@ -108,7 +108,7 @@ TEST_P(PollerReadiness, ResetIsReadableAndWritable) {
   }
 }
 
-// A7: who has stopped writing may still read, so nothing but reading is due.
+// A7: a peer that has stopped writing may still read, so the descriptor is readable only.
 TEST_P(PollerReadiness, HalfCloseIsReadableOnly) {
   const FdPair pair = make_tcp_pair();
   fill(pair.near.get());

@@ -126,7 +126,7 @@ TEST_P(PollerRegistration, EqualModifyAsksWhetherTheFileIsStillHeld) {
   EXPECT_FALSE(poller().modify(number, Interest::read, Interest::read, token_number(2)));
 }
 
-// A14, A1: the number was closed behind the poller's back and stands for another file now.
+// A14, A1: the number was closed without telling the poller and now stands for another file.
 TEST_P(PollerRegistration, RecycledNumberIsNew) {
   FdPair first = make_pipe();
   const int number = first.near.get();
@@ -142,7 +142,7 @@ TEST_P(PollerRegistration, RecycledNumberIsNew) {
   EXPECT_TRUE(wait().empty());
 }
 
-// The old interest is wider than the new: nothing of it may be left.
+// The old interest is wider than the new one, and none of it may be left.
 TEST_P(PollerRegistration, RecycledNumberInheritsNoInterest) {
   FdPair first = make_socket_pair();
   const int number = first.near.get();
@@ -163,7 +163,7 @@ TEST_P(PollerRegistration, ClosedDescriptorIsSilent) {
   ASSERT_FALSE(add(open.near, Interest::read, 2));
   closed.near.reset();
   write_text(open.far.get(), "x");
-  // select(2) finds out in one turn and goes on in the next (E2).
+  // select(2) finds the closed number in one turn and goes on in the next (E2).
   Batch batch = wait(kPatience);
   if (batch.empty()) batch = wait(kPatience);
   EXPECT_EQ(batch, (Batch{{2, Interest::read}}));
@@ -191,10 +191,10 @@ TEST_P(PollerRegistration, ModifyOfARecycledNumberTouchesNobodyElse) {
   FdPair second = make_socket_pair();
   const UniqueFd same = move_to(std::move(second.near), number);
   EXPECT_TRUE(is_gone(poller().modify(number, Interest::read, Interest::write, token_number(1))));
-  EXPECT_TRUE(wait().empty());  // the stranger would be writable
+  EXPECT_TRUE(wait().empty());  // the other file would be writable
 }
 
-// G9: the child may destroy it, and the parent's set is as it was.
+// G9: a child may destroy the poller. The parent's set stays as it was.
 TEST_P(PollerRegistration, DestroyedInAForkedChildItIsWholeInTheParent) {
   const FdPair pipe = make_pipe();
   ASSERT_FALSE(add(pipe.near, Interest::read, 1));
@@ -203,7 +203,7 @@ TEST_P(PollerRegistration, DestroyedInAForkedChildItIsWholeInTheParent) {
   EXPECT_EQ(wait(kPatience), (Batch{{1, Interest::read}}));
 }
 
-// D2: some systems take the set away at the fork, and its number may be anybody's by then.
+// D2: some systems do not pass the set on to a child, so its number may stand for any file there.
 TEST_P(PollerRegistration, InAForkedChildItClosesNobodysNumber) {
   const int number = poller().backend_fd();
   EXPECT_EQ(in_child([&] {
@@ -236,7 +236,7 @@ TEST_P(PollerRegistration, RemovedChildIsNotReported) {
   if (!poller().add_process(child, token_number(5))) poller().remove_process(child);
   EXPECT_EQ(wait_for_child(child), 0);
   EXPECT_TRUE(wait().empty());
-  poller().remove_process(child);  // nothing to remove is nothing wrong
+  poller().remove_process(child);  // removing an unknown process is no error
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, PollerRegistration, ::testing::ValuesIn(available_backends()),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waiting where the kernel has no epoll_pwait2(2), as before Linux 5.11: in whole milliseconds.
+// Waits without epoll_pwait2(2), as before Linux 5.11: the timeout is in whole milliseconds.
 #if defined(__linux__)
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -20,7 +20,8 @@ namespace reactor {
 namespace {
 
 #if defined(SYS_epoll_pwait2)
-// From here on the call fails for this process, as an older kernel has none. False: it can't be.
+// From here on epoll_pwait2(2) fails in this process, as on an older kernel. Returns false if
+// seccomp(2) can't do that.
 bool take_away_pwait2() {
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),

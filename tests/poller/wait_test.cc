@@ -32,7 +32,7 @@ TEST_P(PollerWait, NeverEarly) {
   }
 }
 
-// The best of many, as the machine may be busy: it shows what the interface can.
+// Takes the best of many waits, because the machine may be busy.
 TEST_P(PollerWait, PreciseBelowAMillisecond) {
   Duration best = kForever;
   for (int turn = 0; turn < 50; ++turn) {
@@ -49,7 +49,8 @@ TEST_P(PollerWait, ZeroDoesNotWait) {
   EXPECT_LT(monotonic_now() - before, seconds(5));
 }
 
-// C4: none of them wraps to "now", and none is refused. A15: a signal ends it without an error.
+// C4: none of these timeouts wraps around to "now", and none is refused. A15: a signal ends the
+// wait without an error.
 TEST_P(PollerWait, HugeTimeoutsWaitUntilASignal) {
   struct sigaction ignore {};
   struct sigaction before {};
@@ -59,7 +60,7 @@ TEST_P(PollerWait, HugeTimeoutsWaitUntilASignal) {
        {kForever, kForever - Duration(1), Duration(milliseconds(INT_MAX)) + milliseconds(1),
         Duration(hours(24 * 365 * 200)), Duration(seconds(UINT_MAX))}) {
     const TimePoint start = monotonic_now();
-    // Repeated, as the first may come before the wait.
+    // The alarm repeats, because the first one may come before the wait.
     const itimerval alarm{{0, 5000}, {0, 5000}};
     ASSERT_EQ(::setitimer(ITIMER_REAL, &alarm, nullptr), 0);
     EXPECT_TRUE(wait(timeout).empty());
@@ -82,7 +83,7 @@ TEST_P(PollerWait, HugeTimeoutsEndWithAnEvent) {
   }
 }
 
-// Wakes from another thread while it sleeps or before: none is lost.
+// Another thread writes while the poller sleeps, or before. No wake-up is lost.
 TEST_P(PollerWait, WritesFromAThreadAlwaysWake) {
   const FdPair pipe = make_pipe();
   const FdPair back = make_pipe();
@@ -140,8 +141,8 @@ TEST_P(PollerWait, NestsInAnother) {
   EXPECT_EQ(wait(), (Batch{{1, Interest::read}}));
 }
 
-// Where edges are granted, each write is reported once and nothing has to be read; else the wish is
-// without effect.
+// If the backend grants edges, each write is reported once although nothing is read. Otherwise
+// Trigger::edge has no effect.
 TEST_P(PollerWait, EdgesAreGrantedOrLevels) {
   const FdPair pipe = make_pipe();
   ASSERT_FALSE(poller().add(pipe.near.get(), Interest::read, token_number(1), Trigger::edge));
@@ -184,7 +185,8 @@ class PollerCrowd : public PollerTest {
   bool enough_ = false;
 };
 
-// E1: numbers beyond FD_SETSIZE (1024) are like others. A16: none waits for more than two rounds.
+// E1: numbers beyond FD_SETSIZE (1024) work like others. A16: each descriptor is reported after at
+// most two rounds.
 TEST_P(PollerCrowd, FiveThousandReadyDescriptorsAreAllServed) {
   if (!enough()) GTEST_SKIP() << "the hard limit of descriptors is too low";
   const FdPair pipe = make_pipe();

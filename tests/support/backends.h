@@ -10,14 +10,14 @@
 
 namespace reactor {
 
-// Found by GoogleTest, which prints parameters and their values with it.
+// GoogleTest finds these by name lookup and prints parameters and their values with them.
 inline void PrintTo(Backend backend, std::ostream* out) { *out << to_string(backend); }
 inline void PrintTo(Interest interest, std::ostream* out) {
   constexpr std::array kNames = {"none", "read", "write", "read|write"};
   *out << kNames[static_cast<std::size_t>(interest) % kNames.size()];
 }
 
-// Base of what is to hold on every backend:
+// Base of tests that must hold on every backend:
 //   INSTANTIATE_TEST_SUITE_P(Backends, MySuite, ::testing::ValuesIn(available_backends()),
 //                            ::testing::PrintToStringParamName());
 class BackendTest : public ::testing::TestWithParam<Backend> {

@@ -5,9 +5,9 @@
 
 namespace reactor {
 
-// Counts how often this process was stopped and goes on, for as long as it lives. Such a process is
-// woken for nothing: epoll_wait(2) and select(2) give EINTR then (signal(7)). tests/stutter does it
-// all the time.
+// Counts how often this process was stopped and continued while this object lives. That wakes a
+// waiting process for no reason: epoll_wait(2) and select(2) fail with EINTR (signal(7)).
+// tests/stutter stops and continues the tests all the time.
 class Continued {
  public:
   Continued() {

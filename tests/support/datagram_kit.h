@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the tests of datagrams share: a handler that records, and a peer that is a plain socket.
+// What the tests of datagrams share: a handler that records its calls, and a peer that is a plain
+// socket.
 #pragma once
 
 #include <sys/socket.h>
@@ -20,7 +21,7 @@ namespace reactor {
   return Address::parse(text).value();
 }
 
-// Notes what it is called with. A hook runs besides.
+// Records its calls. A hook runs in addition.
 class DatagramRecorder : public DatagramHandler {
  public:
   void on_datagram(Datagram& socket, const Message& message) override {
@@ -51,7 +52,7 @@ class DatagramRecorder : public DatagramHandler {
   bool echoes = false;
 };
 
-// The other side: a plain socket that does not block.
+// The other end, a plain non-blocking socket.
 class DatagramPeer {
  public:
   explicit DatagramPeer(const Address& local) : fd_(::socket(local.family(), kType, 0)) {
@@ -63,7 +64,7 @@ class DatagramPeer {
   bool send(std::string_view text, const Address& to) const {
     return ::sendto(fd(), text.data(), text.size(), 0, to.data(), to.size()) >= 0;
   }
-  // Takes what is there; `from` is the sender of the last.
+  // Takes all datagrams that are there. `from` is the sender of the last one.
   void read() {
     std::string room(70000, '\0');
     while (true) {

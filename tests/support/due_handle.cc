@@ -12,7 +12,7 @@
 namespace reactor {
 namespace {
 
-// What the handle needs besides itself; it dies after the handle.
+// The resource of a handle that needs none. A resource is destroyed after its handle.
 struct Nothing {};
 
 struct DeadChild {
@@ -23,7 +23,8 @@ struct DeadChild {
   DeadChild(DeadChild&& other) noexcept : pid(std::exchange(other.pid, -1)) {}
   DeadChild& operator=(DeadChild&&) = delete;
   ~DeadChild() {
-    if (pid > 0) wait_for_child(pid);  // where the handle went before it did so
+    // The handle may be destroyed before it has waited for the child.
+    if (pid > 0) wait_for_child(pid);
   }
   pid_t pid;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Handles of every kind in the same dress: what holds for all of them is tested once.
+// Handles of every kind behind one interface, so that a guarantee about all kinds is tested once.
 #pragma once
 
 #include <array>
@@ -13,14 +13,14 @@ namespace reactor {
 
 enum class Kind { io, timer, signal, deferred, child };
 
-// Child forks: tests with it are named so.
+// Kind::child forks, so a test that uses it has Child or Fork in its name (see fork.h).
 inline constexpr std::array kKindsWithoutChild = {Kind::io, Kind::timer, Kind::signal,
                                                   Kind::deferred};
 inline constexpr int kTestSignal = SIGUSR1;
 
-[[nodiscard]] std::string_view to_string(Kind kind);  // as HandleInfo::kind
+[[nodiscard]] std::string_view to_string(Kind kind);  // the same name as HandleInfo::kind
 
-// A handle whose callback is due in the next turn. Destroying this destroys the handle.
+// A handle whose callback is due in the next turn. The destructor destroys the handle, too.
 class DueHandle {
  public:
   virtual ~DueHandle() = default;
@@ -30,7 +30,8 @@ class DueHandle {
   virtual void unref() = 0;
 };
 
-// An io handle stays due, as its octet is never read; the others are due once.
+// Makes a handle of `kind` that is due. An io handle stays due, because its byte is never read; the
+// others are due once.
 [[nodiscard]] std::unique_ptr<DueHandle> make_due(Loop& loop, Kind kind, Callback<void()> callback);
 
 }  // namespace reactor

@@ -16,8 +16,8 @@
 
 namespace reactor {
 
-// Fails the test where it ends with other descriptors open than it began with. A fixture has it as
-// the first member of its base, so that it looks when all else is gone.
+// Fails the test if the set of open descriptors has changed by the end. A fixture has it as the
+// first member of its base, so that the check runs after everything else is destroyed.
 class FdGuard {
  public:
   FdGuard() {
@@ -28,7 +28,7 @@ class FdGuard {
   FdGuard& operator=(const FdGuard&) = delete;
   ~FdGuard() { EXPECT_EQ(settled_descriptors(), before_) << "descriptors were leaked or lost"; }
 
-  // Number and, where the system tells it, what it stands for.
+  // Maps each open descriptor to its target, which is empty if the system does not tell it.
   [[nodiscard]] static std::map<int, std::string> open_descriptors() {
     std::map<int, std::string> result;
     DIR* const directory = ::opendir("/dev/fd");
@@ -50,8 +50,8 @@ class FdGuard {
     return {text.data(), length > 0 ? static_cast<std::size_t>(length) : 0};
   }
 
-  // libkqueue closes the helpers of a closed queue a little later, in a thread of its own. What is
-  // ours stays open however long this waits.
+  // libkqueue closes the helper descriptors of a closed queue a little later, in a thread of its
+  // own. This waits for that. A descriptor that the test leaked stays open however long this waits.
   [[nodiscard]] std::map<int, std::string> settled_descriptors() const {
     auto result = open_descriptors();
     for (int wait = 0; kOnLibkqueue && result != before_ && wait < 2000; ++wait) {

@@ -15,7 +15,7 @@ namespace {
 constexpr unsigned kSecondsToLive = 20;
 constexpr int kThrew = 99;
 
-// An ASSERT_ that fails returns from `checks`; HasFailure() then tells.
+// An ASSERT_ that fails only returns from `checks`, so HasFailure() is asked afterwards.
 int guarded(Callback<int()>& body) {
   try {
     return body();

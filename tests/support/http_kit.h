@@ -20,7 +20,7 @@ inline std::string get_request(std::string_view target = "/", std::string_view f
   return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
 }
 
-// The content of an answer that has a Content-Length and nothing behind it; "?" if it is none.
+// Returns the content of `answer` if that is exactly one answer with a Content-Length, else "?".
 inline std::string content_of(const std::string& answer) {
   const std::size_t end = answer.find("\r\n\r\n");
   const std::size_t length = answer.find("\r\nContent-Length: ");
@@ -37,7 +37,8 @@ inline std::size_t count(std::string_view text, std::string_view part) {
   return number;
 }
 
-// A chunked content as a whole; "?" if it is none, or goes on.
+// Returns chunked content without its framing; "?" if it is malformed, incomplete, or followed by
+// more.
 inline std::string dechunk(std::string_view text) {
   std::string content;
   ChunkedDecoder decoder;
@@ -66,8 +67,8 @@ class HttpTest : public LoopTest {
     return peer;
   }
 
-  // Turns until the client has got `text`, or its connection has ended. Each turn looks at the new
-  // bytes only, since a large answer comes in many turns.
+  // Runs turns until the client has got `text` or its connection has ended. Each turn looks at the
+  // new bytes only, since a large answer takes many turns.
   bool until(Peer& peer, std::string_view text) {
     std::size_t from = 0;
     std::size_t found = std::string::npos;
@@ -84,7 +85,7 @@ class HttpTest : public LoopTest {
     return pump(loop, [&] { return peer.read(), peer.over(); });
   }
 
-  // Turns for so long that whatever could come has come.
+  // Runs turns until all bytes on the way must have arrived.
   void settle(Peer& peer) {
     run_for(loop, std::chrono::milliseconds(20));
     peer.read();

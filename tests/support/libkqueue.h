@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What tests have to know of libkqueue, if the kqueue backend runs on it. docs/architecture.md
-// tells how it differs from the kernels' kqueue(2).
+// What tests have to know of libkqueue, if the kqueue backend runs on it. docs/architecture.md says
+// how it differs from the kernels' kqueue(2).
 #pragma once
 
 #include "reactor/poller/event.h"
@@ -17,14 +17,14 @@ inline constexpr bool kOnLibkqueue = false;
   return kOnLibkqueue && backend == Backend::kqueue;
 }
 
-// libkqueue_drain_pending_close(3) of version 2.7: waits until the helpers of closed queues are
-// closed. Null without it.
+// libkqueue_drain_pending_close(3) of version 2.7. It waits until the helper descriptors of closed
+// queues are closed. The symbol is null without that version.
 extern "C" [[gnu::weak]] void libkqueue_drain_pending_close();
 
 }  // namespace reactor
 
-// For tests of what libkqueue does otherwise: `reason` says what it does. The second is for those
-// that are run on each backend.
+// These skip tests of behaviour that libkqueue lacks; `reason` says what it does instead. The
+// second macro is for tests that run on each backend.
 #define SKIP_ON_LIBKQUEUE(reason) \
   if (kOnLibkqueue) GTEST_SKIP() << "libkqueue " << reason
 #define SKIP_BACKEND_ON_LIBKQUEUE(reason) \

@@ -9,7 +9,7 @@
 
 namespace reactor {
 
-// Takes the log while it lives.
+// Captures the log for as long as it lives.
 class LogCapture {
  public:
   explicit LogCapture(LogLevel level = LogLevel::info) : before_(log_level()) {

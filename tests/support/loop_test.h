@@ -21,7 +21,7 @@ class LoopTest : public BackendTest {
     options.backend = GetParam();
     return options;
   }
-  // Reports of slow callbacks only disturb tests that hold the loop up on purpose.
+  // Options without reports of slow callbacks, for tests that hold the loop up on purpose.
   [[nodiscard]] static LoopOptions quiet_options() {
     LoopOptions result = options();
     result.slow_callback = Duration::zero();
@@ -29,7 +29,7 @@ class LoopTest : public BackendTest {
   }
 };
 
-// INSTANTIATE_TEST_SUITE_P(Backends, Suite, every_backend(), BackendName());
+// These two are for INSTANTIATE_TEST_SUITE_P(Backends, Suite, every_backend(), BackendName());
 [[nodiscard]] inline auto every_backend() { return ::testing::ValuesIn(available_backends()); }
 struct BackendName {
   std::string operator()(const ::testing::TestParamInfo<Backend>& info) const {
@@ -37,7 +37,7 @@ struct BackendName {
   }
 };
 
-// The value of `result`, which must have one.
+// Returns the value of `result`. If there is none, the test fails and value() throws.
 template <class T>
 [[nodiscard]] T get(Result<T> result) {
   EXPECT_TRUE(result.has_value()) << result.error().message();

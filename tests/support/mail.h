@@ -12,8 +12,8 @@
 
 namespace reactor {
 
-// A successor in the same process: what is sent goes through a socket pair to another service, as
-// it would to another process.
+// A successor in the same process. Connections travel through a socket pair to another service, as
+// they would to another process.
 class Mail final : public Successor {
  public:
   Mail() : ends_(get(message_pair())) {}
@@ -26,7 +26,7 @@ class Mail final : public Successor {
     return sent.ok() ? Answer::taken : sent.would_block() ? Answer::busy : Answer::never;
   }
 
-  // Takes what is there, at most `letters`, to `next`. Gives how many.
+  // Delivers at most `letters` of the connections that are there to `next`. Returns how many.
   int deliver(Service& next, int letters = 1 << 30) {
     int count = 0;
     for (; count < letters; ++count) {

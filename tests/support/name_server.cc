@@ -42,7 +42,7 @@ void put_record(std::string& out, const Address& address) {
   put16(out, address.family() == AF_INET ? kTypeA : kTypeAaaa);
   put16(out, 1);  // IN
   put16(out, 0);
-  put16(out, 60);  // seconds to live
+  put16(out, 60);  // time to live, in seconds
   put16(out, static_cast<unsigned>(octets.size()));
   out += octets;
 }
@@ -139,7 +139,7 @@ NameServer::Question NameServer::parse(std::string message, bool tcp) {
     at += length + 1U;
   }
   question.v6 = get16(message, at + 1) == kTypeAaaa;
-  message.resize(at + 5);  // what follows the question is not for us
+  message.resize(at + 5);  // drops all that follows the question
   question.message = std::move(message);
   question.tcp = tcp;
   return question;

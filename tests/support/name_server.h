@@ -12,18 +12,18 @@
 
 namespace reactor {
 
-// A name server on loopback, UDP and TCP on one port, that answers on the test's own loop and does
-// what its table says. A name that is not in the table is NXDOMAIN.
+// A name server on loopback. It uses one port for UDP and TCP, runs on the test's own loop, and
+// answers as its table says. A name that is not in the table gets NXDOMAIN.
 class NameServer {
  public:
   enum class Mood : std::uint8_t {
     answers,
-    silent,      // says nothing
-    truncates,   // sends who asks by UDP to TCP
-    hangs_up,    // as truncates, and then resets the TCP connection
-    babbles,     // the answer ends in the middle
-    misleads,    // answers another question
-    is_mute_v6,  // says nothing about AAAA
+    silent,      // does not answer
+    truncates,   // sends clients from UDP to TCP
+    hangs_up,    // sends clients to TCP, and then resets the TCP connection
+    babbles,     // sends an answer that ends in the middle
+    misleads,    // answers with another ID than the question has
+    is_mute_v6,  // does not answer questions for AAAA
   };
   struct Entry {
     std::vector<Address> addresses;
@@ -37,7 +37,8 @@ class NameServer {
   [[nodiscard]] Address address() const { return address_; }
 
   std::map<std::string, Entry> table;
-  std::vector<std::string> asked;  // "A name", "AAAA name"; those by TCP end in " tcp"
+  // such as "A name" or "AAAA name"; a question by TCP ends in " tcp"
+  std::vector<std::string> asked;
 
  private:
   struct Client {
@@ -46,7 +47,7 @@ class NameServer {
     std::string in;
   };
   struct Question {
-    std::string message;  // as it came
+    std::string message;  // the bytes as received
     std::string name;
     bool v6 = false;
     bool tcp = false;
@@ -56,7 +57,7 @@ class NameServer {
   void on_datagram();
   void on_connection();
   void on_octets(Client& client);
-  // The reply, empty for none.
+  // Returns the reply, or "" if there is to be none.
   std::string reply_to(const Question& question, const Entry& entry) const;
   static Question parse(std::string message, bool tcp);
   const Entry& find(const Question& question);

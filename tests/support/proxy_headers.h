@@ -9,7 +9,8 @@ namespace reactor {
 
 inline const std::string kProxySignature("\r\n\r\n\0\r\nQUIT\n", 12);
 
-// `rest` is what the length counts; `length` says otherwise where it is not negative.
+// Makes a header with `rest` behind its length field. The field counts `rest`, unless `length` is
+// not negative and replaces the count.
 [[nodiscard]] inline std::string proxy_v2(int command, int family, std::string_view rest,
                                           int length = -1) {
   const auto octets = static_cast<unsigned>(length < 0 ? static_cast<int>(rest.size()) : length);
@@ -29,7 +30,7 @@ inline const std::string kProxyV6 = std::string("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\
                                     std::string("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2", 16) +
                                     kProxyPorts;
 
-// A unix address' room.
+// An address field of a unix socket, which has a fixed size.
 [[nodiscard]] inline std::string proxy_path(std::string_view path) {
   std::string room(path);
   room.resize(108);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Running a loop for a test: always with an end.
+// Ways to run a loop in a test. None of them runs for ever.
 #pragma once
 
 #include <time.h>
@@ -12,16 +12,18 @@
 
 namespace reactor {
 
-// How long anything in a test may take: a hundred times what it needs, as machines are shared.
+// The longest that anything in a test may take: a hundred times what it needs, because machines are
+// shared.
 inline constexpr Duration kLimit = std::chrono::seconds(10);
 
-// What a loop runs at once, in a last turn: an exception that ended a coroutine leaves the loop a
-// turn after the coroutine is done, and must reach the test.
+// Runs whatever is due at once, in a last turn. An exception that ended a coroutine leaves the loop
+// one turn after the coroutine is done, and it must reach the test.
 [[nodiscard]] inline bool settle(Loop& loop) {
   return loop.next_timeout() > Duration::zero() || loop.poll();
 }
 
-// Turns until `done()` holds, and settles. False if `limit` passed first, or run_once() failed.
+// Runs turns until `done()` holds, and settles. Returns false if `limit` passed first, or if
+// run_once() failed.
 template <class Predicate>
 [[nodiscard]] bool run_bounded(Loop& loop, Predicate done, Duration limit = kLimit) {
   const TimePoint end = monotonic_now() + limit;
@@ -32,7 +34,7 @@ template <class Predicate>
   return settle(loop);
 }
 
-// The same without ever waiting: for what is due already.
+// The same, but never waits; for callbacks that are due already.
 template <class Predicate>
 [[nodiscard]] bool poll_until(Loop& loop, Predicate done) {
   for (int turn = 0; turn < 10 && !done(); ++turn) {
@@ -41,8 +43,8 @@ template <class Predicate>
   return done() && settle(loop);
 }
 
-// As run_bounded(), for a `done()` that also looks at something outside the loop, such as a peer's
-// socket.
+// Like run_bounded(), for a `done()` that also looks at something outside the loop, such as a
+// peer's socket.
 template <class Predicate>
 [[nodiscard]] bool pump(Loop& loop, Predicate done, Duration limit = kLimit) {
   const TimePoint end = monotonic_now() + limit;
@@ -52,8 +54,8 @@ template <class Predicate>
   return settle(loop);
 }
 
-// Turns until `time` has passed. Gives the number of turns, by which spinning shows. A turn that
-// only a stop of the process caused is not counted.
+// Runs turns until `time` has passed. Returns the number of turns, in which spinning shows. A turn
+// does not count if the process was merely stopped and continued.
 inline int run_for(Loop& loop, Duration time) {
   const Continued continued;
   const TimePoint end = monotonic_now() + time;
@@ -65,7 +67,8 @@ inline int run_for(Loop& loop, Duration time) {
   return turns - continued.times();
 }
 
-// The time that a loop sees pass, in 10 ms. A time in which the process did not run counts once.
+// Counts the time that passes for a loop, in units of 10 ms. Any time in which the process did not
+// run counts as one.
 struct Ticks {
   explicit Ticks(Loop& loop)
       : timer(loop.every(std::chrono::milliseconds(10), [this] { ++count; })) {}
@@ -73,8 +76,8 @@ struct Ticks {
   Timer timer;
 };
 
-// Whether `attempt()` gives true once in 20 times. It is for times that only a machine that nobody
-// else uses keeps to; a fault of the loop shows in each attempt.
+// Whether `attempt()` returns true at least once in 20 tries. This is for times that only an idle
+// machine can keep to; a fault of the loop shows in every attempt.
 template <class Attempt>
 [[nodiscard]] bool once_undisturbed(Attempt attempt) {
   for (int i = 0; i < 20; ++i) {
@@ -83,7 +86,8 @@ template <class Attempt>
   return false;
 }
 
-// loop.run() that stops after kLimit. False where it failed or the limit had to end it.
+// Calls loop.run() with a limit of kLimit. Returns false if run() failed, or if the limit had to
+// end it.
 [[nodiscard]] inline bool run_to_end(Loop& loop) {
   bool late = false;
   Timer limit = loop.after(kLimit, [&] {
@@ -94,14 +98,14 @@ template <class Attempt>
   return loop.run().has_value() && !late;
 }
 
-// Holds the processor for `time`, as a callback that computes does.
+// Keeps the processor busy for `time`, as a callback that computes does.
 inline void burn(Duration time) {
   const TimePoint end = monotonic_now() + time;
   while (monotonic_now() < end) {
   }
 }
 
-// Processor time that this process has used.
+// The processor time that this process has used.
 [[nodiscard]] inline Duration cpu_time() {
   timespec used{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);

@@ -3,9 +3,9 @@
 
 namespace reactor {
 
-// The thread sanitizer takes asynchronous signals itself and calls the handler at the next library
-// call that it knows. A wait that enters the kernel by syscall(2) is none: the handler of a signal
-// that came just before it runs only after the wait.
+// The thread sanitizer intercepts asynchronous signals. It calls the handler at the next library
+// call that it intercepts. A wait that enters the kernel by syscall(2) is not intercepted, so the
+// handler of a signal that came just before the wait runs only after it.
 #if defined(__SANITIZE_THREAD__)
 inline constexpr bool kHandlersAreDeferred = true;
 #elif defined(__has_feature)

@@ -24,7 +24,8 @@ IoResult ScriptTransport::open(int fd) {
   return IoResult::bytes(0);
 }
 
-// Every other call wants what it never wanted by itself, as a protocol with a new handshake does.
+// While `swaps` are left, every other call fails and asks for the direction that it normally never
+// needs, as TLS does during a new handshake.
 bool ScriptTransport::swap(Interest& needs, Interest own, Interest other) {
   if (script_.swaps == 0 || needs == other) {
     needs = own;

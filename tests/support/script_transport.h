@@ -7,24 +7,26 @@
 
 namespace reactor {
 
-// A Transport whose manners a test chooses. What it carries is marked, so that nothing can go
-// around it: each octet is exclusive-or'ed with kMark. Its log lives in the test.
+// A Transport whose behaviour a test chooses. It combines each byte with kMark by exclusive or, so
+// that bytes that bypass the transport show. The script belongs to the test, and also counts the
+// calls.
 class ScriptTransport final : public Transport {
  public:
   static constexpr char kMark = 0x20;
 
   struct Script {
-    std::size_t piece = 1 << 20;  // octets that one call moves at the most
-    std::size_t read_ahead = 0;   // octets it takes from the kernel before it is asked for them
-    int open_rounds = 0;          // octets that it needs from the peer before it is open
-    bool writes_first = false;    // and it answers each of them
-    int swaps = 0;                // reads and writes that fail, wanting the other direction
-    int reluctant_ends = 0;       // end_writing() that give would-block first
-    int fail_read_with = 0;       // errno
-    std::error_code error_name;   // what error() calls any error; empty: its errno
+    std::size_t piece = 1 << 20;  // bytes that one call moves at most
+    std::size_t read_ahead = 0;   // bytes that it takes from the kernel ahead of the reader
+    int open_rounds = 0;          // bytes that it needs from the peer before it is open
+    bool writes_first = false;    // sends each of these bytes back
+    int swaps = 0;                // reads and writes that fail and ask for the other direction
+    int reluctant_ends = 0;       // calls of end_writing() that would block before one succeeds
+    int fail_read_with = 0;       // an errno value
+    // returned by error() for every failure; if empty, the errno value
+    std::error_code error_name;
     Duration open_limit = std::chrono::seconds(10);
 
-    int opens = 0, reads = 0, writes = 0, ends = 0;  // calls
+    int opens = 0, reads = 0, writes = 0, ends = 0;  // numbers of calls
     bool destroyed = false;
   };
 
@@ -49,7 +51,7 @@ class ScriptTransport final : public Transport {
   std::string ahead_;
 };
 
-// What the peer sees of `text`, and the other way round.
+// Applies the mark to `text`, or removes it.
 [[nodiscard]] std::string marked(std::string text);
 
 }  // namespace reactor

@@ -10,10 +10,10 @@
 
 namespace reactor {
 
-// The time in which this process could run, for the upper bound of what something takes. A busy
-// machine stops a test, and the servers with it, for tens of milliseconds at any moment; such a
-// stop counts as two ticks. It has a thread, so fork before it is made. For a lower bound use
-// monotonic_now().
+// Measures the time in which this process could run, as an upper bound of what something takes. A
+// busy machine stops a test, and its servers, for tens of milliseconds at any moment; such a stop
+// counts as two ticks. The stopwatch has a thread, so a test must fork before making one. For a
+// lower bound use monotonic_now().
 class Stopwatch {
  public:
   Stopwatch() : thread_([this] { count(); }) {}
@@ -40,7 +40,7 @@ class Stopwatch {
 
   std::atomic<Duration> elapsed_{};
   std::atomic<bool> over_ = false;
-  std::thread thread_;  // the last member: it uses the others
+  std::thread thread_;  // the last member, because it uses the others
 };
 
 }  // namespace reactor

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the tests of streams and servers share: a handler that records, a peer that is a plain
-// socket, and the two joined.
+// What the tests of streams and servers share: a handler that records its calls, a peer that is a
+// plain socket, and a Link that connects a Stream to such a peer.
 #pragma once
 
 #include <array>
@@ -16,15 +16,15 @@
 
 namespace reactor {
 
-// A callback in which tests do what others do in another.
+// The callbacks of a StreamHandler. Tests use them to do in each callback what may be done there.
 enum class Moment { open, data, end, drain, timeout, shutdown, close };
 inline constexpr std::array kMoments = {Moment::open,  Moment::data,    Moment::end,
                                         Moment::drain, Moment::timeout, Moment::shutdown,
                                         Moment::close};
-// Makes it come, where that is not the peer's part: data and end.
+// Makes the callback come, unless only the peer can cause it (data, end).
 void provoke(Stream* stream, Moment moment);
 
-// Notes what it is called with. A hook, where set, runs in place of the default.
+// Records its calls. A hook that is set runs in place of the default.
 class Recorder : public StreamHandler {
  public:
   void on_open(Stream& stream) override;
@@ -41,36 +41,36 @@ class Recorder : public StreamHandler {
   Callback<void(Stream&)> when_open, when_end, when_drain, when_timeout, when_shutdown, when_close;
   Callback<void(Stream&, std::string_view)> when_data;
   std::string got;
-  std::error_code error;  // of on_close
+  std::error_code error;  // the one that on_close() got
   int opens = 0, ends = 0, drains = 0, timeouts = 0, shutdowns = 0, closes = 0;
 };
 
-// Reads into a buffer of its own.
+// A Recorder that reads into a buffer of its own.
 template <std::size_t kSize>
 struct BufferRecorder final : Recorder {
   std::span<std::byte> read_buffer(Stream&) override { return buffer; }
   std::array<std::byte, kSize> buffer{};
 };
 
-// Writes back what comes.
+// Writes back the bytes that come.
 class Echo final : public StreamHandler {
  public:
   void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
 };
 
-// What a callback that fails throws.
+// The exception that a failing callback throws.
 struct Raised {};
 
-// Takes no Stream over.
+// Refuses every Stream.
 struct Nobody final : Successor {
   Answer take(int, std::span<const std::byte>) noexcept override { return Answer::never; }
 };
 
-// The other side. Its socket does not block.
+// The other end of a connection, a plain non-blocking socket.
 struct Peer {
-  // Reads all that is there; notes the end or the error, which come once.
+  // Reads all bytes that are there and notes the end or the error. Each of these comes once.
   void read();
-  // Writes as much of `text` as goes; gives how much.
+  // Writes as much of `text` as the kernel takes. Returns the number of bytes.
   std::size_t write(std::string_view text);
   [[nodiscard]] bool over() const { return end || error != 0; }
 
@@ -80,7 +80,7 @@ struct Peer {
   int error = 0;
 };
 
-// A Stream with a Recorder, and its Peer.
+// A Stream with a Recorder, and its Peer. The kernel's buffers between them are small.
 struct Link {
   explicit Link(Loop& loop, StreamOptions settings = {}, FdPair (*make)() = &make_tcp_pair);
   void start(bool likely_readable = false) { stream->start(likely_readable); }
@@ -91,13 +91,13 @@ struct Link {
   std::unique_ptr<Stream> stream;
 };
 
-// False where its handler is not told of the end in time.
+// Returns false if the handler does not get on_close() in time.
 [[nodiscard]] bool run_to_close(Loop& loop, Link& link);
 
-// A client of `address`, connected or about to be.
+// Returns a client of `address` that is connected or still connecting.
 [[nodiscard]] Peer connect_peer(const Address& address);
 
-// `size` octets in which each place can be told from its neighbours.
+// Returns `size` bytes, varied so that a lost or swapped part shows.
 [[nodiscard]] std::string pattern(std::size_t size);
 
 }  // namespace reactor

@@ -14,7 +14,7 @@
 
 namespace reactor {
 
-// A folder of its own for the files and sockets of a test; goes with all that is in it.
+// Creates an empty folder for the files and sockets of a test, and removes it with its content.
 class TemporaryFolder {
  public:
   TemporaryFolder() : path_((std::filesystem::temp_directory_path() / "reactorXXXXXX").string()) {

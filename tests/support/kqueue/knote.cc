@@ -28,7 +28,8 @@ Kind kind_of(mode_t mode) {
   return Kind::other;
 }
 
-// 1 for what can't tell, as a listening socket: something is there, else there were no event.
+// Returns 1 for a descriptor that can't tell its size, such as a listening socket: without anything
+// to read there would be no event.
 std::intptr_t readable_octets(int fd) {
   int octets = 0;
   return ::ioctl(fd, FIONREAD, &octets) == 0 ? octets : 1;
@@ -68,7 +69,7 @@ int Knote::attach(const struct kevent& change) {
   return change.filter == EVFILT_PROC ? attach_process(change) : attach_descriptor(change);
 }
 
-// A dead process that nobody has waited for yet is found, and reported at once.
+// A process that has exited but was not yet waited for is found, too, and reported at once.
 int Knote::attach_process(const struct kevent& change) {
   if (change.fflags != NOTE_EXIT) return EINVAL;
   kind_ = Kind::process;
@@ -91,7 +92,7 @@ int Knote::attach_descriptor(const struct kevent& change) {
 }
 
 void Knote::touch(const struct kevent& change) noexcept {
-  registered_.udata = change.udata;  // by each change, not by EV_ADD alone
+  registered_.udata = change.udata;  // every change stores udata, not only EV_ADD
   if ((change.flags & EV_DISABLE) != 0) {
     disabled_ = true;
   } else if ((change.flags & (EV_ADD | EV_ENABLE)) != 0) {
@@ -122,8 +123,8 @@ struct kevent Knote::report(std::uint32_t epoll_events) const {
   } else {
     report_write(event, epoll_events);
   }
-  // fflags tells so_error of a socket at its end. To look at it would take it away here, so the
-  // most likely one stands for all.
+  // In the kernels, fflags holds the so_error of a socket that has failed. Reading it here
+  // (SO_ERROR) would clear it, so the model always reports the most likely error.
   const bool failed = (epoll_events & EPOLLERR) != 0 && kind_ == Kind::socket;
   if (failed && (event.flags & EV_EOF) != 0) event.fflags = ECONNRESET;
   return event;
@@ -133,7 +134,8 @@ void Knote::report_read(struct kevent& event, std::uint32_t epoll_events) const 
   const int fd = static_cast<int>(registered_.ident);
   event.data = kind_ == Kind::file ? octets_to_end(fd) : readable_octets(fd);
   std::uint32_t end = EPOLLHUP | EPOLLRDHUP;
-  if (kind_ == Kind::pipe) end |= EPOLLERR;  // the writing side of a pipe that nobody reads
+  // EPOLLERR: this is the write end, and no read end is left
+  if (kind_ == Kind::pipe) end |= EPOLLERR;
   if ((epoll_events & end) != 0) event.flags |= EV_EOF;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Knote: one registration of the model, and what its filter says of a ready descriptor.
+// Knote: one registration of the model. It knows what its filter reports of a ready descriptor.
 #pragma once
 
 #include <sys/event.h>
@@ -14,22 +14,23 @@ enum class Kind : std::uint8_t { file, pipe, socket, process, other };
 
 class Knote {
  public:
-  // Looks at what `change` names. Gives errno where the filter can't be attached to it, else 0.
+  // Registers `change`. Returns an errno value if the filter can't be attached to the descriptor or
+  // process, else 0.
   int attach(const struct kevent& change);
 
-  // A later change of the same knote: what of it takes effect.
+  // Applies a later change of the same knote: its udata, and whether it is enabled.
   void touch(const struct kevent& change) noexcept;
 
-  // What epoll(7) is told: the descriptor, and the events.
+  // The descriptor and the events to register with epoll(7).
   [[nodiscard]] int descriptor() const noexcept;
   [[nodiscard]] std::uint32_t epoll_events() const noexcept;
 
-  // What is reported for these events of epoll.
+  // The kevent to report for these events of epoll.
   [[nodiscard]] struct kevent report(std::uint32_t epoll_events) const;
 
   [[nodiscard]] bool disabled() const noexcept { return disabled_; }
   void set_disabled(bool disabled) noexcept { disabled_ = disabled; }
-  // Whether it is the second one of its number.
+  // Whether this is the second knote of its descriptor (see Queue).
   [[nodiscard]] bool second() const noexcept { return second_; }
   void set_second(bool second) noexcept { second_ = second; }
   [[nodiscard]] bool has(int flag) const noexcept { return (registered_.flags & flag) != 0; }
@@ -48,7 +49,7 @@ class Knote {
   Kind kind_ = Kind::other;
   bool disabled_ = false;
   bool second_ = false;
-  RealFd stand_in_;  // watched instead of what epoll can't watch: a process, a file
+  RealFd stand_in_;  // watched in place of a process or file, which epoll can't watch
 };
 
 }  // namespace reactor::kqueue_model

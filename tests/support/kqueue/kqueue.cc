@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A model of kqueue(2) for Linux, written from the manual page: it waits on real descriptors, so
-// whole programs run on it. What is known of it that the kernels do otherwise:
+// A model of kqueue(2) for Linux, written from the manual page. It waits on real descriptors, so
+// whole programs run on it. The kernels are known to differ from it in these points:
 //   - the number in fflags at the end of a socket with an error (see Knote::report);
-//   - EVFILT_WRITE gives no EV_EOF after the own shutdown(SHUT_WR);
-//   - EVFILT_READ of a file goes on at its end, with a data of 0.
-// Knotes go when their number is closed, and the queues themselves are not inherited over fork(2):
-// so the model puts itself before close(2), dup2(2) and dup3(2), and into pthread_atfork(3).
+//   - here EVFILT_WRITE gives no EV_EOF after the program's own shutdown(SHUT_WR);
+//   - here EVFILT_READ of a file stays ready at the end of the file, with a data of 0.
+// A knote goes when its descriptor is closed, and a child of fork(2) does not inherit a kqueue. To
+// see both, the model replaces close(2), dup2(2) and dup3(2), and uses pthread_atfork(3).
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -28,10 +28,11 @@ namespace {
 
 using Queues = std::map<int, std::unique_ptr<Queue>>;
 
-// Never destroyed: descriptors are closed until the very end.
+// The state of the process. It is never destroyed, because descriptors are closed until the very
+// end.
 struct Process {
   std::mutex mutex;
-  Queues queues;  // by descriptor
+  Queues queues;  // by the kqueue's descriptor
 };
 
 Process& process() {
@@ -46,7 +47,7 @@ Function next_symbol(const char* name) {
   return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
 }
 
-// The kernel does not hand a kqueue down.
+// A child of fork(2) does not inherit a kqueue.
 void in_child() {
   process().queues.clear();
   process().mutex.unlock();
@@ -76,7 +77,7 @@ bool open_number(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 using Clock = std::chrono::steady_clock;
 using Deadline = std::optional<Clock::time_point>;
 
-// Real systems refuse waits of more than about three years.
+// Some kernels refuse timeouts above about three years (100,000,000 s), so the model does, too.
 constexpr time_t kLongestSeconds = 100'000'000;
 
 bool valid(const timespec& timeout) {
@@ -90,7 +91,7 @@ Deadline deadline_after(const timespec* timeout) {
          std::chrono::nanoseconds(timeout->tv_nsec);
 }
 
-// Waits until something is pending. Gives what ppoll(2) does.
+// Waits until an event is pending. Returns what ppoll(2) returns.
 int sleep_until(int kq, const Deadline& deadline) {
   pollfd entry{kq, POLLIN, 0};
   if (!deadline) return ::ppoll(&entry, 1, nullptr, nullptr);
@@ -106,7 +107,7 @@ int failed(int error) {
   return -1;
 }
 
-// Calls `action` with the queue, under the lock. -1 and EBADF where there is none.
+// Calls `action` with the queue, under the lock. Returns -1 with EBADF if `kq` is no kqueue.
 template <class Action>
 int with_queue(int kq, Action action) {
   const std::lock_guard lock(process().mutex);
@@ -115,8 +116,8 @@ int with_queue(int kq, Action action) {
   return action(*found->second);
 }
 
-// All changes are made before an event is read. An error is an entry of the list where there is
-// room, else it ends the call.
+// Makes all changes before any event is read. The error of a change becomes an entry of `events` if
+// there is room, else it ends the call.
 int apply_changes(Queue& queue, std::span<const struct kevent> changes,
                   std::span<struct kevent> events) {
   std::size_t used = 0;

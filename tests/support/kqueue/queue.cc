@@ -16,7 +16,7 @@ bool known(short filter) {
 }
 
 bool nest(int outer, int inner) {
-  epoll_event event{};  // and no knote
+  epoll_event event{};  // the pointer stays null: the nested set has no knote
   event.events = EPOLLIN;
   return ::epoll_ctl(outer, EPOLL_CTL_ADD, inner, &event) == 0;
 }
@@ -25,7 +25,7 @@ bool nest(int outer, int inner) {
 
 std::unique_ptr<Queue> Queue::make() {
   std::unique_ptr<Queue> queue(new Queue);
-  queue->own_ = RealFd(::epoll_create1(0));  // close-on-exec is the caller's business
+  queue->own_ = RealFd(::epoll_create1(0));  // the caller sets close-on-exec
   queue->second_ = RealFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!queue->own_ || !queue->second_) return nullptr;
   if (!nest(queue->own_.get(), queue->second_.get())) return nullptr;
@@ -80,7 +80,7 @@ int Queue::attach(const Key& key, const struct kevent& change) {
 
 bool Queue::update(Knote& knote, int operation) {
   if (knote.disabled()) {
-    if (operation == EPOLL_CTL_ADD) return true;  // it was before
+    if (operation == EPOLL_CTL_ADD) return true;  // a disabled knote is not in the set
     operation = EPOLL_CTL_DEL;
   }
   epoll_event event{};
@@ -113,7 +113,8 @@ std::size_t Queue::fetch(std::span<struct kevent> events) {
   return used + fetch_from(second_.get(), events.subspan(used));
 }
 
-// One call for a set: what is ready still would be there again in a second.
+// Calls epoll_wait(2) once per set, because a second call would return the same ready descriptors
+// again.
 std::size_t Queue::fetch_from(int set, std::span<struct kevent> events) {
   if (events.empty()) return 0;
   if (ready_.size() < events.size()) ready_.resize(events.size());
@@ -122,7 +123,7 @@ std::size_t Queue::fetch_from(int set, std::span<struct kevent> events) {
   for (const epoll_event& one :
        std::span(ready_).first(static_cast<std::size_t>(std::max(count, 0)))) {
     auto* const knote = static_cast<Knote*>(one.data.ptr);
-    if (knote != nullptr) events[used++] = take(*knote, one.events);  // else: the nested set
+    if (knote != nullptr) events[used++] = take(*knote, one.events);  // null: the nested set
   }
   return used;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Queue: one kqueue of the model. Its descriptor is an epoll set, readable while events are
-// pending. A set takes a number once only: the second filter of a number is in another set, nested
-// in it.
+// Queue: one kqueue of the model. Its descriptor is an epoll set, which is readable while events
+// are pending. An epoll set takes each descriptor only once, so the second filter of a descriptor
+// goes into a second set, which is nested in the first.
 #pragma once
 
 #include <sys/epoll.h>
@@ -21,21 +21,21 @@ namespace reactor::kqueue_model {
 
 class Queue {
  public:
-  // Null, and errno, where there is no descriptor left.
+  // Returns null, with errno set, if no descriptor is left.
   [[nodiscard]] static std::unique_ptr<Queue> make();
 
   [[nodiscard]] int descriptor() const noexcept { return own_.get(); }
 
-  // Gives errno, 0 for success.
+  // Applies one change. Returns an errno value, 0 for success.
   int apply(const struct kevent& change);
 
-  // Takes the events that are pending; gives their number.
+  // Takes the pending events. Returns their number.
   std::size_t fetch(std::span<struct kevent> events);
 
-  // The number is about to be closed.
+  // Forgets `fd`, which is about to be closed.
   void drop_number(int fd);
 
-  // Leaves the closing of the own descriptor to whoever is at it.
+  // Leaves it to the caller to close the kqueue's own descriptor.
   void give_descriptor_up() noexcept { static_cast<void>(own_.release()); }
 
  private:
@@ -46,17 +46,18 @@ class Queue {
   [[nodiscard]] int set_of(const Knote& knote) const noexcept;
   [[nodiscard]] bool is_second(const Key& key) const;
   int attach(const Key& key, const struct kevent& change);
-  // Puts the knote into its set, or out of it, as it is enabled. False where it is not there.
+  // Adds the knote to its set, or takes it out, depending on whether it is enabled. Returns false,
+  // with errno set, if epoll_ctl(2) fails.
   bool update(Knote& knote, int operation);
   void erase(Knotes::iterator found);
   std::size_t fetch_from(int set, std::span<struct kevent> events);
-  // The event of a ready knote, which is disabled or dropped by it where its flags say so.
+  // Makes the event of a ready knote. Disables or drops the knote if its flags say so.
   struct kevent take(Knote& knote, std::uint32_t epoll_events);
 
   RealFd own_, second_;
   Knotes knotes_;
   std::vector<epoll_event> ready_;
-  bool second_first_ = true;  // in turns, so that neither set starves the other
+  bool second_first_ = true;  // alternates, so that neither set starves the other
 };
 
 }  // namespace reactor::kqueue_model

@@ -5,10 +5,10 @@
 
 namespace reactor::kqueue_model {
 
-// close(2) of the C library, past the one that the model puts before it.
+// Calls close(2) of the C library, past the model's own close().
 int real_close(int fd) noexcept;
 
-// Owns a descriptor that the model made for itself: none of them is known to anybody else.
+// Owns a descriptor that the model made for itself. The program under test does not know these.
 class RealFd {
  public:
   RealFd() noexcept = default;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// <sys/event.h> of the model of kqueue(2), for systems that have none. Names and meanings are the
-// manual page's; the numbers are FreeBSD's.
+// <sys/event.h> of the model of kqueue(2), for systems that have none. The names and meanings are
+// those of the manual page, the numbers those of FreeBSD.
 #pragma once
-#pragma GCC system_header  // as the one it stands for
+#pragma GCC system_header  // as for the system header that this file replaces
 
 #include <sys/types.h>
 #include <time.h>
@@ -39,7 +39,7 @@ struct kevent {
 #define EV_RECEIPT 0x0040
 #define EV_DISPATCH 0x0080
 
-// What is returned.
+// Flags of returned events.
 #define EV_EOF 0x8000
 #define EV_ERROR 0x4000
 
