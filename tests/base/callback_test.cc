@@ -13,7 +13,7 @@
 namespace reactor {
 namespace {
 
-// A callable of a chosen size that counts its lives and its calls.
+// A callable of a chosen size that counts its live copies and its calls.
 template <std::size_t Padding>
 struct Probe {
   Probe(int& alive_count, int& call_count) : alive(&alive_count), calls(&call_count) { ++*alive; }
@@ -53,7 +53,8 @@ TYPED_TEST(CallbackOf, MovingLeavesTheSourceEmpty) {
   int alive = 0, calls = 0;
   Callback<void()> first = TypeParam(alive, calls);
   Callback<void()> second = std::move(first);
-  EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): that it is empty is what is tested
+  // NOLINT(bugprone-use-after-move): tests that the moved-from callback is empty
+  EXPECT_FALSE(first);
   EXPECT_TRUE(second);
   EXPECT_EQ(alive, 1);
   second();
@@ -89,7 +90,7 @@ TYPED_TEST(CallbackOf, AssigningItselfKeepsIt) {
   EXPECT_EQ(alive, 1);
 }
 
-// The reset runs the destructor of what was captured: that may look at the callback again.
+// reset() runs the destructors of captured values, which may look at the callback again.
 TEST(Callback, IsEmptyAlreadyWhileItsCallableIsDestroyed) {
   struct Looker {
     explicit Looker(bool& seen_empty) : seen(&seen_empty) {}

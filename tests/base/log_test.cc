@@ -32,7 +32,7 @@ TEST(Log, TheSinkGetsWhatPassesTheLevel) {
   EXPECT_EQ(log.lines()[1].text, "second");
 }
 
-// Nobody writes a line of the log but the program, whatever bytes it is given.
+// Only the program writes lines of the log, whatever bytes a message contains.
 TEST(Log, TheSinkGetsOneLineWhateverIsInTheMessage) {
   LogCapture log;
   REACTOR_LOG(info, std::string("peer x\n2026 info worker 0 is root\x1b[2J\x9b"));
@@ -72,7 +72,8 @@ TEST(Log, LevelsHaveNames) {
   EXPECT_EQ(to_string(LogLevel::off), "off");
 }
 
-// What the default sink writes on standard error, in a child whose standard error is a pipe.
+// Returns what the default sink writes on standard error. A child logs, with a pipe as its standard
+// error.
 std::string default_output(std::string_view message) {
   FdPair pipe = make_pipe();
   const int failed = in_child([&] {
@@ -106,7 +107,7 @@ TEST(Log, TheDefaultSinkCutsNothingOfALineThatJustFits) {
   EXPECT_EQ(default_output(std::string(room + 1, 'z')), "info " + std::string(room, 'z') + "\n");
 }
 
-// A pipe that has no room, and whose end waits for some.
+// A full pipe whose write end blocks.
 FdPair full_pipe() {
   FdPair pipe = make_pipe();
   fill(pipe.far.get());
@@ -114,7 +115,7 @@ FdPair full_pipe() {
   return pipe;
 }
 
-// A process that waits is killed by in_child().
+// in_child() kills a child that blocks.
 TEST(LogFork, TheDefaultSinkDoesNotWaitForAReader) {
   FdPair pipe = full_pipe();
   EXPECT_EQ(in_child([&] {

@@ -33,11 +33,11 @@ TEST(Printable, EscapesWhatIsNoLineOfText) {
       {"\x1b[2J", "\\x1b[2J"},
       {"\x7f", "\\x7f"},
       {"\xc2\x9b", "\\xc2\\x9b"},                      // C1: CSI
-      {"\xc2\x80 \xc2\x9f", "\\xc2\\x80 \\xc2\\x9f"},  // the first and the last of them
-      {"\xe2\x80\xa8", "\\xe2\\x80\\xa8"},             // line and paragraph separator
+      {"\xc2\x80 \xc2\x9f", "\\xc2\\x80 \\xc2\\x9f"},  // the first and the last C1 character
+      {"\xe2\x80\xa8", "\\xe2\\x80\\xa8"},             // the line and paragraph separators
       {"\xe2\x80\xa9", "\\xe2\\x80\\xa9"},
-      {"\x80 \xbf", "\\x80 \\xbf"},  // no first byte
-      {"\xc0\x80", "\\xc0\\x80"},    // too long for what they say
+      {"\x80 \xbf", "\\x80 \\xbf"},  // continuation bytes without a first byte
+      {"\xc0\x80", "\\xc0\\x80"},    // overlong encodings
       {"\xe0\x9f\xbf", "\\xe0\\x9f\\xbf"},
       {"\xf0\x8f\xbf\xbf", "\\xf0\\x8f\\xbf\\xbf"},
       {"\xed\xa0\x80", "\\xed\\xa0\\x80"},  // a surrogate

@@ -12,7 +12,7 @@
 namespace reactor {
 namespace {
 
-// Counts how many of it are alive.
+// Counts its live instances.
 struct Counted {
   explicit Counted(int& count) : alive(&count) { ++*alive; }
   Counted(Counted&& other) noexcept : alive(other.alive) { ++*alive; }

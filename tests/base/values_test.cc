@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The small values of base/: descriptors, time, lists, buffers, counters.
+// The small value types of base/: descriptors, time, lists, buffers, counters.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -97,9 +97,9 @@ TEST(LagHistogram, BucketsArePowersOfTwoOfAMicrosecond) {
   LagHistogram histogram;
   histogram.record(0);
   histogram.record(999);   // below 1 us
-  histogram.record(1000);  // below 2
+  histogram.record(1000);  // below 2 us
   histogram.record(1999);
-  histogram.record(2000);     // below 4
+  histogram.record(2000);     // below 4 us
   histogram.record(1000000);  // 1 ms: below 1024 us
   EXPECT_EQ(histogram.buckets[0].get(), 2U);
   EXPECT_EQ(histogram.buckets[1].get(), 2U);
@@ -196,7 +196,8 @@ TEST(ByteBuffer, ReserveAndCommit) {
   EXPECT_EQ(text_of(buffer), "zzz");
 }
 
-// Slow peers have many of these: a rest at the front does not make the next append take double.
+// Many slow peers have such a buffer. A few bytes left at the front must not make the next append
+// allocate twice as much.
 TEST(ByteBuffer, TakesNoMoreThanTwiceWhatItHolds) {
   ByteBuffer buffer;
   const std::string text(8192, 'x');
@@ -212,7 +213,7 @@ TEST(ByteBuffer, TakesNoMoreThanTwiceWhatItHolds) {
   }
 }
 
-// Against a plain string, with random sizes.
+// Compares the buffer with a plain string, with random sizes.
 TEST(ByteBuffer, BehavesAsAString) {
   std::mt19937 random(1);
   ByteBuffer buffer;

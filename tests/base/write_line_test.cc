@@ -17,7 +17,7 @@
 namespace reactor {
 namespace {
 
-// A connection over TCP, both ends blocking; nobody reads.
+// Returns a TCP connection whose ends both block. Nobody reads from it.
 std::array<UniqueFd, 2> tcp_pair() {
   const UniqueFd listener(::socket(AF_INET, SOCK_STREAM, 0));
   sockaddr_in address{};
@@ -33,7 +33,8 @@ std::array<UniqueFd, 2> tcp_pair() {
   return {std::move(client), UniqueFd(::accept(listener.get(), nullptr, nullptr))};
 }
 
-// Errno of the line that does not fit. A child, as one that waits would do so for ever.
+// Writes lines until one does not fit. Returns 0 if write_line() gave EAGAIN for this line. It does
+// so in a child, because a write that blocks would never return.
 int fill(int fd) {
   const std::string line = std::string(kLongestLine - 1, '.') + "\n";
   return wait_for_child(spawn_child([&] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A task that is suspended may be destroyed, at every kind of await: nothing of it stays behind,
-// and what it waited for does nothing any more. Worth most under the sanitizers.
+// A suspended task may be destroyed at every kind of await. It leaves nothing behind, and the event
+// that it waited for has no effect any more. The sanitizers make these tests strict.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,14 +11,14 @@
 namespace reactor::coro {
 namespace {
 
-// More than a connection takes while nobody reads.
+// More bytes than a connection takes while nobody reads.
 const std::string& much() {
   static const std::string text(4 << 20, 'x');
   return text;
 }
 
-// What the awaits below wait for in vain. stir() makes all of it come; a signal only where somebody
-// still waits for it.
+// Everything that the awaits below wait for. stir() makes all of it happen, but sends the signal
+// only if a task still awaits one.
 struct World {
   explicit World(Loop& in) : loop(in), line(in), full(in), channel(1), filled(1), group(in) {
     pipe = make_pipe();
@@ -126,7 +126,7 @@ Task<> for_any_of(World& world) {
 struct Case {
   const char* name;
   Task<> (*task)(World&);
-  bool brief = false;  // may be over by itself
+  bool brief = false;  // may end by itself
 };
 const Case kCases[] = {
     {"sleep", sleeping, true},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Channel and Event.
+// Channel and Event: sending, waiting, and closing.
 #include "tests/coro/coro_test.h"
 
 namespace reactor::coro {

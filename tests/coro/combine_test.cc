@@ -18,7 +18,7 @@ Task<int> behind(Event& gate, int value, int& alive) {
   co_await gate.wait();
   co_return value;
 }
-// They have to be there side by side.
+// All tasks have to be alive at the same time.
 Task<> open_for(int many, Event& gate, int& alive) {
   EXPECT_EQ(alive, many);
   gate.set();

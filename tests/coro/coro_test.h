@@ -25,14 +25,15 @@ using namespace std::chrono_literals;
 
 class CoroTest : public LoopTest {
  protected:
-  // Runs `task` to its end, and the loop until nothing is left. False where that takes too long.
+  // Runs `task` to its end, and then the loop until nothing is left in it. Returns false if that
+  // takes too long.
   [[nodiscard]] static bool run(Loop& loop, Task<void> task) {
     const Spawned spawned = spawn(loop, std::move(task));
     return run_to_end(loop) && spawned.done();
   }
 };
 
-// Counts the frames that have it as a local and are alive.
+// Counts the live coroutine frames that have an Alive as a local.
 class Alive {
  public:
   explicit Alive(int& count) : count_(&count) { ++*count_; }
@@ -46,7 +47,7 @@ class Alive {
   int* count_;
 };
 
-// A connection: a coroutine's Stream, and its other end.
+// A connection: a coroutine's Stream, and the peer at the other end.
 struct Line {
   explicit Line(Loop& loop, const StreamOptions& options = Stream::default_options()) {
     FdPair pair = make_tcp_pair();
@@ -58,7 +59,7 @@ struct Line {
   Stream stream;
 };
 
-// Writes back what comes, until the end.
+// Sends back the bytes that come, until the end.
 inline Task<> echo(Stream stream) {
   std::array<std::byte, 1024> buffer;
   while (const std::size_t count = (co_await stream.read(buffer)).value()) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// coro::Datagram: receiving one by one, errors, and the end.
+// coro::Datagram: receiving one datagram at a time, errors, and the end.
 #include "reactor/base/error.h"
 #include "tests/coro/coro_test.h"
 
@@ -66,7 +66,7 @@ TEST_P(Datagrams, WhoWaitsIsToldOfTheEnd) {
   EXPECT_EQ(error, std::errc::operation_canceled);
 }
 
-// Side by side with others, the awaiter of an await that is over lives until all are.
+// In when_all(), the awaiter of a finished await lives until all of them are finished.
 TEST_P(Datagrams, ASocketMayGoBeforeAnAwaitThatIsOver) {
   Loop loop(options());
   std::array<std::byte, 8> buffer;
@@ -74,7 +74,7 @@ TEST_P(Datagrams, ASocketMayGoBeforeAnAwaitThatIsOver) {
   const auto close_later = [&]() -> Task<> {
     socket->transport().send_to("x", socket->address());
     co_await sleep_for(1ms);
-    co_await sleep_for(1ms);  // in a turn after the one that received
+    co_await sleep_for(1ms);  // resumes in a later turn than the one that received
     socket.reset();
   };
   bool received = false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// G12: whatever lives with a loop may be owned by any closure, and may be destroyed before, at, or
-// after the loop's end. Each thing is tried with each sort of closure.
+// G12: any closure may own anything that lives with a loop, and may be destroyed before, at, or
+// after the loop's end. The tests try each kind of thing with each kind of closure.
 #include <unistd.h>
 
 #include <array>
@@ -93,7 +93,7 @@ Owned make_limited_stream(Loop& loop) {
   pair.stream->write("xx");
   return own(std::move(pair));
 }
-// Nothing of a Stream that lingers is left with its owner.
+// The Stream lingers, and its owner keeps nothing of it.
 Owned make_lingering_stream(Loop& loop) {
   Pair pair(loop);
   pair.stream->start();
@@ -107,7 +107,7 @@ Owned make_timer(Loop& loop) {
 }
 Owned make_stopped_timer(Loop& loop) {
   Timer timer = loop.after(1h, [] {});
-  timer.stop();  // it still lies in the wheel
+  timer.stop();  // the stopped timer is still in the wheel
   return own(std::move(timer));
 }
 Owned make_deferred(Loop& loop) {
@@ -167,7 +167,7 @@ Served<S> with_client(Loop& loop, std::unique_ptr<S> server) {
 Owned make_server(Loop& loop) {
   return own(with_client(loop, get(reactor::Server<Silent>::listen(loop, Address::loopback(0)))));
 }
-// The connection waits for its PROXY header.
+// The connection still waits for its PROXY header.
 Owned make_proxied_server(Loop& loop) {
   ServerLimits limits;
   limits.proxy.protocol = ProxyProtocol::v1;
@@ -183,7 +183,7 @@ Owned make_coro_server(Loop& loop) {
   return own(with_client(loop, get(serve(loop, Address::loopback(0), reads))));
 }
 
-// A request that is yet to be answered. The Responder goes before or after its server.
+// A request without an answer yet. The Responder is destroyed before or after its server.
 template <bool kServerFirst>
 Owned make_http_server(Loop& loop) {
   struct Waiting {
@@ -202,7 +202,8 @@ Owned make_http_server(Loop& loop) {
   waiting->client = get(Socket::connect(waiting->server->addresses().at(0))).release();
   write_text(waiting->client.get(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_TRUE(pump(loop, [&] { return static_cast<bool>(*waiting->responder); }));
-  // Its callbacks own it, in a circle that only the end of either breaks.
+  // The Responder's callback owns the Responder. Only the end of the Responder or of the server
+  // breaks this circle.
   waiting->responder->on_close([responder = waiting->responder] {});
   return waiting;
 }
@@ -222,10 +223,11 @@ Owned make_group(Loop& loop) {
   auto group = std::make_shared<TaskGroup>(loop);
   group->spawn(sleep_for_long());
   EXPECT_TRUE(loop.poll());
-  group->spawn(sleep_for_long());  // has not begun
+  group->spawn(sleep_for_long());  // this task has not begun
   return group;
 }
-// A task that reads what another one owns, and is woken when that goes.
+// A task reads from a Stream that another owner holds. The task is woken when the Stream is
+// destroyed.
 Owned make_readers(Loop& loop) {
   struct Both {
     explicit Both(Loop& its_loop) : line(its_loop), group(its_loop) {}
@@ -297,7 +299,7 @@ class Keeper {
 
   Loop& loop() { return *loop_; }
 
-  // Gives the handle of the closure that owns `owned` from now on; empty if there is none.
+  // Gives `owned` to a new closure. Returns the handle of the closure, empty if that has none.
   Owned keep(Closure closure, Owned owned) {
     switch (closure) {
       case Closure::posted:
@@ -351,7 +353,7 @@ class Ownership : public CoroTest {
   }
 
  private:
-  LogCapture log_;  // each dropped Responder is a line
+  LogCapture log_;  // each dropped Responder logs a line
 };
 
 TEST_P(Ownership, BeforeTheLoopsEnd) {
@@ -390,11 +392,11 @@ TEST_P(Ownership, AfterTheLoopsEnd) {
   });
 }
 
-// A closure that owns the handle of another one, which owns the thing.
+// A closure owns the handle of another closure, which owns the thing.
 TEST_P(Ownership, InAChain) {
   for (const Closure outer : kClosures) {
     for (const Closure inner : kClosures) {
-      if (outer == inner) continue;  // of some there is one to a loop
+      if (outer == inner) continue;  // a loop can have only one of some kinds
       for (const auto make : {&make_stream, &make_coro_server, &make_group}) {
         SCOPED_TRACE(std::to_string(static_cast<int>(outer)) + " owns " +
                      std::to_string(static_cast<int>(inner)));
@@ -410,7 +412,7 @@ TEST_P(Ownership, InAChain) {
   }
 }
 
-// Its destructor asks the loop for everything there is. A loop that ends takes nothing of it.
+// Its destructor asks the loop for one of everything. A loop that is ending accepts nothing.
 class Restless {
  public:
   Restless(Loop& loop, bool& done) : loop_(loop), done_(done) {}

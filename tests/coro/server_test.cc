@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// serve() and Listener: a coroutine per connection, limits, drain.
+// serve() and Listener: one coroutine per connection, limits, drain.
 #include <sys/socket.h>
 
 #include <cstring>
@@ -22,7 +22,7 @@ class Serving : public CoroTest {
   }
 };
 
-// What serve() takes, and what it does not: such a handler does not compile.
+// The handlers that serve() takes. It does not compile with any other.
 static_assert(StreamCoroutine<Task<> (*)(Stream)>);
 static_assert(StreamCoroutine<Task<> (*)(Stream&)>);
 static_assert(!StreamCoroutine<int (*)(Stream)>, "no coroutine");
@@ -377,7 +377,7 @@ TEST_P(Serving, AListenerThatFailsTellsWhoWaitsAndWhoComesLater) {
   EXPECT_EQ(error, std::errc::invalid_argument);
 }
 
-// Side by side with others, the awaiter of an await that is over lives until all are.
+// In when_all(), the awaiter of a finished await lives until all of them are finished.
 TEST_P(Serving, AListenerMayGoBeforeAnAwaitThatIsOver) {
   Loop loop(options());
   auto listener = get(Listener::listen(loop, Address::loopback(0)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who owns a task that runs by itself, and where its exceptions go.
+// The owner of a task that runs by itself, and the way of its exceptions.
 #include "tests/coro/coro_test.h"
 
 namespace reactor::coro {
@@ -61,7 +61,7 @@ TEST_P(Spawning, AnExceptionBeforeTheFirstWaitLeavesRunToo) {
   EXPECT_EQ(text, "next");
 }
 
-// Suspends, and gives its coroutine to whoever wants to resume it.
+// Suspends, and stores the coroutine's handle so that a test can resume it.
 struct Parked {
   std::coroutine_handle<>& place;
   [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -97,7 +97,7 @@ TEST_P(Spawning, ATaskThatADestructorOfAnotherResumesIsClearedAwayToo) {
   EXPECT_EQ(alive, 0);
 }
 
-// A task that is spawned again when it is destroyed.
+// A task argument that spawns its task again when it is destroyed.
 struct SpawnsAgain {
   TaskGroup* group;
   int* times;
@@ -116,7 +116,7 @@ TEST_P(Spawning, WhileTheLoopEndsAGroupOnlyDestroysTasks) {
   auto loop = std::make_unique<Loop>(options());
   TaskGroup group(*loop);
   int times = 0;
-  // Its own end makes the only other one, which is not kept.
+  // Its destruction spawns one more task, which the group does not keep.
   group.spawn(keep_spawning(SpawnsAgain(group, times)));
   loop.reset();
   EXPECT_EQ(group.size(), 0U);
@@ -135,7 +135,7 @@ TEST_P(Spawning, EachOfManyExceptionsOfATurnLeavesRun) {
   EXPECT_EQ(count, 1);
 }
 
-// The tests wait by these: none may take a body that throws for one that ends.
+// Tests wait by these functions. None of them may treat a body that throws like one that ends.
 TEST_P(Spawning, AnExceptionReachesATestThatWaitsForTheEnd) {
   const auto body = []() -> Task<> {
     throw std::runtime_error("out of a task");
@@ -153,7 +153,7 @@ TEST_P(Spawning, AnExceptionReachesATestThatWaitsForTheEnd) {
   with([](Loop& loop, auto) { return run_to_end(loop); });
 }
 
-// What has left a task is not lost with its handle.
+// An exception that has left a task is not lost if the task's handle is destroyed.
 TEST_P(Spawning, AnExceptionOutlivesTheHandleOfItsTask) {
   Loop loop(options());
   std::coroutine_handle<> parked;

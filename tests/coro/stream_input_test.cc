@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// coro::Stream: bytes that come while no coroutine reads, and an end that meets a drain.
+// coro::Stream: bytes that come while no coroutine reads, and an end that comes together with a
+// drain.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,13 +11,15 @@ namespace {
 
 class StreamInput : public CoroTest {
  protected:
-  // Turns in which the stream takes what its peer has sent, though no coroutine reads.
+  // Runs turns in which the stream takes the bytes that its peer has sent, though no coroutine
+  // reads.
   static void take(Loop& loop) {
     for (int turn = 0; turn < 3; ++turn) EXPECT_TRUE(loop.poll());
   }
 };
 
-// The first read empties the buffer, and the second has to wait: an empty buffer is no end.
+// The first read empties the buffer, so the second one has to wait. An empty buffer does not mean
+// the end.
 TEST_P(StreamInput, AReadBehindTheLastKeptByteWaits) {
   Loop loop(options());
   Line line(loop);
@@ -43,7 +46,7 @@ TEST_P(StreamInput, AReadBehindTheLastKeptByteWaits) {
   EXPECT_EQ(first + second + third, "keptmorelast");
 }
 
-// The same where the bytes are taken by read_exactly(), a view, or a line.
+// Takes the bytes by read_exactly(), as a view, or as a line.
 TEST_P(StreamInput, EachKindOfReadGoesOnBehindKeptBytes) {
   enum class Way { exactly, some, line };
   for (const Way way : {Way::exactly, Way::some, Way::line}) {
@@ -77,7 +80,7 @@ TEST_P(StreamInput, EachKindOfReadGoesOnBehindKeptBytes) {
   }
 }
 
-// A drain has woken the reader, and the peer's end comes before the reader goes on.
+// A drain has woken the reader, and the peer's end comes before the reader is resumed.
 TEST_P(StreamInput, AReaderThatADrainWokeIsNotResumedByTheEndAsWell) {
   enum class Way { into, view, exactly };
   for (const Way way : {Way::into, Way::view, Way::exactly}) {
@@ -101,13 +104,13 @@ TEST_P(StreamInput, AReaderThatADrainWokeIsNotResumedByTheEndAsWell) {
       ::shutdown(line.peer.fd.get(), SHUT_WR);
     });
     drain.schedule();
-    EXPECT_TRUE(loop.poll());  // both in one turn; the reader goes on in the next
+    EXPECT_TRUE(loop.poll());  // both happen in one turn; the reader is resumed in the next
     EXPECT_TRUE(run_bounded(loop, [&] { return reader.done(); }));
     EXPECT_EQ(ends, 1);
   }
 }
 
-// As above, with bytes in place of the end: the next read has them.
+// As above, with bytes instead of the end. The next read gets them.
 TEST_P(StreamInput, BytesThatMeetADrainAreTheNextReads) {
   Loop loop(options());
   Line line(loop);
@@ -131,21 +134,22 @@ TEST_P(StreamInput, BytesThatMeetADrainAreTheNextReads) {
 
 class ListenerInput : public StreamInput {};
 
-// It hears of a closed descriptor while no coroutine accepts, so accept() has to tell.
+// The loop learns that the descriptor is closed while no coroutine accepts, so accept() has to
+// report it.
 TEST_P(ListenerInput, AcceptingFromAClosedDescriptorIsAnErrorAndNoWait) {
   Loop loop(options());
   Socket socket = get(Socket::listen(Address::loopback(0), ListenOptions{}));
   const int number = socket.fd();
   const auto listener = get(Listener::adopt(loop, std::move(socket)));
   const Peer peer = connect_peer(listener->address());
-  take(loop);  // an event that is not wanted: no longer polled
+  take(loop);  // an event that nobody awaits: the listener stops polling
   ::close(number);
   std::error_code error;
   const auto body = [&]() -> Task<> { error = (co_await listener->accept()).error(); };
   const Spawned accepting = spawn(loop, body());
   EXPECT_TRUE(run_bounded(loop, [&] { return accepting.done(); }));
   EXPECT_EQ(error, std::errc::bad_file_descriptor);
-  static_cast<void>(pipe_at(number).near.release());  // which the listener closes
+  static_cast<void>(pipe_at(number).near.release());  // the listener closes it
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, StreamInput, every_backend(), BackendName());

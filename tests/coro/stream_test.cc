@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// coro::Stream: reading in all its forms, writing, and the end.
+// coro::Stream: all ways of reading, writing, and the end.
 #include <sys/socket.h>
 
 #include <cstring>
@@ -14,7 +14,7 @@ namespace {
 
 class Streams : public CoroTest {
  protected:
-  // Writes to the peer's end before and while `body` runs.
+  // Runs `body` to its end, while the peer reads.
   [[nodiscard]] static bool talk(Loop& loop, Task<> body, Line& line) {
     const Spawned spawned = spawn(loop, std::move(body));
     return pump(loop, [&] { return line.peer.read(), spawned.done(); });
@@ -137,7 +137,8 @@ TEST_P(Streams, ReadUntilADelimiter) {
 
 // ---- Views ----
 
-// A view is what it was until the next read, whatever arrives, and poisoned from then on.
+// A view keeps its bytes until the next read, whatever arrives. After that, reading it is an error
+// that sanitizers report.
 TEST_P(Streams, AViewIsValidUntilTheNextRead) {
   enum class Way { line, delimiter, some };
   for (const Way way : {Way::line, Way::delimiter, Way::some}) {
@@ -379,7 +380,7 @@ TEST_P(Streams, AWriteThatFailsSaysSo) {
   }
 }
 
-// Inside the stream's callback small writes are only collected.
+// Inside a callback of the stream, small writes are only collected.
 TEST_P(Streams, AFlushFindsThatAWriteFailed) {
   Loop loop(options());
   Line line(loop);
@@ -445,7 +446,8 @@ TEST_P(Streams, AWriterHearsThatWritingEnded) {
   }
 }
 
-// It fails and goes in one turn, by a coroutine that is resumed before the reader.
+// The stream fails and is destroyed in the same turn, by a coroutine that is resumed before the
+// reader.
 TEST_P(Streams, AReaderOfAFailedStreamThatGoesIsTold) {
   Loop loop(options());
   Line line(loop);
@@ -467,7 +469,8 @@ TEST_P(Streams, AReaderOfAFailedStreamThatGoesIsTold) {
     event.set();
   };
   watcher = get(loop.watch(pipe.near.get(), Interest::read, set));
-  line.stream.transport().fail(std::make_error_code(std::errc::io_error));  // told behind that
+  // reported after the watcher's event
+  line.stream.transport().fail(std::make_error_code(std::errc::io_error));
   EXPECT_TRUE(pump(loop, [&] { return reader.done() && goer.done(); }));
   EXPECT_EQ(read, std::errc::operation_canceled);
 }
@@ -499,7 +502,7 @@ TEST_P(Streams, ATimeoutLeavesTheConnectionAsItIs) {
   EXPECT_TRUE(talk(loop, body(), line));
 }
 
-// The awaiter of a read that is over lives to the end of the expression.
+// The awaiter of a finished read lives until the end of the full expression.
 TEST_P(Streams, TwoReadsInOneExpression) {
   Loop loop(options());
   Line line(loop);

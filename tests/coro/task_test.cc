@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Task: results, exceptions, laziness, and its end.
+// Task: results, exceptions, lazy start, and destruction.
 #include "tests/coro/coro_test.h"
 
 namespace reactor::coro {
@@ -29,7 +29,8 @@ TEST_P(Tasks, GiveTheirResult) {
   EXPECT_EQ(result, 42);
 }
 
-// More than a stack could hold, at any level of optimisation.
+// If tasks that end at once used the stack, so many of them would overflow it at any level of
+// optimisation.
 TEST_P(Tasks, ThatEndAtOnceDoNotPileUp) {
   constexpr int kMany = 200'000;
   Loop loop(options());

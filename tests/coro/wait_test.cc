@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waiting for time, signals, children and descriptors.
+// Awaiting time, signals, child exits and descriptors.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,7 +51,7 @@ TEST_P(Waiting, ASignalIsAwaited) {
   EXPECT_TRUE(run(loop, body()));
 }
 
-// In one expression the awaiter outlives the await.
+// The awaiter of signal() lives until the end of the full expression, longer than its await.
 TEST_P(Waiting, ASignalIsAwaitedOnce) {
   Loop loop(options());
   const SignalWatcher other = get(loop.on_signal(SIGUSR1, [] {}));
@@ -96,7 +96,8 @@ TEST_P(Waiting, ADescriptorIsAwaited) {
   EXPECT_TRUE(run(loop, body()));
 }
 
-// A frame, with all awaiters in it, may be gone before the loop reports that it was slow.
+// The coroutine's frame, with all awaiters in it, may be gone before the loop reports that it was
+// slow.
 TEST_P(Waiting, ASlowCoroutineThatEndedIsNamedByWhatItWaitedForLast) {
   LoopOptions chosen = options();
   chosen.slow_callback = 10ms;

@@ -36,7 +36,7 @@ class HostConnectorTest : public LoopTest {
                                         time = monotonic_now() - begin;
                                       }));
   }
-  // Runs until the callback, and as long as anything goes on.
+  // Runs the loop until the callback has been called and nothing is left.
   void finish() {
     EXPECT_EQ(calls, 0) << "never from inside connect()";
     ASSERT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
@@ -84,7 +84,8 @@ TEST_P(HostConnectorTest, NumbersNeedNoServer) {
 TEST_P(HostConnectorTest, V6ComesFirst) {
   if (!listen_v6()) GTEST_SKIP();
   entry().v6_delay = milliseconds(10);
-  EXPECT_TRUE(once_undisturbed([&] {  // 50 ms between the two answers would be too much
+  // 50 ms may pass between the two answers, which only an undisturbed run keeps
+  EXPECT_TRUE(once_undisturbed([&] {
     const auto connector = start();
     finish();
     EXPECT_TRUE(socket) << error.message();
@@ -113,7 +114,7 @@ TEST_P(HostConnectorTest, V6DoesNotWait) {
 TEST_P(HostConnectorTest, AnAnswerThatComesLaterIsTriedToo) {
   entry().addresses = {Address::loopback(0), get(Address::parse("[::1]:0"))};
   entry().v4_delay = milliseconds(20);
-  const auto connector = start();  // nobody listens on the v6 address
+  const auto connector = start();  // nothing listens on the v6 address
   finish();
   ASSERT_TRUE(socket) << error.message();
   EXPECT_EQ(get(socket.peer()).family(), AF_INET);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// G12 for what resolves names: tests/coro/ownership_test.cc has the rest.
+// G12 for name resolution. tests/coro/ownership_test.cc has the rest.
 #include <memory>
 #include <utility>
 
@@ -13,7 +13,7 @@ using std::chrono::hours;
 
 class ResolverOwnership : public LoopTest {
  protected:
-  // Questions that nobody answers, and what asked them.
+  // Questions that get no answer, and the objects that asked them.
   struct Asked {
     explicit Asked(Loop& loop) {
       ResolverOptions options;

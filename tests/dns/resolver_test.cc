@@ -23,7 +23,7 @@ using std::chrono::milliseconds;
 
 Address address(const std::string& text) { return get(Address::parse(text)); }
 
-// What a callback got.
+// Records the result that a callback gets.
 struct Outcome {
   Resolver::Done callback() {
     return [this](Result<std::vector<Address>> result) {
@@ -44,13 +44,13 @@ class ResolverTest : public LoopTest {
     ResolverOptions options;
     options.servers = {server.address()};
     options.try_timeout = milliseconds(2000);
-    options.configuration = "/dev/null";  // the tests' questions are not the machine's
+    options.configuration = "/dev/null";  // keeps the machine's own configuration out of the tests
     return options;
   }
   void configure(const ResolverOptions& options) {
     resolver = get(Resolver::create(loop, options));
   }
-  // Each question twice at the most, with that much time for each answer.
+  // Asks each question at most twice, and waits `try_timeout` for each answer.
   void ask_twice(Duration try_timeout) {
     ResolverOptions options = settings();
     options.try_timeout = try_timeout;
@@ -59,7 +59,7 @@ class ResolverTest : public LoopTest {
   }
   void SetUp() override { configure(settings()); }
 
-  // Asks, and runs until the answer.
+  // Asks, and runs the loop until the answer has come.
   Outcome ask(std::string_view host, Family family = Family::any, std::uint16_t port = 80) {
     Outcome outcome;
     const Query query = resolver->resolve(host, port, family, outcome.callback());
@@ -230,7 +230,8 @@ TEST_P(ResolverTest, TheNextServerIsAskedWhenOneIsSilent) {
   server.table["host.test"].addresses = {address("192.0.2.1:0")};
   ResolverOptions options = settings();
   options.try_timeout = milliseconds(30);
-  EXPECT_TRUE(once_undisturbed([&] {  // as long as the server that answers has, too
+  // holds only if the server that answers is not delayed, either
+  EXPECT_TRUE(once_undisturbed([&] {
     NameServer silent(loop);
     silent.table["host.test"].mood = NameServer::Mood::silent;
     options.servers = {silent.address(), server.address()};

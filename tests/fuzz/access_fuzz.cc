@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Lines of the access log: whatever a peer sends, an entry is one line of printable ASCII, and in
-// JSON one object. The input is the fields, one a line: peer, method, target, referer, user agent.
+// Feeds any fields to the access log. Whatever a peer sends, an entry must be one line of printable
+// ASCII, and in JSON one object. The input has one field a line: peer, method, target, referer,
+// user agent.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +23,8 @@ std::string_view take_field(std::string_view& rest) {
   return field;
 }
 
-// Quotes come in pairs, and a backslash is never the last byte before the end of a string. Outside
-// of quotes only the peer's name may have escapes: the first column of a line that is not JSON.
+// Checks that quotes come in pairs and that no string ends in the middle of an escape. Outside of
+// quotes only the peer's name, the first column of a line that is not JSON, may contain escapes.
 void check_quotes(std::string_view line, AccessLog::Format format) {
   const std::size_t peer_size = format == AccessLog::Format::json ? 0 : line.find(' ');
   bool inside = false;
@@ -69,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
        {AccessLog::Format::common, AccessLog::Format::combined, AccessLog::Format::json}) {
     std::array<char, 32> stamp;
     const std::size_t stamp_size = reactor::http::format_access_stamp(stamp, format, 1'000'000'000);
-    std::vector<char> out(reactor::http::kMostAccessLine);  // no byte more than may be used
+    std::vector<char> out(reactor::http::kMostAccessLine);  // exactly as many bytes as may be used
     const std::size_t used = reactor::http::format_access_line(
         out, format, entry, std::string_view(stamp.data(), stamp_size));
     demand(used <= out.size(), "no longer than a pipe takes in one piece");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Address, Endpoint and Network: any text. What parse() takes prints as text that means the same.
+// Feeds any text to Address, Endpoint and Network. If parse() accepts it, the printed form must
+// mean the same.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -16,8 +17,8 @@ using reactor::Address;
 using reactor::Endpoint;
 using reactor::fuzz::demand;
 
-// No address as text holds a NUL byte. An IP address is plain text. Below `localhost` a label may
-// hold any other byte (RFC 2181 section 11).
+// No address as text contains a NUL byte. An IP address is plain text. A label below `localhost`
+// may contain any other byte (RFC 2181 section 11).
 void check_bytes(std::string_view text, const Address& address) {
   demand(text.find('\0') == std::string_view::npos, "no text with a NUL byte is an address");
   if (address.is_unix()) return;
@@ -28,7 +29,7 @@ void check_bytes(std::string_view text, const Address& address) {
   }
 }
 
-// A v4 address that is mapped into v6 prints as v4, and that is then its meaning.
+// A v4-mapped v6 address prints as v4 and is then parsed as v4.
 bool same(const Address& parsed, const Address& again) {
   const bool was_mapped = again.family() == AF_INET && parsed.family() == AF_INET6;
   return was_mapped || parsed == again;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A connection that comes from another process, perhaps of another version of the program, with
-// any state: it is refused, or it serves the request that follows. The input is the state.
+// Adopts a connection with any state, as from a process with another version of the program. The
+// server must refuse it, or serve the request that follows. The input is the state.
 #include <sys/socket.h>
 
 #include <array>
@@ -38,7 +38,7 @@ std::string exchange(Loop& loop, int peer) {
   return got;
 }
 
-// Continues what is upgraded, and echoes.
+// Takes an upgraded connection over and sends back its bytes.
 class Echo final : public StreamHandler {
  public:
   void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }

@@ -16,7 +16,7 @@ using http::ChunkedDecoder;
 using http::Limits;
 using State = ChunkedDecoder::State;
 
-// Moves chunked content from the front of `text` to `body`.
+// Moves chunked content from the front of `text` to `body`, without its framing.
 ChunkedDecoder::Step take_chunks(std::string_view& text, std::string& body, const Limits& limits) {
   ChunkedDecoder decoder;
   ChunkedDecoder::Step step{.state = State::data};
@@ -28,7 +28,7 @@ ChunkedDecoder::Step take_chunks(std::string_view& text, std::string& body, cons
   return step;
 }
 
-// False: the content is not whole, or refused.
+// Returns false if the content is incomplete or refused.
 bool take_content(const http::Request& request, std::string_view& input, const Limits& limits,
                   Asked& asked, int& refusal) {
   if (asked.tunnel) return true;
@@ -44,7 +44,7 @@ bool take_content(const http::Request& request, std::string_view& input, const L
   return true;
 }
 
-// The value of the field; "" if there is none.
+// Returns the value of a field, "" if there is none.
 std::string_view field_of(std::string_view head, std::string_view name) {
   std::size_t at = head.find("\r\n");
   while (at != std::string_view::npos) {

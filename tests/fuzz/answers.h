@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The answers in what a client got, and the requests in what it sent.
+// Parses the answers that a client got and the requests that it sent.
 #pragma once
 
 #include <cstddef>
@@ -15,17 +15,17 @@ struct Asked {
   std::string target;
   std::string body;
   bool head = false;
-  bool last = false;  // the client asks for the end of the connection
+  bool last = false;  // the client asks to close the connection
   bool tunnel = false;
 };
 
 struct Requests {
   std::vector<Asked> whole;
-  int refusal = 0;     // the status of the error behind them
+  int refusal = 0;     // the status of the error after these requests
   std::string broken;  // the target of a request whose content has that error
 };
 
-// As RequestParser and ChunkedDecoder read them, when all of the input is there.
+// Reads requests like RequestParser and ChunkedDecoder, with all of the input at hand.
 Requests read_requests(std::string_view input, const http::Limits& limits);
 
 struct Answer {
@@ -35,8 +35,8 @@ struct Answer {
   std::string body;
 };
 
-// Final answers, in order; ends the program where they are no HTTP/1.1. The last one may be cut
-// off.
+// Returns the final answers in order. Ends the program if they are not valid HTTP/1.1. The last one
+// may be cut off.
 std::vector<Answer> read_answers(std::string_view output, const Requests& requests);
 
 }  // namespace reactor::fuzz

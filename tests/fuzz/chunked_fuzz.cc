@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ChunkedDecoder: any octets, however cut, within any limits.
+// Feeds any bytes, cut anywhere, to ChunkedDecoder, with random limits.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -24,12 +24,12 @@ struct Body {
   int status = 0;
   std::string reason;
   std::string content;
-  std::size_t consumed = 0;  // but for an error
+  std::size_t consumed = 0;  // 0 after an error
 
   bool operator==(const Body&) const = default;
 };
 
-// Gives the decoder a piece. False: it is done.
+// Gives the decoder a piece. Returns false if the decoder is done or has failed.
 bool feed(ChunkedDecoder& decoder, std::string_view piece, const Limits& limits, Body& body) {
   const Exact exact(piece);
   std::string_view rest = exact.view();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The configuration file of the servers: any bytes. A file is taken whole or refused with one line
-// of text that names the line.
+// Feeds any bytes to the servers' configuration file. A file is accepted as a whole, or refused
+// with one line of text that names the faulty line.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ namespace {
 
 using reactor::fuzz::demand;
 
-// A file in memory, as the configuration is read from a path.
+// A file in memory, because the configuration is read from a path.
 class File {
  public:
   explicit File(std::string_view content) : fd_(::memfd_create("config", MFD_CLOEXEC)) {
@@ -51,7 +51,7 @@ void check_message(std::string_view message) {
   }
 }
 
-// Each value in quotes is the same value.
+// Writes each value in quotes and reads it again. The value must be the same.
 void check_again(const std::vector<servers::Setting>& settings) {
   std::string text;
   for (const servers::Setting& setting : settings) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a worker that a client took over can send: notices to its master, messages with descriptors
-// to the mailbox of a sibling, numbers on the board that all share. The input is each of these.
+// Feeds everything that a worker can send after a client has taken it over: notices to its master,
+// messages with descriptors to a sibling's mailbox, and numbers on the shared board. The input
+// serves as each of these.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,7 +36,7 @@ void ignore_log(void*, LogLevel, std::string_view) noexcept {}
 
 // ---- To the master ----
 
-// Each Notice once, in their order, and nothing else.
+// The master hears each Notice once and in order. Any other byte breaks the rules.
 void send_notices(Bytes bytes) {
   ControlPair pair = make_control().value();
   const ssize_t count = ::write(pair.worker.notices_fd(), bytes.data(), bytes.size());
@@ -55,7 +56,7 @@ void send_notices(Bytes bytes) {
 
 // ---- To a sibling ----
 
-// Takes over what comes.
+// Accepts every connection that is handed over.
 class Sink final : public Service {
  public:
   void drain(Callback<void()> done) override { done_ = std::move(done); }
@@ -96,7 +97,7 @@ std::pair<UniqueFd, UniqueFd> pair_of(int type) {
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-// We serve slot 0; slot 1 has a worker that was taken over.
+// The code under test serves slot 0. The worker of slot 1 was taken over by a client.
 class Scene {
  public:
   explicit Scene(std::string_view text) : draw_(text), bytes_(std::as_bytes(std::span(text))) {
@@ -120,7 +121,8 @@ class Scene {
       begin = end;
     }
     act();
-    // What was sent to slot 1 comes here if this machine is so slow that its worker looks stuck.
+    // On a slow machine the worker of slot 1 looks stuck. Then connections that were sent to it
+    // come here, too.
     demand(service_.taken >= expected && service_.taken <= expected + sent_on_,
            "each connection is taken, and nothing else");
     siblings_->hand_over(1, [] {});
@@ -129,7 +131,7 @@ class Scene {
   }
 
  private:
-  // Whether it is a connection that has to be taken.
+  // Returns whether the message holds a connection that the sibling must take.
   bool send(Bytes piece) {
     const std::array<int, 4> kinds{-1, stream_.first.get(), datagrams_.first.get(), STDERR_FILENO};
     const int descriptor = kinds[draw_.below(kinds.size())];

@@ -19,7 +19,7 @@ int fails(int number) {
   return -1;
 }
 
-// How many of `size` octets the script lets pass: at least one.
+// Returns how many of `size` bytes the script lets pass: at least one.
 std::size_t share(unsigned code, std::size_t size) {
   if ((code & 7U) == 3) return std::min<std::size_t>(size, 1);
   if ((code & 7U) == 4) return std::min<std::size_t>(size, 1 + (code >> 3U));
@@ -46,7 +46,7 @@ unsigned FakeNet::next() {
   return at_ < script_.size() ? static_cast<unsigned char>(script_[at_++]) : 0U;
 }
 
-// The newest client of that number: numbers are used again.
+// Returns the newest client with that number, because numbers are reused.
 FakeClient& FakeNet::client_of(int fd) {
   const auto found = std::find_if(clients_.rbegin(), clients_.rend(),
                                   [fd](const FakeClient& client) { return client.fd == fd; });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the fuzz targets share. Inputs are plain text: what else a target needs (cuts, limits) is
-// drawn from the text itself, so that each file of a corpus can be read, and means the same again.
+// Shared by the fuzz targets. Inputs are plain text, so that each file of a corpus can be read. A
+// target draws cuts and limits from the text itself, so that a file always means the same.
 #pragma once
 
 #include <cstddef>
@@ -16,14 +16,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace reactor::fuzz {
 
-// Ends the program where a property does not hold; the fuzzer keeps the input.
+// Ends the program if a property does not hold. The fuzzer then keeps the input.
 inline void demand(bool holds, const char* property) {
   if (holds) return;
   std::fprintf(stderr, "broken: %s\n", property);
   std::abort();
 }
 
-// Numbers that depend on the text alone (splitmix64 over FNV-1a).
+// Pseudo-random numbers that depend on the text alone (splitmix64 over FNV-1a).
 class Draw {
  public:
   explicit Draw(std::string_view text) {
@@ -35,7 +35,7 @@ class Draw {
     value = (value ^ value >> 27U) * 0x94d049bb133111ebU;
     return static_cast<std::size_t>((value ^ value >> 31U) % bound);
   }
-  // Up to `most` places in a text of that size, ascending.
+  // Returns up to `most` ascending positions in a text of `size` bytes.
   std::vector<std::size_t> cuts(std::size_t size, std::size_t most) {
     std::vector<std::size_t> cuts;
     for (std::size_t at = 0; cuts.size() < most;) {
@@ -51,7 +51,7 @@ class Draw {
   std::uint64_t state_ = 0xcbf29ce484222325U;
 };
 
-// The usual limits, or ones that short texts reach.
+// Returns the default limits, or low ones that even short texts reach.
 inline http::Limits draw_limits(Draw& draw) {
   http::Limits limits;
   if (draw.below(2) == 0) return limits;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The system's calls behind reactor/net/socket.cc that move connections and octets, for a program
-// whose clients are FakeNet's. They are found before the C library's.
+// Replaces the system calls by which reactor/net/socket.cc moves connections and bytes, in a
+// program whose clients are those of FakeNet. The linker finds these functions before the C
+// library's.
 #include <sys/socket.h>
 #include <sys/types.h>
 

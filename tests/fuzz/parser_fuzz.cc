@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RequestParser: any octets, however cut, by both paths, within any limits.
+// Feeds any bytes, cut anywhere, to RequestParser, by both scan paths and with random limits.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,14 +21,15 @@ using reactor::http::testing::parse_cut;
 using reactor::http::testing::parse_octets;
 using reactor::http::testing::parse_once;
 
-constexpr std::size_t kShort = 300;  // octet by octet is quadratic: it copies
+// byte by byte takes quadratic time, because each step copies the text
+constexpr std::size_t kShort = 300;
 
 bool inside(std::string_view part, std::string_view whole) {
   return part.empty() ||
          (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
 }
 
-// That a whole request keeps to the limits and to what Request promises.
+// Checks that a complete request keeps the limits and the promises of Request.
 void check_request(const Request& request, std::string_view head, const Limits& limits) {
   demand(inside(request.method_token, head) && inside(request.target, head), "views into the head");
   demand(inside(request.host, head) && inside(request.upgrade, head), "views into the head");
@@ -49,7 +50,7 @@ void check_request(const Request& request, std::string_view head, const Limits& 
   demand(octets <= limits.header_bytes, "the limit on the header section");
 }
 
-// What was parsed, printed again.
+// Prints a parsed request, to be parsed again.
 std::string print(const Request& request) {
   std::string out = std::string(request.method_token) + ' ' + std::string(request.target) +
                     " HTTP/1." + std::to_string(request.minor_version) + "\r\n";
@@ -59,7 +60,7 @@ std::string print(const Request& request) {
   return out + "\r\n";
 }
 
-// Octets of the first request, 0 if it is not whole.
+// Returns the size of the first request in bytes, 0 if it is not complete.
 std::size_t check_first(std::string_view text, const Limits& limits, Draw& draw) {
   RequestParser native(limits);
   RequestParser portable(limits, ScanPath::portable);

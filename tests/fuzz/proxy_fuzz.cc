@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ProxyHeaderParser: any octets, however cut, in each version.
+// Feeds any bytes, cut anywhere, to ProxyHeaderParser, for each version.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -27,7 +27,7 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-// Each piece in memory of its own size.
+// Each piece has memory of exactly its size, so that the address sanitizer sees reads beyond it.
 Outcome parse(std::string_view text, ProxyProtocol protocol, const std::vector<std::size_t>& cuts) {
   ProxyHeaderParser parser(protocol);
   Outcome outcome;
@@ -48,7 +48,7 @@ Outcome parse(std::string_view text, ProxyProtocol protocol, const std::vector<s
   return outcome;
 }
 
-// What is taken is the whole header: its length is known another way too.
+// The parser must consume exactly the header, whose length this finds in another way.
 void check_length(std::string_view header) {
   if (header.front() == 'P') {
     demand(header.size() <= ProxyHeaderParser::kMostV1, "the limit of a line");

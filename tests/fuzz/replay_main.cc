@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// main() for a fuzz target where there is no fuzzer: gives it each file of a corpus, and each
-// beginning of one.
+// main() of a fuzz target if there is no fuzzer. It feeds the target each file of a corpus, and
+// every prefix of each file.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -16,7 +16,7 @@ void replay(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(stream), {}};
   for (std::size_t size = 0; size <= text.size(); ++size) {
-    // A copy of that size, so that the address sanitizer sees what is read behind it.
+    // Copies the prefix to memory of its size, so that the address sanitizer sees reads beyond it.
     const std::string part(text, 0, size);
     LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(part.data()), part.size());
   }

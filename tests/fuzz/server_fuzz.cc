@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// http::Server as a whole, with clients and faults that the input makes up: the first line is the
-// script of FakeNet, behind it is what each client sends; a line "---" is between two clients.
+// Feeds clients and faults to a whole http::Server. The first line of the input is the script of
+// FakeNet. The rest is the bytes that each client sends, with a line "---" between two clients.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ using http::Request;
 using http::Responder;
 using http::Response;
 
-constexpr int kIdleTurns = 20;  // after so many nothing more will happen, but by time-outs
+constexpr int kIdleTurns = 20;  // after so many idle turns only timeouts can still happen
 constexpr std::size_t kMostClients = 8;
 constexpr std::size_t kBig = 200'000;
 
@@ -43,7 +43,8 @@ http::Limits limits() {
   return limits;
 }
 
-// What the handler does with a request is in its path; any other is answered with the target.
+// The path of a request selects what the handler does. For any other path the answer's body is the
+// target.
 class Application {
  public:
   [[nodiscard]] static http::Options options() {
@@ -75,7 +76,7 @@ class Application {
     }
   }
 
-  // Answers one request that was deferred. False: none waits.
+  // Answers one deferred request. Returns false if there is none.
   bool go_on() {
     if (waiting_.empty()) return false;
     Responder responder = std::move(waiting_.back());
@@ -127,7 +128,8 @@ class Application {
   std::vector<std::unique_ptr<Upload>> uploads_;
 };
 
-// The target's path where the application answers with it, the content where it answers with that.
+// Returns the body that the application sends: the target's path, the request's content, or the
+// target.
 std::string_view expected_body(const fuzz::Asked& asked) {
   const std::string_view target = asked.target;
   const std::string_view path = target.substr(0, target.find('?'));
@@ -155,7 +157,7 @@ void check_client(const fuzz::FakeClient& client, std::string_view input, bool o
   const bool ended = !answers.empty() && answers.back().closes;
   demand(ended || answers.size() >= asked, "each request is answered");
   if (requests.refusal == 0 || answers.size() <= asked) return;
-  // Content that is refused at the head is never read, and never found to be wrong.
+  // Content that the handler refuses at the head is never read, so its errors are never found.
   const bool at_head = requests.broken.substr(0, requests.broken.find('?')) == "/refuse";
   demand(answers.back().status == (at_head ? 403 : requests.refusal), "the right status");
 }
@@ -174,7 +176,8 @@ std::vector<std::string_view> split(std::string_view text) {
 
 void ignore_log(void*, LogLevel, std::string_view) noexcept {}
 
-// A listening socket that is always ready: a client waits in its queue, and nobody takes it.
+// A listening socket that is always ready, because one client waits in its queue and is never
+// accepted.
 struct Listening {
   Listening()
       : socket(Socket::listen(Address::loopback(0), {}).value()),
@@ -215,7 +218,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (std::exchange(calls, net.calls()) != net.calls()) idle = 0;
       over = net.all_accepted() && !application.go_on() && server->connections() == 0;
     }
-    // A listener without descriptors pauses: what it has not accepted says nothing.
+    // A listener without free descriptors pauses, so clients that were not accepted prove nothing.
     demand(over || !net.all_accepted(), "every connection ends");
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {

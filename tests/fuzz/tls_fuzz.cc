@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// TLS in front of a Stream: a peer that sends any bytes as records. The connection ends, by an
-// error or by its handshake's time limit, and costs a bounded number of turns. The input is what
-// the peer sends.
+// TLS in front of a Stream, with a peer that sends any bytes as records. The connection must end,
+// by an error or by the time limit of its handshake, within a bounded number of turns. The input is
+// the bytes that the peer sends.
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -52,7 +52,7 @@ std::string pem(Write write) {
   return copy;
 }
 
-// Signed by itself, and made anew by each run: no key lies in the tree.
+// Makes a self-signed certificate for each run, so that no key lies in the tree.
 tls::Credentials make_credentials() {
   EVP_PKEY* const key = EVP_EC_gen("P-256");
   X509* const certificate = X509_new();

@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 
 class GuaranteesReadiness : public LoopTest {};
 
-// Reads once and notes the result of recv(2): bytes, the end, or an error.
+// Reads once and notes the result of read(2): bytes, the end, or an error.
 struct Reader {
   std::string octets;
   bool end = false;
