@@ -30,7 +30,7 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-// ---- What the worker's code finds in its process ----
+// ---- Things that the worker's code finds in its process ----
 
 std::vector<int> descriptors_of(const std::function<bool(int)>& wanted) {
   std::vector<int> found;
@@ -46,14 +46,14 @@ int option_of(int fd, int name) {
   return ::getsockopt(fd, SOL_SOCKET, name, &value, &length) == 0 ? value : -1;
 }
 
-// The pipe by which the machine itself hears of the act.
+// Whether `fd` is the pipe on which the test waits for the act.
 bool is_the_tests(int fd) {
   struct stat status {};
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) &&
          (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
 }
 
-// Its way to the master, and pipes of its own that nobody reads.
+// The pipe to the master, and pipes of the worker's own that nobody reads.
 std::vector<int> pipes() {
   return descriptors_of([](int fd) {
     struct stat status {};
@@ -68,7 +68,7 @@ std::vector<int> mailboxes() {
 std::vector<int> listeners() {
   return descriptors_of([](int fd) { return option_of(fd, SO_ACCEPTCONN) == 1; });
 }
-// From the master.
+// The socket on which the master sends messages to the worker.
 std::vector<int> control() {
   return descriptors_of([](int fd) {
     return option_of(fd, SO_DOMAIN) == AF_UNIX && option_of(fd, SO_TYPE) == SOCK_STREAM;
@@ -90,7 +90,7 @@ std::byte* board() {
   return found;
 }
 
-// ---- The ways ----
+// ---- Ways to commit an act ----
 
 void say(const Bytes& bytes) {
   for (const int fd : pipes()) {
@@ -135,7 +135,7 @@ void close_all(const std::vector<int>& descriptors) {
   for (const int fd : descriptors) ::close(fd);
 }
 
-// Its peer stays open as long as the worker lives.
+// The other end of the socket stays open as long as the worker lives.
 std::vector<int> lingering() {
   static std::vector<std::unique_ptr<Lingering>> kept;
   if (kept.size() < 3) kept.push_back(std::make_unique<Lingering>());
@@ -183,8 +183,8 @@ void scribble(std::byte* board, const Field& field, unsigned char value) {
 
 // ---- The table ----
 
-// A line each: what it does, what the master answers, whether newcomers are served, how often it is
-// done.
+// One row for each act: its name, the master's answer, whether newcomers are served, how often the
+// act is repeated, and the act itself.
 struct Row {
   const char* name;
   Answer answer;
@@ -198,7 +198,7 @@ constexpr auto kNone = Answer::none, kKill = Answer::kill, kHeir = Answer::heir,
 constexpr auto kServed = Newcomers::served, kAtRisk = Newcomers::at_risk;
 constexpr auto kOnce = Pace::once, kOften = Pace::often, kCeaselessly = Pace::ceaselessly;
 
-// By the pipe. It said `ready` (1) before.
+// Acts that use the pipe to the master. The worker has already sent `ready` (1).
 std::vector<Row> notices() {
   return {
       {"notice 0", kKill, kServed, kOnce, [] { say(bytes_of(1, 0)); }},
@@ -222,7 +222,7 @@ std::vector<Row> notices() {
   };
 }
 
-// By the socket on which the master speaks, against its direction.
+// Acts that use the socket on which the master sends, in the wrong direction.
 std::vector<Row> messages() {
   std::vector<Row> rows = {
       {"message cut", kNone, kServed, kOften, [] { send_to(control(), bytes_of(3, 0), {}); }},
@@ -242,8 +242,8 @@ std::vector<Row> messages() {
   return rows;
 }
 
-// By the mailboxes of all slots. Each kind of descriptor goes with messages of each kind: empty,
-// right, of another version, with garbage as the state, as long as possible, too long.
+// Acts that use the mailboxes of all slots. Each kind of descriptor goes with each kind of message:
+// empty, valid, of another version, with garbage as the state, of the greatest size, and too long.
 std::vector<Row> letters() {
   const auto with = [](const char* name, std::vector<int> (*make)()) {
     return Row{name, kNone, kServed, kOnce, [make] { send_each_letter(make()); }};

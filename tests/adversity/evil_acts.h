@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a worker that a client took over can try, each with what its master has to say. The table is
-// at the end. An act begins when the worker serves, and goes on until the worker ends.
+// Acts that a worker can try after a client has taken it over, each with the master's answer. The
+// table is at the end of evil_acts.cc. An act begins when the worker serves and goes on until the
+// worker ends.
 #pragma once
 
 #include <functional>
@@ -9,16 +10,16 @@
 
 namespace reactor::prefork {
 
-// What the master has to do about it.
+// The action that the master has to take.
 enum class Answer {
-  none,  // nothing: it does not see it, or need not care
-  kill,  // the worker broke the rules
-  heir,  // the worker died, and gets a successor
-  mend,  // listening sockets are set right, and all workers replaced
+  none,  // no action: it can't see the act, or the act does no harm
+  kill,  // kills the worker, which broke the rules
+  heir,  // replaces the worker, which died
+  mend,  // repairs the listening sockets and replaces all workers
 };
 
-// What becomes of clients that connect while it goes on. Those that are connected to the sibling
-// are served in any case, and so is everybody after a reload.
+// Whether clients that connect during the act are served. Clients of the sibling are served in any
+// case, and so are all clients after a reload.
 enum class Newcomers { served, at_risk };
 
 enum class Pace { once, often, ceaselessly };
@@ -32,7 +33,7 @@ struct Act {
 };
 
 [[nodiscard]] std::vector<Act> evil_acts();
-// Random bytes all over the shared memory.
+// Writes random bytes all over the shared memory.
 [[nodiscard]] Act random_act(unsigned seed);
 
 }  // namespace reactor::prefork

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A client takes worker 0 of a real master over and commits an act of evil_acts.cc. Meanwhile the
-// sibling serves its client, and the master answers HUP and TERM within a second.
+// A client takes over worker 0 of a real master and commits an act of evil_acts.cc there. Meanwhile
+// the sibling worker must go on serving its client, and the master must answer HUP and TERM within
+// a second.
 //
 // usage: adversity_evil_worker [ACT]...
-// Without an act it commits all of them. REACTOR_ADVERSITY_SECONDS=N adds random ones for so long.
+// Without an ACT it commits all of them. REACTOR_ADVERSITY_SECONDS=N adds random acts for N
+// seconds.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -30,12 +32,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What is promised, and what a busy machine may add to each.
+// The time limits that the library promises, each with kBusy added for a busy machine.
 constexpr Duration kBusy = seconds(2);
-constexpr Duration kAnswer = seconds(1) + kBusy;   // of a master to a signal
-constexpr Duration kService = seconds(1) + kBusy;  // of a worker: a blocked one is free within 1 s
+constexpr Duration kAnswer = seconds(1) + kBusy;  // of the master, to a signal
+// of a worker; a blocked worker is free within 1 s
+constexpr Duration kService = seconds(1) + kBusy;
 constexpr Duration kGrace = milliseconds(500);
-constexpr Duration kEnd = kGrace + seconds(2) + kBusy;  // 2 s for a worker that goes on
+// 2 s for a worker that does not stop by itself
+constexpr Duration kEnd = kGrace + seconds(2) + kBusy;
 
 // ---- The server: it answers each byte with the number of its worker ----
 
@@ -87,7 +91,7 @@ class Client {
     pollfd ready{socket_.fd(), POLLOUT, 0};
     if (::poll(&ready, 1, limit()) == 1) ::send(socket_.fd(), &byte, 1, MSG_NOSIGNAL);
   }
-  // The number of the worker that answers; -1 if none does in time.
+  // Returns the number of the worker that answers; -1 if none answers in time.
   int answer() {
     pollfd ready{socket_.fd(), POLLIN, 0};
     char number = 0;
@@ -175,7 +179,8 @@ class Cell {
     expect_line("log reload: the workers are replaced");
     EXPECT_LT(watch.elapsed(), kAnswer) << "HUP";
     for (int ready = 0; ready < 2; ++ready) expect_line("is ready");
-    // Listeners may just have been shut down once more, and workers are still being replaced.
+    // The listeners may have been shut down once more just now, and workers are still being
+    // replaced.
     int served = 0;
     for (const TimePoint limit = start + kLimit; served < 5 && monotonic_now() < limit;) {
       served = Client(address_).ask() >= 0 ? served + 1 : 0;
@@ -211,7 +216,7 @@ class Sweep {
   Sweep& operator=(const Sweep&) = delete;
 
   void add(const Act& act) {
-    static constexpr std::size_t kAtOnce = 6;  // they wait more than they work
+    static constexpr std::size_t kAtOnce = 6;  // six at once, because they mostly wait
     if (running_.size() == kAtOnce) wait();
     const pid_t pid = spawn_child([&act] {
       Cell(act).run();

@@ -515,7 +515,7 @@ TEST_P(Streams, TwoReadsInOneExpression) {
   };
   const Spawned reader = spawn(loop, body());
   run_for(loop, 1ms);
-  line.stream.transport().request_shutdown();  // wakes the first, and each reads before
+  line.stream.transport().request_shutdown();  // wakes the first read
   line.peer.write("par");
   line.stream.transport().request_shutdown();
   run_for(loop, 1ms);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // FakeNet: clients that exist in memory only. The system calls of reactor/net/socket.cc end up here
 // (see mock_socket.cc), and a script decides the result of each.
-// //
+//
 // The script has one byte for each call. The lowest three bits of the byte say what happens:
 //   0 1 2  moves all bytes      5  EAGAIN
 //   3      moves one byte       6  EINTR

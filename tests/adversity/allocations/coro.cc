@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Scenarios of coroutines.
+// Allocation scenarios of coroutines.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,11 +21,11 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// Runs one task; what is told inside it comes out of here.
+// Runs one task. An error that is reported inside the task is thrown from here.
 void run(Scene& scene, Task<void> task) {
   coro::Spawned spawned = coro::spawn(scene.loop, std::move(task));
   scene.until([&] { return spawned.done(); });
-  scene.turn(Duration::zero());  // an exception that ended it leaves the loop a turn later
+  scene.turn(Duration::zero());  // an exception of the task leaves the loop a turn later
 }
 
 template <class T>
@@ -47,7 +47,7 @@ Task<void> tasks(Scene& scene, bool& done) {
   coro::TaskGroup group(scene.loop);
   for (int i = 0; i < 3; ++i) group.spawn(count(sum, i));
   co_await group.join();
-  if (sum != 3) co_return;  // an exception of theirs is on its way
+  if (sum != 3) co_return;  // a task has failed, and its exception is on its way
   const auto both = co_await coro::when_all(number(1), number(2));
   Scene::check(std::get<0>(both) + std::get<1>(both) == 3, "both tasks ran");
   const auto first = co_await coro::when_any(number(1), number(1000));
@@ -77,7 +77,7 @@ Task<void> channels(Scene& scene) {
   Scene::check(sum == 10, "all values came");
 }
 
-// Answers each line with its length, and a length with as many bytes.
+// Answers each line with its length, and each number with as many bytes.
 Task<void> answer(coro::Stream stream) {
   for (;;) {
     const auto line = (co_await stream.read_line(1024)).value();

@@ -12,7 +12,7 @@
 namespace reactor::allocations {
 namespace {
 
-// The program has one thread.
+// The state of the faults. The program has only one thread.
 struct State {
   std::uint64_t count = 0, first = 0;
   std::int64_t live = 0;
@@ -31,7 +31,7 @@ void show_stack() noexcept {
 
 void* give(std::size_t size, std::size_t alignment) {
   if (g_state.counts_new && Faults::fails_now()) throw std::bad_alloc();
-  // A size that is no multiple of the alignment is refused by some.
+  // Some C libraries refuse a size that is not a multiple of the alignment.
   const std::size_t whole = (size + alignment - 1) / alignment * alignment;
   void* const memory = alignment <= alignof(std::max_align_t)
                            ? std::malloc(size == 0 ? 1 : size)
@@ -77,7 +77,7 @@ Unfailing::~Unfailing() { --g_state.pauses; }
 
 }  // namespace reactor::allocations
 
-// The forms that are not here are defined in terms of these ([new.delete]).
+// The standard defines the other forms in terms of these ([new.delete]).
 void* operator new(std::size_t size) {
   return reactor::allocations::give(size, alignof(std::max_align_t));
 }

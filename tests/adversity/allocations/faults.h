@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The replaced operator new of this program: it counts, and fails where it is told to.
+// The operator new of this program. It counts allocations, and fails the chosen ones.
 #pragma once
 
 #include <cstddef>
@@ -7,27 +7,28 @@
 
 namespace reactor::allocations {
 
-// The n-th allocation from begin() on fails, or each one from the n-th on.
+// After begin(), either only the n-th allocation fails, or the n-th and all that follow.
 enum class Mode : std::uint8_t { one, all_from };
 
 class Faults {
  public:
   static void begin(std::uint64_t n, Mode mode) noexcept;
-  // Nothing fails from here on.
+  // Ends the faults that begin() started.
   static void end() noexcept;
   // Whether any allocation has failed since begin().
   [[nodiscard]] static bool fired() noexcept;
-  // Blocks that operator new gave and nobody has given back.
+  // The number of blocks that operator new has returned and nobody has freed yet.
   [[nodiscard]] static std::int64_t live() noexcept;
-  // For every other allocator that is to fail in the same way, such as OpenSSL's.
+  // Counts one allocation of another allocator, such as OpenSSL's, and tells whether it has to
+  // fail.
   [[nodiscard]] static bool fails_now() noexcept;
-  // Shows the stack of each allocation that fails, for a replay.
+  // Prints the stack of each allocation that fails, for a replay.
   static void show_stacks() noexcept;
-  // Whether operator new counts; the other sweep counts OpenSSL's allocations in its place.
+  // Whether operator new counts. The sweep of foreign allocators counts theirs instead.
   static void count_new(bool on) noexcept;
 };
 
-// What the test itself allocates is not counted, and does not fail.
+// While this lives, allocations are not counted and do not fail. It is for the test's own memory.
 class Unfailing {
  public:
   Unfailing() noexcept;

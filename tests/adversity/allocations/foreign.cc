@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Scenarios of dns (c-ares) and tls (OpenSSL), whose own allocations are another sweep's.
+// Allocation scenarios of dns (c-ares) and tls (OpenSSL). Another sweep covers the allocations of
+// these two libraries themselves.
 #include <memory>
 #include <string>
 #include <utility>
@@ -31,7 +32,7 @@ dns::ResolverOptions asking(const Own<NameServer>& names) {
 
 }  // namespace
 
-// By UDP, by TCP, and without a server.
+// Resolves a name by UDP, by TCP, and without a server.
 void dns_resolver(Scene& scene) {
   const Own<NameServer> names(scene.loop);
   {
@@ -98,7 +99,7 @@ void tls_contexts(Scene& scene) {
   const auto other = scene.get(contexts.client->transport_for("localhost", 443));
 }
 
-// Two connections, of which the second goes on with the session of the first.
+// Makes two connections. The second one resumes the session of the first.
 void tls_server(Scene& scene) {
   const Contexts contexts(scene);
   contexts.server->set_picker([](std::string_view) { return nullptr; });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Handlers of the scenarios.
+// Handlers of the allocation scenarios.
 #pragma once
 
 #include <span>
@@ -11,7 +11,7 @@
 
 namespace reactor::allocations {
 
-// Tells the error that ends its Stream.
+// Reports the error that ends its Stream to the scene.
 class Teller : public StreamHandler {
  public:
   Teller() noexcept = default;
@@ -38,7 +38,7 @@ class Teller : public StreamHandler {
   Scene* scene_ = nullptr;
 };
 
-// Sends back what comes; of a Server, which makes one for each connection.
+// Sends back the bytes that come. A Server makes one Echo for each connection.
 class Echo final : public StreamHandler {
  public:
   void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Scenarios of http::Server.
+// Allocation scenarios of http::Server.
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,7 +36,8 @@ Address address_of(const http::Server& server) {
   return server.addresses().at(0);
 }
 
-// Asks, and turns until the answer holds `text`. Another status than 200 tells of a failure.
+// Sends a request, and runs turns until the answer contains `text`. A status other than 200 means
+// that something failed.
 void ask(Client& client, std::string_view request, std::string_view text) {
   client.write(request);
   client.await("HTTP/1.1 ");
@@ -56,7 +57,7 @@ void drain(Scene& scene, http::Server& server) {
 
 }  // namespace
 
-// Requests with and without content, alone and pipelined, and one that is refused.
+// Sends requests with and without content, alone and pipelined, and one that is refused.
 void http_requests(Scene& scene) {
   auto server = serve(scene, [](const Request& request, Response& response) {
     response.header("X-Name", "a value that is longer than what a string holds in itself");
@@ -75,7 +76,7 @@ void http_requests(Scene& scene) {
   Client wrong(scene, address_of(*serve(scene, [](const Request&, Response&) {})));
 }
 
-// Answers that are larger than what the kernel takes, to a client that reads late.
+// Sends answers that are too large for the kernel's buffers to a client that reads late.
 void http_large_answers(Scene& scene) {
   static const std::string content(3'000'000, 'x');
   auto server = serve(scene, [](const Request&, Response& response) { response.body(content); });
@@ -89,7 +90,7 @@ void http_large_answers(Scene& scene) {
   scene.check(got.size() - got.find("\r\n\r\n") - 4 == content.size(), "a part of an answer");
 }
 
-// Later, in pieces, with the request's content read as it comes.
+// Answers later and in pieces, and reads the request's content as it comes.
 void http_responders(Scene& scene) {
   std::vector<http::Responder> later;
   std::string body;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Scenarios of the loop.
+// Allocation scenarios of the loop.
 #include <sys/wait.h>
 #include <unistd.h>
 #include <csignal>
@@ -34,7 +34,7 @@ void loop_timers(Scene& scene) {
   scene.until([&] { return once == 3 && often >= 2; });
 }
 
-// So many that the tables of the loop grow while some are registered.
+// Makes so many watchers that the tables of the loop grow while some are registered.
 void loop_watchers(Scene& scene) {
   std::array<FdPair, 40> pipes;
   for (FdPair& pipe : pipes) pipe = make_pipe();
@@ -60,7 +60,7 @@ void loop_posts(Scene& scene) {
     ++ran;
     scene.loop.post([&] { ++ran; });
   });
-  const std::array<char, 64> large{};  // a closure that has memory of its own
+  const std::array<char, 64> large{};  // too large for the callback, so it allocates
   scene.loop.post([&ran, large] { ran += 1 + large[0]; });
   scene.until([&] { return ran == 3; });
 }
@@ -89,7 +89,7 @@ void loop_signals(Scene& scene) {
 
 namespace {
 
-// A child that is waited for, whatever happens.
+// A child process that the destructor always waits for.
 struct Child {
   Child() : pid(::fork()) {
     if (pid == 0) ::_exit(3);
@@ -114,7 +114,7 @@ void loop_children(Scene& scene) {
   scene.until([&] { return ended == 2; });
 }
 
-// One loop in another, by its descriptor.
+// Runs one loop inside another, by its descriptor.
 void loop_nested(Scene& scene) {
   Loop inner({.backend = scene.loop.backend()});
   const Result<int> fd = inner.backend_fd();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Fails each allocation of each scenario in turn, alone and with all that follow it, on every
-// backend. What may come of it stands in table.h.
+// Runs each scenario on every backend once for each allocation in it. In each run that allocation
+// fails, alone or with all that follow. table.h says how a run may end.
 //
 // usage: adversity_allocations [--scenario NAME] [--backend NAME] [--mode one|all_from] [--n N]
 //
-// Each sweep runs in a child, so that one that aborts does not hide the others.
+// Each sweep runs in a child, so that a sweep that aborts does not hide the others.
 #include <dirent.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -37,24 +37,25 @@ struct Cell {
   const Scenario* scenario;
   Backend backend;
   Mode mode;
-  std::uint64_t n = 1;       // the allocation that fails
-  std::uint64_t stride = 1;  // to the next one
+  std::uint64_t n = 1;       // number of the allocation that fails
+  std::uint64_t stride = 1;  // distance to the next one that fails
 };
 
-// In memory that the sweep's child shares with us.
+// The state of a sweep, in memory that its child shares with us.
 struct Progress {
   std::uint64_t n;
   bool over;
 };
 
-// What one of the processes that share the work tells, in such memory too.
+// The results of one of the processes that share the work, in shared memory, too.
 struct Share {
   Progress progress;
   std::uint64_t tried;
   int wrong;
 };
 
-constexpr std::size_t kProcesses = 4;  // two for a processor: scenarios wait half of their time
+// two for each of two processors, because scenarios wait half of their time
+constexpr std::size_t kProcesses = 4;
 
 const char* name_of(Mode mode) { return mode == Mode::one ? "one" : "all_from"; }
 
@@ -95,18 +96,18 @@ End run_scenario(const Scenario& scenario, Loop& loop) {
     return kLeavesRun;
   } catch (const Told&) {
     return kTells;
-  } catch (const std::system_error&) {  // out of Loop's constructor
+  } catch (const std::system_error&) {  // from Loop's constructor
     return kTells;
   }
 }
 
-// Nothing keeps the loop any more: run() returns, and no handle is left.
+// Checks that nothing keeps the loop any more: run() returns, and no handle is left.
 void expect_idle(Loop& loop) {
   if (!run_to_end(loop)) throw Wrong("run() does not end though nothing is left");
   Scene::check(loop.keeping() == 0, "something still keeps run() going");
 }
 
-// Whether the allocation was reached. Throws Wrong.
+// Runs the scenario once. Returns whether the allocation `cell.n` was reached. Throws Wrong.
 bool attempt(const Cell& cell) {
   Loop loop({.backend = cell.backend, .slow_callback = Duration::zero()});
   Faults::begin(cell.n, cell.mode);
@@ -125,7 +126,7 @@ bool attempt(const Cell& cell) {
   return true;
 }
 
-// The same with what is counted around it.
+// Calls attempt(), and compares the numbers of descriptors and of live blocks before and after.
 bool checked_attempt(const Cell& cell) {
   const int open = descriptors();
   const std::int64_t live = Faults::live();
@@ -161,10 +162,10 @@ bool checked_attempt(const Cell& cell) {
   std::abort();
 }
 
-// In a child. Gives up at the first failure; `progress` tells where that was.
+// Runs in a child. Ends it at the first failure; `progress` holds the allocation of that failure.
 [[noreturn]] void sweep_in_child(Cell cell, bool only, Progress& progress) {
   std::set_terminate(&report_terminate);
-  // What is made once in a program, and kept.
+  // The first run, without faults, makes the objects that a program makes once and keeps.
   Cell clean = cell;
   clean.n = ~std::uint64_t{0};
   progress.n = 0;
@@ -190,7 +191,8 @@ bool checked_attempt(const Cell& cell) {
   std::_Exit(0);
 }
 
-// Goes on behind an allocation that ended the child. Gives how many were wrong.
+// Sweeps all allocations. If one ends the child, a new child goes on behind it. Returns the number
+// of failures.
 int sweep(Cell cell, bool only, Progress& progress, std::uint64_t& tried) {
   int wrong = 0;
   for (;;) {
@@ -213,14 +215,14 @@ int sweep(Cell cell, bool only, Progress& progress, std::uint64_t& tried) {
   }
 }
 
-// The model of kqueue(2) takes memory where no kernel does.
+// The model of kqueue(2) allocates memory where no kernel does.
 bool is_model(Backend backend) {
   const std::vector<Backend> all = available_backends();
   const bool epoll = std::find(all.begin(), all.end(), Backend::epoll) != all.end();
   return backend == Backend::kqueue && epoll && !kOnLibkqueue;
 }
 
-// In the short form not each allocation is tried in every way: the backends differ little here.
+// The short form skips some allocations, because the backends and modes differ little here.
 std::uint64_t stride_of(Backend backend, Mode mode) {
   if (std::getenv("REACTOR_ADVERSITY_SECONDS") != nullptr) return 1;
   if (backend != available_backends().front()) return 11;
@@ -258,7 +260,7 @@ void sweep_scenario(const Scenario& scenario, const Options& options, Share& sha
   }
 }
 
-// In a child: of the chosen scenarios each kProcesses-th, from `first` on.
+// Runs in a child: every kProcesses-th of the chosen scenarios, starting with `first`.
 [[noreturn]] void run_share(const Options& options, std::size_t first, Share& share) {
   std::size_t index = 0;
   for (const Scenario& scenario : kTable) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Scenarios of streams, listeners, connectors and datagrams.
+// Allocation scenarios of streams, listeners, connectors and datagrams.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// Both ends over TCP; the kernel takes little at a time.
+// A TCP connection with small kernel buffers.
 struct Line {
   explicit Line(Scene& scene, FdPair pair = make_tcp_pair())
       : client(scene, std::move(pair.far)), socket(std::move(pair.near)) {
@@ -37,7 +37,7 @@ struct Line {
   Socket socket;
 };
 
-// `text` with nothing lost and nothing twice.
+// Checks that the client gets exactly `text`, and then the end.
 void expect_text(Client& client, std::string_view text) {
   client.await_end();
   Scene::check(client.got() == text, "the bytes are not those that were sent");
@@ -51,7 +51,7 @@ const std::string& large_text() {
 
 }  // namespace
 
-// More than the kernel takes, in pieces of several sizes, in callbacks and outside of them.
+// Writes more than the kernel takes, in pieces of several sizes, in callbacks and outside of them.
 void net_stream(Scene& scene) {
   Line line(scene);
   Teller handler(scene);
@@ -69,7 +69,8 @@ void net_stream(Scene& scene) {
   expect_text(line.client, large_text());
 }
 
-// What lies in the block that few streams have: counters, rates, deadlines.
+// Uses the options that live in a separate block, which few streams need: counters, rates,
+// deadlines.
 void net_stream_extras(Scene& scene) {
   Line line(scene);
   Teller handler(scene);
@@ -133,7 +134,7 @@ void net_stream_timeouts(Scene& scene) {
   scene.until([&] { return handler.closed; });
 }
 
-// Closed while the peer still sends.
+// Closes the stream while the peer still sends.
 void net_stream_lingers(Scene& scene) {
   Line line(scene);
   Teller handler(scene);
@@ -147,7 +148,8 @@ void net_stream_lingers(Scene& scene) {
   expect_text(line.client, "the last answer");
 }
 
-// Given back, and taken by another Stream; one that fails; one that is aborted.
+// Detaches a stream and gives its socket to another one. Lets a second stream fail, and aborts a
+// third.
 void net_stream_handed_out(Scene& scene) {
   const StreamOptions options;
   Line line(scene), failing(scene), aborted(scene);
@@ -185,7 +187,7 @@ void net_listener(Scene& scene) {
   scene.get(listener->share());
 }
 
-// The first address refuses, the second one answers.
+// The first address refuses the connection, the second one accepts it.
 void net_connector(Scene& scene) {
   const Socket listening = scene.get(Socket::listen(Address::loopback(0), {}));
   Address refusing = Address::loopback(0);
@@ -210,7 +212,7 @@ void net_datagrams(Scene& scene) {
   scene.until([&] { return answers.count == 5; });
 }
 
-// The kernel takes no more, so that some wait here.
+// The kernel takes no more datagrams, so that some wait in the Datagram.
 void net_datagrams_unix(Scene& scene) {
   Echoes echoes(scene), none(scene);
   echoes.echoes = false;
@@ -224,7 +226,7 @@ void net_datagrams_unix(Scene& scene) {
   scene.until([&] { return echoes.count == sent; });
 }
 
-// Its output comes by a pipe.
+// The output of the child process comes by a pipe.
 void net_process(Scene& scene) {
   Teller output(scene);
   std::string text;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is done while allocations fail; table.h says what may come of it.
+// The scenarios that run while allocations fail. table.h says how each may end.
 #pragma once
 
 namespace reactor::allocations {

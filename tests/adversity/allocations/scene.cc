@@ -5,7 +5,8 @@
 
 namespace reactor::allocations {
 
-// After an exception the loop works on (G6): what it has left over is done without another.
+// The loop still works after an exception (G6): a few turns without faults handle the rest of the
+// batch.
 void Scene::turn(Duration limit) {
   try {
     get(loop.run_once(limit));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a scenario is written with. It is a function that does one thing to the library on a loop
-// that it is given, keeps everything that it makes on its stack, and returns when all has gone
-// well.
+// The tools for a scenario. A scenario is a function that does one thing to the library on a given
+// loop. It keeps all of its objects on its stack, and returns if everything went well.
 #pragma once
 
 #include <memory>
@@ -21,22 +20,22 @@
 
 namespace reactor::allocations {
 
-// What is wrong whatever has failed.
+// The library broke a promise, which no failed allocation excuses.
 struct Wrong : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-// The library said by an error that it could not go on; or the peer saw it.
+// The library reported by an error that it could not go on, or the peer noticed.
 struct Told {
   std::error_code error;
 };
-// std::bad_alloc came out of Loop::run().
+// std::bad_alloc left Loop::run().
 struct LeftRun {};
 
 class Scene {
  public:
   explicit Scene(Loop& on) noexcept : loop(on) {}
 
-  // Turns until `done()`, or until something was told.
+  // Runs turns until `done()` holds. Throws Told if an error is reported meanwhile.
   template <class Predicate>
   void until(Predicate done) {
     const TimePoint limit = monotonic_now() + kLimit;
@@ -46,7 +45,7 @@ class Scene {
     }
     if (told_) throw Told{*told_};
   }
-  // The value; its error is told.
+  // Returns the value of `result`. Throws an error as Told.
   template <class T>
   [[nodiscard]] T get(Result<T> result) {
     if (!result) throw Told{result.error()};
@@ -55,7 +54,7 @@ class Scene {
   void get(Result<> result) {
     if (!result) throw Told{result.error()};
   }
-  // From a callback, of the library's or of a peer. No error is none.
+  // Reports an error from a callback, the library's or a peer's. An empty error is ignored.
   void tell(std::error_code error) noexcept {
     if (error && !told_) told_ = error;
   }
@@ -63,7 +62,7 @@ class Scene {
     if (!holds) throw Wrong(what);
   }
 
-  // One turn, unless something was told.
+  // Runs one turn. Throws Told if an error was reported.
   void turn(Duration limit);
 
   Loop& loop;
@@ -72,7 +71,7 @@ class Scene {
   std::optional<std::error_code> told_;
 };
 
-// The test's own objects, which are made and destroyed without failure.
+// An object of the test's own. Making and destroying it never fails.
 template <class T>
 class Own {
  public:
@@ -93,13 +92,12 @@ class Own {
   std::unique_ptr<T> object_;
 };
 
-// The other side: a plain socket whose memory never fails.
+// The peer: a plain socket whose memory never fails.
 class Client {
  public:
   Client(Scene& scene, const Address& server);
   Client(Scene& scene, UniqueFd connected) noexcept;
-  // Turns until it has got `text`. A peer that hangs up before that, or answers with another
-  // status than 200, has told that something failed.
+  // Runs turns until the client has got `text`. Throws Told if the peer hangs up first.
   void await(std::string_view text);
   void await_end();
   void write(std::string_view text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Scenarios of Server<C>.
+// Allocation scenarios of Server<C>.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -32,7 +32,8 @@ void drain(Scene& scene, ServerBase& server) {
   scene.until([&] { return drained; });
 }
 
-// Where connections go: copies of their descriptors, and what their handlers said.
+// The receiver of connections that are handed over. It keeps copies of their descriptors and the
+// state from their handlers.
 class Mailbox final : public Successor {
  public:
   Answer take(int fd, std::span<const std::byte> state) noexcept override {
@@ -103,7 +104,7 @@ void net_server_hand_over(Scene& scene) {
   second.await("bd");
 }
 
-// Limits, placement, counters, and the listener of a sibling.
+// Uses limits, placement, counters, and the listener of a sibling.
 void net_server_steered(Scene& scene) {
   auto server = serve(scene), sibling = serve(scene);
   Counter counter;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What each scenario may end as when an allocation fails in it. Whatever the end, nothing aborts,
-// no memory and no descriptor is lost, the loop turns on, and the same scenario passes on it then.
+// How each scenario may end if an allocation in it fails. In any case nothing aborts, no memory and
+// no descriptor is lost, the loop goes on, and the same scenario then passes on this loop.
 #pragma once
 
 #include <array>
@@ -12,10 +12,11 @@
 namespace reactor::allocations {
 
 enum End : std::uint8_t {
-  kPasses = 1,     // the library did without
-  kThrows = 2,     // std::bad_alloc out of the call that needed memory
-  kLeavesRun = 4,  // out of Loop::run(), thrown by a callback (G6)
-  kTells = 8,      // by an error: of a Result, on_close(), a 500, or the end of a connection
+  kPasses = 1,     // the library did without the memory
+  kThrows = 2,     // std::bad_alloc left the call that needed memory
+  kLeavesRun = 4,  // a callback threw it, and it left Loop::run() (G6)
+  // reported as an error: of a Result, on_close(), a 500, or the end of a connection
+  kTells = 8,
 };
 
 struct Scenario {
@@ -24,14 +25,14 @@ struct Scenario {
   unsigned ends;
 };
 
-// A handle is made, or it is not.
+// Making a handle either succeeds or throws.
 inline constexpr unsigned kCalls = kThrows;
-// What callbacks need is the caller's: their exceptions leave run().
+// If a user's callback can't get memory, its exception leaves run().
 inline constexpr unsigned kLoops = kThrows | kLeavesRun;
-// What a Stream needs inside the loop ends that Stream, by on_close(), and nothing else. One that
-// has said all it had to say may pass: it only lingers shorter.
+// If a Stream can't get memory inside the loop, this Stream ends by on_close(), and nothing else
+// does. A Stream that has already sent everything may still pass, but lingers for a shorter time.
 inline constexpr unsigned kStreams = kPasses | kThrows | kTells;
-// A connection that is accepted needs memory in a callback of the loop's.
+// Accepting a connection needs memory in a callback of the loop itself.
 inline constexpr unsigned kServers = kPasses | kThrows | kLeavesRun | kTells;
 
 inline constexpr std::array kTable = {

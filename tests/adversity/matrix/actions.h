@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a callback may do (G11).
+// The actions: everything that a callback may do (G11).
 #pragma once
 
 #include <span>

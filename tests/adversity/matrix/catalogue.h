@@ -11,10 +11,10 @@
 
 namespace reactor::adversity {
 
-// Those that match the patterns of `arguments`, in the order of Cell's members; missing ones match
-// all. Cells that the table leaves out are not among them.
+// Returns the cells that match the patterns in `arguments`, which are in the order of Cell's
+// members. A missing pattern matches everything. Cells that the table leaves out are not returned.
 [[nodiscard]] std::vector<Cell> cells(std::span<const std::string_view> arguments);
-// How many the table leaves out, by its reasons, to standard output.
+// Prints to standard output how many cells the table leaves out, by reason.
 void print_left_out();
 [[nodiscard]] const Kind& kind_of(const Cell& cell);
 

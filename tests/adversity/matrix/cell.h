@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A cell of the matrix: at the callback, do the action; over which transport, when, on which
-// backend.
+// Cell: one case of the matrix. In the callback (or from there, deferred or posted), the action is
+// done, over a transport, on a backend.
 #pragma once
 
 #include <array>
@@ -12,13 +12,13 @@
 
 namespace reactor::adversity {
 
-// How the bytes of the scene's connection move. extras: plain, with rates, timeouts and counters
-// that never bite, so that the stream takes its slow path.
+// How the bytes of the scene's connection move. `extras` is plain with rates, timeouts and counters
+// that never take effect, so that the stream takes its slow path.
 enum class Carrier : std::uint8_t { plain, extras, proxy, tls };
 inline constexpr std::array<std::string_view, 4> kCarrierNames = {"plain", "extras", "proxy",
                                                                   "tls"};
 
-// When the action happens: inside the callback, or in a deferred or posted call that it leaves.
+// When the action happens: inside the callback, or in a call that the callback defers or posts.
 enum class When : std::uint8_t { now, deferred, posted };
 inline constexpr std::array<std::string_view, 3> kWhenNames = {"now", "deferred", "posted"};
 
@@ -38,7 +38,7 @@ struct Cell {
   [[nodiscard]] std::string_view kind() const { return callback.substr(0, callback.find('.')); }
   // "data" of "served.data".
   [[nodiscard]] std::string_view call() const { return callback.substr(callback.find('.') + 1); }
-  // As the program takes it.
+  // The arguments that make the program play this cell.
   [[nodiscard]] std::string arguments() const {
     std::string text(callback);
     for (const std::string_view part : {action, carrier_name(), when_name(), to_string(backend)}) {

@@ -11,9 +11,9 @@
 namespace reactor::adversity {
 namespace {
 
-constexpr int kTurns = 3;  // after which whatever could come has come
+constexpr int kTurns = 3;  // after so many turns every callback on its way has come
 
-// What began, and has not come to its end.
+// Whether the connection has begun to open but has neither opened nor ended.
 bool opening(const Connection& connection) {
   if (!connection.watched) {
     return connection.far->ssl != nullptr && SSL_is_init_finished(connection.far->ssl) == 0;
@@ -48,7 +48,7 @@ void Checks::ends() {
   Connection* const own = scene_.own_;
   Connection* const next = scene_.sibling_ == nullptr ? nullptr : scene_.sibling_->connection();
   for (Connection& connection : scene_.connections_) {
-    if (connection.far == nullptr) continue;  // it never began
+    if (connection.far == nullptr) continue;  // it was never opened
     Whose whose = Whose::nobody;
     if (&connection == own || (own == nullptr && &connection == scene_.neighbour_)) {
       whose = Whose::stream;
@@ -75,7 +75,7 @@ void Checks::loop_end() {
 
 void Checks::server_end() {
   if (scene_.expected_.end != End::drained) return;
-  // It was asked already, and is asked once.
+  // The connection was already asked to shut down, and is not asked again.
   Connection* const own = scene_.cell_.callback == "served.shutdown" ? scene_.own_ : nullptr;
   if (own != nullptr && own->stream != nullptr) {
     own->ends();
@@ -91,22 +91,24 @@ void Checks::server_end() {
 
 // ---- Connections ----
 
-// How `connection` ends: the cell's, its sibling's, or (nobody) another one.
+// Returns how `connection` must end. `whose` tells whether it is the cell's (stream), its
+// sibling's, or another one (nobody).
 End Checks::end_of(const Connection& connection, Whose whose) const {
   const Expected& expected = scene_.expected_;
   const std::string_view call = scene_.cell_.call();
   const bool stream_kind = scene_.subject_kind_is_stream();
   if (scene_.cell_.kind() == "server" && (call == "drained" || call == "handed_over")) {
-    return End::closed;  // before the callback
+    return End::closed;  // it ended before the callback
   }
   if (!connection.watched && expected.whose != Whose::stream) {
-    // The action ends the task, or the owner of task and connection.
+    // The action ends the task, or the owner of the task and the connection.
     const bool owner = whose == Whose::stream && scene_.cell_.action == "destroy-owner";
     return owner ? End::closed : End::lives;
   }
   if (expected.whose == Whose::server) {
     if (connection.served && scene_.acts_on_server_) {
-      // Who waits in the kernel's queue at a hand-over is for the successor, which there is not.
+      // At a hand-over, a connection in the kernel's queue is left to the successor, which this
+      // scene does not have.
       const bool waits = connection.opens == 0 && scene_.cell_.action == "hand-over";
       return waits ? End::gone : expected.end == End::drained ? End::closed : expected.end;
     }
@@ -116,7 +118,7 @@ End Checks::end_of(const Connection& connection, Whose whose) const {
     return expected.end;
   }
   if (!stream_kind) return End::lives;
-  // What the callback itself is about.
+  // In these cells the connection closes anyway, because the callback is about that.
   const bool closes = call == "close" || (call == "shutdown" && whose == Whose::sibling);
   return closes && whose != Whose::nobody ? End::closed : End::lives;
 }
@@ -162,8 +164,8 @@ void Checks::lives(Connection& connection) {
   closed(connection, {});
 }
 
-// The coroutine reads only if it is told to. What it writes itself goes out in pieces, between
-// which nothing else may be written.
+// A coroutine reads only if it is told to. It also writes in pieces, and nothing else may be
+// written between them.
 void Checks::lives_unwatched(Connection& connection) {
   const auto all_came = [&] { return connection.far->got.size() >= connection.sent.size(); };
   ASSERT_NE(connection.stream, nullptr) << "it has gone";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Checks: whether everyone of a scene ends as the table says.
+// Checks: whether each object of a scene ends as the table says.
 #pragma once
 
 #include "tests/adversity/matrix/scene.h"
@@ -10,11 +10,11 @@ class Checks {
  public:
   explicit Checks(Scene& scene) : scene_(scene) {}
 
-  // Those that were prepared have begun.
+  // Waits until all prepared connections are open.
   [[nodiscard]] bool begun();
-  // After the action.
+  // Checks all ends after the action.
   void ends();
-  // After all has gone: nothing is left in the loop.
+  // Checks that nothing is left in the loop after all objects are gone.
   void over();
 
  private:

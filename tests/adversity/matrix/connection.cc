@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::hours;
 
-// Else the kernel takes megabytes before it says no.
+// Without this limit the kernel would take megabytes.
 void limit_kernel_buffer(int fd) {
   const int size = 65536;
   ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));

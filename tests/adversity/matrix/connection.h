@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Connection: what a scene knows of one of its connections, and Side, the StreamHandler that notes
-// it.
+// Connection: the scene's record of one of its connections. Side: the StreamHandler that fills it
+// in.
 #pragma once
 
 #include <memory>
@@ -16,11 +16,11 @@ namespace reactor::adversity {
 class Scene;
 struct Connection;
 
-// The handler of a connection: notes each call, and then lets the scene act.
+// The handler of a connection. It records each call, and then lets the scene act.
 class Side final : public StreamHandler {
  public:
   using Context = Scene;
-  explicit Side(Scene& scene);  // of the connection that the server has just accepted
+  explicit Side(Scene& scene);  // for the connection that the server has just accepted
   Side(Scene& scene, Connection& connection) : scene_(scene), connection_(connection) {}
   ~Side();
 
@@ -38,7 +38,7 @@ class Side final : public StreamHandler {
 
  private:
   void opened(Stream& stream);
-  void enter(std::string_view call);  // the Side may be gone afterwards
+  void enter(std::string_view call);  // may destroy the Side
 
   Scene& scene_;
   Connection& connection_;
@@ -46,42 +46,42 @@ class Side final : public StreamHandler {
 
 // One connection, from its start to the checks after its end.
 struct Connection {
-  // Notes what should reach the peer.
+  // Writes, and records the bytes that the peer has to get.
   void write(std::string_view text);
   void send_file();
-  // What the peer writes.
+  // Writes from the peer, and records the bytes.
   void far_write(std::string_view text);
-  // Lets the peer read what is there.
+  // Lets the peer read the bytes that are there.
   void far_read() {
     if (far != nullptr && far->socket.fd) far->read();
   }
   [[nodiscard]] bool far_over() const { return far->over() || far->socket.over(); }
-  // No data, end or timeout may come any more; close() and its like say so.
+  // Marks that no data, end or timeout may come any more. close() and similar actions call it.
   void ends() { ending = true; }
 
-  Side* side = nullptr;         // while the handler lives
-  Stream* stream = nullptr;     // while it lives
-  std::unique_ptr<Side> other;  // that set_handler() gave it
+  Side* side = nullptr;         // null after the handler's end
+  Stream* stream = nullptr;     // null after the stream's end
+  std::unique_ptr<Side> other;  // the handler that set_handler() installed
   std::unique_ptr<tls::TlsPeer> far;
-  Socket detached;         // what detach() gave
-  std::string got, given;  // what it got, what its peer wrote
-  std::string sent;        // what should reach the peer, in order
+  Socket detached;         // the socket from detach()
+  std::string got, given;  // bytes it got; bytes its peer wrote
+  std::string sent;        // bytes the peer has to get, in order
   int opens = 0, closes = 0;
   int timeouts = 0, shutdowns = 0;
   int calls_of_other = 0;
-  int late = 0;         // calls after ends()
-  bool watched = true;  // by a Side; a coroutine's is not
-  bool served = false;  // by the scene's server
+  int late = 0;         // calls that came after ends()
+  bool watched = true;  // a Side records it; false for a coroutine's
+  bool served = false;  // it belongs to the scene's server
   bool ending = false;
   bool peer_ended = false;
-  std::error_code error;  // of on_close()
+  std::error_code error;  // from on_close()
 };
 
-// Settings that never bite.
+// Sets options that never take effect.
 void add_extras(Stream& stream);
-// 400 KB: more than the kernel's buffers hold between the two ends.
+// Returns 400 KB, which is more than the kernel's buffers hold between the two ends.
 [[nodiscard]] const std::string& big_text();
-// A file with that content, open for the whole run.
+// Returns a file with that content, which stays open for the whole run.
 [[nodiscard]] int big_file();
 
 }  // namespace reactor::adversity

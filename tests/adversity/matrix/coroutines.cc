@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The body of a coroutine, behind each sort of co_await.
+// The body of a coroutine, after each kind of co_await.
 #include <unistd.h>
 
 #include <array>
@@ -20,13 +20,13 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-// Throws the error of a result.
+// Throws the error of a result, if there is one.
 template <class T>
 void take(Result<T> result) {
   static_cast<void>(std::move(result).value());
 }
 
-// A task that awaits, acts, and awaits again each time that it is told to.
+// A task in a cycle: it waits for provoke(), awaits one thing, and acts.
 class OfTask : public Subject {
  public:
   using Subject::Subject;
@@ -40,7 +40,7 @@ class OfTask : public Subject {
 
  protected:
   [[nodiscard]] bool is(std::string_view call) const { return scene_.cell().call() == call; }
-  // Makes what one() awaits come.
+  // Makes the thing happen that one() awaits.
   virtual void stimulate() {}
   virtual coro::Task<void> one() = 0;
 
@@ -57,7 +57,7 @@ class OfTask : public Subject {
   coro::Spawned task_;
 };
 
-// Awaits what is no connection.
+// Awaits something other than a connection.
 class OfWait final : public OfTask {
  public:
   using OfTask::OfTask;
@@ -70,7 +70,7 @@ class OfWait final : public OfTask {
     if (is("receive")) datagrams_->transport().send_to("hello", datagrams_->address());
     scene_.loop().post([this] { fill(); });
   }
-  // In a later turn, so that one() waits.
+  // Runs in a later turn, so that one() has to wait.
   void fill() {
     if (is("event")) event_.set();
     if (is("pop")) static_cast<void>(channel_.try_push(1));
@@ -130,7 +130,7 @@ class OfWait final : public OfTask {
   Socket client_;
 };
 
-// Awaits a connection of its own, upon which it also acts.
+// Awaits something on a connection of its own, and also acts upon that connection.
 class OfConnection final : public OfTask {
  public:
   OfConnection(Scene& scene, Role role) : OfTask(scene, role) { connection_.watched = false; }

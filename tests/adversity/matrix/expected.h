@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: MIT
-// What the table (table.h) says of a cell.
+// What the table (table.h) expects of a cell.
 #pragma once
 
 #include <string_view>
 
 namespace reactor::adversity {
 
-// Whom an action concerns. stream: the callback's own connection, or else the neighbour's.
+// The target of an action. `stream` is the callback's own connection, or the neighbour if there is
+// none.
 enum class Whose { nobody, stream, self, sibling, server };
 
 enum class End {
-  lives,      // goes on as if nothing had happened: reads, writes, and ends by close()
-  gone,       // no callback after that; the peer is cut off
-  closed,     // on_close() once, without an error; the peer has all that was written, then the end
-  failed,     // on_close() once, with the error that was given
-  aborted,    // on_close() once, with connection_aborted; the peer sees a reset
-  timed_out,  // on_close() once, with timed_out
-  detached,   // no on_close(); the socket that was given works
-  half_closed,  // the peer has all that was written, then the end; what it writes still comes
-  drained,      // connections are closed, the listener is gone, done is called once
-  thrown,       // run() throws it, once; everybody lives
-  stopped,      // run() returns, once; everybody lives
+  lives,        // goes on undisturbed: reads, writes, and ends by close()
+  gone,         // no callback after the action; the peer is cut off
+  closed,       // on_close() once, without an error; the peer gets all bytes, then the end
+  failed,       // on_close() once, with the error that the action passed
+  aborted,      // on_close() once, with connection_aborted; the peer sees a reset
+  timed_out,    // on_close() once, with timed_out
+  detached,     // no on_close(); the socket from detach() works
+  half_closed,  // the peer gets all bytes, then the end; the peer's bytes still arrive
+  drained,      // connections are closed, the listener is gone, `done` is called once
+  thrown,       // run() throws it once; all objects live
+  stopped,      // run() returns once; all objects live
 };
 
 struct Expected {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The callbacks of the loop's own things: handles, posted calls, the report of a slow callback.
+// The callbacks of the loop itself: handles, posted calls, the report of a slow callback.
 #include <unistd.h>
 
 #include <array>
@@ -40,7 +40,7 @@ class OfWatcher final : public Subject {
   void provoke() override { write_text(pipe_.far.get(), "!"); }
   void destroy() override { watcher_ = {}; }
   void replace() override {
-    watcher_ = {};  // one watcher per descriptor (G8)
+    watcher_ = {};  // there may be only one watcher per descriptor (G8)
     watcher_ = watch(replacing());
   }
 

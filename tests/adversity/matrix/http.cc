@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The callbacks of http: of a server's options, of a Responder, an EventStream, an upgraded
+// The callbacks of http: those of a server's options, a Responder, an EventStream, and an upgraded
 // connection.
 #include <array>
 #include <string>
@@ -24,7 +24,7 @@ class OfHttp final : public Subject {
     http::Options options;
     options.transport = scene_.limits();
     options.transport.stream = scene_.settings();
-    options.transport.listen.unsent_limit = 16 * 1024;  // so that a large answer waits here
+    options.transport.listen.unsent_limit = 16 * 1024;  // makes a large answer wait in the Stream
     options.drain_spread = Duration::zero();
     options.on_head = [this](const Request&, Response&) {
       const Content content = is("body") ? Content::stream : Content::collect;
@@ -53,7 +53,7 @@ class OfHttp final : public Subject {
     return server_ != nullptr && !server_->addresses().empty();
   }
   void far_side() override {
-    if (server_ != nullptr && server_->addresses().empty()) {  // it drains
+    if (server_ != nullptr && server_->addresses().empty()) {  // it is draining
       responder_ = {};
       events_.reset();
     }
@@ -63,10 +63,10 @@ class OfHttp final : public Subject {
         client.far->socket.fd.reset();
     }
   }
-  // Each client that waits for a whole answer has one.
+  // Whether each client that waits for an answer has got a whole one.
   [[nodiscard]] bool satisfied() override {
     if (!is("request") && !is("head") && !is("placement") && !is("limit")) return true;
-    const bool may_be_refused = is("placement");  // by its exception
+    const bool may_be_refused = is("placement");  // if its callback threw
     for (const Connection& client : clients_) {
       const bool answered = client.far->got.find("\r\n\r\n") != std::string::npos;
       if (!answered && !(may_be_refused && client.far_over())) return false;

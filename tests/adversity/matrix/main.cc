@@ -22,14 +22,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long to go on, by the environment; 0 for one round in the order of the lists.
+// The time to go on, from the environment. 0 means one round in the order of the lists.
 std::chrono::seconds wanted_time() {
   const char* const text = std::getenv("REACTOR_ADVERSITY_SECONDS");
   return std::chrono::seconds(text == nullptr ? 0 : std::atoi(text));
 }
 
-// Every eleventh, for the short form: each callback with each action is among them, each time with
-// other transports, moments and backends, as eleven divides the number of none of those.
+// Keeps every eleventh cell, for the short form. Each callback still meets each action, with
+// varying transports, moments and backends, because 11 divides none of their numbers.
 void thin(std::vector<Cell>& cells) {
   std::vector<Cell> some;
   for (std::size_t i = 0; i < cells.size(); i += 11) some.push_back(cells[i]);
@@ -42,7 +42,8 @@ int run(std::vector<Cell> chosen) {
   int failed = play(chosen);
   int rounds = 1;
   for (; failed == 0 && Clock::now() - begin < wanted_time(); ++rounds) {
-    std::shuffle(chosen.begin(), chosen.end(), random);  // cells must not depend on each other
+    // random order, because cells must not depend on each other
+    std::shuffle(chosen.begin(), chosen.end(), random);
     failed = play(chosen);
   }
   const auto spent = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - begin);
@@ -72,7 +73,8 @@ int main_with(std::span<const std::string_view> arguments) {
 }  // namespace
 }  // namespace reactor::adversity
 
-// Else each cell would take fresh memory, which the kernel has to clear, and give it back.
+// Without these options each cell would take fresh memory from the kernel, which has to clear it,
+// and give it back.
 extern "C" const char* __asan_default_options() {
   return "quarantine_size_mb=2:malloc_context_size=12:allocator_release_to_os_interval_ms=-1";
 }

@@ -21,14 +21,15 @@ extern "C" [[gnu::weak]] int __lsan_do_recoverable_leak_check();
 namespace reactor::adversity {
 namespace {
 
-constexpr std::size_t kProcesses = 4;  // two for a processor: a cell waits half of its time
+// two for each of two processors, because a cell waits half of its time
+constexpr std::size_t kProcesses = 4;
 constexpr unsigned kSecondsForACell = 60;
 constexpr std::size_t kCellsBetweenLeakChecks = 500;
-constexpr int kMostFailures = 50;  // the rest would be more of the same
+constexpr int kMostFailures = 50;  // more failures would show nothing new
 
-// What a process tells, in memory that it shares.
+// The state of one process, in memory that it shares with its parent.
 struct Progress {
-  std::size_t at = 0;  // the cell that it plays
+  std::size_t at = 0;  // index of the cell that it plays
   int failed = 0;
 };
 
@@ -40,7 +41,7 @@ void print_failure(const Cell& cell, const std::string& what) {
   std::fflush(stdout);
 }
 
-// What went wrong; empty if nothing.
+// Plays a cell. Returns a description of its failures, empty if there are none.
 std::string play_one(const Cell& cell) {
   ::testing::TestPartResultArray results;
   {
@@ -60,7 +61,7 @@ std::string play_one(const Cell& cell) {
 
 bool leaks() { return __lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check() != 0; }
 
-// Of the cells from `progress.at` on, each kProcesses-th.
+// Plays every kProcesses-th cell, starting with `progress.at`.
 void play_some(const std::vector<Cell>& cells, Progress& progress) {
   std::size_t since_check = 0;
   for (; progress.at < cells.size() && progress.failed < kMostFailures; progress.at += kProcesses) {
@@ -83,10 +84,10 @@ pid_t start(const std::vector<Cell>& cells, Progress& progress) {
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
   play_some(cells, progress);
-  std::exit(0);  // looks for leaks
+  std::exit(0);  // checks for leaks
 }
 
-// What `status` says of the process that played `cell`; empty for a good end.
+// Explains how the process that played a cell ended; empty if it ended well.
 std::string why(int status) {
   if (WIFSIGNALED(status)) {
     return WTERMSIG(status) == SIGALRM
@@ -114,7 +115,7 @@ int play(const std::vector<Cell>& cells) {
     int status = 0;
     while (::waitpid(pids[i], &status, 0) == pids[i] && !why(status).empty()) {
       ++failed;
-      if (progress[i].at >= cells.size()) break;  // it leaked, and said so
+      if (progress[i].at >= cells.size()) break;  // the process leaked memory and has reported that
       print_failure(cells[progress[i].at], why(status));
       progress[i].at += kProcesses;
       if (failed >= kMostFailures) break;

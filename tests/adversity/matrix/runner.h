@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runner: plays cells in processes of its own, so that one that crashes, leaks or hangs is one
-// failure among others.
+// Runner: plays cells in separate processes, so that a cell that crashes, leaks or hangs is just
+// one failure.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,8 @@
 
 namespace reactor::adversity {
 
-// Plays all, and prints each failure with the command that replays it. Gives how many failed.
+// Plays all cells, and prints each failure with the command that replays it. Returns the number of
+// failures.
 [[nodiscard]] int play(const std::vector<Cell>& cells);
 
 }  // namespace reactor::adversity

@@ -16,7 +16,8 @@ using std::chrono::milliseconds;
 
 constexpr std::string_view kProxyLine = "PROXY TCP4 127.0.0.1 127.0.0.2 1 2\r\n";
 
-// Only that cell is about slow callbacks: each is one.
+// Sets the limit for slow callbacks to 1 ns in the cells that are about slow callbacks. Elsewhere
+// there is none.
 LoopOptions options(const Cell& cell, Callback<void()> on_slow) {
   LoopOptions options;
   options.backend = cell.backend;
@@ -25,7 +26,7 @@ LoopOptions options(const Cell& cell, Callback<void()> on_slow) {
   return options;
 }
 
-// One for all cells, as making one costs more than a cell.
+// All cells share one context, because making one costs more than a cell.
 tls::ServerContext& server_context() {
   static const std::unique_ptr<tls::ServerContext> context = tls::make_server();
   return *context;
@@ -41,7 +42,7 @@ SSL* client_ssl() {
 
 }  // namespace
 
-// ---- Its parts ----
+// ---- Parts of a scene ----
 
 Scene::Scene(const Cell& cell, const Kind& kind)
     : cell_(cell),
@@ -142,7 +143,7 @@ void Scene::turn(Duration wait) {
   read_far_sides();
 }
 
-// Until the action stops it.
+// Runs the loop until the action stops it.
 void Scene::run_until_stopped() {
   bool late = false;
   const Timer peers = loop_.every(milliseconds(1), [this] { read_far_sides(); });
@@ -200,7 +201,7 @@ void Scene::act() {
   find_action(cell_.action)->run(*this);
 }
 
-// All that is left goes, but the loop.
+// Destroys everything but the loop.
 void Scene::leave() {
   subject_.reset();
   sibling_.reset();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Scene: a loop with all that a cell needs: the object whose callback acts, its sibling, and a
-// server with a connection beside them. play() makes the callback come, lets the action happen, and
-// checks everyone's end.
+// Scene: a loop with all objects of a cell. These are the subject, whose callback acts, its
+// sibling, and a server with a connection beside them. play() makes the callback come, lets the
+// action happen, and checks how each object ends.
 #pragma once
 
 #include <deque>
@@ -17,10 +17,10 @@
 
 namespace reactor::adversity {
 
-// What the action "throw" throws.
+// The exception of the action "throw".
 struct Raised {};
 
-// Takes nobody.
+// A successor that refuses every connection.
 struct Nobody final : Successor {
   Answer take(int, std::span<const std::byte>) noexcept override { return Answer::never; }
 };
@@ -43,34 +43,35 @@ class Scene {
   [[nodiscard]] NeighbourServer* server() { return server_.get(); }
   [[nodiscard]] std::deque<Connection>& connections() { return connections_; }
   Connection& new_connection() { return connections_.emplace_back(); }
-  // Joins `connection` to `fd`, over TLS if the carrier is that and `secured`.
+  // Makes `fd` the far end of `connection`, over TLS if that is the carrier and `secured` is true.
   void join(Connection& connection, UniqueFd fd, bool secured = true);
   // The transport of a stream of this side; null for plain bytes.
   [[nodiscard]] std::unique_ptr<Transport> transport();
-  // How a server takes the carrier's connections.
+  // The limits of a server that takes connections over the cell's carrier.
   [[nodiscard]] ServerLimits limits() const;
-  // What a client says first: the PROXY header, or nothing.
+  // The first bytes of a client: the PROXY header, or nothing.
   [[nodiscard]] std::string_view greeting() const;
-  // A client of server(), not yet accepted.
+  // Connects a client to server(), which has not accepted it yet.
   Connection& knock();
-  // The same for nobody's sake: only its descriptor.
+  // The same without a Connection. Returns only the client's descriptor.
   [[nodiscard]] UniqueFd knock_unknown();
-  // The next one that the server makes a Side for.
+  // The connection for the next Side that the server makes.
   Connection& next_accepted();
   void expect(Connection& connection) { knocking_.push_back(&connection); }
-  // A callback came: `who` is a Connection or a Role's address; the cell's own one acts.
+  // Called for each callback; `who` is the address of its Connection or Role. If it is the cell's
+  // own callback, the action follows.
   void reach(std::string_view call, const void* who);
   void reach(Role role);
   void replaced() { ++replaced_; }
-  // Whether the cell's callback is this one, and it is still to come.
+  // Whether this is the cell's callback, and it has not come yet.
   [[nodiscard]] bool waits_for(std::string_view call, const void* who) const;
   [[nodiscard]] bool acted() const { return acted_; }
-  // For the next report of a slow callback.
+  // Sets the call that the next report of a slow callback makes.
   void when_slow(Role role, Callback<void()> call) {
     slow_[static_cast<std::size_t>(role)] = std::move(call);
   }
 
-  // Turns of the loop until `done()`; false after kLimit.
+  // Runs turns of the loop until `done()`. Returns false after kLimit.
   template <class Done>
   bool until(Done done) {
     const TimePoint end = monotonic_now() + kLimit;
@@ -80,7 +81,7 @@ class Scene {
     }
     return true;
   }
-  // Runs `step`; what it throws is counted.
+  // Runs `step` and counts the exception that it throws.
   template <class Step>
   void attempt(Step step) {
     try {
@@ -93,14 +94,14 @@ class Scene {
   }
 
   // ---- For actions ----
-  // The connection to act upon; null if it is over.
+  // The connection to act upon; null if it has ended.
   [[nodiscard]] Connection* target();
   [[nodiscard]] Subject* subject() { return subject_.get(); }
   [[nodiscard]] Service* service();
   void destroy_owner() { subject_.reset(); }
   void destroy_sibling();
   void destroy_server();
-  // What drain() and hand_over() call.
+  // The callback that is passed to drain() and hand_over().
   [[nodiscard]] Callback<void()> on_drained();
   [[nodiscard]] Nobody& nobody() { return nobody_; }
   void post();
@@ -110,11 +111,11 @@ class Scene {
 
   static constexpr Duration kLimit = std::chrono::seconds(5);
 
-  // The subject is a connection.
+  // Whether the subject is a connection.
   [[nodiscard]] bool subject_kind_is_stream() const {
     return cell_.kind() == "bare" || cell_.kind() == "served";
   }
-  // What happens to a server happens to server_, and not to one of the subject's own.
+  // Whether actions on a server use server_, and not a server of the subject's own.
   bool acts_on_server_ = true;
 
   void listen();
@@ -132,15 +133,15 @@ class Scene {
   Nobody nobody_;
   StreamOptions settings_;
   std::array<Callback<void()>, 2> slow_;
-  std::deque<Connection> connections_;  // before the loop: handlers outlive it
+  std::deque<Connection> connections_;  // declared before the loop, because handlers outlive it
   Loop loop_;
   std::deque<Connection*> knocking_;  // not accepted yet
   std::unique_ptr<NeighbourServer> server_;
-  Connection* neighbour_ = nullptr;  // of server_, if the subject is no connection
+  Connection* neighbour_ = nullptr;  // of server_; null if the subject is a connection
   std::unique_ptr<Subject> subject_, sibling_;
-  Connection* own_ = nullptr;  // the subject's, also after its end
+  Connection* own_ = nullptr;  // the subject's connection, kept after its end
   Deferred later_;
-  bool armed_ = false;  // the callback is to come
+  bool armed_ = false;  // the callback has not come yet
   bool playing_ = false, acted_ = false;
   bool sibling_destroyed_ = false;
   int calls_ = 0, sibling_calls_ = 0, replaced_ = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The functions that are given to a Server. Each has one of a sort, so there is no sibling.
+// The functions that are given to a Server. A server has only one of each, so there is no sibling.
 #include <array>
 
 #include "tests/adversity/matrix/scene.h"
@@ -7,13 +7,13 @@
 namespace reactor::adversity {
 namespace {
 
-// What is given to the scene's server.
+// A function that is given to the scene's server.
 class OfServer : public Subject {
  public:
   using Subject::Subject;
   [[nodiscard]] bool repeats() const override { return listens(); }
   void far_side() override {
-    if (!listens()) clients_.clear();  // else those that say nothing keep the drain waiting
+    if (!listens()) clients_.clear();  // idle clients would keep the drain waiting
   }
 
  protected:
@@ -65,7 +65,7 @@ class OfLimit final : public OfServer {
   bool other_ = false;
 };
 
-// There is room for the neighbour and one more.
+// The server has room for the neighbour and one more connection.
 class OfRoom final : public OfServer {
  public:
   using OfServer::OfServer;
@@ -121,7 +121,7 @@ class OfVisit final : public OfServer {
   void destroy() override {}
 };
 
-// What drain() and hand_over() call at the end.
+// The function that drain() and hand_over() call at the end.
 class OfEnd final : public OfServer {
  public:
   using OfServer::OfServer;

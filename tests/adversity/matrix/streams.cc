@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The callbacks of a StreamHandler: of a Stream that stands alone ("bare"), and of a server's
+// The callbacks of a StreamHandler, for a Stream that stands alone ("bare") and for a server's
 // connection ("served").
 #include <chrono>
 #include <optional>
@@ -22,7 +22,7 @@ class StreamSubject : public Subject {
   void provoke() override {
     if (begins()) return begin();
     Stream* const stream = connection_->stream;
-    if (stream == nullptr) return;  // the sibling's action ended it
+    if (stream == nullptr) return;  // the sibling's action has ended it
     const std::string_view call = scene_.cell().call();
     if (call == "read_buffer" || call == "data") connection_->far_write("first");
     if (call == "end") connection_->far->end_writing();
@@ -49,9 +49,9 @@ class StreamSubject : public Subject {
   Connection* connection_;
 
  private:
-  // Whether the start itself is what the callback comes of.
+  // Whether starting the connection provokes the callback.
   [[nodiscard]] bool begins() const { return adopts() || scene_.cell().call() == "open"; }
-  // Its handler says no, or ended it: done.
+  // The handler refuses to move, or has ended the connection in its callback.
   static void check_moved(Stream::Moved moved) {
     EXPECT_TRUE(moved == Stream::Moved::never || moved == Stream::Moved::done);
   }
@@ -104,7 +104,7 @@ class Served final : public StreamSubject {
     scene_.expect(*connection_);
     connection_->served = true;
     std::vector<std::byte> state = proxy_header(nullptr);
-    state.push_back(std::byte{0});  // the server's handler had it
+    state.push_back(std::byte{0});  // as if the server's handler had owned it
     scene_.server()->take_over(Socket(std::move(pair.near)), state).value();
   }
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Subject: the object whose callback acts. There is one kind for each class of the library, and
-// each knows how to make its callback come.
+// Subject: the object whose callback acts. There is a Subject class for each class of the library.
+// It knows how to make its callback come.
 #pragma once
 
 #include <initializer_list>
@@ -20,7 +20,7 @@ namespace reactor::adversity {
 class Scene;
 struct Connection;
 
-// Two of a kind play: the first acts, its sibling is there to be destroyed or to live on.
+// A scene has two subjects of a kind. The first one acts; its sibling is destroyed or lives on.
 enum class Role : std::uint8_t { first, sibling };
 
 class Subject {
@@ -30,44 +30,45 @@ class Subject {
   Subject& operator=(const Subject&) = delete;
   virtual ~Subject() = default;
 
-  // Before the scene's server listens.
+  // Called before the scene's server listens.
   virtual void adjust(ServerLimits&) {}
-  // Before anything acts.
+  // Called before any action.
   virtual void prepare() {}
-  // Makes the callback come, soon and once. Called again if repeats().
+  // Makes the callback come, soon and once. It is called again if repeats().
   virtual void provoke() = 0;
   [[nodiscard]] virtual bool repeats() const { return true; }
-  // What its peer does after each turn of the loop.
+  // Does what the peer does after each turn of the loop.
   virtual void far_side() {}
-  // Ends the object; this stays.
+  // Destroys the object under test. The Subject stays.
   virtual void destroy() = 0;
-  // Puts a callable that calls replaced() in place of the one that runs.
+  // Replaces the running callable with one that calls replaced().
   virtual void replace() {}
 
-  // Whether its peers have got what they should, while it lives.
+  // Whether the peers of a live object have got everything that they should.
   [[nodiscard]] virtual bool satisfied() { return true; }
 
-  // The connection that the object is, or serves; null: another one of the scene.
+  // The connection that the object is or serves. If null, the action uses another one of the scene.
   [[nodiscard]] virtual Connection* connection() { return nullptr; }
-  // Its server; null: that of the scene.
+  // The object's own server. If null, the action uses the scene's.
   [[nodiscard]] virtual Service* service() { return nullptr; }
   virtual void destroy_server() {}
 
  protected:
-  // What each callback calls last: *this may be gone afterwards.
+  // Each callback calls this last. It may destroy *this.
   void called();
   void replaced() const;
-  // A callable that calls called(), and then looks whether it is still there itself (G2).
+  // Returns a callable that calls called() and then checks that the callable itself still lives
+  // (G2).
   [[nodiscard]] Callback<void()> acting();
-  // One to put in its place.
+  // Returns a callable that takes its place.
   [[nodiscard]] Callback<void()> replacing();
 
   Scene& scene_;
   const Role role_;
 };
 
-// A callback, as the matrix names it, and who makes the object that has it; null for a sibling that
-// there can't be.
+// A callback by its name in the matrix, and the function that makes its subject. The function
+// returns null for a sibling if there can't be one.
 struct Kind {
   std::string_view callback;
   std::unique_ptr<Subject> (*make)(Scene& scene, Role role);
@@ -77,7 +78,7 @@ template <class S>
 std::unique_ptr<Subject> make_subject(Scene& scene, Role role) {
   return std::make_unique<S>(scene, role);
 }
-// Of which a scene has one.
+// For a subject of which a scene can have only one.
 template <class S>
 std::unique_ptr<Subject> make_only(Scene& scene, Role role) {
   return role == Role::first ? std::make_unique<S>(scene, role) : nullptr;

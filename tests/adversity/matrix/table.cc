@@ -19,7 +19,7 @@ bool concerns(const Row& row, const Cell& cell) {
          matches(row.carrier, cell.carrier_name()) && matches(row.when, cell.when_name());
 }
 
-// The first row of `rows` that concerns the cell, or null.
+// Returns the first row of `rows` that applies to the cell, or null.
 template <class Rows>
 auto find_row(const Rows& rows, const Cell& cell) {
   const auto found =

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The table of the re-entrancy matrix: what an action does, to whom, and how that one ends. All
-// others live on, and each cell checks that too: the neighbour's bytes arrive, the sibling is
-// called, the subject is called again, run() ends when nothing is left.
+// The table of the re-entrancy matrix: what an action does, to which object, and how that object
+// ends. All other objects live on, and each cell checks that, too: the neighbour's bytes arrive,
+// the sibling and the subject are called again, and run() ends when nothing is left.
 //
-// Patterns: "*" is anything, "a|b" is a or b, "a.*" is what begins with "a.".
+// Patterns: "*" matches anything, "a|b" matches a or b, "a.*" matches all that begins with "a.".
 #pragma once
 
 #include <array>

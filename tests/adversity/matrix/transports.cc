@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The callbacks of what moves bytes, or gets ready to, and is no Stream: listeners, datagrams,
-// connectors, processes, names.
+// The callbacks of the other classes that move bytes or prepare for it: listeners, datagrams,
+// connectors, processes, name queries.
 #include <sys/socket.h>
 
 #include <array>
@@ -34,13 +34,14 @@ class OfListener final : public Subject, private AcceptHandler {
     return true;
   }
 
-  mutable bool asked_ = true;  // of each connection it is asked more than once
+  mutable bool asked_ = true;  // takes_more() may be asked several times for one connection
   Socket client_;
   std::unique_ptr<Listener> listener_ =
       get(Listener::listen(scene_.loop(), Address::loopback(0), *this));
 };
 
-// A unix socket that is connected to its peer; for on_error() an UDP one, whose peer is not there.
+// Uses a unix socket that is connected to its peer. For on_error() it uses a UDP socket whose peer
+// does not exist.
 class OfDatagram final : public Subject, private DatagramHandler {
  public:
   OfDatagram(Scene& scene, Role role) : Subject(scene, role) {
@@ -121,7 +122,7 @@ class OfProcess final : public Subject {
   std::unique_ptr<Process> process_;
 };
 
-// Of a name that needs no name server.
+// Resolves a name that needs no name server.
 class OfQuery final : public Subject {
  public:
   using Subject::Subject;
