@@ -34,11 +34,11 @@ using std::chrono::seconds;
 
 // The time limits that the library promises, each with kBusy added for a busy machine.
 constexpr Duration kBusy = seconds(2);
-constexpr Duration kAnswer = seconds(1) + kBusy;  // of the master, to a signal
-// of a worker; a blocked worker is free within 1 s
+constexpr Duration kAnswer = seconds(1) + kBusy;  // for the master to answer a signal
+// The limit for a worker's answer. A blocked worker is free within 1 s.
 constexpr Duration kService = seconds(1) + kBusy;
 constexpr Duration kGrace = milliseconds(500);
-// 2 s for a worker that does not stop by itself
+// A worker that does not stop by itself takes 2 s more.
 constexpr Duration kEnd = kGrace + seconds(2) + kBusy;
 
 // ---- The server: it answers each byte with the number of its worker ----

@@ -53,8 +53,7 @@ TYPED_TEST(CallbackOf, MovingLeavesTheSourceEmpty) {
   int alive = 0, calls = 0;
   Callback<void()> first = TypeParam(alive, calls);
   Callback<void()> second = std::move(first);
-  // NOLINT(bugprone-use-after-move): tests that the moved-from callback is empty
-  EXPECT_FALSE(first);
+  EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): a moved-from callback is empty
   EXPECT_TRUE(second);
   EXPECT_EQ(alive, 1);
   second();

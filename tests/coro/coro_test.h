@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the tests of coroutines share.
+// Helpers of the tests of coroutines.
 #pragma once
 
 #include <array>

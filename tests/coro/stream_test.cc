@@ -469,7 +469,7 @@ TEST_P(Streams, AReaderOfAFailedStreamThatGoesIsTold) {
     event.set();
   };
   watcher = get(loop.watch(pipe.near.get(), Interest::read, set));
-  // reported after the watcher's event
+  // The failure is reported after the watcher's event.
   line.stream.transport().fail(std::make_error_code(std::errc::io_error));
   EXPECT_TRUE(pump(loop, [&] { return reader.done() && goer.done(); }));
   EXPECT_EQ(read, std::errc::operation_canceled);

@@ -84,7 +84,7 @@ TEST_P(HostConnectorTest, NumbersNeedNoServer) {
 TEST_P(HostConnectorTest, V6ComesFirst) {
   if (!listen_v6()) GTEST_SKIP();
   entry().v6_delay = milliseconds(10);
-  // 50 ms may pass between the two answers, which only an undisturbed run keeps
+  // The two answers must come within 50 ms of each other, which a busy machine may prevent.
   EXPECT_TRUE(once_undisturbed([&] {
     const auto connector = start();
     finish();

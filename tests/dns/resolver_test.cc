@@ -230,7 +230,7 @@ TEST_P(ResolverTest, TheNextServerIsAskedWhenOneIsSilent) {
   server.table["host.test"].addresses = {address("192.0.2.1:0")};
   ResolverOptions options = settings();
   options.try_timeout = milliseconds(30);
-  // holds only if the server that answers is not delayed, either
+  // This holds only if the server that answers is not delayed, either.
   EXPECT_TRUE(once_undisturbed([&] {
     NameServer silent(loop);
     silent.table["host.test"].mood = NameServer::Mood::silent;

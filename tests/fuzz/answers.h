@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Parses the answers that a client got and the requests that it sent.
+// Parsers for the answers that a client got and the requests that it sent.
 #pragma once
 
 #include <cstddef>

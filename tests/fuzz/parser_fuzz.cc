@@ -21,7 +21,7 @@ using reactor::http::testing::parse_cut;
 using reactor::http::testing::parse_octets;
 using reactor::http::testing::parse_once;
 
-// byte by byte takes quadratic time, because each step copies the text
+// Parsing byte by byte takes quadratic time, because each step copies the text.
 constexpr std::size_t kShort = 300;
 
 bool inside(std::string_view part, std::string_view whole) {

@@ -264,8 +264,8 @@ TEST_P(CatalogueReadiness, Catalogue_A14_ANumberReopenedBehindTheLoopsBackWorks)
     IoWatcher old_watcher = get(loop.watch(number, Interest::read, [](Ready) { FAIL(); }));
     first = FdPair();
     FdPair second = make_pipe();
-    // libkqueue closes its helper descriptors late, so the number may differ. The descriptor is new
-    // all the same.
+    // With libkqueue, helper descriptors are closed late, so the number may differ. The descriptor
+    // is new all the same.
     ASSERT_TRUE(second.near.get() == number || on_libkqueue(GetParam()));
     int calls = 0;
     IoWatcher watcher = get(loop.watch(second.near.get(), Interest::read, [&](Ready) { ++calls; }));

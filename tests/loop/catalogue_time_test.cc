@@ -129,7 +129,7 @@ TEST_P(CatalogueTime, Catalogue_C6_ATimerThatIsCancelledInItsOwnRoundIsSilent) {
     ++fired;
     for (Timer& timer : timers) timer.stop();
   };
-  // inside a turn, so all have the same deadline
+  // All timers start inside one turn, so they have the same deadline.
   Timer starter = loop.after(Duration::zero(), [&] {
     for (Timer& timer : timers) timer = loop.after(milliseconds(2), cancel_all);
   });

@@ -62,7 +62,7 @@ TEST_P(GuaranteesTime, G4_OrderIsByDeadline) {
   Loop loop(options());
   std::vector<int> order;
   std::vector<Timer> timers;
-  // inside a turn, so all start from the same now()
+  // All timers start inside one turn, so they count from the same now().
   Timer starter = loop.after(Duration::zero(), [&] {
     for (const int delay : {30, 10, 20, 5, 25}) {
       timers.push_back(
@@ -77,7 +77,7 @@ TEST_P(GuaranteesTime, G4_OneTickIsInOrderOfStart) {
   Loop loop(options());
   std::vector<int> order;
   std::vector<Timer> timers;
-  // inside a turn, so all start from the same now()
+  // All timers start inside one turn, so they count from the same now().
   Timer starter = loop.after(Duration::zero(), [&] {
     for (int i = 0; i < 50; ++i) {
       timers.push_back(loop.after(milliseconds(3), [&order, i] { order.push_back(i); }));
@@ -94,7 +94,7 @@ TEST_P(GuaranteesTime, G4_AllThatAreDueRunInOneTurnInOrder) {
   Loop loop(options());
   std::vector<int> order;
   std::vector<Timer> timers;
-  // inside a turn, so all start from the same now()
+  // All timers start inside one turn, so they count from the same now().
   Timer starter = loop.after(Duration::zero(), [&] {
     for (const int delay : {9, 3, 6, 1}) {
       timers.push_back(

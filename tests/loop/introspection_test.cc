@@ -235,7 +235,7 @@ TEST_P(SlowCallbacks, InABatchOfManyTheCulpritIsNamedWhenItStrikesAgain) {
 }
 
 TEST_P(SlowCallbacks, ACulpritThatDestroyedItselfIsNamed) {
-  // for each of these, the batch has one call
+  // Each of these kinds makes a batch of one call.
   for (const Kind kind : {Kind::io, Kind::timer, Kind::deferred}) {
     SCOPED_TRACE(to_string(kind));
     SlowLoop slow(options());

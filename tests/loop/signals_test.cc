@@ -184,7 +184,7 @@ TEST_P(SignalsTest, TheHandlerKeepsErrno) {
   EXPECT_EQ(errno, 4711);
 }
 
-// The pipe of the handler holds 64 KiB.
+// The pipe of the handler holds 64 KiB, so the signals below fill it.
 TEST(SignalHandler, KeepsErrnoOnceItsPipeIsFull) {
   Loop loop;
   int calls = 0;

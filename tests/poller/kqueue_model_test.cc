@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What kqueue(2) promises. If the kernel has no kqueue, this runs on libkqueue or on the model of
-// tests/support/kqueue; these tests are what the model is judged by. The backend does not depend on
-// the promises that libkqueue breaks.
+// Tests the promises of kqueue(2). If the kernel has no kqueue, this runs on libkqueue or on the
+// model of tests/support/kqueue; these tests are what the model is judged by. The backend does not
+// depend on the promises that libkqueue breaks.
 #if __has_include(<sys/event.h>)
 
 #include <sys/types.h>

@@ -33,7 +33,7 @@ struct Change {
 // The calls of kevent() so far, and the answers that it gives.
 struct Script {
   std::vector<Change> changes;
-  // an errno value for each change
+  // Returns an errno value for each change.
   std::function<int(const Change&)> answer = [](const Change&) { return 0; };
   std::deque<std::vector<struct kevent>> batches;
   int wait_error = 0;

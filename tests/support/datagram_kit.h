@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the tests of datagrams share: a handler that records its calls, and a peer that is a plain
+// Helpers of the tests of datagrams: a handler that records its calls, and a peer that is a plain
 // socket.
 #pragma once
 

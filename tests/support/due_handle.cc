@@ -23,7 +23,7 @@ struct DeadChild {
   DeadChild(DeadChild&& other) noexcept : pid(std::exchange(other.pid, -1)) {}
   DeadChild& operator=(DeadChild&&) = delete;
   ~DeadChild() {
-    // The handle may be destroyed before it has waited for the child.
+    // A test may destroy the handle before the handle has waited for the child.
     if (pid > 0) wait_for_child(pid);
   }
   pid_t pid;

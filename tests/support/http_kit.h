@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the tests of the HTTP server share: a server in a loop, and clients that are plain sockets.
+// Helpers of the tests of the HTTP server: a server in a loop, and clients that are plain sockets.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tests have to know of libkqueue, if the kqueue backend runs on it. docs/architecture.md says
+// Helpers for tests whose kqueue backend runs on libkqueue. docs/architecture.md says
 // how it differs from the kernels' kqueue(2).
 #pragma once
 

@@ -37,7 +37,7 @@ class NameServer {
   [[nodiscard]] Address address() const { return address_; }
 
   std::map<std::string, Entry> table;
-  // such as "A name" or "AAAA name"; a question by TCP ends in " tcp"
+  // Questions such as "A name" or "AAAA name". A question by TCP ends in " tcp".
   std::vector<std::string> asked;
 
  private:

@@ -30,7 +30,7 @@ inline const std::string kProxyV6 = std::string("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\
                                     std::string("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2", 16) +
                                     kProxyPorts;
 
-// An address field of a unix socket, which has a fixed size.
+// Returns the address field for a unix socket: `path`, padded to 108 bytes.
 [[nodiscard]] inline std::string proxy_path(std::string_view path) {
   std::string room(path);
   room.resize(108);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the tests of streams and servers share: a handler that records its calls, a peer that is a
+// Helpers of the tests of streams and servers: a handler that records its calls, a peer that is a
 // plain socket, and a Link that connects a Stream to such a peer.
 #pragma once
 

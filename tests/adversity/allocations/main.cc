@@ -54,7 +54,7 @@ struct Share {
   int wrong;
 };
 
-// two for each of two processors, because scenarios wait half of their time
+// The machine has two processors, and scenarios wait half of their time.
 constexpr std::size_t kProcesses = 4;
 
 const char* name_of(Mode mode) { return mode == Mode::one ? "one" : "all_from"; }

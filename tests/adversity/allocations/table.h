@@ -15,7 +15,7 @@ enum End : std::uint8_t {
   kPasses = 1,     // the library did without the memory
   kThrows = 2,     // std::bad_alloc left the call that needed memory
   kLeavesRun = 4,  // a callback threw it, and it left Loop::run() (G6)
-  // reported as an error: of a Result, on_close(), a 500, or the end of a connection
+  // The library reports an error: a Result, on_close(), a 500, or the end of a connection.
   kTells = 8,
 };
 

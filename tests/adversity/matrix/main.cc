@@ -42,7 +42,7 @@ int run(std::vector<Cell> chosen) {
   int failed = play(chosen);
   int rounds = 1;
   for (; failed == 0 && Clock::now() - begin < wanted_time(); ++rounds) {
-    // random order, because cells must not depend on each other
+    // The order is random, because cells must not depend on each other.
     std::shuffle(chosen.begin(), chosen.end(), random);
     failed = play(chosen);
   }

@@ -21,7 +21,7 @@ extern "C" [[gnu::weak]] int __lsan_do_recoverable_leak_check();
 namespace reactor::adversity {
 namespace {
 
-// two for each of two processors, because a cell waits half of its time
+// The machine has two processors, and a cell waits half of its time.
 constexpr std::size_t kProcesses = 4;
 constexpr unsigned kSecondsForACell = 60;
 constexpr std::size_t kCellsBetweenLeakChecks = 500;

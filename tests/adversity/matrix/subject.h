@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Subject: the object whose callback acts. There is a Subject class for each class of the library.
-// It knows how to make its callback come.
+// Each knows how to make its callback come.
 #pragma once
 
 #include <initializer_list>

@@ -134,7 +134,7 @@ void Knote::report_read(struct kevent& event, std::uint32_t epoll_events) const 
   const int fd = static_cast<int>(registered_.ident);
   event.data = kind_ == Kind::file ? octets_to_end(fd) : readable_octets(fd);
   std::uint32_t end = EPOLLHUP | EPOLLRDHUP;
-  // EPOLLERR: this is the write end, and no read end is left
+  // EPOLLERR means that this is the write end, and no read end is left.
   if (kind_ == Kind::pipe) end |= EPOLLERR;
   if ((epoll_events & end) != 0) event.flags |= EV_EOF;
 }
