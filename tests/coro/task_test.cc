@@ -29,7 +29,7 @@ TEST_P(Tasks, GiveTheirResult) {
   EXPECT_EQ(result, 42);
 }
 
-// If tasks that end at once used the stack, so many of them would overflow it at any level of
+// If tasks that end at once piled up on the stack, this many would overflow it at any level of
 // optimisation.
 TEST_P(Tasks, ThatEndAtOnceDoNotPileUp) {
   constexpr int kMany = 200'000;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A loop inside another one, by backend_fd() and next_timeout(). The outer loop is poll(2), as in a
-// foreign host, or another Loop.
+// A loop inside another one, which drives it by backend_fd() and next_timeout(). The outer one is a
+// host that calls poll(2), or another Loop.
 #include <poll.h>
 
 #include <algorithm>

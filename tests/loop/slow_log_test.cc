@@ -40,7 +40,7 @@ TEST(SlowLog, WritesALinePerPlaceAndIntervalAndCountsTheRest) {
       << log.lines()[3].text;
 }
 
-// Many places share few entries. A line that is left out may then count for another place.
+// Many places share few entries, so a line that is left out may count for another place.
 TEST(SlowLog, ManyPlacesShareOne) {
   LogCapture log;
   SlowLog slow;

@@ -69,7 +69,7 @@ TEST(TimerQueue, ZeroAndPastDeadlinesExpireAtTheNextRound) {
   EXPECT_EQ(expire(queue, kStart), (Ids{0, 1, 2}));
 }
 
-// A deadline may lie before the zero of the clock, which is the machine's boot.
+// A deadline may lie before the zero of the clock, which is when the machine booted.
 TEST(TimerQueue, DeadlinesBeforeTheClocksZeroAreInThePast) {
   TimerQueue queue(kStart);
   std::array nodes{Node(0), Node(1)};

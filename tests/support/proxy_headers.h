@@ -22,7 +22,8 @@ inline const std::string kProxySignature("\r\n\r\n\0\r\nQUIT\n", 12);
   return header.append(rest);
 }
 
-// 192.0.2.1:56324 -> 192.0.2.2:443, and 2001:db8::1 -> 2001:db8::2 with the same ports.
+// The connections are 192.0.2.1:56324 -> 192.0.2.2:443, and 2001:db8::1 -> 2001:db8::2 with the
+// same ports.
 inline const std::string kProxyPorts("\xdc\x04\x01\xbb", 4);
 inline const std::string kProxyV4 =
     std::string("\xc0\x00\x02\x01\xc0\x00\x02\x02", 8) + kProxyPorts;

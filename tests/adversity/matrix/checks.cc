@@ -118,7 +118,7 @@ End Checks::end_of(const Connection& connection, Whose whose) const {
     return expected.end;
   }
   if (!stream_kind) return End::lives;
-  // In these cells the connection closes anyway, because the callback is about that.
+  // In these cells the connection closes anyway, because its close led to the callback.
   const bool closes = call == "close" || (call == "shutdown" && whose == Whose::sibling);
   return closes && whose != Whose::nobody ? End::closed : End::lives;
 }
