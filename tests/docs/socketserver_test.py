@@ -34,7 +34,7 @@ class Running:
     """A running program. Its output is read by lines. The end of the block kills its group."""
 
     def __init__(self, command):
-        self.errors = tempfile.TemporaryFile("a+b")  # append mode, as the server shares the offset
+        self.errors = support.log_file()
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True, text=True)
 

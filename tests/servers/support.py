@@ -2,6 +2,7 @@
 """Runs reactor-echo and reactor-http-ok as whole processes for the tests beside this file."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -170,6 +171,16 @@ def clean_environment(extra=None):
     return environment
 
 
+def log_file():
+    """Returns an empty file that a program writes to while the test reads it.
+
+    The two share its offset, so each write has to go to the end. Mode "a" of tempfile only starts there.
+    """
+    file = tempfile.TemporaryFile()
+    fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
+    return file
+
+
 class Server:
     """A running server. It is killed at the end of the `with` block, whatever happened in it."""
 
@@ -179,9 +190,7 @@ class Server:
         arguments = [*wrapper, program]
         for address in bind:
             arguments += ["--bind", address]
-        # The file shares its offset with the server. Append mode sends new output to the end even
-        # while log() reads.
-        self.errors = tempfile.TemporaryFile("a+b")
+        self.errors = log_file()
         mark = f"STARTED_BY_TEST={uuid.uuid4()}"
         environment = dict(environment or {}, STARTED_BY_TEST=mark.partition("=")[2])
         self.process = subprocess.Popen(
