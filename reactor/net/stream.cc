@@ -110,7 +110,7 @@ void Stream::open_here(bool likely_readable) {
 }
 
 void Stream::start_adopted(std::span<const std::byte> state) {
-  REACTOR_CHECK(!has(kStarted) && context_->active == nullptr && transport() == nullptr);
+  REACTOR_CHECK(!has(kStarted) && !context_->in_callback() && transport() == nullptr);
   set(kStarted);
   open(true, [this, state] { handler_->on_adopt(*this, state); });
 }

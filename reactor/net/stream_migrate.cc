@@ -17,7 +17,7 @@ Duration Stream::time_left() const noexcept {
 }
 
 Stream::Moved Stream::migrate(Successor& successor) {
-  REACTOR_CHECK(context_->active == nullptr);
+  REACTOR_CHECK(!context_->in_callback());
   constexpr unsigned kNotIdle = kClosing | kPeerEnded | kShutdown | kQueued | kAskedToEnd;
   if (has(kExtras) && extras_->transport != nullptr) return Moved::never;
   if (has(kNotIdle) || !has(kStarted)) return Moved::not_idle;
