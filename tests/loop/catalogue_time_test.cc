@@ -143,8 +143,8 @@ TEST_P(CatalogueTime, Catalogue_C7_AStaleClockDoesNotShortenATimer) {
   Timer inner = loop.timer([&] { fired = monotonic_now(); });
   Timer outer = loop.after(Duration::zero(), [&] {
     burn(milliseconds(30));
-    loop.update_now();
     started = monotonic_now();
+    loop.update_now();
     inner.start(milliseconds(20));
   });
   EXPECT_TRUE(run_to_end(loop));
