@@ -155,9 +155,9 @@ Result<Socket> Socket::reserve(const Address& address, const ListenOptions& opti
 }
 
 std::error_code Socket::start_listening(const ListenOptions& options) const {
-  if (::listen(fd(), options.backlog) != 0) return last_system_error();
   const Result<Address> address = local();
   if (!address) return address.error();
+  if (::listen(fd(), options.backlog) != 0) return last_system_error();
   if (address->is_unix()) return {};
   const Result<> set = set_fast_open(fd(), options.fast_open);
   return set ? std::error_code{} : set.error();

@@ -343,8 +343,8 @@ std::string Master::make_room_for(unsigned workers) {
            "again when it is over";
   }
   for (unsigned slot = crew_.slots(); slot < workers; ++slot) {
-    std::error_code error = slots_.grow();
-    if (!error) error = mailboxes_.grow(slot + 1);
+    std::error_code error = mailboxes_.grow(slot + 1);
+    if (!error) error = slots_.grow();  // last: from here on its sockets get connections
     if (error) {
       return "no room for worker " + std::to_string(slot) + ": " + error.message();
     }

@@ -214,25 +214,28 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   return {};
 }
 
+// A socket that listens gets its part of the connections, even if no worker has it. So none listens
+// before all are made, and none is left after a failure. In a lent group none may listen yet: it
+// would get a part of the other program's connections.
 std::error_code Slots::grow() {
-  for (Group& group : listeners_) {
-    if (!group.balanced || group.sockets.size() > slots_) continue;
-    if (const std::error_code error = grow(group)) return error;
-  }
-  ++slots_;
-  return {};
-}
-
-// Adds a socket for a new slot. In a lent group it must not listen yet, or it would get a part of
-// the other program's connections.
-std::error_code Slots::grow(Group& group) const {
   ListenOptions listen = listen_;
   listen.reuse_port = true;
-  Result<Socket> socket = group.lent ? Socket::reserve(group.bound.address, listen)
-                                     : Socket::listen(group.bound.address, listen);
-  if (!socket) return socket.error();
-  group.sockets.push_back(std::move(*socket));
-  if (group.lent) ++group.reserved;
+  std::vector<std::pair<Group*, Socket>> added;
+  for (Group& group : listeners_) {
+    if (!group.balanced || group.sockets.size() > slots_) continue;
+    Result<Socket> socket = Socket::reserve(group.bound.address, listen);
+    if (!socket) return socket.error();
+    added.emplace_back(&group, std::move(*socket));
+  }
+  for (const auto& [group, socket] : added) {
+    if (group->lent) continue;
+    if (const std::error_code error = socket.start_listening(listen)) return error;
+  }
+  for (auto& [group, socket] : added) {
+    group->sockets.push_back(std::move(socket));
+    if (group->lent) ++group->reserved;
+  }
+  ++slots_;
   return {};
 }
 

@@ -57,7 +57,7 @@ class Slots {
   // queued datagrams from the others.
   [[nodiscard]] Result<std::vector<Socket>> datagrams() const;
 
-  // Adds a slot like the others. Errors: those of Socket::listen().
+  // Adds a slot like the others, or nothing. Errors: those of Socket::listen().
   [[nodiscard]] std::error_code grow();
   // Called in a worker: takes a listener that the master opened after the fork.
   void learn(unsigned slot, unsigned group, Socket listener);
@@ -111,7 +111,6 @@ class Slots {
   void open(const Bind& bind, const Options& options, Failure& failure);
   // `ours`: a unix socket's file is to be removed at the end.
   [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier, bool ours);
-  [[nodiscard]] std::error_code grow(Group& group) const;
   [[nodiscard]] std::error_code even_out();
   void for_each_tcp_listener(void (*act)(int)) noexcept;
   void let_in_again() noexcept;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -70,6 +71,27 @@ TEST_F(SlotsTest, OneForAllWhereItIsSwitchedOff) {
   Slots slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   EXPECT_EQ(inodes(slots, 4).size(), 1U);
+}
+
+// A socket that is left would get a part of the connections, and no worker would accept them.
+TEST_F(SlotsTest, ASlotThatCannotBeAddedLeavesNoSocket) {
+  options_.addresses.push_back(Address::loopback(0));
+  Slots slots;
+  ASSERT_TRUE(slots.open(options_, none_, failure_));
+  const auto before = FdGuard::open_descriptors();
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const UniqueFd lowest(::dup(STDERR_FILENO));
+  const rlimit one_more{static_cast<rlim_t>(lowest.get()) + 2, limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &one_more), 0);
+  EXPECT_EQ(slots.grow(), std::errc::too_many_files_open);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  auto after = FdGuard::open_descriptors();
+  after.erase(lowest.get());
+  EXPECT_EQ(after, before);
+  EXPECT_FALSE(slots.grow());
+  EXPECT_EQ(inodes(slots, 5, 0).size(), 5U);
+  EXPECT_EQ(inodes(slots, 5, 1).size(), 5U);
 }
 
 TEST_F(SlotsTest, UnixSocketsAreShared) {
