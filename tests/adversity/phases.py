@@ -119,7 +119,8 @@ class More(Phase):
 
     def over(self, scene):
         scene.complete()
-        scene.until(lambda: len(scene.workers()) == 3 or scene.refusal(), "a third worker")
+        scene.until(lambda: len(scene.workers()) == 3 or scene.refusal() or scene.tries_later(),
+                    "a third worker")
         scene.ask()
 
 
@@ -197,7 +198,7 @@ class WorkerDeath(Phase):
 
     def settled(self, scene):
         workers = scene.workers()
-        if scene.exit_code() is not None or (scene.scarce and scene.refusal()):
+        if scene.exit_code() is not None or scene.tries_later():
             return True
         return len(workers) == 2 and self.victim not in workers
 

@@ -32,6 +32,8 @@ REPLACED = re.compile(r"worker \d+ \(pid \d+\) (exited|was killed).*; next start
 REFUSED = re.compile(
     r"reload refused|going on with the old configuration|no upgrade: |we go on as before|"
     r"can't reopen|no room for worker")
+# A worker has ended as it starts so often that its next start is put off.
+PUT_OFF = re.compile(r"exited with 1; next start in [1-9]")
 
 CONFIGURATION = """\
 workers = {workers}
@@ -202,6 +204,10 @@ class Scene:
         """Returns whether the log says that the server refused to do something."""
         log = self.log()
         return REFUSED.search(log) or (self.scarce and "can't start worker" in log)
+
+    def tries_later(self):
+        """Returns whether no more comes for now from a server that lacks a resource."""
+        return self.scarce and (self.refusal() or PUT_OFF.search(self.log()))
 
     def follow(self):
         """Goes on with the new master of an upgrade. The old one's end made it our child."""

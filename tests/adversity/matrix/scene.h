@@ -109,7 +109,7 @@ class Scene {
  private:
   friend class Checks;
 
-  static constexpr Duration kLimit = std::chrono::seconds(5);
+  static constexpr Duration kLimit = std::chrono::seconds(60);
 
   // Whether the subject is a connection.
   [[nodiscard]] bool subject_kind_is_stream() const {
