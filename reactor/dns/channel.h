@@ -2,7 +2,6 @@
 // Channel runs c-ares's sockets and timeouts on a loop. Private to dns/.
 #pragma once
 
-#include <exception>
 #include <memory>
 #include <unordered_map>
 
@@ -27,9 +26,7 @@ class Channel {
 
   [[nodiscard]] ares_channeldata* get() const noexcept { return channel_; }
 
-  // Adjusts the timer. Call it after each call of c-ares that may change what c-ares waits for. If
-  // code that c-ares called threw an exception, this rethrows it: exceptions must not pass through
-  // C (G6).
+  // Adjusts the timer. Call it after each call of c-ares that may change what c-ares waits for.
   void settle();
 
  private:
@@ -45,7 +42,6 @@ class Channel {
   ares_channeldata* channel_ = nullptr;
   std::unordered_map<int, IoWatcher> watchers_;
   Timer timer_;
-  std::exception_ptr failure_;
 };
 
 }  // namespace reactor::dns

@@ -37,6 +37,15 @@ Result<std::string> content_of(const std::string& path) {
   }
 }
 
+// OpenSSL's errors belong to the thread. Those of others must not be taken for ours, nor ours for
+// theirs.
+struct CleanErrors {
+  CleanErrors() { ERR_clear_error(); }
+  ~CleanErrors() { ERR_clear_error(); }
+  CleanErrors(const CleanErrors&) = delete;
+  CleanErrors& operator=(const CleanErrors&) = delete;
+};
+
 BioPtr reader_of(const std::string& text) {
   return BioPtr(made(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))));
 }
@@ -65,7 +74,6 @@ Result<X509Ptr> install_certificates(SSL_CTX* context, const std::string& text) 
     return take_error();
   }
   if (!at_end()) return take_error();
-  ERR_clear_error();
   return first;
 }
 
@@ -93,14 +101,11 @@ Result<> install_key(SSL_CTX* context, X509* certificate, const std::string& tex
 }  // namespace
 
 Result<> install(SSL_CTX* context, const Credentials& credentials, Half& half) {
-  ERR_clear_error();
-  half = Half::certificates;
+  const CleanErrors clean;
   const auto certificate = install_certificates(context, credentials.certificates);
   if (!certificate) return certificate.error();
   half = Half::key;
-  const Result<> installed = install_key(context, certificate->get(), credentials.key);
-  ERR_clear_error();
-  return installed;
+  return install_key(context, certificate->get(), credentials.key);
 }
 
 Result<Credentials> Credentials::read(const std::string& certificate_file,
@@ -123,7 +128,7 @@ Result<Credentials> Credentials::read(const std::string& certificate_file,
 }
 
 Result<Validity> Credentials::validity() const {
-  ERR_clear_error();
+  const CleanErrors clean;
   const BioPtr bio = reader_of(certificates);
   bool asked = false;
   Validity whole{std::chrono::system_clock::time_point::min(),
@@ -137,7 +142,6 @@ Result<Validity> Credentials::validity() const {
     ++count;
   }
   if (!at_end()) return take_error();
-  ERR_clear_error();
   if (count == 0) return Errc::no_certificate;
   return whole;
 }

@@ -10,7 +10,7 @@ namespace reactor::tls {
 enum class Half : bool { certificates, key };
 
 // Makes the connections of `context` use `credentials`. Errors: see Credentials::read(); `half`
-// then tells which half is wrong.
+// then tells which half is wrong, if it was Half::certificates before.
 [[nodiscard]] Result<> install(SSL_CTX* context, const Credentials& credentials, Half& half);
 
 }  // namespace reactor::tls

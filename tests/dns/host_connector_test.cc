@@ -102,6 +102,15 @@ TEST_P(HostConnectorTest, V4WaitsOnlySoLongForV6) {
   EXPECT_LT(time, milliseconds(1500)) << "that question takes much longer";
 }
 
+TEST_P(HostConnectorTest, NothingIsLeftOfAnAttemptThatTakesTooLong) {
+  entry().mood = NameServer::Mood::is_mute_v6;
+  connecting.timeout = milliseconds(20);  // while v4 waits
+  const auto connector = start();
+  ASSERT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
+  EXPECT_EQ(error, std::errc::timed_out);
+  EXPECT_EQ(loop.keeping(), 0U) << "no timer either";
+}
+
 TEST_P(HostConnectorTest, V6DoesNotWait) {
   if (!listen_v6()) GTEST_SKIP();
   entry().v4_delay = milliseconds(4000);

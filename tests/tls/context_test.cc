@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Options that contexts and credentials refuse, and the reasons.
+#include <openssl/err.h>
+
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -47,6 +49,7 @@ TEST(TlsCredentials, NameTheFileThatIsToBlame) {
     ASSERT_FALSE(read.has_value()) << each.reason;
     EXPECT_EQ(read.error().message(), each.reason);
     EXPECT_EQ(culprit, each.key_is_bad ? each.key : each.certificate) << each.reason;
+    EXPECT_EQ(ERR_peek_error(), 0U) << "nothing is left for other users of OpenSSL";
   }
 }
 

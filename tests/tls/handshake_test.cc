@@ -295,6 +295,21 @@ TEST_P(TlsHandshake, SessionsDoNotGoOnWhereThatIsOff) {
   }
 }
 
+TEST_P(TlsHandshake, NoTicketIsGivenWhereSessionsDoNotGoOn) {
+  for (const bool resumption : {false, true}) {
+    Loop loop(options());
+    TlsLink link(loop, Carrier::plain);
+    const auto server = make_server({.resumption = resumption});
+    link.peer =
+        std::make_unique<TlsPeer>(std::move(link.peer->socket.fd), peer_client(TLS1_3_VERSION));
+    link.stream->set_transport(server->make_transport());
+    link.start(loop);
+    link.stream->write("x");
+    EXPECT_TRUE(pump(loop, [&] { return link.peer->read(), link.peer->got == "x"; }));
+    EXPECT_EQ(SSL_SESSION_is_resumable(SSL_get_session(link.peer->ssl)) == 1, resumption);
+  }
+}
+
 // The peer's first bytes come together with its last handshake message. The first step of the
 // handshake already gets both.
 TEST_P(TlsHandshake, WhatCameWithItIsReadWithoutAnotherEvent) {
