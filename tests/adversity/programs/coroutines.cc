@@ -12,6 +12,8 @@ namespace {
 
 using coro::Task;
 
+void host(World& world) { Callback(world, Callback::Kind::task).finish(); }
+
 // In each frame: counts those that are alive.
 class Frame {
  public:
@@ -29,6 +31,15 @@ Task<void> sleep(World& world, Duration delay) {
   const TimePoint begin = world.loop().start_time();
   co_await coro::sleep_for(delay);
   require(world.loop().now() >= begin + delay, Rule::early, "sleep_for()");
+  host(world);
+}
+
+Task<void> fail(World& world, Duration delay) {
+  const Frame frame(world);
+  co_await coro::sleep_for(delay);
+  if (world.over) co_return;
+  ++world.task_throws;
+  throw ThrownByTask{};
 }
 
 Task<void> limited(World& world, Duration limit, Duration delay) {
@@ -45,6 +56,7 @@ using Numbers = coro::Channel<std::uint64_t>;
 Task<void> push(World& world, Numbers& numbers, std::uint64_t number) {
   const Frame frame(world);
   co_await numbers.push(number);
+  host(world);
 }
 
 Task<void> pop(World& world, Numbers& numbers, std::uint64_t& last) {
@@ -53,27 +65,36 @@ Task<void> pop(World& world, Numbers& numbers, std::uint64_t& last) {
   if (!number) co_return;
   require(*number > last, Rule::coroutines, "values of a channel out of order");
   last = *number;
+  host(world);
 }
 
-Task<void> say(World& world, coro::Stream stream, std::size_t count) {
+// What a speaker and a hearer know of each other.
+struct Talk {
+  std::size_t count;
+  bool said = false;
+};
+
+Task<void> say(World& world, coro::Stream stream, std::shared_ptr<Talk> talk) {
   const Frame frame(world);
-  const std::vector<std::byte> bytes = bytes_from(0, count);
+  const std::vector<std::byte> bytes = bytes_from(0, talk->count);
   const Result<> sent = co_await stream.write(bytes);
-  static_cast<void>(sent);
+  talk->said = sent.has_value();
 }
 
 // A speaker that was cancelled has sent a part.
-Task<void> hear(World& world, coro::Stream stream, std::size_t count) {
+Task<void> hear(World& world, coro::Stream stream, std::shared_ptr<const Talk> talk) {
   const Frame frame(world);
   std::uint64_t got = 0;
   std::array<std::byte, 4096> buffer;
   for (;;) {
     const Result<std::size_t> read = co_await stream.read(buffer);
-    if (!read || *read == 0) break;
+    if (!read || *read == 0) break;  // one that was cancelled resets
     require(are_bytes_from(got, std::span(buffer).first(*read)), Rule::bytes, "of a coroutine");
     got += *read;
-    require(got <= count, Rule::bytes, "more than a coroutine sent");
+    host(world);
+    require(got <= talk->count, Rule::bytes, "more than a coroutine sent");
   }
+  require(!talk->said || got == talk->count, Rule::whole, "of a coroutine");
 }
 
 class CoroutineActor final : public Actor {
@@ -88,6 +109,7 @@ class CoroutineActor final : public Actor {
     if (operation.action == Action::spawn_push) spawn(push(world(), numbers_, ++pushed_));
     if (operation.action == Action::spawn_pop) spawn(pop(world(), numbers_, popped_));
     if (operation.action == Action::spawn_talk) talk(operation.amount);
+    if (operation.action == Action::spawn_throw) spawn(fail(world(), delay));
     if (operation.action == Action::cancel) cancel(operation.amount);
   }
   void end() override { numbers_.close(); }
@@ -99,11 +121,13 @@ class CoroutineActor final : public Actor {
   void spawn(Task<void> task) { spawned_.push_back(coro::spawn(loop(), std::move(task))); }
   void talk(std::size_t count) {
     FdPair pair = make_tcp_pair();
-    spawn(say(world(), coro::Stream(loop(), Socket(std::move(pair.near))), count));
-    spawn(hear(world(), coro::Stream(loop(), Socket(std::move(pair.far))), count));
+    const auto talk = std::make_shared<Talk>(count);
+    spawn(say(world(), coro::Stream(loop(), Socket(std::move(pair.near))), talk));
+    spawn(hear(world(), coro::Stream(loop(), Socket(std::move(pair.far))), talk));
   }
+  // Not from inside a task: it might be its own.
   void cancel(std::size_t amount) {
-    if (!spawned_.empty()) spawned_[amount % spawned_.size()].cancel();
+    if (world().tasks == 0 && !spawned_.empty()) spawned_[amount % spawned_.size()].cancel();
   }
 
   Numbers numbers_;  // outlives who waits in it

@@ -39,6 +39,7 @@ class TimerActor final : public Actor {
     if (operation.action == Action::unref_timer) timer_.unref();
     if (operation.action == Action::ref_timer) timer_.ref();
   }
+  [[nodiscard]] bool waits() const override { return active_ && period_ == Duration::zero(); }
   void end() override { stop(); }
   void check() override { require(!timer_.active(), Rule::after_the_end); }
 
@@ -66,7 +67,7 @@ class TimerActor final : public Actor {
   }
 
   void on_timer() {
-    Callback callback(*this);
+    Callback callback(*this, world());
     require(active_, Rule::after_the_end, "a timer");
     require(loop().now() >= deadline_, Rule::early, "a timer");
     for (const TimerActor* other : book_->timers) require(!was_passed_over(*other), Rule::order);
@@ -113,7 +114,9 @@ class HandleActor final : public Actor {
     if (operation.action == Action::read_pipe) set(Interest::read);
     if (operation.action == Action::ignore_pipe) set(Interest::none);
     if (operation.action == Action::stop_watcher) stop_watcher();
-    if (operation.action == Action::renew_pipe) renew_pipe();
+    if (operation.action == Action::renew_pipe) {
+      operation.amount % 2 == 0 ? renew_closed(operation.amount % 4 == 0) : renew_pipe();
+    }
   }
   // What was asked for has to come first.
   void end() override {
@@ -137,7 +140,7 @@ class HandleActor final : public Actor {
     scheduled_ = false;
   }
   void on_deferred() {
-    Callback callback(*this);
+    Callback callback(*this, world());
     require(scheduled_, Rule::deferred, "it ran though it was not scheduled, or was stopped");
     scheduled_ = false;
     callback.finish();
@@ -148,7 +151,7 @@ class HandleActor final : public Actor {
   }
   // Another actor may have raised it.
   void on_signal() {
-    Callback callback(*this);
+    Callback callback(*this, world());
     raised_ = false;
     callback.finish();
   }
@@ -163,9 +166,23 @@ class HandleActor final : public Actor {
     watcher_.stop();
     interest_ = Interest::none;
   }
+  // Closed first: another pipe has the number while the old watcher is still there. Of a copy the
+  // kernel goes on to report.
+  void renew_closed(bool copied) {
+    const int number = pipe_.near.get();
+    copy_ = UniqueFd(copied ? ::dup(number) : -1);
+    fill();
+    pipe_ = {};
+    old_ = std::move(watcher_);
+    old_.unref();
+    begin(pipe_at(number));
+  }
   void renew_pipe() {
     watcher_ = IoWatcher();
-    pipe_ = make_pipe();
+    begin(make_pipe());
+  }
+  void begin(FdPair pipe) {
+    pipe_ = std::move(pipe);
     filled_ = read_ = 0;
     interest_ = Interest::read;
     watcher_ = loop()
@@ -175,7 +192,7 @@ class HandleActor final : public Actor {
     if (ended_) watcher_.unref();
   }
   void on_ready(Ready ready, int pipe) {
-    Callback callback(*this);
+    Callback callback(*this, world());
     require(pipe == pipes_, Rule::after_the_end, "a watcher");
     require(interest_ == Interest::read && ready.readable(), Rule::interest);
     read_ += read_text(pipe_.near.get(), read_all_ ? 65536 : 1).size();
@@ -187,6 +204,8 @@ class HandleActor final : public Actor {
   SignalWatcher signal_;
   FdPair pipe_;
   IoWatcher watcher_;
+  IoWatcher old_;  // its descriptor was closed
+  UniqueFd copy_;  // of that
   Interest interest_ = Interest::none;
   std::size_t filled_ = 0, read_ = 0;
   int pipes_ = 0;

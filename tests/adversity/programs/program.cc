@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, kActions> kNames = {"poll",
                                                            "ignore_pipe",
                                                            "stop_watcher",
                                                            "renew_pipe",
+                                                           "lend",
                                                            "write",
                                                            "write_now",
                                                            "write_room",
@@ -56,6 +57,7 @@ constexpr std::array<std::string_view, kActions> kNames = {"poll",
                                                            "spawn_pop",
                                                            "spawn_timeout",
                                                            "spawn_talk",
+                                                           "spawn_throw",
                                                            "cancel"};
 
 // splitmix64 (Steele, Lea, Flood 2014): any seed is a good one.
@@ -97,7 +99,8 @@ Program make_program(std::uint64_t seed, std::size_t steps) {
     const unsigned kind = random.below(8);
     if (kind < 3) action = favourites[random.below(favourites.size())];
     if (kind == 3) action = Action::poll;
-    const auto moment = random.below(3) == 0 ? Moment::in_next_callback : Moment::now;
+    auto moment = static_cast<Moment>(random.below(static_cast<unsigned>(Moment::count_)));
+    if (action == Action::throws && moment == Moment::now) moment = Moment::in_any_callback;
     program.push_back(
         {action, moment, static_cast<std::uint8_t>(random.below(actors)), amount(random)});
   }

@@ -33,6 +33,7 @@ enum class Action : std::uint8_t {
   stop_watcher,
   renew_pipe,
   // streams
+  lend,
   write,
   write_now,
   write_room,
@@ -70,14 +71,16 @@ enum class Action : std::uint8_t {
   spawn_pop,
   spawn_timeout,
   spawn_talk,
+  spawn_throw,
   cancel,
   count_
 };
 inline constexpr auto kActions = static_cast<unsigned>(Action::count_);
 [[nodiscard]] std::string_view name_of(Action action) noexcept;
 
-// When it is done: at once, or inside a later callback of the same actor.
-enum class Moment : std::uint8_t { now, in_next_callback };
+// When it is done: at once, inside the next callback of the same actor, or inside the next one of
+// anybody.
+enum class Moment : std::uint8_t { now, in_its_callback, in_any_callback, count_ };
 
 struct Operation {
   Action action;

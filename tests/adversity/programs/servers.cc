@@ -2,6 +2,9 @@
 // A server that sends everything back, and its clients.
 #include <sys/socket.h>
 
+#include <algorithm>
+
+#include "reactor/net/datagram_socket.h"
 #include "reactor/net/server.h"
 #include "tests/adversity/programs/world.h"
 
@@ -18,7 +21,11 @@ class Echo final : public StreamHandler {
   Echo(const Echo&) = delete;
   Echo& operator=(const Echo&) = delete;
   ~Echo();
+  void on_open(Stream& stream) override;
   void on_data(Stream& stream, std::span<std::byte> bytes) override;
+  void on_end(Stream& stream) override;
+  void on_shutdown(Stream& stream) override;
+  void on_close(Stream& stream, std::error_code error) noexcept override;
 
  private:
   ServerActor& actor_;
@@ -35,12 +42,15 @@ class ServerActor final : public Actor {
     if (operation.action == Action::drain) drain();
     if (operation.action == Action::renew_server) renew();
   }
+  [[nodiscard]] bool waits() const override {
+    return std::ranges::any_of(clients_, [](const auto& client) { return client->waits(); });
+  }
   void end() override {
     for (const auto& client : clients_) client->stream->close();
     drain();
   }
   void check() override {
-    require(drained_ == 1, Rule::drained, "it never called back");
+    require(drained_ == drains_, Rule::drained, "it never called back");
     require(server_->connections() == 0, Rule::drained, "connections are left");
     for (const auto& client : clients_) require(client->closed, Rule::reason, "a client");
   }
@@ -49,9 +59,8 @@ class ServerActor final : public Actor {
     require(handlers == connections, Rule::objects);
   }
 
-  void on_echo() {
-    Callback callback(*this);
-    callback.finish();
+  void call_back(Callback::Kind kind = Callback::Kind::may_throw) {
+    Callback(*this, world(), kind).finish();
   }
 
   int handlers = 0;  // of the server
@@ -71,11 +80,28 @@ class ServerActor final : public Actor {
     }
     void on_close(Stream&, std::error_code) noexcept override {
       require(!std::exchange(closed, true), Rule::once, "on_close() of a client");
+      require(got >= owed, Rule::whole, "of what a server had been sent when it began to drain");
     }
+    // Whether more of its echo has to come.
+    [[nodiscard]] bool waits() const { return !closed && got < (counts ? sent : owed); }
+    // The server is asked to end now: it echoes all that has come to its kernel, which is what that
+    // has acknowledged. A busy machine brings the rest later, on loopback too.
+    void server_ends() {
+      if (!std::exchange(counts, false) || closed) return;
+      if (stream->queued() == 0 && sent - got < kMost) owed = sent - unread_bytes(stream->fd());
+    }
+    // Nothing is promised from here on.
+    void release() {
+      counts = false;
+      owed = 0;
+    }
+    static constexpr std::uint64_t kMost = 16'384;  // less than one read of the server
     World& world;
     StreamOptions options;
     std::unique_ptr<Stream> stream;
     std::uint64_t sent = 0, got = 0;
+    std::uint64_t owed = 0;  // of a server that goes away
+    bool counts = true;      // all of it is owed
     bool closed = false;
   };
 
@@ -85,7 +111,7 @@ class ServerActor final : public Actor {
     UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (::connect(fd.get(), address.data(), address.size()) != 0) return;
     clients_.push_back(std::make_unique<Client>(world(), Socket(std::move(fd))));
-    if (world().callbacks == 0) clients_.back()->stream->start();
+    clients_.back()->stream->start();
   }
   void talk(std::uint32_t amount) {
     for (const auto& client : clients_) {
@@ -96,22 +122,29 @@ class ServerActor final : public Actor {
     }
   }
   void hang_up(std::uint32_t amount) {
-    Stream& stream = *clients_[amount % clients_.size()]->stream;
+    Client& client = *clients_[amount % clients_.size()];
+    client.release();
+    Stream& stream = *client.stream;
     amount % 3 == 0 ? stream.abort() : stream.close();
   }
   void drain() {
     draining_ = true;
-    server_->drain([this, server = servers_] {
+    for (const auto& client : clients_) client->server_ends();
+    server_->drain([this, server = servers_, call = ++drains_] {
+      Callback callback(*this, world());
       require(server == servers_, Rule::after_the_end, "done of a server that was destroyed");
-      require(++drained_ == 1, Rule::drained, "twice");
+      require(call == drains_, Rule::drained, "the callable was replaced");
+      require(std::exchange(drained_, call) < call, Rule::drained, "twice");
       require(server_->connections() == 0, Rule::drained, "too early");
+      callback.finish();
+      require(server != 0, Rule::drained, "the callable did not outlive its call");
     });
   }
   // Also inside a callback of one of its connections, which ends with it.
   void renew() {
     ++servers_;
     draining_ = false;
-    drained_ = 0;
+    for (const auto& client : clients_) client->release();
     if (world().callbacks == 0) clients_.clear();
     server_.reset();
     require(handlers == 0, Rule::objects, "handlers outlive their server");
@@ -120,7 +153,8 @@ class ServerActor final : public Actor {
 
   std::unique_ptr<Server<Echo>> server_;
   std::vector<std::unique_ptr<Client>> clients_;
-  int servers_ = 0, drained_ = 0;
+  int servers_ = 0;
+  int drains_ = 0, drained_ = 0;  // calls of drain(), and the last that called back
   bool draining_ = false;
 };
 
@@ -132,9 +166,22 @@ Echo::~Echo() {
   --actor_.handlers;
   --actor_.world().handlers;
 }
+// This may be gone after each call_back().
+void Echo::on_open(Stream&) { actor_.call_back(); }
 void Echo::on_data(Stream& stream, std::span<std::byte> bytes) {
   stream.write(bytes);
-  actor_.on_echo();  // this may be gone afterwards
+  actor_.call_back();
+}
+void Echo::on_end(Stream& stream) {
+  stream.close();
+  actor_.call_back();
+}
+void Echo::on_shutdown(Stream& stream) {
+  stream.close();
+  actor_.call_back();
+}
+void Echo::on_close(Stream&, std::error_code) noexcept {
+  actor_.call_back(Callback::Kind::is_noexcept);
 }
 
 }  // namespace

@@ -11,16 +11,17 @@
 #include "reactor/net/stream.h"
 #include "tests/adversity/programs/world.h"
 #include "tests/support/pipes.h"
+#include "tests/support/run.h"
 #include "tests/support/temporary_folder.h"
 
 namespace reactor::programs {
 namespace {
 
-// Lingering is short, as the end of each program waits for it.
+// Nothing ends here because it takes long: a program waits for what is owed.
 const StreamOptions& options() {
   static const StreamOptions options = [] {
     StreamOptions made;
-    made.linger_idle = std::chrono::milliseconds(20);
+    made.linger_idle = kLimit;
     return made;
   }();
   return options;
@@ -33,10 +34,16 @@ class Side final : public Actor, public StreamHandler {
   using Actor::Actor;
   void join(Side& peer) { peer_ = &peer; }
 
-  void begin(Socket socket) {
-    state_ = {};
-    stream_ = std::make_unique<Stream>(loop(), std::move(socket), *this, options());
-    stream_->start();
+  // Both are there before one of them calls back: it may do anything to either, but not throw, as
+  // the second would never start then.
+  static void begin(Side& one, Side& other) {
+    FdPair pair = make_tcp_pair();
+    Stream* const first = one.take(Socket(std::move(pair.near)));
+    Stream* const second = other.take(Socket(std::move(pair.far)));
+    ++one.world().noexcepts;
+    first->start();
+    if (other.stream_.get() == second) second->start();
+    --one.world().noexcepts;
   }
 
   void apply(const Operation& operation) override {
@@ -49,12 +56,25 @@ class Side final : public Actor, public StreamHandler {
     --world().calls;
   }
 
-  void end() override {
+  void relax() override {
     if (stream_ == nullptr) return;
+    state_.paused = state_.lends = false;
     stream_->resume_reading();
     stream_->set_read_rate(0);
     stream_->set_write_rate(0);
-    close(false);
+    stream_->set_idle_timeout(Duration::zero());
+    stream_->set_read_timeout(Duration::zero());
+    stream_->set_total_deadline(TimePoint::max());
+  }
+  // One that was closed is owed its end only, and it by one that closed.
+  [[nodiscard]] bool waits() const override {
+    if (stream_ == nullptr || state_.closed) return false;
+    if (state_.quits()) return peer_->gone();
+    if (!stream_->writable() || stream_->queued() > 0) return !peer_->stops();
+    return !state_.ended && !peer_->lossy() && state_.got < peer_->state_.sent;
+  }
+  void end() override {
+    if (stream_ != nullptr) close(false);
   }
   void check() override {
     if (stream_ != nullptr) require(state_.closed, Rule::reason, "on_close() did not come");
@@ -66,10 +86,30 @@ class Side final : public Actor, public StreamHandler {
     std::uint64_t sent = 0, got = 0;
     bool opened = false, ended = false, closed = false;
     bool in_order = false;  // it closed, or half-closed, as one should
-    bool broken = false;    // it ended otherwise: what was sent may be lost
+    bool closing = false;   // by close()
+    bool cuts = false;      // it closed though input may wait: that is answered by a reset
+    bool paused = false;
+    bool takes = true;       // what read_buffer() gave is filled
+    std::uint32_t lent = 0;  // how much read_buffer() gives next, if so much is asked for
+    bool lends = false;
+    bool broken = false;  // it ended otherwise: what was sent may be lost
     bool failed = false, aborted = false;
     TimePoint earliest = TimePoint::max();  // that a limit may pass
+
+    [[nodiscard]] bool quits() const noexcept { return closing || failed || aborted; }
   };
+
+  [[nodiscard]] bool gone() const noexcept { return stream_ == nullptr || state_.closed; }
+  // What it sent may be lost.
+  [[nodiscard]] bool lossy() const noexcept { return state_.broken || state_.cuts; }
+  // It may never read what it is sent.
+  [[nodiscard]] bool stops() const noexcept { return gone() || state_.quits(); }
+
+  Stream* take(Socket socket) {
+    state_ = {};
+    stream_ = std::make_unique<Stream>(loop(), std::move(socket), *this, options());
+    return stream_.get();
+  }
 
   void call(const Operation& operation) {
     const std::uint32_t amount = operation.amount;
@@ -93,9 +133,15 @@ class Side final : public Actor, public StreamHandler {
       case Action::abort:
         return abort();
       case Action::pause:
+        state_.paused = true;
         return stream_->pause_reading();
       case Action::resume:
+        state_.paused = false;
         return stream_->resume_reading();
+      case Action::lend:
+        state_.lends = true;
+        state_.lent = amount % 700 * (amount % 4);  // often nothing
+        return;
       default:
         return set_limits(operation.action, amount);
     }
@@ -103,15 +149,16 @@ class Side final : public Actor, public StreamHandler {
 
   void set_limits(Action action, std::uint32_t amount) {
     const Duration delay = std::chrono::microseconds(amount % 5000);
+    const TimePoint deadline = loop().start_time() + delay;
+    const bool limits = action == Action::idle_timeout || action == Action::read_timeout ||
+                        action == Action::total_deadline;
+    if (limits) state_.earliest = std::min(state_.earliest, deadline);
     if (action == Action::count) stream_->count_bytes();
     if (action == Action::rates) stream_->set_write_rate(50'000'000 + amount);
     if (action == Action::rates) stream_->set_read_rate(50'000'000 + amount);
     if (action == Action::idle_timeout) stream_->set_idle_timeout(delay);
     if (action == Action::read_timeout) stream_->set_read_timeout(delay);
-    if (action == Action::total_deadline) stream_->set_total_deadline(loop().start_time() + delay);
-    const bool limits = action == Action::idle_timeout || action == Action::read_timeout ||
-                        action == Action::total_deadline;
-    if (limits) state_.earliest = std::min(state_.earliest, loop().start_time() + delay);
+    if (action == Action::total_deadline) stream_->set_total_deadline(deadline);
   }
 
   template <class Send>
@@ -137,9 +184,12 @@ class Side final : public Actor, public StreamHandler {
     stream_->shutdown();
     state_.in_order = true;
   }
+  // Where input is not read for now, it is read and dropped instead of reset.
   void close(bool linger) {
+    const bool lingers = linger || state_.paused || stream_->queued() > 0 || state_.ended;
+    if (!state_.quits() && !lingers) state_.cuts = true;
     stream_->close(linger);
-    state_.in_order = true;
+    state_.in_order = state_.closing = true;
   }
   void fail() {
     state_.broken = state_.failed = true;
@@ -150,26 +200,24 @@ class Side final : public Actor, public StreamHandler {
     stream_->abort();
   }
   void destroy() {
-    state_.broken = true;
+    if (!state_.closed) state_.broken = true;
     stream_.reset();
   }
   // Given back by one Stream, and taken by another: the bytes go on where they were.
   void detach() {
+    if (state_.in_order) return;  // the next one would not know that it may not write
     Result<Socket> socket = stream_->detach();
     if (!socket) return;
+    state_.paused = false;
     stream_ = std::make_unique<Stream>(loop(), std::move(*socket), *this, options());
     state_.opened = state_.ended = false;
     state_.earliest = TimePoint::max();
     stream_->start();
   }
   void renew() {
-    if (world().callbacks > 0) return;  // start() calls back
     destroy();
     peer_->destroy();
-    FdPair pair = make_tcp_pair();
-    peer_->state_ = {};
-    begin(Socket(std::move(pair.near)));
-    peer_->begin(Socket(std::move(pair.far)));
+    begin(*this, *peer_);
   }
 
   // At the start of each callback.
@@ -182,19 +230,35 @@ class Side final : public Actor, public StreamHandler {
   void on_open(Stream& stream) override {
     expect_call(stream);
     require(!std::exchange(state_.opened, true), Rule::once, "on_open()");
-    Callback(*this).finish();
+    Callback(*this, world()).finish();
+  }
+  std::span<std::byte> read_buffer(Stream& stream) override {
+    Callback callback(*this, world());
+    expect_call(stream);
+    std::span<std::byte> buffer = StreamHandler::read_buffer(stream);
+    if (std::exchange(state_.lends, false)) {
+      room_.resize(state_.lent);
+      buffer = room_;
+    }
+    state_.takes = false;  // if the rest throws
+    callback.finish();
+    if (&stream != stream_.get()) return buffer;
+    if (buffer.empty()) state_.paused = true;  // by the Stream, even if the rest has resumed
+    state_.takes = !state_.paused && !stream.closing() && !buffer.empty();
+    return buffer;
   }
   void on_data(Stream& stream, std::span<std::byte> bytes) override {
-    Callback callback(*this);
+    Callback callback(*this, world());
     expect_call(stream);
     require(!state_.ended, Rule::after_the_end, "on_data() behind on_end()");
+    require(state_.takes, Rule::read_buffer);
     require(are_bytes_from(state_.got, bytes), Rule::bytes);
     state_.got += bytes.size();
     require(state_.got <= peer_->state_.sent, Rule::bytes, "more than was sent");
     callback.finish();
   }
   void on_end(Stream& stream) override {
-    Callback callback(*this);
+    Callback callback(*this, world());
     expect_call(stream);
     require(!std::exchange(state_.ended, true), Rule::once, "on_end()");
     const State& peer = peer_->state_;
@@ -204,31 +268,31 @@ class Side final : public Actor, public StreamHandler {
     if (&stream == stream_.get()) close(false);
   }
   void on_drain(Stream& stream) override {
-    Callback callback(*this);
+    Callback callback(*this, world());
     expect_call(stream);
     require(stream.writable(), Rule::reason, "on_drain() without room");
     callback.finish();
   }
   void on_flushed(Stream& stream) override {
-    Callback callback(*this);
+    Callback callback(*this, world());
     expect_call(stream);
     require(stream.queued() == 0, Rule::reason, "on_flushed() with something queued");
     callback.finish();
   }
   void on_timeout(Stream& stream) override {
-    Callback callback(*this);
+    Callback callback(*this, world());
     expect_call(stream);
     require(loop().now() >= state_.earliest, Rule::early, "on_timeout()");
     StreamHandler::on_timeout(stream);
     callback.finish();
   }
   void on_close(Stream& stream, std::error_code error) noexcept override {
-    Callback callback(*this);
+    Callback callback(*this, world(), Callback::Kind::is_noexcept);
     expect_call(stream, true);
     require(!std::exchange(state_.closed, true), Rule::once, "on_close()");
     if (error) state_.broken = true;
     expect_reason(error);
-    callback.finish(false);
+    callback.finish();
   }
 
   void expect_reason(std::error_code error) const noexcept {
@@ -246,12 +310,13 @@ class Side final : public Actor, public StreamHandler {
     } else {
       const bool reset = error == std::errc::connection_reset || error == std::errc::broken_pipe;
       require(reset, Rule::reason, error.message());
-      require(peer.broken || peer.in_order, Rule::reason, "a reset that nobody sent");
+      require(peer.broken || peer.cuts, Rule::reason, "a reset that nobody sent");
     }
   }
 
   Side* peer_ = nullptr;
   std::unique_ptr<Stream> stream_;
+  std::vector<std::byte> room_;
   State state_;
 };
 
@@ -267,9 +332,7 @@ Actors make_wires(World& world) {
     actors.push_back(std::move(other));
   }
   for (std::size_t i = 0; i < actors.size(); i += 2) {
-    FdPair pair = make_tcp_pair();
-    static_cast<Side&>(*actors[i]).begin(Socket(std::move(pair.near)));
-    static_cast<Side&>(*actors[i + 1]).begin(Socket(std::move(pair.far)));
+    Side::begin(static_cast<Side&>(*actors[i]), static_cast<Side&>(*actors[i + 1]));
   }
   return actors;
 }

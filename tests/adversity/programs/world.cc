@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/adversity/programs/world.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tests/support/run.h"
@@ -9,29 +10,63 @@ namespace reactor::programs {
 
 // ---- Actor ----
 
-Actor::Callback::Callback(Actor& actor) noexcept : actor_(actor) { ++actor_.world_.callbacks; }
-Actor::Callback::~Callback() { --actor_.world_.callbacks; }
+Loop& Actor::loop() const noexcept { return world_.loop(); }
 
-void Actor::Callback::finish(bool may_throw) {
-  if (actor_.waiting_.empty() || actor_.world_.over) return;
-  const Operation operation = actor_.waiting_.front();
-  actor_.waiting_.pop_front();
-  if (operation.action != Action::throws) {
-    Operation now = operation;
-    now.moment = Moment::now;
-    actor_.world_.apply(now);
-  } else if (may_throw && actor_.world_.in_turn) {
-    ++actor_.world_.throwing;
-    throw Thrown{};
+// ---- Callback ----
+
+Callback::Callback(World& world, Kind kind) noexcept : world_(world), kind_(kind) {
+  ++world_.callbacks;
+  world_.noexcepts += kind_ == Kind::is_noexcept;
+  world_.tasks += kind_ == Kind::task;
+}
+Callback::Callback(Actor& actor, World& world, Kind kind) noexcept
+    : world_(world), actor_(&actor), kind_(kind) {
+  ++world_.callbacks;
+  world_.noexcepts += kind_ == Kind::is_noexcept;
+  world_.tasks += kind_ == Kind::task;
+}
+Callback::~Callback() {
+  --world_.callbacks;
+  world_.noexcepts -= kind_ == Kind::is_noexcept;
+  world_.tasks -= kind_ == Kind::task;
+}
+
+void Callback::finish() {
+  if (world_.over) return;
+  try {
+    if (actor_ != nullptr) run(actor_->waiting());
+    run(world_.anywhere);
+  } catch (const Thrown&) {
+    if (kind_ != Kind::task) throw;
+    --world_.throwing;
+    ++world_.task_throws;
+    throw ThrownByTask{};
   }
 }
 
-Loop& Actor::loop() const noexcept { return world_.loop(); }
+// One, and as a rule some more.
+void Callback::run(Queue& waiting) {
+  while (!waiting.empty()) {
+    Operation operation = waiting.front();
+    waiting.pop_front();
+    operation.moment = Moment::now;
+    apply(operation);
+    if (operation.amount % 3 == 0) return;
+  }
+}
+
+void Callback::apply(const Operation& operation) {
+  if (operation.action != Action::throws) return world_.apply(operation);
+  if (world_.noexcepts > 0 || !world_.in_turn) return;
+  ++world_.throwing;
+  throw Thrown{};
+}
 
 // ---- World ----
 
-World::World(Backend backend)
-    : loop_(std::make_unique<Loop>(
+World::World(Backend backend, Duration patience)
+    : patience_(patience),
+      loop_(std::make_unique<Loop>(
           LoopOptions{.backend = backend, .slow_callback = Duration::zero()})),
       kinds_{make_timers(*this),  make_handles(*this),   make_wires(*this),
              make_servers(*this), make_datagrams(*this), make_coroutines(*this)} {}
@@ -69,12 +104,13 @@ Actors& World::actors_for(Action action) {
 
 void World::apply(const Operation& operation) {
   const bool inside = callbacks > 0;
+  if (operation.moment == Moment::in_any_callback) return anywhere.push_back(operation);
   switch (operation.action) {
     case Action::poll:
       if (!inside) turn(Duration::zero());
       return;
     case Action::wait:
-      if (!inside) turn(std::chrono::microseconds(operation.amount % 2000));
+      if (!inside) turn(std::chrono::microseconds(operation.amount % 500));
       return;
     case Action::stop:
       return loop_->stop();
@@ -85,11 +121,8 @@ void World::apply(const Operation& operation) {
   }
   Actors& actors = actors_for(operation.action);
   Actor& actor = *actors[operation.actor % actors.size()];
-  if (operation.moment == Moment::now) {
-    actor.apply(operation);
-  } else {
-    actor.later(operation);
-  }
+  if (operation.moment == Moment::in_its_callback) return actor.later(operation);
+  actor.apply(operation);
 }
 
 // Only what a callback of ours threw may come out.
@@ -102,17 +135,20 @@ void World::turn(Duration limit) {
     require(throwing == 0, Rule::exception, "what a callback threw did not leave run()");
   } catch (const Thrown&) {
     require(throwing == 1, Rule::exception, "an exception left run() that nobody threw");
+  } catch (const ThrownByTask&) {
+    require(throwing == 0 && task_throws-- > 0, Rule::exception, "of a coroutine");
   }
   throwing = before;
   in_turn = false;
-  callbacks = 0;
 }
 
 void World::post(std::uint32_t count) {
   for (std::uint32_t i = 0; i <= count; ++i) {
     loop_->post([this, number = posted_++] {
+      Callback callback(*this);
       require(number == ran_, Rule::posted);
       ++ran_;
+      callback.finish();
     });
   }
 }
@@ -121,16 +157,35 @@ void World::post(std::uint32_t count) {
 void World::settle() {
   over = true;
   for (Actors& kind : kinds_) {
+    for (const auto& actor : kind) actor->relax();
+  }
+  turn_until(Rule::whole, "something is owed that does not come", [this] {
+    return std::ranges::none_of(kinds_, [](const Actors& kind) {
+      return std::ranges::any_of(kind, [](const auto& actor) { return actor->waits(); });
+    });
+  });
+  for (Actors& kind : kinds_) {
     for (const auto& actor : kind) actor->end();
   }
-  const TimePoint limit = monotonic_now() + kLimit;
-  while (loop_->keeping() > 0 || loop_->next_timeout() == Duration::zero()) {
-    require(monotonic_now() < limit, Rule::run_ends, "something keeps the loop though all ended");
-    turn(std::chrono::milliseconds(5));
-  }
+  turn_until(Rule::run_ends, "something keeps the loop though all ended",
+             [this] { return loop_->keeping() == 0 && loop_->next_timeout() != Duration::zero(); });
   require(ran_ == posted_, Rule::posted);
+  require(task_throws == 0, Rule::exception, "what a coroutine threw did not leave run()");
   for (Actors& kind : kinds_) {
     for (const auto& actor : kind) actor->check();
+  }
+}
+
+// Time in which the machine did something else does not count.
+template <class Done>
+void World::turn_until(Rule rule, std::string_view what, Done done) {
+  constexpr Duration kTurn = std::chrono::milliseconds(5);
+  Duration left = patience_;
+  while (!done()) {
+    require(left > Duration::zero(), rule, what);
+    const TimePoint begin = monotonic_now();
+    turn(kTurn);
+    left -= std::min(monotonic_now() - begin, kTurn);
   }
 }
 

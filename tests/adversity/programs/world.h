@@ -14,10 +14,12 @@
 
 namespace reactor::programs {
 
-// What a program throws out of a callback.
+// What a program throws out of a callback, and out of a coroutine: that leaves run() later.
 struct Thrown {};
+struct ThrownByTask {};
 
 class World;
+using Queue = std::deque<Operation>;
 
 // Something that operations are applied to. It lives as long as the world; what it has of the
 // library is made, ended and made anew.
@@ -29,6 +31,10 @@ class Actor {
   virtual ~Actor() = default;
 
   virtual void apply(const Operation& operation) = 0;
+  // When the program is over: lifts what holds anything up.
+  virtual void relax() {}
+  // Whether something is owed that has not come yet.
+  [[nodiscard]] virtual bool waits() const { return false; }
   // Before the end of a program: lets go of whatever keeps the loop running, politely.
   virtual void end() = 0;
   // All that was owed has come by then.
@@ -38,28 +44,37 @@ class Actor {
 
   // Done inside this actor's next callback.
   void later(const Operation& operation) { waiting_.push_back(operation); }
+  [[nodiscard]] Queue& waiting() noexcept { return waiting_; }
 
  protected:
-  // On the stack of each callback: its last act is an operation that waited for it.
-  class Callback {
-   public:
-    explicit Callback(Actor& actor) noexcept;
-    Callback(const Callback&) = delete;
-    Callback& operator=(const Callback&) = delete;
-    ~Callback();
-    // `may_throw`: false in one that is noexcept.
-    void finish(bool may_throw = true);
-
-   private:
-    Actor& actor_;
-  };
-
   [[nodiscard]] World& world() const noexcept { return world_; }
   [[nodiscard]] Loop& loop() const noexcept;
 
  private:
   World& world_;
-  std::deque<Operation> waiting_;
+  Queue waiting_;
+};
+
+// On the stack of each callback: its last act are operations that waited for it.
+class Callback {
+ public:
+  enum class Kind : std::uint8_t { may_throw, is_noexcept, task };
+
+  explicit Callback(World& world, Kind kind = Kind::may_throw) noexcept;
+  explicit Callback(Actor& actor, World& world, Kind kind = Kind::may_throw) noexcept;
+  Callback(const Callback&) = delete;
+  Callback& operator=(const Callback&) = delete;
+  ~Callback();
+  // The actor's, then anybody's. What is on the stack may be gone afterwards.
+  void finish();
+
+ private:
+  void run(Queue& waiting);
+  void apply(const Operation& operation);
+
+  World& world_;
+  Actor* const actor_ = nullptr;
+  const Kind kind_;
 };
 
 using Actors = std::vector<std::unique_ptr<Actor>>;
@@ -69,7 +84,8 @@ class World {
   // The loop ends before what was made with it, or after.
   enum class End : std::uint8_t { actors_first, loop_first };
 
-  explicit World(Backend backend);
+  // `patience`: how long the loop may turn, at the end, until all that is owed has come.
+  World(Backend backend, Duration patience);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -79,7 +95,11 @@ class World {
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
   [[nodiscard]] std::uint64_t turns() const noexcept { return turns_; }
 
+  Queue anywhere;        // done inside the next callback
   int callbacks = 0;     // of ours on the stack
+  int noexcepts = 0;     // of these, those that nothing may leave
+  int tasks = 0;         // and those of coroutines
+  int task_throws = 0;   // exceptions of coroutines that are to leave run() yet
   int calls = 0;         // of a Stream, in which no callback may run
   int throwing = 0;      // exceptions that are on their way out of run()
   int handlers = 0;      // of servers, alive
@@ -92,7 +112,10 @@ class World {
   void turn(Duration limit);
   void post(std::uint32_t count);
   void settle();
+  template <class Done>
+  void turn_until(Rule rule, std::string_view what, Done done);
 
+  const Duration patience_;
   std::unique_ptr<Loop> loop_;
   std::uint64_t turns_ = 0;
   std::uint64_t posted_ = 0, ran_ = 0;
