@@ -226,7 +226,7 @@ void Core::dispatch_io() {
   if (!poller) return;  // no descriptor is free; tried again when the stale event comes again
   stats->rebuilds.add();
   if (const std::error_code error = registry.rebuild(std::move(*poller))) {
-    REACTOR_LOG(error, "a watcher was lost when the kernel's set was rebuilt: " + error.message());
+    REACTOR_LOG(error, "watchers wait for the kernel: " + error.message() + "; trying again");
   }
   children.rewatch();
 }

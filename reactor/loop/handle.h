@@ -64,7 +64,7 @@ class IoWatcher : public Handle {
   // Changes what is waited for. Interest::none pauses: there are no events and no wake-ups, but the
   // descriptor stays claimed by this watcher.
   // Errors: Errc::handle_dead if the descriptor was closed, Errc::wrong_process, those of
-  // epoll_ctl(2).
+  // epoll_ctl(2): if the kernel has no memory for it, the loop tries again by itself.
   Result<> set(Interest interest);
   [[nodiscard]] Interest interest() const noexcept;
 

@@ -141,6 +141,10 @@ Result<> Loop::set_interest(PollTarget& target, Interest interest) {
   return core_->registry.set_interest(target, interest);
 }
 
+void Loop::share(PollTarget& target) noexcept {
+  if (!check_open(*core_)) core_->registry.share(target);
+}
+
 void Loop::detach(PollTarget& target, Detach how) noexcept {
   core_->slow.forget(target);
   core_->registry.detach(target, how);

@@ -211,6 +211,8 @@ class Loop {
   // that other processes get its events.
   // Errors as IoWatcher::set().
   Result<> set_interest(PollTarget& target, Interest interest);
+  // Watches an attached target as Sharing::shared from now on.
+  void share(PollTarget& target) noexcept;
   // Ends the watch; never fails. Does nothing if the target is not attached.
   void detach(PollTarget& target, Detach how) noexcept;
 

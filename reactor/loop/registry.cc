@@ -174,11 +174,41 @@ std::error_code Registry::set_interest(PollTarget& target, Interest interest) {
     mark_dead(slot);
     return Errc::handle_dead;
   }
+  return poll_as_wanted(slot);
+}
+
+std::error_code Registry::poll_as_wanted(Slot& slot) noexcept {
+  std::error_code error;
   try {
-    return poll_for(slot, interest);
+    error = poll_for(slot, slot.wanted);
   } catch (const std::bad_alloc&) {
-    return std::make_error_code(std::errc::not_enough_memory);
+    error = std::make_error_code(std::errc::not_enough_memory);
   }
+  if (error && (slot.flags & kDead) == 0) behind_ = true;
+  return error;
+}
+
+// Returns when to try again.
+Duration Registry::catch_up(TimePoint now) noexcept {
+  if (now < next_catch_up_) return next_catch_up_ - now;
+  next_catch_up_ = now + kCatchUpInterval;
+  behind_ = false;
+  for (Slot& slot : slots_) {
+    if (slot.target == nullptr || (slot.flags & kDead) != 0 || slot.target->fd_ < 0) continue;
+    if ((slot.wanted & slot.polled) == slot.wanted) continue;
+    const bool closed = !any(slot.polled) && !slot.target->holds_file();
+    if (closed || forgotten(poll_as_wanted(slot))) mark_dead(slot);
+  }
+  return behind_ ? kCatchUpInterval : kForever;
+}
+
+// The kernel can't change the way in which it watches, so the descriptor is added anew.
+void Registry::share(PollTarget& target) noexcept {
+  if (!alive(target)) return;
+  Slot& slot = slots_[target.index_];
+  if (any(slot.polled)) drop(slot);
+  slot.flags |= kShared;
+  if (any(slot.wanted) && alive(target)) static_cast<void>(poll_as_wanted(slot));
 }
 
 Trigger Registry::trigger_of(const Slot& slot) noexcept {
@@ -264,6 +294,8 @@ void Registry::note_forks() noexcept {
 std::error_code Registry::wait(Duration timeout) {
   ++batch_;
   position_ = end_ = events_.data();
+  if (behind_) [[unlikely]]
+    timeout = std::min(timeout, catch_up(monotonic_now()));
   const Result<std::size_t> count = poller_->wait(events_, timeout);
   if (!count) return count.error();
   end_ = position_ + *count;
@@ -278,10 +310,10 @@ void Registry::note_stale(const Slot& slot) noexcept {
 void Registry::drop_unwanted(Slot& slot) {
   if (!any(slot.polled) || slot.polled == slot.wanted) return;
   if (any(slot.wanted)) {
-    static_cast<void>(poll_for(slot, slot.wanted));
-    return;
+    static_cast<void>(poll_as_wanted(slot));
+  } else {
+    drop(slot);
   }
-  drop(slot);
 }
 
 // Removes the descriptor from the kernel's set, because hang-ups are reported even without
@@ -322,11 +354,12 @@ std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
   needs_rebuild_ = false;
   position_ = end_ = events_.data();  // the new set reports unhandled events again: level-triggered
   std::error_code first_error;
+  behind_ = false;
   for (Slot& slot : slots_) {
-    if (slot.target == nullptr || !any(slot.polled)) continue;
-    const Interest polled = slot.polled;
     slot.polled = Interest::none;
-    const std::error_code error = poll_for(slot, polled);
+    if (slot.target == nullptr || slot.target->fd_ < 0 || !any(slot.wanted)) continue;
+    if ((slot.flags & kDead) != 0) continue;
+    const std::error_code error = poll_as_wanted(slot);
     if (forgotten(error)) mark_dead(slot);
     if (error && !forgotten(error) && !first_error) first_error = error;
   }

@@ -9,7 +9,8 @@
 //   free    no target
 //   live    `wanted` is what the target asked for, `polled` what the kernel was told: the same or
 //           more, because interest is dropped lazily. Nothing polled: it is out of the kernel's
-//           set.
+//           set. If the kernel refuses what is wanted, for want of memory, `polled` is less: the
+//           registry is behind then, and wait() tries again until it is not.
 //   dead    the target is attached, but its descriptor was closed. Nothing is polled, and
 //           set_interest() returns Errc::handle_dead. Only detach() is left.
 //
@@ -36,10 +37,11 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // These are Loop's calls of the same names. If there is no memory, they change nothing and return
-  // not_enough_memory: their caller often runs in a callback and could not handle an exception.
+  // These are Loop's calls of the same names. They throw nothing: their caller often runs in a
+  // callback and could not handle an exception. If there is no memory, attach() changes nothing.
   std::error_code attach(PollTarget& target, Interest interest, bool background, Trigger trigger);
   std::error_code set_interest(PollTarget& target, Interest interest);
+  void share(PollTarget& target) noexcept;
   void detach(PollTarget& target, Detach how) noexcept;
   [[nodiscard]] Interest interest(const PollTarget& target) const noexcept;
   // Returns whether an event of `target` is really its own. If the descriptor was closed and its
@@ -58,6 +60,8 @@ class Registry {
   [[nodiscard]] std::size_t keeping() const noexcept { return keeping_; }
   [[nodiscard]] std::size_t attached() const noexcept { return slots_.size() - free_count_; }
 
+  // How often the kernel is told again what it has refused.
+  static constexpr Duration kCatchUpInterval = std::chrono::milliseconds(100);
   // Fetches the next batch. Call it only after the last batch is used up.
   std::error_code wait(Duration timeout);
   // Returns the target of the batch's next event, or null at the end of the batch. Skips stale
@@ -90,7 +94,7 @@ class Registry {
 
   // Moves all registrations into a new kernel set: after needs_rebuild(), or in a forked child.
   // Targets whose descriptor was closed are dead from then on, whatever file has their number now.
-  // Returns the first error.
+  // Returns the first error; the registry is behind then.
   std::error_code rebuild(std::unique_ptr<Poller> poller);
   // Calls on_loop_end() of each target.
   void end_targets() noexcept;
@@ -129,6 +133,8 @@ class Registry {
   void add_slot();
   std::error_code claim_number(int fd);
   std::error_code poll_for(Slot& slot, Interest interest);
+  std::error_code poll_as_wanted(Slot& slot) noexcept;
+  Duration catch_up(TimePoint now) noexcept;
   void drop_unwanted(Slot& slot);
   void drop(Slot& slot);
   [[nodiscard]] static Trigger trigger_of(const Slot& slot) noexcept;
@@ -151,9 +157,11 @@ class Registry {
   std::size_t free_count_ = 0;
   std::size_t keeping_ = 0;
   std::uint64_t stale_ = 0;
+  TimePoint next_catch_up_{};
   std::uint32_t forks_;     // fork_count() when it was last checked
   std::uint8_t batch_ = 0;  // counts batches, modulo 256
   bool needs_rebuild_ = false;
+  bool behind_ = false;  // the kernel does not watch for something that a target wants
   bool knows_files_;     // as the poller says
   std::uint32_t owner_;  // process_generation() of the process that owns the kernel's set
 };

@@ -285,7 +285,8 @@ void Datagram::update_interest() {
   const bool writes = queue_ != nullptr && !writing_waits_ && queue_->awaits_own_buffer();
   const Interest interest =
       (reads ? Interest::read : Interest::none) | (writes ? Interest::write : Interest::none);
-  // If this fails, somebody else has closed the descriptor, and no event comes any more (G8).
+  // If this fails, somebody else has closed the descriptor, and no event comes any more (G8); or
+  // the kernel has no memory for it now, and the loop tries again.
   static_cast<void>(loop_->set_interest(*this, interest));
 }
 

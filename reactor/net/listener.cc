@@ -69,11 +69,8 @@ Listener::~Listener() {
   file_.remove();
 }
 
-Result<> Listener::share() {
-  if (std::exchange(shared_, true) || !attached()) return {};
-  loop_->detach(*this, Detach::staying);
-  const Interest interest = paused_ || armed() ? Interest::none : Interest::read;
-  return loop_->attach(*this, interest, false, Sharing::shared);
+void Listener::share() noexcept {
+  if (!std::exchange(shared_, true)) loop_->share(*this);
 }
 
 void Listener::pause() noexcept {

@@ -66,9 +66,8 @@ class Listener final : private PollTarget, private TimerNode {
 
   // Declares that several processes poll this socket from now on, so that the kernel need not wake
   // them all for a connection (EPOLLEXCLUSIVE, on systems that have it). A pause then accepts one
-  // more connection, as its event may have woken only this process. Errors: those of
-  // Loop::attach(), after which it accepts nothing.
-  Result<> share();
+  // more connection, as its event may have woken only this process.
+  void share() noexcept;
 
   // pause() stops accepting; waiting connections stay in the kernel's queue. resume() goes on.
   // Errors of resume(): those of Loop::set_interest().

@@ -228,7 +228,7 @@ void ServerBase::share_listeners() {
   bool polled_by_all = false;
   for (const auto& listener : listeners_) {
     if (Socket::is_balanced(listener->fd())) continue;
-    share(*listener);
+    listener->share();
     polled_by_all = true;
   }
   if (!polled_by_all) return;
@@ -245,11 +245,6 @@ void ServerBase::look_again() {
   }
 }
 
-void ServerBase::share(Listener& listener) {
-  if (const Result<> shared = listener.share(); !shared)
-    on_listener_error(listener, shared.error());
-}
-
 Result<> ServerBase::borrow(int listening_fd) {
   if (draining_) return {};  // a server that ends accepts for nobody
   for (const Loan& loan : loans_) {
@@ -261,7 +256,7 @@ Result<> ServerBase::borrow(int listening_fd) {
       Listener::adopt(loop_, Socket(std::move(copy)), *this, false, where_);
   if (!listener) return listener.error();
   if (full_) (*listener)->pause();
-  share(**listener);
+  (*listener)->share();
   loans_.push_back({listening_fd, std::move(*listener)});
   return {};
 }

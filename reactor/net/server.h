@@ -156,7 +156,6 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void close_listeners();
   void leave_listeners();
   void pause_all() noexcept;
-  void share(Listener& listener);
   void accept_all(Listener& listener);
   void offer_all();
   void go_on_ending();

@@ -157,8 +157,8 @@ TEST_P(ListeningLoop, ASharedListenerPausesAndResumes) {
   Loop loop(quiet_options());
   Count count;
   const auto listener = get(Listener::listen(loop, Address::loopback(0), count));
-  ASSERT_TRUE(listener->share());
-  ASSERT_TRUE(listener->share()) << "again";
+  listener->share();
+  listener->share();  // again
   std::vector<Socket> clients;
   const auto connect = [&] { clients.push_back(get(Socket::connect(listener->address()))); };
   connect();
@@ -185,8 +185,8 @@ TEST_P(ListeningLoop, NothingIsLostBetweenTwoLoopsAtOneSocket) {
   one.pause_at = 5;
   const auto listener = get(Listener::listen(first, Address::loopback(0), one));
   const auto copy = get(Listener::adopt(second, Socket(UniqueFd(::dup(listener->fd()))), two));
-  ASSERT_TRUE(listener->share());
-  ASSERT_TRUE(copy->share());
+  listener->share();
+  copy->share();
   std::vector<Socket> clients;
   for (std::size_t i = 1; i <= 100; ++i) {
     clients.push_back(get(Socket::connect(listener->address())));

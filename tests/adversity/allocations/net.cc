@@ -184,7 +184,7 @@ void net_listener(Scene& scene) {
   scene.until([&] { return accepted.sockets.size() == 2; });
   listener->pause();
   scene.get(listener->resume());
-  scene.get(listener->share());
+  listener->share();
 }
 
 // The first address refuses the connection, the second one accepts it.
