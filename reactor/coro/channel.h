@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "reactor/coro/context.h"
@@ -19,10 +20,13 @@ namespace reactor::coro {
 
 // Any number of coroutines may push and pop; they are served in their order of arrival. Destroying
 // a task that waits in pop() loses no value. If a task is destroyed that waits in push(), the
-// channel may already have taken its value. Destroying the channel closes it for all waiting
+// channel may already have taken its value. T must be moved without an exception. Destroying the channel closes it for all waiting
 // coroutines. Belongs to its loop's thread.
 template <class T>
 class Channel {
+  static_assert(std::is_nothrow_move_constructible_v<T>,
+                "a value that may throw while it is moved would be lost; move it by a unique_ptr");
+
  public:
   class Push;
   class Pop;

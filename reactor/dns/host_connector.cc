@@ -61,8 +61,13 @@ void HostConnector::on_answer() {
   }
 }
 
+// Without memory the addresses are lost. Those of the other family may do.
 void HostConnector::pass_on(Answer& answer) {
-  connector_->add(std::exchange(answer.addresses, {}));
+  try {
+    connector_->add(std::exchange(answer.addresses, {}));
+  } catch (const std::bad_alloc&) {
+    answer.error = std::make_error_code(std::errc::not_enough_memory);
+  }
 }
 
 // Returns why there was no address to try: not_found if either lookup says so, because that is

@@ -19,6 +19,12 @@ std::string milliseconds(Duration took) {
   return std::to_string(took / std::chrono::milliseconds(1)) + " ms";
 }
 
+std::string text_of(const HandleInfo& who, std::size_t calls, Duration took) {
+  if (!who.kind.empty()) return "slow callback: " + describe(who) + " took " + milliseconds(took);
+  return "slow batch: " + std::to_string(calls) + " callbacks took " + milliseconds(took) +
+         "; each call of the next turns is measured";
+}
+
 }  // namespace
 
 // Returns the entry of the place where `who` was made. File names are string literals, so a place
@@ -44,18 +50,16 @@ void SlowLog::report(const HandleInfo& who, std::size_t calls, Duration took, Ti
     place.longest = std::max(place.longest, took);
     return;
   }
-  std::string line = who.kind.empty()
-                         ? "slow batch: " + std::to_string(calls) + " callbacks took " +
-                               milliseconds(took) + "; each call of the next turns is measured"
-                         : "slow callback: " + describe(who) + " took " + milliseconds(took);
-  if (place.left_out > 0) {
-    line += "; " + std::to_string(place.left_out) + " more since the last such line, up to " +
-            milliseconds(place.longest);
-  }
+  REACTOR_LOG(warn, text_of(who, calls, took) + what_was_left_out(place));
   place.next = now + kInterval;
   place.left_out = 0;
   place.longest = Duration::zero();
-  REACTOR_LOG(warn, line);
+}
+
+std::string SlowLog::what_was_left_out(const Place& place) {
+  if (place.left_out == 0) return {};
+  return "; " + std::to_string(place.left_out) + " more since the last such line, up to " +
+         milliseconds(place.longest);
 }
 
 }  // namespace reactor

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "reactor/base/clock.h"
 #include "reactor/loop/dispatchable.h"
@@ -33,6 +34,7 @@ class SlowLog {
   static constexpr std::size_t kPlaces = 16;
 
   [[nodiscard]] Place& place_of(const HandleInfo& who) noexcept;
+  [[nodiscard]] static std::string what_was_left_out(const Place& place);
 
   std::array<Place, kPlaces> places_;
   std::size_t used_ = 0;

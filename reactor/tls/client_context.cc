@@ -50,11 +50,14 @@ std::error_code trust(SSL_CTX* context, const ClientOptions& options) {
 }  // namespace
 
 struct ClientContext::Hooks {
-  // Returns 0, which means that OpenSSL keeps its reference; keep() takes one of its own.
+  // Returns 0, which means that OpenSSL keeps its reference; keep() takes one of its own. Without
+  // memory, the next connection to this service shakes hands in full.
   static int on_session(SSL* ssl, SSL_SESSION* session) noexcept {
     auto* const self = static_cast<ClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
-    static_cast<void>(SslTransport::guard(
-        ssl, [&](const SslTransport& transport) { self->keep(transport.service(), session); }));
+    try {
+      self->keep(SslTransport::of(ssl).service(), session);
+    } catch (const std::bad_alloc&) {
+    }
     return 0;
   }
 };

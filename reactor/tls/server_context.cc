@@ -18,7 +18,7 @@ struct ServerContext::Hooks {
     ServerContext& context = *static_cast<ServerContext*>(self);
     if (name == nullptr || !context.pick_) return SSL_TLSEXT_ERR_OK;
     ServerContext* picked = nullptr;
-    if (!SslTransport::guard(ssl, [&](const SslTransport&) { picked = context.pick_(name); })) {
+    if (!SslTransport::guard(ssl, [&] { picked = context.pick_(name); })) {
       return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
     if (picked != nullptr) SSL_set_SSL_CTX(ssl, picked->context_);

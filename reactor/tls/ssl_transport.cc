@@ -40,11 +40,6 @@ void SslTransport::begin(int fd) noexcept {
   ERR_clear_error();
 }
 
-void SslTransport::rethrow() {
-  if (thrown_ != nullptr) [[unlikely]]
-    std::rethrow_exception(std::exchange(thrown_, nullptr));
-}
-
 // Translates a call of OpenSSL that did not succeed; see SSL_get_error(3).
 IoResult SslTransport::outcome(int returned) {
   const int kind = SSL_get_error(ssl_.get(), returned);
@@ -68,7 +63,8 @@ std::error_code SslTransport::error(IoResult) const noexcept { return error_; }
 IoResult SslTransport::open(int fd) {
   begin(fd);
   const int returned = SSL_do_handshake(ssl_.get());
-  rethrow();
+  if (thrown_ != nullptr) [[unlikely]]
+    std::rethrow_exception(std::exchange(thrown_, nullptr));
   const IoResult result = returned == 1 ? IoResult::bytes(0) : outcome(returned);
   if (!result.ok() && !result.would_block()) return result;
   has_input_ = result.ok() && SSL_has_pending(ssl_.get()) == 1;
@@ -90,7 +86,6 @@ IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
     std::size_t count = 0;
     const int returned = SSL_read_ex(ssl_.get(), room.data(), room.size(), &count);
     if (returned != 1) {
-      rethrow();
       const IoResult result = outcome(returned);
       if (done == 0) return result;
       if (!result.would_block()) {
@@ -102,7 +97,6 @@ IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
     done += count;
     allowance_ += count;
   } while (done < buffer.size() && SSL_has_pending(ssl_.get()) == 1);
-  rethrow();
   has_input_ = SSL_has_pending(ssl_.get()) == 1;
   return IoResult::bytes(done);
 }
@@ -123,10 +117,7 @@ IoResult SslTransport::write(int fd, std::span<const std::byte> bytes) {
     const std::span<const std::byte> rest = bytes.subspan(done);
     std::size_t count = 0;
     const int returned = SSL_write_ex(ssl_.get(), rest.data(), rest.size(), &count);
-    if (returned != 1) {
-      rethrow();
-      return outcome(returned);
-    }
+    if (returned != 1) return outcome(returned);
     done += count;
     first_is_in_ = !unsent_.empty();
     if (first_is_in_) return done > 1 ? IoResult::bytes(done - 1) : IoResult::blocked();

@@ -34,16 +34,18 @@ class SslTransport final : public Transport, public Connection {
   [[nodiscard]] bool has_input() const noexcept override { return has_input_; }
   [[nodiscard]] std::error_code error(IoResult failed) const noexcept override;
 
-  // Runs code that may throw inside a callback of OpenSSL, through which no exception may pass. The
-  // exception is stored, and thrown again by the Transport's call. Returns false if there was one.
+  [[nodiscard]] static SslTransport& of(SSL* ssl) noexcept {
+    return *static_cast<SslTransport*>(SSL_get_app_data(ssl));
+  }
+  // Runs code that may throw inside a callback of OpenSSL during the handshake. No exception may
+  // pass through OpenSSL: it is stored, and open() throws it again. Returns false if there was one.
   template <class Call>
   [[nodiscard]] static bool guard(SSL* ssl, Call&& call) noexcept {
-    SslTransport& self = *static_cast<SslTransport*>(SSL_get_app_data(ssl));
     try {
-      call(self);
+      call();
       return true;
     } catch (...) {
-      self.thrown_ = std::current_exception();
+      of(ssl).thrown_ = std::current_exception();
       return false;
     }
   }
@@ -56,7 +58,6 @@ class SslTransport final : public Transport, public Connection {
   bool send(std::string_view record) noexcept;
   IoResult flush();
   IoResult outcome(int returned);
-  void rethrow();
 
   SslPtr ssl_;
   Duration open_limit_;
