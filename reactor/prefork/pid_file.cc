@@ -143,9 +143,11 @@ Result<PidFile> PidFile::take(const std::string& path) {
 
 Result<PidFile> PidFile::adopt(const std::string& path, int fd) {
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return last_system_error();
+  UniqueFd file(fd);
   if (!is_at(fd, path)) return std::make_error_code(std::errc::no_such_file_or_directory);
-  return PidFile(path, UniqueFd(fd));
+  return PidFile(path, std::move(file));
 }
+
 
 // If the guard belongs to the open file, a process that shares that file holds it already.
 std::error_code PidFile::claim() {

@@ -70,7 +70,7 @@ class PidFile {
   // if there is none.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   // Called in the successor: makes a PidFile of the file that was left open under `fd`, and owns
-  // the descriptor. The file belongs to the predecessor until claim(): it is neither written nor
+  // the descriptor, which is closed if this fails. The file belongs to the predecessor until claim(): it is neither written nor
   // removed.
   // Errors: bad_file_descriptor; no_such_file_or_directory if `fd` is not the file at `path`.
   [[nodiscard]] static Result<PidFile> adopt(const std::string& path, int fd);

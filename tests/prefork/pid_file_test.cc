@@ -346,8 +346,9 @@ TEST_F(PidFileFork, ASuccessorThatFailsHarmsNothing) {
 TEST_F(PidFileTest, AnotherFileIsNotAdopted) {
   put("");
   EXPECT_EQ(PidFile::adopt(path_, -1).error(), std::errc::bad_file_descriptor);
-  const UniqueFd other(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  EXPECT_EQ(PidFile::adopt(path_, other.get()).error(), std::errc::no_such_file_or_directory);
+  const int other = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  EXPECT_EQ(PidFile::adopt(path_, other).error(), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(::fcntl(other, F_GETFD), -1) << "it is closed, or the lock would stay";
 }
 
 // Several processes take and release the file. No two of them may ever hold it at the same time.
