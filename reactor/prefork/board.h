@@ -61,7 +61,7 @@ class Board {
   void free_seat(std::uint32_t number) noexcept;
   [[nodiscard]] Seat& seat(std::uint32_t number) noexcept { return shared_->seats[number]; }
 
-  // Sets the seat of the worker that serves a slot. Called by the master.
+  // Sets the seat of the worker that serves a slot, or kNobody. Called by the master.
   void set_occupant(unsigned slot, std::uint32_t seat) noexcept {
     shared_->occupants[slot].store(seat + 1, std::memory_order_release);
   }

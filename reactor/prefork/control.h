@@ -31,9 +31,8 @@ enum class Notice : std::uint8_t {
 struct Message {
   enum class Kind : std::uint8_t {
     retire,   // a successor has the slot: hand over, finish, end. `value`: the slot that takes over
-    orphan,   // nobody serves `slot`: its siblings accept from its queue
-    adopted,  // a worker serves `slot` again
-    sibling,  // a slot was added; the descriptor is its listener or a mailbox end, see `value`
+    look,     // look at the board for slots that nobody serves, and accept from their queues
+    sibling,  // `slot` was added; the descriptor is its listener or a mailbox end, see `value`
     serve,    // a worker that was started with Membership::held begins to accept
   };
   static constexpr std::uint32_t kMailboxIn = 0xffffffff;

@@ -42,7 +42,6 @@ Crew::Crew(Generation first, unsigned slots, std::size_t addresses, Board& board
       slots_(slots),
       backoff_(current_.plan.workers) {
   board_.set_slots(slots);
-  for (unsigned slot = wanted(); slot < slots; ++slot) slots_[slot].orphaned = true;
 }
 
 void Crew::set_wanted(unsigned workers) { current_.plan.workers = workers; }
@@ -85,6 +84,9 @@ void Crew::advance() {
   if (dismissed_ || hopeless_) return;
   retire_surplus();
   start_a_successor();
+  // One message for all slots. A worker that has no room for it has messages to read, and looks at
+  // the board at the latest at its next beat.
+  if (std::exchange(vacancies_, false)) tell_all({.kind = Message::Kind::look});
 }
 
 void Crew::start_in_empty_slots() {
@@ -164,6 +166,7 @@ Process* Crew::start(unsigned slot) {
 void Crew::could_not_start(unsigned slot, std::error_code error) {
   REACTOR_LOG(error, "can't start worker " + std::to_string(slot) + ": " +
                          explain_limit(error, fixed_descriptors(slots(), addresses_)));
+  if (slots_[slot].serving == nullptr) vacate(slot);
   slow_down(slot, Duration::zero());
   slots_[slot].not_before =
       std::max(slots_[slot].not_before, saturating_add(clock_.now(), Backoff::kFirst));
@@ -179,7 +182,6 @@ Duration Crew::with_jitter(Duration pause) noexcept {
 void Crew::slow_down(unsigned slot, Duration lived) {
   const Duration pause = with_jitter(backoff_.after_death(lived));
   slots_[slot].not_before = saturating_add(clock_.now(), pause);
-  if (pause > Duration::zero()) set_orphaned(slot, slots_[slot].serving == nullptr);
   if (was_ready_ || ++failed_starts_ < wanted() || hopeless_) return;
   hopeless_ = true;
 }
@@ -241,20 +243,17 @@ void Crew::became_ready(Process& process) {
   was_ready_ = true;
   if (process.generation == generation_) earlier_.reset();
   Slot& slot = slots_[process.slot];
-  if (slot.coming == &process) {
-    slot.coming = nullptr;
-    Process* const old = std::exchange(slot.serving, &process);
-    board_.set_occupant(process.slot, process.seat);
-    if (old != nullptr) leave(*old, process.slot);
-  }
-  if (slot.serving != &process) return;
-  board_.set_occupant(process.slot, process.seat);
-  set_orphaned(process.slot, false);
-  for (unsigned other = 0; other < slots(); ++other) {
-    if (!slots_[other].orphaned) continue;
-    process.control.send(
-        {.kind = Message::Kind::orphan, .slot = static_cast<std::uint16_t>(other)});
-  }
+  Process* const old = slot.serving;
+  if (slot.coming == &process) slot.serving = std::exchange(slot.coming, nullptr);
+  board_.set_occupant(process.slot, process.seat);  // before the old one hands over
+  if (old != nullptr && old != slot.serving) leave(*old, process.slot);
+  if (slots() > wanted()) process.control.send({.kind = Message::Kind::look});
+}
+
+// From here on the siblings may accept for the slot.
+void Crew::vacate(unsigned slot) {
+  board_.set_occupant(slot, Board::kNobody);
+  vacancies_ = true;
 }
 
 // `heir`: the slot that gets its idle connections.
@@ -270,12 +269,6 @@ void Crew::leave(Process& process, unsigned heir) {
                         " can't be told to hand its connections over: it gets TERM, and closes "
                         "those that are idle");
   calls_.kill(process.pid, SIGTERM);
-}
-
-void Crew::set_orphaned(unsigned slot, bool orphaned) {
-  if (std::exchange(slots_[slot].orphaned, orphaned) == orphaned) return;
-  tell_all({.kind = orphaned ? Message::Kind::orphan : Message::Kind::adopted,
-            .slot = static_cast<std::uint16_t>(slot)});
 }
 
 void Crew::tell_all(const Message& message, int descriptor) const {
@@ -324,7 +317,7 @@ void Crew::died(Process& process, int status) {
   if (came) slot.coming = nullptr;
   if (served) {
     slot.serving = std::exchange(slot.coming, nullptr);
-    board_.set_occupant(process.slot, Board::kNobody);
+    vacate(process.slot);
   }
   const std::string line = process.name() + " " + how_it_ended(status);
   if (dismissed_ || !(served || came)) {

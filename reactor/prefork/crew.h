@@ -6,9 +6,9 @@
 //            +---- back-off ----+-- death   +---- it is ready: the old one leaves
 //
 // Slots from number plan.workers on are retired: their listeners stay open, and siblings accept
-// from them. Siblings also accept for a slot that stays empty for longer than a fork takes. The
-// worker of a retired slot leaves when all workers that stay have shown that they serve
-// (crew_surplus.cc).
+// from them. The same goes for any slot whose worker is not ready: the board shows it, and a
+// message makes the workers look there. The worker of a retired slot leaves when all workers that
+// stay have shown that they serve (crew_surplus.cc).
 //
 // A worker is outdated if it asked for a successor, or if its generation is not the current one.
 // Outdated workers are replaced one at a time: the successor starts as Slot::coming, and once it is
@@ -118,7 +118,6 @@ class Crew {
     Process* serving = nullptr;  // also while it starts, if the slot was empty
     Process* coming = nullptr;   // the successor, while it starts
     TimePoint not_before{};      // the earliest time of the next fork
-    bool orphaned = false;       // the siblings know that nobody serves the slot
   };
 
   [[nodiscard]] Process* start(unsigned slot);
@@ -138,7 +137,7 @@ class Crew {
   void slow_down(unsigned slot, Duration lived);
   [[nodiscard]] Duration with_jitter(Duration pause) noexcept;
   void roll_back();
-  void set_orphaned(unsigned slot, bool orphaned);
+  void vacate(unsigned slot);
   void look_after(Process& process, TimePoint now);
   void abort(Process& process, TimePoint now, const std::string& why);
   [[nodiscard]] bool successor_starts() const;
@@ -167,6 +166,7 @@ class Crew {
   bool hopeless_ = false;
   bool dismissed_ = false;
   bool held_ = false;
+  bool vacancies_ = false;  // there are slots without a worker of which the workers were not told
   bool rolled_back_ = false;
 };
 

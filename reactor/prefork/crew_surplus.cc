@@ -34,9 +34,8 @@ void Crew::retire_surplus() {
   for (unsigned slot = wanted(); slot < slots(); ++slot) {
     Slot& place = slots_[slot];
     const bool serves = place.serving != nullptr || place.coming != nullptr;
-    if (serves && silent) continue;
-    set_orphaned(slot, true);
-    if (serves) board_.set_occupant(slot, Board::kNobody);
+    if (!serves || silent) continue;
+    vacate(slot);
     for (Process** const each : {&place.coming, &place.serving}) {
       Process* const process = std::exchange(*each, nullptr);
       const bool leaves = process != nullptr && process->state != Process::State::aborted;
@@ -51,17 +50,12 @@ bool Crew::has_surplus() const {
   });
 }
 
-// Sends each worker a message, because a sleeping loop turns only if there is one. The message says
-// that the worker's own slot is served, which changes nothing.
+// Sends each worker a message, because a sleeping loop turns only if there is one.
 void Crew::begin_retiring() {
   look_after();  // from here on only new turns count
   surplus_since_ = clock_.now();
   said_why_surplus_stays_ = false;
-  for (const auto& process : processes_) {
-    if (!process->control) continue;
-    process->control.send(
-        {.kind = Message::Kind::adopted, .slot = static_cast<std::uint16_t>(process->slot)});
-  }
+  tell_all({.kind = Message::Kind::look});
 }
 
 // Returns the first slot that stays and whose worker does not serve, or has not turned since

@@ -6,9 +6,9 @@
 //     ^                                                |                          |
 //     +------------- a turn, or it is full ------------+--------------------------+
 //
-// A slot is borrowed while its worker is stuck or full, and while the master says that nobody
-// serves it. Connections that this worker accepted itself pass keep(), which may send them to
-// another worker's mailbox.
+// A slot is borrowed while its worker is stuck or full, and while it has no worker that is ready.
+// The master's message to look only saves the time until the next look. Connections that this
+// worker accepted itself pass keep(), which may send them to another worker's mailbox.
 #include "reactor/prefork/siblings.h"
 
 #include <sys/resource.h>
@@ -88,26 +88,36 @@ void Siblings::beat() {
 }
 
 void Siblings::hear(const Message& message, UniqueFd descriptor) {
-  const unsigned slot = message.slot;
   if (message.kind == Message::Kind::sibling) {
-    if (message.value == Message::kMailboxIn) {
-      mailboxes_.learn(slot, Mailboxes::End::in, std::move(descriptor));
-    } else if (message.value == Message::kMailboxOut) {
-      mailboxes_.learn(slot, Mailboxes::End::out, std::move(descriptor));
-    } else {
-      slots_.learn(slot, message.value, Socket(std::move(descriptor)));
-    }
-    grow();
-    return;
+    learn(message, std::move(descriptor));
+  } else {
+    look_for_vacancies();
   }
-  if (slot >= siblings_.size() || slot == own_) return;
-  siblings_[slot].orphaned = message.kind == Message::Kind::orphan;
-  settle(slot);
+}
+
+void Siblings::learn(const Message& message, UniqueFd descriptor) {
+  if (message.value == Message::kMailboxIn) {
+    mailboxes_.learn(message.slot, Mailboxes::End::in, std::move(descriptor));
+  } else if (message.value == Message::kMailboxOut) {
+    mailboxes_.learn(message.slot, Mailboxes::End::out, std::move(descriptor));
+  } else {
+    slots_.learn(message.slot, message.value, Socket(std::move(descriptor)));
+  }
+  grow();
 }
 
 // ---- The siblings' queues ----
 
+// Reads only the board: when many workers end at once, each of them causes such a look.
+void Siblings::look_for_vacancies() {
+  for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
+    siblings_[slot].vacant = board_.occupant(slot) == nullptr;
+    settle(slot);
+  }
+}
+
 void Siblings::look() {
+  if (leaving_) return;
   const TimePoint now = loop_.start_time();
   const bool late = now - next_look_ > kLookInterval;
   // All workers may have stood still meanwhile (SIGSTOP, the freezer), so older suspicions do not
@@ -133,6 +143,7 @@ void Siblings::look_at(unsigned slot, Sibling& sibling) {
   const std::uint64_t turns = seat == nullptr ? 0 : seat->loop.turns.get();
   const bool moves = seat == nullptr || turns != sibling.turns;
   sibling.turns = turns;
+  sibling.vacant = seat == nullptr;
   sibling.full = seat != nullptr && (seat->full() || seat->starved());
   if (moves || sibling.full || (!sibling.stuck && !connections_wait(slot))) {
     sibling.suspect_since.reset();
@@ -170,11 +181,13 @@ bool Siblings::connections_wait(unsigned slot) const {
   return false;
 }
 
-// Borrows from the slot, or gives back, if it has to. If that fails, the next look tries again.
+// Borrows from the slot, or gives back, if it has to. If that fails, the next look tries again. The
+// receiving end of a new slot's mailbox comes last, after the listeners.
 void Siblings::settle(unsigned slot) {
   Sibling& sibling = siblings_[slot];
-  if (slot == own_ || service_ == nullptr) return;
-  const bool wanted = sibling.orphaned || sibling.stuck || sibling.full;
+  const bool known = mailboxes_.out_of(slot) >= 0;
+  if (slot == own_ || !known || service_ == nullptr || leaving_) return;
+  const bool wanted = sibling.vacant || sibling.stuck || sibling.full;
   if (sibling.borrowed == wanted) return;
   if (!wanted) give_back(slot);
   sibling.borrowed = wanted && borrow(slot);
@@ -259,6 +272,7 @@ bool Siblings::lives_are_short(std::uint64_t own) {
 // ---- The end ----
 
 void Siblings::withdraw() {
+  leaving_ = true;
   seat_.accepts.store(0);
   if (service_ == nullptr) return;
   service_->set_placement({});
@@ -266,12 +280,12 @@ void Siblings::withdraw() {
 }
 
 void Siblings::hand_over(unsigned heir, Callback<void()> done) {
-  withdraw();
-  incoming_.close(own_);  // the rest goes to the heir, or to the slot's next worker
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
-    siblings_[slot].orphaned = siblings_[slot].stuck = siblings_[slot].full = false;
+    siblings_[slot].vacant = siblings_[slot].stuck = siblings_[slot].full = false;
     settle(slot);
   }
+  withdraw();
+  incoming_.close(own_);  // the rest goes to the heir, or to the slot's next worker
   outgoing_.start(*service_, heir, std::move(done));
 }
 

@@ -36,7 +36,7 @@ class Siblings {
   // Lets connections come and go from here on. `service` outlives this. `even_out`: new connections
   // go to the worker that has fewest.
   void serve(Service& service, bool even_out);
-  // Acts on a message of the master.
+  // Acts on a message of the master: look or sibling.
   void hear(const Message& message, UniqueFd descriptor);
   // Publishes how many descriptors are free, and looks after the siblings.
   void beat();
@@ -57,7 +57,7 @@ class Siblings {
   struct Sibling {
     std::uint64_t turns = 0;                 // of its loop, at the last look
     std::optional<TimePoint> suspect_since;  // no turn since then, although connections wait
-    bool orphaned = false;                   // the master says that nobody serves it
+    bool vacant = false;                     // nobody serves it
     bool stuck = false;
     bool full = false;      // it has all the connections that it may have, or has descriptors for
     TimePoint next_line{};  // when the log may name it again
@@ -72,12 +72,14 @@ class Siblings {
   [[nodiscard]] bool send_to(unsigned slot, const Socket& connection);
   [[nodiscard]] bool lives_are_short(std::uint64_t own);
   void look_at(unsigned slot, Sibling& sibling);
+  void look_for_vacancies();
   void say_stuck(unsigned slot);
   [[nodiscard]] bool may_say(unsigned slot);
   [[nodiscard]] bool connections_wait(unsigned slot) const;
   void settle(unsigned slot);
   [[nodiscard]] bool borrow(unsigned slot);
   void give_back(unsigned slot);
+  void learn(const Message& message, UniqueFd descriptor);
   void grow();
 
   Loop& loop_;
@@ -92,7 +94,8 @@ class Siblings {
   std::vector<Sibling> siblings_;  // by slot; our own entry is unused
   Timer again_;
   TimePoint next_look_{};
-  bool late_ = false;  // the last look was late by more than kLookInterval
+  bool leaving_ = false;  // from withdraw() on
+  bool late_ = false;     // the last look was late by more than kLookInterval
   // Measures how many of the connections that were accepted since `epoch_` have ended already.
   TimePoint epoch_{};
   std::uint64_t epoch_accepted_ = 0;

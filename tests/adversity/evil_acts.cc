@@ -232,8 +232,8 @@ std::vector<Row> messages() {
       {"messages shut down", kNone, kServed, kOnce, [] { shut_down(control(), SHUT_RDWR); }},
       {"messages closed", kNone, kServed, kOnce, [] { close_all(control()); }},
   };
-  static constexpr std::array kKinds = {"message retire",  "message orphan", "message adopted",
-                                        "message sibling", "message serve",  "message unknown"};
+  static constexpr std::array kKinds = {"message retire", "message look", "message sibling",
+                                        "message serve", "message unknown"};
   for (std::size_t kind = 0; kind < kKinds.size(); ++kind) {
     rows.push_back({kKinds[kind], kNone, kServed, kOften, [kind] {
                       send_to(control(), bytes_of(8, static_cast<int>(kind)), {STDERR_FILENO});

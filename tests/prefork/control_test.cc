@@ -30,14 +30,14 @@ TEST_F(ControlTest, CarriesMessagesInOrderAndDescriptors) {
   ASSERT_EQ(::pipe(ends.data()), 0);
   UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
-  ASSERT_TRUE(master.send({.kind = Message::Kind::orphan, .slot = 3}));
+  ASSERT_TRUE(master.send({.kind = Message::Kind::look, .slot = 3}));
   ASSERT_TRUE(master.send({.kind = Message::Kind::sibling, .slot = 4, .value = 2}, writer.get()));
   ASSERT_TRUE(master.send({.kind = Message::Kind::retire, .slot = 5, .value = 6}));
   writer.reset();
 
   WorkerControl::Received first = worker.receive();
   ASSERT_TRUE(first.message);
-  EXPECT_EQ(first.message->kind, Message::Kind::orphan);
+  EXPECT_EQ(first.message->kind, Message::Kind::look);
   EXPECT_EQ(first.message->slot, 3);
   EXPECT_FALSE(first.descriptor);
 
@@ -60,7 +60,7 @@ TEST_F(ControlTest, CarriesMessagesInOrderAndDescriptors) {
 TEST_F(ControlTest, NeverCutsAMessage) {
   auto [master, worker] = make_control().value();
   std::uint32_t sent = 0;
-  while (sent < 1'000'000 && master.send({.kind = Message::Kind::orphan, .value = sent})) ++sent;
+  while (sent < 1'000'000 && master.send({.kind = Message::Kind::look, .value = sent})) ++sent;
   ASSERT_GT(sent, 100U);
   ASSERT_LT(sent, 1'000'000U);
   for (std::uint32_t i = 0; i < sent; ++i) {
@@ -69,7 +69,7 @@ TEST_F(ControlTest, NeverCutsAMessage) {
     ASSERT_EQ(received.message->value, i);
   }
   EXPECT_FALSE(worker.receive().message);
-  EXPECT_TRUE(master.send({.kind = Message::Kind::orphan}));
+  EXPECT_TRUE(master.send({.kind = Message::Kind::look}));
 }
 
 TEST_F(ControlTest, HearsANoticeOnceHoweverOftenItIsSaid) {
@@ -99,7 +99,7 @@ TEST_F(ControlTest, SaysThatTheOtherIsGone) {
   worker = {};
   EXPECT_EQ(master.hear(), Heard::ready) << "said before";
   EXPECT_EQ(master.hear(), Heard::ended);
-  EXPECT_FALSE(master.send({.kind = Message::Kind::orphan}));
+  EXPECT_FALSE(master.send({.kind = Message::Kind::look}));
 }
 
 TEST_F(ControlTest, AWorkerWithoutAMasterIsToldAndGetsNoSignal) {
@@ -149,7 +149,7 @@ TEST_F(ControlTest, TheWorkerCannotSendTheMasterADescriptor) {
   const IoResult sent = send_with_descriptor(worker.fd(), bytes, descriptor.get());
   EXPECT_TRUE(sent.is_error()) << "the way back is shut down";
   EXPECT_EQ(master.hear(), Heard::nothing);
-  EXPECT_TRUE(master.send({.kind = Message::Kind::orphan}));
+  EXPECT_TRUE(master.send({.kind = Message::Kind::look}));
   EXPECT_TRUE(worker.receive().message) << "the way there is not";
 }
 

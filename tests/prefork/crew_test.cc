@@ -39,23 +39,6 @@ TEST_F(CrewTest, AForkThatFailsIsTriedAgainAtMostTwiceASecond) {
   EXPECT_EQ(calls_.started, 3);
 }
 
-TEST_F(CrewTest, TheQueueOfASlotThatWaitsForItsRestartIsTheSiblings) {
-  make_ready(plan(2));
-  pid_t last = kFirst;  // the worker of slot 0, which dies again and again
-  heard(kFirst + 1);
-  for (int deaths = 0; !any(heard(kFirst + 1), Message::Kind::orphan); ++deaths) {
-    ASSERT_LT(deaths, 10);
-    die(last);
-    turn();
-    last = kFirst + calls_.started - 1;
-  }
-  EXPECT_EQ(crew_->next_turn(), std::min(crew_->next_turn(), clock_.now() + milliseconds(625)));
-  pass(milliseconds(700), {kFirst + 1});
-  ready(kFirst + calls_.started - 1);
-  turn();
-  EXPECT_TRUE(any(heard(kFirst + 1), Message::Kind::adopted));
-}
-
 // ---- Silence ----
 
 TEST_F(CrewTest, EachSilenceIsReportedOnce) {
@@ -139,7 +122,8 @@ TEST_F(CrewTest, OneThatDiesBeforeItRetiresLeavesItsQueueToTheOthers) {
   turn();
   die(kFirst + 1);
   pass(milliseconds(20));
-  EXPECT_TRUE(any(heard(kFirst), Message::Kind::orphan));
+  EXPECT_TRUE(any(heard(kFirst), Message::Kind::look));
+  EXPECT_EQ(board_->occupant(1), nullptr);
   EXPECT_EQ(calls_.started, 2);
 }
 

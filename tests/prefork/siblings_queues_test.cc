@@ -31,10 +31,10 @@ class SiblingsQueuesTest : public SiblingsTest {
     for (const unsigned slot : slots) queues.insert(queue(slot));
     return service_.loans == queues;
   }
-  void say(Kind kind, unsigned slot) {
-    Message message{.kind = kind};
-    message.slot = static_cast<std::uint16_t>(slot);
-    siblings_->hear(message, {});
+  void say_look() { siblings_->hear({.kind = Kind::look}, {}); }
+  void vacate(unsigned slot) {
+    board_->set_occupant(slot, Board::kNobody);
+    say_look();
   }
   // Sends a connection to `slot`, as one sibling does to another.
   void send_to(unsigned slot) {
@@ -61,18 +61,19 @@ class SiblingsQueuesTest : public SiblingsTest {
   }
 };
 
-TEST_P(SiblingsQueuesTest, AnOrphansAreServedUntilItIsAdopted) {
+TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsServedUntilItHasOne) {
   EXPECT_TRUE(borrowed({}));
-  say(Kind::orphan, 1);
+  vacate(1);
   EXPECT_TRUE(borrowed({1}));
-  say(Kind::orphan, 1);
+  say_look();
   EXPECT_TRUE(borrowed({1}));
   send_to(1);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; })) << "its mailbox too";
   EXPECT_EQ(board_->coming(1).load(), 0);
-  say(Kind::orphan, 2);
+  vacate(2);
   EXPECT_TRUE(borrowed({1, 2}));
-  say(Kind::adopted, 1);
+  seats_[1] = sit(1);
+  say_look();
   EXPECT_TRUE(borrowed({2}));
   seats_[1]->loop.turns.add();
   send_to(1);
@@ -81,10 +82,20 @@ TEST_P(SiblingsQueuesTest, AnOrphansAreServedUntilItIsAdopted) {
   EXPECT_EQ(receive(1), 1) << "for its own worker";
 }
 
-TEST_P(SiblingsQueuesTest, OurOwnSlotAndOnesThatDoNotExistAreNobodysOrphans) {
-  say(Kind::orphan, 0);
-  say(Kind::orphan, 3);
-  say(Kind::orphan, 0xffff);
+TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsSeenAtABeatIfNoMessageComes) {
+  board_->set_occupant(1, Board::kNobody);
+  board_->set_occupant(2, Board::kNobody);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({1, 2}));
+  seats_[1] = sit(1);
+  siblings_->beat();
+  EXPECT_TRUE(borrowed({2}));
+  EXPECT_FALSE(log_.contains("is stuck"));
+}
+
+TEST_P(SiblingsQueuesTest, OurOwnSlotIsNotBorrowed) {
+  vacate(0);
+  siblings_->beat();
   EXPECT_TRUE(borrowed({}));
 }
 
@@ -158,7 +169,7 @@ TEST_P(SiblingsQueuesTest, OneThatMovesIsNotStuckThoughMuchWaits) {
 
 TEST_P(SiblingsQueuesTest, AQueueThatCanNotBeHadIsAskedForAgain) {
   service_.refuse_loans = true;
-  say(Kind::orphan, 1);
+  vacate(1);
   EXPECT_TRUE(borrowed({}));
   siblings_->beat();
   EXPECT_EQ(lines("can't accept for worker 1"), 1) << "said once a minute";
@@ -175,10 +186,13 @@ TEST_P(SiblingsQueuesTest, OneThatLeavesGivesAllBack) {
   seats_[2]->most.set(1);
   seats_[2]->connections.set(1);
   siblings_->beat();
-  say(Kind::orphan, 1);
+  vacate(1);
   EXPECT_TRUE(borrowed({1, 2}));
   retire(1);
   EXPECT_TRUE(borrowed({}));
+  siblings_->beat();
+  say_look();
+  EXPECT_TRUE(borrowed({})) << "nor does it borrow again";
   send_to(1);
   EXPECT_TRUE(loop_.poll());
   EXPECT_EQ(receive(1), 1) << "nor does it take from their mailboxes";
@@ -197,12 +211,19 @@ TEST_P(SiblingsQueuesTest, ASlotThatIsNewIsLookedAfterLikeTheOthers) {
     message.value = value;
     siblings_->hear(message, UniqueFd(::dup(fd)));
   };
-  say(Kind::orphan, 3);
-  EXPECT_TRUE(borrowed({})) << "it is not known yet";
+  const auto look = [&] {
+    siblings_->beat();
+    say_look();
+  };
+  look();
   tell(0, listeners.at(0).fd());
+  look();
   tell(Message::kMailboxIn, masters.into(3));
+  look();
+  EXPECT_TRUE(borrowed({})) << "it is not known yet";
+  EXPECT_EQ(lines("can't accept for worker 3"), 0);
   tell(Message::kMailboxOut, masters.out_of(3));
-  say(Kind::orphan, 3);
+  say_look();
   EXPECT_TRUE(borrowed({3}));
   ASSERT_TRUE(masters.send(3, connection_.fd(), {}).value());
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));

@@ -47,6 +47,14 @@ class WorkerTest : public BackendTest {
     client_ = Socket::connect(server_->addresses().at(0)).value();
     ASSERT_TRUE(run_bounded(worker_->loop(), [&] { return server_->connections() == 1; }));
   }
+  // Serves until there are that many connections, or for kLimit.
+  void serve_until_there_are(std::size_t connections) {
+    Timer end = worker_->loop().every(milliseconds(1), [&] {
+      if (server_->connections() == connections) worker_->loop().stop();
+    });
+    Timer limit = worker_->loop().after(kLimit, [&] { worker_->loop().stop(); });
+    EXPECT_EQ(worker_->serve(*server_), kExitOk);
+  }
   void retire() {
     ASSERT_TRUE(master_.send({.kind = Message::Kind::retire, .slot = 0, .value = 1}));
   }
@@ -114,18 +122,15 @@ class HeldWorkerTest : public WorkerTest {
 TEST_P(HeldWorkerTest, ServesWhenItIsReleasedAndHasHeardTheNews) {
   const FdPair pair = make_tcp_pair();
   ASSERT_TRUE(mailboxes_.send(1, pair.near.get(), {}).value());
-  ASSERT_TRUE(master_.send({.kind = Message::Kind::orphan, .slot = 1}));
+  board_->set_occupant(1, Board::kNobody);
+  ASSERT_TRUE(master_.send({.kind = Message::Kind::look}));
   ASSERT_TRUE(master_.send({.kind = Message::Kind::serve}));
-  Timer end = worker_->loop().every(milliseconds(1), [&] {
-    if (server_->connections() == 2) worker_->loop().stop();
-  });
-  Timer limit = worker_->loop().after(kLimit, [&] { worker_->loop().stop(); });
-  EXPECT_EQ(worker_->serve(*server_), kExitOk);
-  EXPECT_EQ(server_->connections(), 2U) << "it takes what waits for the orphan";
+  serve_until_there_are(2);
+  EXPECT_EQ(server_->connections(), 2U) << "it takes what waits for the slot without a worker";
 }
 
 TEST_P(HeldWorkerTest, NeverServesIfItIsToRetire) {
-  ASSERT_TRUE(master_.send({.kind = Message::Kind::orphan, .slot = 1}));
+  ASSERT_TRUE(master_.send({.kind = Message::Kind::look}));
   retire();
   EXPECT_FALSE(serves());
 }
