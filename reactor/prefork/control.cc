@@ -67,11 +67,22 @@ Control::Heard Control::hear() noexcept {
 
 // ---- The worker's end ----
 
+// Whether the next message brings a descriptor for which no number is free. If it were received
+// now, the kernel would drop the descriptor.
+bool WorkerControl::must_wait() const noexcept {
+  if (lowest_free_descriptor(messages_.get()) >= 0) return false;
+  Message next;
+  return ::recv(messages_.get(), &next, sizeof next, MSG_PEEK | MSG_DONTWAIT) == sizeof next &&
+         next.kind == Message::Kind::sibling;
+}
+
 WorkerControl::Received WorkerControl::receive() const noexcept {
   Bytes bytes;
   Received received;
+  received.later = must_wait();
+  if (received.later) return received;
   const IoResult result = receive_with_descriptor(messages_.get(), bytes, received.descriptor);
-  // A message whose descriptor was lost is ignored; the channel stays open.
+  // Another thread may have taken the number. The message is ignored; the channel stays open.
   const bool lost = result.error() == std::errc::too_many_files_open;
   if (result.would_block() || lost) return received;
   received.later = result.is_error() && is_transient(result.error());

@@ -79,7 +79,7 @@ class Control {
 class WorkerControl {
  public:
   // The result of receive(): a message, perhaps with a descriptor; no message for now; no message
-  // for lack of memory (`later`); or the end.
+  // for lack of memory, or of a number for its descriptor (`later`); or the end.
   struct Received {
     std::optional<Message> message;
     UniqueFd descriptor;
@@ -106,6 +106,7 @@ class WorkerControl {
   void close_notices() noexcept { notices_.reset(); }
 
  private:
+  [[nodiscard]] bool must_wait() const noexcept;
   bool say(Notice notice) const noexcept;
 
   UniqueFd messages_, notices_;

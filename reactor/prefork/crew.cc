@@ -271,9 +271,10 @@ void Crew::leave(Process& process, unsigned heir) {
   calls_.kill(process.pid, SIGTERM);
 }
 
-void Crew::tell_all(const Message& message, int descriptor) const {
+void Crew::tell_all(const Message& message, int descriptor) {
   for (const auto& process : processes_) {
-    if (process->control) process->control.send(message, descriptor);
+    if (!process->control || process->control.send(message, descriptor)) continue;
+    if (message.kind == Message::Kind::sibling) process->wants_successor = true;
   }
 }
 

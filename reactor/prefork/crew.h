@@ -95,7 +95,9 @@ class Crew {
   // the same slots.
   void give_way();
   void signal_all(int signal_number) const;
-  void tell_all(const Message& message, int descriptor = -1) const;
+  // A worker that can't be told of a new slot (Message::Kind::sibling) gets a successor, which
+  // knows the slot from the start.
+  void tell_all(const Message& message, int descriptor = -1);
   [[nodiscard]] bool empty() const noexcept { return processes_.empty(); }
   // Whether each wanted slot has a worker that is ready.
   [[nodiscard]] bool complete() const;

@@ -2,6 +2,7 @@
 #include "reactor/prefork/control.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -70,6 +71,51 @@ TEST_F(ControlTest, NeverCutsAMessage) {
   }
   EXPECT_FALSE(worker.receive().message);
   EXPECT_TRUE(master.send({.kind = Message::Kind::look}));
+}
+
+// Leaves no descriptor number free while it lives.
+class NoFreeDescriptor {
+ public:
+  NoFreeDescriptor() {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const UniqueFd lowest(::dup(STDERR_FILENO));
+    const rlimit none{static_cast<rlim_t>(lowest.get()), before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  NoFreeDescriptor(const NoFreeDescriptor&) = delete;
+  NoFreeDescriptor& operator=(const NoFreeDescriptor&) = delete;
+  ~NoFreeDescriptor() { EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(ControlTest, AMessageWithADescriptorWaitsUntilTheWorkerCanOpenOne) {
+  auto [master, worker] = make_control().value();
+  ASSERT_TRUE(master.send({.kind = Message::Kind::look}));
+  ASSERT_TRUE(master.send({.kind = Message::Kind::sibling, .slot = 4}, STDERR_FILENO));
+  {
+    const NoFreeDescriptor none;
+    const WorkerControl::Received first = worker.receive();
+    ASSERT_TRUE(first.message) << "it has none";
+    EXPECT_EQ(first.message->kind, Message::Kind::look);
+    const WorkerControl::Received second = worker.receive();
+    EXPECT_TRUE(second.later);
+    EXPECT_FALSE(second.message);
+    EXPECT_FALSE(second.ended);
+  }
+  const WorkerControl::Received second = worker.receive();
+  ASSERT_TRUE(second.message);
+  EXPECT_EQ(second.message->slot, 4);
+  EXPECT_TRUE(second.descriptor);
+}
+
+TEST_F(ControlTest, TheEndOfTheMasterIsSeenWithoutAFreeDescriptor) {
+  auto [master, worker] = make_control().value();
+  const NoFreeDescriptor none;
+  EXPECT_FALSE(worker.receive().later) << "nothing waits";
+  master.close();
+  EXPECT_TRUE(worker.receive().ended);
 }
 
 TEST_F(ControlTest, HearsANoticeOnceHoweverOftenItIsSaid) {

@@ -75,5 +75,21 @@ TEST_F(CrewVacanciesTest, OneMessageTellsOfAnyNumberOfSlots) {
   EXPECT_EQ(to_the_new[0].kind, Message::Kind::look);
 }
 
+TEST_F(CrewVacanciesTest, OneThatCanNotBeToldOfANewSlotIsReplaced) {
+  make_ready(plan(2));
+  pass(seconds(1), {kFirst, kFirst + 1});
+  for (int i = 0; i < 5000; ++i) crew_->tell_all({.kind = Message::Kind::look});
+  heard(kFirst + 1);
+  turn();
+  EXPECT_EQ(calls_.started, 2) << "a message to look is none too many";
+  crew_->tell_all({.kind = Message::Kind::sibling}, STDERR_FILENO);
+  turn();
+  EXPECT_EQ(calls_.started, 3);
+  ready(kFirst + 2);
+  turn();
+  EXPECT_EQ(calls_.started, 3);
+  EXPECT_FALSE(any(heard(kFirst + 1), Message::Kind::retire)) << "it was told";
+}
+
 }  // namespace
 }  // namespace reactor::prefork

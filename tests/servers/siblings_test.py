@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Tests that workers serve the backlog of a stuck sibling, and share connections evenly."""
 
+import itertools
 import os
+import re
+import resource
 import signal
 import sys
 import time
@@ -102,6 +105,29 @@ class Fewer(support.BackendTest):
                 book.wait_for(100)
                 book.stop()
                 self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
+
+
+@support.on_each_backend
+class Retired(support.BackendTest):
+    def test_workers_that_had_no_descriptor_serve_its_queue(self):
+        with self.server(HTTP_OK, "-w", "2") as server:
+            workers = server.workers()
+            before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers}
+            for pid in workers:
+                used = support.descriptors_of(pid)
+                lowest = next(number for number in itertools.count() if number not in used)
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, before[pid][1]))
+            server.signal(signal.SIGTTIN)
+            wait_until(lambda: re.search(r"worker 2 \(pid \d+\) is ready", server.log()),
+                       "the third worker")
+            for pid in workers:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, before[pid])
+            server.signal(signal.SIGTTOU)
+            wait_until(lambda: set(server.workers()) == set(workers), "its end")
+            connections = [server.connect() for _ in range(60)]
+            self.assertTrue(all(support.is_ok(connection) for connection in connections))
+            for connection in connections:
+                connection.close()
 
 
 def sockets_of(pid):
