@@ -8,9 +8,10 @@
 namespace reactor::prefork {
 
 // Computes how long to wait before the next fork. One instance counts for all slots together. A
-// worker that lived for kQuickDeath or longer is replaced at once. So are quick deaths in a row, up
-// to one more than there are slots, because all workers may be killed in one go. After that the
-// wait starts at kFirst and doubles up to kLongest. Private to prefork.
+// worker that served for kQuickDeath or longer is replaced at once; the time before it was ready
+// does not count. So are quick deaths in a row, up to one more than there are slots, because all
+// workers may be killed in one go. After that the wait starts at kFirst and doubles up to kLongest.
+// Private to prefork.
 class Backoff {
  public:
   static constexpr Duration kQuickDeath = std::chrono::seconds(1);
@@ -19,9 +20,10 @@ class Backoff {
 
   explicit Backoff(unsigned slots) noexcept : free_(slots + 1) {}
 
-  // Returns the wait after a worker died that had lived this long, or could not be forked (zero).
-  [[nodiscard]] Duration after_death(Duration lived) noexcept {
-    if (lived >= kQuickDeath) {
+  // Returns the wait after the death of a worker that had served this long. Zero: it was not ready
+  // yet, or could not be forked.
+  [[nodiscard]] Duration after_death(Duration served) noexcept {
+    if (served >= kQuickDeath) {
       quick_deaths_ = 0;
       return Duration::zero();
     }

@@ -178,9 +178,10 @@ Duration Crew::with_jitter(Duration pause) noexcept {
   return pause + pause / 4 * static_cast<Duration::rep>(random_ >> 24U) / 256;
 }
 
-// Counts a worker that died or could not start, and sets when its slot tries again.
-void Crew::slow_down(unsigned slot, Duration lived) {
-  const Duration pause = with_jitter(backoff_.after_death(lived));
+// Counts a worker that died or could not start, and sets when its slot tries again. `served`: for
+// how long it was ready.
+void Crew::slow_down(unsigned slot, Duration served) {
+  const Duration pause = with_jitter(backoff_.after_death(served));
   slots_[slot].not_before = saturating_add(clock_.now(), pause);
   if (was_ready_ || ++failed_starts_ < wanted() || hopeless_) return;
   hopeless_ = true;
@@ -240,6 +241,7 @@ void Crew::became_ready(Process& process) {
   REACTOR_LOG(info, process.name() + " is ready");
   process.state = Process::State::serving;
   process.moved = clock_.now();
+  process.ready_since = clock_.now();
   was_ready_ = true;
   if (process.generation == generation_) earlier_.reset();
   Slot& slot = slots_[process.slot];
@@ -327,7 +329,8 @@ void Crew::died(Process& process, int status) {
   }
   const bool proves_bad =
       process.state != Process::State::serving && earlier_ && process.generation == generation_;
-  slow_down(process.slot, process.broke_rules ? Duration::zero() : clock_.now() - process.started);
+  const bool served_well = process.ready_since && !process.broke_rules;
+  slow_down(process.slot, served_well ? clock_.now() - *process.ready_since : Duration::zero());
   const Duration pause = std::max(slot.not_before - clock_.now(), Duration::zero());
   REACTOR_LOG(warn, hopeless_ ? line : line + "; next start in " + in_ms(pause));
   if (proves_bad) roll_back();

@@ -136,7 +136,7 @@ class Crew {
   void expel(Process& process);
   void leave(Process& process, unsigned heir);
   void died(Process& process, int status);
-  void slow_down(unsigned slot, Duration lived);
+  void slow_down(unsigned slot, Duration served);
   [[nodiscard]] Duration with_jitter(Duration pause) noexcept;
   void roll_back();
   void vacate(unsigned slot);

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "reactor/base/clock.h"
@@ -33,6 +34,7 @@ struct Process {
   bool broke_rules = false;  // it sent what Control does not allow
   std::uint32_t seat = 0;
   TimePoint started{};
+  std::optional<TimePoint> ready_since;
   TimePoint deadline = TimePoint::max();  // for becoming ready, or for ending
   std::uint64_t turns = 0;                // of its loop, at the last look
   TimePoint moved{};                      // when `turns` was last seen to change

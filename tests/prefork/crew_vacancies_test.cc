@@ -54,6 +54,22 @@ TEST_F(CrewVacanciesTest, ASlotWhoseWorkerCanNotBeForkedIsTheSiblingsAtOnce) {
   EXPECT_TRUE(any(heard(kFirst), Message::Kind::look));
 }
 
+// A worker that hangs is aborted, so its life may be long.
+TEST_F(CrewVacanciesTest, TheTimeBeforeAWorkerIsReadyIsNoService) {
+  make_ready(plan(1));
+  pass(seconds(2), {kFirst});
+  die(kFirst);
+  for (int deaths = 1; deaths <= 3; ++deaths) {
+    turn();
+    pass(seconds(2));
+    die(kFirst + calls_.started - 1);
+  }
+  turn();
+  EXPECT_EQ(calls_.started, 4) << "the fourth death in a row was one too many";
+  EXPECT_EQ(count("next start in 0 ms"), 3);
+  EXPECT_EQ(board_->occupant(0), nullptr);
+}
+
 TEST_F(CrewVacanciesTest, OneMessageTellsOfAnyNumberOfSlots) {
   make_ready(plan(40));
   crew_->set_wanted(1);
