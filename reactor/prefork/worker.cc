@@ -51,7 +51,7 @@ Worker::Worker(Options& options, const Plan& plan, unsigned index, Sockets socke
       std::make_unique<Siblings>(loop_, own.board, own.slots, own.mailboxes, index_, own.seat);
   report_when_stuck(loop_, index_, options_.report_descriptor);
   watch_master();
-  start_beating();
+  if (plan_.timeout > Duration::zero() || own.board.slots() > 1) start_beating();
 }
 
 Worker::Worker(Options& options, const Plan& plan, unsigned index, Child& child)
@@ -128,6 +128,7 @@ void Worker::hear(const Message& message, UniqueFd descriptor) {
     retire(message.value);
   } else {
     membership_->siblings->hear(message, std::move(descriptor));
+    if (message.kind == Message::Kind::sibling && !beat_) start_beating();
   }
 }
 
@@ -147,10 +148,10 @@ bool Worker::wait_to_serve() {
   return true;
 }
 
-// Makes an idle loop turn as well, to show that it can.
+// Makes an idle loop turn as well, to show that it can, and to look after the siblings. A worker
+// without a sibling and without a timeout needs no beat.
 void Worker::start_beating() {
   const bool limited = plan_.timeout > Duration::zero();
-  if (!limited && membership_->board.slots() == 1) return;
   const Duration beat = limited ? beat_of(plan_.timeout) : std::chrono::seconds(1);
   beat_ = loop_.every(beat, [this] { membership_->siblings->beat(); });
   beat_.unref();

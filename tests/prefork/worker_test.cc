@@ -29,7 +29,7 @@ class WorkerTest : public BackendTest {
  protected:
   void SetUp() override {
     ASSERT_FALSE(mailboxes_.grow(2));
-    board_->set_slots(2);
+    board_->set_slots(slots_at_first_);
     const std::uint32_t seat = board_->take_seat();
     board_->set_occupant(0, seat);
     const std::uint32_t other = board_->take_seat();
@@ -67,6 +67,7 @@ class WorkerTest : public BackendTest {
   Mailboxes mailboxes_;
   Control master_;
   bool held_ = false;
+  unsigned slots_at_first_ = 2;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Server<Idle>> server_;
   Socket client_;
@@ -99,6 +100,27 @@ TEST_P(WorkerTest, EndsWhenTheConnectionsThatCameBackAreOver) {
   EXPECT_EQ(worker_->serve(*server_), kExitOk);
   EXPECT_LT(monotonic_now() - start, options_.graceful_timeout / 2) << "where it is given up";
   EXPECT_FALSE(mailboxes_.waits(1));
+}
+
+// ---- A worker that was alone, and has no timeout ----
+
+class LoneWorkerTest : public WorkerTest {
+ protected:
+  LoneWorkerTest() {
+    slots_at_first_ = 1;
+    options_.timeout = Duration::zero();
+  }
+};
+
+TEST_P(LoneWorkerTest, LooksAfterTheSiblingThatItGets) {
+  ASSERT_TRUE(
+      master_.send({.kind = Message::Kind::sibling, .slot = 1, .value = Message::kMailboxIn},
+                   mailboxes_.into(1)));
+  board_->set_occupant(1, Board::kNobody);
+  const FdPair pair = make_tcp_pair();
+  ASSERT_TRUE(mailboxes_.send(1, pair.near.get(), {}).value());
+  serve_until_there_are(2);
+  EXPECT_EQ(server_->connections(), 2U) << "no message said that the sibling is gone";
 }
 
 // ---- During an upgrade ----
@@ -141,6 +163,7 @@ TEST_P(HeldWorkerTest, NeverServesWithoutAMaster) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, WorkerTest, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, LoneWorkerTest, every_backend(), BackendName());
 INSTANTIATE_TEST_SUITE_P(Backends, HeldWorkerTest, every_backend(), BackendName());
 
 }  // namespace
