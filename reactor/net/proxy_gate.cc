@@ -87,7 +87,12 @@ void ProxyGate::admit(Socket connection, SourceLocation where) {
     turn_away(peer ? Why::not_allowed : Why::gone, peer ? *peer : Address());
     return;
   }
-  visitors_.push_front(std::make_unique<Visitor>(*this, std::move(connection), *peer, where));
+  try {
+    visitors_.push_front(std::make_unique<Visitor>(*this, std::move(connection), *peer, where));
+  } catch (...) {
+    dropped_();
+    throw;
+  }
   Visitor& visitor = *visitors_.front();
   visitor.place = visitors_.begin();
   loop_.arm(visitor, saturating_add(loop_.now(), options_.time_limit));
@@ -137,51 +142,52 @@ void ProxyGate::pass(Visitor& visitor) {
 
 // `seen` is the beginning of the connection, if it is known.
 void ProxyGate::drop(Visitor& visitor, Why why, std::span<const std::byte> seen) {
-  std::unique_ptr<Visitor> owned = take_out(visitor);
+  const std::unique_ptr<Visitor> owned = take_out(visitor);
   loop_.detach(*owned, Detach::closing);
-  const Address from = owned->peer;
-  std::string detail;
-  if (due(why) && !seen.empty()) detail = what_is_wrong(owned->parser, options_.protocol, seen);
-  owned.reset();
-  turn_away(why, from, detail);
+  owned->socket = {};
+  turn_away(why, owned->peer, {&owned->parser, seen});
 }
 
-void ProxyGate::turn_away(Why why, const Address& from, const std::string& detail) {
+void ProxyGate::turn_away(Why why, const Address& from, const Evidence& evidence) noexcept {
   const std::array<std::uint64_t*, kReasons> counters = {&stats_.not_allowed, &stats_.malformed,
                                                          &stats_.timed_out, &stats_.gone};
   ++*counters[static_cast<std::size_t>(why)];
-  report(why, from, detail);
+  report(why, from, evidence);
   dropped_();
 }
 
-bool ProxyGate::due(Why why) const noexcept {
-  return loop_.now() >= reports_[static_cast<std::size_t>(why)].next;
+// Logs at a bounded rate, so that a client that keeps connecting can't fill the log.
+void ProxyGate::report(Why why, const Address& from, const Evidence& evidence) noexcept {
+  Report& report = reports_[static_cast<std::size_t>(why)];
+  if (loop_.now() < report.next) {
+    ++report.since;
+    return;
+  }
+  const std::uint64_t since = report.since;
+  report = {.next = saturating_add(loop_.now(), kReportInterval), .since = 0};
+  // Port scanners and plain health checks cause this all day.
+  if (why == Why::gone) {
+    REACTOR_LOG(debug, describe(why, from, evidence, since));
+  } else {
+    REACTOR_LOG(warn, describe(why, from, evidence, since));
+  }
 }
 
-// Logs at a bounded rate, so that a client that keeps connecting can't fill the log.
-void ProxyGate::report(Why why, const Address& from, const std::string& detail) {
+std::string ProxyGate::describe(Why why, const Address& from, const Evidence& evidence,
+                                std::uint64_t since) const {
   static constexpr std::array<const char*, kReasons> kTexts = {
       "that address may not send a PROXY header",
       "it does not begin with the PROXY header that is asked for",
       "no whole PROXY header in time",
       "it ended before its PROXY header",
   };
-  Report& report = reports_[static_cast<std::size_t>(why)];
-  if (!due(why)) {
-    ++report.since;
-    return;
-  }
   std::string line = "dropped a connection from " + from.to_string() + ": " +
                      kTexts[static_cast<std::size_t>(why)];
-  if (!detail.empty()) line += ": " + detail;
-  if (report.since > 0) line += "; so were " + std::to_string(report.since) + " more before it";
-  report = {.next = saturating_add(loop_.now(), kReportInterval), .since = 0};
-  // Port scanners and plain health checks cause this all day.
-  if (why == Why::gone) {
-    REACTOR_LOG(debug, line);
-  } else {
-    REACTOR_LOG(warn, line);
+  if (!evidence.seen.empty()) {
+    line += ": " + what_is_wrong(*evidence.parser, options_.protocol, evidence.seen);
   }
+  if (since > 0) line += "; so were " + std::to_string(since) + " more before it";
+  return line;
 }
 
 }  // namespace reactor

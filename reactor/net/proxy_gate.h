@@ -16,6 +16,8 @@
 
 namespace reactor {
 
+class ProxyHeaderParser;
+
 // Holds accepted connections until their PROXY header has come, and reads exactly that header. A
 // connection that passes is then a socket like any other, and its Stream need not know of the
 // header. Other connections are closed without an answer, and logged at a bounded rate. Belongs to
@@ -28,13 +30,14 @@ class ProxyGate {
   using Dropped = Callback<void()>;
 
   // One of `passed` and `dropped` is called for each admitted connection, once, maybe inside
-  // admit(). `options` must outlive the gate.
+  // admit(), and also if admit() throws. `dropped` must not throw. `options` must outlive the gate.
   ProxyGate(Loop& loop, const ProxyOptions& options, Passed passed, Dropped dropped);
   ~ProxyGate();
   ProxyGate(const ProxyGate&) = delete;
   ProxyGate& operator=(const ProxyGate&) = delete;
 
-  // Takes a new connection; `where` is passed on with it. Throws std::bad_alloc.
+  // Takes a new connection; `where` is passed on with it. Throws std::bad_alloc, and what `passed`
+  // throws.
   void admit(Socket connection, SourceLocation where);
 
   [[nodiscard]] const ProxyStats& stats() const noexcept { return stats_; }
@@ -48,14 +51,20 @@ class ProxyGate {
     TimePoint next{};         // no log line before this
     std::uint64_t since = 0;  // connections dropped without a log line
   };
+  // Shows what is wrong with a header. `seen` is the beginning of the connection, if it is known.
+  struct Evidence {
+    const ProxyHeaderParser* parser;
+    std::span<const std::byte> seen;
+  };
 
   [[nodiscard]] bool allowed(const Address& from) const noexcept;
   void read(Visitor& visitor);
   void pass(Visitor& visitor);
   void drop(Visitor& visitor, Why why, std::span<const std::byte> seen = {});
-  void turn_away(Why why, const Address& from, const std::string& detail = {});
-  [[nodiscard]] bool due(Why why) const noexcept;
-  void report(Why why, const Address& from, const std::string& detail);
+  void turn_away(Why why, const Address& from, const Evidence& evidence = {}) noexcept;
+  void report(Why why, const Address& from, const Evidence& evidence) noexcept;
+  [[nodiscard]] std::string describe(Why why, const Address& from, const Evidence& evidence,
+                                     std::uint64_t since) const;
   [[nodiscard]] std::unique_ptr<Visitor> take_out(Visitor& visitor) noexcept;
 
   Loop& loop_;
