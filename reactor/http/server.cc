@@ -92,8 +92,9 @@ void Server::set_on_room(Callback<void()> room) { parts_->server->set_on_room(st
 
 void Server::set_limit(std::uint64_t requests, Callback<void()> reached) {
   Shared& shared = parts_->shared;
-  shared.requests_left = reached ? requests : 0;
-  shared.limit_reached = reached ? parts_->server->loop().deferred(std::move(reached)) : Deferred();
+  const bool counts = static_cast<bool>(reached);
+  shared.limit_reached = counts ? parts_->server->loop().deferred(std::move(reached)) : Deferred();
+  shared.requests_left = counts ? requests : 0;
 }
 
 std::vector<Address> Server::addresses() const { return parts_->server->addresses(); }

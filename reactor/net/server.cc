@@ -66,7 +66,14 @@ std::size_t descriptor_limit() {
 }  // namespace
 
 ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
-    : loop_(loop), context_(&NetContext::of(loop)), limits_(std::move(limits)), where_(where) {
+    : loop_(loop),
+      context_(&NetContext::of(loop)),
+      limits_(std::move(limits)),
+      where_(where),
+      asking_(loop.deferred([this] { ask_all_to_end(); }, where)),
+      drained_(loop.deferred([this] { tell_end(); }, where)),
+      doors_(
+          loop.timer([this] { successor_ != nullptr ? offer_all() : close_listeners(); }, where)) {
   if (limits_.max_connections == 0) limits_.max_connections = descriptor_limit();
   limits_.max_waiting_handshakes = std::max<std::size_t>(limits_.max_waiting_handshakes, 1);
   if (limits_.proxy.protocol == ProxyProtocol::off) return;
@@ -217,13 +224,15 @@ void ServerBase::set_on_room(Callback<void()> room) {
 }
 
 void ServerBase::set_limit(std::uint64_t connections, Callback<void()> reached) {
-  left_ = reached ? connections : 0;
-  reached_ = reached ? loop_.deferred(std::move(reached), where_) : Deferred();
+  const bool counts = static_cast<bool>(reached);
+  reached_ = counts ? loop_.deferred(std::move(reached), where_) : Deferred();
+  left_ = counts ? connections : 0;
 }
 
 // ---- Listeners that other workers share or lend ----
 
 void ServerBase::share_listeners() {
+  Timer look = loop_.timer([this] { look_again(); }, where_);
   shared_ = true;
   bool polled_by_all = false;
   for (const auto& listener : listeners_) {
@@ -232,7 +241,8 @@ void ServerBase::share_listeners() {
     polled_by_all = true;
   }
   if (!polled_by_all) return;
-  second_look_ = loop_.every(kSecondLook, [this] { look_again(); });
+  second_look_ = std::move(look);
+  second_look_.start_every(kSecondLook);
   second_look_.unref();
 }
 
@@ -267,23 +277,19 @@ void ServerBase::give_back(int listening_fd) noexcept {
 
 // ---- Draining and handing over ----
 
-void ServerBase::begin_end(Callback<void()> done) {
+// asking_, drained_ and doors_ are made with the server, so that the end needs no memory.
+void ServerBase::begin_end(Callback<void()> done) noexcept {
   done_ = std::move(done);
-  if (std::exchange(draining_, true)) {
-    note_end();
-    return;
-  }
-  asking_ = loop_.deferred([this] { ask_all_to_end(); }, where_);
-  drained_ = loop_.deferred(
-      [this] {
-        // If connections_ is not 0 again, another connection came in: its end calls `done`.
-        if (connections_ == 0 && done_) std::exchange(done_, {})();
-      },
-      where_);
+  if (std::exchange(draining_, true)) note_end();
 }
 
 void ServerBase::note_end() noexcept {
   if (connections_ == 0 && listeners_.empty()) drained_.schedule();
+}
+
+// If connections_ is not 0 again, another connection came in: its end calls `done`.
+void ServerBase::tell_end() {
+  if (connections_ == 0 && done_) std::exchange(done_, {})();
 }
 
 // Asks all connections to finish, which runs user code. If that throws, the next turn asks the
@@ -309,7 +315,6 @@ void ServerBase::drain(Callback<void()> done) {
     if (!shared_ && !Socket::refuse_new(listener->fd())) continue;
     wait = std::max(wait, Socket::latest_arrival(listener->fd()));
   }
-  doors_ = loop_.timer([this] { close_listeners(); }, where_);
   doors_.start(wait);
   ask_all_to_end();
 }
@@ -353,7 +358,6 @@ void ServerBase::hand_over(Successor& successor, Callback<void()> done) {
   successor_ = &successor;
   next_offer_ = kFirstOffer;
   patience_ = saturating_add(loop_.start_time(), kPatience);
-  doors_ = loop_.timer([this] { offer_all(); }, where_);
   doors_.start(Duration::zero());
   loans_.clear();
   leave_listeners();

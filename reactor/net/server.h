@@ -150,8 +150,9 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void admit(Socket connection, SourceLocation where);
   void count_up() noexcept;
   void look_again();
-  void begin_end(Callback<void()> done);
+  void begin_end(Callback<void()> done) noexcept;
   void note_end() noexcept;
+  void tell_end();
   void ask_all_to_end();
   void close_listeners();
   void leave_listeners();
@@ -176,9 +177,9 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Counter* counter_ = &own_counter_;
   Deferred asking_;  // asks the connections that an exception or a callback left out to end
   Deferred drained_;
+  Timer doors_;  // draining: ends the accepting; handing over: makes the next offer
   Callback<void()> done_;
-  Timer second_look_;  // accepts from listeners that several processes poll
-  Timer doors_;        // draining: ends the accepting; handing over: makes the next offer
+  Timer second_look_;               // accepts from listeners that several processes poll
   Successor* successor_ = nullptr;  // while handing over
   Duration next_offer_{};
   TimePoint patience_{};
