@@ -14,6 +14,7 @@
 #include <new>
 #include <vector>
 
+#include "reactor/base/process.h"
 #include "reactor/net/context.h"
 #include "reactor/net/proxy_gate.h"
 #include "reactor/net/proxy_header.h"
@@ -63,6 +64,12 @@ std::size_t descriptor_limit() {
   return soft > 2 * kDescriptorReserve ? soft - kDescriptorReserve : soft / 2;
 }
 
+void accept_all(Listener& listener) {
+  static_cast<void>(listener.resume());
+  while (listener.accept_now()) {
+  }
+}
+
 }  // namespace
 
 ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
@@ -71,9 +78,13 @@ ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
       limits_(std::move(limits)),
       where_(where),
       asking_(loop.deferred([this] { ask_all_to_end(); }, where)),
-      drained_(loop.deferred([this] { tell_end(); }, where)),
-      doors_(
-          loop.timer([this] { successor_ != nullptr ? offer_all() : close_listeners(); }, where)) {
+      drained_(loop.deferred(
+          [this] {
+            // If connections_ is not 0 again, another connection came in: its end calls `done`.
+            if (connections_ == 0 && done_) std::exchange(done_, {})();
+          },
+          where)),
+      doors_(loop.timer([this] { on_doors(); }, where)) {
   if (limits_.max_connections == 0) limits_.max_connections = descriptor_limit();
   limits_.max_waiting_handshakes = std::max<std::size_t>(limits_.max_waiting_handshakes, 1);
   if (limits_.proxy.protocol == ProxyProtocol::off) return;
@@ -85,10 +96,11 @@ ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
       [this] { count_down(); });
 }
 
-ServerBase::~ServerBase() = default;
+ServerBase::~ServerBase() { end_base(); }
 
 void ServerBase::end_base() noexcept {
   lifetime_.end();
+  for (const auto& listener : listeners_) let_in_again(*listener);
   loans_.clear();
   listeners_.clear();
   gate_.reset();
@@ -114,6 +126,7 @@ std::error_code ServerBase::adopt_sockets(std::vector<Socket> sockets) {
     if (!listener) return listener.error();
     listeners_.push_back(std::move(*listener));
   }
+  if (!listeners_.empty()) doors_.start(Duration::zero());
   return {};
 }
 
@@ -283,13 +296,20 @@ void ServerBase::begin_end(Callback<void()> done) noexcept {
   if (std::exchange(draining_, true)) note_end();
 }
 
-void ServerBase::note_end() noexcept {
-  if (connections_ == 0 && listeners_.empty()) drained_.schedule();
+// The first turn of a server with adopted sockets ends the drain of an earlier one that was killed.
+// By then share_listeners() has been called, if other processes have these sockets.
+void ServerBase::on_doors() {
+  if (successor_ != nullptr) {
+    offer_all();
+  } else if (draining_) {
+    close_listeners();
+  } else if (!shared_) {
+    for (const auto& listener : listeners_) Socket::accept_new(listener->fd());
+  }
 }
 
-// If connections_ is not 0 again, another connection came in: its end calls `done`.
-void ServerBase::tell_end() {
-  if (connections_ == 0 && done_) std::exchange(done_, {})();
+void ServerBase::note_end() noexcept {
+  if (connections_ == 0 && listeners_.empty()) drained_.schedule();
 }
 
 // Asks all connections to finish, which runs user code. If that throws, the next turn asks the
@@ -313,6 +333,7 @@ void ServerBase::drain(Callback<void()> done) {
   for (const auto& listener : listeners_) {
     if (listener->address().is_unix()) continue;
     if (!shared_ && !Socket::refuse_new(listener->fd())) continue;
+    if (adopted_ && !shared_) refused_in_ = process_generation();
     wait = std::max(wait, Socket::latest_arrival(listener->fd()));
   }
   doors_.start(wait);
@@ -320,35 +341,39 @@ void ServerBase::drain(Callback<void()> done) {
 }
 
 // Accepts what is still queued, and closes the listeners. Connections beyond the limit are accepted
-// too, as closing the listener would cut them off. Their handlers may give listeners back, throw,
-// and destroy the server.
+// too, as closing the listener would cut them off. So would closing it while the process lacks
+// descriptors or memory: then this tries again later. The handlers of these connections may give
+// listeners back, throw, and destroy the server.
 void ServerBase::close_listeners() {
   limits_.max_connections = std::numeric_limits<std::size_t>::max();
   limits_.max_waiting_handshakes = std::numeric_limits<std::size_t>::max();
   const Lifetime::Watch server(lifetime_);
   doors_.start(Duration::zero());  // goes on in the next turn if something throws
-  while (!loans_.empty()) {
-    const int lent = loans_.back().listening_fd;
-    accept_all(*loans_.back().listener);
+  bool starved = false;
+  while (Listener* const listener = next_to_close()) {
+    const std::uint64_t exhaustions = listener->exhaustions();
+    accept_all(*listener);
     if (server.over()) return;
-    give_back(lent);
+    if (next_to_close() != listener) continue;  // a handler gave it back
+    starved = listener->exhaustions() != exhaustions;
+    if (starved) break;
+    if (loans_.empty()) let_in_again(*listener);
+    loans_.empty() ? listeners_.pop_back() : loans_.pop_back();
   }
-  while (!listeners_.empty()) {
-    accept_all(*listeners_.back());
-    if (server.over()) return;
-    // The socket may live on with its owner, and must accept new connections again.
-    if (adopted_ && !shared_) Socket::accept_new(listeners_.back()->fd());
-    listeners_.pop_back();
-  }
-  doors_.stop();
+  starved ? doors_.start(Listener::kRetryDelay) : doors_.stop();
   note_end();
   ask_all_to_end();
 }
 
-void ServerBase::accept_all(Listener& listener) {
-  static_cast<void>(listener.resume());
-  while (listener.accept_now()) {
-  }
+Listener* ServerBase::next_to_close() const noexcept {
+  if (!loans_.empty()) return loans_.back().listener.get();
+  return listeners_.empty() ? nullptr : listeners_.back().get();
+}
+
+// Takes back what drain() has done to an adopted socket. The socket may live on with its owner, and
+// must accept new connections again.
+void ServerBase::let_in_again(const Listener& listener) const noexcept {
+  if (refused_in_ == process_generation()) Socket::accept_new(listener.fd());
 }
 
 void ServerBase::hand_over(Successor& successor, Callback<void()> done) {

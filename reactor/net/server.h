@@ -151,13 +151,14 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void count_up() noexcept;
   void look_again();
   void begin_end(Callback<void()> done) noexcept;
+  void on_doors();
   void note_end() noexcept;
-  void tell_end();
   void ask_all_to_end();
   void close_listeners();
+  [[nodiscard]] Listener* next_to_close() const noexcept;
   void leave_listeners();
   void pause_all() noexcept;
-  void accept_all(Listener& listener);
+  void let_in_again(const Listener& listener) const noexcept;
   void offer_all();
   void go_on_ending();
   void on_stream_idle(Stream& stream) noexcept final;
@@ -177,7 +178,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Counter* counter_ = &own_counter_;
   Deferred asking_;  // asks the connections that an exception or a callback left out to end
   Deferred drained_;
-  Timer doors_;  // draining: ends the accepting; handing over: makes the next offer
+  Timer doors_;  // see on_doors()
   Callback<void()> done_;
   Timer second_look_;               // accepts from listeners that several processes poll
   Successor* successor_ = nullptr;  // while handing over
@@ -186,6 +187,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   std::size_t connections_ = 0;
   std::uint64_t accepted_ = 0;
   std::uint64_t left_ = 0;  // connections to accept before reached_ is called; 0: not counted
+  std::optional<std::uint32_t> refused_in_;  // the process whose drain() refuses new connections
   bool full_ = false;
   bool draining_ = false;
   bool adopted_ = false;
@@ -251,8 +253,9 @@ class Server final : public ServerBase {
     return listen(here, address, ServerLimits{});
   }
 
-  // Takes sockets that listen already (from a prefork master or a service manager). Errors: those
-  // of Listener::adopt().
+  // Takes sockets that listen already (from a prefork master or a service manager). Unless they are
+  // shared (share_listeners()), the first turn calls Socket::accept_new() for them, in case that an
+  // earlier server was killed amid its drain. Errors: those of Listener::adopt().
   template <class... Context>
   [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
                                                              std::vector<Socket> sockets,

@@ -10,6 +10,8 @@
 
 #include "reactor/net/server.h"
 #include "tests/support/fd_guard.h"
+#include "tests/support/few_descriptors.h"
+#include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/mail.h"
 #include "tests/support/stream_kit.h"
@@ -24,6 +26,7 @@ struct Ways {
   bool ends = true;  // whether a connection closes when it is asked to end
   int opened = 0, adopted = 0, closed = 0, asked_to_end = 0;
   std::string state;
+  Callback<void()> when_asked;  // called when a connection is asked to end
 };
 
 class Mover final : public StreamHandler {
@@ -42,6 +45,7 @@ class Mover final : public StreamHandler {
   }
   void on_shutdown(Stream& stream) override {
     ++ways_.asked_to_end;
+    if (ways_.when_asked) return ways_.when_asked();
     if (ways_.ends) stream.close();
   }
   void on_close(Stream&, std::error_code error) noexcept override {
@@ -339,6 +343,29 @@ TEST_P(HandOver, DrainServesWhatIsQueuedEvenAtTheLimit) {
   EXPECT_TRUE(pump(loop, [&] { return drained; }));
 }
 
+TEST_P(HandOver, DrainWaitsForDescriptorsBeforeItClosesAQueue) {
+  const LogCapture log;
+  std::vector<Peer> peers(3);
+  for (Peer& peer : peers) {
+    peer.fd = get(Socket::connect(old->addresses()[0])).release();
+    peer.write("hi");
+  }
+  bool drained = false;
+  {
+    const FewDescriptors few(1);
+    const UniqueFd last(::dup(STDIN_FILENO));
+    old->drain([&] { drained = true; });
+    run_for(loop, milliseconds(500));  // the listeners of a drain close after 250 ms
+    EXPECT_EQ(old->connections(), 0U);
+    EXPECT_FALSE(drained);
+  }
+  EXPECT_TRUE(pump(loop, [&] { return drained; }));
+  for (Peer& peer : peers) {
+    EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.over(); }));
+    EXPECT_EQ(peer.got, "hi") << peer.error;
+  }
+}
+
 TEST_P(HandOver, DrainLeavesASocketThatLivesOnAsItWas) {
   Ways ways;
   const Socket original = get(Socket::listen(Address::loopback(0), {}));
@@ -353,6 +380,46 @@ TEST_P(HandOver, DrainLeavesASocketThatLivesOnAsItWas) {
     const Socket client = get(Socket::connect(original.local().value()));
     EXPECT_TRUE(pump(loop, [&] { return static_cast<bool>(get(Socket::accept(original.fd()))); }))
         << "its owner is deaf";
+  }
+}
+
+TEST_P(HandOver, AServerThatEndsAmidItsDrainLeavesASocketThatLivesOnAsItWas) {
+  Ways ways;
+  const Socket original = get(Socket::listen(Address::loopback(0), {}));
+  for (const bool in_callback : {false, true}) {
+    SCOPED_TRACE(in_callback);
+    std::vector<Socket> sockets;
+    sockets.emplace_back(UniqueFd(::dup(original.fd())));
+    auto server = get(Server<Mover>::adopt(loop, std::move(sockets), {}, ways));
+    bool ended = false;
+    if (in_callback) ways.when_asked = [&] { ended = server->end_in_callback(); };
+    const Socket first = get(Socket::connect(original.local().value()));
+    EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 1; }));
+    server->drain();
+    EXPECT_EQ(ended, in_callback);
+    server.reset();
+    const Socket second = get(Socket::connect(original.local().value()));
+    EXPECT_TRUE(pump(loop, [&] { return static_cast<bool>(get(Socket::accept(original.fd()))); }))
+        << "its owner is deaf";
+  }
+}
+
+// An earlier server was killed amid its drain. If others share the socket, one of them may be
+// ending it.
+TEST_P(HandOver, AnAdoptedSocketThatRefusesAcceptsAgainUnlessItIsShared) {
+  const Socket original = get(Socket::listen(Address::loopback(0), {}));
+  if (!Socket::refuse_new(original.fd())) GTEST_SKIP() << "this system can't refuse";
+  for (const bool shared : {true, false}) {
+    Ways ways;
+    std::vector<Socket> sockets;
+    sockets.emplace_back(UniqueFd(::dup(original.fd())));
+    const auto server = get(Server<Mover>::adopt(loop, std::move(sockets), {}, ways));
+    if (shared) server->share_listeners();
+    run_for(loop, milliseconds(5));
+    const Socket client = get(Socket::connect(original.local().value()));
+    const auto accepted = [&] { return server->connections() == 1; };
+    if (shared) run_for(loop, milliseconds(20));
+    EXPECT_TRUE(shared ? !accepted() : run_bounded(loop, accepted));
   }
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/net/listener.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/few_descriptors.h"
 #include "tests/support/fork.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"
@@ -50,28 +50,6 @@ std::vector<Socket> connect_many(const Address& address, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) clients.push_back(get(Socket::connect(address)));
   return clients;
 }
-
-// Leaves room for `room` more descriptors. The destructor restores the earlier limit.
-class FewDescriptors {
- public:
-  explicit FewDescriptors(std::size_t room) {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    // The limit applies to descriptor numbers, and the kernel hands out the lowest free number.
-    std::vector<UniqueFd> probes;
-    for (std::size_t i = 0; i < room; ++i) probes.emplace_back(::dup(STDIN_FILENO));
-    int highest = 0;
-    for (const UniqueFd& probe : probes) highest = std::max(highest, probe.get());
-    rlimit few = before_;
-    few.rlim_cur = static_cast<rlim_t>(highest) + 1;
-    ::setrlimit(RLIMIT_NOFILE, &few);
-  }
-  FewDescriptors(const FewDescriptors&) = delete;
-  FewDescriptors& operator=(const FewDescriptors&) = delete;
-  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
- private:
-  rlimit before_{};
-};
 
 TEST_P(ListenerTest, HandsConnectionsOver) {
   Loop loop(options());
