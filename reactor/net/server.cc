@@ -171,11 +171,10 @@ void ServerBase::admit(Socket connection, SourceLocation where) {
 
 Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> state) {
   if (!connection) return std::make_error_code(std::errc::bad_file_descriptor);
-  const Lifetime::Watch server(lifetime_);
   if (state.empty()) {
     count_up();
+    retry_hand_over();
     admit(std::move(connection), where_);
-    if (!server.over()) go_on_ending();
     return {};
   }
   ProxyHeaderParser introduction(ProxyProtocol::v2);
@@ -188,10 +187,10 @@ Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> sta
   if (handled == Handled::otherwise && !adopts_upgraded()) return Errc::not_supported;
   const std::span<const std::byte> rest = state.subspan(step.consumed + 1);
   count_up();
+  retry_hand_over();
   start_connection(
       std::move(connection), where_,
       {.addresses = addresses ? &*addresses : nullptr, .state = &rest, .handled = handled});
-  if (!server.over()) go_on_ending();
   return {};
 }
 
@@ -426,13 +425,6 @@ void ServerBase::offer_all() {
   } else if (room && loop_.now() >= patience_) {
     ask_all_to_end();
   }
-}
-
-// A connection that came from another process while this server ends is asked to end like the
-// others.
-void ServerBase::go_on_ending() {
-  retry_hand_over();
-  if (finishing()) ask_all_to_end();
 }
 
 bool ServerBase::offer(Stream& stream, Handled handled) {

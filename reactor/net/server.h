@@ -132,6 +132,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   virtual bool offer_connections() = 0;
   // Offers a connection to the successor. Returns false if the successor is busy.
   [[nodiscard]] bool offer(Stream& stream, Handled handled);
+  // Asks all connections to end in the next turn.
+  void ask_soon() noexcept { asking_.schedule(); }
   // Asks the Stream to end, only once: the handler may take its time.
   static void ask_to_end(Stream& stream) {
     if (!stream.closing() && !stream.asked_to_end()) stream.request_shutdown();
@@ -160,7 +162,6 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void pause_all() noexcept;
   void let_in_again(const Listener& listener) const noexcept;
   void offer_all();
-  void go_on_ending();
   void on_stream_idle(Stream& stream) noexcept final;
 
   Loop& loop_;
@@ -339,16 +340,13 @@ class Server final : public ServerBase {
   void start_connection(Socket socket, SourceLocation where, const Origin& origin) override {
     Connection* const connection = make_connection(std::move(socket), where, origin);
     if (connection == nullptr) return;
-    const std::uint32_t index = connection->index;
-    const Lifetime::Watch server(lifetime());
+    // It waited for its PROXY header or comes from another process. Its handler may throw below.
+    if (finishing()) ask_soon();
     if (origin.state == nullptr) {
       connection->stream.start(true);
     } else {
       connection->stream.start_adopted(*origin.state);
     }
-    if (server.over()) return;
-    // Only a connection that waited for its PROXY header starts this late.
-    if (finishing() && slab_.in_use(index)) ask_to_end(connection->stream);
   }
 
   // Makes the C and the Stream of a connection, and the transport if it has one. Returns null if no

@@ -37,10 +37,6 @@ class Slab {
     return (*chunks_[index / kObjects])[index % kObjects].data();
   }
 
-  [[nodiscard]] bool in_use(std::uint32_t index) const noexcept {
-    return (used_[index / kObjects] & bit(index)) != 0;
-  }
-
   // Takes the memory back. The caller has destroyed the object in it.
   void deallocate(std::uint32_t index) noexcept {
     used_[index / kObjects] &= ~bit(index);

@@ -102,11 +102,7 @@ void Stream::begin(bool likely_readable) {
 
 void Stream::open_here(bool likely_readable) {
   set(kStarted);
-  open(likely_readable, [this, &context = *context_] {
-    handler_->on_open(*this);
-    const bool asked = context.active == this && has(kAskedToEnd) && !has(kClosing);
-    if (asked) handler_->on_shutdown(*this);
-  });
+  open(likely_readable, [this] { greet(); });
 }
 
 void Stream::start_adopted(std::span<const std::byte> state) {

@@ -85,7 +85,8 @@ class StreamHandler {
   // The idle timeout, the read timeout or the deadline passed. Default: fail with Errc::timed_out.
   virtual void on_timeout(Stream& stream);
 
-  // The server is going away: finish the work in progress, then close. Default: close().
+  // The server is going away: finish the work in progress, then close. Called once, even if it
+  // throws. Default: close().
   virtual void on_shutdown(Stream& stream);
 
   // Asks whether another process may continue this connection (Service::hand_over()). Nothing of it
@@ -376,6 +377,7 @@ class Stream final : private PollTarget, private TimerNode {
   void open(bool likely_readable, Greeting&& greeting);
   void begin(bool likely_readable);
   void open_here(bool likely_readable);
+  void greet();
   void attach();
   Alive read_turn();
   Alive read_once();

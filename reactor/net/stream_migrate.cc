@@ -39,6 +39,22 @@ Stream::Moved Stream::migrate(Successor& successor) {
   return Moved::done;
 }
 
+// Calls on_open(), and then on_shutdown() if request_shutdown() came before, even if on_open()
+// throws.
+void Stream::greet() {
+  const auto ask = [this, &context = *context_] {
+    const bool asked = context.active == this && has(kAskedToEnd) && !has(kClosing);
+    if (asked) handler_->on_shutdown(*this);
+  };
+  try {
+    handler_->on_open(*this);
+  } catch (...) {
+    ask();
+    throw;
+  }
+  ask();
+}
+
 void Stream::request_shutdown() {
   if (!has(kStarted)) {
     set(kAskedToEnd);

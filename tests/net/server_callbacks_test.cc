@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // User code of a Server: what its callbacks and the handlers of its connections may do to it (G2,
 // G6, G11).
+#include <unistd.h>
+
 #include <array>
 #include <memory>
 #include <string>
@@ -379,6 +381,53 @@ TEST_P(ServerCallbacks, AnExceptionAsTheDoorsCloseCutsNobodyOff) {
   for (Peer& peer : peers) {
     EXPECT_TRUE(until([&] { return peer.read(), peer.over(); }));
     EXPECT_EQ(peer.got, "hello");
+  }
+}
+
+TEST_P(ServerCallbacks, AnExceptionAsAStreamOpensDoesNotLoseTheRequestToEnd) {
+  std::vector<ServerCall> calls;
+  script.act = [&](ServerCall call, Stream&) {
+    calls.push_back(call);
+    if (call == ServerCall::open) throw Raised();
+  };
+  ConnectionActor handler(script);
+  const StreamOptions options;
+  const FdPair pair = make_socket_pair();
+  Stream stream(loop, Socket(UniqueFd(::dup(pair.near.get()))), handler, options);
+  stream.request_shutdown();
+  attempt([&] { stream.start(); });
+  EXPECT_EQ(thrown, 1);
+  EXPECT_TRUE(until([&] { return !calls.empty() && calls.back() == ServerCall::close; }));
+  EXPECT_EQ(calls, (std::vector{ServerCall::open, ServerCall::shutdown, ServerCall::close}));
+}
+
+TEST_P(ServerCallbacks, AnExceptionOfAConnectionThatComesAtTheEndDoesNotKeepItThere) {
+  std::vector<std::byte> state = proxy_header(nullptr);
+  state.push_back(std::byte{0});  // 0: the server's own handler had the connection
+  for (const ServerCall at : {ServerCall::open, ServerCall::adopt}) {
+    SCOPED_TRACE(static_cast<int>(at));
+    listen();
+    bool drained = false;
+    server->drain([&] { drained = true; });
+    ASSERT_TRUE(until([&] { return drained; }));
+    thrown = 0;
+    int asked = 0;
+    script.act = [&, at](ServerCall call, Stream&) {
+      asked += call == ServerCall::shutdown ? 1 : 0;
+      if (call == at) throw Raised();
+    };
+    const FdPair pair = make_socket_pair();
+    attempt([&] {
+      static_cast<void>(server->take_over(Socket(UniqueFd(::dup(pair.near.get()))),
+                                          at == ServerCall::open
+                                              ? std::span<const std::byte>()
+                                              : std::span<const std::byte>(state)));
+    });
+    EXPECT_EQ(thrown, 1);
+    EXPECT_EQ(server->connections(), 1U);
+    EXPECT_TRUE(until([&] { return server->connections() == 0; }));
+    EXPECT_EQ(asked, 1);
+    script.act = {};
   }
 }
 
