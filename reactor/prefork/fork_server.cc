@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
+#include <new>
 #include <string>
 
 #include "reactor/base/log.h"
@@ -97,7 +98,12 @@ Result<> ForkServer::take_over(Socket connection, std::span<const std::byte> sta
 
 // Forks from the loop, because a fork amid another callback would copy work that is half done.
 void ForkServer::start_connection(Socket socket, SourceLocation, const Origin&) {
-  waiting_.push_back({std::move(socket), std::exchange(state_, {})});
+  try {
+    waiting_.push_back({std::move(socket), std::exchange(state_, {})});
+  } catch (...) {
+    count_down();
+    throw;
+  }
   if (!again_.active()) starting_.schedule();
 }
 
@@ -119,20 +125,31 @@ bool ForkServer::start_child(Waiting& waiting) {
   }
   next_retry_ = {};
   again_.stop();
-  Result<ChildWatcher> watcher =
-      loop().on_exit(pid, [this, pid](ExitStatus status) { on_exit(pid, status); });
-  if (!watcher) {  // neither a descriptor nor SIGCHLD can tell its end
+  if (const Result<> watched = watch(pid); !watched) {
     REACTOR_LOG(error, "a connection is dropped: its process can't be watched: " +
-                           watcher.error().message());
+                           watched.error().message());
     ::kill(pid, SIGKILL);
     wait_for(pid);
     waiting.connection = {};
     count_down();
     return true;
   }
-  Forked& child = children_.emplace(pid, Forked{std::move(*watcher)}).first->second;
-  if (finishing()) tell_to_finish(pid, child);
+  if (finishing()) tell_to_finish(pid, children_.at(pid));
   return true;
+}
+
+// Fails if neither a descriptor nor SIGCHLD can tell the child's end, or if there is no memory. An
+// exception would leave the connection in the queue, for a second child.
+Result<> ForkServer::watch(pid_t pid) {
+  try {
+    Result<ChildWatcher> watcher =
+        loop().on_exit(pid, [this, pid](ExitStatus status) { on_exit(pid, status); });
+    if (!watcher) return watcher.error();
+    children_.emplace(pid, Forked{std::move(*watcher)});
+    return {};
+  } catch (const std::bad_alloc&) {
+    return std::make_error_code(std::errc::not_enough_memory);
+  }
 }
 
 void ForkServer::become_child(pid_t parent, SignalBlock& blocked) noexcept {

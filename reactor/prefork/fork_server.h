@@ -126,6 +126,7 @@ class ForkServer final : public ServerBase {
   [[nodiscard]] std::error_code open_lifeline();
   void start_children();
   [[nodiscard]] bool start_child(Waiting& waiting);
+  [[nodiscard]] Result<> watch(pid_t pid);
   [[noreturn]] void become_child(pid_t parent, SignalBlock& blocked) noexcept;
   void back_off(std::error_code error);
   void on_exit(pid_t pid, ExitStatus status);
