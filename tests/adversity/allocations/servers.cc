@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,22 @@ void drain(Scene& scene, ServerBase& server) {
   scene.until([&] { return drained; });
 }
 
+// Runs `steps`. If they fail, the server still ends well: it has forgotten the connections that it
+// lost, and a drain works although one may have failed before. `steps` own the clients.
+template <class Steps>
+void then_drain(Scene& scene, ServerBase& server, Steps steps) {
+  try {
+    steps();
+  } catch (const Wrong&) {
+    throw;
+  } catch (...) {
+    Faults::end();
+    Scene later(scene.loop);
+    drain(later, server);
+    throw;
+  }
+}
+
 // The receiver of connections that are handed over. It keeps copies of their descriptors and the
 // state from their handlers.
 class Mailbox final : public Successor {
@@ -51,14 +68,22 @@ class Mailbox final : public Successor {
 
 void net_server(Scene& scene) {
   auto server = serve(scene);
-  Client first(scene, address_of(*server)), second(scene, address_of(*server));
-  first.write("one");
-  first.await("one");
-  second.write("two");
-  second.await("two");
-  drain(scene, *server);
-  first.await_end();
-  second.await_end();
+  then_drain(scene, *server, [&] {
+    Client first(scene, address_of(*server)), second(scene, address_of(*server));
+    first.write("one");
+    first.await("one");
+    second.write("two");
+    second.await("two");
+    drain(scene, *server);
+    first.await_end();
+    second.await_end();
+  });
+}
+
+// A server without a listener ends at once.
+void net_server_empty(Scene& scene) {
+  auto server = scene.get(Server<Echo>::adopt(scene.loop, {}, ServerLimits{}));
+  then_drain(scene, *server, [&] { drain(scene, *server); });
 }
 
 void net_server_proxy(Scene& scene) {
@@ -66,18 +91,34 @@ void net_server_proxy(Scene& scene) {
   limits.proxy.protocol = ProxyProtocol::v2;
   limits.proxy.allow_from = {Network::parse("127.0.0.0/8").value()};
   auto server = serve(scene, std::move(limits));
-  Client client(scene, address_of(*server));
   std::string header;
   {
     const Unfailing unfailing;
     header = proxy_v2(0x21, 0x11, kProxyV4);
   }
-  client.write(header.substr(0, 20));
-  client.write(header.substr(20));
-  client.write("text");
-  client.await("text");
-  scene.check(server->proxy_stats().passed == 1, "the header was taken");
-  drain(scene, *server);
+  then_drain(scene, *server, [&] {
+    Client client(scene, address_of(*server)), wrong(scene, address_of(*server));
+    wrong.write("GET / HTTP/1.1\r\n\r\n");
+    scene.until([&] { return server->proxy_stats().malformed == 1; });
+    client.write(header.substr(0, 20));
+    client.write(header.substr(20));
+    client.write("text");
+    client.await("text");
+    scene.check(server->proxy_stats().passed == 1, "the header was taken");
+    drain(scene, *server);
+  });
+}
+
+// No address may send a header, so every connection is turned away.
+void net_server_proxy_closed(Scene& scene) {
+  ServerLimits limits;
+  limits.proxy.protocol = ProxyProtocol::v2;
+  auto server = serve(scene, std::move(limits));
+  then_drain(scene, *server, [&] {
+    Client client(scene, address_of(*server));
+    scene.until([&] { return server->proxy_stats().not_allowed == 1; });
+    drain(scene, *server);
+  });
 }
 
 void net_server_hand_over(Scene& scene) {
@@ -95,13 +136,35 @@ void net_server_hand_over(Scene& scene) {
   mailbox.busy = false;
   old->retry_hand_over();
   scene.until([&] { return done; });
-  for (auto& [fd, state] : mailbox.mail) {
-    scene.get(fresh->take_over(Socket(std::move(fd)), state));
+  then_drain(scene, *fresh, [&] {
+    for (auto& [fd, state] : mailbox.mail) {
+      scene.get(fresh->take_over(Socket(std::move(fd)), state));
+    }
+    first.write("c");
+    first.await("ac");
+    second.write("d");
+    second.await("bd");
+  });
+}
+
+// A failed hand-over can be repeated, and one without connections ends at once.
+void net_server_hand_over_again(Scene& scene) {
+  auto old = serve(scene);
+  Mailbox mailbox;
+  bool done = false;
+  const auto hand_over = [&] {
+    old->retry_hand_over();
+    old->hand_over(mailbox, [&done] { done = true; });
+  };
+  try {
+    hand_over();
+  } catch (const std::bad_alloc&) {
+    Faults::end();
+    hand_over();
+    Scene(scene.loop).until([&] { return done; });
+    throw;
   }
-  first.write("c");
-  first.await("ac");
-  second.write("d");
-  second.await("bd");
+  then_drain(scene, *old, [&] { scene.until([&] { return done; }); });
 }
 
 // Uses limits, placement, counters, and the listener of a sibling.
@@ -111,18 +174,35 @@ void net_server_steered(Scene& scene) {
   bool reached = false;
   int rooms = 0;
   server->set_counter(counter);
-  server->set_limit(2, [&] { reached = true; });
-  server->set_on_room([&] { ++rooms; });
-  server->set_placement([](const Socket&) { return true; });
-  server->share_listeners();
   const Socket borrowed = scene.get(Socket::listen(Address::loopback(0), {}));
-  scene.get(server->borrow(borrowed.fd()));
-  Client first(scene, scene.get(borrowed.local())), second(scene, address_of(*server));
-  first.write("one");
-  first.await("one");
-  second.write("two");
-  second.await("two");
-  scene.until([&] { return reached; });
+  const auto steer = [&] {
+    server->set_limit(2, [&] { reached = true; });
+    server->set_on_room([&] { ++rooms; });
+    server->set_placement([](const Socket&) { return true; });
+    server->share_listeners();
+    scene.get(server->borrow(borrowed.fd()));
+  };
+  const auto use = [&] {
+    Client first(scene, scene.get(borrowed.local())), second(scene, address_of(*server));
+    first.write("one");
+    first.await("one");
+    second.write("two");
+    second.await("two");
+    scene.until([&] { return reached; });
+  };
+  try {
+    steer();
+  } catch (const std::bad_alloc&) {  // nothing has changed, so a second try works
+    Faults::end();
+    server->give_back(borrowed.fd());
+    Client client(scene, address_of(*server));
+    client.write("x");
+    client.await("x");
+    steer();
+    use();
+    throw;
+  }
+  then_drain(scene, *server, use);
   server->give_back(borrowed.fd());
   drain(scene, *server);
 }
