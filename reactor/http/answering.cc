@@ -349,12 +349,8 @@ void Connection::drop_if_over(Stream& stream) {
   if (stream.closing()) return;
   if (!done->keep_alive) {
     stream.close(done->reading || partial_ != nullptr || done->answer.may_be_followed());
-  } else if (!taking_) {
-    if (partial_ != nullptr || stream.ended()) {
-      go_on_soon(stream);
-    } else {
-      settle(stream);
-    }
+  } else {
+    go_on_soon(stream);
   }
 }
 
@@ -372,8 +368,8 @@ void Connection::pause_body(Exchange& exchange, bool paused) {
     exchange.paused_at = now;
   } else {
     exchange.begun += now - exchange.paused_at;
-    if (!taking_) go_on_soon(exchange.stream);
   }
+  go_on_soon(exchange.stream);
 }
 
 // ---- The end of a connection ----

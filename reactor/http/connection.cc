@@ -141,9 +141,21 @@ void Connection::settle(Stream& stream) {
   full ? stream.pause_reading() : stream.resume_reading();
 }
 
-// Takes up partial_ soon, in on_timeout(), because no handler is called inside another handler's
-// call.
+// Takes up partial_, then decides what to wait for next. Every callback of the Stream that may end
+// a wait ends with this call, so no input is left behind in partial_.
+void Connection::go_on(Stream& stream) {
+  if (!waits(stream)) take_partial(stream);
+  settle(stream);
+}
+
+// Does what go_on() does when a Responder was called. A handler may be running, and no handler is
+// called inside another handler's call, so on_timeout() takes up partial_.
 void Connection::go_on_soon(Stream& stream) {
+  if (taking_) return;  // take_requests() goes on by itself
+  if (waits(stream) || (partial_ == nullptr && !stream.ended())) {
+    settle(stream);
+    return;
+  }
   clock_ = Clock::soon;
   stream.set_deadline(TimePoint{});
 }
@@ -340,24 +352,19 @@ void Connection::run(Exchange& exchange, Call&& call) {
 
 // ---- Other events ----
 
-void Connection::on_end(Stream& stream) {
-  if (clock_ != Clock::soon) settle(stream);  // else on_timeout() will take partial_ first
-}
+void Connection::on_end(Stream& stream) { go_on(stream); }
 
 void Connection::on_drain(Stream& stream) {
   if (exchange_ != nullptr && exchange_->on_drain) {
     run(*exchange_, [&exchange = *exchange_] { exchange.on_drain(); });
-  } else if (!waits(stream)) {
-    take_partial(stream);
   }
-  settle(stream);
+  go_on(stream);
 }
 
 void Connection::on_timeout(Stream& stream) {
   if (clock_ == Clock::soon) {
     clock_ = Clock::stale;
-    if (!waits(stream)) take_partial(stream);
-    settle(stream);
+    go_on(stream);
   } else if (idle() && progress_.fresh()) {
     stream.close();
   } else {

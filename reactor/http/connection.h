@@ -105,6 +105,7 @@ class Connection final : public StreamHandler {
   void take_partial(Stream& stream);
   void give_up(Stream& stream);
   void settle(Stream& stream);
+  void go_on(Stream& stream);
   void go_on_soon(Stream& stream);
   // Returns the rest of `input` from which no more requests can be taken now.
   std::string_view take_requests(Stream& stream, std::string_view input);
