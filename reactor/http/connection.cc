@@ -374,11 +374,13 @@ void Connection::on_timeout(Stream& stream) {
   }
 }
 
-// Closes an idle connection after a random part of drain_spread. Any other connection gets its
-// answer first.
 void Connection::on_shutdown(Stream& stream) {
   leaving_ = true;
-  if (!idle()) return;
+  if (idle()) leave(stream);  // else set_clock() does it after the answer
+}
+
+// Closes an idle connection after a random part of drain_spread.
+void Connection::leave(Stream& stream) {
   const Duration spread = shared_->options.drain_spread;
   if (spread <= Duration::zero()) {
     stream.close(true);
@@ -418,6 +420,7 @@ void Connection::set_clock(Stream& stream) {
   const Options& options = shared_->options;
   if (idle()) [[likely]] {
     if (clock_ == Clock::idle) return;
+    if (leaves()) return leave(stream);
     stream.set_idle_timeout(options.keep_alive);
     clock_ = Clock::idle;
     stream.offer();

@@ -141,6 +141,7 @@ class Connection final : public StreamHandler {
   template <class Call>
   void run(Exchange& exchange, Call&& call);
 
+  void leave(Stream& stream);
   void set_clock(Stream& stream);
   void set_content_deadline(Stream& stream);
   // Returns whether the next answer is the last one.

@@ -281,6 +281,29 @@ TEST_P(HttpServerTest, ARequestThatComesWhileItDrainsIsAnswered) {
   EXPECT_NE(peer.got.find("\r\nConnection: close\r\n"), std::string::npos);
 }
 
+// The head of such an answer was sent before the drain, so it has no Connection: close.
+TEST_P(HttpServerTest, ADrainEndsAConnectionWhoseAnswerHadBegun) {
+  for (const Duration spread : {Duration::zero(), Duration(milliseconds(20))}) {
+    Options options;
+    options.drain_spread = spread;
+    Responder responder;
+    serve([&](const Request&, Response& response) { responder = response.defer(); },
+          std::move(options));
+    Peer peer = client(get_request());
+    ASSERT_TRUE(run_bounded(loop, [&] { return static_cast<bool>(responder); }));
+    responder.begin(Response(), 4);
+    ASSERT_TRUE(until(peer, "\r\n\r\n"));
+    bool done = false;
+    server->drain([&] { done = true; });
+    settle(peer);
+    responder.write("late");
+    responder.finish();
+    ASSERT_TRUE(until_over(peer)) << "it waited for another request";
+    EXPECT_EQ(content_of(peer.got), "late");
+    EXPECT_TRUE(pump(loop, [&] { return done; }));
+  }
+}
+
 TEST_P(HttpServerTest, WithoutASpreadIdleConnectionsEndAtOnce) {
   Options options;
   options.drain_spread = Duration::zero();
