@@ -139,12 +139,27 @@ void Connection::hand_over(Stream& stream, std::string_view rest) {
   log_answer(stream, response.code(), 0);
   stream.set_handler(next);
   stream.set_idle_timeout(Duration::zero());
-  next.on_open(stream);
-  if (rest.empty() || stream.closing() || &stream.handler() != &next) return;
-  // The bytes are in a buffer of ours that is not const, and the handler that gets them may change
-  // them.
-  auto* const octets = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
-  next.on_data(stream, {octets, rest.size()});
+  if (input_paused_) stream.resume_reading();
+  try {
+    catch_up(stream, rest);
+  } catch (...) {  // the calls that did not come any more would be missing
+    stream.fail(make_error_code(std::errc::operation_canceled));
+    throw;
+  }
+}
+
+// Opens the Stream for its new handler, and repeats what was told to the Connection only. The
+// handler may close the Stream, or set another handler, in each of these calls.
+void Connection::catch_up(Stream& stream, std::string_view rest) {
+  stream.handler().on_open(stream);
+  if (!rest.empty() && !stream.closing()) {
+    // The bytes are in a buffer of ours that is not const, and the handler that gets them may
+    // change them.
+    auto* const octets = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
+    stream.handler().on_data(stream, {octets, rest.size()});
+  }
+  if (stream.ended() && !stream.closing()) stream.handler().on_end(stream);
+  if (stream.asked_to_end() && !stream.closing()) stream.handler().on_shutdown(stream);
 }
 
 // Sends one error answer. Reads nothing after the request, because its end is unknown.

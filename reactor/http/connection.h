@@ -126,6 +126,7 @@ class Connection final : public StreamHandler {
   void answer(Stream& stream, std::string_view& input);
   void answer_otherwise(Stream& stream, std::string_view& input, bool well);
   void hand_over(Stream& stream, std::string_view rest);
+  static void catch_up(Stream& stream, std::string_view rest);
   void refuse(Stream& stream, const Refusal& why);
   void refuse_content(Stream& stream);
   [[nodiscard]] bool respond(Stream& stream, const Response& response, AnswerContext to);

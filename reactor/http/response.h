@@ -74,9 +74,11 @@ class Response {
   // Hands the connection over to `next`. A request with an Upgrade field is answered with 101 and
   // that protocol; CONNECT is answered with the status of this Response (2xx), and `protocol` is
   // not used. After the answer `next` becomes the Stream's handler: on_open() is called, then
-  // on_data() with the bytes that the client has sent already. The server still owns the Stream and
-  // closes it with the others. `next` must live until its on_close(). It is a mistake if the
-  // request asked for neither.
+  // on_data() with the bytes that the client has sent already, on_end() if the client has
+  // half-closed, and on_shutdown() if the server drains. If one of these calls throws, the
+  // exception leaves Loop::run() as usual, but the connection ends. The server still owns the
+  // Stream and closes it with the others. `next` must live until its on_close(). It is a mistake if
+  // the request asked for neither.
   Response& upgrade(std::string_view protocol, StreamHandler& next);
 
   [[nodiscard]] int code() const noexcept { return code_; }

@@ -103,10 +103,38 @@ TEST_P(HttpServerTest, DateIsRightAfterIdling) {
 
 // ---- Upgrades to another protocol ----
 
-class UpgradeTest : public HttpServerTest {};
+class UpgradeTest : public HttpServerTest {
+ protected:
+  // Answers /first by `responder`, and hands /chat over to `next`.
+  void serve_chat(Options options = {}) {
+    serve(
+        [this](const Request& request, Response& response) {
+          if (request.target == "/first") {
+            responder = response.defer();
+          } else if (request.target == "/chat") {
+            response.upgrade("chat", next);
+          } else {
+            response.body("OK\n");
+          }
+        },
+        std::move(options));
+  }
+  static std::string chat_request(std::string_view fields = "") {
+    return get_request("/chat", "Connection: upgrade\r\nUpgrade: chat\r\n" + std::string(fields));
+  }
+  // Returns a client whose later requests wait until answer_first() is called.
+  Peer client_that_waits() {
+    Peer peer = client(get_request("/first"));
+    EXPECT_TRUE(run_bounded(loop, [&] { return static_cast<bool>(responder); }));
+    return peer;
+  }
+  void answer_first() { responder.send(Response().body("first")); }
+
+  Recorder next;
+  Responder responder;
+};
 
 TEST_P(UpgradeTest, HandsTheConnectionOver) {
-  Recorder next;
   next.when_open = [](Stream& stream) { stream.write("welcome;"); };
   next.when_data = [](Stream& stream, std::string_view text) {
     stream.write("[" + std::string(text) + "]");
@@ -130,7 +158,6 @@ TEST_P(UpgradeTest, HandsTheConnectionOver) {
 }
 
 TEST_P(UpgradeTest, ConnectBecomesATunnel) {
-  Recorder next;
   next.when_data = [](Stream& stream, std::string_view text) { stream.write(text); };
   serve([&](const Request& request, Response& response) {
     EXPECT_EQ(request.host, "a:443");
@@ -148,7 +175,6 @@ TEST_P(UpgradeTest, ConnectBecomesATunnel) {
 
 TEST_P(UpgradeTest, ThatNobodyAskedForIsA500) {
   const LogCapture log;
-  Recorder next;
   serve([&](const Request&, Response& response) { response.upgrade("chat", next); });
   Peer peer = client(get_request());
   ASSERT_TRUE(until_over(peer));
@@ -156,10 +182,72 @@ TEST_P(UpgradeTest, ThatNobodyAskedForIsA500) {
   EXPECT_EQ(next.opens, 0);
 }
 
+TEST_P(UpgradeTest, ThatWaitedBehindMuchInputIsReadFrom) {
+  serve_chat();
+  const std::string field = "X: " + std::string(5000, 'x') + "\r\n";
+  Peer peer = client_that_waits();
+  peer.write(get_request("/other", field));
+  settle(peer);
+  peer.write(chat_request(field));
+  settle(peer);  // so much input waits now that reading is paused
+  answer_first();
+  ASSERT_TRUE(until(peer, "HTTP/1.1 101 "));
+  peer.write("hello");
+  EXPECT_TRUE(run_bounded(loop, [&] { return next.got == "hello"; }));
+}
+
+TEST_P(UpgradeTest, OfAClientThatHasHalfClosedIsToldSo) {
+  for (const char* early : {"", "early"}) {
+    next.got.clear();
+    next.opens = next.ends = next.closes = 0;
+    serve_chat();
+    Peer peer = client_that_waits();
+    peer.write(chat_request() + early);
+    ::shutdown(peer.fd.get(), SHUT_WR);
+    settle(peer);
+    answer_first();
+    ASSERT_TRUE(until_over(peer));
+    EXPECT_NE(peer.got.find("HTTP/1.1 101 "), std::string::npos);
+    EXPECT_EQ(next.got, early);
+    EXPECT_EQ(next.opens, 1);
+    EXPECT_EQ(next.ends, 1);
+    EXPECT_TRUE(run_bounded(loop, [&] { return next.closes == 1; }));
+  }
+}
+
+TEST_P(UpgradeTest, DuringADrainIsToldToEnd) {
+  Options options;
+  options.drain_spread = std::chrono::seconds(60);
+  serve_chat(std::move(options));
+  Peer peer = client(get_request());
+  ASSERT_TRUE(until(peer, "OK\n"));
+  bool done = false;
+  server->drain([&] { done = true; });
+  settle(peer);
+  peer.write(chat_request());
+  ASSERT_TRUE(until_over(peer));
+  EXPECT_NE(peer.got.find("HTTP/1.1 101 "), std::string::npos);
+  EXPECT_EQ(next.shutdowns, 1);
+  EXPECT_TRUE(run_bounded(loop, [&] { return done; }));
+}
+
+// Otherwise the handler would miss the bytes that the client has sent already.
+TEST_P(UpgradeTest, WhoseHandlerThrowsEndsTheConnection) {
+  for (const Moment moment : {Moment::open, Moment::data}) {
+    Recorder thrower;
+    thrower.when(moment, [](Stream&) { throw Raised{}; });
+    serve([&](const Request&, Response& response) { response.upgrade("chat", thrower); });
+    Peer peer = client(chat_request() + "early");
+    EXPECT_THROW(static_cast<void>(run_bounded(loop, [&] { return thrower.closes > 0; })), Raised);
+    EXPECT_TRUE(run_bounded(loop, [&] { return thrower.closes == 1; }));
+    EXPECT_TRUE(thrower.error);
+    server.reset();
+  }
+}
+
 TEST_P(UpgradeTest, NoTimeOutOfHttpHoldsAfterwards) {
   Options options;
   options.keep_alive = options.header_timeout = milliseconds(30);
-  Recorder next;
   serve([&](const Request&, Response& response) { response.upgrade("chat", next); },
         std::move(options));
   Peer peer = client(get_request("/", "Connection: upgrade\r\nUpgrade: chat\r\n"));
