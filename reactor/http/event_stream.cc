@@ -24,6 +24,7 @@ bool EventStream::send(std::string_view data, std::string_view event, std::strin
   if (event.find_first_of(kLineEnds) != event.npos || id.find_first_of(kForbidden) != id.npos) {
     return false;
   }
+  text_.clear();
   if (!event.empty()) add_lines("event: ", event);
   if (!id.empty()) add_lines("id: ", id);
   add_lines("data: ", data);
@@ -32,11 +33,13 @@ bool EventStream::send(std::string_view data, std::string_view event, std::strin
 }
 
 void EventStream::comment(std::string_view text) {
+  text_.clear();
   add_lines(": ", text);
   flush();
 }
 
 void EventStream::retry(std::chrono::milliseconds delay) {
+  text_.clear();
   add_lines("retry: ", std::to_string(delay.count()));
   flush();
 }
@@ -55,7 +58,6 @@ void EventStream::add_lines(std::string_view name, std::string_view text) {
 void EventStream::flush() {
   text_.append("\n");
   responder_.write(text_);
-  text_.clear();
 }
 
 }  // namespace reactor::http

@@ -48,7 +48,9 @@ class EventStream {
   void flush();
 
   Responder responder_;
-  std::string text_;  // the lines of the event being built
+  // The lines of the event that is being built. Each event begins by clearing it, because an event
+  // that ran out of memory leaves a part here.
+  std::string text_;
 };
 
 }  // namespace reactor::http

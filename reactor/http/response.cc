@@ -20,12 +20,20 @@ bool is_framing(std::string_view name) {
                      [name](std::string_view ours) { return chars::same(name, ours); });
 }
 
+// Appends the whole field or, if memory runs out, nothing: a part of a field would run into the
+// next one.
 bool append_field(std::string& text, std::string_view name, std::string_view value) {
   if (name.empty() || !chars::all(chars::kToken, name) || !chars::all(chars::kValue, value) ||
       is_framing(name)) {
     return false;
   }
-  text.append(name).append(": ").append(value).append("\r\n");
+  const std::size_t before = text.size();
+  try {
+    text.append(name).append(": ").append(value).append("\r\n");
+  } catch (...) {
+    text.resize(before);
+    throw;
+  }
   return true;
 }
 
@@ -59,7 +67,7 @@ Response& Response::body(std::string_view content) {
 }
 
 Response& Response::not_allowed(std::string_view methods) {
-  return status(405).header("Allow", methods);
+  return header("Allow", methods).status(405);
 }
 
 Response& Response::close() noexcept {
@@ -76,11 +84,13 @@ Responder Response::defer() {
 
 Response& Response::upgrade(std::string_view protocol, StreamHandler& next) {
   REACTOR_CHECK(connection_ != nullptr);
+  if (!connection_->asks_to_tunnel()) {
+    header("Upgrade", protocol);  // first, because it may throw
+    if (!connection_->asks_to_upgrade()) failed_ = true;
+    code_ = 101;
+  }
   next_ = &next;
-  if (connection_->asks_to_tunnel()) return *this;
-  if (!connection_->asks_to_upgrade()) failed_ = true;
-  code_ = 101;
-  return header("Upgrade", protocol);
+  return *this;
 }
 
 void Response::forget_copies() noexcept {

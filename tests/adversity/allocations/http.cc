@@ -140,11 +140,21 @@ void http_events(Scene& scene) {
   Client client(scene, address_of(*server));
   ask(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "data: 42\n\n");
   if (events == nullptr) throw Told{std::make_error_code(std::errc::io_error)};
+  static constexpr std::string_view kLong =
+      "an event that is longer than the events before it, so that it needs memory of its own: more "
+      "than what the text of those events has left";
+  try {
+    events->send(kLong);
+  } catch (const std::bad_alloc&) {
+  }
   events->send("one\ntwo");
   events->comment("still there");
   client.await(": still there");
-  scene.check(client.got().find("data: one\ndata: two\n\n") != std::string::npos,
-              "a part of an event");
+  const std::string& got = client.got();
+  const std::size_t first = got.find(kLong);
+  scene.check(got.find("\r\ndata: one\ndata: two\n\n") != std::string::npos, "a part of an event");
+  scene.check(first == got.npos || got.substr(first + kLong.size(), 2) == "\n\n",
+              "a part of an event that failed");
   events.reset();
 }
 
@@ -175,6 +185,54 @@ void http_access_log(Scene& scene) {
   wrong.write("GET \x01 HTTP/1.1\r\n\r\n");
   wrong.await("HTTP/1.1 400");
   log->flush();
+}
+
+// A handler that catches std::bad_alloc goes on with a Response of whole fields. One that does not
+// leaves nothing behind in the answers of other connections.
+void http_fields(Scene& scene) {
+  static constexpr std::string_view kShort =
+      "X-Name: a value that is longer than a string holds\r\n";
+  static const std::string long_field = "X-Name: " + std::string(300, 'x') + "\r\n";
+  const auto value_of = [](std::string_view field) { return field.substr(8, field.size() - 10); };
+  Echo echo;
+  bool torn = false;
+  auto server = serve(scene, [&](const Request& request, Response& response) {
+    response.body_in_place("end");
+    if (request.path() == "/throw") response.header("X-Name", value_of(kShort));
+    if (request.path() == "/catch") {
+      http::PreparedFields prepared;
+      try {
+        static_cast<void>(prepared.add("X-Name", value_of(kShort)));
+        response.header("X-Name", value_of(long_field));
+      } catch (const std::bad_alloc&) {
+      }
+      torn = !prepared.text().empty() && prepared.text() != kShort;
+    }
+    if (request.path() == "/upgrade") {
+      try {
+        response.upgrade(value_of(long_field), echo);
+      } catch (const std::bad_alloc&) {
+      }
+    }
+  });
+  for (const std::string_view path : {"/throw", "/plain", "/catch", "/plain", "/upgrade"}) {
+    Client client(scene, address_of(*server));
+    client.write("GET ");
+    client.write(path);
+    client.write(" HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n");
+    client.await("\r\n\r\n");
+    const Unfailing unfailing;
+    const std::string& got = client.got();
+    const std::size_t name = got.find("X-Name");
+    if (name != got.npos) {
+      const std::string_view field = path == "/catch" ? std::string_view(long_field) : kShort;
+      scene.check(path != "/plain", "a field of another answer");
+      scene.check(got.compare(name, field.size(), field) == 0, "a part of a field");
+    }
+    scene.check(!torn, "a part of a prepared field");
+    scene.check(got.find(" 101 ") == got.npos || got.find("\r\nUpgrade: x") != got.npos,
+                "an upgrade without its field");
+  }
 }
 
 }  // namespace reactor::allocations

@@ -37,6 +37,7 @@ void http_large_answers(Scene&);
 void http_responders(Scene&);
 void http_events(Scene&);
 void http_upgrade(Scene&);
+void http_fields(Scene&);
 void http_access_log(Scene&);
 void coro_tasks(Scene&);
 void coro_channels(Scene&);

@@ -67,6 +67,7 @@ inline constexpr std::array kTable = {
     Scenario{"http.responders", &http_responders, kServers},
     Scenario{"http.events", &http_events, kServers},
     Scenario{"http.upgrade", &http_upgrade, kServers},
+    Scenario{"http.fields", &http_fields, kServers},
     Scenario{"http.access_log", &http_access_log, kServers},
     Scenario{"coro.tasks", &coro_tasks, kServers},
     Scenario{"coro.channels", &coro_channels, kServers},
