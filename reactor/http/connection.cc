@@ -368,9 +368,16 @@ void Connection::on_timeout(Stream& stream) {
   } else if (idle() && progress_.fresh()) {
     stream.close();
   } else {
-    const bool head = exchange_ == nullptr;
-    shared_->request = {};
-    refuse(stream, {408, head ? "no whole head in time" : "content too slow"});
+    refuse_late(stream);
+  }
+}
+
+void Connection::refuse_late(Stream& stream) {
+  shared_->request = {};
+  try {
+    refuse(stream, {408, exchange_ == nullptr ? "no whole head in time" : "content too slow"});
+  } catch (const std::bad_alloc&) {
+    give_up(stream);
   }
 }
 

@@ -129,6 +129,7 @@ class Connection final : public StreamHandler {
   static void catch_up(Stream& stream, std::string_view rest);
   void refuse(Stream& stream, const Refusal& why);
   void refuse_content(Stream& stream);
+  void refuse_late(Stream& stream);
   [[nodiscard]] bool respond(Stream& stream, const Response& response, AnswerContext to);
   bool respond_slowly(Stream& stream, const Response& response, AnswerContext to);  // not inline
   void respond_with_error(Stream& stream, int status, bool head_only);

@@ -7,10 +7,18 @@ namespace reactor::http {
 
 struct Server::Parts {
   Parts(Loop& loop, Handler handler, Options options)
-      : shared(loop, std::move(handler), std::move(options)) {}
+      : shared(loop, std::move(handler), std::move(options)) {
+    auto owner = std::make_unique<std::unique_ptr<Parts>>();
+    last_owner = owner.get();
+    end = loop.deferred([owner = std::move(owner)] { owner->reset(); });
+  }
 
   Shared shared;  // outlives the connections
   std::unique_ptr<reactor::Server<Connection>> server;
+  // For ~Server() inside a handler: `end` destroys the Parts that `last_owner` has got. Both are
+  // made in advance, because a destructor must not run out of memory.
+  std::unique_ptr<Parts>* last_owner = nullptr;
+  Deferred end;
 };
 
 namespace {
@@ -30,8 +38,9 @@ Server::~Server() {
   if (parts_ == nullptr || parts_->server == nullptr) return;
   if (!parts_->server->end_in_callback()) return;
   parts_->shared.limit_reached = Deferred();
-  Loop& loop = parts_->server->loop();
-  loop.post([parts = std::move(parts_)] {});
+  Parts& parts = *parts_;
+  *parts.last_owner = std::move(parts_);
+  parts.end.schedule();
 }
 
 Result<std::unique_ptr<Server>> Server::listen(LoopHere here, std::span<const Address> addresses,
@@ -92,9 +101,11 @@ void Server::set_on_room(Callback<void()> room) { parts_->server->set_on_room(st
 
 void Server::set_limit(std::uint64_t requests, Callback<void()> reached) {
   Shared& shared = parts_->shared;
-  const bool counts = static_cast<bool>(reached);
-  shared.limit_reached = counts ? parts_->server->loop().deferred(std::move(reached)) : Deferred();
-  shared.requests_left = counts ? requests : 0;
+  const std::uint64_t left = reached ? requests : 0;
+  // This may throw, so it comes before the count: at its end limit_reached is needed.
+  shared.limit_reached =
+      left > 0 ? parts_->server->loop().deferred(std::move(reached)) : Deferred();
+  shared.requests_left = left;
 }
 
 std::vector<Address> Server::addresses() const { return parts_->server->addresses(); }

@@ -187,6 +187,47 @@ void http_access_log(Scene& scene) {
   log->flush();
 }
 
+// A slow client gets its 408, or its connection ends. Nothing leaves run().
+void http_timeout(Scene& scene) {
+  const Own<TemporaryFolder> folder;
+  const auto log =
+      scene.get(http::AccessLog::open(scene.loop, {.path = folder->file("log"), .format = {}}));
+  http::Options options;
+  options.access_log = log.get();
+  options.body_timeout = std::chrono::milliseconds(1);
+  options.body_rate = 0;
+  auto server = serve(
+      scene, [](const Request&, Response&) {}, std::move(options));
+  Client client(scene, address_of(*server));
+  client.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
+  scene.until([&] { return server->accepted() == 1; });
+  try {
+    client.await_end();
+  } catch (const LeftRun&) {
+    throw Wrong("a failure of one connection left run()");
+  }
+}
+
+// A limit that could not be set does not count.
+void http_limit(Scene& scene) {
+  bool reached = false;
+  auto server = serve(scene, [](const Request&, Response& response) { response.body("answer"); });
+  try {
+    server->set_limit(1, [&reached] { reached = true; });
+  } catch (const std::bad_alloc&) {
+  }
+  Client client(scene, address_of(*server));
+  ask(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "answer");
+}
+
+void http_end_in_handler(Scene& scene) {
+  std::unique_ptr<http::Server> server;
+  server = serve(scene, [&](const Request&, Response&) { server.reset(); });
+  Client client(scene, address_of(*server));
+  client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.await_end();
+}
+
 // A handler that catches std::bad_alloc goes on with a Response of whole fields. One that does not
 // leaves nothing behind in the answers of other connections.
 void http_fields(Scene& scene) {
