@@ -20,8 +20,8 @@ namespace reactor::coro {
 
 // Any number of coroutines may push and pop; they are served in their order of arrival. Destroying
 // a task that waits in pop() loses no value. If a task is destroyed that waits in push(), the
-// channel may already have taken its value. T must be moved without an exception. Destroying the channel closes it for all waiting
-// coroutines. Belongs to its loop's thread.
+// channel may already have taken its value. T must be moved without an exception. Destroying the
+// channel closes it for all waiting coroutines. Belongs to its loop's thread.
 template <class T>
 class Channel {
   static_assert(std::is_nothrow_move_constructible_v<T>,
