@@ -148,7 +148,6 @@ Result<PidFile> PidFile::adopt(const std::string& path, int fd) {
   return PidFile(path, std::move(file));
 }
 
-
 // If the guard belongs to the open file, a process that shares that file holds it already.
 std::error_code PidFile::claim() {
   if (!writable_) return {};

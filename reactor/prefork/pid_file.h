@@ -70,9 +70,9 @@ class PidFile {
   // if there is none.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   // Called in the successor: makes a PidFile of the file that was left open under `fd`, and owns
-  // the descriptor, which is closed if this fails. The file belongs to the predecessor until claim(): it is neither written nor
-  // removed.
-  // Errors: bad_file_descriptor; no_such_file_or_directory if `fd` is not the file at `path`.
+  // the descriptor, which is closed if this fails. The file belongs to the predecessor until
+  // claim(): it is neither written nor removed. Errors: bad_file_descriptor;
+  // no_such_file_or_directory if `fd` is not the file at `path`.
   [[nodiscard]] static Result<PidFile> adopt(const std::string& path, int fd);
   // Called when the successor serves: the file belongs to this process from now on, and holds its
   // pid. The predecessor may call this to have the file back. Errors: those of take().
