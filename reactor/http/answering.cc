@@ -389,6 +389,20 @@ void Connection::pause_body(Exchange& exchange, bool paused) {
 
 // ---- The end of a connection ----
 
+// Closes an idle connection after a random part of drain_spread.
+void Connection::leave(Stream& stream) {
+  const Duration spread = shared_->options.drain_spread;
+  if (spread <= Duration::zero()) {
+    stream.close(true);
+    return;
+  }
+  shared_->spread = shared_->spread * 1664525 + 1013904223;
+  const auto share = static_cast<double>(shared_->spread >> 8) / 0x1000000;
+  const auto delay = static_cast<Duration::rep>(static_cast<double>(spread.count()) * share);
+  stream.set_deadline(saturating_add(stream.loop().now(), Duration(delay)));
+  clock_ = Clock::idle;
+}
+
 // Ends a connection that has no memory for its input; the others go on. Called in a catch block for
 // std::bad_alloc, which our own code threw, or the handler of an upgraded connection. An exception
 // of that handler is not ours to handle, so it is rethrown.

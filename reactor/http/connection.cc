@@ -386,20 +386,6 @@ void Connection::on_shutdown(Stream& stream) {
   if (idle()) leave(stream);  // else set_clock() does it after the answer
 }
 
-// Closes an idle connection after a random part of drain_spread.
-void Connection::leave(Stream& stream) {
-  const Duration spread = shared_->options.drain_spread;
-  if (spread <= Duration::zero()) {
-    stream.close(true);
-    return;
-  }
-  shared_->spread = shared_->spread * 1664525 + 1013904223;
-  const auto share = static_cast<double>(shared_->spread >> 8) / 0x1000000;
-  const auto delay = static_cast<Duration::rep>(static_cast<double>(spread.count()) * share);
-  stream.set_deadline(saturating_add(stream.loop().now(), Duration(delay)));
-  clock_ = Clock::idle;
-}
-
 // Migrates only between requests. The only state to pass on is then the time left for the wait for
 // the next request.
 Migration Connection::on_migrate(Stream& stream, std::vector<std::byte>& state) {

@@ -7,12 +7,14 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 #include "reactor/net/fd_passing.h"
 #include "reactor/net/sigpipe.h"
+#include "reactor/net/socket.h"
 
 namespace reactor::prefork {
 namespace {
@@ -72,8 +74,9 @@ Control::Heard Control::hear() noexcept {
 bool WorkerControl::must_wait() const noexcept {
   if (lowest_free_descriptor(messages_.get()) >= 0) return false;
   Message next;
-  return ::recv(messages_.get(), &next, sizeof next, MSG_PEEK | MSG_DONTWAIT) == sizeof next &&
-         next.kind == Message::Kind::sibling;
+  const IoResult peeked =
+      Socket::peek(messages_.get(), std::as_writable_bytes(std::span(&next, 1)));
+  return peeked.count() == sizeof next && next.kind == Message::Kind::sibling;
 }
 
 WorkerControl::Received WorkerControl::receive() const noexcept {

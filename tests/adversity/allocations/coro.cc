@@ -21,11 +21,26 @@ using std::chrono::milliseconds;
 
 namespace {
 
+// Has the loop throw the exceptions that wait: each of them leaves a turn of its own.
+void let_leave(Scene& scene) {
+  for (int turn = 0; turn < 10; ++turn) {
+    try {
+      scene.turn(Duration::zero());
+    } catch (const LeftRun&) {
+    }
+  }
+}
+
 // Runs one task. An error that is reported inside the task is thrown from here.
 void run(Scene& scene, Task<void> task) {
   coro::Spawned spawned = coro::spawn(scene.loop, std::move(task));
-  scene.until([&] { return spawned.done(); });
-  scene.turn(Duration::zero());  // an exception of the task leaves the loop a turn later
+  try {
+    scene.until([&] { return spawned.done(); });
+    scene.turn(Duration::zero());  // an exception of the task leaves the loop a turn later
+  } catch (const LeftRun&) {
+    let_leave(scene);
+    throw;
+  }
 }
 
 template <class T>

@@ -107,17 +107,6 @@ void expect_idle(Loop& loop) {
   Scene::check(loop.keeping() == 0, "something still keeps run() going");
 }
 
-// Several tasks may have failed, and the exception of each leaves a turn of its own.
-void let_leave(Loop& loop) {
-  for (int turn = 0; turn < 100; ++turn) {
-    try {
-      (void)loop.poll();
-      return;
-    } catch (const std::bad_alloc&) {
-    }
-  }
-}
-
 // Runs the scenario once. Returns whether the allocation `cell.n` was reached. Throws Wrong.
 bool attempt(const Cell& cell) {
   Loop loop({.backend = cell.backend, .slow_callback = Duration::zero()});
@@ -131,7 +120,6 @@ bool attempt(const Cell& cell) {
   if ((cell.scenario->ends & end) == 0) {
     throw Wrong(std::string("an end that the table does not allow: ") + text_of(end));
   }
-  let_leave(loop);
   Scene::check(run_scenario(*cell.scenario, loop) == kPasses,
                "it does not pass on this loop later");
   expect_idle(loop);
