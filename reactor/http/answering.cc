@@ -155,8 +155,8 @@ void Connection::catch_up(Stream& stream, std::string_view rest) {
   if (!rest.empty() && !stream.closing()) {
     // The bytes are in a buffer of ours that is not const, and the handler that gets them may
     // change them.
-    auto* const octets = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
-    stream.handler().on_data(stream, {octets, rest.size()});
+    auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
+    stream.handler().on_data(stream, {bytes, rest.size()});
   }
   if (stream.ended() && !stream.closing()) stream.handler().on_end(stream);
   if (stream.asked_to_end() && !stream.closing()) stream.handler().on_shutdown(stream);
