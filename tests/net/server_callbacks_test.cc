@@ -83,8 +83,8 @@ class ServerCallbacks : public LoopTest {
   // Runs the loop until `done()`, and counts the exceptions.
   template <class Done>
   bool until(Done done) {
-    const TimePoint end = monotonic_now() + kLimit;
-    while (!done() && monotonic_now() < end) {
+    const Patience patience(kLimit);
+    while (!done() && !patience.over()) {
       attempt([&] { loop.run_once(milliseconds(1)).value(); });
     }
     return done();

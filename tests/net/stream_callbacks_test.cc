@@ -164,9 +164,9 @@ class Play {
 
   template <class Done>
   bool until(Done done) {
-    const TimePoint end = monotonic_now() + kLimit;
+    const Patience patience(kLimit);
     while (!done()) {
-      if (monotonic_now() > end) return false;
+      if (patience.over()) return false;
       attempt([this] { loop_.run_once(std::chrono::milliseconds(1)).value(); });
       peer_.read();
     }

@@ -38,10 +38,10 @@ class Scene {
   // Runs turns until `done()` holds. Throws Told if an error is reported meanwhile.
   template <class Predicate>
   void until(Predicate done) {
-    const TimePoint limit = monotonic_now() + kLimit;
+    const Patience patience(kLimit);
     while (!done()) {
       turn(std::chrono::milliseconds(1));
-      if (monotonic_now() > limit) throw Wrong("nothing was told, and the end does not come");
+      if (patience.over()) throw Wrong("nothing was told, and the end does not come");
     }
     if (told_) throw Told{*told_};
   }
