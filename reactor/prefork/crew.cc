@@ -44,21 +44,9 @@ Crew::Crew(Generation first, unsigned slots, std::size_t addresses, Board& board
   board_.set_slots(slots);
 }
 
-void Crew::set_wanted(unsigned workers) { current_.plan.workers = workers; }
-
 void Crew::add_slot() {
   slots_.emplace_back();
   board_.set_slots(slots());
-}
-
-void Crew::reload(Generation next) {
-  if (!earlier_ && was_ready_) {
-    earlier_generation_ = generation_;
-    earlier_ = std::move(current_);
-  }
-  current_ = std::move(next);
-  generation_ = ++generations_;
-  rolled_back_ = false;
 }
 
 void Crew::release() {
@@ -69,11 +57,6 @@ void Crew::release() {
     REACTOR_LOG(error, process->name() + " can't be told to serve, and is replaced");
     calls_.kill(process->pid, SIGKILL);  // it waits for this message and hears no signal but KILL
   }
-}
-
-void Crew::renew_all() {
-  generation_ = ++generations_;
-  rolled_back_ = false;
 }
 
 // ---- Starting ----
@@ -89,12 +72,15 @@ void Crew::advance() {
   if (std::exchange(vacancies_, false)) tell_all({.kind = Message::Kind::look});
 }
 
+// A trial puts no slot at risk that has a worker, and no slot that could have one. If no worker
+// serves, it may be that only the generation on trial can.
 void Crew::start_in_empty_slots() {
   const TimePoint now = clock_.now();
   for (unsigned slot = 0; slot < wanted() && !hopeless_; ++slot) {
     Slot& place = slots_[slot];
     if (place.serving != nullptr || place.not_before > now) continue;
-    place.serving = start(slot);
+    const bool tries = trial_is_due() && serving() == 0;
+    place.serving = tries ? start_trial(slot) : start(slot, current_);
   }
 }
 
@@ -106,10 +92,11 @@ void Crew::start_a_successor() {
   const TimePoint now = clock_.now();
   std::optional<unsigned> oldest;
   for (unsigned slot = 0; slot < wanted(); ++slot) {
-    if (!outdated(slots_[slot]) || next_start(slots_[slot]) > now) continue;
+    if (!needs_successor(slots_[slot]) || next_start(slots_[slot]) > now) continue;
     if (!oldest || slots_[slot].serving->started < slots_[*oldest].serving->started) oldest = slot;
   }
-  if (oldest) slots_[*oldest].coming = start(*oldest);
+  if (!oldest) return;
+  slots_[*oldest].coming = trial_is_due() ? start_trial(*oldest) : start(*oldest, current_);
 }
 
 bool Crew::successor_starts() const {
@@ -117,22 +104,23 @@ bool Crew::successor_starts() const {
                      [](const Slot& slot) { return slot.coming != nullptr; });
 }
 
-bool Crew::outdated(const Slot& slot) const {
+bool Crew::needs_successor(const Slot& slot) const {
   if (slot.serving == nullptr || slot.serving->state != Process::State::serving) return false;
-  return slot.serving->wants_successor || slot.serving->generation != generation_;
+  return slot.serving->wants_successor || slot.serving->outdated || trial_is_due();
 }
 
 // Limits how often a worker gets the successor that it asks for.
 TimePoint Crew::next_start(const Slot& slot) const {
   const Process* const serving = slot.serving;
-  if (serving == nullptr || serving->generation != generation_) return slot.not_before;
+  if (serving == nullptr || serving->outdated || trial_is_due()) return slot.not_before;
   return std::max(slot.not_before, saturating_add(serving->started, kShortestService));
 }
 
-Process* Crew::start(unsigned slot) {
+Process* Crew::start(unsigned slot, Generation& generation) {
   auto process = std::make_unique<Process>();
   process->slot = slot;
-  process->generation = generation_;
+  process->timeout = generation.plan.timeout;
+  process->graceful_timeout = generation.plan.graceful_timeout;
   process->started = process->moved = clock_.now();
   Result<ControlPair> control = make_control();
   if (!control) {
@@ -149,7 +137,7 @@ Process* Crew::start(unsigned slot) {
   if (process->pid == 0) {
     process->pid = ::getpid();
     control->master.close();
-    run_(*process, control->worker, current_, blocked);
+    run_(*process, control->worker, generation, blocked);
     ::_exit(kExitFailed);
   }
   if (process->pid < 0) {
@@ -185,15 +173,6 @@ void Crew::slow_down(unsigned slot, Duration served) {
   slots_[slot].not_before = saturating_add(clock_.now(), pause);
   if (was_ready_ || ++failed_starts_ < wanted() || hopeless_) return;
   hopeless_ = true;
-}
-
-// Workers of the failed generation may still become ready; they are outdated then.
-void Crew::roll_back() {
-  REACTOR_LOG(error, "the new workers do not become ready: going on with the old configuration");
-  current_ = std::move(*earlier_);
-  earlier_.reset();
-  generation_ = earlier_generation_;
-  rolled_back_ = true;
 }
 
 // ---- News ----
@@ -243,8 +222,9 @@ void Crew::became_ready(Process& process) {
   process.moved = clock_.now();
   process.ready_since = clock_.now();
   was_ready_ = true;
-  if (process.generation == generation_) earlier_.reset();
+  const bool dropped = is_tried(process) && !enact_trial();
   Slot& slot = slots_[process.slot];
+  if (dropped && slot.coming == &process) return turn_away(process);
   Process* const old = slot.serving;
   if (slot.coming == &process) slot.serving = std::exchange(slot.coming, nullptr);
   board_.set_occupant(process.slot, process.seat);  // before the old one hands over
@@ -258,11 +238,13 @@ void Crew::vacate(unsigned slot) {
   vacancies_ = true;
 }
 
-// `heir`: the slot that gets its idle connections.
+// `heir`: the slot that gets its idle connections. A worker that ends already keeps its deadline.
 void Crew::leave(Process& process, unsigned heir) {
+  if (process.state >= Process::State::leaving) return;
+  if (is_tried(process)) trial_->worker = nullptr;  // another one is tried
   process.state = Process::State::leaving;
   process.deadline =
-      saturating_add(saturating_add(clock_.now(), current_.plan.graceful_timeout), kKillDelay);
+      saturating_add(saturating_add(clock_.now(), process.graceful_timeout), kKillDelay);
   const Message message{.kind = Message::Kind::retire,
                         .slot = static_cast<std::uint16_t>(process.slot),
                         .value = heir};
@@ -327,27 +309,27 @@ void Crew::died(Process& process, int status) {
     REACTOR_LOG(info, line);
     return;
   }
-  const bool proves_bad =
-      process.state != Process::State::serving && earlier_ && process.generation == generation_;
+  if (is_tried(process)) return fail_trial(line);
   const bool served_well = process.ready_since && !process.broke_rules;
   slow_down(process.slot, served_well ? clock_.now() - *process.ready_since : Duration::zero());
   const Duration pause = std::max(slot.not_before - clock_.now(), Duration::zero());
   REACTOR_LOG(warn, hopeless_ ? line : line + "; next start in " + in_ms(pause));
-  if (proves_bad) roll_back();
 }
 
 // ---- Silent workers ----
 
 void Crew::look_after() {
   const TimePoint now = clock_.now();
-  for (const auto& process : processes_) look_after(*process, now);
-  const Duration timeout = current_.plan.timeout;
-  next_look_ =
-      timeout == Duration::zero() ? TimePoint::max() : saturating_add(now, beat_of(timeout));
+  next_look_ = TimePoint::max();
+  for (const auto& process : processes_) {
+    look_after(*process, now);
+    if (process->timeout == Duration::zero()) continue;
+    next_look_ = std::min(next_look_, saturating_add(now, beat_of(process->timeout)));
+  }
 }
 
 void Crew::look_after(Process& process, TimePoint now) {
-  const Duration timeout = current_.plan.timeout;
+  const Duration timeout = process.timeout;
   const std::uint64_t turns = board_.seat(process.seat).loop.turns.get();
   const bool waits = held_ && process.state == Process::State::serving;
   if (turns != process.turns || waits) {
@@ -373,10 +355,10 @@ void Crew::look_after(Process& process, TimePoint now) {
 }
 
 void Crew::abort(Process& process, TimePoint now, const std::string& why) {
-  REACTOR_LOG(error, process.name() + " " + why + " for " + in_ms(current_.plan.timeout) +
-                         " and is aborted");
+  REACTOR_LOG(error,
+              process.name() + " " + why + " for " + in_ms(process.timeout) + " and is aborted");
   process.state = Process::State::aborted;
-  process.deadline = saturating_add(now, kKillDelay);
+  process.deadline = std::min(process.deadline, saturating_add(now, kKillDelay));
   calls_.kill(process.pid, SIGABRT);
 }
 
@@ -388,7 +370,7 @@ TimePoint Crew::next_turn() const {
   const bool waits = successor_starts();
   for (unsigned slot = 0; slot < wanted(); ++slot) {
     const Slot& place = slots_[slot];
-    const bool due = place.serving == nullptr || (!waits && outdated(place));
+    const bool due = place.serving == nullptr || (!waits && needs_successor(place));
     if (due) next = std::min(next, next_start(place));
   }
   return next;
@@ -404,9 +386,7 @@ void Crew::dismiss(int signal_number) {
 
 void Crew::give_way() {
   dismissed_ = true;
-  for (const auto& process : processes_) {
-    if (process->state != Process::State::aborted) leave(*process, process->slot);
-  }
+  for (const auto& process : processes_) leave(*process, process->slot);
 }
 
 void Crew::signal_all(int signal_number) const {
@@ -423,17 +403,18 @@ unsigned Crew::serving() const {
 bool Crew::complete() const { return serving() == wanted(); }
 
 bool Crew::settled() const {
-  return complete() && !successor_starts() &&
+  return complete() && !successor_starts() && !trial_ &&
          std::none_of(slots_.begin(), slots_.begin() + wanted(),
-                      [this](const Slot& slot) { return outdated(slot); });
+                      [this](const Slot& slot) { return needs_successor(slot); });
 }
 
 // With timeout 0 silence is allowed, so every worker counts as lively.
 bool Crew::lively(Duration time) const {
-  if (current_.plan.timeout == Duration::zero()) return true;
   const TimePoint now = clock_.now();
   return std::all_of(processes_.begin(), processes_.end(), [&](const auto& process) {
-    return process->state != Process::State::serving || now - process->moved <= time;
+    const bool judged =
+        process->state == Process::State::serving && process->timeout > Duration::zero();
+    return !judged || now - process->moved <= time;
   });
 }
 

@@ -10,11 +10,16 @@
 // message makes the workers look there. The worker of a retired slot leaves when all workers that
 // stay have shown that they serve (crew_surplus.cc).
 //
-// A worker is outdated if it asked for a successor, or if its generation is not the current one.
-// Outdated workers are replaced one at a time: the successor starts as Slot::coming, and once it is
-// ready it becomes Slot::serving and the old worker leaves. After a reload the old generation is
-// kept until a worker of the new one is ready; if a worker of the new one dies before that,
-// roll_back() returns to the old one.
+// Workers that are outdated, or that asked for a successor, are replaced one at a time: the
+// successor starts as Slot::coming, and once it is ready it becomes Slot::serving and the old
+// worker leaves.
+//
+// A reload puts the next generation on trial, with one worker. Until that worker is ready, the
+// present generation stays in force, and no worker is outdated:
+//
+//   reload() --> on trial -- its worker is ready, Enact succeeds --> in force, the others outdated
+//                   |
+//                   +-- its worker dies, or Enact fails --> dropped, and nothing has changed
 #pragma once
 
 #include <poll.h>
@@ -42,6 +47,10 @@ namespace reactor::prefork {
 class Crew {
  public:
   using Generation = Options::Reload;
+  // Puts a generation into force: does all that outlives a failed reload. Called at most once, when
+  // a worker of that generation is ready. Returns why it is impossible, or an empty string. May add
+  // slots.
+  using Enact = Callback<std::string(Generation&)>;
   // Runs in a new process, right after the fork. It does not return.
   using Run = Callback<void(Process&, WorkerControl&, Generation&, SignalBlock&)>;
 
@@ -52,17 +61,21 @@ class Crew {
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
-  // The plan of the current generation; during a reload that is the new one.
+  // The plan of the generation in force.
   [[nodiscard]] const Plan& plan() const noexcept { return current_.plan; }
   // wanted() is how many slots are to have a worker, slots() is how many there are.
   [[nodiscard]] unsigned wanted() const noexcept { return current_.plan.workers; }
   [[nodiscard]] unsigned slots() const noexcept { return static_cast<unsigned>(slots_.size()); }
-  void set_wanted(unsigned workers);  // at most slots()
+  // wanted(), or what it will be once the generation on trial is in force.
+  [[nodiscard]] unsigned wanted_at_last() const noexcept;
+  // Changes how many slots are to have a worker, in the generation in force and in the one on
+  // trial. Each of them stays within 1 to kMostWorkers; wanted() must not exceed slots() then.
+  void resize(int by);
   void add_slot();
-  // Replaces the workers by those of the next generation, one after the other. If the first new
-  // worker does not become ready, the crew goes back to the present generation.
-  void reload(Generation next);
-  // Replaces all workers under the same plan.
+  // Puts `next` on trial, in place of a generation that is on trial already. If no worker was ever
+  // ready, `next` is put into force at once.
+  void reload(Generation next, Enact enact = {});
+  // Replaces all workers under the same plan. A generation on trial stays on trial.
   void renew_all();
 
   // After hold() workers become ready but do not serve before release(), because the sockets still
@@ -101,12 +114,12 @@ class Crew {
   [[nodiscard]] bool empty() const noexcept { return processes_.empty(); }
   // Whether each wanted slot has a worker that is ready.
   [[nodiscard]] bool complete() const;
-  // Whether complete(), and no worker is being replaced or has to be replaced.
+  // Whether complete(), no worker is being replaced or has to be replaced, and none is on trial.
   [[nodiscard]] bool settled() const;
   // How many wanted slots have a worker that is ready.
   [[nodiscard]] unsigned serving() const;
-  // Whether the latest generation failed, and the one before it serves again.
-  [[nodiscard]] bool rolled_back() const noexcept { return rolled_back_; }
+  // Why the latest reload failed, as a part of a sentence; empty if it did not.
+  [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
   // Whether the loop of each serving worker has turned within the last `time`.
   [[nodiscard]] bool lively(Duration time) const;
   // Whether no worker was ever ready, and as many starts failed as there are wanted slots.
@@ -122,7 +135,22 @@ class Crew {
     TimePoint not_before{};      // the earliest time of the next fork
   };
 
-  [[nodiscard]] Process* start(unsigned slot);
+  struct Trial {
+    Generation generation;
+    Enact enact;
+    Process* worker = nullptr;  // at most one, which is not ready yet
+  };
+
+  [[nodiscard]] Process* start(unsigned slot, Generation& generation);
+  [[nodiscard]] Process* start_trial(unsigned slot);
+  [[nodiscard]] bool trial_is_due() const noexcept { return trial_ && trial_->worker == nullptr; }
+  [[nodiscard]] bool is_tried(const Process& process) const noexcept {
+    return trial_ && trial_->worker == &process;
+  }
+  [[nodiscard]] bool enact_trial();
+  void drop_trial();
+  void fail_trial(const std::string& line);
+  void turn_away(Process& process);
   void could_not_start(unsigned slot, std::error_code error);
   void start_in_empty_slots();
   void start_a_successor();
@@ -138,19 +166,15 @@ class Crew {
   void died(Process& process, int status);
   void slow_down(unsigned slot, Duration served);
   [[nodiscard]] Duration with_jitter(Duration pause) noexcept;
-  void roll_back();
   void vacate(unsigned slot);
   void look_after(Process& process, TimePoint now);
   void abort(Process& process, TimePoint now, const std::string& why);
   [[nodiscard]] bool successor_starts() const;
-  [[nodiscard]] bool outdated(const Slot& slot) const;
+  [[nodiscard]] bool needs_successor(const Slot& slot) const;
   [[nodiscard]] TimePoint next_start(const Slot& slot) const;
 
   Generation current_;
-  std::optional<Generation> earlier_;  // to go back to, until a worker of `current_` is ready
-  unsigned generation_ = 0;
-  unsigned earlier_generation_ = 0;
-  unsigned generations_ = 0;  // how many there ever were
+  std::optional<Trial> trial_;
   const std::size_t addresses_;
   Board& board_;
   const RunClock& clock_;
@@ -169,7 +193,7 @@ class Crew {
   bool dismissed_ = false;
   bool held_ = false;
   bool vacancies_ = false;  // there are slots without a worker of which the workers were not told
-  bool rolled_back_ = false;
+  std::string failure_;
 };
 
 }  // namespace reactor::prefork

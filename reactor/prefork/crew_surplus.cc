@@ -38,8 +38,7 @@ void Crew::retire_surplus() {
     vacate(slot);
     for (Process** const each : {&place.coming, &place.serving}) {
       Process* const process = std::exchange(*each, nullptr);
-      const bool leaves = process != nullptr && process->state != Process::State::aborted;
-      if (leaves) leave(*process, slot % wanted());
+      if (process != nullptr) leave(*process, slot % wanted());
     }
   }
 }

@@ -15,9 +15,7 @@ void Herald::begin(const Crew& crew) {
 void Herald::look(const Crew& crew) {
   if (voice_ != Voice::serving) return;
   const bool through = reloading_ && crew.settled();
-  if (through && crew.rolled_back()) {
-    note_ = "the last reload failed: its workers did not become ready";
-  }
+  if (through && !crew.failure().empty()) note_ = "the last reload failed: " + crew.failure();
   std::string status = describe(crew);
   if (through) {
     reloading_ = false;

@@ -53,6 +53,10 @@ std::error_code Mailboxes::grow(unsigned count) {
   return {};
 }
 
+void Mailboxes::shrink(unsigned count) {
+  while (boxes_.size() > count) boxes_.pop_back();
+}
+
 void Mailboxes::adopt(std::vector<std::pair<UniqueFd, UniqueFd>> ends) {
   for (auto& pair : ends) earlier_.push_back(std::move(pair.second));
 }

@@ -107,7 +107,7 @@ int Master::run() {
                            explain_limit(error, fixed_descriptors(crew_.slots(), slots_.groups())));
     return kExitNotReady;
   }
-  place();
+  place(crew_.plan());
   for (;;) {
     crew_.advance();
     if (crew_.hopeless() && state_ == State::serving) {
@@ -132,10 +132,10 @@ int Master::run() {
   return exit_code_;
 }
 
-// Sets how connections find a worker, and logs it.
-void Master::place() {
+// Sets how connections find a worker under this plan, and logs it.
+void Master::place(const Plan& plan) {
   std::vector<int> of_slots;
-  const std::vector<int>& processors = crew_.plan().processors;
+  const std::vector<int>& processors = plan.processors;
   for (unsigned slot = 0; slot < crew_.slots() && !processors.empty(); ++slot) {
     of_slots.push_back(processors[slot % processors.size()]);
   }
@@ -164,7 +164,7 @@ void Master::mend_listeners(bool worker_died) {
   if (mended == 0) return;
   REACTOR_LOG(error, "a worker had made " + std::to_string(mended) + " listening sockets deaf; " +
                          "they listen again, the workers are replaced. " + kSuspicion);
-  place();
+  place(crew_.plan());
   crew_.renew_all();
 }
 
@@ -212,7 +212,7 @@ void Master::take_over() {
     REACTOR_LOG(error, "can't listen at each socket: " + error.message());
   }
   crew_.release();
-  place();
+  place(crew_.plan());
 }
 
 // ---- News ----
@@ -277,10 +277,10 @@ void Master::handle_signal(int number) {
       if (state_ == State::serving) upgrade();
       return;
     case SIGTTIN:
-      if (state_ == State::serving) resize(crew_.wanted() + 1);
+      if (state_ == State::serving) resize(1);
       return;
     case SIGTTOU:
-      if (state_ == State::serving) resize(crew_.wanted() - 1);
+      if (state_ == State::serving) resize(-1);
       return;
     default:
       REACTOR_LOG(warn, "signal " + std::to_string(number) + " ignored: not supported");
@@ -304,64 +304,27 @@ void Master::reload() {
     return;
   }
   next->plan.workers = std::min(next->plan.workers, kMostWorkers);
-  if (const std::string why = make_room_for(next->plan.workers); !why.empty()) {
+  if (const std::string why = why_no_room(next->plan.workers); !why.empty()) {
     refuse_reload(why);
     return;
   }
   REACTOR_LOG(info, "reload: the workers are replaced by " + std::to_string(next->plan.workers) +
                         " with the new configuration");
   herald_.reload_begins();
-  crew_.reload(std::move(*next));
-  place();
+  crew_.reload(std::move(*next), [this](Crew::Generation& tried) { return enact(tried); });
+}
+
+// Does what outlives the workers of a generation. What can fail comes first.
+std::string Master::enact(Crew::Generation& next) {
+  if (std::string why = make_room_for(next.plan.workers); !why.empty()) return why;
+  place(next.plan);
+  if (next.on_adopted) next.on_adopted();
+  return {};
 }
 
 void Master::refuse_reload(const std::string& why) {
   REACTOR_LOG(error, "reload refused, all stays as it is: " + why);
   herald_.reload_refused(crew_, why);
-}
-
-void Master::resize(unsigned workers) {
-  if (workers < 1 || workers > kMostWorkers) {
-    REACTOR_LOG(warn, "there are no fewer workers than 1, and no more than " +
-                          std::to_string(kMostWorkers));
-    return;
-  }
-  if (const std::string why = make_room_for(workers); !why.empty()) {
-    REACTOR_LOG(error, why);
-    return;
-  }
-  REACTOR_LOG(info, std::to_string(workers) + " workers from now on");
-  crew_.set_wanted(workers);
-}
-
-// Makes listeners and mailboxes for new slots, and sends them to all workers. Returns why that is
-// not possible, or an empty string.
-std::string Master::make_room_for(unsigned workers) {
-  if (workers > crew_.slots() && (upgrade_.running() || crew_.held())) {
-    return "no more workers amid an upgrade, as the other program would not know their sockets; "
-           "try "
-           "again when it is over";
-  }
-  for (unsigned slot = crew_.slots(); slot < workers; ++slot) {
-    std::error_code error = mailboxes_.grow(slot + 1);
-    if (!error) error = slots_.grow();  // last: from here on its sockets get connections
-    if (error) {
-      return "no room for worker " + std::to_string(slot) + ": " + error.message();
-    }
-    Message message{.kind = Message::Kind::sibling, .slot = static_cast<std::uint16_t>(slot)};
-    for (unsigned group = 0; group < slots_.groups(); ++group) {
-      message.value = group;
-      const int listener = slots_.listener(slot, group);
-      if (listener >= 0) crew_.tell_all(message, listener);
-    }
-    message.value = Message::kMailboxIn;
-    crew_.tell_all(message, mailboxes_.into(slot));
-    message.value = Message::kMailboxOut;
-    crew_.tell_all(message, mailboxes_.out_of(slot));
-    crew_.add_slot();
-    place();
-  }
-  return {};
 }
 
 // ---- Upgrade ----
@@ -404,7 +367,7 @@ void Master::look_at_upgrade() {
       REACTOR_LOG(error, "upgrade: " + upgrade_.failure() + "; we go on as before");
       herald_.note("the last upgrade failed: " + upgrade_.failure());
       slots_.accept_new();  // the new program may have changed our sockets
-      place();
+      place(crew_.plan());
       return;
     case Upgrade::News::ready:
       give_way();

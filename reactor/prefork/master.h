@@ -36,7 +36,7 @@ class Master {
 
   [[noreturn]] void become_worker(Process& process, WorkerControl& control,
                                   Crew::Generation& generation, SignalBlock& blocked);
-  void place();
+  void place(const Plan& plan);
   void mend_listeners(bool worker_died);
   void announce_ready();
   void take_over();
@@ -50,8 +50,11 @@ class Master {
   void handle_signal(int number);
   void reload();
   void refuse_reload(const std::string& why);
-  void resize(unsigned workers);
+  [[nodiscard]] std::string enact(Crew::Generation& next);
+  void resize(int by);
+  [[nodiscard]] std::string why_no_room(unsigned workers) const;
   [[nodiscard]] std::string make_room_for(unsigned workers);
+  void announce_slot(unsigned slot);
   void end(State state, int signal_number, Duration grace = {});
   void check_deadline();
 

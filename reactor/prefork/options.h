@@ -138,9 +138,15 @@ struct Options : Plan {
   // Called in the master after HUP. Returns what the next generation of workers runs. Returns
   // nothing if the new configuration is bad; the callback has logged why, and all stays as it is.
   // Without a callback the workers are replaced under the present plan.
+  //
+  // One worker of the new generation is tried first. If it does not become ready, all stays as it
+  // is, too. So on_reload should not change anything that the present generation uses.
   struct Reload {
     Plan plan;
     WorkerFunction serve;
+    // Called in the master, at most once, when the first worker of the new generation is ready and
+    // nothing can go wrong any more. Changes in the master what goes with the new configuration.
+    Callback<void()> on_adopted = {};
   };
   Callback<std::optional<Reload>()> on_reload = {};
 };

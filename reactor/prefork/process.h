@@ -27,7 +27,9 @@ struct Process {
 
   pid_t pid = 0;
   unsigned slot = 0;
-  unsigned generation = 0;  // of the plan that the worker was started with
+  bool outdated = false;  // it gets a successor as soon as it serves
+  // Of the plan that the worker was started with, which a reload does not change.
+  Duration timeout{}, graceful_timeout{};
   State state = State::starting;
   Control control;
   bool wants_successor = false;

@@ -118,11 +118,7 @@ std::error_code Slots::even_out() {
   for (const Group& group : listeners_) {
     if (group.balanced) slots_ = std::max(slots_, static_cast<unsigned>(group.sockets.size()));
   }
-  const unsigned wanted = slots_;
-  for (slots_ = 0; slots_ < wanted;) {
-    if (const std::error_code error = grow()) return error;
-  }
-  return {};
+  return grow(slots_);
 }
 
 std::vector<Endpoint> Slots::addresses() const {
@@ -217,15 +213,17 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
 // A socket that listens gets its part of the connections, even if no worker has it. So none listens
 // before all are made, and none is left after a failure. In a lent group none may listen yet: it
 // would get a part of the other program's connections.
-std::error_code Slots::grow() {
+std::error_code Slots::grow(unsigned count) {
   ListenOptions listen = listen_;
   listen.reuse_port = true;
   std::vector<std::pair<Group*, Socket>> added;
   for (Group& group : listeners_) {
-    if (!group.balanced || group.sockets.size() > slots_) continue;
-    Result<Socket> socket = Socket::reserve(group.bound.address, listen);
-    if (!socket) return socket.error();
-    added.emplace_back(&group, std::move(*socket));
+    if (!group.balanced) continue;
+    for (std::size_t slot = group.sockets.size(); slot < count; ++slot) {
+      Result<Socket> socket = Socket::reserve(group.bound.address, listen);
+      if (!socket) return socket.error();
+      added.emplace_back(&group, std::move(*socket));
+    }
   }
   for (const auto& [group, socket] : added) {
     if (group->lent) continue;
@@ -235,7 +233,7 @@ std::error_code Slots::grow() {
     group->sockets.push_back(std::move(socket));
     if (group->lent) ++group->reserved;
   }
-  ++slots_;
+  slots_ = std::max(slots_, count);
   return {};
 }
 

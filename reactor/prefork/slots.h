@@ -57,8 +57,8 @@ class Slots {
   // queued datagrams from the others.
   [[nodiscard]] Result<std::vector<Socket>> datagrams() const;
 
-  // Adds a slot like the others, or nothing. Errors: those of Socket::listen().
-  [[nodiscard]] std::error_code grow();
+  // Adds slots like the others until there are `count`, or none. Errors: those of Socket::listen().
+  [[nodiscard]] std::error_code grow(unsigned count);
   // Called in a worker: takes a listener that the master opened after the fork.
   void learn(unsigned slot, unsigned group, Socket listener);
 

@@ -57,6 +57,46 @@ TEST_F(CrewEndTest, OneThatIsAbortedIsNotToldToGiveWay) {
   EXPECT_EQ(heard(kFirst + 1).size(), 1U);
 }
 
+TEST_F(CrewEndTest, OneThatIsAbortedShortlyBeforeItsDeadlineGetsNoMoreTime) {
+  make_ready(plan(1));
+  crew_->renew_all();
+  turn();
+  ready(kFirst + 1);
+  turn();
+  pass(seconds(7), {kFirst, kFirst + 1});
+  pass(seconds(4), {kFirst + 1});
+  EXPECT_EQ(calls_.signals[kFirst], (std::vector<int>{SIGUSR2, SIGABRT}));
+  pass(seconds(1), {kFirst + 1});
+  EXPECT_EQ(calls_.signals[kFirst].back(), SIGKILL) << "12 s after its successor was ready";
+}
+
+TEST_F(CrewEndTest, OneThatIsAbortedBeforeItsSuccessorIsReadyGetsNoMoreTime) {
+  make_ready(plan(1));
+  pass(seconds(2), {kFirst});
+  pass(seconds(1));
+  ask_for_successor(kFirst);
+  pass(seconds(3));
+  ASSERT_EQ(calls_.signals[kFirst].back(), SIGABRT);
+  ready(kFirst + 1);
+  turn();
+  EXPECT_FALSE(any(heard(kFirst), Message::Kind::retire));
+  pass(seconds(2), {kFirst + 1});
+  EXPECT_EQ(calls_.signals[kFirst].back(), SIGKILL);
+}
+
+TEST_F(CrewEndTest, OneThatLeavesAlreadyGetsNoMoreTime) {
+  make_ready(plan(1));
+  crew_->renew_all();
+  turn();
+  ready(kFirst + 1);
+  turn();
+  pass(seconds(9), {kFirst, kFirst + 1});
+  crew_->give_way();
+  pass(seconds(3), {kFirst, kFirst + 1});
+  EXPECT_EQ(calls_.signals[kFirst], std::vector<int>{SIGKILL});
+  EXPECT_TRUE(calls_.signals[kFirst + 1].empty());
+}
+
 TEST_F(CrewEndTest, OneThatDoesNotEndInTimeIsKilledOnce) {
   make_ready(plan(2));
   crew_->give_way();

@@ -88,7 +88,7 @@ TEST_F(CrewTest, OneThatIsToRetireLeavesAsSoonAsTheOthersHaveTurned) {
   make_ready(plan(3));
   pass(seconds(1), {kFirst, kFirst + 1, kFirst + 2});
   heard(kFirst);
-  crew_->set_wanted(2);
+  crew_->resize(-1);
   turn();
   EXPECT_FALSE(heard(kFirst).empty()) << "a loop that sleeps must wake up";
   EXPECT_LE(crew_->next_turn(), clock_.now() + milliseconds(10));
@@ -102,7 +102,7 @@ TEST_F(CrewTest, OneThatIsToRetireLeavesAsSoonAsTheOthersHaveTurned) {
 TEST_F(CrewTest, OneThatServesStaysUntilOneThatIsStuckIsReplaced) {
   make_ready(plan(2));
   pass(milliseconds(10), {kFirst, kFirst + 1});
-  crew_->set_wanted(1);
+  crew_->resize(-1);
   pass(seconds(5), {kFirst + 1});
   EXPECT_EQ(count("does not serve now"), 1);
   EXPECT_EQ(calls_.signals[kFirst], (std::vector<int>{SIGUSR2, SIGABRT}));
@@ -118,7 +118,7 @@ TEST_F(CrewTest, OneThatServesStaysUntilOneThatIsStuckIsReplaced) {
 TEST_F(CrewTest, OneThatDiesBeforeItRetiresLeavesItsQueueToTheOthers) {
   make_ready(plan(2));
   pass(milliseconds(10), {kFirst, kFirst + 1});
-  crew_->set_wanted(1);
+  crew_->resize(-1);
   turn();
   die(kFirst + 1);
   pass(milliseconds(20));
@@ -242,58 +242,6 @@ TEST_F(CrewTest, OneThatBreaksTheRulesIsKilledWithItsGroupAndReplacedSlowly) {
   EXPECT_EQ(count("suspect that clients run their code"), 3);
 }
 
-// ---- Reload ----
-
-TEST_F(CrewTest, AfterTwoBadReloadsTheLastGoodOneServes) {
-  Plan good = plan(2);
-  good.max_requests = 1;
-  make_ready(good);
-  for (const std::uint64_t bad : {2U, 3U}) {
-    Plan next = plan(2);
-    next.max_requests = bad;
-    crew_->reload({next, {}});
-    turn();
-  }
-  EXPECT_EQ(crew_->plan().max_requests, 3U);
-  die(kFirst + 2);  // of the first bad reload; the crew tries another one
-  turn();
-  EXPECT_EQ(crew_->plan().max_requests, 3U);
-  die(kFirst + 3);
-  turn();
-  EXPECT_EQ(crew_->plan().max_requests, 1U);
-  EXPECT_TRUE(crew_->settled());
-  EXPECT_EQ(calls_.started, 4);
-}
-
-TEST_F(CrewTest, AReloadReplacesOneAfterTheOther) {
-  make_ready(plan(2));
-  crew_->reload({plan(2), {}});
-  turn();
-  EXPECT_EQ(calls_.started, 3);
-  EXPECT_FALSE(crew_->settled());
-  ready(kFirst + 2);
-  turn();
-  EXPECT_TRUE(any(heard(kFirst), Message::Kind::retire));
-  EXPECT_FALSE(any(heard(kFirst + 1), Message::Kind::retire));
-  EXPECT_EQ(calls_.started, 4);
-  ready(kFirst + 3);
-  turn();
-  EXPECT_TRUE(any(heard(kFirst + 1), Message::Kind::retire));
-  EXPECT_TRUE(crew_->settled());
-}
-
-TEST_F(CrewTest, AReloadThatFailsIsRememberedUntilTheNextOne) {
-  make_ready(plan(1));
-  crew_->reload({plan(1), {}});
-  turn();
-  EXPECT_FALSE(crew_->rolled_back());
-  die(kFirst + 1);
-  turn();
-  EXPECT_TRUE(crew_->rolled_back());
-  crew_->renew_all();
-  EXPECT_FALSE(crew_->rolled_back());
-}
-
 // ---- Upgrade ----
 
 TEST_F(CrewTest, HeldWorkersAreReadyButServeNotBeforeTheirRelease) {
@@ -328,12 +276,17 @@ TEST_F(CrewTest, HeldWorkersAreToldToEndAsTheirLoopsHearNoSignal) {
 }
 
 TEST_F(CrewTest, WithoutATimeoutASilentWorkerIsLivelyEnough) {
-  Plan unlimited = plan(1);
-  make_ready(unlimited);
+  make_ready(plan(1));
   pass(seconds(3) + milliseconds(500));
   EXPECT_FALSE(crew_->lively(seconds(3)));
+  Plan unlimited = plan(1);
   unlimited.timeout = Duration::zero();
   crew_->reload({unlimited, {}});
+  turn();
+  ready(kFirst + 1);
+  turn();
+  die(kFirst, 0);
+  pass(seconds(5));
   EXPECT_TRUE(crew_->lively(seconds(3)));
 }
 

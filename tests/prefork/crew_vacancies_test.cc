@@ -47,7 +47,7 @@ TEST_F(CrewVacanciesTest, ASlotWhoseWorkerCanNotBeForkedIsTheSiblingsAtOnce) {
   make_ready(plan(2));
   calls_.refuse = true;
   crew_->add_slot();
-  crew_->set_wanted(3);
+  crew_->resize(1);
   heard(kFirst);
   turn();
   EXPECT_EQ(board_->occupant(2), nullptr);
@@ -72,7 +72,7 @@ TEST_F(CrewVacanciesTest, TheTimeBeforeAWorkerIsReadyIsNoService) {
 
 TEST_F(CrewVacanciesTest, OneMessageTellsOfAnyNumberOfSlots) {
   make_ready(plan(40));
-  crew_->set_wanted(1);
+  crew_->resize(-39);
   turn();
   heard(kFirst);
   pass(milliseconds(10), {kFirst});

@@ -84,12 +84,12 @@ TEST_F(HeraldTest, EachWorkerThatIsMissingIsInTheStatus) {
 TEST_F(HeraldTest, MoreAndFewerWorkers) {
   serve();
   crew_->add_slot();
-  crew_->set_wanted(3);
+  crew_->resize(1);
   turn();
   EXPECT_EQ(heard(), Datagrams{"STATUS=2 of 3 workers serve"});
   start_and_announce(kFirst + 2);
   EXPECT_EQ(heard(), Datagrams{"STATUS=3 workers"});
-  crew_->set_wanted(1);
+  crew_->resize(-2);
   turn();
   EXPECT_EQ(heard(), Datagrams{"STATUS=1 worker"});
 }

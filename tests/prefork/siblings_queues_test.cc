@@ -201,7 +201,7 @@ TEST_P(SiblingsQueuesTest, OneThatLeavesGivesAllBack) {
 // Before a worker can look after a new slot, the master sends it the slot's listener and both ends
 // of the slot's mailbox.
 TEST_P(SiblingsQueuesTest, ASlotThatIsNewIsLookedAfterLikeTheOthers) {
-  ASSERT_FALSE(slots_.grow());
+  ASSERT_FALSE(slots_.grow(slots_.count() + 1));
   const std::vector<Socket> listeners = get(slots_.listeners_of(3));
   Mailboxes masters;
   ASSERT_FALSE(masters.grow(4));

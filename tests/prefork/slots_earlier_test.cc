@@ -93,11 +93,11 @@ TEST_F(EarlierSlotsTest, ThoseThatAreMadeBesideThemListenOnlyWhenAllAreOurs) {
   start_new(6);
   EXPECT_EQ(fresh_->count(), 6U);
   for (unsigned slot = 0; slot < 6; ++slot) EXPECT_EQ(listens(*fresh_, slot), slot < 4) << slot;
-  ASSERT_FALSE(fresh_->grow());
+  ASSERT_FALSE(fresh_->grow(7));
   EXPECT_FALSE(listens(*fresh_, 6));
   ASSERT_FALSE(fresh_->take_possession());
   for (unsigned slot = 0; slot < 7; ++slot) EXPECT_TRUE(listens(*fresh_, slot)) << slot;
-  ASSERT_FALSE(fresh_->grow());
+  ASSERT_FALSE(fresh_->grow(8));
   EXPECT_TRUE(listens(*fresh_, 7)) << "from here on as any other";
 }
 

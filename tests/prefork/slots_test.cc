@@ -84,12 +84,12 @@ TEST_F(SlotsTest, ASlotThatCannotBeAddedLeavesNoSocket) {
   const UniqueFd lowest(::dup(STDERR_FILENO));
   const rlimit one_more{static_cast<rlim_t>(lowest.get()) + 2, limit.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &one_more), 0);
-  EXPECT_EQ(slots.grow(), std::errc::too_many_files_open);
+  EXPECT_EQ(slots.grow(5), std::errc::too_many_files_open);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
   auto after = FdGuard::open_descriptors();
   after.erase(lowest.get());
   EXPECT_EQ(after, before);
-  EXPECT_FALSE(slots.grow());
+  EXPECT_FALSE(slots.grow(5));
   EXPECT_EQ(inodes(slots, 5, 0).size(), 5U);
   EXPECT_EQ(inodes(slots, 5, 1).size(), 5U);
 }
