@@ -27,14 +27,18 @@ inline constexpr int kExitUsage = 2;
 
 enum class Program { echo, http_ok };
 
+// Puts a renewed certificate into use.
+using Renew = std::function<reactor::Result<>(const Tls&)>;
+
 // The options that a worker needs in order to serve.
 struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit minus a reserve
   reactor::ProxyOptions proxy;
   Tls tls;
-  // Called at HUP in a process without a master (--workers 0). Reads all options again, applies the
-  // log level, and returns the TLS settings to use from now on; nothing: no change.
-  std::function<std::optional<Tls>()> reread = {};
+  // Called at HUP in a process without a master (--workers 0). Reads all options again, passes the
+  // TLS settings to its argument if there are any, and applies the log level. If a step fails,
+  // nothing changes, and the log says why.
+  std::function<void(const Renew&)> reread = {};
   // reactor-echo only.
   Reply reply = Reply::raw;
   reactor::ReflectionLimits udp;      // decides which datagrams get an answer

@@ -175,7 +175,7 @@ struct Reloader {
   std::string fixed;
   bool alone;  // without workers (--workers 0)
   Settings given;
-  Service& current;  // the options of the latest generation of workers
+  Service& current;  // the options of the generation in force
 
   std::optional<Reload> operator()() const {
     std::optional<Options> next = read();
@@ -194,14 +194,19 @@ struct Reloader {
   }
 
   // A process without workers can apply only the certificate and the log level: it used all other
-  // settings at the start.
-  std::optional<Tls> in_place() const {
+  // settings at the start. The log level comes last, because the certificate may be refused.
+  void in_place(const Renew& renew) const {
     std::optional<Options> next = read();
-    if (!next) return std::nullopt;
-    reactor::set_log_level(next->log_level);
+    if (!next) return;
     warn_about(*next);
     const Tls& tls = next->service.tls;
     const bool renews = tls.on() && current.tls.on();
+    const reactor::Result<> renewed = renews ? renew(tls) : reactor::Result<>{};
+    if (!renewed) {
+      refuse("the certificate can't be used: " + renewed.error().message());
+      return;
+    }
+    reactor::set_log_level(next->log_level);
     REACTOR_LOG(info, std::string("reloaded: ") + (renews ? "certificate and " : "") + "log level");
     const std::string waiting = changes(given, next->given, {"tls-cert", "tls-key", "log-level"});
     if (!waiting.empty()) {
@@ -210,7 +215,6 @@ struct Reloader {
     if (tls.on() && !current.tls.on()) {
       REACTOR_LOG(warn, "reload: TLS is switched on by a restart only (--workers 0)");
     }
-    return tls;
   }
 
   // Returns the options as they are set now, or nothing if they can't be used, which is logged.
@@ -238,15 +242,22 @@ struct Reloader {
                   "reload: changes of bind, backlog, reuse-port, log, pid, user and group wait "
                   "for a restart or an upgrade (USR2)");
     }
-    reactor::set_log_level(next.log_level);
     warn_about(next);
     give_access_log(next.service, running.identity);
-    current = std::move(next.service);
-    return Reload{next.prefork, worker_function(current)};
+    const reactor::LogLevel level = next.log_level;
+    const auto adopt = [&current = current, service = next.service, level]() mutable {
+      reactor::set_log_level(level);
+      current = std::move(service);
+    };
+    return Reload{next.prefork, worker_function(std::move(next.service), level), adopt};
   }
 
-  [[nodiscard]] reactor::prefork::WorkerFunction worker_function(Service service) const {
-    return [serve = serve, service = std::move(service)](reactor::prefork::Worker& worker) {
+  // The level is set in the worker too, because a worker of a reload starts before the reload is in
+  // force.
+  [[nodiscard]] reactor::prefork::WorkerFunction worker_function(Service service,
+                                                                 reactor::LogLevel level) const {
+    return [serve = serve, service = std::move(service), level](reactor::prefork::Worker& worker) {
+      reactor::set_log_level(level);
       return serve(worker, service);
     };
   }
@@ -359,11 +370,11 @@ int serve_options(Program program, Options options, int argc, const char* const*
                           options.service};
   options.prefork.on_reload = [&reloader] { return reloader(); };
   if (options.prefork.workers == 0) {
-    options.service.reread = [&reloader] { return reloader.in_place(); };
+    options.service.reread = [&reloader](const Renew& renew) { reloader.in_place(renew); };
   }
   options.prefork.report_descriptor = log.fd();
-  const int status =
-      reactor::prefork::run(std::move(options.prefork), reloader.worker_function(options.service));
+  const int status = reactor::prefork::run(
+      std::move(options.prefork), reloader.worker_function(options.service, options.log_level));
   if (status == reactor::prefork::kExitNotReady && log.is_file()) {
     complain(program, "no worker became ready; " + options.log + " says why");
   }

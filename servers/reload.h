@@ -7,7 +7,7 @@
 namespace servers {
 
 // With --workers 0: at HUP, lets `service` read the options again and renews the certificate.
-// `transports` may be null; it must outlive the worker's loop.
+// `transports` may be null without TLS; it must outlive the worker's loop.
 void follow_reloads(reactor::prefork::Worker& worker, const Service& service,
                     TlsTransports* transports);
 

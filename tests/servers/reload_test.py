@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Tests that HUP, TTIN, TTOU and --max-requests replace workers, and no client notices."""
 
+import contextlib
 import os
+import pwd
 import resource
 import select
 import signal
@@ -208,6 +210,76 @@ class MaxRequests(NothingLost):
                     self.assertFalse(set(old) & set(server.workers()))
                     self.assertNotIn("killed", server.log())
 
+
+@unittest.skipUnless(os.getuid() == 0, "only root can start workers as another user")
+@support.on_each_backend
+class Failure(support.BackendTest):
+    """The workers of a reload can't open their access log, as their user may not enter its folder."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        os.chmod(folder.name, 0o755)
+        os.mkdir(os.path.join(folder.name, "closed"), 0o700)
+        self.config, self.log, closed = (os.path.join(folder.name, name)
+                                         for name in ("conf", "log", "closed/log"))
+        self.good = f"user = {pwd.getpwnam('nobody').pw_name}\naccess-log = {self.log}\n"
+        self.bad = self.good.replace(self.log, closed)
+
+    def configure(self, *texts):
+        with open(self.config, "w", encoding="ascii") as file:
+            file.writelines(texts)
+
+    @contextlib.contextmanager
+    def started(self, *options):
+        self.configure(self.good, "workers = 2\n")
+        with support.Server(HTTP_OK, "-c", self.config, "--backend", self.backend, *options) as server:
+            yield server.ready()
+
+    def fails(self, server, *texts):
+        self.configure(self.bad, *texts)
+        failures = server.log().count("going on with the old configuration")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("going on with the old configuration") > failures,
+                   "a word about the failure")
+
+    def test_logs_stay_as_they_were(self):
+        """The new log level would hide why the reload failed."""
+        with self.started() as server:
+            before = server.workers()
+            self.fails(server, "workers = 2\nlog-level = off\n")
+            self.assertEqual(server.workers(), before)
+            os.rename(self.log, self.log + ".1")
+            server.signal(signal.SIGUSR1)  # the workers could not make the new file
+            wait_until(lambda: os.path.exists(self.log), "the new file")
+            for _ in range(2):
+                with server.connect() as connection:
+                    self.assertTrue(support.is_ok(connection))
+            wait_until(lambda: os.path.getsize(self.log) > 0, "lines in the new file")
+
+    def test_sockets_stay_as_they_were(self):
+        with self.started("--pin", "auto") as server:
+            before = support.descriptors_of(server.pid)
+            self.fails(server, "workers = 5\n")
+            self.assertEqual(support.descriptors_of(server.pid), before)
+            self.assertEqual(server.log().count("steered by processor"), 1)
+
+    def test_a_worker_more_stays_one_more(self):
+        with self.started() as server:
+            self.configure(self.bad, "workers = 2\n")
+            before = server.workers()
+            server.signal(signal.SIGHUP)
+            server.signal(signal.SIGTTIN)
+            wait_until(lambda: "going on with the old configuration" in server.log(), "a failure")
+            wait_until(lambda: len(server.workers()) == 3, "three workers")
+            self.assertTrue(set(before) <= set(server.workers()))
+
+    def test_the_next_one_works(self):
+        with self.started() as server:
+            self.fails(server, "workers = 2\n")
+            self.configure(self.good, "workers = 3\n")
+            reload(server, 3)
+            self.assertNotIn("refused", server.log())
 
 
 @support.need("unshare", "mount")

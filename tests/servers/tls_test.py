@@ -185,6 +185,26 @@ class Reload(TlsTest):
                 self.assertEqual(subject(new), "second")
                 self.assertTrue(support.is_ok(new))
 
+    @unittest.skipUnless(os.getuid() == 0, "only root can start workers as another user")
+    def test_a_failed_reload_to_tls_can_be_taken_back(self):
+        """TLS never ran, so a reload without it is no reload that switches it off."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            closed = pathlib.Path(folder, "closed")
+            closed.mkdir(0o700)
+            config = pathlib.Path(folder, "server.conf")
+            config.write_text("")
+            with self.server(HTTP_OK, "-c", str(config), "-u", "nobody") as server:
+                config.write_text(f"tls-cert = {CERT}\ntls-key = {KEY}\naccess-log = {closed}/log\n")
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: "going on with the old configuration" in server.log(), "a failure")
+                before = server.workers()
+                config.write_text("")
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: not set(before) & set(server.workers()), "new workers")
+                self.assertNotIn("refused", server.log())
+                with server.connect() as connection:
+                    self.assertTrue(support.is_ok(connection))
 
     def test_switched_off_it_is_refused(self):
         """A reload that removes TLS is refused, so no client is answered in plaintext."""
