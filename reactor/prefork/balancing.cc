@@ -2,11 +2,9 @@
 #include "reactor/prefork/balancing.h"
 
 #include <net/if.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <array>
-#include <utility>
 
 #include "reactor/base/error.h"
 #include "reactor/net/socket_options.h"
@@ -30,29 +28,23 @@ bool is_bound_to_device(int fd) {
 
 }  // namespace
 
-Result<bool> spread(std::vector<Socket>& group, const Address& address, const Options& options) {
-  const int first = group.front().fd();
-  if (is_bound_to_device(first)) return false;
-  const int before = option_of(first, SOL_SOCKET, SO_REUSEPORT);
-  if (set_reuse_port(first, 1)) return false;
-  ListenOptions listen = options.listen;
+// Only bind(2) tells whether a socket may join, even if none is wanted now: TTIN may add one.
+bool spread(const Socket& inherited, const Address& address, ListenOptions listen) {
+  if (is_bound_to_device(inherited.fd())) return false;
+  const int before = option_of(inherited.fd(), SOL_SOCKET, SO_REUSEPORT);
+  if (set_reuse_port(inherited.fd(), 1)) return false;
   listen.reuse_port = true;
-  listen.v6_only = address.family() == AF_INET6 && option_of(first, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
-  while (group.size() < options.workers) {
-    Result<Socket> sibling = Socket::listen(address, listen);
-    if (!sibling && group.size() == 1) {
-      if (const std::error_code error = set_reuse_port(first, before)) return error;
-      return false;
-    }
-    if (!sibling) return sibling.error();
-    group.push_back(std::move(*sibling));
-  }
-  return true;
+  if (Socket::reserve(address, listen)) return true;
+  static_cast<void>(set_reuse_port(inherited.fd(), before));
+  return false;
 }
+
+void end_spreading(int inherited) noexcept { static_cast<void>(set_reuse_port(inherited, 0)); }
 #else
 }  // namespace
 
-Result<bool> spread(std::vector<Socket>&, const Address&, const Options&) { return false; }
+bool spread(const Socket&, const Address&, ListenOptions) { return false; }
+void end_spreading(int) noexcept {}
 #endif
 
 #if defined(__linux__)

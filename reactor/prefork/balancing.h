@@ -5,11 +5,8 @@
 
 #include <sys/socket.h>
 
-#include <vector>
-
 #include "reactor/base/result.h"
 #include "reactor/net/socket.h"
-#include "reactor/prefork/options.h"
 
 namespace reactor::prefork {
 
@@ -25,11 +22,11 @@ constexpr bool kKernelBalances = false;  // SO_REUSEPORT gives all connections t
 // group can join. Errors: those of Socket::listen().
 [[nodiscard]] Result<Socket> claim(const Address& address, ListenOptions listen);
 
-// Lets `group`, which has one inherited socket, grow to one socket per slot. The kernel allows that
-// to the user who made the inherited socket, even though it listens already. Returns false for
-// other users, or if the socket is bound to a device: the group keeps its one socket. Errors: those
-// of Socket::listen().
-[[nodiscard]] Result<bool> spread(std::vector<Socket>& group, const Address& address,
-                                  const Options& options);
+// Lets other sockets join an inherited one, although that listens already. The kernel allows it to
+// the user who made the inherited socket. Returns false for other users, or if the socket is bound
+// to a device; the socket is unchanged then.
+[[nodiscard]] bool spread(const Socket& inherited, const Address& address, ListenOptions listen);
+// Undoes spread() for a socket that was not spread before.
+void end_spreading(int inherited) noexcept;
 
 }  // namespace reactor::prefork

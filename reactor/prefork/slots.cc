@@ -7,6 +7,7 @@
 #include "reactor/prefork/slots.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include "reactor/base/log.h"
 #include "reactor/net/datagram.h"
 #include "reactor/net/datagram_socket.h"
+#include "reactor/net/socket_options.h"
 #include "reactor/prefork/balancing.h"
 #include "reactor/prefork/close_apart.h"
 #include "reactor/prefork/steering.h"
@@ -132,6 +134,12 @@ std::vector<ListenerGroup> Slots::describe() const {
   for (const Group& group : listeners_) {
     ListenerGroup described{.key = group.key, .balanced = group.balanced, .descriptors = {}};
     for (const Socket& socket : group.sockets) described.descriptors.push_back(socket.fd());
+    // The later program takes this order for the kernel's, and the first socket for the inherited
+    // one.
+    const std::vector<std::size_t> order = group.kernel_order();
+    for (std::size_t i = 0; i < order.size() && !group.inherited; ++i) {
+      described.descriptors[i] = group.sockets[order[i]].fd();
+    }
     groups.push_back(std::move(described));
   }
   return groups;
@@ -202,9 +210,9 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   Group group{.bound = {*local}, .key = {}, .sockets = {}};
   group.sockets.push_back(std::move(*socket));
   if (is_spread(*local, options)) {
-    Result<bool> balanced = spread(group.sockets, *local, options);
-    if (!balanced) return balanced.error();
-    group.balanced = *balanced;
+    const bool before = Socket::is_balanced(fd);
+    group.balanced = spread(group.sockets.front(), *local, options_for(group));
+    group.spread = group.balanced && !before;  // even_out() adds the sockets
   }
   listeners_.push_back(std::move(group));
   return {};
@@ -214,20 +222,18 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
 // before all are made, and none is left after a failure. In a lent group none may listen yet: it
 // would get a part of the other program's connections.
 std::error_code Slots::grow(unsigned count) {
-  ListenOptions listen = listen_;
-  listen.reuse_port = true;
   std::vector<std::pair<Group*, Socket>> added;
   for (Group& group : listeners_) {
     if (!group.balanced) continue;
     for (std::size_t slot = group.sockets.size(); slot < count; ++slot) {
-      Result<Socket> socket = Socket::reserve(group.bound.address, listen);
+      Result<Socket> socket = Socket::reserve(group.bound.address, options_for(group));
       if (!socket) return socket.error();
       added.emplace_back(&group, std::move(*socket));
     }
   }
   for (const auto& [group, socket] : added) {
     if (group->lent) continue;
-    if (const std::error_code error = socket.start_listening(listen)) return error;
+    if (const std::error_code error = socket.start_listening(listen_)) return error;
   }
   for (auto& [group, socket] : added) {
     group->sockets.push_back(std::move(socket));
@@ -242,6 +248,10 @@ std::error_code Slots::take_possession() {
   for (Group& group : listeners_) {
     if (!std::exchange(group.lent, false)) continue;
     if (group.has_file) remember_file(group.bound.address);
+    // The earlier program may have been killed amid its drain.
+    if (!group.bound.address.is_unix() && !group.datagrams()) {
+      for (const Socket& socket : group.sockets) Socket::accept_new(socket.fd());
+    }
     for (; group.reserved > 0; --group.reserved) {
       const Socket& socket = group.sockets[group.sockets.size() - group.reserved];
       const std::error_code error = socket.start_listening(listen_);
@@ -269,68 +279,37 @@ int Slots::listener(unsigned slot, unsigned group) const noexcept {
   return slot < sockets.size() ? sockets[slot].fd() : -1;
 }
 
-unsigned Slots::steer(std::span<const int> processors) noexcept {
+// Returns the options for one more socket of this group, or for another one in place of its own.
+ListenOptions Slots::options_for(const Group& group) const {
+  ListenOptions listen = listen_;
+  listen.reuse_port = group.balanced;
+  if (group.bound.address.family() == AF_INET6) {
+    listen.v6_only = option_of(group.sockets.front().fd(), IPPROTO_IPV6, IPV6_V6ONLY) != 0;
+  }
+  return listen;
+}
+
+// To the kernel, two groups at one address are a single group (two inherited sockets).
+bool Slots::is_only_one_at_its_address(const Group& group) const {
+  return std::count_if(listeners_.begin(), listeners_.end(), [&](const Group& other) {
+           return other.balanced && other.bound.address == group.bound.address;
+         }) == 1;
+}
+
+unsigned Slots::steer(std::span<const int> processors) {
   unsigned steered = 0;
   for (const Group& group : listeners_) {
     if (!group.balanced || group.lent) continue;
     const int listener = group.sockets.front().fd();
     stop_steering(listener);
-    if (group.sockets.size() != processors.size()) continue;
-    if (!steer_by_processor(listener, processors)) ++steered;
+    if (group.sockets.size() != processors.size() || !is_only_one_at_its_address(group)) continue;
+    std::vector<int> in_order;
+    for (const std::size_t slot : group.kernel_order()) {
+      in_order.push_back(processors[slot]);
+    }
+    if (!steer_by_processor(listener, in_order)) ++steered;
   }
   return steered;
-}
-
-unsigned Slots::mend() {
-  std::vector<std::pair<Group*, Socket*>> places;
-  std::vector<int> numbers;
-  for (Group& group : listeners_) {
-    if (group.lent || group.datagrams()) continue;
-    for (Socket& socket : group.sockets) {
-      places.emplace_back(&group, &socket);
-      numbers.push_back(socket.fd());
-    }
-  }
-  unsigned mended = 0;
-  bool failed = false;
-  for (const std::size_t deaf : deaf_.find(numbers)) {
-    auto& [group, socket] = places[deaf];
-    if (const Result<> done = mend(*group, *socket); done) {
-      ++mended;
-    } else if (!std::exchange(failed, true) && !cannot_mend_) {
-      REACTOR_LOG(error, "a worker made the listening socket of " + group->bound.to_string() +
-                             " deaf, and it can't be opened again: " + done.error().message() +
-                             "; restart the server, and what passed it the socket, if it did");
-    }
-  }
-  cannot_mend_ = failed;
-  return mended;
-}
-
-Result<> Slots::mend(Group& group, Socket& listener) {
-  const Address& address = group.bound.address;
-  Result<> repaired = Errc::not_listening;
-  if (!address.is_unix()) repaired = deaf_.repair(listener.fd(), address);
-  if (repaired || group.inherited) return repaired;  // the file of an inherited socket is not ours
-  return replace(group, listener);
-}
-
-// Opens a new socket in place of a deaf one. The old one is shut down first: a process that still
-// has it accepts nothing there, and it does not keep the port.
-Result<> Slots::replace(const Group& group, Socket& listener) {
-  ::shutdown(listener.fd(), SHUT_RDWR);
-  ListenOptions listen = listen_;
-  listen.reuse_port = group.balanced;
-  Result<Socket> anew = Socket::listen(group.bound.address, listen);
-  if (!anew) return anew.error();
-  std::vector<UniqueFd> old;
-  old.push_back(listener.release());
-  listener = std::move(*anew);
-  deaf_.forget(old.front().get());
-  deaf_.forget(listener.fd());
-  close_apart(std::move(old));
-  remember_file(group.bound.address);
-  return {};
 }
 
 void Slots::refuse_new() noexcept {
@@ -351,7 +330,9 @@ void Slots::for_each_tcp_listener(void (*act)(int)) noexcept {
 void Slots::let_in_again() noexcept {
   for (const Group& group : listeners_) {
     const bool ours = group.inherited && !group.lent && !group.datagrams();
-    if (ours) Socket::accept_new(group.sockets.front().fd());
+    if (!ours) continue;
+    Socket::accept_new(group.sockets.front().fd());
+    if (group.spread) end_spreading(group.sockets.front().fd());
   }
 }
 

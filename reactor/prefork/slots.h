@@ -72,7 +72,7 @@ class Slots {
   // Steers connections to the worker that is pinned to the receiving processor. `processors` has
   // one for each slot; if it is empty, steering ends. Returns how many groups are steered; the
   // others spread connections as before.
-  unsigned steer(std::span<const int> processors) noexcept;
+  unsigned steer(std::span<const int> processors);
 
   // Lets no new connections in at our TCP sockets, for any process; see Socket::refuse_new().
   void refuse_new() noexcept;
@@ -96,14 +96,18 @@ class Slots {
  private:
   struct Group {
     [[nodiscard]] bool datagrams() const noexcept { return bound.kind == Endpoint::Kind::datagram; }
+    // Returns the slots in the order in which the kernel counts their sockets.
+    [[nodiscard]] std::vector<std::size_t> kernel_order() const;
     Endpoint bound;
     std::string key;  // the Bind that it was opened for
     bool balanced = false;
     bool inherited = false;    // the parent process opened its first socket
+    bool spread = false;       // this program let other sockets join an inherited one
     bool lent = false;         // it belongs to an earlier or a later program
     bool has_file = false;     // it is a unix socket whose file is removed at the end
     std::size_t reserved = 0;  // how many of the last sockets don't listen before take_possession()
-    std::vector<Socket> sockets;  // one per slot if balanced, else one
+    std::vector<Socket> sockets;          // one per slot if balanced, else one
+    std::vector<std::size_t> order = {};  // kernel_order() without the slots that were added later
   };
 
   [[nodiscard]] bool open(const Bind& bind, const Options& options, Inheritance& earlier,
@@ -119,7 +123,9 @@ class Slots {
   [[nodiscard]] std::error_code add_datagrams(Socket socket, bool ours);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
   void remember_file(const Address& address);
-  [[nodiscard]] Result<> mend(Group& group, Socket& listener);
+  [[nodiscard]] ListenOptions options_for(const Group& group) const;
+  [[nodiscard]] bool is_only_one_at_its_address(const Group& group) const;
+  [[nodiscard]] Result<> mend(Group& group, Socket& listener, bool& moved);
   [[nodiscard]] Result<> replace(const Group& group, Socket& listener);
 
   ListenOptions listen_;

@@ -136,6 +136,18 @@ TEST_F(EarlierSlotsTest, AreNotMadeDeafBeforeThat) {
 }
 #endif
 
+#if defined(__linux__)
+// It was killed amid its drain. No worker of this program has made the listeners deaf.
+TEST_F(EarlierSlotsTest, LetConnectionsInAgainOnceTheyAreOurs) {
+  start_old(Address::loopback(0));
+  start_new(4);
+  old_->refuse_new();
+  ASSERT_FALSE(fresh_->take_possession());
+  EXPECT_EQ(fresh_->mend(), 0U);
+  EXPECT_TRUE(Socket::connect(fresh_->addresses()[0].address));
+}
+#endif
+
 TEST_F(EarlierSlotsTest, AUnixSocketsFileIsTheOneProgramsOrTheOthers) {
   const TemporaryFolder folder;
   start_old(folder.socket());

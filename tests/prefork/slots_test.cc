@@ -20,6 +20,7 @@
 
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
+#include "tests/support/pipes.h"
 #include "tests/support/run.h"
 #include "tests/support/temporary_folder.h"
 
@@ -146,6 +147,58 @@ TEST_F(SlotsTest, NoTwoHaveOnePortHoweverTheyRace) {
     ASSERT_FALSE(opened[0] && opened[1]) << "in round " << round;
   }
 }
+
+// ---- A socket that the parent process left open ----
+
+#if defined(__linux__)
+// It stays as it was for the parent process, whether this program starts or not.
+TEST_F(SlotsTest, AnInheritedSocketIsSharedWithOthersOnlyWhileThisProgramRuns) {
+  const Socket made = Socket::listen(Address::loopback(0), {}).value();
+  for (const bool starts : {true, false}) {
+    options_.addresses = {InheritedSocket{::dup(made.fd())}};
+    if (!starts) options_.addresses.push_back(made.local().value());  // in use
+    Slots slots;
+    EXPECT_EQ(slots.open(options_, none_, failure_), starts);
+    EXPECT_TRUE(Socket::is_balanced(made.fd()));
+    static_cast<void>(slots.release_all());
+    EXPECT_FALSE(Socket::is_balanced(made.fd()));
+  }
+}
+
+// With one worker no socket has to join it at first, but TTIN may add a worker.
+TEST_F(SlotsTest, AnInheritedSocketOfAnotherUserIsSharedByAllWorkers) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  Socket made = Socket::listen(Address::loopback(0), {}).value();
+  ASSERT_EQ(::seteuid(54321), 0);
+  options_.addresses = {InheritedSocket{made.release().release()}};
+  options_.workers = 1;
+  {
+    Slots slots;
+    EXPECT_TRUE(slots.open(options_, none_, failure_));
+    const std::error_code error = slots.grow(2);
+    EXPECT_FALSE(error) << error.message();
+    if (!error) {
+      EXPECT_EQ(inodes(slots, 2).size(), 1U);
+    }
+  }
+  ASSERT_EQ(::seteuid(0), 0);
+}
+
+// The options of this program are not those of the inherited socket.
+TEST_F(SlotsTest, SocketsThatJoinAnInheritedOneTakeTheSameAddresses) {
+  ListenOptions only;
+  only.v6_only = true;
+  Result<Socket> made = Socket::listen(Address::parse("[::]:0").value(), only);
+  if (!made) GTEST_SKIP() << made.error().message();
+  options_.addresses = {InheritedSocket{made->release().release()}};
+  Slots slots;
+  ASSERT_TRUE(slots.open(options_, none_, failure_));
+  ASSERT_FALSE(slots.grow(5));
+  for (unsigned slot = 0; slot < 5; ++slot) {
+    EXPECT_NE(socket_option(slots.listener(slot, 0), IPPROTO_IPV6, IPV6_V6ONLY), 0);
+  }
+}
+#endif
 
 // ---- A worker that makes the listeners deaf ----
 
