@@ -33,6 +33,7 @@ reactor::UniqueFd own_standard_error() {
 
 // Replaces the file in one step: each line goes either to the old file or to the new one.
 void put_in_place(const reactor::UniqueFd& fresh, const reactor::UniqueFd& place) noexcept {
+  if (!fresh || !place) return;
   ::dup2(fresh.get(), place.get());
   ::fcntl(place.get(), F_SETFD, FD_CLOEXEC);
 }
@@ -66,11 +67,10 @@ reactor::Result<> LogFile::open() {
     for_children_ = own_standard_error();
     return {};
   }
-  for (reactor::UniqueFd* const place : {&file_, &for_children_}) {
-    reactor::Result<reactor::UniqueFd> file = open_file();
-    if (!file) return file.error();
-    *place = std::move(*file);
-  }
+  reactor::Result<Opened> opened = open_all(true);
+  if (!opened) return opened.error();
+  file_ = std::move(opened->file);
+  for_children_ = std::move(opened->for_children);
   return {};
 }
 
@@ -78,21 +78,29 @@ int LogFile::fd() const noexcept { return file_ ? file_.get() : STDERR_FILENO; }
 
 void LogFile::reopen() {
   if (!is_file() || !file_) return;
-  for (const reactor::UniqueFd* const place : {&file_, &for_children_}) {
-    if (!*place) continue;
-    const reactor::Result<reactor::UniqueFd> fresh = open_file();
-    if (!fresh) {
-      REACTOR_LOG(error, "can't reopen " + path_ + ": " + why_not_opened(fresh.error()) +
-                             "; going on with the old file");
-      return;
-    }
-    put_in_place(*fresh, *place);
+  const reactor::Result<Opened> fresh = open_all(static_cast<bool>(for_children_));
+  if (!fresh) {
+    REACTOR_LOG(error, "can't reopen " + path_ + ": " + why_not_opened(fresh.error()) +
+                           "; going on with the old file");
+    return;
   }
+  put_in_place(fresh->file, file_);
+  put_in_place(fresh->for_children, for_children_);
 }
 
 void LogFile::part_from_parent() noexcept {
-  if (for_children_) put_in_place(for_children_, file_);
+  put_in_place(for_children_, file_);
   for_children_.reset();
+}
+
+// Opens all or none, so that this process and its children never write to different files.
+reactor::Result<LogFile::Opened> LogFile::open_all(bool for_children_too) const {
+  reactor::Result<reactor::UniqueFd> file = open_file();
+  if (!file) return file.error();
+  if (!for_children_too) return Opened{std::move(*file), {}};
+  reactor::Result<reactor::UniqueFd> for_children = open_file();
+  if (!for_children) return for_children.error();
+  return Opened{std::move(*file), std::move(*for_children)};
 }
 
 reactor::Result<reactor::UniqueFd> LogFile::open_file() const {

@@ -42,6 +42,11 @@ class LogFile {
   void part_from_parent() noexcept;
 
  private:
+  struct Opened {
+    reactor::UniqueFd file, for_children;
+  };
+
+  [[nodiscard]] reactor::Result<Opened> open_all(bool for_children_too) const;
   [[nodiscard]] reactor::Result<reactor::UniqueFd> open_file() const;
 
   std::string path_;

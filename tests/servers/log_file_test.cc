@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <map>
 #include <set>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/log.h"
 #include "reactor/base/log_spdlog.h"
 #include "tests/support/fd_guard.h"
@@ -143,6 +145,33 @@ TEST_F(LogFileFork, WhereItCannotBeOpenedAgainTheOldFileStays) {
   for (const auto& [line, times] : lines()) all += line + "\n";
   EXPECT_NE(all.find("can't reopen " + path_ + ": Is a directory"), std::string::npos) << all;
   EXPECT_NE(all.find(" after\n"), std::string::npos) << all;
+}
+
+// One descriptor number is free, but a log that children inherit needs two. Neither is replaced, so
+// the process and its children go on with the same file.
+TEST_F(LogFileFork, IfOnlyOneOfTheTwoCanBeOpenedBothStay) {
+  EXPECT_EQ(reactor::in_child([&] {
+              LogFile log(path_, {});
+              ASSERT_TRUE(log.open());
+              reactor::log_to_spdlog_fd("test", log.fd());
+              std::filesystem::rename(path_, path_ + ".1");
+              const int free = reactor::lowest_free_descriptor(log.fd());
+              const rlimit one{static_cast<rlim_t>(free) + 1, static_cast<rlim_t>(free) + 1};
+              ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &one), 0);
+              log.reopen();
+              REACTOR_LOG(info, "of the parent");
+              EXPECT_EQ(reactor::in_child([&] {
+                          log.part_from_parent();
+                          REACTOR_LOG(info, "of the child");
+                        }),
+                        0);
+            }),
+            0);
+  std::ifstream old(path_ + ".1");
+  const std::string text{std::istreambuf_iterator<char>(old), {}};
+  for (const char* line : {"can't reopen ", "of the parent", "of the child"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " is not in:\n" << text;
+  }
 }
 
 // The shell that passed us the pipe shares its flags, so O_NONBLOCK must not be set on it.
