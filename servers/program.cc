@@ -108,18 +108,27 @@ void give_access_log(const Service& service,
   REACTOR_LOG(error, "can't make " + path + " the workers' own: " + given.error().message());
 }
 
-// The environment variable with the number of the pid file's descriptor, which a program that
-// upgrades itself leaves open for the new one.
+// The environment variable by which a program that upgrades itself leaves its pid file to the new
+// one: the number of the descriptor, a colon, and the path. Earlier versions gave only the number.
 constexpr const char* kPidDescriptor = "REACTOR_UPGRADE_PID";
 
-PidFile take_pid_file(const std::string& path) {
+// Returns the pid file of the program that this one upgrades, or an empty PidFile.
+PidFile take_earlier_pid_file(const std::string& own_path) {
   const char* const left = std::getenv(kPidDescriptor);
-  const int descriptor = left == nullptr ? -1 : std::atoi(left);
+  const std::string text = left == nullptr ? "" : left;
   ::unsetenv(kPidDescriptor);
+  const int descriptor = std::atoi(text.c_str());
+  if (descriptor <= STDERR_FILENO) return {};
+  const std::size_t colon = text.find(':');
+  auto earlier =
+      PidFile::adopt(colon == std::string::npos ? own_path : text.substr(colon + 1), descriptor);
+  if (!earlier) return {};
+  return std::move(*earlier);
+}
+
+PidFile take_pid_file(const std::string& path, PidFile& earlier) {
   if (path.empty()) return {};
-  if (descriptor > STDERR_FILENO) {
-    if (auto inherited = PidFile::adopt(path, descriptor)) return std::move(*inherited);
-  }
+  if (earlier.is_at(path)) return std::move(earlier);
   auto taken = PidFile::take(path);
   if (taken) return std::move(*taken);
   if (taken.error() != std::errc::device_or_resource_busy) {
@@ -268,7 +277,8 @@ void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& p
   upgrade.command.assign(argv, argv + argc);
   if (pid_file.fd() >= 0) {
     upgrade.descriptors.push_back(pid_file.fd());
-    upgrade.environment.emplace_back(kPidDescriptor, std::to_string(pid_file.fd()));
+    upgrade.environment.emplace_back(kPidDescriptor,
+                                     std::to_string(pid_file.fd()) + ":" + options.pid);
   }
   options.prefork.on_upgraded = [&pid_file] { pid_file.hand_over(); };
 }
@@ -300,21 +310,31 @@ void give_up_writing(const Options& options, PidFile& pid_file) {
   }
 }
 
+// Takes the pid file, now that this program serves. Removes the earlier program's one if that has
+// another name, as nobody else would.
+std::error_code claim_pid_files(PidFile& pid_file, PidFile& earlier) {
+  if (earlier.fd() >= 0) {
+    if (const std::error_code error = earlier.claim()) return error;
+    earlier.remove();
+  }
+  return pid_file.fd() < 0 ? std::error_code{} : pid_file.claim();
+}
+
 void add_callbacks(Program program, Options& options, LogFile& log, PidFile& pid_file,
-                   StandardOutput& output) {
+                   PidFile& earlier, StandardOutput& output) {
   reactor::prefork::Options& prefork = options.prefork;
-  prefork.on_fork = [&pid_file, &log] {
+  prefork.on_fork = [&pid_file, &earlier, &log] {
     pid_file.abandon_in_child();
+    earlier.abandon_in_child();
     log.part_from_parent();
   };
   prefork.on_listening = [&output](const reactor::Endpoint& endpoint) {
     output.say("listening on " + endpoint.to_string());
   };
   const uid_t user = prefork.identity ? prefork.identity->user : ::geteuid();
-  const auto begin = [user, alone = prefork.workers == 0 && prefork.identity, &pid_file] {
+  const auto begin = [user, alone = prefork.workers == 0 && prefork.identity, &pid_file, &earlier] {
     if (user == 0) REACTOR_LOG(warn, "serving as root; name a user without rights by --user");
-    if (pid_file.fd() < 0) return;
-    std::error_code error = pid_file.claim();
+    std::error_code error = claim_pid_files(pid_file, earlier);
     if (!error && alone) error = pid_file.give_up_writing();
     if (error) {
       REACTOR_LOG(error, "can't write the pid file: " + error.message());
@@ -351,13 +371,14 @@ int serve_options(Program program, Options options, int argc, const char* const*
   // them. After run() they are not delivered at all, so that the pid file is removed and the exit
   // code stays the same.
   reactor::prefork::hold_signals();
-  PidFile pid_file = take_pid_file(options.pid);
+  PidFile earlier = take_earlier_pid_file(options.pid);
+  PidFile pid_file = take_pid_file(options.pid, earlier);
   give_up_writing(options, pid_file);
   give_access_log(options.service, options.prefork.identity);
   check_access_log(options);
   warn_about(options);
   StandardOutput output;
-  add_callbacks(program, options, log, pid_file, output);
+  add_callbacks(program, options, log, pid_file, earlier, output);
   add_upgrade(options, argc, argv, pid_file);
   const Reloader reloader{program,
                           argc,

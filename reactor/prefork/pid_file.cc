@@ -58,7 +58,7 @@ std::optional<pid_t> named(int fd, int type) {
 }
 
 // Whether the path still names this file. The file may have been removed since it was opened.
-bool is_at(int fd, const std::string& path) {
+bool names(const std::string& path, int fd) {
   struct stat ours {};
   struct stat there {};
   return ::fstat(fd, &ours) == 0 && ::lstat(path.c_str(), &there) == 0 &&
@@ -111,12 +111,15 @@ std::error_code tell_name(int fd, int type) {
 
 }  // namespace
 
-PidFile::~PidFile() {
+void PidFile::remove() noexcept {
   if (!fd_ || owner_ != ::getpid()) return;
-  if (!is_at(fd_.get(), path_)) return;
+  const UniqueFd file = std::move(fd_);
+  if (!names(path_, file.get())) return;
   if (::unlink(path_.c_str()) != 0) [[maybe_unused]]
-    const int failed = ::ftruncate(fd_.get(), 0);
+    const int failed = ::ftruncate(file.get(), 0);
 }
+
+bool PidFile::is_at(const std::string& path) const { return fd_ && names(path, fd_.get()); }
 
 void PidFile::abandon_in_child() noexcept {
   if (owner_ != ::getpid()) fd_.reset();
@@ -129,7 +132,7 @@ Result<PidFile> PidFile::take(const std::string& path) {
     if (!fd) return last_system_error();
     if (!is_regular(fd.get())) return std::make_error_code(std::errc::file_exists);
     if (const std::error_code error = guard(fd.get(), F_WRLCK)) return error;
-    if (!is_at(fd.get(), path)) continue;  // the owner ended and removed the file meanwhile
+    if (!names(path, fd.get())) continue;  // the owner ended and removed the file meanwhile
     const Result<pid_t> there = read_pid(fd.get());
     if (!there) return there.error();
     if (*there == 0) return std::make_error_code(std::errc::file_exists);
@@ -144,7 +147,7 @@ Result<PidFile> PidFile::take(const std::string& path) {
 Result<PidFile> PidFile::adopt(const std::string& path, int fd) {
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return last_system_error();
   UniqueFd file(fd);
-  if (!is_at(fd, path)) return std::make_error_code(std::errc::no_such_file_or_directory);
+  if (!names(path, fd)) return std::make_error_code(std::errc::no_such_file_or_directory);
   return PidFile(path, std::move(file));
 }
 
@@ -163,7 +166,7 @@ std::error_code PidFile::give_up_writing() {
   if (!fd_ || !writable_ || owner_ != ::getpid()) return {};
   UniqueFd reader(::open(path_.c_str(), O_RDONLY | kFlags));
   if (!reader) return last_system_error();
-  if (!is_at(reader.get(), path_) || !is_at(fd_.get(), path_)) {
+  if (!names(path_, reader.get()) || !names(path_, fd_.get())) {
     return std::make_error_code(std::errc::no_such_file_or_directory);
   }
   // Two shared locks can overlap, so the file is guarded at every moment.

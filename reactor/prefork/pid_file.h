@@ -34,9 +34,8 @@ class PidFile {
   PidFile& operator=(PidFile&& other) = delete;
   PidFile(const PidFile&) = delete;
   PidFile& operator=(const PidFile&) = delete;
-  // Removes the file if it still belongs to this process. If removal is denied and the descriptor
-  // can still write, empties the file. Does nothing in a process that was forked from its owner.
-  ~PidFile();
+  // Calls remove().
+  ~PidFile() { remove(); }
 
   // Creates the file, or takes over one that nobody holds. Locks it, and writes this process's pid
   // and a line feed. Symbolic links are not followed, and a file that holds anything but a pid is
@@ -65,6 +64,14 @@ class PidFile {
   // must be the one in the file as well.
   // Errors: those of open(2).
   [[nodiscard]] static Result<Holder> holder(const std::string& path);
+
+  // Removes the file if it still belongs to this process, and closes it. If removal is denied and
+  // the descriptor can still write, empties the file. Does nothing before claim(), and in a process
+  // that was forked from its owner.
+  void remove() noexcept;
+
+  // Whether `path` names this file; false if there is none.
+  [[nodiscard]] bool is_at(const std::string& path) const;
 
   // A descriptor that holds the lock, to be left open for a successor that the owner executes; -1
   // if there is none.

@@ -343,6 +343,21 @@ TEST_F(PidFileFork, ASuccessorThatFailsHarmsNothing) {
 }
 #endif
 
+TEST_F(PidFileTest, IsRemovedAtRequestButOnlyByTheProcessThatClaimedIt) {
+  PidFile file = PidFile::take(path_).value();
+  EXPECT_TRUE(file.is_at(path_));
+  EXPECT_FALSE(file.is_at(path_ + ".none"));
+  PidFile successor = PidFile::adopt(path_, ::dup(file.fd())).value();
+  successor.remove();
+  EXPECT_TRUE(exists()) << "it is still the other one's";
+  EXPECT_GE(successor.fd(), 0);
+  EXPECT_FALSE(successor.claim());
+  successor.remove();
+  EXPECT_FALSE(exists());
+  EXPECT_LT(successor.fd(), 0);
+  EXPECT_FALSE(successor.is_at(path_));
+}
+
 TEST_F(PidFileTest, AnotherFileIsNotAdopted) {
   put("");
   EXPECT_EQ(PidFile::adopt(path_, -1).error(), std::errc::bad_file_descriptor);
