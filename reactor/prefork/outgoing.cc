@@ -84,7 +84,7 @@ void Outgoing::wait_for_room_in_mailbox(unsigned slot) {
 // this asks for their number.
 void Outgoing::look() {
   if (any_waits()) {
-    if (loop_.now() - last_sent_ >= kPatience) take_back();
+    if (loop_.now() - last_sent_ >= patience_) take_back();
   } else if (ended_ && service_->connections() == 0 && done_) {
     looks_.stop();
     rooms_.clear();
@@ -113,5 +113,6 @@ void Outgoing::take_back() {
   hold_until_ = saturating_add(loop_.now(), pause_);
   pause_ = std::min(pause_ * 2, kLongestPause);
 }
+  patience_ *= 2;
 
 }  // namespace reactor::prefork

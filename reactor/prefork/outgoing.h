@@ -24,6 +24,8 @@ class Outgoing final : private Successor {
  public:
   static constexpr Duration kLookInterval = std::chrono::milliseconds(20);
   static constexpr Duration kPatience = std::chrono::milliseconds(250);
+  // How long sent connections wait to be taken before they come back. It doubles each time, so that
+  // a worker that is only slow gets them too.
   // After connections came back, nothing is sent for this time. It doubles up to kLongestPause.
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::seconds(8);
@@ -65,5 +67,6 @@ class Outgoing final : private Successor {
   Duration pause_ = kFirstPause;
   bool ended_ = false;  // the service ran out of connections; any that it has now came back
 };
+  Duration patience_ = kPatience;
 
 }  // namespace reactor::prefork

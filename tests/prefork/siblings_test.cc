@@ -203,6 +203,18 @@ TEST_P(SiblingsTest, WhatNobodyTakesGoesOnHere) {
   EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
 }
 
+// A slow worker must get them before this one gives up handing over, and cuts idle clients off.
+TEST_P(SiblingsTest, WhatCameBackWaitsLongerTheNextTime) {
+  retire(1);
+  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+  EXPECT_TRUE(run_bounded(loop_, [&] { return offer() == Answer::taken; }));
+  run_for(loop_, Outgoing::kPatience + 3 * Outgoing::kLookInterval);
+  EXPECT_EQ(service_.taken, 1) << "it came back as soon as the first time";
+  EXPECT_EQ(receive(0), 1);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
+}
+
 TEST_P(SiblingsTest, EachFullMailboxIsWatchedForRoom) {
   Seat* const heir = retire(1'000'000);
   const auto fill = [&] {
