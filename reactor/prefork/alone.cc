@@ -32,7 +32,13 @@ class Alone {
     on(SIGHUP, [this] {
       notifier_.reloading();  // Worker::on_reload() does the rest
       notifier_.ready(kStatus);
+      try_again();
     });
+    retry_ = loop.timer([this] {
+      notifier_.flush();
+      try_again();
+    });
+    retry_.unref();
     if (::getpid() != 1) return;
     reap_again_ = loop.deferred([this] { reap_orphans(); });
     on(SIGCHLD, [this] { reap_orphans(); });
@@ -43,20 +49,30 @@ class Alone {
 
   void begin() {
     notifier_.ready(kStatus);
+    try_again();
     if (notifier_.watchdog_interval() <= Duration::zero()) return;
     notifier_.watchdog();
-    watchdog_ = loop_.every(notifier_.watchdog_interval() / 3, [this] { notifier_.watchdog(); });
+    watchdog_ = loop_.every(notifier_.watchdog_interval() / 3, [this] {
+      notifier_.watchdog();
+      try_again();
+    });
     watchdog_.unref();
   }
 
   void stop() {
-    if (!std::exchange(stopping_, true)) notifier_.stopping("stopping", graceful_timeout_);
+    if (std::exchange(stopping_, true)) return;
+    notifier_.stopping("stopping", graceful_timeout_);
+    try_again();
   }
 
  private:
   void on(int number, Callback<void()> callback) {
     watchers_.push_back(loop_.on_signal(number, std::move(callback)).value());
     watchers_.back().unref();
+  }
+
+  void try_again() {
+    if (notifier_.waits()) retry_.start(Notifier::kRetryDelay);
   }
 
   // See Crew::reap_orphans(). A child that the loop waits for is left to the loop. Then this looks
@@ -75,10 +91,11 @@ class Alone {
 
   Loop& loop_;
   const Duration graceful_timeout_;
-  const Notifier notifier_;
+  Notifier notifier_;
   std::vector<SignalWatcher> watchers_;
   Deferred reap_again_;
   Timer watchdog_;
+  Timer retry_;
   bool stopping_ = false;
 };
 

@@ -13,6 +13,7 @@ void Herald::begin(const Crew& crew) {
 }
 
 void Herald::look(const Crew& crew) {
+  notifier_.flush();
   if (voice_ != Voice::serving) return;
   const bool through = reloading_ && crew.settled();
   if (through && !crew.failure().empty()) note_ = "the last reload failed: " + crew.failure();
@@ -28,6 +29,11 @@ void Herald::look(const Crew& crew) {
   const Duration interval = notifier_.watchdog_interval();
   next_watchdog_ = saturating_add(clock_.now(), interval / 3);
   if (crew.lively(std::max<Duration>(interval, std::chrono::seconds(3)))) notifier_.watchdog();
+}
+
+TimePoint Herald::next_turn() const noexcept {
+  if (!notifier_.waits()) return next_watchdog_;
+  return std::min(next_watchdog_, saturating_add(clock_.now(), Notifier::kRetryDelay));
 }
 
 void Herald::resume() noexcept {
@@ -52,10 +58,11 @@ void Herald::reload_refused(const Crew& crew, const std::string& why) {
 
 // Both go in one datagram, because the manager ignores READY=1 from a process that is not the main
 // one yet.
-void Herald::hand_over(pid_t successor) {
-  if (voice_ == Voice::serving) notifier_.main_pid(successor);
+bool Herald::hand_over(pid_t successor) {
+  if (voice_ == Voice::serving && !notifier_.main_pid(successor)) return false;
   voice_ = Voice::none;
   next_watchdog_ = TimePoint::max();
+  return true;
 }
 
 void Herald::stop(const std::string& status, Duration limit) {

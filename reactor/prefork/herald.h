@@ -37,7 +37,7 @@ class Herald {
   // Called once in each turn of the master.
   void look(const Crew& crew);
   // When look() has to be called next even if nothing happens.
-  [[nodiscard]] TimePoint next_turn() const noexcept { return next_watchdog_; }
+  [[nodiscard]] TimePoint next_turn() const noexcept;
   // Called after a pause: the master's clock stood still, but the manager's went on.
   void resume() noexcept;
 
@@ -48,7 +48,9 @@ class Herald {
   // from now on.
   void note(std::string text) { note_ = std::move(text); }
   // Tells the manager that `successor` is the master now, and ready. The successor says the rest.
-  void hand_over(pid_t successor);
+  // Returns false if the manager can't be told now, because it has a full queue: call this again
+  // after Notifier::kRetryDelay.
+  [[nodiscard]] bool hand_over(pid_t successor);
   // Tells the manager that the end has begun. `limit`: how long it may take.
   void stop(const std::string& status, Duration limit);
 
@@ -58,7 +60,7 @@ class Herald {
   [[nodiscard]] std::string describe(const Crew& crew) const;
 
   const RunClock& clock_;
-  const Notifier notifier_;
+  Notifier notifier_;
   Voice voice_;
   bool reloading_ = false;
   std::string note_;

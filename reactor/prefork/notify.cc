@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/prefork/notify.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
-#include <string>
+#include <utility>
 
+#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/base/printable.h"
@@ -19,7 +18,6 @@
 namespace reactor::prefork {
 namespace {
 
-constexpr suseconds_t kLongestSend = 100'000;  // microseconds; the manager may be busy
 constexpr std::int64_t kMostMicroseconds = INT64_MAX / 1000;
 
 std::string_view variable(const char* name) {
@@ -43,11 +41,7 @@ Result<Address> manager_address(std::string_view text) {
 
 UniqueFd datagram_socket() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM, 0));
-  const timeval limit{0, kLongestSend};
-  if (!fd || ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0 ||
-      ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0) {
-    return {};
-  }
+  if (!fd || !make_private(fd.get())) return {};
   return fd;
 }
 
@@ -56,6 +50,13 @@ std::string status_line(std::string_view text) { return "STATUS=" + printable(te
 std::string with_status(std::string_view state, std::string_view status) {
   return std::string(state) + (status.empty() ? "" : "\n" + status_line(status));
 }
+
+std::string_view first_line(std::string_view message) {
+  return message.substr(0, message.find('\n'));
+}
+
+// The name of the first variable.
+std::string_view kind_of(std::string_view message) { return message.substr(0, message.find('=')); }
 
 // WATCHDOG_PID names the process that the watchdog is for; without it, it is for any process.
 Duration interval() {
@@ -81,36 +82,53 @@ Notifier::Notifier() {
   if (fd_) watchdog_interval_ = interval();
 }
 
-void Notifier::ready(std::string_view status) const { send(with_status("READY=1", status)); }
+void Notifier::ready(std::string_view status) { send(with_status("READY=1", status)); }
 
-void Notifier::reloading() const {
+void Notifier::reloading() {
   const auto now = monotonic_now().time_since_epoch() / std::chrono::microseconds(1);
   send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now));
 }
 
-void Notifier::stopping(std::string_view status, Duration limit) const {
+void Notifier::stopping(std::string_view status, Duration limit) {
   std::string text = with_status("STOPPING=1", status);
   if (limit > Duration::zero()) {
     text += "\nEXTEND_TIMEOUT_USEC=" + std::to_string(limit / std::chrono::microseconds(1));
   }
-  send(text);
+  send(std::move(text));
 }
 
-void Notifier::status(std::string_view text) const { send(status_line(text)); }
+void Notifier::status(std::string_view text) { send(status_line(text)); }
 
-void Notifier::watchdog() const { send("WATCHDOG=1"); }
+void Notifier::watchdog() { send("WATCHDOG=1"); }
 
-void Notifier::main_pid(pid_t pid) const { send("MAINPID=" + std::to_string(pid) + "\nREADY=1"); }
+bool Notifier::main_pid(pid_t pid) {
+  flush();
+  return !waits() && deliver("MAINPID=" + std::to_string(pid) + "\nREADY=1");
+}
 
-void Notifier::send(std::string_view message) const {
-  if (!fd_) return;
+void Notifier::send(std::string message) {
+  flush();
+  if (!waits() && deliver(message)) return;
+  std::erase_if(waiting_,
+                [&](const std::string& each) { return kind_of(each) == kind_of(message); });
+  waiting_.push_back(std::move(message));
+}
+
+void Notifier::flush() {
+  while (waits() && deliver(waiting_.front())) waiting_.erase(waiting_.begin());
+}
+
+// Returns false if the message has to be sent again later.
+bool Notifier::deliver(std::string_view message) {
+  if (!fd_) return true;
   const ssize_t sent =
       ::sendto(fd_.get(), message.data(), message.size(), 0, manager_.data(), manager_.size());
-  if (sent >= 0) return;
-  const std::error_code error = last_system_error();
-  REACTOR_LOG(warn, "can't tell the service manager '" +
-                        std::string(message.substr(0, message.find('\n'))) +
-                        "': " + error.message());
+  const std::error_code error = sent < 0 ? last_system_error() : std::error_code{};
+  const bool was_full = std::exchange(full_, is_transient(error));
+  if (!error || (full_ && was_full)) return !full_;
+  REACTOR_LOG(warn, "can't tell the service manager '" + std::string(first_line(message)) +
+                        "': " + error.message() + (full_ ? "; trying again" : ""));
+  return !full_;
 }
 
 }  // namespace reactor::prefork

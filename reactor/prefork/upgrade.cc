@@ -13,12 +13,14 @@
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
+#include <span>
 
 #include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
 #include "reactor/base/log.h"
 #include "reactor/net/fd_passing.h"
 #include "reactor/net/socket.h"
+#include "reactor/prefork/notify.h"
 #include "reactor/prefork/process_calls.h"
 #include "reactor/prefork/signal_pipe.h"
 
@@ -27,6 +29,7 @@ namespace {
 
 constexpr int kPatience = 5000;  // milliseconds; a sound program sent the text before exec(2)
 constexpr std::string_view kEnd = "end";
+constexpr const char* kReady = "R";
 
 std::string listed(const std::vector<int>& numbers) {
   std::string text;
@@ -64,17 +67,22 @@ bool parse_number(std::string_view text, int& number) {
   return result.ec == std::errc{} && result.ptr == end && number >= 0;
 }
 
-// Parses the numbers of open descriptors, and makes them close-on-exec. Fails if one is not open.
 bool parse_list(std::string_view text, std::vector<int>& numbers) {
   while (!text.empty()) {
     const std::size_t comma = std::min(text.find(','), text.size());
     int number = -1;
     if (!parse_number(text.substr(0, comma), number)) return false;
-    if (::fcntl(number, F_SETFD, FD_CLOEXEC) != 0) return false;
     numbers.push_back(number);
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
   return true;
+}
+
+// Parses the numbers of open descriptors, and makes them close-on-exec. Fails if one is not open.
+bool parse_descriptors(std::string_view text, std::vector<int>& numbers) {
+  return parse_list(text, numbers) && std::all_of(numbers.begin(), numbers.end(), [](int fd) {
+           return ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+         });
 }
 
 void keep_over_exec(int fd) { ::fcntl(fd, F_SETFD, 0); }
@@ -142,6 +150,7 @@ std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate
   channel_ = std::move(ours);
   pid_ = pid;
   state_ = State::starting;
+  dropped_.clear();
   deadline_ = limit > Duration::zero() ? saturating_add(clock_.now(), limit) : TimePoint::max();
   return {};
 }
@@ -149,22 +158,46 @@ std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate
 Upgrade::News Upgrade::look() {
   if (pid_ == 0) return News::none;
   if (gone()) return News::failed;
-  char byte = 0;
-  const ssize_t count = state_ == State::starting ? ::read(channel_.get(), &byte, 1) : -1;
-  if (count == 1) return News::ready;
+  if (state_ == State::starting) {
+    hear();
+    if (state_ == State::ready) return News::ready;  // even if the time is up
+  }
+  if (clock_.now() >= deadline_) end_late_program();
+  return state_ == State::ready ? News::ready : News::none;
+}
+
+// The new program sends all of it at once.
+void Upgrade::hear() {
+  std::array<char, 4096> buffer;
+  const ssize_t count = ::read(channel_.get(), buffer.data(), buffer.size());
   if (count == 0) {
     state_ = State::silent;
     deadline_ = saturating_add(clock_.now(), kKillDelay);
   }
-  if (clock_.now() < deadline_) return News::none;
-  if (state_ != State::ending) {
-    cancel(state_ == State::silent ? "closed its channel without becoming ready"
-                                   : "is not ready in time");
-  } else {
-    deadline_ = TimePoint::max();
-    ::kill(pid_, SIGKILL);
+  if (count <= 0) return;
+  state_ = State::ready;
+  const std::string_view list(buffer.data() + 1, static_cast<std::size_t>(count) - 1);
+  if (!parse_list(list, dropped_)) dropped_.clear();
+}
+
+void Upgrade::end_late_program() {
+  switch (state_) {
+    case State::starting:
+      return cancel("is not ready in time");
+    case State::ready:
+      return cancel("is ready, but the service manager can't be told in time,");
+    case State::silent:
+      return cancel("closed its channel without becoming ready");
+    case State::ending:
+      deadline_ = TimePoint::max();
+      ::kill(pid_, SIGKILL);
   }
-  return News::none;
+}
+
+// A program that is ready waits for let_go(), which is tried again soon.
+TimePoint Upgrade::next_turn() const noexcept {
+  if (pid_ == 0 || state_ != State::ready) return deadline_;
+  return std::min(deadline_, saturating_add(clock_.now(), Notifier::kRetryDelay));
 }
 
 bool Upgrade::gone() {
@@ -243,13 +276,16 @@ bool Inheritance::parse(std::string_view line) {
   if (kind == "group") {
     ListenerGroup group;
     group.balanced = word(line) == "1";
-    if (!parse_list(word(line), group.descriptors) || group.descriptors.empty()) return false;
+    if (!parse_descriptors(word(line), group.descriptors)) return false;
+    if (group.descriptors.empty()) return false;
     group.key = line;
+    group.place = static_cast<int>(estate_.groups.size());
     estate_.groups.push_back(std::move(group));
     return true;
   }
   std::vector<int> ends;
-  if (kind != "mailboxes" || !parse_list(word(line), ends) || ends.size() % 2 != 0) return false;
+  if (kind != "mailboxes" || !parse_descriptors(word(line), ends)) return false;
+  if (ends.size() % 2 != 0) return false;
   for (std::size_t i = 0; i < ends.size(); i += 2) {
     estate_.mailboxes.emplace_back(ends[i], ends[i + 1]);
   }
@@ -275,7 +311,8 @@ std::vector<std::pair<UniqueFd, UniqueFd>> Inheritance::take_mailboxes() {
 
 void Inheritance::close_rest() {
   for (const ListenerGroup& group : estate_.groups) {
-    REACTOR_LOG(warn, "nobody listens on " + group.key + " any more");
+    REACTOR_LOG(warn, group.key + " is not in this configuration: it ends with the old program");
+    dropped_.push_back(group.place);
     for (const int fd : group.descriptors) UniqueFd(fd).reset();
   }
   estate_.groups.clear();
@@ -285,8 +322,8 @@ void Inheritance::close_rest() {
 void Inheritance::say_ready() noexcept {
   if (said_ready_ || !channel_) return;
   said_ready_ = true;
-  const std::byte ready{'R'};
-  static_cast<void>(send_with_descriptor(channel_.get(), {&ready, 1}, -1));
+  const std::string text = kReady + listed(dropped_);
+  static_cast<void>(send_with_descriptor(channel_.get(), std::as_bytes(std::span(text)), -1));
 }
 
 bool Inheritance::end_of_earlier() noexcept {

@@ -16,6 +16,8 @@
 //   group BALANCED FD,FD,... KEY     the listeners of one address; KEY as Bind's to_string()
 //   mailboxes IN,OUT,IN,OUT,...
 //   end
+// When it could serve, it answers `R` and the places of the groups that it did not take, as `R0,2`.
+// Programs of earlier versions send and read only the R.
 #pragma once
 
 #include <sys/types.h>
@@ -39,6 +41,7 @@ struct ListenerGroup {
   std::string key;
   bool balanced = false;
   std::vector<int> descriptors;
+  int place = 0;  // in the old program's list
 };
 
 // The descriptors that the old program leaves to the new one.
@@ -53,13 +56,13 @@ class Upgrade {
 
   enum class News {
     none,
-    ready,   // the new program waits for let_go()
+    ready,   // the new program waits for let_go(); reported in each turn until then
     failed,  // the new program is gone; failure() says why
   };
 
   explicit Upgrade(const RunClock& clock) noexcept : clock_(clock) {}
 
-  // `limit`: how long the new program may take to become ready; 0: no limit. Errors: those of
+  // `limit`: how long it may take until let_go(); 0: no limit. Errors: those of
   // socketpair(2) and fork(2); no_buffer_space if `estate` is too large for the socket. If exec(2)
   // fails, the new process logs the error and ends.
   [[nodiscard]] std::error_code start(const Options::Upgrade& how, const Estate& estate,
@@ -71,11 +74,14 @@ class Upgrade {
   // To be polled for reading; -1 if no news can come.
   [[nodiscard]] int fd() const noexcept { return state_ == State::starting ? channel_.get() : -1; }
   // When look() has to be called even if no news comes.
-  [[nodiscard]] TimePoint next_turn() const noexcept { return deadline_; }
+  [[nodiscard]] TimePoint next_turn() const noexcept;
   // Reads what the new program said, ends it if it is late, and reaps it. Called in each turn;
   // never blocks.
   [[nodiscard]] News look();
   [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
+  // The groups of the Estate that the new program does not have, by their places. Complete after
+  // News::ready.
+  [[nodiscard]] const std::vector<int>& dropped() const noexcept { return dropped_; }
 
   // Called after News::ready: the sockets are the new program's, and this program stops watching
   // it.
@@ -87,16 +93,19 @@ class Upgrade {
 
  private:
   // silent: the new program closed its end, and should exit in a moment. ending: it got TERM.
-  enum class State { starting, silent, ending };
+  enum class State { starting, ready, silent, ending };
 
   [[nodiscard]] bool gone();
+  void hear();
+  void end_late_program();
 
   const RunClock& clock_;
   UniqueFd channel_;
   pid_t pid_ = 0;
   State state_ = State::starting;
-  TimePoint deadline_ = TimePoint::max();  // for becoming ready, or for ending
+  TimePoint deadline_ = TimePoint::max();  // for let_go(), or for ending
   std::string failure_;
+  std::vector<int> dropped_;
 };
 
 // The sockets that the new program got from the old one, and its end of the channel between the
@@ -116,7 +125,7 @@ class Inheritance {
   // Returns the groups of this key and drops them here; empty if there are none.
   [[nodiscard]] std::vector<ListenerGroup> take_groups(const std::string& key);
   [[nodiscard]] std::vector<std::pair<UniqueFd, UniqueFd>> take_mailboxes();
-  // Closes the listeners that nobody took.
+  // Closes the listeners that nobody took. say_ready() names them to the old program.
   void close_rest();
   // Called in a worker, because only the master says whether this program is ready.
   void abandon() noexcept { channel_.reset(); }
@@ -137,6 +146,7 @@ class Inheritance {
   bool said_ready_ = false;
   bool broken_ = false;
   Estate estate_;
+  std::vector<int> dropped_;
 };
 
 }  // namespace reactor::prefork

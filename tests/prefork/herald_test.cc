@@ -61,6 +61,22 @@ class HeraldTest : public CrewTest {
     }
   }
 
+  // Fills the manager's queue with messages of another service.
+  void fill() {
+    const UniqueFd other(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const Address address = Address::unix_path(path_).value();
+    filled_ = 0;
+    const auto send = [&] {
+      return ::sendto(other.get(), "x", 1, 0, address.data(), address.size()) == 1;
+    };
+    while (send()) ASSERT_LT(++filled_, 100'000);
+  }
+  void empty() {
+    char byte = 0;
+    for (; filled_ > 0; --filled_) ASSERT_EQ(::read(manager_.get(), &byte, 1), 1);
+  }
+
+  int filled_ = 0;
   static constexpr const char* kReloading = "RELOADING=1\nMONOTONIC_USEC=";
   std::string path_;
   UniqueFd manager_;
@@ -149,7 +165,7 @@ TEST_F(HeraldTest, AfterAnUpgradeTheOldProgramIsSilent) {
   serve();
   herald_->note("an upgrade starts as process 4711");
   EXPECT_EQ(heard(), Datagrams{"STATUS=2 workers; an upgrade starts as process 4711"});
-  herald_->hand_over(4711);
+  EXPECT_TRUE(herald_->hand_over(4711));
   EXPECT_EQ(heard(), Datagrams{"MAINPID=4711\nREADY=1"});
   pass(seconds(20), {kFirst, kFirst + 1});
   die(kFirst);
@@ -158,6 +174,37 @@ TEST_F(HeraldTest, AfterAnUpgradeTheOldProgramIsSilent) {
   herald_->stop("stopping", seconds(1));
   EXPECT_EQ(heard(), Datagrams{});
   EXPECT_EQ(herald_->next_turn(), TimePoint::max());
+}
+
+// Nothing is lost while the manager's queue is full, and the master goes on.
+TEST_F(HeraldTest, AManagerThatReadsLateHearsAllInOrder) {
+  serve();
+  fill();
+  herald_->reload_refused(*crew_, "a reason");
+  herald_->look(*crew_);
+  EXPECT_LE(herald_->next_turn(), clock_.now() + Notifier::kRetryDelay);
+  EXPECT_FALSE(herald_->hand_over(4711)) << "nor is the new program announced before";
+  empty();
+  EXPECT_EQ(
+      heard(),
+      (Datagrams{kReloading, "READY=1\nSTATUS=2 workers; the last reload was refused: a reason"}));
+  EXPECT_GT(herald_->next_turn(), clock_.now() + Notifier::kRetryDelay);
+  fill();
+  herald_->stop("stopping", seconds(1));
+  empty();
+  EXPECT_EQ(heard(), Datagrams{"STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=1000000"});
+}
+
+TEST_F(HeraldTest, TheProgramSpeaksOnWhileItsSuccessorCanNotBeAnnounced) {
+  serve();
+  fill();
+  EXPECT_FALSE(herald_->hand_over(4711));
+  pass(seconds(3), {kFirst, kFirst + 1});
+  herald_->look(*crew_);
+  empty();
+  EXPECT_EQ(heard(), Datagrams{"WATCHDOG=1"});
+  EXPECT_TRUE(herald_->hand_over(4711));
+  EXPECT_EQ(heard(), Datagrams{"MAINPID=4711\nREADY=1"});
 }
 
 TEST_F(HeraldTest, TheNewProgramIsSilentUntilItIsTheMainOne) {

@@ -46,6 +46,31 @@ class NotifyTest : public ::testing::TestWithParam<bool> {
     return count < 0 ? "" : std::string(buffer.data(), static_cast<std::size_t>(count));
   }
 
+  // Fills the manager's queue, as other services may.
+  void fill() const {
+    const UniqueFd other(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const Address address = abstract_ ? Address::unix_abstract(path_.substr(1)).value()
+                                      : Address::unix_path(path_).value();
+    const auto send = [&] {
+      return ::sendto(other.get(), "other", 5, 0, address.data(), address.size()) == 5;
+    };
+    int sent = 0;
+    while (send()) ASSERT_LT(++sent, 100'000);
+  }
+  // Reads the messages of others, and one that begins with `last` if that is not empty.
+  void empty(const std::string& last = "") const {
+    std::string text = last.empty() ? "" : "other";
+    if (last.empty()) {
+      std::array<char, 64> buffer;
+      while (::recv(manager_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT) == 5) {
+      }
+      return;
+    }
+    while (text == "other") text = message();
+    EXPECT_EQ(text.substr(0, last.size()), last);
+  }
+  static std::string status_of(int number) { return std::to_string(number); }
+
   static void unset() {
     for (const char* name : kVariables) ::unsetenv(name);
   }
@@ -60,7 +85,7 @@ class NotifyTest : public ::testing::TestWithParam<bool> {
 };
 
 TEST_P(NotifyTest, EachMessageIsOneDatagram) {
-  const Notifier notifier;
+  Notifier notifier;
   ASSERT_TRUE(notifier);
   notifier.ready();
   EXPECT_EQ(message(), "READY=1");
@@ -68,7 +93,7 @@ TEST_P(NotifyTest, EachMessageIsOneDatagram) {
   EXPECT_EQ(message(), "STOPPING=1");
   notifier.watchdog();
   EXPECT_EQ(message(), "WATCHDOG=1");
-  notifier.main_pid(4711);
+  EXPECT_TRUE(notifier.main_pid(4711));
   EXPECT_EQ(message(), "MAINPID=4711\nREADY=1");
   notifier.ready("4 workers\nMAINPID=1");
   EXPECT_EQ(message(), "READY=1\nSTATUS=4 workers\\nMAINPID=1");
@@ -119,7 +144,7 @@ TEST_P(NotifyTest, WithoutAManagerNothingHappens) {
   ::unsetenv("NOTIFY_SOCKET");
   ::setenv("WATCHDOG_USEC", "1000000", 1);
   LogCapture log;
-  const Notifier notifier;
+  Notifier notifier;
   EXPECT_FALSE(notifier);
   EXPECT_EQ(notifier.watchdog_interval(), Duration::zero());
   notifier.ready();
@@ -127,19 +152,80 @@ TEST_P(NotifyTest, WithoutAManagerNothingHappens) {
 }
 
 TEST_P(NotifyTest, AManagerThatIsGoneIsLogged) {
-  const Notifier notifier;
+  Notifier notifier;
   manager_.reset();
   LogCapture log;
   notifier.ready();
   EXPECT_TRUE(log.contains("can't tell the service manager 'READY=1': Connection refused"));
 }
 
-TEST_P(NotifyTest, AManagerThatDoesNotReadKeepsNobodyWaiting) {
-  const Notifier notifier;
+// Of each kind the latest message waits, and the order stays.
+TEST_P(NotifyTest, AManagerThatReadsLateHearsAll) {
+  Notifier notifier;
   LogCapture log;
+  fill();
   const TimePoint start = monotonic_now();
-  while (log.lines().empty()) notifier.watchdog();
-  EXPECT_LT(monotonic_now() - start, std::chrono::seconds(10));
+  for (const char* status : {"old", "new"}) {
+    notifier.ready(status);
+    notifier.reloading();
+    notifier.watchdog();
+    notifier.status(status);
+  }
+  notifier.stopping(status_of(1'000));
+  for (int i = 0; i < 100; ++i) notifier.status(status_of(i));
+  EXPECT_LT(monotonic_now() - start, std::chrono::milliseconds(100)) << "no call waits";
+  EXPECT_TRUE(notifier.waits());
+  EXPECT_EQ(log.lines().size(), 1U) << "one line for all of them";
+  EXPECT_TRUE(log.contains("can't tell the service manager 'READY=1': "));
+  EXPECT_TRUE(log.contains("; trying again"));
+  empty();
+  notifier.flush();
+  EXPECT_FALSE(notifier.waits());
+  EXPECT_EQ(message(), "READY=1\nSTATUS=new");
+  EXPECT_EQ(message().substr(0, 11), "RELOADING=1");
+  EXPECT_EQ(message(), "WATCHDOG=1");
+  EXPECT_EQ(message(), "STOPPING=1\nSTATUS=1000");
+  EXPECT_EQ(message(), "STATUS=99");
+  EXPECT_EQ(message(), "");
+}
+
+TEST_P(NotifyTest, ALaterMessageDoesNotOvertakeOneThatWaits) {
+  Notifier notifier;
+  LogCapture log;
+  fill();
+  notifier.reloading();
+  EXPECT_NE(message(), "");  // there is room for one more now
+  notifier.ready();
+  EXPECT_TRUE(notifier.waits());
+  empty("RELOADING=1");
+  notifier.flush();
+  EXPECT_EQ(message(), "READY=1");
+}
+
+TEST_P(NotifyTest, ASuccessorIsToldOnlyAfterAllThatWaits) {
+  Notifier notifier;
+  LogCapture log;
+  fill();
+  notifier.reloading();
+  EXPECT_FALSE(notifier.main_pid(4711));
+  EXPECT_NE(message(), "");
+  EXPECT_FALSE(notifier.main_pid(4711)) << "the other message took the room";
+  empty("RELOADING=1");
+  EXPECT_EQ(message(), "") << "a message that was not taken is not sent later";
+  EXPECT_TRUE(notifier.main_pid(4712));
+  EXPECT_EQ(message(), "MAINPID=4712\nREADY=1");
+}
+
+TEST_P(NotifyTest, AManagerThatIsGoneIsNotWaitedFor) {
+  Notifier notifier;
+  LogCapture log;
+  fill();
+  notifier.ready();
+  EXPECT_TRUE(notifier.waits());
+  manager_.reset();
+  notifier.flush();
+  EXPECT_FALSE(notifier.waits());
+  EXPECT_TRUE(notifier.main_pid(4711)) << "nobody needs to know";
 }
 
 TEST_P(NotifyTest, OtherKindsOfSocketsAreNotSupported) {

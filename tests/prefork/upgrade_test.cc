@@ -208,6 +208,32 @@ TEST_F(UpgradeTest, OneThatIsReadyWaitsUntilItIsLetGo) {
   EXPECT_EQ(wait_for_child(pid_), 128 + SIGKILL);
 }
 
+TEST_F(UpgradeTest, OneThatIsReadyNamesTheGroupsThatItDoesNotHave) {
+  start("printf R0,12 >&$REACTOR_UPGRADE; exec sleep 60");
+  ASSERT_EQ(next(), Upgrade::News::ready);
+  EXPECT_EQ(upgrade_.dropped(), (std::vector<int>{0, 12}));
+  upgrade_.cancel("comes too late");
+  expect_failure("was killed by signal 15");
+  for (const char* text : {"R", "Rx", "R1,x"}) {
+    start(std::string("printf ") + text + " >&$REACTOR_UPGRADE; exec sleep 60");
+    ASSERT_EQ(next(), Upgrade::News::ready);
+    EXPECT_TRUE(upgrade_.dropped().empty()) << text;
+    upgrade_.cancel("comes too late");
+    expect_failure("was killed by signal 15");
+  }
+}
+
+// The old program may have to tell its service manager first.
+TEST_F(UpgradeTest, OneThatIsReadyButNotLetGoInTimeIsAskedToEnd) {
+  start("printf R >&$REACTOR_UPGRADE; exec sleep 60", std::chrono::seconds(5));
+  ASSERT_EQ(next(), Upgrade::News::ready);
+  EXPECT_EQ(turn(), Upgrade::News::ready) << "until let_go()";
+  EXPECT_LT(upgrade_.next_turn(), clock_.now() + std::chrono::seconds(1));
+  ahead_ = std::chrono::seconds(6);
+  expect_failure("was killed by signal 15");
+  EXPECT_TRUE(log_.contains("can't be told in time, and is ended"));
+}
+
 // Variables with the pid of the old program must have that of the new one.
 TEST_F(UpgradeTest, VariablesWithOurPidAreTheNewProgramS) {
   const std::string own = std::to_string(::getpid());

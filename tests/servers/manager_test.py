@@ -116,6 +116,65 @@ class Manager(unittest.TestCase):
                 if support.alive(main):
                     os.kill(main, signal.SIGKILL)
 
+    def fill(self):
+        """Fills the manager's queue, as other services may."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            for _ in range(100000):
+                try:
+                    other.sendto(b"other", self.path)
+                except BlockingIOError:
+                    return
+        self.fail("the queue is never full")
+
+    def hear_main(self):
+        """Reads up to MAINPID. Returns its sender and the pid."""
+        while True:
+            data, controls, _, _ = self.socket.recvmsg(4096, 256)
+            if found := re.fullmatch(r"MAINPID=(\d+)\nREADY=1", data.decode()):
+                return struct.unpack("iII", controls[0][2])[0], int(found[1])
+
+    def test_an_upgrade_waits_for_a_manager_that_reads_late(self):
+        with self.server("-w", "2") as server:
+            self.expect(server.pid, "READY=1\nSTATUS=2 workers")
+            server.ready()
+            self.fill()
+            server.signal(signal.SIGUSR2)
+            wait_until(lambda: server.log().count(") is ready") == 4, "the new workers")
+            for _ in range(50):
+                with server.connect() as connection:
+                    self.assertTrue(support.is_ok(connection))
+            self.assertNotIn("we go", server.log())
+            sender, main = self.hear_main()
+            try:
+                self.assertEqual(sender, server.pid)
+                self.expect(main, "READY=1\nSTATUS=2 workers")
+                self.assertEqual(server.wait(), 0)
+            finally:
+                if support.alive(main):
+                    os.kill(main, signal.SIGKILL)
+
+    def test_an_upgrade_that_the_manager_never_hears_of_is_undone(self):
+        with self.server("-w", "2", "--timeout", "3") as server:
+            self.expect(server.pid, "READY=1\nSTATUS=2 workers")
+            server.ready()
+            self.fill()
+            server.signal(signal.SIGUSR2)
+            wait_until(lambda: "we go on as before" in server.log(), "the end of the upgrade")
+            self.assertIn("the service manager can't be told in time, and is ended", server.log())
+            with server.connect() as connection:
+                self.assertTrue(support.is_ok(connection))
+
+    def test_without_workers_a_manager_that_reads_late_hears_all(self):
+        self.fill()
+        with self.server("-w", "0") as server:
+            server.ready()
+            wait_until(lambda: "; trying again" in server.log(), "the first attempt")
+            while self.hear() == ("other", os.getpid()):
+                pass
+            server.signal(signal.SIGHUP)
+            self.expect(server.pid, RELOADING, "READY=1\nSTATUS=serving without workers")
+
     def test_an_upgrade_that_fails(self):
         self.configure("workers = 2")
         with self.server() as server:
