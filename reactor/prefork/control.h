@@ -34,6 +34,7 @@ struct Message {
     look,     // look at the board for slots that nobody serves, and accept from their queues
     sibling,  // `slot` was added; the descriptor is its listener or a mailbox end, see `value`
     serve,    // a worker that was started with Membership::held begins to accept
+    drop,     // the new program of an upgrade does not have the address `value`: end its listeners
   };
   static constexpr std::uint32_t kMailboxIn = 0xffffffff;
   static constexpr std::uint32_t kMailboxOut = 0xfffffffe;

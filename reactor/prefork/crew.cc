@@ -259,6 +259,7 @@ void Crew::tell_all(const Message& message, int descriptor) {
   for (const auto& process : processes_) {
     if (!process->control || process->control.send(message, descriptor)) continue;
     if (message.kind == Message::Kind::sibling) process->wants_successor = true;
+    if (message.kind == Message::Kind::drop) calls_.kill(process->pid, SIGTERM);
   }
 }
 

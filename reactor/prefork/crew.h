@@ -109,7 +109,8 @@ class Crew {
   void give_way();
   void signal_all(int signal_number) const;
   // A worker that can't be told of a new slot (Message::Kind::sibling) gets a successor, which
-  // knows the slot from the start.
+  // knows the slot from the start. One that can't be told to drop an address gets TERM, and closes
+  // all its listeners.
   void tell_all(const Message& message, int descriptor = -1);
   [[nodiscard]] bool empty() const noexcept { return processes_.empty(); }
   // Whether each wanted slot has a worker that is ready.

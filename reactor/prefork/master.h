@@ -44,6 +44,7 @@ class Master {
   void upgrade();
   void look_at_upgrade();
   void give_way();
+  void drop(unsigned group);
   void wait_for_news();
   [[nodiscard]] int plan_wait();
   void handle_signals();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "reactor/base/log.h"
+#include "reactor/prefork/close_apart.h"
 #include "reactor/prefork/master.h"
 
 namespace reactor::prefork {
@@ -61,6 +62,7 @@ void Master::give_way() {
   const pid_t pid = upgrade_.pid();
   if (!herald_.hand_over(pid)) return;  // tried again soon
   REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " is ready; we go");
+  for (const int group : upgrade_.dropped()) drop(static_cast<unsigned>(group));
   slots_.hand_over();
   upgrade_.let_go();
   state_ = State::draining;
@@ -68,6 +70,12 @@ void Master::give_way() {
       saturating_add(saturating_add(clock_.now(), crew_.plan().graceful_timeout), kKillDelay);
   crew_.give_way();
   if (options_.on_upgraded) options_.on_upgraded();
+}
+
+// The workers accept what is queued there before they close their copies.
+void Master::drop(unsigned group) {
+  close_apart(slots_.drop(group));
+  crew_.tell_all({.kind = Message::Kind::drop, .value = group});
 }
 
 }  // namespace reactor::prefork

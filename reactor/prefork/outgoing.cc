@@ -10,11 +10,12 @@
 namespace reactor::prefork {
 
 Outgoing::Outgoing(Loop& loop, Board& board, Mailboxes& mailboxes, Incoming& incoming,
-                   unsigned own_slot, const Seat& own_seat)
+                   const LastCall& last_call, unsigned own_slot, const Seat& own_seat)
     : loop_(loop),
       board_(board),
       mailboxes_(mailboxes),
       incoming_(incoming),
+      last_call_(last_call),
       own_(own_slot),
       seat_(own_seat) {}
 
@@ -85,7 +86,7 @@ void Outgoing::wait_for_room_in_mailbox(unsigned slot) {
 void Outgoing::look() {
   if (any_waits()) {
     if (loop_.now() - last_sent_ >= patience_) take_back();
-  } else if (ended_ && service_->connections() == 0 && done_) {
+  } else if (ended_ && service_->connections() == 0 && last_call_.over() && done_) {
     looks_.stop();
     rooms_.clear();
     std::exchange(done_, {})();
@@ -112,7 +113,7 @@ void Outgoing::take_back() {
   last_sent_ = loop_.now();
   hold_until_ = saturating_add(loop_.now(), pause_);
   pause_ = std::min(pause_ * 2, kLongestPause);
-}
   patience_ *= 2;
+}
 
 }  // namespace reactor::prefork

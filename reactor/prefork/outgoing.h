@@ -16,6 +16,7 @@
 #include "reactor/net/service.h"
 #include "reactor/prefork/board.h"
 #include "reactor/prefork/incoming.h"
+#include "reactor/prefork/last_call.h"
 #include "reactor/prefork/mailboxes.h"
 
 namespace reactor::prefork {
@@ -23,21 +24,21 @@ namespace reactor::prefork {
 class Outgoing final : private Successor {
  public:
   static constexpr Duration kLookInterval = std::chrono::milliseconds(20);
-  static constexpr Duration kPatience = std::chrono::milliseconds(250);
   // How long sent connections wait to be taken before they come back. It doubles each time, so that
   // a worker that is only slow gets them too.
+  static constexpr Duration kPatience = std::chrono::milliseconds(250);
   // After connections came back, nothing is sent for this time. It doubles up to kLongestPause.
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::seconds(8);
 
-  Outgoing(Loop& loop, Board& board, Mailboxes& mailboxes, Incoming& incoming, unsigned own_slot,
-           const Seat& own_seat);
+  Outgoing(Loop& loop, Board& board, Mailboxes& mailboxes, Incoming& incoming,
+           const LastCall& last_call, unsigned own_slot, const Seat& own_seat);
   Outgoing(const Outgoing&) = delete;
   Outgoing& operator=(const Outgoing&) = delete;
 
   // Sends the connections of `service` to the slot `heir`, or to another one if `heir` has no room.
-  // Calls `done` when the last connection is over, or was taken by another worker; until then the
-  // loop keeps running. Call it once.
+  // Calls `done` when the last connection is over, or was taken by another worker, and no more can
+  // come from the LastCall; until then the loop keeps running. Call it once.
   void start(Service& service, unsigned heir, Callback<void()> done);
   // Sends no more connections: those that are left are drained here. Call it after start().
   void finish_here();
@@ -54,6 +55,7 @@ class Outgoing final : private Successor {
   Board& board_;
   Mailboxes& mailboxes_;
   Incoming& incoming_;
+  const LastCall& last_call_;
   const unsigned own_;
   const Seat& seat_;
   Service* service_ = nullptr;
@@ -65,8 +67,8 @@ class Outgoing final : private Successor {
   TimePoint last_sent_{};
   TimePoint hold_until_{};
   Duration pause_ = kFirstPause;
+  Duration patience_ = kPatience;
   bool ended_ = false;  // the service ran out of connections; any that it has now came back
 };
-  Duration patience_ = kPatience;
 
 }  // namespace reactor::prefork

@@ -50,7 +50,8 @@ Siblings::Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes,
       own_(own_slot),
       seat_(board.seat(seat)),
       incoming_(loop, board, mailboxes, own_slot),
-      outgoing_(loop, board, mailboxes, incoming_, own_slot, seat_),
+      last_call_(loop),
+      outgoing_(loop, board, mailboxes, incoming_, last_call_, own_slot, seat_),
       again_(loop.timer([this] { look(); })) {
   again_.unref();
   grow();
@@ -90,6 +91,8 @@ void Siblings::beat() {
 void Siblings::hear(const Message& message, UniqueFd descriptor) {
   if (message.kind == Message::Kind::sibling) {
     learn(message, std::move(descriptor));
+  } else if (message.kind == Message::Kind::drop) {
+    drop(message.value);
   } else {
     look_for_vacancies();
   }
@@ -104,6 +107,17 @@ void Siblings::learn(const Message& message, UniqueFd descriptor) {
     slots_.learn(message.slot, message.value, Socket(std::move(descriptor)));
   }
   grow();
+}
+
+// Empties the siblings' queues too, because a sibling may be gone or stuck.
+void Siblings::drop(unsigned group) {
+  for (unsigned slot = 0; slot < siblings_.size() && service_ != nullptr; ++slot) {
+    const int listener = slots_.listener(slot, group);
+    if (listener >= 0) service_->give_back(listener);
+  }
+  const bool streams = slots_.accepts(group);
+  std::vector<UniqueFd> sockets = slots_.drop(group);
+  if (streams && service_ != nullptr) last_call_.start(*service_, std::move(sockets));
 }
 
 // ---- The siblings' queues ----
@@ -291,8 +305,11 @@ void Siblings::hand_over(unsigned heir, Callback<void()> done) {
 
 void Siblings::finish_here() { outgoing_.finish_here(); }
 
-bool Siblings::take_rest() {
-  return service_ != nullptr && incoming_.take_all(own_) > 0 && service_->connections() > 0;
+Siblings::Rest Siblings::take_rest() {
+  if (service_ == nullptr) return Rest::none;
+  const int came = last_call_.finish() + incoming_.take_all(own_);
+  if (came > 0 && service_->connections() > 0) return Rest::came;
+  return last_call_.over() && !mailboxes_.waits(own_) ? Rest::none : Rest::waits;
 }
 
 }  // namespace reactor::prefork

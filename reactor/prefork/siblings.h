@@ -17,6 +17,7 @@
 #include "reactor/prefork/board.h"
 #include "reactor/prefork/control.h"
 #include "reactor/prefork/incoming.h"
+#include "reactor/prefork/last_call.h"
 #include "reactor/prefork/mailboxes.h"
 #include "reactor/prefork/outgoing.h"
 #include "reactor/prefork/slots.h"
@@ -27,6 +28,15 @@ class Siblings {
  public:
   static constexpr Duration kLookInterval = std::chrono::milliseconds(10);
   static constexpr Duration kStuck = std::chrono::milliseconds(20);
+  // How long after a failure it tries again to borrow from a slot.
+  static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
+
+  // What take_rest() found.
+  enum class Rest : std::uint8_t {
+    none,
+    came,   // connections that have to be drained too
+    waits,  // connections that can't be taken now: call it again after kRetryDelay
+  };
 
   Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes, unsigned own_slot,
            std::uint32_t seat);
@@ -36,7 +46,7 @@ class Siblings {
   // Lets connections come and go from here on. `service` outlives this. `even_out`: new connections
   // go to the worker that has fewest.
   void serve(Service& service, bool even_out);
-  // Acts on a message of the master: look or sibling.
+  // Acts on a message of the master: look, sibling or drop.
   void hear(const Message& message, UniqueFd descriptor);
   // Publishes how many descriptors are free, and looks after the siblings.
   void beat();
@@ -49,9 +59,9 @@ class Siblings {
   // Stops giving new connections away, and asks the siblings to send none. Connections that are in
   // this worker's mailbox already are still taken.
   void withdraw();
-  // At the end of a drain: takes the connections that still wait in this worker's mailbox. Returns
-  // whether there is something to drain again.
-  [[nodiscard]] bool take_rest();
+  // At the end of a drain: takes the connections that still wait in this worker's mailbox, or at
+  // listeners that were dropped.
+  [[nodiscard]] Rest take_rest();
 
  private:
   struct Sibling {
@@ -80,6 +90,7 @@ class Siblings {
   [[nodiscard]] bool borrow(unsigned slot);
   void give_back(unsigned slot);
   void learn(const Message& message, UniqueFd descriptor);
+  void drop(unsigned group);
   void grow();
 
   Loop& loop_;
@@ -90,6 +101,7 @@ class Siblings {
   Seat& seat_;
   Service* service_ = nullptr;
   Incoming incoming_;
+  LastCall last_call_;
   Outgoing outgoing_;
   std::vector<Sibling> siblings_;  // by slot; our own entry is unused
   Timer again_;

@@ -266,6 +266,25 @@ void Slots::hand_over() noexcept {
   files_.clear();
 }
 
+std::vector<UniqueFd> Slots::drop(unsigned group) {
+  std::vector<UniqueFd> released;
+  if (group >= listeners_.size()) return released;
+  Group& dropped = listeners_[group];
+  const Address& address = dropped.bound.address;
+  const bool is_tcp = !address.is_unix() && !dropped.datagrams();
+  const std::size_t first_own = dropped.inherited ? 1 : 0;
+  for (std::size_t i = first_own; i < dropped.sockets.size() && is_tcp; ++i) {
+    static_cast<void>(Socket::refuse_new(dropped.sockets[i].fd()));
+  }
+  if (const auto file = files_.find(address.to_string()); file != files_.end()) {
+    file->second.remove();
+    files_.erase(file);
+  }
+  for (Socket& socket : dropped.sockets) released.push_back(socket.release());
+  dropped.sockets.clear();
+  return released;
+}
+
 void Slots::learn(unsigned slot, unsigned group, Socket listener) {
   if (group >= listeners_.size() || !listeners_[group].balanced) return;
   std::vector<Socket>& sockets = listeners_[group].sockets;

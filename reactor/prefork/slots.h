@@ -40,6 +40,10 @@ class Slots {
   // Leaves the sockets to the later program: from here on this program does not change what they
   // do, and its destructor leaves the files.
   void hand_over() noexcept;
+  // Ends a group that a later program does not have, and gives up its sockets, for the caller to
+  // close or to empty. From here on the group is empty. Sockets that this program opened let no new
+  // connections in, and the file of a unix socket is removed.
+  [[nodiscard]] std::vector<UniqueFd> drop(unsigned group);
   // Called when the sockets of an earlier program become this program's. Until then this program
   // does not change what they do. Sockets that it added to their groups begin to listen now, and
   // the destructor will remove the files of unix sockets. Errors: those of listen(2).
@@ -65,6 +69,10 @@ class Slots {
   // The number of groups. A group is one address: it has a socket for each slot, or one for all.
   [[nodiscard]] unsigned groups() const noexcept {
     return static_cast<unsigned>(listeners_.size());
+  }
+  // Whether connections come in there, not datagrams.
+  [[nodiscard]] bool accepts(unsigned group) const noexcept {
+    return group < listeners_.size() && !listeners_[group].datagrams();
   }
   // The slot's own socket; -1 if all slots share one, and after close().
   [[nodiscard]] int listener(unsigned slot, unsigned group) const noexcept;

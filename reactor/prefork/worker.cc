@@ -266,12 +266,21 @@ void Worker::drain() {
   service_ != nullptr ? drain_service() : stop_soon();
 }
 
-// Drains again if connections were still waiting for this worker.
 void Worker::drain_service() {
-  service_->drain([this] {
-    const bool more = membership_ != nullptr && membership_->siblings->take_rest();
-    more ? drain_service() : loop_.stop();
-  });
+  service_->drain([this] { take_rest(); });
+}
+
+// Drains again if connections were still waiting for this worker.
+void Worker::take_rest() {
+  using Rest = Siblings::Rest;
+  const Rest rest = membership_ == nullptr ? Rest::none : membership_->siblings->take_rest();
+  if (rest == Rest::none) {
+    loop_.stop();
+  } else if (rest == Rest::came) {
+    drain_service();
+  } else {
+    rest_ = loop_.after(Siblings::kRetryDelay, [this] { take_rest(); });
+  }
 }
 
 // `heir`: the slot that gets the idle connections.

@@ -92,6 +92,7 @@ class Worker {
   void say_ready();
   void drain();
   void drain_service();
+  void take_rest();
   void retire(unsigned heir);
   [[nodiscard]] bool begin_drain();
   void count_down(Duration left);
@@ -116,6 +117,7 @@ class Worker {
   Timer beat_;
   Timer deadline_;
   Timer give_up_;  // of handing over; then the worker drains
+  Timer rest_;     // looks again for connections that could not be taken
   bool draining_ = false;
   bool retiring_ = false;  // connections are being handed over
 };

@@ -107,5 +107,21 @@ TEST_F(CrewEndTest, OneThatDoesNotEndInTimeIsKilledOnce) {
   EXPECT_EQ(calls_.signals[kFirst + 1], std::vector<int>{SIGKILL});
 }
 
+// A worker that does not read its messages must not keep the listeners of an address that ends.
+TEST_F(CrewTest, AWorkerThatCanNotBeToldOfADroppedAddressGetsTerm) {
+  make_ready(plan(2));
+  const Message drop{.kind = Message::Kind::drop, .value = 1};
+  crew_->tell_all(drop);
+  EXPECT_TRUE(any(heard(kFirst), Message::Kind::drop));
+  EXPECT_TRUE(calls_.signals[kFirst].empty());
+  for (int i = 0; i < 100'000 && calls_.signals[kFirst].empty(); ++i) {
+    crew_->tell_all({.kind = Message::Kind::look});
+    crew_->tell_all(drop);
+    heard(kFirst + 1);
+  }
+  EXPECT_EQ(calls_.signals[kFirst], std::vector<int>{SIGTERM});
+  EXPECT_TRUE(calls_.signals[kFirst + 1].empty());
+}
+
 }  // namespace
 }  // namespace reactor::prefork

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // No worker gets more new connections than its limit allows.
+#include <sys/resource.h>
+
+#include "reactor/base/descriptors.h"
 #include "tests/prefork/siblings_kit.h"
 
 namespace reactor::prefork {
@@ -50,7 +53,7 @@ TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesNoNewConnectionBeforeItHasRoom) 
   // The worker takes it at once, unless it was about to look into the mailbox again.
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 2; }));
   EXPECT_EQ(board_->coming(0).load(), 1);
-  EXPECT_TRUE(siblings_->take_rest()) << "at the end, beyond the limit";
+  EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::came) << "at the end, beyond the limit";
   EXPECT_EQ(service_.taken, 3);
   EXPECT_EQ(board_->coming(0).load(), 0);
 }
@@ -69,6 +72,23 @@ TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesOverWhatWaitsBehindNewConnection
   send_to_us(state);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 3; }));
   EXPECT_EQ(board_->coming(0).load(), 2);
+}
+
+TEST_P(SiblingsLimitTest, AtTheEndNothingIsLeftThatCanOnlyBeTakenLater) {
+  send_to_us({});
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const auto lowest = static_cast<rlim_t>(lowest_free_descriptor(peer_.get()));
+  const rlimit none{lowest, limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const Siblings::Rest rest = siblings_->take_rest();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(rest, Siblings::Rest::waits);
+  EXPECT_EQ(service_.taken, 0);
+  EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::came);
+  EXPECT_EQ(service_.taken, 1);
+  service_.count(0);
+  EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::none);
 }
 
 TEST_P(SiblingsLimitTest, ASiblingWithoutDescriptorsIsHelped) {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The queues from which a worker accepts. The service and the other workers are simulated.
+#include <poll.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "tests/prefork/siblings_kit.h"
+#include "tests/support/temporary_folder.h"
 
 namespace reactor::prefork {
 namespace {
@@ -40,6 +44,15 @@ class SiblingsQueuesTest : public SiblingsTest {
   void send_to(unsigned slot) {
     board_->coming(slot).fetch_add(1);
     ASSERT_TRUE(mailboxes_.send(slot, connection_.fd(), {}).value());
+  }
+  // Whether nobody listens there. A socket that lets no new connection in does not refuse either,
+  // so a client waits then.
+  [[nodiscard]] static bool refuses(const Address& address) {
+    const UniqueFd client(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK, 0));
+    if (::connect(client.get(), address.data(), address.size()) == 0) return false;
+    pollfd wait{client.get(), POLLOUT, 0};
+    if (errno == EINPROGRESS) ::poll(&wait, 1, 20);
+    return errno == ECONNREFUSED || (wait.revents & POLLERR) != 0;
   }
   [[nodiscard]] bool waits(unsigned slot) const {
     const Result<std::size_t> length = Socket::queue_length(queue(slot));
@@ -180,6 +193,64 @@ TEST_P(SiblingsQueuesTest, AQueueThatCanNotBeHadIsAskedForAgain) {
   siblings_->beat();
   EXPECT_TRUE(borrowed({1}));
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+}
+
+// The address ends, but each client that connected before that is served.
+TEST_P(SiblingsQueuesTest, ADroppedAddressIsServedUpToItsLastClient) {
+  const Address address = slots_.addresses().at(0).address;
+  vacate(1);
+  EXPECT_TRUE(borrowed({1}));
+  std::vector<Socket> clients;
+  for (int i = 0; i < 12; ++i) clients.push_back(get(Socket::connect(address)));
+  siblings_->hear({.kind = Kind::drop, .value = 0}, {});
+  EXPECT_TRUE(service_.loans.empty());
+  EXPECT_EQ(slots_.listener(0, 0), -1);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 12; })) << "from each queue";
+  EXPECT_TRUE(run_bounded(loop_, [&] { return refuses(address); }));
+  EXPECT_EQ(service_.taken, 12);
+  vacate(1);
+  EXPECT_TRUE(service_.loans.empty());
+}
+
+// A handshake that has begun may take a moment, whatever other address is dropped at the same time.
+TEST_P(SiblingsQueuesTest, OneDroppedAddressDoesNotShortenTheTimeOfAnother) {
+  const TemporaryFolder folder;
+  LastCall last_call(loop_);
+  const auto start = [&](const Address& address) {
+    Socket socket = get(Socket::listen(address, {}));
+    const Address bound = socket.local().value();
+    std::vector<UniqueFd> sockets;
+    sockets.push_back(socket.release());
+    last_call.start(service_, std::move(sockets));
+    return bound;
+  };
+  const Address tcp = start(Address::loopback(0));
+  start(folder.socket());
+  run_for(loop_, milliseconds(50));
+  EXPECT_FALSE(last_call.over());
+  const Socket client = get(Socket::connect(tcp));
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+  EXPECT_TRUE(run_bounded(loop_, [&] { return last_call.over(); }));
+}
+
+TEST_P(SiblingsQueuesTest, AWorkerStaysForTheLastClientsOfADroppedAddress) {
+  const Socket client = get(Socket::connect(slots_.addresses().at(0).address));
+  siblings_->hear({.kind = Kind::drop, .value = 0}, {});
+  retire(0);
+  service_.end_all();
+  EXPECT_FALSE(done_);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
+  service_.end_all();
+  EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
+}
+
+TEST_P(SiblingsQueuesTest, AtTheEndTheLastClientsOfADroppedAddressAreTakenAtOnce) {
+  const Socket client = get(Socket::connect(slots_.addresses().at(0).address));
+  siblings_->hear({.kind = Kind::drop, .value = 0}, {});
+  EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::came);
+  EXPECT_EQ(service_.taken, 1);
+  service_.count(0);
+  EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::none);
 }
 
 TEST_P(SiblingsQueuesTest, OneThatLeavesGivesAllBack) {

@@ -145,9 +145,9 @@ TEST_P(SiblingsTest, EachComplaintIsInTheLog) {
 }
 
 TEST_P(SiblingsTest, WhatWaitsAtTheEndOfADrainIsTaken) {
-  EXPECT_FALSE(siblings_->take_rest());
+  EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::none);
   ASSERT_TRUE(mailboxes_.send(0, connection_.fd(), {}).value());
-  EXPECT_TRUE(siblings_->take_rest());
+  EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::came);
   EXPECT_EQ(service_.taken, 1);
 }
 

@@ -86,6 +86,41 @@ TEST_F(EarlierSlotsTest, AreAllKeptByFewerWorkers) {
   EXPECT_EQ(inode(*fresh_, all - 1), inode(*old_, all - 1));
 }
 
+TEST_F(EarlierSlotsTest, AnAddressThatTheNewProgramDoesNotHaveEnds) {
+  const TemporaryFolder folder;
+  const Endpoint ends = folder.socket();
+  start_old(Address::loopback(0));
+  old_.reset();
+  options_.addresses = {Address::loopback(0), ends};
+  Inheritance none;
+  old_.emplace();
+  ASSERT_TRUE(old_->open(options_, none, failure_));
+  options_.addresses.pop_back();
+  start_new(4);
+  EXPECT_TRUE(log_.contains(ends.to_string() + " is not in this configuration"));
+  inheritance_.say_ready();
+  EXPECT_EQ(read_text(channel_.get()), "R1");
+  EXPECT_EQ(::access(std::string(ends.address.path()).c_str(), F_OK), 0) << "still the old one's";
+  EXPECT_EQ(old_->drop(1).size(), 1U);
+  EXPECT_NE(::access(std::string(ends.address.path()).c_str(), F_OK), 0);
+  EXPECT_TRUE(old_->drop(1).empty());
+  EXPECT_TRUE(old_->drop(2).empty());
+}
+
+// Its listener goes on with the process that passed it.
+TEST_F(EarlierSlotsTest, AnInheritedSocketThatEndsHereStaysAsItIs) {
+  Socket made = Socket::listen(Address::loopback(0), {}).value();
+  const Address address = made.local().value();
+  options_.addresses = {InheritedSocket{::dup(made.fd())}};
+  options_.reuse_port = false;
+  Inheritance none;
+  old_.emplace();
+  ASSERT_TRUE(old_->open(options_, none, failure_));
+  old_->drop(0).clear();
+  const UniqueFd client(::socket(address.family(), SOCK_STREAM, 0));
+  EXPECT_EQ(::connect(client.get(), address.data(), address.size()), 0);
+}
+
 // If a new socket listened earlier, it would get connections that no worker accepts yet.
 TEST_F(EarlierSlotsTest, ThoseThatAreMadeBesideThemListenOnlyWhenAllAreOurs) {
   start_old(Address::loopback(0));

@@ -5,6 +5,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sys
@@ -146,6 +147,13 @@ class Upgrade(support.BackendTest):
                             "--pid", str(upgraded.pid_file), bind=bind) as server:
             yield server.ready(), upgraded
 
+    @contextlib.contextmanager
+    def with_file(self, upgraded):
+        """Yields a server whose pid file is in the configuration file."""
+        with support.Server(upgraded.program, "--backend", self.backend, "-c",
+                            upgraded.file) as server:
+            yield server.ready()
+
     def fails(self, server, begin=lambda: None, count=1):
         """Starts an upgrade that fails, and checks that no client notices."""
         server.signal(signal.SIGUSR2)
@@ -188,6 +196,86 @@ class Upgrade(support.BackendTest):
                     self.assertEqual(set(book.counts), {ledger.ANSWERED}, book.said())
                     self.assertLess(book.slowest, 1)  # so no SYN was sent twice
                 upgraded.end(upgraded.pid())
+
+    def test_an_address_that_is_dropped_ends_at_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            kept = "workers = 2\ngraceful-timeout = 40\nbind = 127.0.0.1:0\n"
+            dropped = f"bind = 127.0.0.2:0\nbind = unix:{folder}/socket"
+            with self.configured(folder, kept + dropped, bind=()) as (server, upgraded):
+                clients = [server.connect(index) for index in (0, 1, 2) for _ in range(4)]
+                self.assertTrue(all(support.is_ok(client) for client in clients))
+                busy = server.connect()  # keeps the old program running
+                busy.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n"
+                             b"Expect: 100-continue\r\n\r\n")
+                self.assertTrue(busy.recv(100).startswith(b"HTTP/1.1 100 "))
+                workers = server.workers()
+                for worker in workers:
+                    os.kill(worker, signal.SIGSTOP)
+                queued = [server.connect(index) for index in (1, 2) for _ in range(4)]
+                upgraded.configure(kept)
+                server.signal(signal.SIGUSR2)
+                new = wait_until(lambda: upgraded.pid() not in (0, server.pid) and upgraded.pid(),
+                                 "a new master")
+                try:
+                    self.assertFalse(os.path.exists(f"{folder}/socket"))
+                    for worker in workers:
+                        os.kill(worker, signal.SIGCONT)
+                    for client in queued + clients:
+                        self.assertTrue(support.is_ok(client))
+                        client.close()
+                    wait_until(lambda: self.refuses(server.addresses[1]), "the address is free")
+                    self.assertIsNone(server.process.poll())
+                    busy.sendall(b"body")
+                    self.assertTrue(support.read_response(busy)[0].startswith(b"HTTP/1.1 200 "))
+                    busy.close()
+                    self.assertEqual(server.wait(), 0)
+                finally:
+                    upgraded.end(new)
+
+    @staticmethod
+    def refuses(address):
+        try:
+            support.connect(address, 0.2).close()
+        except ConnectionRefusedError:
+            return True
+        except TimeoutError:  # a client that comes amid the end sends its SYN again
+            pass
+        return False
+
+    def test_another_pid_file_replaces_that_of_the_old_program(self):
+        for later in ("pid = {}/later", ""):
+            with self.subTest(later), tempfile.TemporaryDirectory() as folder:
+                upgraded = Upgraded(folder, HTTP_OK)
+                upgraded.configure(f"workers = 1\npid = {folder}/pid")
+                with self.with_file(upgraded) as server:
+                    upgraded.configure("workers = 1\n" + later.format(folder))
+                    server.signal(signal.SIGUSR2)
+                    found = wait_until(lambda: support.in_group(server.pid)[1:] and re.search(
+                        r"process (\d+) is ready; we go", server.log()), "the new program")
+                    new = int(found[1])
+                    try:
+                        self.assertEqual(server.wait(), 0)
+                        wait_until(lambda: not upgraded.pid_file.exists(), "the old file is gone")
+                        if later:
+                            text = pathlib.Path(folder, "later").read_text()
+                            self.assertEqual(text, f"{new}\n")
+                        self.assertFalse([name for name in support.descriptors_of(new).values()
+                                          if name.startswith(f"{folder}/pid")])
+                        os.kill(new, signal.SIGTERM)
+                        wait_until(lambda: not support.alive(new), "its end")
+                        self.assertEqual(sorted(os.listdir(folder)), ["conf", "program"])
+                    finally:
+                        upgraded.end(new)
+
+    def test_a_failed_upgrade_to_another_pid_file_leaves_the_old_one(self):
+        with tempfile.TemporaryDirectory() as folder:
+            upgraded = Upgraded(folder, HTTP_OK)
+            upgraded.configure(f"workers = 2\npid = {folder}/pid")
+            with self.with_file(upgraded) as server:
+                upgraded.configure(f"workers = 0\npid = {folder}/later")
+                self.fails(server)
+                self.assertEqual(upgraded.pid(), server.pid)
+                self.assertFalse(os.path.exists(f"{folder}/later"))
 
     def test_signals_amid_an_upgrade(self):
         with tempfile.TemporaryDirectory() as folder:
