@@ -195,7 +195,7 @@ bool Siblings::connections_wait(unsigned slot) const {
   return false;
 }
 
-// Borrows from the slot, or gives back, if it has to. If that fails, the next look tries again. The
+// Borrows from the slot, or gives back, if it has to. If that fails, it looks again soon. The
 // receiving end of a new slot's mailbox comes last, after the listeners.
 void Siblings::settle(unsigned slot) {
   Sibling& sibling = siblings_[slot];
@@ -205,6 +205,7 @@ void Siblings::settle(unsigned slot) {
   if (sibling.borrowed == wanted) return;
   if (!wanted) give_back(slot);
   sibling.borrowed = wanted && borrow(slot);
+  if (wanted && !sibling.borrowed) again_.start(kRetryDelay);
 }
 
 bool Siblings::borrow(unsigned slot) {
