@@ -238,11 +238,9 @@ void Stream::input_over(IoResult result) {
     fail(result.error());
     return;
   }
-  NetContext& context = *context_;
   set(kPeerEnded);
   update_interest();
-  handler_->on_end(*this);                                // may destroy the Stream
-  if (context.active == this && has(kShutdown)) close();  // both sides have half-closed
+  handler_->on_end(*this);  // may destroy the Stream
 }
 
 void Stream::pause_reading() {
@@ -406,11 +404,14 @@ Stream::Alive Stream::flush_queue() {
   if (drained) clear(kHeldBack);
   if (empty || drained || has(kExtras)) update_interest();
   if (!drained && !empty) return Alive::yes;
-  return call([this, drained, empty, &context = *context_] {
+  const auto tell_drained = [this, drained] {
     if (drained && !has(kClosing)) handler_->on_drain(*this);
+  };
+  const auto tell_flushed = [this, empty, &context = *context_] {
     if (context.active != this || !empty || has(kClosing | kQueued)) return;
     handler_->on_flushed(*this);
-  });
+  };
+  return call([&] { call_both(tell_drained, tell_flushed); });
 }
 
 // Writes as much of `buffer` as the kernel takes, and frees it once it is empty. Returns whether

@@ -15,11 +15,14 @@ void Stream::shutdown() {
   send_fin_if_due();
 }
 
+// Also closes the Stream once both sides have half-closed, whichever of them was first.
 void Stream::send_fin_if_due() noexcept {
   if (has(kExtras)) end_writing();
-  if (!has(kShutdown) || has(kFinSent | kFailed | kQueued) || before_opening()) return;
-  set(kFinSent);
-  Socket::shutdown_write(fd());
+  if (!has(kShutdown) || has(kFailed | kQueued) || before_opening()) return;
+  if (!has(kFinSent)) {
+    set(kFinSent);
+    Socket::shutdown_write(fd());
+  }
   if (has(kPeerEnded)) close();
 }
 

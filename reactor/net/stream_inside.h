@@ -122,6 +122,18 @@ Stream::Alive Stream::call(Call&& callback) {
   return after_callback(context);
 }
 
+// Calls `second` after `first`, even if `first` throws.
+template <class First, class Second>
+void call_both(First&& first, Second&& second) {
+  try {
+    first();
+  } catch (...) {
+    second();
+    throw;
+  }
+  second();
+}
+
 // Restarts the idle timeout. This only stores the later deadline: the timer wheel looks at it when
 // the earlier one passes.
 inline void Stream::touch(TimePoint now) noexcept {

@@ -46,13 +46,7 @@ void Stream::greet() {
     const bool asked = context.active == this && has(kAskedToEnd) && !has(kClosing);
     if (asked) handler_->on_shutdown(*this);
   };
-  try {
-    handler_->on_open(*this);
-  } catch (...) {
-    ask();
-    throw;
-  }
-  ask();
+  call_both([this] { handler_->on_open(*this); }, ask);
 }
 
 void Stream::request_shutdown() {

@@ -334,6 +334,35 @@ TEST_P(StreamCallbacks, ClosingInReadBufferDoesNotDestroyTheAnswer) {
   }
 }
 
+// Throws in on_drain(), and waits for on_flushed().
+struct Spiller final : Recorder {
+  void on_flushed(Stream&) override { ++flushes; }
+  int flushes = 0;
+};
+
+TEST_P(StreamCallbacks, OnFlushedComesEvenIfOnDrainThrows) {
+  for (const bool extras : {false, true}) {
+    Loop loop(options());
+    StreamOptions settings;
+    settings.low_water = 0;
+    settings.high_water = 1;
+    Spiller handler;
+    handler.when_drain = [](Stream&) { throw Raised(); };
+    FdPair pair = make_socket_pair();
+    Peer peer;
+    peer.fd = std::move(pair.far);
+    Stream stream(loop, Socket(std::move(pair.near)), handler, settings);
+    if (extras) stream.count_bytes();
+    stream.start();
+    stream.write(pattern(1000000));
+    const auto flushed = [&] { return peer.read(), handler.flushes > 0; };
+    EXPECT_THROW(static_cast<void>(pump(loop, flushed)), Raised);
+    EXPECT_TRUE(pump(loop, flushed));
+    EXPECT_EQ(handler.drains, 1);
+    EXPECT_EQ(handler.flushes, 1);
+  }
+}
+
 // ---- Lent memory ----
 
 // Keeps pointers to memory that it was lent, against the rules.

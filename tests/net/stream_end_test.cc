@@ -190,6 +190,46 @@ TEST_P(StreamEnd, HalfCloseByUsLeavesReadingOpen) {
   EXPECT_FALSE(link.handler.error) << "both sides are over";
 }
 
+// Both sides have half-closed: whatever on_end() does, the Stream is over.
+TEST_P(StreamEnd, BothSidesHalfClosedItEndsEvenIfOnEndThrows) {
+  for (const bool extras : {false, true}) {
+    for (const bool before : {false, true}) {
+      Loop loop(options());
+      Link link(loop);
+      if (extras) link.stream->count_bytes();
+      link.handler.when_end = [](Stream& stream) {
+        stream.shutdown();
+        throw Raised();
+      };
+      link.start();
+      if (before) link.stream->shutdown();
+      ::shutdown(link.peer.fd.get(), SHUT_WR);
+      EXPECT_THROW(static_cast<void>(run_to_close(loop, link)), Raised);
+      EXPECT_TRUE(run_to_close(loop, link));
+      EXPECT_FALSE(link.handler.error);
+      EXPECT_EQ(link.handler.closes, 1);
+    }
+  }
+}
+
+// The peer has half-closed, and so do we while bytes are queued.
+TEST_P(StreamEnd, BothSidesHalfClosedTheQueueIsStillWritten) {
+  Loop loop(options());
+  Link link(loop);
+  const std::string text = pattern(1000000);
+  link.handler.when_end = [&](Stream& stream) {
+    stream.write(text);
+    stream.shutdown();
+  };
+  link.start();
+  ::shutdown(link.peer.fd.get(), SHUT_WR);
+  EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.over(); }));
+  EXPECT_TRUE(link.peer.end);
+  EXPECT_EQ(link.peer.got, text);
+  EXPECT_TRUE(run_to_close(loop, link));
+  EXPECT_FALSE(link.handler.error);
+}
+
 TEST_P(StreamEnd, ShutdownWaitsForTheQueue) {
   Loop loop(options());
   Link link(loop);
