@@ -87,8 +87,8 @@ void DatagramHandler::on_batch_end(Datagram&) {}
 void DatagramHandler::on_drain(Datagram&) {}
 void DatagramHandler::on_error(Datagram&, std::error_code) {}
 
-Datagram::Datagram(Loop& loop, Socket socket, DatagramHandler& handler, Address address,
-                   const DatagramOptions& options, SourceLocation where)
+Datagram::Datagram(Loop& loop, Socket socket, SocketFile file, DatagramHandler& handler,
+                   Address address, const DatagramOptions& options, SourceLocation where)
     : PollTarget(socket.fd()),
       loop_(&loop),
       exchange_(&DatagramExchange::of(loop)),
@@ -96,6 +96,7 @@ Datagram::Datagram(Loop& loop, Socket socket, DatagramHandler& handler, Address 
       socket_(std::move(socket)),
       address_(std::move(address)),
       peer_(socket_.peer().value_or(Address())),
+      file_(std::move(file)),
       where_(where),
       max_size_(std::clamp(options.max_size, std::size_t{1}, kMaxSize)),
       queue_limit_(options.queue_limit),
@@ -115,7 +116,7 @@ Result<std::unique_ptr<Datagram>> Datagram::bind(Loop& loop, const Address& loca
                                                  SourceLocation where) {
   Result<Socket> socket = open_datagram_socket(local, {}, options);
   if (!socket) return socket.error();
-  return adopt(loop, std::move(*socket), handler, options, true, where);
+  return make(loop, std::move(*socket), SocketFile(local), handler, options, where);
 }
 
 Result<std::unique_ptr<Datagram>> Datagram::connect(Loop& loop, const Address& peer,
@@ -124,19 +125,27 @@ Result<std::unique_ptr<Datagram>> Datagram::connect(Loop& loop, const Address& p
                                                     SourceLocation where) {
   Result<Socket> socket = open_datagram_socket(options.local, peer, options);
   if (!socket) return socket.error();
-  return adopt(loop, std::move(*socket), handler, options, true, where);
+  return make(loop, std::move(*socket), SocketFile(options.local), handler, options, where);
 }
 
 Result<std::unique_ptr<Datagram>> Datagram::adopt(Loop& loop, Socket socket,
                                                   DatagramHandler& handler,
                                                   const DatagramOptions& options, bool remove_file,
                                                   SourceLocation where) {
+  SocketFile file;
+  if (const Result<Address> address = socket.local(); address && remove_file) file.take(*address);
   if (Result<> result = adopt_datagram_socket(socket.fd()); !result) return result.error();
-  Result<Address> address = socket.local();
+  return make(loop, std::move(socket), std::move(file), handler, options, where);
+}
+
+Result<std::unique_ptr<Datagram>> Datagram::make(Loop& loop, Socket socket, SocketFile file,
+                                                 DatagramHandler& handler,
+                                                 const DatagramOptions& options,
+                                                 SourceLocation where) {
+  const Result<Address> address = socket.local();
   if (!address) return address.error();
   std::unique_ptr<Datagram> datagram(
-      new Datagram(loop, std::move(socket), handler, std::move(*address), options, where));
-  if (remove_file) datagram->file_.remember(datagram->address_);
+      new Datagram(loop, std::move(socket), std::move(file), handler, *address, options, where));
   if (Result<> result = loop.attach(*datagram, Interest::read); !result) return result.error();
   return datagram;
 }
@@ -149,7 +158,6 @@ Datagram::~Datagram() {
     loop_->detach(*this, Detach::staying);  // a prefork master may hold a copy of the descriptor
     loop_->disarm(*this);
   }
-  file_.remove();
 }
 
 void Datagram::on_ready(Ready ready) {

@@ -160,9 +160,9 @@ class Datagram final : private PollTarget, private TimerNode {
 
   // Takes an existing socket (from a master or a service manager), which becomes non-blocking and
   // close-on-exec. A connected one receives from its peer only, as after connect(). Options that
-  // belong to bind(2) do nothing. `remove_file`: at the end, unlink the socket's file if it still
-  // belongs to this socket. Errors: not_a_socket; wrong_protocol_type if it is no datagram socket;
-  // those of Loop::attach().
+  // belong to bind(2) do nothing. `remove_file`: at the end, or if this call fails, unlink the
+  // socket's file if it still belongs to this socket. Errors: not_a_socket; wrong_protocol_type if
+  // it is no datagram socket; those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> adopt(
       Loop& loop, Socket socket, DatagramHandler& handler, const DatagramOptions& options = {},
       bool remove_file = false, SourceLocation where = SourceLocation::current());
@@ -265,8 +265,13 @@ class Datagram final : private PollTarget, private TimerNode {
   friend class DatagramExchange;
   friend class Message;
 
-  Datagram(Loop& loop, Socket socket, DatagramHandler& handler, Address address,
+  Datagram(Loop& loop, Socket socket, SocketFile file, DatagramHandler& handler, Address address,
            const DatagramOptions& options, SourceLocation where);
+  [[nodiscard]] static Result<std::unique_ptr<Datagram>> make(Loop& loop, Socket socket,
+                                                              SocketFile file,
+                                                              DatagramHandler& handler,
+                                                              const DatagramOptions& options,
+                                                              SourceLocation where);
   void on_ready(Ready ready) override;
   void on_expire() override;
   [[nodiscard]] HandleInfo describe() const noexcept override;

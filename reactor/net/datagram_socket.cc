@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "reactor/net/datagram.h"
+#include "reactor/net/socket_file.h"
 #include "reactor/net/socket_options.h"
 #include "reactor/net/unix_path.h"
 
@@ -127,12 +128,12 @@ Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
   } else if (family == AF_UNIX) {
     bind_to_some_name(number);
   }
-  if (peer.family() == AF_UNSPEC || ::connect(number, peer.data(), peer.size()) == 0) {
-    return socket;
+  SocketFile file(local);
+  if (peer.family() != AF_UNSPEC && ::connect(number, peer.data(), peer.size()) != 0) {
+    return last_system_error();
   }
-  const std::error_code error = last_system_error();
-  unbind_unix(local);
-  return error;
+  file.release();  // the caller owns it from here on
+  return socket;
 }
 
 Result<> adopt_datagram_socket(int fd) {

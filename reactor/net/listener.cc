@@ -32,13 +32,14 @@ void AcceptHandler::on_listener_error(Listener& listener, std::error_code error)
   REACTOR_LOG(error, "listener " + listener.address().to_string() + ": " + error.message());
 }
 
-Listener::Listener(Loop& loop, Socket socket, AcceptHandler& handler, Address address,
-                   SourceLocation where)
+Listener::Listener(Loop& loop, Socket socket, SocketFile file, AcceptHandler& handler,
+                   Address address, SourceLocation where)
     : PollTarget(socket.fd()),
       loop_(&loop),
       handler_(&handler),
       socket_(std::move(socket)),
       address_(std::move(address)),
+      file_(std::move(file)),
       where_(where) {}
 
 Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const Address& address,
@@ -47,16 +48,22 @@ Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const Address& ad
                                                    SourceLocation where) {
   Result<Socket> socket = Socket::listen(address, options);
   if (!socket) return socket.error();
-  return adopt(loop, std::move(*socket), handler, true, where);
+  return make(loop, std::move(*socket), SocketFile(address), handler, where);
 }
 
 Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, AcceptHandler& handler,
                                                   bool remove_file, SourceLocation where) {
-  Result<Address> address = socket.local();
+  SocketFile file;
+  if (const Result<Address> address = socket.local(); address && remove_file) file.take(*address);
+  return make(loop, std::move(socket), std::move(file), handler, where);
+}
+
+Result<std::unique_ptr<Listener>> Listener::make(Loop& loop, Socket socket, SocketFile file,
+                                                 AcceptHandler& handler, SourceLocation where) {
+  const Result<Address> address = socket.local();
   if (!address) return address.error();
   std::unique_ptr<Listener> listener(
-      new Listener(loop, std::move(socket), handler, std::move(*address), where));
-  if (remove_file) listener->file_.remember(listener->address_);
+      new Listener(loop, std::move(socket), std::move(file), handler, *address, where));
   if (Result<> result = loop.attach(*listener, Interest::read); !result) return result.error();
   return listener;
 }
@@ -66,7 +73,6 @@ Listener::~Listener() {
     loop_->detach(*this, Detach::staying);  // a prefork master may hold a copy
     loop_->disarm(*this);
   }
-  file_.remove();
 }
 
 void Listener::share() noexcept {

@@ -54,8 +54,8 @@ class Listener final : private PollTarget, private TimerNode {
       SourceLocation where = SourceLocation::current());
 
   // Takes a socket that listens already (from a master or a service manager). `remove_file`: at the
-  // end, unlink a unix socket's file if it still belongs to this socket. Errors: those of
-  // Loop::attach().
+  // end, or if this call fails, unlink a unix socket's file if it still belongs to this socket.
+  // Errors: those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
       Loop& loop, Socket socket, AcceptHandler& handler, bool remove_file = false,
       SourceLocation where = SourceLocation::current());
@@ -89,8 +89,12 @@ class Listener final : private PollTarget, private TimerNode {
   [[nodiscard]] std::uint64_t exhaustions() const noexcept { return exhaustions_; }
 
  private:
-  Listener(Loop& loop, Socket socket, AcceptHandler& handler, Address address,
+  Listener(Loop& loop, Socket socket, SocketFile file, AcceptHandler& handler, Address address,
            SourceLocation where);
+  [[nodiscard]] static Result<std::unique_ptr<Listener>> make(Loop& loop, Socket socket,
+                                                              SocketFile file,
+                                                              AcceptHandler& handler,
+                                                              SourceLocation where);
   void on_ready(Ready ready) override;
   void on_expire() override;
   [[nodiscard]] HandleInfo describe() const noexcept override;

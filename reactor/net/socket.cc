@@ -13,6 +13,7 @@
 #include <cstddef>
 
 #include "reactor/net/sigpipe.h"
+#include "reactor/net/socket_file.h"
 #include "reactor/net/socket_options.h"
 #include "reactor/net/unix_path.h"
 
@@ -130,10 +131,9 @@ Result<Socket> Socket::listen(const Address& address, const ListenOptions& optio
   const SocketFolderLock lock(address);
   Result<Socket> socket = reserve(address, options);
   if (!socket) return socket;
-  if (const std::error_code error = socket->start_listening(options)) {
-    unbind_unix(address);
-    return error;
-  }
+  SocketFile file(address);
+  if (const std::error_code error = socket->start_listening(options)) return error;
+  file.release();  // the caller owns it from here on
   return socket;
 }
 

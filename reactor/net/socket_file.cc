@@ -7,25 +7,33 @@
 #include <utility>
 
 #include "reactor/base/process.h"
+#include "reactor/net/unix_path.h"
 
 namespace reactor {
 
-void SocketFile::remember(const Address& address) {
+SocketFile::SocketFile(SocketFile&& other) noexcept
+    : address_(std::exchange(other.address_, Address())),
+      made_in_(other.made_in_),
+      device_(other.device_),
+      inode_(other.inode_) {}
+
+void SocketFile::take(const Address& address) noexcept {
+  release();
   struct stat status {};
-  std::string path(address.path());
-  if (path.empty() || ::stat(path.c_str(), &status) != 0) return;
-  path_ = std::move(path);
+  if (address.path().empty() || ::stat(SocketPath(address.path()).c_str(), &status) != 0) return;
+  address_ = address;
   made_in_ = process_generation();
   device_ = static_cast<std::uint64_t>(status.st_dev);  // signed on macOS
   inode_ = status.st_ino;
 }
 
-void SocketFile::remove() noexcept {
+SocketFile::~SocketFile() {
+  if (address_.path().empty() || made_in_ != process_generation()) return;
+  const SocketPath path(address_.path());
   struct stat status {};
-  if (path_.empty() || made_in_ != process_generation()) return;
-  if (::stat(path_.c_str(), &status) != 0) return;
+  if (::stat(path.c_str(), &status) != 0) return;
   if (static_cast<std::uint64_t>(status.st_dev) == device_ && status.st_ino == inode_) {
-    ::unlink(path_.c_str());
+    ::unlink(path.c_str());
   }
 }
 

@@ -6,11 +6,8 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <string>
 #include <string_view>
@@ -22,23 +19,11 @@ namespace {
 
 constexpr int kLockTries = 25;  // of 10 ms each
 
-// A NUL-terminated path that does not allocate, for functions that must not throw.
-class ShortPath {
- public:
-  explicit ShortPath(std::string_view path) noexcept {
-    path.copy(text_.data(), std::min(path.size(), text_.size() - 1));
-  }
-  [[nodiscard]] const char* c_str() const noexcept { return text_.data(); }
-
- private:
-  std::array<char, sizeof(sockaddr_un::sun_path) + 1> text_{};
-};
-
-ShortPath folder_of(const Address& address) noexcept {
+SocketPath folder_of(const Address& address) noexcept {
   const std::string_view path = address.path();
   const std::size_t slash = path.rfind('/');
-  if (slash == std::string_view::npos) return ShortPath(".");
-  return ShortPath(slash == 0 ? "/" : path.substr(0, slash));
+  if (slash == std::string_view::npos) return SocketPath(".");
+  return SocketPath(slash == 0 ? "/" : path.substr(0, slash));
 }
 
 bool is_socket(const std::string& path) {
@@ -104,12 +89,8 @@ std::error_code bind_unix(int fd, const Address& address, int mode) {
   if (const std::error_code error = bind_to(fd, address)) return error;
   if (set_mode(path, static_cast<mode_t>(mode))) return {};
   const std::error_code error = last_system_error();
-  unbind_unix(address);
+  ::unlink(path.c_str());
   return error;
-}
-
-void unbind_unix(const Address& address) noexcept {
-  if (!address.path().empty()) ::unlink(ShortPath(address.path()).c_str());
 }
 
 }  // namespace reactor

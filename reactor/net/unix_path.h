@@ -3,12 +3,30 @@
 // never. Private to net/.
 #pragma once
 
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <system_error>
 
 #include "reactor/base/unique_fd.h"
 #include "reactor/net/address.h"
 
 namespace reactor {
+
+// The path of a unix socket, or of its folder, as a C string. It takes no memory, for functions
+// that must not throw.
+class SocketPath {
+ public:
+  explicit SocketPath(std::string_view path) noexcept {
+    path.copy(text_.data(), std::min(path.size(), text_.size() - 1));
+  }
+  [[nodiscard]] const char* c_str() const noexcept { return text_.data(); }
+
+ private:
+  std::array<char, sizeof(sockaddr_un::sun_path) + 1> text_{};
+};
 
 // Locks the folder of a unix socket (flock(2)); hold it from before bind_unix() until listen() is
 // done. A socket that is bound but does not listen yet looks like a dead server's. With the lock,
@@ -29,11 +47,8 @@ class SocketFolderLock {
 // Binds a unix socket. A file that a dead server left behind is replaced. `mode`: the file's
 // permissions, 0..0777, whatever the umask; -1 leaves them to the umask. Nobody can connect under
 // other permissions: they are set before listen(), and on Linux before the file exists. After an
-// error no file is left. Errors: address_in_use if a server answers or the file is no socket; those
-// of bind(2), chmod(2).
+// error no file is left. After success the caller owns the file (SocketFile). Errors:
+// address_in_use if a server answers or the file is no socket; those of bind(2), chmod(2).
 [[nodiscard]] std::error_code bind_unix(int fd, const Address& address, int mode);
-
-// Removes the file that bind_unix() made. For a caller whose next step failed.
-void unbind_unix(const Address& address) noexcept;
 
 }  // namespace reactor

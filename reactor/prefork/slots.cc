@@ -49,10 +49,7 @@ bool is_spread(const Address& address, const Options& options) {
 
 }  // namespace
 
-Slots::~Slots() {
-  let_in_again();
-  for (auto& [path, file] : files_) file.remove();
-}
+Slots::~Slots() { let_in_again(); }
 
 bool Slots::open(const Options& options, Inheritance& earlier, Failure& failure) {
   listen_ = options.listen;
@@ -109,7 +106,7 @@ std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
   for (const int fd : earlier.descriptors) group.sockets.emplace_back(UniqueFd(fd));
   const Result<Address> local = group.sockets.front().local();
   if (!local) return local.error();
-  group.has_file = ours;
+  if (ours) group.file = &place_for_file(*local);
   group.bound = {*local, kind_of(is_for_datagrams(group.sockets.front().fd()))};
   listeners_.push_back(std::move(group));
   return {};
@@ -145,20 +142,21 @@ std::vector<ListenerGroup> Slots::describe() const {
   return groups;
 }
 
-void Slots::remember_file(const Address& address) {
-  if (address.is_unix()) files_[address.to_string()].remember(address);
-}
+// Called before the address is bound, so that taking the file afterwards can't fail.
+SocketFile& Slots::place_for_file(const Address& address) { return files_[address.to_string()]; }
 
 std::error_code Slots::open_group(const Address& address, const Options& options) {
   const bool balanced = is_spread(address, options);
   ListenOptions listen = options.listen;
   listen.reuse_port = balanced;
   Group group{.bound = {address}, .key = {}, .balanced = balanced, .sockets = {}};
+  group.file = &place_for_file(address);
   Address& bound = group.bound.address;
   for (unsigned slot = 0; slot < (balanced ? options.workers : 1); ++slot) {
     Result<Socket> socket =
         balanced && slot == 0 ? claim(bound, listen) : Socket::listen(bound, listen);
     if (!socket) return socket.error();
+    group.file->take(bound);
     if (slot == 0) {
       Result<Address> local = socket->local();
       if (!local) return local.error();
@@ -166,7 +164,6 @@ std::error_code Slots::open_group(const Address& address, const Options& options
     }
     group.sockets.push_back(std::move(*socket));
   }
-  remember_file(bound);
   listeners_.push_back(std::move(group));
   return {};
 }
@@ -175,17 +172,18 @@ std::error_code Slots::open_datagrams(const Address& address, const Options& opt
   DatagramOptions datagrams;
   datagrams.v6_only = options.listen.v6_only;
   datagrams.unix_mode = options.listen.unix_mode;
+  SocketFile& file = place_for_file(address);
   Result<Socket> socket = open_datagram_socket(address, {}, datagrams);
   if (!socket) return socket.error();
-  return add_datagrams(std::move(*socket), true);
+  file.take(address);
+  return add_datagrams(std::move(*socket));
 }
 
-std::error_code Slots::add_datagrams(Socket socket, bool ours) {
+std::error_code Slots::add_datagrams(Socket socket) {
   const Result<Address> local = socket.local();
   if (!local) return local.error();
   if (local->is_unix() ? local->to_string() == Address::kUnixPrefix : local->port() == 0)
     return Errc::not_bound;
-  if (ours) remember_file(*local);
   listeners_.push_back({.bound = {*local, Endpoint::Kind::datagram}, .key = {}, .sockets = {}});
   listeners_.back().sockets.push_back(std::move(socket));
   return {};
@@ -200,7 +198,7 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
   }
   if (options.datagrams && is_for_datagrams(fd)) {
     if (const Result<> adopted = adopt_datagram_socket(fd); !adopted) return adopted.error();
-    return add_datagrams(Socket(UniqueFd(fd)), false);
+    return add_datagrams(Socket(UniqueFd(fd)));
   }
   Result<Socket> socket = Socket::adopt_listening(fd, options.listen);
   if (!socket) return socket.error();
@@ -247,7 +245,7 @@ std::error_code Slots::take_possession() {
   std::error_code first;
   for (Group& group : listeners_) {
     if (!std::exchange(group.lent, false)) continue;
-    if (group.has_file) remember_file(group.bound.address);
+    if (group.file != nullptr) group.file->take(group.bound.address);
     // The earlier program may have been killed amid its drain.
     if (!group.bound.address.is_unix() && !group.datagrams()) {
       for (const Socket& socket : group.sockets) Socket::accept_new(socket.fd());
@@ -263,7 +261,7 @@ std::error_code Slots::take_possession() {
 
 void Slots::hand_over() noexcept {
   for (Group& group : listeners_) group.lent = true;
-  files_.clear();
+  for (auto& [path, file] : files_) file.release();
 }
 
 std::vector<UniqueFd> Slots::drop(unsigned group) {
@@ -277,8 +275,8 @@ std::vector<UniqueFd> Slots::drop(unsigned group) {
     static_cast<void>(Socket::refuse_new(dropped.sockets[i].fd()));
   }
   if (const auto file = files_.find(address.to_string()); file != files_.end()) {
-    file->second.remove();
-    files_.erase(file);
+    files_.erase(file);  // removes it
+    dropped.file = nullptr;
   }
   for (Socket& socket : dropped.sockets) released.push_back(socket.release());
   dropped.sockets.clear();

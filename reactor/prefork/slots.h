@@ -109,10 +109,11 @@ class Slots {
     Endpoint bound;
     std::string key;  // the Bind that it was opened for
     bool balanced = false;
-    bool inherited = false;    // the parent process opened its first socket
-    bool spread = false;       // this program let other sockets join an inherited one
-    bool lent = false;         // it belongs to an earlier or a later program
-    bool has_file = false;     // it is a unix socket whose file is removed at the end
+    bool inherited = false;  // the parent process opened its first socket
+    bool spread = false;     // this program let other sockets join an inherited one
+    bool lent = false;       // it belongs to an earlier or a later program
+    // In files_; null: the file of a unix socket is not ours to remove.
+    SocketFile* file = nullptr;
     std::size_t reserved = 0;  // how many of the last sockets don't listen before take_possession()
     std::vector<Socket> sockets;          // one per slot if balanced, else one
     std::vector<std::size_t> order = {};  // kernel_order() without the slots that were added later
@@ -128,9 +129,9 @@ class Slots {
   void let_in_again() noexcept;
   [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
   [[nodiscard]] std::error_code open_datagrams(const Address& address, const Options& options);
-  [[nodiscard]] std::error_code add_datagrams(Socket socket, bool ours);
+  [[nodiscard]] std::error_code add_datagrams(Socket socket);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
-  void remember_file(const Address& address);
+  [[nodiscard]] SocketFile& place_for_file(const Address& address);
   [[nodiscard]] ListenOptions options_for(const Group& group) const;
   [[nodiscard]] bool is_only_one_at_its_address(const Group& group) const;
   [[nodiscard]] Result<> mend(Group& group, Socket& listener, bool& moved);
@@ -139,7 +140,7 @@ class Slots {
   ListenOptions listen_;
   unsigned slots_ = 0;
   std::vector<Group> listeners_;
-  std::map<std::string, SocketFile> files_;  // of unix sockets, by address
+  std::map<std::string, SocketFile> files_;  // of unix sockets, by address; removed at the end
   DeafListeners deaf_;
   bool cannot_mend_ = false;  // an error was logged
 };

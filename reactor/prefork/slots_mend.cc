@@ -85,15 +85,15 @@ Result<> Slots::mend(Group& group, Socket& listener, bool& moved) {
 // has it accepts nothing there, and it does not keep the port.
 Result<> Slots::replace(const Group& group, Socket& listener) {
   ::shutdown(listener.fd(), SHUT_RDWR);
+  std::vector<UniqueFd> old(1);
   Result<Socket> anew = Socket::listen(group.bound.address, options_for(group));
   if (!anew) return anew.error();
-  std::vector<UniqueFd> old;
-  old.push_back(listener.release());
+  old.front() = listener.release();
   listener = std::move(*anew);
+  if (group.file != nullptr) group.file->take(group.bound.address);
   deaf_.forget(old.front().get());
   deaf_.forget(listener.fd());
   close_apart(std::move(old));
-  remember_file(group.bound.address);
   return {};
 }
 

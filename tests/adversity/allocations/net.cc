@@ -187,6 +187,46 @@ void net_listener(Scene& scene) {
   listener->share();
 }
 
+namespace {
+
+// Calls `act` with an empty folder. However `act` ends, the handles that it made leave no file.
+template <class Act>
+void expect_no_file_left(Act act) {
+  const Own<TemporaryFolder> folder;
+  const auto check = [&] {
+    const Unfailing unfailing;
+    Scene::check(folder->files() == 0, "a socket's file was left behind");
+  };
+  try {
+    act(*folder.operator->());
+  } catch (const Wrong&) {
+    throw;
+  } catch (...) {
+    check();
+    throw;
+  }
+  check();
+}
+
+}  // namespace
+
+void net_socket_files(Scene& scene) {
+  struct : AcceptHandler {
+    void on_accept(Listener&, Socket) override {}
+  } accepted;
+  Echoes echoes(scene);
+  expect_no_file_left([&](const TemporaryFolder& folder) {
+    const auto listener = scene.get(Listener::listen(scene.loop, folder.socket("l"), accepted));
+    const auto server = scene.get(Datagram::bind(scene.loop, folder.socket("d"), echoes));
+    DatagramOptions options;
+    options.local = folder.socket("c");
+    const auto client =
+        scene.get(Datagram::connect(scene.loop, server->address(), echoes, options));
+    Socket adopted = scene.get(Socket::listen(folder.socket("a"), {}));
+    const auto adopter = scene.get(Listener::adopt(scene.loop, std::move(adopted), accepted, true));
+  });
+}
+
 // The first address refuses the connection, the second one accepts it.
 void net_connector(Scene& scene) {
   const Socket listening = scene.get(Socket::listen(Address::loopback(0), {}));

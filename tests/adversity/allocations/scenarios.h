@@ -21,6 +21,7 @@ void net_stream_timeouts(Scene&);
 void net_stream_lingers(Scene&);
 void net_stream_handed_out(Scene&);
 void net_listener(Scene&);
+void net_socket_files(Scene&);
 void net_connector(Scene&);
 void net_datagrams(Scene&);
 void net_datagrams_unix(Scene&);

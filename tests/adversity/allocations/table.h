@@ -51,6 +51,7 @@ inline constexpr std::array kTable = {
     Scenario{"net.stream_lingers", &net_stream_lingers, kStreams},
     Scenario{"net.stream_handed_out", &net_stream_handed_out, kStreams},
     Scenario{"net.listener", &net_listener, kLoops | kTells},
+    Scenario{"net.socket_files", &net_socket_files, kCalls | kTells},
     Scenario{"net.connector", &net_connector, kStreams},
     Scenario{"net.datagrams", &net_datagrams, kStreams},
     Scenario{"net.datagrams_unix", &net_datagrams_unix, kStreams},
