@@ -32,7 +32,6 @@ void Crew::reload(Generation next, Enact enact) {
 
 void Crew::renew_all() {
   for (const auto& process : processes_) process->outdated = true;
-  failure_.clear();
 }
 
 // ---- The trial ----

@@ -133,7 +133,7 @@ TEST_F(HeraldTest, AReloadThatFails) {
                                 "READY=1\nSTATUS=2 workers; the last reload failed: its "
                                 "workers did not become ready"}));
   herald_->reload_begins();
-  crew_->renew_all();
+  crew_->reload({plan(2), {}});
   turn();
   start_and_announce(kFirst + 3);
   start_and_announce(kFirst + 4);

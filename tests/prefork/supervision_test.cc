@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The master's reaction to workers that hang, and to a generation that does not become ready.
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -149,6 +150,31 @@ TEST_P(Supervision, AGenerationThatComesToNothingIsRolledBack) {
     master.signal(SIGTERM);
     EXPECT_EQ(master.wait(), kExitOk);
   }
+}
+
+// The master replaces the workers meanwhile, because they have lost the listener.
+TEST_P(Supervision, AGenerationThatMakesTheListenersDeafAndHangsIsRolledBack) {
+  Options one = options(1);
+  one.timeout = seconds(2);
+  one.on_reload = [plan = static_cast<Plan>(one)]() -> std::optional<Options::Reload> {
+    return Options::Reload{plan, [](Worker& worker) {
+                             ::shutdown(worker.listeners().at(0).fd(), SHUT_RD);
+                             std::this_thread::sleep_for(seconds(60));
+                             return 0;
+                           }};
+  };
+  Running master(std::move(one), &serve_hanging);
+  const std::string address = master.lines.after("listening ");
+  static_cast<void>(master.lines.after("ready"));
+  master.signal(SIGHUP);
+  static_cast<void>(master.lines.after("log a worker had made 1 listening sockets deaf"));
+  static_cast<void>(master.lines.after("log the new workers do not become ready"));
+  EXPECT_NE(master.lines.after("log worker 0 (pid ").find("is ready"), std::string::npos);
+  const Socket client = ask(address, "0");
+  pollfd answered{client.fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&answered, 1, 5000), 1);
+  master.signal(SIGTERM);
+  EXPECT_EQ(master.wait(), kExitOk);
 }
 
 TEST_P(Supervision, ABadConfigurationChangesNothing) {
