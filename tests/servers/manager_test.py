@@ -87,7 +87,7 @@ class Manager(unittest.TestCase):
                 self.expect(server.pid, RELOADING, refused + "the log says why")
             self.configure("workers = 1")
             server.signal(signal.SIGHUP)
-            self.expect(server.pid, RELOADING, "STATUS=1 worker", "READY=1\nSTATUS=1 worker")
+            self.expect(server.pid, RELOADING, "STATUS=2 workers", "READY=1\nSTATUS=1 worker")
 
     def test_an_upgrade(self):
         self.configure("workers = 2")
