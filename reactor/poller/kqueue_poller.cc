@@ -57,6 +57,11 @@ Interest operator-(Interest all, Interest less) {
   return static_cast<Interest>(static_cast<unsigned>(all) & ~static_cast<unsigned>(less));
 }
 
+// Whether the kernel does not have the knote any more. Other errors say nothing about it.
+bool is_gone(std::error_code error) {
+  return error == std::errc::no_such_file_or_directory || error == std::errc::bad_file_descriptor;
+}
+
 Token token_of(const Kevent& event) {
   return Token::unpack(reinterpret_cast<std::uintptr_t>(event.udata));
 }
@@ -157,11 +162,9 @@ class KqueuePoller final : public Poller {
     // fstat(2) is needed if the caller asks whether the file is still the same, and for libkqueue,
     // which keeps the knotes of closed files.
     const bool asks = before == after || emulated_;
-    if (!error && asks && !watched->identity.is_still(fd)) error = system_error(ENOENT);
-    if (error) {
-      static_cast<void>(drop(fd, *watched));
-      return error;
-    }
+    if (asks && !watched->identity.is_still(fd)) error = system_error(ENOENT);
+    if (is_gone(error)) static_cast<void>(drop(fd, *watched));
+    if (error) return error;
     error = add_filters(fd, *watched, after - watched->filters);
     if (error) return error;
     watched->interest = after;
@@ -255,9 +258,7 @@ class KqueuePoller final : public Poller {
   // If not, drops the registration.
   bool held(int fd, Watched& watched, FileIdentity identity) {
     if (!any(watched.filters)) return false;
-    if (watched.identity == identity && !touch(fd, watched, watched.filters)) {
-      return true;
-    }
+    if (watched.identity == identity && !is_gone(touch(fd, watched, watched.filters))) return true;
     static_cast<void>(drop(fd, watched));
     return false;
   }

@@ -86,6 +86,7 @@ class Poller {
   // Changes the interest. Neither `before` nor `after` is none. If they are equal, the call asks
   // whether the kernel still holds this open file.
   // Errors: no_such_file_or_directory or bad_file_descriptor if the kernel no longer holds it.
+  // After any other error the registration is as before.
   virtual std::error_code modify(int fd, Interest before, Interest after, Token token) = 0;
 
   // Ends the registration. Call it before the descriptor is closed. `before` is the present

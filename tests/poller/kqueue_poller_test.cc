@@ -141,6 +141,22 @@ TEST_F(KqueuePollerTest, FailedModifyLeavesWhatWas) {
   EXPECT_EQ(wait(), (Batch{{1, Interest::read}}));
 }
 
+// Only ENOENT and EBADF say that the registration is gone.
+TEST_F(KqueuePollerTest, OtherErrorsOfAQuestionLeaveWhatWas) {
+  ASSERT_FALSE(add(Interest::read));
+  script_.answer = [](const Change& one) { return one.flags == EV_ENABLE ? ENOMEM : 0; };
+  EXPECT_EQ(poller_->modify(fd(), Interest::read, Interest::read, token_number(1)),
+            std::errc::not_enough_memory);
+  EXPECT_EQ(poller_->modify(fd(), Interest::read, Interest::read_write, token_number(1)),
+            std::errc::not_enough_memory);
+  EXPECT_EQ(add(Interest::read, 2), std::errc::file_exists);
+  for (const Change& one : script_.changes) EXPECT_NE(one.flags, EV_DELETE);
+  script_.answer = [](const Change&) { return 0; };
+  script_.batches = {{event(1, EVFILT_READ)}};
+  EXPECT_EQ(wait(), (Batch{{1, Interest::read}}));
+  EXPECT_FALSE(poller_->modify(fd(), Interest::read, Interest::read_write, token_number(1)));
+}
+
 // EV_ADD would register a descriptor that the poller does not know.
 TEST_F(KqueuePollerTest, ModifyAsksBeforeItAdds) {
   ASSERT_FALSE(add(Interest::read));
