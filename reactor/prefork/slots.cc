@@ -14,12 +14,10 @@
 #include <utility>
 
 #include "reactor/base/error.h"
-#include "reactor/base/log.h"
 #include "reactor/net/datagram.h"
 #include "reactor/net/datagram_socket.h"
 #include "reactor/net/socket_options.h"
 #include "reactor/prefork/balancing.h"
-#include "reactor/prefork/close_apart.h"
 #include "reactor/prefork/steering.h"
 #include "reactor/prefork/systemd_sockets.h"
 
