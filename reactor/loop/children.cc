@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "reactor/base/error.h"
 #include "reactor/loop/core.h"
@@ -155,11 +156,16 @@ bool Children::reap(ChildSlot& slot, ExitStatus& status) {
   return true;
 }
 
-void Children::rewatch() {
+void Children::rewatch() noexcept {
   for (ChildSlot* slot : slots_) {
     if (slot->pidfd || !slot->attached()) continue;
     core_.registry.detach_process(*slot, slot->pid);
-    if (watch_process_filter(*slot)) mark_due(*slot);  // the child ended meanwhile
+    try {
+      slot->failure = watch(*slot);
+    } catch (const std::bad_alloc&) {
+      slot->failure = std::make_error_code(std::errc::not_enough_memory);
+    }
+    if (slot->failure) mark_due(*slot);
   }
 }
 

@@ -126,8 +126,8 @@ class ExitStatus {
   explicit ExitStatus(std::error_code error) noexcept : error_(error) {}
 
   // Set if the status can't be known: no_child_process if another part of the program waited for
-  // the child, Errc::wrong_process after reinit_after_fork(). The other members are meaningless
-  // then.
+  // the child, Errc::wrong_process after reinit_after_fork(), the system's error if it can't report
+  // the exit any more. The other members are meaningless then.
   [[nodiscard]] std::error_code error() const noexcept { return error_; }
 
   [[nodiscard]] bool exited() const noexcept;    // by exit() or return from main
