@@ -86,10 +86,11 @@ void Listener::pause() noexcept {
 }
 
 // Accepts one connection after a pause of a shared listener. The event of a connection that came
-// before the pause may have woken no other process.
+// before the pause may have woken no other process. For the same reason this tries again later if
+// there is no descriptor for the connection.
 void Listener::accept_last() {
-  Result<Socket> connection = Socket::accept(socket_.fd());
-  if (connection && *connection) handler_->on_accept(*this, std::move(*connection));
+  const Lifetime::Watch listener(lifetime_);
+  static_cast<void>(accept_one(listener));
 }
 
 Result<> Listener::resume() noexcept {
@@ -107,27 +108,32 @@ bool Listener::accept_batch() {
   AcceptBudget budget;
   while (!paused_ && budget.left()) {
     const bool takes_more = handler_->takes_more();
-    if (listener.over() || !takes_more) return false;
-    Result<Socket> connection = Socket::accept(socket_.fd());
-    if (connection) {
-      if (!*connection) return false;
-      handler_->on_accept(*this, std::move(*connection));
-      if (listener.over()) return false;
-      continue;
-    }
-    switch (classify_accept_error(connection.error())) {
-      case AcceptFailure::retry:
-        continue;
-      case AcceptFailure::pause:
-        back_off(connection.error());
-        return false;
-      case AcceptFailure::fatal:
-        loop_->detach(*this, Detach::staying);
-        handler_->on_listener_error(*this, connection.error());
-        return false;
-    }
+    if (listener.over() || !takes_more || !accept_one(listener)) return false;
   }
   return !paused_;
+}
+
+// Takes one connection out of the kernel's queue. Returns false if there is none, if nothing can be
+// accepted now, or if the handler destroyed the listener.
+bool Listener::accept_one(const Lifetime::Watch& listener) {
+  Result<Socket> connection = Socket::accept(socket_.fd());
+  if (connection) {
+    if (!*connection) return false;
+    handler_->on_accept(*this, std::move(*connection));
+    return !listener.over();
+  }
+  switch (classify_accept_error(connection.error())) {
+    case AcceptFailure::retry:
+      return true;
+    case AcceptFailure::pause:
+      back_off(connection.error());
+      return false;
+    case AcceptFailure::fatal:
+      break;
+  }
+  loop_->detach(*this, Detach::staying);
+  handler_->on_listener_error(*this, connection.error());
+  return false;
 }
 
 // Pauses until kRetryDelay has passed. The kernel keeps the queued connections, and asking again at

@@ -99,6 +99,7 @@ class Listener final : private PollTarget, private TimerNode {
   void on_expire() override;
   [[nodiscard]] HandleInfo describe() const noexcept override;
   bool accept_batch();
+  bool accept_one(const Lifetime::Watch& listener);
   void accept_last();
   void back_off(std::error_code error);
 

@@ -122,6 +122,25 @@ TEST_P(ListenerTest, APausedOneThatSharesItsSocketTakesNoEvent) {
   EXPECT_TRUE(poll_until(loop, [&] { return keeper.connections.size() == 1; }));
 }
 
+// The connection may have woken only this process, so no other process would accept it.
+TEST_P(ListenerTest, APausedOneThatSharesItsSocketWaitsForADescriptorToo) {
+  Loop loop(options());
+  Keeper keeper;
+  LogCapture log;
+  const auto listener = listen(loop, keeper);
+  listener->share();
+  const Socket client = get(Socket::connect(listener->address()));
+  listener->pause();
+  {
+    const FewDescriptors few(0);
+    EXPECT_TRUE(run_bounded(loop, [&] { return listener->exhaustions() > 0; }));
+    EXPECT_TRUE(keeper.connections.empty());
+  }
+  EXPECT_EQ(log.lines().size(), 1U);
+  EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 1; }));
+  EXPECT_TRUE(listener->paused());
+}
+
 TEST_P(ListenerTest, PauseInTheCallbackIsObeyedAtOnce) {
   Loop loop(options());
   Keeper keeper;
