@@ -294,8 +294,8 @@ class Datagram final : private PollTarget, private TimerNode {
   Fate try_to_send(const OutgoingMessage& message, int noted = 0);
   [[nodiscard]] bool must_wait(const OutgoingMessage& message) const noexcept;
   [[nodiscard]] bool admits(const OutgoingMessage& message);
-  void enqueue(const OutgoingMessage& message);
-  void keep(const OutgoingMessage& message);
+  void enqueue(const OutgoingMessage& message, bool charged);
+  void keep(const OutgoingMessage& message, bool charged);
   void send_queued();
   void send_to_own_buffer();
   void send_to_receivers(TimePoint now);

@@ -16,8 +16,9 @@
 namespace reactor {
 
 struct QueuedDatagram {
-  explicit QueuedDatagram(const OutgoingMessage& message)
-      : bytes(message.bytes.begin(), message.bytes.end()),
+  QueuedDatagram(const OutgoingMessage& message, bool charged)
+      : is_charged(charged),
+        bytes(message.bytes.begin(), message.bytes.end()),
         to(message.name == nullptr ? Address() : Address::from(message.name, message.name_size)),
         info(message.info) {}
 
@@ -28,6 +29,7 @@ struct QueuedDatagram {
   [[nodiscard]] std::size_t cost() const noexcept { return cost_of(bytes.size()); }
   [[nodiscard]] static std::size_t cost_of(std::size_t octets) noexcept { return octets + 128; }
 
+  bool is_charged;  // SendShares has admitted it
   std::vector<std::byte> bytes;
   Address to;
   PacketInfo info;

@@ -101,7 +101,7 @@ void Datagram::send(const OutgoingMessage& message) {
   DatagramExchange& exchange = *exchange_;
   if (must_wait(message) || !admits(message)) {
     exchange.flush();  // otherwise this one could overtake collected ones to the same receiver
-    return enqueue(message);
+    return enqueue(message, false);
   }
   if (!batches_) return send_or_queue(message);
   const std::uint32_t process = process_generation();
@@ -166,7 +166,7 @@ void Datagram::send_one_by_one(unsigned index, int noted) {
 }
 
 void Datagram::send_or_queue(const OutgoingMessage& message, int noted) {
-  if (must_wait(message) || try_to_send(message, noted) == Fate::blocked) enqueue(message);
+  if (must_wait(message) || try_to_send(message, noted) == Fate::blocked) enqueue(message, true);
 }
 
 // `noted` is an error of the same message that note_error() has got already.
@@ -204,7 +204,9 @@ bool Datagram::admits(const OutgoingMessage& message) {
   return shares_->admits(receiver, message.bytes.size(), loop_->start_time());
 }
 
-void Datagram::enqueue(const OutgoingMessage& message) {
+// `charged`: admits() said yes. A queued datagram is charged to its receiver only once, however
+// often the kernel has no room for it.
+void Datagram::enqueue(const OutgoingMessage& message, bool charged) {
   const std::string_view name = Queue::line_of(message);
   const std::size_t cost = QueuedDatagram::cost_of(message.bytes.size());
   const std::size_t found = queue_ == nullptr ? 0 : queue_->cost_of(name);
@@ -213,7 +215,7 @@ void Datagram::enqueue(const OutgoingMessage& message) {
     return;
   }
   try {
-    keep(message);
+    keep(message, charged);
   } catch (const std::bad_alloc&) {
     if (queue_ != nullptr && queue_->lines.empty()) queue_.reset();
     ++stats_.dropped;
@@ -221,10 +223,10 @@ void Datagram::enqueue(const OutgoingMessage& message) {
   }
 }
 
-void Datagram::keep(const OutgoingMessage& message) {
+void Datagram::keep(const OutgoingMessage& message, bool charged) {
   const std::string_view name = Queue::line_of(message);
   std::list<QueuedDatagram> one;
-  one.emplace_back(message);
+  one.emplace_back(message, charged);
   if (queue_ == nullptr) queue_ = std::make_unique<Queue>();
   DatagramLine& line = queue_->lines[std::string(name)];  // nothing throws from here on
   const bool first = line.datagrams.empty();
@@ -282,8 +284,10 @@ void Datagram::send_to_receivers(TimePoint now) {
 void Datagram::retry(DatagramLine& line, TimePoint now) {
   const std::size_t before = line.cost;
   while (!line.datagrams.empty()) {
-    const OutgoingMessage message = line.datagrams.front().message();
-    if (!admits(message) || try_to_send(message) == Fate::blocked) break;
+    QueuedDatagram& front = line.datagrams.front();
+    const OutgoingMessage message = front.message();
+    if (!front.is_charged) front.is_charged = admits(message);
+    if (!front.is_charged || try_to_send(message) == Fate::blocked) break;
     queue_->drop_front(line);
   }
   if (line.cost < before) {

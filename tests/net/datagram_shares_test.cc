@@ -54,6 +54,29 @@ TEST_P(DatagramSharesTest, ThoseWhoReadAreNotHeldUp) {
   EXPECT_EQ(server->stats().sent, 1100U);
 }
 
+// The receiver's own queue is full, and much is unread elsewhere. Each time the kernel is asked
+// again, the waiting datagram must not count again: its receiver would soon have to wait for tests.
+TEST_P(DatagramSharesTest, ADatagramThatWaitsIsChargedOnce) {
+  Loop loop(options());
+  const TemporaryFolder folder;
+  DatagramRecorder handler;
+  DatagramPeer lazy(folder.socket("lazy")), full(folder.socket("full"));
+  const auto server = get(Datagram::bind(loop, folder.socket("s"), handler));
+  int sent = 0;
+  for (; server->writable() && sent < 40; ++sent) {
+    server->send_to("x", full.address());
+    server->flush();
+  }
+  if (server->writable()) GTEST_SKIP() << "the queue of a receiver is long here";
+  server->send_to(std::string(60'000, 'x'), lazy.address());
+  server->flush();
+  const std::uint64_t calls = server->stats().send_calls, timers = loop.stats().timers.get();
+  ASSERT_TRUE(run_bounded(loop, [&] { return loop.stats().timers.get() >= timers + 8; }));
+  EXPECT_GE(server->stats().send_calls - calls, 7U) << "each retry asks the kernel";
+  full.read();
+  EXPECT_TRUE(run_bounded(loop, [&] { return server->writable(); }));
+}
+
 TEST_P(DatagramSharesTest, WhatNobodyTakesIsDroppedAndThenNothingIsTriedAnyMore) {
   Loop loop(options());
   const TemporaryFolder folder;
