@@ -70,6 +70,7 @@ Result<> set_tcp_options(int fd, const ListenOptions& options) {
   return options.tcp.apply(fd);
 }
 
+// Works before and after listen(2) on Linux and FreeBSD. macOS refuses it before.
 Result<> set_fast_open([[maybe_unused]] int fd, int queue) noexcept {
   if (queue == 0) return {};
 #if defined(TCP_FASTOPEN)

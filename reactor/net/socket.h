@@ -79,7 +79,8 @@ struct ListenOptions {
   int unix_mode = -1;
   // The most connections that may deliver bytes with their SYN, before the handshake is over; 0:
   // none (TCP_FASTOPEN; net.ipv4.tcp_fastopen has to allow it). For protocols in which the same
-  // bytes may arrive twice.
+  // bytes may arrive twice. It is set once the socket listens; if the system refuses it, that is
+  // the error of listen() or adopt_listening().
   int fast_open = 0;
   TcpOptions tcp = {};  // of the accepted connections; listen() reports errors of these options
 };

@@ -125,6 +125,21 @@ TEST_F(TcpOptionsTest, FastOpenOfBothSides) {
 }
 #endif
 
+#if defined(__linux__)
+TEST_F(TcpOptionsTest, FastOpenThatIsRefusedIsListensError) {
+  ListenOptions listening;
+  listening.fast_open = -1;
+  const Address address = Socket::listen(Address::loopback(0), {}).value().local().value();
+  EXPECT_EQ(Socket::listen(address, listening).error(), std::errc::invalid_argument);
+  Socket plain = Socket::listen(address, {}).value();
+  const int number = plain.release().release();
+  EXPECT_EQ(Socket::adopt_listening(number, listening).error(), std::errc::invalid_argument);
+  listening.fast_open = 3;
+  const Socket adopted = Socket::adopt_listening(number, listening).value();
+  EXPECT_EQ(socket_option(adopted.fd(), IPPROTO_TCP, TCP_FASTOPEN), 3);
+}
+#endif
+
 TEST_F(TcpOptionsTest, AcceptedConnectionsInheritThem) {
   ListenOptions listening;
   listening.tcp.no_delay = false;
