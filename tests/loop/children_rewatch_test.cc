@@ -64,6 +64,7 @@ class ChildrenRewatch : public LoopTest {
   }
   ~ChildrenRewatch() override {
     slot_->stop();
+    if (status_.signaled()) return;  // it was waited for
     ::kill(pid_, SIGKILL);
     wait_for_child(pid_);
   }
