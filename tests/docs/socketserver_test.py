@@ -212,7 +212,7 @@ class Dispatcher(unittest.TestCase):
             self.assertEqual(len(answers), 20)
             for answer in answers:
                 self.assertRegex(answer, rb"^Echo=>data \d+ at \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\n$")
-            self.assertLess(watch.seconds, 10, "one waited for another")
+            self.assertLess(watch.seconds, 30, "20 clients, one after the other, take 100 s")
             children = subprocess.run(["ps", "-o", "stat=", "-g", str(server.process.pid)],
                                       capture_output=True, text=True, timeout=LIMIT).stdout.split()
             return sorted(pings), children
