@@ -82,8 +82,13 @@ Result<std::unique_ptr<ClientContext>> ClientContext::make(const ClientOptions& 
   if (const std::error_code error = trust(raw, options)) return error;
   const Result<std::string> protocols = protocol_list(options.protocols);
   if (!protocols) return protocols.error();
-  SSL_CTX_set_alpn_protos(raw, octets(*protocols), static_cast<unsigned>(protocols->size()));
-  SSL_CTX_set_min_proto_version(raw, static_cast<int>(options.least_version));
+  if (!protocols->empty()) {  // 0 is success
+    const auto size = static_cast<unsigned>(protocols->size());
+    if (SSL_CTX_set_alpn_protos(raw, octets(*protocols), size) != 0) return take_error();
+  }
+  if (SSL_CTX_set_min_proto_version(raw, static_cast<int>(options.least_version)) != 1) {
+    return take_error();
+  }
   if (options.resumption) {
     SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_set_app_data(raw, context.get());
@@ -134,7 +139,8 @@ Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view
   }
   std::string service = name + ":" + std::to_string(port);
   if (const auto found = find(service); found != sessions_.end()) {
-    SSL_set_session(ssl.get(), found->session.get());
+    // If this fails, the connection shakes hands in full.
+    if (SSL_set_session(ssl.get(), found->session.get()) != 1) ERR_clear_error();
     // A ticket of TLS 1.3 is used for one connection only, so that nobody can link two connections
     // to one client (RFC 8446 appendix C.4). The server sends new tickets.
     if (SSL_SESSION_get_protocol_version(found->session.get()) == TLS1_3_VERSION) {

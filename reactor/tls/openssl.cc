@@ -23,7 +23,7 @@ Result<SslCtxPtr> make_context(const SSL_METHOD* method, const std::string& grou
     return Errc::bad_groups;
   }
   if (SSL_CTX_set_cipher_list(raw, kCiphers) != 1) return take_error();
-  SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
+  if (SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION) != 1) return take_error();
   SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   // An idle connection keeps no buffers. A write may be continued from other memory.

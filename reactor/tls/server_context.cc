@@ -21,7 +21,9 @@ struct ServerContext::Hooks {
     if (!SslTransport::guard(ssl, [&] { picked = context.pick_(name); })) {
       return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
-    if (picked != nullptr) SSL_set_SSL_CTX(ssl, picked->context_);
+    if (picked != nullptr && SSL_set_SSL_CTX(ssl, picked->context_) == nullptr) {
+      return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
     return SSL_TLSEXT_ERR_OK;
   }
 
@@ -71,13 +73,16 @@ Result<> ServerContext::renew(const Credentials& credentials) {
   if (!options_.ticket_key.empty()) {
     if (options_.ticket_key.size() != kTicketKeySize) return Errc::bad_ticket_key;
     // The macro takes a pointer to non-const memory.
-    SSL_CTX_set_tlsext_ticket_keys(raw, options_.ticket_key.data(), options_.ticket_key.size());
+    std::string& key = options_.ticket_key;
+    if (SSL_CTX_set_tlsext_ticket_keys(raw, key.data(), key.size()) != 1) return take_error();
   }
-  SSL_CTX_set_min_proto_version(raw, static_cast<int>(options_.least_version));
+  if (SSL_CTX_set_min_proto_version(raw, static_cast<int>(options_.least_version)) != 1) {
+    return take_error();
+  }
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
   if (!options_.resumption) {
     SSL_CTX_set_options(raw, SSL_OP_NO_TICKET);
-    SSL_CTX_set_num_tickets(raw, 0);
+    if (SSL_CTX_set_num_tickets(raw, 0) != 1) return take_error();
   }
   SSL_CTX_set_tlsext_servername_callback(raw, &Hooks::on_name);
   SSL_CTX_set_tlsext_servername_arg(raw, this);
