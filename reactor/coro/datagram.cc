@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "reactor/base/check.h"
@@ -57,7 +58,11 @@ void Datagram::on_datagram(reactor::Datagram& socket, const Message& message) {
     receive->resume();
     return;
   }
-  kept_.push_back({{message.bytes().begin(), message.bytes().end()}, about});
+  try {
+    kept_.push_back({{message.bytes().begin(), message.bytes().end()}, about});
+  } catch (const std::bad_alloc&) {  // this datagram is lost, and the next receive() says so
+    error_ = std::make_error_code(std::errc::not_enough_memory);
+  }
   if (paused_) return;
   paused_ = true;
   socket.pause_reading();

@@ -54,9 +54,10 @@ class Datagram final : private DatagramHandler {
   ~Datagram();
 
   // Receives the next datagram into `buffer`. One coroutine at a time. Errors: those that the
-  // network or the system reported for an earlier datagram of ours (DatagramHandler::on_error()).
-  // If several came while nobody received, only the last one is returned. The socket still works
-  // after an error.
+  // network or the system reported for an earlier datagram of ours (DatagramHandler::on_error());
+  // not_enough_memory if a datagram that came while nobody received could not be kept. If several
+  // came while nobody received, only the last one is returned. The socket still works after an
+  // error.
   [[nodiscard]] Receive receive(std::span<std::byte> buffer) noexcept;
 
   [[nodiscard]] const Address& address() const noexcept { return socket_->address(); }

@@ -140,6 +140,15 @@ Task<void> datagrams(Scene& scene) {
   }
 }
 
+Task<void> receives(Scene& scene, coro::Datagram& server, int count) {
+  std::array<std::byte, 100> buffer;
+  for (int i = 0; i < count; ++i) {
+    const Result<coro::Received> got = co_await server.receive(buffer);
+    if (!got) co_return scene.tell(got.error());
+    Scene::check(got->size == 8, "a datagram comes whole");
+  }
+}
+
 Task<void> listens(Scene& scene) {
   auto listener = told(scene, coro::Listener::listen(scene.loop, Address::loopback(0)));
   if (!listener) co_return;
@@ -160,6 +169,14 @@ void coro_tasks(Scene& scene) {
 }
 void coro_channels(Scene& scene) { run(scene, channels(scene)); }
 void coro_datagrams(Scene& scene) { run(scene, datagrams(scene)); }
+// The datagrams come while no coroutine receives.
+void coro_datagrams_kept(Scene& scene) {
+  auto server = scene.get(coro::Datagram::bind(scene.loop, Address::loopback(0)));
+  auto client = scene.get(coro::Datagram::connect(scene.loop, server->address()));
+  for (int i = 0; i < 3; ++i) client->transport().send("datagram");
+  scene.until([&] { return server->transport().stats().received > 0; });
+  run(scene, receives(scene, *server, 3));
+}
 void coro_listener(Scene& scene) { run(scene, listens(scene)); }
 
 void coro_server(Scene& scene) {

@@ -46,6 +46,7 @@ void http_access_log(Scene&);
 void coro_tasks(Scene&);
 void coro_channels(Scene&);
 void coro_datagrams(Scene&);
+void coro_datagrams_kept(Scene&);
 void coro_listener(Scene&);
 void coro_server(Scene&);
 void dns_resolver(Scene&);

@@ -76,6 +76,7 @@ inline constexpr std::array kTable = {
     Scenario{"coro.tasks", &coro_tasks, kServers},
     Scenario{"coro.channels", &coro_channels, kServers},
     Scenario{"coro.datagrams", &coro_datagrams, kServers},
+    Scenario{"coro.datagrams_kept", &coro_datagrams_kept, kStreams},
     Scenario{"coro.listener", &coro_listener, kServers},
     Scenario{"coro.server", &coro_server, kServers},
     Scenario{"dns.resolver", &dns_resolver, kServers},
