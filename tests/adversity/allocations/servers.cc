@@ -195,9 +195,12 @@ void net_server_steered(Scene& scene) {
   } catch (const std::bad_alloc&) {  // nothing has changed, so a second try works
     Faults::end();
     server->give_back(borrowed.fd());
-    Client client(scene, address_of(*server));
-    client.write("x");
-    client.await("x");
+    // As many as the limit, which calls `reached` only if set_limit() succeeded.
+    for (int i = 0; i < 2; ++i) {
+      Client client(scene, address_of(*server));
+      client.write("x");
+      client.await("x");
+    }
     steer();
     use();
     throw;
