@@ -133,7 +133,9 @@ Result<std::unique_ptr<Datagram>> Datagram::adopt(Loop& loop, Socket socket,
                                                   const DatagramOptions& options, bool remove_file,
                                                   SourceLocation where) {
   SocketFile file;
-  if (const Result<Address> address = socket.local(); address && remove_file) file.take(*address);
+  if (remove_file) {
+    if (const Result<Address> address = socket.local(); address) file.take(*address);
+  }
   if (Result<> result = adopt_datagram_socket(socket.fd()); !result) return result.error();
   return make(loop, std::move(socket), std::move(file), handler, options, where);
 }

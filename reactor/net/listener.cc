@@ -54,7 +54,9 @@ Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const Address& ad
 Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket, AcceptHandler& handler,
                                                   bool remove_file, SourceLocation where) {
   SocketFile file;
-  if (const Result<Address> address = socket.local(); address && remove_file) file.take(*address);
+  if (remove_file) {
+    if (const Result<Address> address = socket.local(); address) file.take(*address);
+  }
   return make(loop, std::move(socket), std::move(file), handler, where);
 }
 
