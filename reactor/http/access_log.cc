@@ -34,7 +34,6 @@ using std::chrono::seconds;
 constexpr std::size_t kBatch = 16 * 1024;
 constexpr Duration kRetryFull = milliseconds(20);  // the pipe's reader is behind
 constexpr Duration kRetryFailed = seconds(1);      // the disk is full, for example
-constexpr Duration kTellEvery = seconds(60);
 constexpr std::string_view kStandardOutput = "-";
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -137,8 +136,10 @@ AccessLog::AccessLog(Loop& loop, Options options, Target target)
       options_(std::move(options)),
       target_(std::move(target)),
       timer_(loop.timer([this] { on_timer(); })),
+      report_timer_(loop.timer([this] { tell_losses(); })),
       process_(process_generation()) {
   timer_.unref();
+  report_timer_.unref();
 }
 
 AccessLog::~AccessLog() {
@@ -285,11 +286,15 @@ void AccessLog::lose_torn() noexcept {
 }
 
 void AccessLog::tell_losses() {
-  if (lost_ == told_ || loop_.now() < tell_at_) return;
+  if (lost_ == told_) return;
+  if (loop_.now() < tell_at_) {
+    if (!report_timer_.active()) report_timer_.start(tell_at_ - loop_.now());
+    return;
+  }
   REACTOR_LOG(warn, "access log " + options_.path + ": " + std::to_string(lost_ - told_) +
                         " lines lost: " + system_error(reason_).message());
   told_ = lost_;
-  tell_at_ = loop_.now() + kTellEvery;
+  tell_at_ = saturating_add(loop_.now(), options_.report_interval);
 }
 
 }  // namespace reactor::http

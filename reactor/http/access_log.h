@@ -62,6 +62,8 @@ class AccessLog {
     Format format = Format::combined;
     // The longest time that a line waits for its batch.
     Duration batch_time = std::chrono::seconds(1);
+    // Lost lines are reported at most this often, and when the log is destroyed.
+    Duration report_interval = std::chrono::seconds(60);
   };
 
   // A request and its answer. The views are used only during add().
@@ -144,6 +146,7 @@ class AccessLog {
   Options options_;
   Target target_;
   Timer timer_;
+  Timer report_timer_;  // for losses that must wait for report_interval
   TimePoint stamp_until_ = TimePoint::min();
   std::array<char, 32> stamp_{};
   std::size_t stamp_size_ = 0;

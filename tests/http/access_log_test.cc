@@ -142,6 +142,23 @@ TEST_P(Access, AFullPipeLosesLinesAndNeverWaits) {
   }
 }
 
+TEST_P(Access, LaterLossesAreReportedEvenIfNoLineFollows) {
+  const LogCapture capture;
+  const UniqueFd reader = make_fifo();
+  const auto log = get(AccessLog::open(
+      loop_, {.path = path_, .batch_time = milliseconds(1), .report_interval = milliseconds(50)}));
+  const auto lose = [&] {
+    for (const std::uint64_t before = log->lost(); log->lost() == before;) log->add(entry());
+  };
+  lose();
+  ASSERT_TRUE(run_bounded(loop_, [&] { return capture.lines().size() == 1; }));
+  lose();
+  while (!drain(reader.get()).empty()) log->flush();
+  EXPECT_EQ(capture.lines().size(), 1U);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return capture.lines().size() == 2; }));
+  EXPECT_TRUE(capture.contains(": 1 lines lost"));
+}
+
 TEST_P(Access, WhatIsLeftInAFullPipeAtTheEndIsCounted) {
   const LogCapture capture;
   const UniqueFd reader = make_fifo();
