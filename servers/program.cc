@@ -399,6 +399,7 @@ int serve_options(Program program, Options options, int argc, const char* const*
   if (status == reactor::prefork::kExitNotReady && log.is_file()) {
     complain(program, "no worker became ready; " + options.log + " says why");
   }
+  reactor::flush_spdlog();  // before the log is closed
   return status;
 }
 

@@ -261,8 +261,7 @@ def play(bin_dir, cell):
             scene.watch_idleness()
             limited.relieve(scene)
             recover(scene, step)
-            if cell.step != "serve":  # there only workers log, and these have been replaced
-                limited.check(scene, cell.amount)
+            limited.check(scene, cell.amount)
         return scene.end(), scene.story()
 
 

@@ -212,7 +212,7 @@ TEST_F(LogFileFork, AFifoThatNobodyReadsIsAnErrorAndNotAWait) {
   EXPECT_NE(why_not_opened(error).find("nobody reads"), std::string::npos);
 }
 
-// Lost lines are reported once, by the process that lost them.
+// Lost lines are reported once, by the process that writes the next line.
 TEST_F(LogFileFork, LostLinesAreCounted) {
   EXPECT_EQ(reactor::in_child([&] {
               reactor::FdPair pipe = reactor::make_pipe();
@@ -222,14 +222,37 @@ TEST_F(LogFileFork, LostLinesAreCounted) {
               static_cast<void>(reactor::read_text(pipe.near.get()));
               EXPECT_EQ(reactor::in_child([] { REACTOR_LOG(info, "of the child"); }), 0);
               REACTOR_LOG(info, "of the parent");
+              reactor::flush_spdlog();
               REACTOR_LOG(info, std::string(10'000, 'x'));
               std::string text = reactor::read_text(pipe.near.get());
               EXPECT_EQ(text.find("lost"), text.find("lost: Resource"));
-              EXPECT_LT(text.find("of the child"), text.find("3 lines of the log are lost: "));
-              EXPECT_LT(text.find("3 lines of the log"), text.find("of the parent"));
+              EXPECT_LT(text.find("3 lines of the log are lost: "), text.find("of the child"));
+              EXPECT_LT(text.find("of the child"), text.find("of the parent"));
+              EXPECT_EQ(text.find("lines of the log"), text.rfind("lines of the log"));
               const std::string last = text.substr(text.rfind('\n', text.size() - 2) + 1);
               EXPECT_EQ(last.size(), 4096U);
               EXPECT_TRUE(last.ends_with("xxx...\n"));
+            }),
+            0);
+}
+
+TEST_F(LogFileFork, LinesThatAChildLostAreReportedAtTheEnd) {
+  EXPECT_EQ(reactor::in_child([&] {
+              const reactor::FdPair pipe = reactor::make_pipe();
+              const reactor::FdPair errors = reactor::make_pipe();
+              ::dup2(errors.far.get(), STDERR_FILENO);
+              reactor::fill(pipe.far.get());
+              reactor::log_to_spdlog_fd("test", pipe.far.get());
+              const auto lose = [] { REACTOR_LOG(info, "lost"); };
+              EXPECT_EQ(reactor::in_child(lose) + reactor::in_child(lose), 0);
+              reactor::flush_spdlog();
+              const std::string said = reactor::read_text(errors.near.get());
+              EXPECT_NE(said.find("test: 2 lines of the log are lost: "), said.npos) << said;
+              EXPECT_EQ(reactor::in_child(lose), 0);
+              static_cast<void>(reactor::read_text(pipe.near.get()));
+              reactor::flush_spdlog();
+              const std::string text = reactor::read_text(pipe.near.get());
+              EXPECT_NE(text.find("1 lines of the log are lost: "), text.npos) << text;
             }),
             0);
 }
