@@ -510,7 +510,8 @@ TEST_P(ConnectorUnixTest, AFullBacklogEndsAtTheDeadline) {
   const auto connector = start({path(), path()}, quick(milliseconds(25)));
   finish();
   EXPECT_EQ(outcome.error, Errc::timed_out);
-  EXPECT_EQ(connector->attempts()[1].error, Errc::timed_out);
+  EXPECT_FALSE(connector->attempts().empty());
+  for (const auto& attempt : connector->attempts()) EXPECT_EQ(attempt.error, Errc::timed_out);
 }
 
 TEST_P(ConnectorUnixTest, AServerThatGoesWhileItsBacklogIsFullIsNoticed) {
