@@ -171,7 +171,7 @@ TEST_P(GuaranteesBatch, G10_ManyBusyDescriptorsAllGetTheirTurn) {
 }
 
 TEST_P(GuaranteesBatchPost, G10_APostingThreadStarvesNobody) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   std::atomic<bool> done{false};
   std::atomic<int> backlog{0};
   std::thread poster([&] {

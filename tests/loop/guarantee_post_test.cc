@@ -103,7 +103,7 @@ TEST_P(GuaranteesPost, G7_ALoopThatHasSleptIsAwakeInItsCallbacks) {
 }
 
 TEST_P(GuaranteesPost, G7_EachPostersOrderIsKept) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   constexpr int kThreads = 4, kPosts = 5000;
   std::vector<int> next(kThreads, 0);
   int finished = 0;

@@ -125,7 +125,7 @@ TEST_P(Introspection, AnEventForAHandleThatEndedIsCountedAsStale) {
 
 TEST_P(Introspection, TheHistogramShowsWhatCallbacksTook) {
   EXPECT_TRUE(once_undisturbed([] {
-    Loop loop(quiet_options());
+    Loop loop(options());
     Timer timer = loop.after(Duration::zero(), [] { burn(milliseconds(5)); });
     Timer after = loop.after(milliseconds(1), [] {});
     EXPECT_TRUE(run_to_end(loop));
@@ -320,7 +320,7 @@ TEST_P(SlowCallbacks, QuickOnesAndSleepAreNotReported) {
 
 TEST_P(SlowCallbacks, ZeroSwitchesThemOff) {
   LogCapture log;
-  Loop loop(quiet_options());
+  Loop loop(options());
   Timer timer = loop.after(Duration::zero(), [] { burn(milliseconds(120)); });
   EXPECT_TRUE(loop.run());
   EXPECT_TRUE(loop.poll());

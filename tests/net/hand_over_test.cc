@@ -79,7 +79,7 @@ class HandOver : public LoopTest {
            peer.got == text;
   }
 
-  Loop loop{quiet_options()};
+  Loop loop{options()};
   Ways before, after;
   Mail mail;
   bool done = false;

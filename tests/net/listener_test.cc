@@ -349,7 +349,7 @@ TEST_P(ListenerTest, TheLoopMayGoFirst) {
 // A handler that serves connections inside on_accept() takes time. Other work waits no longer than
 // one batch.
 TEST_P(ListenerTest, ABatchIsLimitedInTimeToo) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   Keeper keeper;
   const auto listener = listen(loop, keeper);
   const auto clients = connect_many(listener->address(), 100);
@@ -368,7 +368,7 @@ TEST_P(ListenerTest, TakesNoMoreThanItsHandlerDoes) {
     [[nodiscard]] bool takes_more() const noexcept override { return connections.size() < room; }
     std::size_t room = 2;
   };
-  Loop loop(quiet_options());
+  Loop loop(options());
   Chooser keeper;
   const auto listener = listen(loop, keeper);
   const auto clients = connect_many(listener->address(), 5);

@@ -106,7 +106,7 @@ class Hello final : public StreamHandler {
 class ListeningLoop : public LoopTest {};
 
 TEST_P(ListeningLoop, DrainLosesNoCompletedHandshakeInAStorm) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   auto server = get(Server<Hello>::listen(loop, Address::loopback(0)));
   const Address address = server->addresses()[0];
   std::vector<Peer> peers;
@@ -154,7 +154,7 @@ struct Count final : AcceptHandler {
 };
 
 TEST_P(ListeningLoop, ASharedListenerPausesAndResumes) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   Count count;
   const auto listener = get(Listener::listen(loop, Address::loopback(0), count));
   listener->share();
@@ -180,7 +180,7 @@ TEST_P(ListeningLoop, ASharedListenerPausesAndResumes) {
 }
 
 TEST_P(ListeningLoop, NothingIsLostBetweenTwoLoopsAtOneSocket) {
-  Loop first(quiet_options()), second(quiet_options());
+  Loop first(options()), second(options());
   Count one, two;
   one.pause_at = 5;
   const auto listener = get(Listener::listen(first, Address::loopback(0), one));

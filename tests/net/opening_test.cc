@@ -77,7 +77,7 @@ class Opening : public LoopTest {
 };
 
 TEST_P(Opening, ATurnHasRoomForOneLongStep) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowOpening::Notes notes;
   const auto links = start_many(loop, notes, 10);
   EXPECT_EQ(notes.steps, 0) << "start() never computes";
@@ -89,7 +89,7 @@ TEST_P(Opening, ATurnHasRoomForOneLongStep) {
 }
 
 TEST_P(Opening, EstablishedConnectionsGoOnMeanwhile) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   Link busy(loop, {}, &make_socket_pair);
   busy.handler.when_data = [](Stream& stream, std::string_view text) { stream.write(text); };
   busy.start();
@@ -106,7 +106,7 @@ TEST_P(Opening, EstablishedConnectionsGoOnMeanwhile) {
 }
 
 TEST_P(Opening, ShortStepsShareATurn) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowOpening::Notes notes{.each = Duration::zero()};
   const auto links = start_many(loop, notes, 200);
   int turns = 0;
@@ -115,7 +115,7 @@ TEST_P(Opening, ShortStepsShareATurn) {
 }
 
 TEST_P(Opening, OneThatEndsWhileItWaitsNeverOpens) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowOpening::Notes notes;
   auto links = start_many(loop, notes, 4);
   links[0]->stream.reset();
@@ -129,7 +129,7 @@ TEST_P(Opening, OneThatEndsWhileItWaitsNeverOpens) {
 }
 
 TEST_P(Opening, TheOnlyOneMayEndWhileItWaits) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowOpening::Notes notes;
   auto links = start_many(loop, notes, 1);
   links.clear();
@@ -139,7 +139,7 @@ TEST_P(Opening, TheOnlyOneMayEndWhileItWaits) {
 
 // The first byte and the end of the time for the handshake come in the same turn.
 TEST_P(Opening, ItsTimeMayEndWhileItWaits) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowOpening::Notes notes{.limit = milliseconds(5)};
   Link link(loop, {}, &make_socket_pair);
   link.stream->set_transport(std::make_unique<SlowOpening>(notes));
@@ -155,7 +155,7 @@ TEST_P(Opening, ItsTimeMayEndWhileItWaits) {
 }
 
 TEST_P(Opening, AnExceptionLeavesTheOthersWaiting) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowOpening::Notes notes{.throws = true};
   const auto links = start_many(loop, notes, 3);
   EXPECT_THROW(static_cast<void>(loop.run()), int);
@@ -167,7 +167,7 @@ TEST_P(Opening, MayOutliveItsLoop) {
   SlowOpening::Notes notes;
   std::vector<std::unique_ptr<Link>> links;
   {
-    Loop loop(quiet_options());
+    Loop loop(options());
     links = start_many(loop, notes, 2);
   }
   EXPECT_EQ(notes.steps, 0);
@@ -175,7 +175,7 @@ TEST_P(Opening, MayOutliveItsLoop) {
 
 TEST_P(Opening, AFailureIsLoggedWithItsPeerForWhoLooks) {
   LogCapture log(LogLevel::debug);
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowOpening::Notes notes;
   Link link(loop);
   const std::string peer = get(link.stream->peer()).to_string();
@@ -212,7 +212,7 @@ struct SlowServer {
 };
 
 TEST_P(Opening, TheKernelKeepsConnectionsThatWouldOnlyWait) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowServer slow(loop, 4);
   const auto clients = slow.connect(20, true);
   EXPECT_TRUE(run_bounded(loop, [&] {
@@ -225,7 +225,7 @@ TEST_P(Opening, TheKernelKeepsConnectionsThatWouldOnlyWait) {
 }
 
 TEST_P(Opening, ClientsThatSayNothingKeepNobodyOut) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowServer slow(loop, 4);
   const auto silent = slow.connect(20, false);
   EXPECT_TRUE(run_bounded(loop, [&] { return slow.server->accepted() == 20; }));
@@ -234,7 +234,7 @@ TEST_P(Opening, ClientsThatSayNothingKeepNobodyOut) {
 }
 
 TEST_P(Opening, ADrainStillTakesThoseThatTheKernelKept) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   SlowServer slow(loop, 2);
   auto clients = slow.connect(8, true);
   ASSERT_TRUE(loop.poll());

@@ -98,7 +98,7 @@ class ServerCallbacks : public LoopTest {
     }
   }
 
-  Loop loop{quiet_options()};
+  Loop loop{options()};
   ActorScript script;
   Address address;
   Nobody nobody;

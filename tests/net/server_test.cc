@@ -47,7 +47,7 @@ bool answered(Loop& loop, Peer& peer, std::string_view text) {
 }
 
 TEST_P(ServerTest, DumpsNameTheLineThatMadeIt) {
-  Loop loop(quiet_options());
+  Loop loop(options());
   const int line = __LINE__ + 1;
   auto server = get(Server<Echo>::listen(loop, Address::loopback(0)));
   Peer peer = connect_peer(server->addresses().front());

@@ -32,7 +32,7 @@ void fill_stream(Stream& stream, bool in_place) {
 
 TEST_P(SlowPeer, SmallWritesCountForTheMark) {
   for (const bool in_place : {false, true}) {
-    Loop loop(quiet_options());
+    Loop loop(options());
     StreamOptions settings;
     settings.high_water = 4096;
     settings.low_water = 1024;

@@ -145,7 +145,7 @@ class SiblingsTest : public LoopTest {
 
   FdGuard guard_;
   LogCapture log_;
-  Loop loop_{quiet_options()};
+  Loop loop_{options()};
   std::unique_ptr<Board> board_ = Board::make().value();
   Slots slots_;
   Mailboxes mailboxes_;

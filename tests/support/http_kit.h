@@ -91,7 +91,7 @@ class HttpTest : public LoopTest {
     peer.read();
   }
 
-  Loop loop{quiet_options()};
+  Loop loop{options()};
   std::unique_ptr<Server> server;
 };
 
