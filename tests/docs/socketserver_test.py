@@ -225,7 +225,7 @@ class Dispatcher(unittest.TestCase):
         there.result()
         for done in (in_one_loop, by_processes):
             pings, states = done.result()
-            self.assertLess(pings[len(pings) // 2], 0.050)  # the other clients wait for 5 s
+            self.assertLess(pings[len(pings) // 2], 0.5)  # the other clients wait for 5 s
             self.assertFalse([state for state in states if state.startswith("Z")])
 
 
