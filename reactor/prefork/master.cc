@@ -314,7 +314,8 @@ void Master::reload() {
   crew_.reload(std::move(*next), [this](Crew::Generation& tried) { return enact(tried); });
 }
 
-// Does what outlives the workers of a generation. What can fail comes first.
+// Makes the slots and the steering that the next generation needs. The steps that can fail come
+// first.
 std::string Master::enact(Crew::Generation& next) {
   if (std::string why = make_room_for(next.plan.workers); !why.empty()) return why;
   place(next.plan);

@@ -146,6 +146,7 @@ struct Options : Plan {
     WorkerFunction serve;
     // Called in the master, at most once, when the first worker of the new generation is ready and
     // nothing can go wrong any more. Changes in the master what goes with the new configuration.
+    // An exception leaves run(), as one of on_reload does.
     Callback<void()> on_adopted = {};
   };
   Callback<std::optional<Reload>()> on_reload = {};

@@ -25,6 +25,16 @@ class CrewReloadTest : public CrewTest {
     });
     turn();
   }
+  // The only worker died, and none could be started. The reload's first one starts in its slot.
+  void reload_into_the_empty_slot() {
+    make_ready(marked(1, 1));
+    calls_.refuse = true;
+    die(kFirst);
+    turn();
+    reload(marked(1, 2));
+    calls_.refuse = false;
+    pass(seconds(1));
+  }
   pid_t last() const { return kFirst + calls_.started - 1; }
   void make_last_ready() {
     ready(last());
@@ -194,13 +204,7 @@ TEST_F(CrewReloadTest, AWorkerThatDiesAmidAReloadIsReplacedUnderThePlanInForce) 
 }
 
 TEST_F(CrewReloadTest, IfNobodyServesAnEmptySlotTriesTheReload) {
-  make_ready(marked(1, 1));
-  calls_.refuse = true;
-  die(kFirst);
-  turn();
-  reload(marked(1, 2));
-  calls_.refuse = false;
-  pass(seconds(1));
+  reload_into_the_empty_slot();
   ASSERT_EQ(calls_.started, 2);
   make_last_ready();
   EXPECT_EQ(crew_->plan().max_requests, 2U);
@@ -208,13 +212,7 @@ TEST_F(CrewReloadTest, IfNobodyServesAnEmptySlotTriesTheReload) {
 }
 
 TEST_F(CrewReloadTest, AReloadThatFailsInAnEmptySlotLeavesItToThePlanInForce) {
-  make_ready(marked(1, 1));
-  calls_.refuse = true;
-  die(kFirst);
-  turn();
-  reload(marked(1, 2));
-  calls_.refuse = false;
-  pass(seconds(1));
+  reload_into_the_empty_slot();
   die(last());
   pass(seconds(1));
   ASSERT_EQ(calls_.started, 3);
