@@ -4,7 +4,7 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/parser_case.h"
-#include "reactor/http/parser.h"
+#include "reactor/http/internal/parse/parser.h"
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include <iostream>
 #include <string_view>
 
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
 
 namespace {
 

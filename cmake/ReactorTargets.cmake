@@ -30,16 +30,36 @@ function(reactor_precompile_headers target)
   endif()
 endfunction()
 
+# reactor_component_headers(COMPONENT PUBLIC PRIVATE): sets PUBLIC and PRIVATE to the headers in the
+# folders of this component. The headers in a folder internal/ are private.
+function(reactor_component_headers component public private)
+  set(headers "")
+  if(component STREQUAL "CORE")
+    set(headers "${PROJECT_SOURCE_DIR}/reactor/reactor.h")
+  endif()
+  foreach(folder IN LISTS REACTOR_${component}_DIRS)
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/reactor/${folder}/*.h")
+    list(APPEND headers ${found})
+  endforeach()
+  set(internal "${headers}")
+  # The project itself may lie in a folder called internal.
+  list(FILTER internal INCLUDE REGEX "/reactor/[^/]+/(.*/)?internal/[^/]*(/[^/]*)*\\.h$")
+  list(REMOVE_ITEM headers ${internal})
+  set(${public} "${headers}" PARENT_SCOPE)
+  set(${private} "${internal}" PARENT_SCOPE)
+endfunction()
+
 # reactor_add_library(TARGET COMPONENT EXPORT_NAME NAME): builds one component of Makefile.inc as
 # the library TARGET. This tree and applications refer to it as reactor::NAME.
 function(reactor_add_library target component)
   cmake_parse_arguments(arg "" "EXPORT_NAME" "" ${ARGN})
   add_library(${target})
   add_library(reactor::${arg_EXPORT_NAME} ALIAS ${target})
+  reactor_component_headers(${component} public private)
   target_sources(
     ${target}
-    PRIVATE ${REACTOR_${component}_SRCS} ${REACTOR_${component}_PRIV_HDRS}
-    PUBLIC FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}" FILES ${REACTOR_${component}_HDRS})
+    PRIVATE ${REACTOR_${component}_SRCS} ${private}
+    PUBLIC FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}" FILES ${public})
   target_compile_features(${target} PUBLIC cxx_std_20)
   reactor_private_flags(${target})
   reactor_harden(${target})

@@ -3,9 +3,9 @@
 #include <iostream>
 #include <optional>
 
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
+#include "reactor/net/datagram/reflection_guard.h"
 #include "reactor/net/endpoint.h"
-#include "reactor/net/reflection_guard.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include "reactor/base/log.h"
 #include "reactor/prefork/descriptor_limit.h"
-#include "servers/values.h"
+#include "servers/settings/values.h"
 
 namespace servers {
 namespace {

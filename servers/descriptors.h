@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "servers/options.h"
+#include "servers/settings/options.h"
 
 namespace servers {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "reactor/base/log.h"
-#include "reactor/net/datagram.h"
-#include "reactor/net/reflection_guard.h"
+#include "reactor/net/datagram/datagram.h"
+#include "reactor/net/datagram/reflection_guard.h"
 #include "reactor/net/server.h"
 #include "servers/reload.h"
 #include "servers/reply.h"

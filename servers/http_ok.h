@@ -2,7 +2,7 @@
 #pragma once
 
 #include "reactor/prefork/worker.h"
-#include "servers/options.h"
+#include "servers/settings/options.h"
 
 namespace servers {
 

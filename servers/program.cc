@@ -14,14 +14,14 @@
 #include <set>
 #include <string>
 
-#include "reactor/base/log_spdlog.h"
 #include "reactor/prefork/pid_file.h"
+#include "reactor/spdlog/log_spdlog.h"
 #include "servers/descriptors.h"
 #include "servers/helper.h"
 #include "servers/log_file.h"
 #include "servers/lookup.h"
-#include "servers/messages.h"
-#include "servers/values.h"
+#include "servers/settings/messages.h"
+#include "servers/settings/values.h"
 
 namespace servers {
 namespace {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "reactor/prefork/prefork.h"
-#include "servers/options.h"
+#include "servers/settings/options.h"
 
 namespace servers {
 

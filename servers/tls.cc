@@ -6,11 +6,11 @@
 #include <ctime>
 
 #include "reactor/base/printable.h"
-#include "reactor/tls/error.h"
 #include "reactor/tls/groups.h"
 #include "reactor/tls/server_context.h"
-#include "servers/brief.h"
-#include "servers/values.h"
+#include "reactor/tls/tls_error.h"
+#include "servers/settings/brief.h"
+#include "servers/settings/values.h"
 
 namespace servers {
 namespace {

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
 #include "reactor/net/endpoint.h"
 
 class Handler final : public reactor::DatagramHandler {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "reactor/base/poison.h"
+#include "reactor/base/internal/poison.h"
 
 namespace reactor {
 

@@ -9,7 +9,7 @@
 
 #include <cerrno>
 
-#include "reactor/base/send_flags.h"
+#include "reactor/base/internal/send_flags.h"
 
 namespace reactor {
 namespace {

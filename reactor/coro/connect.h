@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "reactor/base/result.h"
-#include "reactor/coro/context.h"
+#include "reactor/coro/coro_context.h"
 #include "reactor/coro/stream.h"
 #include "reactor/net/connector.h"
 

@@ -6,7 +6,7 @@
 #include <new>
 #include <utility>
 
-#include "reactor/base/check.h"
+#include "reactor/base/internal/check.h"
 
 namespace reactor::coro {
 

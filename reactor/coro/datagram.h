@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "reactor/base/result.h"
-#include "reactor/coro/context.h"
-#include "reactor/net/datagram.h"
+#include "reactor/coro/coro_context.h"
+#include "reactor/net/datagram/datagram.h"
 
 namespace reactor::coro {
 

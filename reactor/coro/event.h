@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "reactor/coro/context.h"
+#include "reactor/coro/coro_context.h"
 
 namespace reactor::coro {
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "reactor/base/check.h"
+#include "reactor/base/internal/check.h"
 
 namespace reactor::coro {
 

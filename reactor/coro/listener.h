@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "reactor/base/result.h"
-#include "reactor/coro/context.h"
+#include "reactor/coro/coro_context.h"
 #include "reactor/coro/stream.h"
 #include "reactor/net/listener.h"
 

@@ -4,7 +4,7 @@
 #include <exception>
 #include <utility>
 
-#include "reactor/coro/context.h"
+#include "reactor/coro/coro_context.h"
 #include "reactor/coro/task.h"
 
 namespace reactor::coro {

@@ -2,7 +2,7 @@
 // Awaitables that wait for time, or for the coroutine's turn.
 #pragma once
 
-#include "reactor/coro/context.h"
+#include "reactor/coro/coro_context.h"
 #include "reactor/loop/loop.h"
 
 namespace reactor::coro {

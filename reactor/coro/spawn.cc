@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "reactor/base/check.h"
+#include "reactor/base/internal/check.h"
 
 namespace reactor::coro {
 

@@ -13,7 +13,7 @@
 
 #include <cstddef>
 
-#include "reactor/coro/context.h"
+#include "reactor/coro/coro_context.h"
 #include "reactor/coro/root.h"
 #include "reactor/coro/task.h"
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "reactor/base/check.h"
 #include "reactor/base/error.h"
+#include "reactor/base/internal/check.h"
 
 namespace reactor::coro {
 namespace {

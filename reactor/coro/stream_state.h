@@ -16,8 +16,8 @@
 #include <system_error>
 
 #include "reactor/base/byte_buffer.h"
-#include "reactor/coro/context.h"
-#include "reactor/net/stream.h"
+#include "reactor/coro/coro_context.h"
+#include "reactor/net/stream/stream.h"
 #include "reactor/net/transport.h"
 
 namespace reactor::coro {

@@ -25,7 +25,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "reactor/coro/context.h"
+#include "reactor/coro/coro_context.h"
 
 namespace reactor::coro {
 

@@ -5,7 +5,7 @@
 #include <sys/types.h>
 
 #include "reactor/base/result.h"
-#include "reactor/coro/context.h"
+#include "reactor/coro/coro_context.h"
 #include "reactor/loop/loop.h"
 
 namespace reactor::coro {

@@ -4,10 +4,10 @@
 #include <ares.h>
 #include <sys/socket.h>
 
-#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
-#include "reactor/dns/channel.h"
-#include "reactor/dns/lookup.h"
+#include "reactor/base/internal/c_string.h"
+#include "reactor/dns/internal/cares_channel.h"
+#include "reactor/dns/internal/lookup.h"
 #include "reactor/net/socket.h"
 
 namespace reactor::dns {

@@ -13,7 +13,7 @@
 #include "reactor/base/callback.h"
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
-#include "reactor/dns/error.h"
+#include "reactor/dns/dns_error.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/address.h"
 

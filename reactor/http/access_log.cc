@@ -18,11 +18,11 @@
 #include <ctime>
 #include <utility>
 
-#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
+#include "reactor/base/internal/c_string.h"
+#include "reactor/base/internal/fork_count.h"
 #include "reactor/base/log.h"
-#include "reactor/base/process.h"
-#include "reactor/http/access_line.h"
+#include "reactor/http/internal/access_line.h"
 #include "reactor/loop/loop.h"
 
 namespace reactor::http {

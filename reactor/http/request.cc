@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "reactor/http/chars.h"
+#include "reactor/http/internal/parse/chars.h"
 
 namespace reactor::http {
 namespace {

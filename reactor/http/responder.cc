@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "reactor/http/connection.h"
-#include "reactor/http/exchange.h"
+#include "reactor/http/internal/exchange.h"
+#include "reactor/http/internal/http_connection.h"
 
 namespace reactor::http {
 

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <array>
 
-#include "reactor/base/check.h"
-#include "reactor/http/chars.h"
-#include "reactor/http/connection.h"
+#include "reactor/base/internal/check.h"
+#include "reactor/http/internal/http_connection.h"
+#include "reactor/http/internal/parse/chars.h"
 
 namespace reactor::http {
 namespace {

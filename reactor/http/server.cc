@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "reactor/http/server.h"
 
-#include "reactor/http/connection.h"
+#include "reactor/http/internal/http_connection.h"
 
 namespace reactor::http {
 

@@ -15,7 +15,7 @@
 
 #include "reactor/base/callback.h"
 #include "reactor/base/result.h"
-#include "reactor/http/options.h"
+#include "reactor/http/http_options.h"
 #include "reactor/http/responder.h"
 #include "reactor/net/address.h"
 #include "reactor/net/server.h"

@@ -4,8 +4,8 @@
 #include <sys/wait.h>
 
 #include "reactor/base/error.h"
-#include "reactor/loop/core.h"
-#include "reactor/loop/slots.h"
+#include "reactor/loop/internal/core.h"
+#include "reactor/loop/internal/handle_state.h"
 
 namespace reactor {
 namespace {

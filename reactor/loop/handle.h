@@ -18,7 +18,7 @@
 
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
-#include "reactor/poller/event.h"
+#include "reactor/poller/readiness.h"
 
 namespace reactor {
 

@@ -5,9 +5,9 @@
 #include <system_error>
 
 #include "reactor/base/error.h"
-#include "reactor/base/poison.h"
-#include "reactor/loop/core.h"
-#include "reactor/loop/slots.h"
+#include "reactor/base/internal/poison.h"
+#include "reactor/loop/internal/core.h"
+#include "reactor/loop/internal/handle_state.h"
 
 namespace reactor {
 namespace {

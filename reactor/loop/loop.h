@@ -36,7 +36,7 @@
 #include "reactor/loop/handle.h"
 #include "reactor/loop/poll_target.h"
 #include "reactor/loop/timer_queue.h"
-#include "reactor/poller/event.h"
+#include "reactor/poller/readiness.h"
 
 namespace reactor {
 
@@ -73,7 +73,7 @@ struct HandleCounts {
 };
 
 // The layers above that keep an object with a loop.
-enum class Layer : std::uint8_t { net, coro };
+enum class Layer : std::uint8_t { net, process, coro };
 
 // Base of the object that a layer keeps with a loop; see Loop::extension().
 class LoopExtension {

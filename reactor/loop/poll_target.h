@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "reactor/loop/dispatchable.h"
-#include "reactor/poller/event.h"
+#include "reactor/poller/readiness.h"
 
 namespace reactor {
 

@@ -11,8 +11,8 @@
 #include <cstddef>
 #include <cstring>
 
-#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
+#include "reactor/base/internal/c_string.h"
 #include "reactor/base/unique_fd.h"
 
 namespace reactor {

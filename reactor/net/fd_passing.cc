@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
-#include "reactor/base/send_flags.h"
+#include "reactor/base/internal/descriptors.h"
+#include "reactor/base/internal/send_flags.h"
 
 namespace reactor {
 namespace {

@@ -8,9 +8,9 @@
 #include <cstddef>
 #include <cstring>
 
-#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
-#include "reactor/net/v4_mapped.h"
+#include "reactor/base/internal/c_string.h"
+#include "reactor/net/internal/v4_mapped.h"
 
 namespace reactor {
 namespace {

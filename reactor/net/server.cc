@@ -14,10 +14,10 @@
 #include <new>
 #include <vector>
 
-#include "reactor/base/process.h"
-#include "reactor/net/context.h"
-#include "reactor/net/proxy_gate.h"
-#include "reactor/net/proxy_header.h"
+#include "reactor/base/internal/fork_count.h"
+#include "reactor/net/internal/net_context.h"
+#include "reactor/net/internal/proxy_gate.h"
+#include "reactor/net/internal/proxy_header.h"
 
 namespace reactor {
 namespace {

@@ -20,13 +20,13 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/base/callback_slot.h"
+#include "reactor/base/held_callback.h"
 #include "reactor/base/lifetime.h"
 #include "reactor/net/listener.h"
 #include "reactor/net/proxy.h"
 #include "reactor/net/service.h"
 #include "reactor/net/slab.h"
-#include "reactor/net/stream.h"
+#include "reactor/net/stream/stream.h"
 #include "reactor/net/transport.h"
 
 namespace reactor {

@@ -12,10 +12,10 @@
 #include <cerrno>
 #include <cstddef>
 
-#include "reactor/net/sigpipe.h"
+#include "reactor/net/internal/sigpipe.h"
+#include "reactor/net/internal/socket_options.h"
+#include "reactor/net/internal/unix_path.h"
 #include "reactor/net/socket_file.h"
-#include "reactor/net/socket_options.h"
-#include "reactor/net/unix_path.h"
 
 namespace reactor {
 namespace {

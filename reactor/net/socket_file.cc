@@ -6,8 +6,8 @@
 
 #include <utility>
 
-#include "reactor/base/process.h"
-#include "reactor/net/unix_path.h"
+#include "reactor/base/internal/fork_count.h"
+#include "reactor/net/internal/unix_path.h"
 
 namespace reactor {
 

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstdint>
 
-#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
+#include "reactor/base/internal/c_string.h"
 
 namespace reactor {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "reactor/base/clock.h"
 #include "reactor/net/socket.h"
-#include "reactor/poller/event.h"
+#include "reactor/poller/readiness.h"
 
 namespace reactor {
 

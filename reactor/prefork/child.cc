@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "reactor/base/log.h"
-#include "reactor/prefork/options.h"
-#include "reactor/prefork/signal_pipe.h"
+#include "reactor/prefork/internal/system/signal_pipe.h"
+#include "reactor/prefork/prefork_options.h"
 
 namespace reactor::prefork {
 

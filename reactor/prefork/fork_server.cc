@@ -14,9 +14,9 @@
 #include <string>
 
 #include "reactor/base/log.h"
-#include "reactor/prefork/options.h"
-#include "reactor/prefork/parent.h"
-#include "reactor/prefork/signal_pipe.h"
+#include "reactor/prefork/internal/system/parent.h"
+#include "reactor/prefork/internal/system/signal_pipe.h"
+#include "reactor/prefork/prefork_options.h"
 
 namespace reactor::prefork {
 namespace {

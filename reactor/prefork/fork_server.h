@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/base/callback_slot.h"
+#include "reactor/base/held_callback.h"
 #include "reactor/base/result.h"
 #include "reactor/net/server.h"
 #include "reactor/prefork/child.h"

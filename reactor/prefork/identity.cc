@@ -8,9 +8,9 @@
 #include <charconv>
 #include <optional>
 
-#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
-#include "reactor/prefork/isolation.h"
+#include "reactor/base/internal/c_string.h"
+#include "reactor/prefork/internal/system/isolation.h"
 
 namespace reactor::prefork {
 namespace {

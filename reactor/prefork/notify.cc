@@ -10,8 +10,8 @@
 #include <optional>
 #include <utility>
 
-#include "reactor/base/descriptors.h"
 #include "reactor/base/error.h"
+#include "reactor/base/internal/descriptors.h"
 #include "reactor/base/log.h"
 #include "reactor/base/printable.h"
 

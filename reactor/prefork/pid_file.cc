@@ -13,8 +13,8 @@
 #include <string_view>
 #include <utility>
 
-#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
+#include "reactor/base/internal/c_string.h"
 
 namespace reactor::prefork {
 namespace {

@@ -21,7 +21,7 @@
 // and its watchdog covers each worker (notify.h).
 #pragma once
 
-#include "reactor/prefork/options.h"
+#include "reactor/prefork/prefork_options.h"
 #include "reactor/prefork/worker.h"
 
 namespace reactor::prefork {

@@ -15,8 +15,8 @@
 
 #include "reactor/base/log.h"
 #include "reactor/prefork/fork_server.h"
-#include "reactor/prefork/membership.h"
-#include "reactor/prefork/stuck_report.h"
+#include "reactor/prefork/internal/membership.h"
+#include "reactor/prefork/internal/stuck_report.h"
 
 namespace reactor::prefork {
 namespace {

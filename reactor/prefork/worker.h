@@ -6,11 +6,11 @@
 #include <optional>
 #include <vector>
 
-#include "reactor/base/callback_slot.h"
+#include "reactor/base/held_callback.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/service.h"
 #include "reactor/net/socket.h"
-#include "reactor/prefork/options.h"
+#include "reactor/prefork/prefork_options.h"
 
 namespace reactor::prefork {
 

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "reactor/base/c_string.h"
-#include "reactor/base/check.h"
-#include "reactor/net/stream.h"
-#include "reactor/tls/error.h"
-#include "reactor/tls/ssl_transport.h"
+#include "reactor/base/internal/c_string.h"
+#include "reactor/base/internal/check.h"
+#include "reactor/net/stream/stream.h"
+#include "reactor/tls/internal/ssl_transport.h"
+#include "reactor/tls/tls_error.h"
 
 namespace reactor::tls {
 namespace {

@@ -9,12 +9,12 @@
 #include <array>
 #include <ctime>
 
-#include "reactor/base/c_string.h"
 #include "reactor/base/error.h"
+#include "reactor/base/internal/c_string.h"
 #include "reactor/base/unique_fd.h"
-#include "reactor/tls/error.h"
 #include "reactor/tls/groups.h"
-#include "reactor/tls/install.h"
+#include "reactor/tls/internal/install.h"
+#include "reactor/tls/tls_error.h"
 
 namespace reactor::tls {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <sstream>
 
-#include "reactor/tls/error.h"
-#include "reactor/tls/openssl.h"
+#include "reactor/tls/internal/openssl.h"
+#include "reactor/tls/tls_error.h"
 
 namespace reactor::tls {
 

@@ -5,10 +5,10 @@
 
 #include <utility>
 
-#include "reactor/base/check.h"
-#include "reactor/tls/error.h"
-#include "reactor/tls/install.h"
-#include "reactor/tls/ssl_transport.h"
+#include "reactor/base/internal/check.h"
+#include "reactor/tls/internal/install.h"
+#include "reactor/tls/internal/ssl_transport.h"
+#include "reactor/tls/tls_error.h"
 
 namespace reactor::tls {
 

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "reactor/base/callback_slot.h"
 #include "reactor/base/clock.h"
+#include "reactor/base/held_callback.h"
 #include "reactor/base/result.h"
 #include "reactor/net/transport.h"
 #include "reactor/tls/credentials.h"

@@ -22,7 +22,7 @@
 
 #include "reactor/net/fd_passing.h"
 #include "reactor/net/socket.h"
-#include "reactor/prefork/board.h"
+#include "reactor/prefork/internal/scoreboard.h"
 #include "tests/prefork/lingering.h"
 
 namespace reactor::prefork {

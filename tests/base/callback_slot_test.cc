@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/base/callback_slot.h"
+#include "reactor/base/held_callback.h"
 
 #include <gtest/gtest.h>
 

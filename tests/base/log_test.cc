@@ -9,8 +9,8 @@
 #include <csignal>
 #include <string>
 
-#include "reactor/base/check.h"
-#include "reactor/base/process.h"
+#include "reactor/base/internal/check.h"
+#include "reactor/base/internal/fork_count.h"
 #include "reactor/base/unique_fd.h"
 #include "reactor/base/write_line.h"
 #include "tests/support/fork.h"

@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "reactor/http/server.h"
-#include "reactor/net/child_process.h"
 #include "reactor/net/connector.h"
-#include "reactor/net/datagram.h"
-#include "reactor/net/pipe.h"
+#include "reactor/net/datagram/datagram.h"
 #include "reactor/net/server.h"
+#include "reactor/process/child_process.h"
+#include "reactor/process/pipe.h"
 #include "tests/coro/coro_test.h"
 #include "tests/support/fork.h"
 #include "tests/support/log_capture.h"

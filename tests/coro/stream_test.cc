@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "reactor/base/error.h"
-#include "reactor/base/poison.h"
+#include "reactor/base/internal/poison.h"
 #include "tests/coro/coro_test.h"
 #include "tests/support/script_transport.h"
 

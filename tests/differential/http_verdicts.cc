@@ -7,8 +7,8 @@
 #include <string_view>
 #include <utility>
 
-#include "reactor/http/body.h"
-#include "reactor/http/parser.h"
+#include "reactor/http/internal/parse/body.h"
+#include "reactor/http/internal/parse/parser.h"
 #include "tests/differential/verdict.h"
 
 namespace {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "reactor/http/access_line.h"
+#include "reactor/http/internal/access_line.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

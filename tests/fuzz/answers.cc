@@ -5,8 +5,8 @@
 #include <limits>
 #include <utility>
 
-#include "reactor/http/body.h"
-#include "reactor/http/parser.h"
+#include "reactor/http/internal/parse/body.h"
+#include "reactor/http/internal/parse/parser.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace reactor::fuzz {

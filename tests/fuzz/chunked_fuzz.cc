@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "reactor/http/body.h"
+#include "reactor/http/internal/parse/body.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/http/outcomes.h"
 

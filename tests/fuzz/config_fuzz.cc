@@ -10,8 +10,8 @@
 #include <string_view>
 
 #include "reactor/base/unique_fd.h"
-#include "servers/config_file.h"
-#include "servers/values.h"
+#include "servers/settings/config_file.h"
+#include "servers/settings/values.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

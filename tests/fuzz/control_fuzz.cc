@@ -16,10 +16,10 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/base/descriptors.h"
+#include "reactor/base/internal/descriptors.h"
 #include "reactor/base/log.h"
 #include "reactor/net/fd_passing.h"
-#include "reactor/prefork/siblings.h"
+#include "reactor/prefork/internal/siblings/siblings.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

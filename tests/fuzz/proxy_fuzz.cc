@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "reactor/net/proxy_header.h"
+#include "reactor/net/internal/proxy_header.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

@@ -19,7 +19,7 @@
 #include <system_error>
 
 #include "reactor/base/log.h"
-#include "reactor/net/stream.h"
+#include "reactor/net/stream/stream.h"
 #include "reactor/tls/server_context.h"
 #include "tests/fuzz/fuzz.h"
 

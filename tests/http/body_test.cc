@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/http/body.h"
+#include "reactor/http/internal/parse/body.h"
 
 #include <gtest/gtest.h>
 

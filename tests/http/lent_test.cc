@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/base/poison.h"
+#include "reactor/base/internal/poison.h"
 #include "tests/support/http_kit.h"
 
 namespace reactor::http {

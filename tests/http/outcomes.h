@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/http/parser.h"
+#include "reactor/http/internal/parse/parser.h"
 
 namespace reactor::http::testing {
 

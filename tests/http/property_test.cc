@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/http/body.h"
-#include "reactor/http/chars.h"
+#include "reactor/http/internal/parse/body.h"
+#include "reactor/http/internal/parse/chars.h"
 #include "tests/http/outcomes.h"
 
 namespace reactor::http {

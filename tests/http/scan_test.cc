@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "reactor/http/scan.h"
-#include "reactor/http/scan_native.h"
+#include "reactor/http/internal/parse/scan.h"
+#include "reactor/http/internal/parse/scan_native.h"
 #include "tests/http/outcomes.h"
 
 namespace reactor::http {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/http/status.h"
+#include "reactor/http/internal/status.h"
 
 #include <gtest/gtest.h>
 

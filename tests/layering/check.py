@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the sources against the layers and doors of docs/architecture.md. A door is the only file
-that may use a certain header or call.
+"""Checks the sources against the layers, folders and doors of docs/architecture.md. A door is the only
+file that may use a certain header or call.
 
 usage: check.py ROOT            prints each breach as FILE:LINE: RULE; exits 1 if there is one
        check.py --self-test     checks the rules on invented files, good and bad
@@ -18,6 +18,8 @@ LAYERS = {
     "poller": ["base"],
     "loop": ["poller", "base"],
     "net": ["loop", "poller", "base"],
+    "process": ["net", "loop", "poller", "base"],
+    "spdlog": ["base"],
     "http": ["net", "loop", "poller", "base"],
     "coro": ["http", "net", "loop", "poller", "base"],
     "prefork": ["net", "loop", "poller", "base"],
@@ -26,27 +28,43 @@ LAYERS = {
     "admin": ["http", "prefork", "net", "loop", "poller", "base"],
 }
 
+# Layers other than its own that may include an internal header.
+INTERNAL_DOORS = [
+    (r"reactor/base/internal/.*", list(LAYERS)),
+    (r"reactor/poller/internal/(poller|file_identity)\.h", ["loop"]),
+    (r"reactor/loop/internal/signals\.h", ["process"]),
+    (r"reactor/net/internal/sigpipe\.h", ["process", "prefork"]),
+    (r"reactor/net/internal/socket_options\.h", ["prefork"]),
+    (r"reactor/net/datagram/internal/datagram_socket\.h", ["prefork"]),
+]
+
+# A reader can look over a folder with this many files.
+MAX_FILES = 30
+
+# Names of headers that say the same in each layer that has one, each in its own namespace.
+SAME_IDEA = {"datagram.h", "listener.h", "server.h", "stream.h"}
+
 # Headers, and the files that alone may include each.
 INCLUDE_DOORS = [
-    (r"sys/epoll\.h", r"reactor/poller/epoll_poller\.(cc|h)"),
-    (r"sys/event\.h", r"reactor/poller/kqueue_\w+\.(cc|h)"),
-    (r"sys/select\.h", r"reactor/poller/select_poller\.(cc|h)"),
-    (r"spdlog/.*|fmt/.*", r"reactor/base/log_spdlog\.cc|servers/.*"),
+    (r"sys/epoll\.h", r"reactor/poller/internal/epoll_poller\.(cc|h)"),
+    (r"sys/event\.h", r"reactor/poller/internal/kqueue_\w+\.(cc|h)"),
+    (r"sys/select\.h", r"reactor/poller/internal/select_poller\.(cc|h)"),
+    (r"spdlog/.*|fmt/.*", r"reactor/spdlog/log_spdlog\.cc|servers/.*"),
     (r"openssl/.*", r"reactor/tls/.*"),
     (r"coroutine", r"reactor/coro/.*"),
-    (r"CLI/.*", r"servers/options\.cc"),
+    (r"CLI/.*", r"servers/settings/options\.cc"),
     (r"ares\w*\.h", r"reactor/dns/.*\.cc"),
     (r"(\.\./)*tests/.*", r"tests/.*"),
 ]
 
 # Calls, and the files that alone may use each.
 CALL_DOORS = [
-    (r"(?<![\w.>])(::)?epoll_(create1?|ctl|p?wait2?)\s*\(", r"reactor/poller/epoll_poller\.cc"),
-    (r"(?<![\w.>])::(kqueue|kevent)\s*\(", r"reactor/poller/kqueue_\w+\.(cc|h)"),
-    (r"(?<![\w.>])(::)?p?select\s*\(", r"reactor/poller/select_poller\.cc"),
-    (r"(?<![\w.>])(::)?sigaction\s*\(", r"reactor/loop/signals\.cc|reactor/prefork/.*"),
+    (r"(?<![\w.>])(::)?epoll_(create1?|ctl|p?wait2?)\s*\(", r"reactor/poller/internal/epoll_poller\.cc"),
+    (r"(?<![\w.>])::(kqueue|kevent)\s*\(", r"reactor/poller/internal/kqueue_\w+\.(cc|h)"),
+    (r"(?<![\w.>])(::)?p?select\s*\(", r"reactor/poller/internal/select_poller\.cc"),
+    (r"(?<![\w.>])(::)?sigaction\s*\(", r"reactor/loop/internal/signals\.cc|reactor/prefork/.*"),
     (r"(?<![\w.>])::(accept4?|recv|send)\s*\(", r"reactor/net/socket\.(cc|h)|reactor/base/write_line\.cc"),
-    (r"(?<![\w.>])::(recv|send)mmsg\s*\(", r"reactor/net/datagram_batch\.cc"),
+    (r"(?<![\w.>])::(recv|send)mmsg\s*\(", r"reactor/net/datagram/internal/datagram_batch\.cc"),
 ]
 
 # Conditions on the platform, which only some files may contain.
@@ -55,28 +73,20 @@ PLATFORM_IF = re.compile(
     r"__unix__|_WIN32|__has_include\s*\(\s*<sys/)"
 )
 PLATFORM_FILES = re.compile(
-    r"reactor/poller/\w*poller\.cc|reactor/poller/kqueue_\w+\.(cc|h)|reactor/loop/(wakeup|children)\.cc|"
-    r"reactor/net/(socket|datagram_(socket|batch)|unix_\w+)\.cc|reactor/prefork/.*|reactor/base/process\.cc"
+    r"reactor/poller/internal/\w*poller\.cc|reactor/poller/internal/kqueue_\w+\.(cc|h)|reactor/loop/internal/(wakeup|children)\.cc|"
+    r"reactor/net/(socket|unix_\w+|internal/unix_\w+)\.cc|reactor/net/datagram/internal/datagram_(socket|batch)\.cc|"
+    r"reactor/process/internal/unix_\w+\.cc|reactor/prefork/.*|reactor/base/internal/fork_count\.cc"
 )
 
 MAX_LINES = 450
-LONG_FILES = re.compile(r"reactor/http/parser\.cc")
+LONG_FILES = re.compile(r"reactor/http/internal/parse/parser\.cc")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 # Comments and string literals contain no calls.
 NOISE = re.compile(r'//.*|/\*.*?\*/|"(\\.|[^"\\])*"')
 
 
-def public_headers(root):
-    """Returns the installed headers, from each REACTOR_..._HDRS of Makefile.inc."""
-    makefile = root / "Makefile.inc"
-    if not makefile.exists():
-        return None
-    text = makefile.read_text().replace("\\\n", " ")
-    found = set()
-    for name, value in re.findall(r"^REACTOR_(\w+)_HDRS *=(.*)$", text, re.M):
-        if not name.endswith("_PRIV"):
-            found.update(value.split())
-    return found
+def is_internal(header):
+    return "/internal/" in header
 
 
 def included_layer(path):
@@ -84,7 +94,7 @@ def included_layer(path):
     return match.group(1) if match else None
 
 
-def check_include(file, included, public):
+def check_include(file, included):
     """Yields the rules that one #include in `file` breaks."""
     if file.startswith(("tests/", "bench/")):
         return
@@ -92,14 +102,18 @@ def check_include(file, included, public):
         if re.fullmatch(pattern, included) and not re.fullmatch(door, file):
             yield f"<{included}> may be included by {door} only"
     if not file.startswith("reactor/"):
-        if included.startswith("reactor/") and public is not None and included not in public:
-            yield f"{included} is not a public header of Makefile.inc"
+        if included.startswith("reactor/") and is_internal(included):
+            yield f"{included} is internal"
         return
     if included.startswith(("servers/", "examples/", "bench/")):
         yield f"reactor/ never includes {included}"
     mine, theirs = included_layer(file), included_layer(included)
     if theirs and mine and theirs != mine and theirs not in LAYERS.get(mine, []):
         yield f"{mine} must not include {theirs} ({included})"
+    if theirs and mine != theirs and is_internal(included):
+        doors = [layers for pattern, layers in INTERNAL_DOORS if re.fullmatch(pattern, included)]
+        if not any(mine in layers for layers in doors):
+            yield f"{included} is internal to {theirs}"
     if included == "reactor/reactor.h":
         yield "the umbrella is for users"
 
@@ -115,7 +129,7 @@ def check_first_include(root, file, lines):
         yield number, f"the first include is not {header}"
 
 
-def check_file(root, path, public):
+def check_file(root, path):
     file = path.relative_to(root).as_posix()
     lines = path.read_text().splitlines()
     breaches = list(check_first_include(root, file, lines)) if file.startswith("reactor/") else []
@@ -123,7 +137,7 @@ def check_file(root, path, public):
     for number, line in enumerate(lines, 1):
         include = INCLUDE.match(line)
         if include:
-            breaches += [(number, rule) for rule in check_include(file, include.group(1), public)]
+            breaches += [(number, rule) for rule in check_include(file, include.group(1))]
         if not file.startswith("reactor/"):
             continue
         if PLATFORM_IF.match(line) and not PLATFORM_FILES.fullmatch(file):
@@ -139,13 +153,54 @@ def check_file(root, path, public):
     return [f"{file}:{number}: {rule}" for number, rule in breaches]
 
 
+def check_folders(root):
+    """Yields the folders of reactor/ and servers/ that have too many files."""
+    for top in ("reactor", "servers"):
+        folders = [path for path in (root / top).rglob("*") if path.is_dir()] + [root / top]
+        for folder in sorted(folders):
+            files = sum(1 for path in folder.glob("*") if path.is_file())
+            if files > MAX_FILES:
+                yield f"{folder.relative_to(root).as_posix()}: more than {MAX_FILES} files"
+
+
+def check_names(root):
+    """Yields the headers of reactor/ that share a file name with another one."""
+    first = {}
+    for path in sorted((root / "reactor").rglob("*.h")):
+        file = path.relative_to(root).as_posix()
+        if path.name in SAME_IDEA:
+            continue
+        if path.name in first:
+            yield f"{file}: {first[path.name]} has this name already"
+        first.setdefault(path.name, file)
+
+
+def check_circles(root):
+    """Yields the headers of reactor/ that include themselves through others."""
+    graph = {}
+    for path in sorted((root / "reactor").rglob("*.h")):
+        found = [INCLUDE.match(line) for line in path.read_text().splitlines()]
+        graph[path.relative_to(root).as_posix()] = [match.group(1) for match in found if match]
+    done = set()
+
+    def visit(file, path):
+        if file in path:
+            yield f"{file}: includes itself: {' -> '.join(path[path.index(file):] + [file])}"
+        elif file in graph and file not in done:
+            for included in graph[file]:
+                yield from visit(included, path + [file])
+            done.add(file)
+
+    for file in graph:
+        yield from visit(file, [])
+
+
 def check(root):
-    public = public_headers(root)
-    breaches = []
+    breaches = [*check_folders(root), *check_names(root), *check_circles(root)]
     for folder in ("reactor", "servers", "examples", "bench", "tests"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in (".cc", ".h") and path.is_file():
-                breaches += check_file(root, path, public)
+                breaches += check_file(root, path)
     return breaches
 
 
@@ -159,16 +214,26 @@ SAMPLES = [
     ("reactor/net/c.cc", '#include "reactor/reactor.h"', 1),
     ("reactor/net/d.cc", '#include "servers/echo.h"', 1),
     ("reactor/loop/a.cc", "#include <sys/epoll.h>", 1),
-    ("reactor/poller/epoll_poller.cc", "#include <sys/epoll.h>\nint n = ::epoll_wait(1, e, 2, 3);", 0),
-    ("reactor/poller/select_poller.cc", "#if __has_include(<sys/event.h>)\nint n = ::select(1);", 0),
+    ("reactor/poller/internal/epoll_poller.cc", "#include <sys/epoll.h>\nint n = ::epoll_wait(1, e, 2, 3);", 0),
+    ("reactor/poller/internal/select_poller.cc", "#if __has_include(<sys/event.h>)\nint n = ::select(1);", 0),
     ("reactor/net/e.cc", "#include <sys/event.h>\n#include <spdlog/spdlog.h>\n#include <coroutine>", 3),
+    ("reactor/loop/i.cc", '#include "reactor/poller/internal/poller.h"', 0),
+    ("reactor/net/l.cc", '#include "reactor/poller/internal/poller.h"', 1),
+    ("reactor/net/m.cc", '#include "reactor/base/internal/check.h"', 0),
+    ("reactor/tls/n.cc", '#include "reactor/net/datagram/internal/multicast.h"', 1),
+    ("reactor/net/twin.h", "int twin();", 0),
+    ("reactor/tls/twin.h", "int twin();", 1),
+    ("reactor/net/stream.h", "int stream();", 0),
+    ("reactor/coro/stream.h", "int stream();", 0),
+    ("reactor/net/circle.h", '#include "reactor/net/arc.h"', 0),
+    ("reactor/net/arc.h", '#include "reactor/net/circle.h"', 1),
     ("reactor/net/first.h", "int first();", 0),
     ("reactor/net/first.cc", '#include "reactor/net/first.h"\n#include <vector>', 0),
     ("reactor/net/last.h", "int last();", 0),
     ("reactor/net/last.cc", '#include <vector>\n#include "reactor/net/last.h"', 1),
     ("reactor/net/never.h", "int never();", 0),
     ("reactor/net/never.cc", "int never() { return 0; }", 1),
-    ("reactor/base/log_spdlog.cc", "#include <spdlog/spdlog.h>", 0),
+    ("reactor/spdlog/log_spdlog.cc", "#include <spdlog/spdlog.h>", 0),
     ("reactor/net/f.cc", "auto n = ::recv(fd, p, n, 0);\nauto m = ::send(fd, p, n, 0);", 2),
     ("reactor/net/socket.cc", "auto n = ::recv(fd, p, n, 0);\n#ifdef __linux__", 0),
     ("reactor/dns/a.cc", '#include <ares.h>\n#include "reactor/net/address.h"', 0),
@@ -177,14 +242,14 @@ SAMPLES = [
     ("reactor/net/h.cc", "::sigaction(1, &a, nullptr);\nstruct sigaction a;", 1),
     ("reactor/net/i.cc", "#if defined(__APPLE__)", 1),
     ("reactor/net/j.cc", "int a;\n" * 500, 1),
-    ("reactor/http/parser.cc", "int a;\n" * 500, 0),
-    ("tests/net/a.cc", '#include "tests/support/guard.h"\n#include "reactor/poller/poller.h"', 0),
+    ("reactor/http/internal/parse/parser.cc", "int a;\n" * 500, 0),
+    ("tests/net/a.cc", '#include "tests/support/guard.h"\n#include "reactor/poller/internal/poller.h"', 0),
     ("bench/a.cc", "#include <sys/epoll.h>", 0),
     ("reactor/net/ssl.cc", "#include <openssl/ssl.h>", 1),
     ("reactor/tls/a.cc", '#include "reactor/net/transport.h"\n#include <openssl/ssl.h>', 0),
-    ("servers/a.cc", '#include "reactor/poller/poller.h"\n#include <CLI/CLI.hpp>', 2),
-    ("servers/options.cc", '#include "reactor/net/address.h"\n#include <CLI/CLI.hpp>', 0),
-    ("examples/a.cc", '#include "reactor/poller/poller.h"', 1),
+    ("servers/a.cc", '#include "reactor/poller/internal/poller.h"\n#include <CLI/CLI.hpp>', 2),
+    ("servers/settings/options.cc", '#include "reactor/net/address.h"\n#include <CLI/CLI.hpp>', 0),
+    ("examples/a.cc", '#include "reactor/poller/internal/poller.h"', 1),
 ]
 
 
@@ -192,15 +257,17 @@ def self_test():
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
-        (root / "Makefile.inc").write_text(
-            "REACTOR_CORE_HDRS = \\\n  reactor/net/address.h\nREACTOR_CORE_PRIV_HDRS = reactor/poller/poller.h\n")
+        for number in range(MAX_FILES + 1):
+            (root / "reactor/prefork").mkdir(parents=True, exist_ok=True)
+            (root / f"reactor/prefork/{number}.h").write_text("// SPDX-License-Identifier: MIT\n")
         for name, text, _ in SAMPLES:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"// SPDX-License-Identifier: MIT\n{text}\n")
         (root / "reactor/net/unlicensed.cc").write_text("int a;\n")
         breaches = check(root)
-        for name, expected in [(n, e) for n, _, e in SAMPLES] + [("reactor/net/unlicensed.cc", 1)]:
+        for name, expected in [(n, e) for n, _, e in SAMPLES] + [("reactor/net/unlicensed.cc", 1),
+                                                                 ("reactor/prefork", 1)]:
             found = [b for b in breaches if b.startswith(name + ":")]
             if len(found) != expected:
                 failures += 1

@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "reactor/base/error.h"
-#include "reactor/loop/core.h"
-#include "reactor/loop/slots.h"
-#include "reactor/poller/poller.h"
+#include "reactor/loop/internal/core.h"
+#include "reactor/loop/internal/handle_state.h"
+#include "reactor/poller/internal/poller.h"
 #include "tests/support/fork.h"
 #include "tests/support/loop_test.h"
 

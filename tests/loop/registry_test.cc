@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The registry over a kernel that refuses to watch.
-#include "reactor/loop/registry.h"
+#include "reactor/loop/internal/registry.h"
 
 #include <map>
 #include <new>

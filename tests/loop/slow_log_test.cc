@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Log lines about slow callbacks: one for each place and interval, whatever clients do.
-#include "reactor/loop/slow_log.h"
+#include "reactor/loop/internal/slow_log.h"
 
 #include <algorithm>
 #include <string>

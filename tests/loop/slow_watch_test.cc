@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/loop/slow_watch.h"
+#include "reactor/loop/internal/slow_watch.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/net/child_process.h"
+#include "reactor/process/child_process.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>

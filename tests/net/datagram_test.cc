@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
 
 #include <memory>
 #include <stdexcept>
@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/base/poison.h"
+#include "reactor/base/internal/poison.h"
 #include "tests/support/datagram_kit.h"
 #include "tests/support/fork.h"
 #include "tests/support/pipes.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Closed connections that linger, and the limits on their number.
-#include "reactor/net/linger.h"
+#include "reactor/net/internal/linger.h"
 
 #include <sys/resource.h>
 

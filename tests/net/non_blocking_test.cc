@@ -10,11 +10,11 @@
 #include <string>
 #include <utility>
 
-#include "reactor/net/child_process.h"
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
 #include "reactor/net/listener.h"
-#include "reactor/net/pipe.h"
 #include "reactor/net/server.h"
+#include "reactor/process/child_process.h"
+#include "reactor/process/pipe.h"
 #include "tests/support/datagram_kit.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/stream_kit.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/net/pipe.h"
+#include "reactor/process/pipe.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

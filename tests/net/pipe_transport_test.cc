@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/net/pipe_transport.h"
+#include "reactor/process/pipe_transport.h"
 
 #include <csignal>
 #include <memory>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/net/proxy_header.h"
+#include "reactor/net/internal/proxy_header.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Which sources a datagram server answers.
-#include "reactor/net/reflection_guard.h"
+#include "reactor/net/datagram/reflection_guard.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>

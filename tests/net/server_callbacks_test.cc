@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/net/proxy_header.h"
+#include "reactor/net/internal/proxy_header.h"
 #include "reactor/net/server.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/stream_kit.h"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "reactor/base/error.h"
-#include "reactor/base/poison.h"
+#include "reactor/base/internal/poison.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/stream_kit.h"
 

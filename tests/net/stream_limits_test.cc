@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "reactor/base/error.h"
-#include "reactor/net/rate_limit.h"
+#include "reactor/net/internal/rate_limit.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/stream_kit.h"
 

@@ -3,7 +3,7 @@
 // descriptor gives on demand.
 #if __has_include(<sys/event.h>)
 
-#include "reactor/poller/kqueue_calls.h"
+#include "reactor/poller/internal/kqueue_calls.h"
 
 #include <sys/types.h>
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "reactor/base/clock.h"
-#include "reactor/poller/poller.h"
+#include "reactor/poller/internal/poller.h"
 #include "tests/support/backends.h"
 #include "tests/support/continued.h"
 #include "tests/support/pipes.h"

@@ -13,7 +13,7 @@
 #include <cstddef>
 
 #include "reactor/base/clock.h"
-#include "reactor/poller/poller.h"
+#include "reactor/poller/internal/poller.h"
 #include "tests/support/fork.h"
 
 namespace reactor {

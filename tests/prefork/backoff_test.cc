@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/prefork/backoff.h"
+#include "reactor/prefork/internal/backoff.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/prefork/close_apart.h"
+#include "reactor/prefork/internal/system/close_apart.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

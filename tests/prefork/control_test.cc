@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/prefork/control.h"
+#include "reactor/prefork/internal/control.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

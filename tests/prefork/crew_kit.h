@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/prefork/crew.h"
+#include "reactor/prefork/internal/crew.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
 

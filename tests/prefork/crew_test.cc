@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The decisions of the crew.
-#include "reactor/prefork/crew.h"
+#include "reactor/prefork/internal/crew.h"
 
 #include <sys/resource.h>
 #include <unistd.h>

@@ -18,7 +18,7 @@
 #endif
 
 #include "reactor/net/server.h"
-#include "reactor/prefork/signal_pipe.h"
+#include "reactor/prefork/internal/system/signal_pipe.h"
 #include "tests/prefork/prefork_test.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"

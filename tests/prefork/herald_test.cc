@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The datagrams that the service manager gets, event by event.
-#include "reactor/prefork/herald.h"
+#include "reactor/prefork/internal/herald.h"
 
 #include <sys/socket.h>
 #include <unistd.h>

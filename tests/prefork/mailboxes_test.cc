@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/prefork/mailboxes.h"
+#include "reactor/prefork/internal/siblings/mailboxes.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/prefork/run_clock.h"
+#include "reactor/prefork/internal/system/run_clock.h"
 
 #include <gtest/gtest.h>
 

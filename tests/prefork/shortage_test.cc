@@ -17,9 +17,9 @@
 #include <string>
 
 #include "reactor/base/error.h"
-#include "reactor/prefork/control.h"
-#include "reactor/prefork/mailboxes.h"
-#include "reactor/prefork/upgrade.h"
+#include "reactor/prefork/internal/control.h"
+#include "reactor/prefork/internal/siblings/mailboxes.h"
+#include "reactor/prefork/internal/upgrade.h"
 #include "tests/support/fork.h"
 
 namespace reactor::prefork {

@@ -11,7 +11,7 @@
 #include <span>
 #include <utility>
 
-#include "reactor/prefork/siblings.h"
+#include "reactor/prefork/internal/siblings/siblings.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"

@@ -2,7 +2,7 @@
 // No worker gets more new connections than its limit allows.
 #include <sys/resource.h>
 
-#include "reactor/base/descriptors.h"
+#include "reactor/base/internal/descriptors.h"
 #include "tests/prefork/siblings_kit.h"
 
 namespace reactor::prefork {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/prefork/signal_pipe.h"
+#include "reactor/prefork/internal/system/signal_pipe.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "reactor/prefork/slots.h"
+#include "reactor/prefork/internal/listener_table.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/pipes.h"

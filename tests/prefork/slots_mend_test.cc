@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "reactor/prefork/slots.h"
+#include "reactor/prefork/internal/listener_table.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include "reactor/prefork/slots.h"
+#include "reactor/prefork/internal/listener_table.h"
 
 #if defined(__linux__)
 #include <fcntl.h>

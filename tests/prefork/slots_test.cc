@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/prefork/slots.h"
+#include "reactor/prefork/internal/listener_table.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The number of workers to which connections can be steered by processor.
-#include "reactor/prefork/steering.h"
+#include "reactor/prefork/internal/system/steering.h"
 
 #include <gtest/gtest.h>
 

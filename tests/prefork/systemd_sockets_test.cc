@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Sockets that systemd passes. Their descriptor numbers begin at 3, so each case runs in a process
 // of its own.
-#include "reactor/prefork/systemd_sockets.h"
+#include "reactor/prefork/internal/system/systemd_sockets.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

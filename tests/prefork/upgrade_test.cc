@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Upgrades: the sockets that an old program leaves to a new one, malformed messages about them, and
 // the old program's side.
-#include "reactor/prefork/upgrade.h"
+#include "reactor/prefork/internal/upgrade.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

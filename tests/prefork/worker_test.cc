@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "reactor/net/server.h"
-#include "reactor/prefork/membership.h"
+#include "reactor/prefork/internal/membership.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "servers/brief.h"
+#include "servers/settings/brief.h"
 
 #include <gtest/gtest.h>
 

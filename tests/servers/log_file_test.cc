@@ -14,9 +14,9 @@
 #include <map>
 #include <set>
 
-#include "reactor/base/descriptors.h"
+#include "reactor/base/internal/descriptors.h"
 #include "reactor/base/log.h"
-#include "reactor/base/log_spdlog.h"
+#include "reactor/spdlog/log_spdlog.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/fork.h"
 #include "tests/support/pipes.h"

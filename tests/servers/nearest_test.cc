@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "servers/nearest.h"
+#include "servers/settings/nearest.h"
 
 #include <gtest/gtest.h>
 

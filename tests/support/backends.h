@@ -5,7 +5,7 @@
 
 #include <ostream>
 
-#include "reactor/poller/event.h"
+#include "reactor/poller/readiness.h"
 #include "tests/support/fd_guard.h"
 
 namespace reactor {

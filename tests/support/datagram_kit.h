@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/temporary_folder.h"
 

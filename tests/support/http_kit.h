@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "reactor/http/body.h"
+#include "reactor/http/internal/parse/body.h"
 #include "reactor/http/server.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/stream_kit.h"

@@ -3,7 +3,7 @@
 // how it differs from the kernels' kqueue(2).
 #pragma once
 
-#include "reactor/poller/event.h"
+#include "reactor/poller/readiness.h"
 
 namespace reactor {
 

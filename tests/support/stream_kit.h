@@ -11,7 +11,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "reactor/net/stream.h"
+#include "reactor/net/stream/stream.h"
 #include "tests/support/pipes.h"
 
 namespace reactor {

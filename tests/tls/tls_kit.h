@@ -11,8 +11,8 @@
 
 #include "reactor/tls/client_context.h"
 #include "reactor/tls/connection.h"
-#include "reactor/tls/error.h"
 #include "reactor/tls/server_context.h"
+#include "reactor/tls/tls_error.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/stream_kit.h"
 #include "tests/tls/certificates.h"

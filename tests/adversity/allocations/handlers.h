@@ -5,8 +5,8 @@
 #include <span>
 #include <system_error>
 
-#include "reactor/net/datagram.h"
-#include "reactor/net/stream.h"
+#include "reactor/net/datagram/datagram.h"
+#include "reactor/net/stream/stream.h"
 #include "tests/adversity/allocations/scene.h"
 
 namespace reactor::allocations {

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "reactor/net/child_process.h"
 #include "reactor/net/connector.h"
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
 #include "reactor/net/listener.h"
-#include "reactor/net/stream.h"
+#include "reactor/net/stream/stream.h"
+#include "reactor/process/child_process.h"
 #include "tests/adversity/allocations/handlers.h"
 #include "tests/adversity/allocations/scenarios.h"
 #include "tests/adversity/allocations/scene.h"

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <map>
 
-#include "reactor/poller/poller.h"
+#include "reactor/poller/internal/poller.h"
 #include "tests/adversity/matrix/actions.h"
 #include "tests/adversity/matrix/expected.h"
 

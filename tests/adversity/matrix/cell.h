@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "reactor/poller/event.h"
+#include "reactor/poller/readiness.h"
 
 namespace reactor::adversity {
 

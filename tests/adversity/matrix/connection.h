@@ -8,7 +8,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "reactor/net/stream.h"
+#include "reactor/net/stream/stream.h"
 #include "tests/tls/tls_kit.h"
 
 namespace reactor::adversity {

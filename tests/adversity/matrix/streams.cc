@@ -4,7 +4,7 @@
 #include <chrono>
 #include <optional>
 
-#include "reactor/net/proxy_header.h"
+#include "reactor/net/internal/proxy_header.h"
 #include "tests/adversity/matrix/scene.h"
 #include "tests/support/stream_kit.h"
 

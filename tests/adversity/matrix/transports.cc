@@ -6,9 +6,9 @@
 #include <array>
 
 #include "reactor/dns/host_connector.h"
-#include "reactor/net/child_process.h"
 #include "reactor/net/connector.h"
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
+#include "reactor/process/child_process.h"
 #include "tests/adversity/matrix/scene.h"
 #include "tests/support/loop_test.h"
 

@@ -2,7 +2,7 @@
 // Two UDP sockets, of which one sends numbered datagrams to the other.
 #include <cstring>
 
-#include "reactor/net/datagram.h"
+#include "reactor/net/datagram/datagram.h"
 #include "tests/adversity/programs/world.h"
 
 namespace reactor::programs {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "reactor/net/datagram_socket.h"
+#include "reactor/net/datagram/internal/datagram_socket.h"
 #include "reactor/net/server.h"
 #include "tests/adversity/programs/world.h"
 

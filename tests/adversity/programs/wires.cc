@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "reactor/base/error.h"
-#include "reactor/net/stream.h"
+#include "reactor/net/stream/stream.h"
 #include "tests/adversity/programs/world.h"
 #include "tests/support/pipes.h"
 #include "tests/support/run.h"

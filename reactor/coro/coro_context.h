@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// Context is what the coroutines of one loop share. A suspended coroutine continues in one of two
+// ways:
+//
+// * An event of the loop (bytes, time, a signal) resumes it at once, from the loop's callback:
+//   Waiter::resume().
+// * An action of another coroutine (on a channel or event, or the end of a task) only wakes it:
+//   Waiter::wake() puts it into a queue that the loop empties before it next waits. So coroutines
+//   never run inside each other's calls, and any of them may destroy any other.
+//
+// This header is for authors of awaitables. Programs do not need it.
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "reactor/base/intrusive_list.h"
+#include "reactor/loop/loop.h"
+
+namespace reactor::coro {
+
+class Context;
+class Promise;
+class Root;
+class TaskGroup;
+
+// Does what REACTOR_CHECK of base/internal/check.h does. That macro must not be used in public
+// headers.
+void require(bool met, const char* what) noexcept;
+
+// Learns of the end of a task that no coroutine awaits directly.
+class Joiner {
+ public:
+  // Returns the coroutine to run next. The task must not be destroyed here.
+  [[nodiscard]] virtual std::coroutine_handle<> on_task_done(Promise& promise) noexcept = 0;
+
+ protected:
+  Joiner() = default;
+  ~Joiner() = default;
+};
+
+// The common base of all tasks' promises.
+class Promise {
+ public:
+  Context* context = nullptr;            // copied from the awaiting task
+  std::coroutine_handle<> continuation;  // the coroutine that awaits this task
+  Joiner* joiner = nullptr;              // or the object to tell of its end
+  std::exception_ptr error;              // the exception that left the task's body
+};
+
+// A suspended coroutine, as seen by the code that will resume it. It is the base of most awaiters,
+// which lie in the coroutine's frame: destroying the frame destroys the Waiter, and then nobody
+// wakes it any more. The link may be used for a list of waiting coroutines, until wake() takes it.
+class Waiter : public ListLink {
+ public:
+  Waiter() noexcept = default;
+  Waiter(Waiter&&) noexcept {}  // allowed only before it waits
+  Waiter& operator=(Waiter&&) = delete;
+  ~Waiter() { unlink(); }
+
+  template <std::derived_from<Promise> P>
+  void suspend(std::coroutine_handle<P> coroutine) noexcept {
+    suspend(*coroutine.promise().context, coroutine);
+  }
+  void suspend(Context& context, std::coroutine_handle<> coroutine) noexcept {
+    coroutine_ = coroutine;
+    context_ = &context;
+  }
+  [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept { return coroutine_; }
+  [[nodiscard]] Context& context() const noexcept { return *context_; }
+
+  // Resumes the coroutine now. Call it from a callback of the loop, as the last action: *this may
+  // be gone afterwards.
+  void resume();
+  // Resumes the coroutine before the loop next waits, at most once.
+  void wake() noexcept;
+
+ private:
+  std::coroutine_handle<> coroutine_;
+  Context* context_;
+};
+
+// An object that lives with a loop and has to learn of its end. If it is made while the loop ends,
+// it is not registered with the context.
+class Resident : public ListLink {
+ public:
+  Resident() noexcept = default;
+  Resident(const Resident&) = delete;
+  Resident& operator=(const Resident&) = delete;
+  // The loop ends: stop everything that needs it. The link is already free.
+  virtual void on_context_end() noexcept = 0;
+
+ protected:
+  ~Resident() { unlink(); }
+};
+
+class Context final : public LoopExtension {
+ public:
+  // How many coroutines resume before the loop looks for events again (G10).
+  static constexpr int kBudget = 256;
+
+  // Returns the loop's context, which the first call makes.
+  [[nodiscard]] static Context& of(Loop& loop);
+
+  explicit Context(Loop& owner);
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  ~Context() override;
+
+  // Ends all tasks, and detaches the objects that the context does not own.
+  void on_loop_end() noexcept override;
+  // Returns this, or null from on_loop_end() on. For residents, which are not accepted any more
+  // then.
+  [[nodiscard]] Context* if_open() noexcept { return open ? this : nullptr; }
+
+  void schedule(Waiter& waiter) noexcept {
+    ready_.append(waiter);
+    drain_.schedule();
+  }
+  // Takes a spawned task that has ended and is suspended for good. Returns the coroutine that
+  // destroys it, outside of the task's frame.
+  [[nodiscard]] std::coroutine_handle<> bury(Root& root) noexcept;
+
+  Loop& loop;
+  bool open = true;       // until on_loop_end(); declared before the groups, which ask for it
+  IntrusiveList groups;   // residents; they learn of the loop's end first, because
+  IntrusiveList streams;  // their tasks own these
+  std::unique_ptr<TaskGroup> tasks;  // those of spawn()
+
+ private:
+  // A coroutine that calls clear_away() each time it is resumed. A task that ends transfers control
+  // to it. So code that resumes a coroutine need not check afterwards whether a task has ended.
+  class Undertaker {
+   public:
+    struct promise_type;
+    explicit Undertaker(std::coroutine_handle<> coroutine) noexcept : coroutine_(coroutine) {}
+    Undertaker(Undertaker&& other) noexcept
+        : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+    Undertaker& operator=(Undertaker&&) = delete;
+    ~Undertaker() {
+      if (coroutine_) coroutine_.destroy();
+    }
+    [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept { return coroutine_; }
+
+   private:
+    std::coroutine_handle<> coroutine_;
+  };
+
+  [[nodiscard]] Undertaker undertake();
+  void clear_away() noexcept;
+  void report(std::exception_ptr failure) noexcept;
+  void drain();
+
+  IntrusiveList ready_;
+  IntrusiveList ended_;
+  bool clearing_ = false;
+  std::vector<std::exception_ptr> failures_;  // to be thrown out of the loop's run(), one per turn
+  Undertaker undertaker_;
+  Deferred drain_;
+};
+
+inline void Waiter::resume() { coroutine_.resume(); }
+
+inline void Waiter::wake() noexcept {
+  unlink();
+  context_->schedule(*this);
+}
+
+}  // namespace reactor::coro

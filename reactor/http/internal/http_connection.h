@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// Connection: HTTP/1.1 on one Stream. Private to http/.
+//
+//   idle -> request head -> (content) -> handler -> answer -> idle
+//
+// Only one request at a time is in progress. Later input waits in `partial_`, and so does input
+// that came while the client did not read its answers.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "reactor/base/byte_buffer.h"
+#include "reactor/base/held_callback.h"
+#include "reactor/http/http_options.h"
+#include "reactor/http/internal/date.h"
+#include "reactor/http/internal/exchange.h"
+#include "reactor/http/internal/parse/parser.h"
+#include "reactor/http/internal/refusal.h"
+#include "reactor/http/internal/response_head.h"
+#include "reactor/net/stream/stream.h"
+
+namespace reactor::http {
+
+// The state that all connections of one server share. A connection that waits for a request owns
+// next to nothing: the memory for an answer is here, and is used again for the next one.
+struct Shared {
+  // The most bytes that one read takes, and how many bytes of input may wait in partial_ before
+  // reading is paused.
+  static constexpr std::size_t kHeldInput = 8 * 1024;
+
+  Shared(Loop& loop, Handler its_handler, Options its_options)
+      : handler(std::move(its_handler)),
+        options(std::move(its_options)),
+        input(loop.scratch().first(kHeldInput)),
+        parser(options.limits),
+        date(loop) {
+    adopt_upgraded = std::move(options.on_adopt_upgraded);
+  }
+
+  Handler handler;
+  Options options;
+  // The first part of the loop's scratch, into which requests are read. It is short because input
+  // that can't be answered yet is kept.
+  std::span<std::byte> input;
+  CallbackSlot<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
+  RequestParser parser;
+  Request request;
+  Response response;
+  DateCache date;
+  Stream* stream = nullptr;         // the Stream whose handler runs
+  std::uint64_t requests_left = 0;  // until limit_reached is scheduled; 0: no limit
+  Deferred limit_reached;
+  std::uint32_t spread = 1;  // the random generator for drain_spread
+  bool draining = false;
+};
+
+class Connection final : public StreamHandler {
+ public:
+  using Context = Shared;
+
+  explicit Connection(Shared& shared) noexcept : shared_(&shared) {}
+
+  std::span<std::byte> read_buffer(Stream& stream) override;
+  void on_open(Stream& stream) override;
+  void on_data(Stream& stream, std::span<std::byte> bytes) override;
+  void on_end(Stream& stream) override;
+  void on_drain(Stream& stream) override;
+  void on_timeout(Stream& stream) override;
+  void on_shutdown(Stream& stream) override;
+  Migration on_migrate(Stream& stream, std::vector<std::byte>& state) override;
+  void on_adopt(Stream& stream, std::span<const std::byte> state) override;
+  // Called by the server: returns the handler of an upgraded connection that comes from another
+  // process, or null to close the connection.
+  [[nodiscard]] StreamHandler* adopting_handler();
+  void on_close(Stream& stream, std::error_code error) noexcept override;
+  void on_loop_end(Stream& stream) noexcept override;
+
+  // Called by Response while the handler runs.
+  [[nodiscard]] Responder defer();
+  [[nodiscard]] bool asks_to_upgrade() const noexcept;
+  [[nodiscard]] bool asks_to_tunnel() const noexcept;
+
+  // Called by Responder; it has calls of the same names.
+  void send(Exchange& exchange, const Response& response);
+  void begin(Exchange& exchange, const Response& response, std::optional<std::uint64_t> length);
+  void write(Exchange& exchange, std::string_view content);
+  void finish(Exchange& exchange);
+  void abandon(Exchange& exchange);  // its Responder was destroyed
+  void want_body(Exchange& exchange);
+  void pause_body(Exchange& exchange, bool paused);
+
+ private:
+  // What the Stream's timer is set for.
+  enum class Clock : std::uint8_t {
+    idle,     // the wait for the next request
+    request,  // the deadline of the current request's head or content
+    stale,    // the deadline of a request that is over; to be replaced
+    none,     // nothing: we wait for the handler, or for the client to read
+    soon,     // an immediate on_timeout(), which takes partial_
+  };
+
+  void take_input(Stream& stream, std::span<const std::byte> bytes);
+  void take_partial(Stream& stream);
+  void give_up(Stream& stream);
+  void settle(Stream& stream);
+  void go_on(Stream& stream);
+  void go_on_soon(Stream& stream);
+  // Returns the rest of `input` from which no more requests can be taken now.
+  std::string_view take_requests(Stream& stream, std::string_view input);
+  void note_followed_upgrade(std::string_view input);
+  // These return whether there may be more input to take.
+  [[nodiscard]] bool take_request(Stream& stream, std::string_view& input);
+  [[nodiscard]] bool begin_content(Stream& stream, std::string_view head, std::string_view& input);
+  [[nodiscard]] bool begin_stream(Stream& stream, std::string_view& input);
+  [[nodiscard]] bool feed(Stream& stream, std::string_view& input);
+  [[nodiscard]] bool feed_counted(Stream& stream, std::string_view& input);
+  [[nodiscard]] bool feed_chunked(Stream& stream, std::string_view& input);
+  [[nodiscard]] bool take_content(Stream& stream, std::string_view part);
+  [[nodiscard]] bool content_whole(Stream& stream, std::string_view& input);
+
+  void parse_again(Exchange& exchange);
+  [[nodiscard]] Content content_of();
+  [[nodiscard]] bool call_handler(Stream& stream);
+  void answer(Stream& stream, std::string_view& input);
+  void answer_otherwise(Stream& stream, std::string_view& input, bool well);
+  void hand_over(Stream& stream, std::string_view rest);
+  static void catch_up(Stream& stream, std::string_view rest);
+  void refuse(Stream& stream, const Refusal& why);
+  void refuse_content(Stream& stream);
+  void refuse_late(Stream& stream);
+  [[nodiscard]] bool respond(Stream& stream, const Response& response, AnswerContext to);
+  bool respond_slowly(Stream& stream, const Response& response, AnswerContext to);  // not inline
+  void respond_with_error(Stream& stream, int status, bool head_only);
+  void send_error(Stream& stream, int status, bool head_only, std::string_view reason);
+  void log_answer(Stream& stream, int status, std::uint64_t octets);
+  void log_refusal(Stream& stream, int status, std::uint64_t octets, std::string_view reason);
+  void keep_from_going_on(Exchange& exchange);
+  void answered(Exchange& exchange);
+  void drop_if_over(Stream& stream);
+  // Runs a callback of an exchange, which may be gone afterwards.
+  template <class Call>
+  void run(Exchange& exchange, Call&& call);
+
+  void leave(Stream& stream);
+  void set_clock(Stream& stream);
+  void set_content_deadline(Stream& stream);
+  // Returns whether the next answer is the last one.
+  [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
+  // Returns whether no request is held, not even a part of one.
+  [[nodiscard]] bool idle() const noexcept { return partial_ == nullptr && exchange_ == nullptr; }
+  // Returns whether input must wait, for the handler to answer or for the client to read.
+  [[nodiscard]] bool waits(const Stream& stream) const noexcept;
+
+  Shared* shared_;
+  ParseProgress progress_;
+  std::unique_ptr<ByteBuffer> partial_;  // an unfinished head, or input that must wait
+  std::unique_ptr<Exchange> exchange_;
+  Clock clock_ = Clock::idle;
+  bool taking_ = false;  // take_requests() is running
+  bool input_paused_ = false;
+  bool leaving_ = false;  // on_shutdown() was called: the next answer is the last
+};
+
+// Logs the exception that a callback threw, of whatever type; call it in the catch block. The
+// exception affects no other connection.
+void log_exception(std::string_view callback) noexcept;
+
+}  // namespace reactor::http

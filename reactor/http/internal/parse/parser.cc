@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+// A head is parsed line by line in one of two ways: the fast path (common_head.h) takes a line of
+// the common form, the strict HeadLexer any other line and a line that is not whole yet.
+//
+// A resumed HeadLexer checks bytes but no longer knows where earlier tokens began. When it reaches
+// the end of the head, the head (now known to be whole and well-formed) is parsed once more from
+// its start. So no byte is read more than a few times, however the input was cut.
+#include "reactor/http/internal/parse/parser.h"
+
+#include <algorithm>
+
+#include "reactor/base/internal/check.h"
+#include "reactor/base/internal/poison.h"
+#include "reactor/http/internal/parse/fast_path.h"
+#include "reactor/http/internal/parse/head_lexer.h"
+#include "reactor/http/internal/parse/head_rules.h"
+#include "reactor/http/internal/parse/scan_native.h"
+
+namespace reactor::http {
+
+Version read_version(std::string_view text) noexcept {
+  constexpr std::string_view kPattern = "HTTP/0.0\r\n";
+  constexpr std::uint8_t kMajorAt = 5;
+  const std::size_t size = std::min(text.size(), kPattern.size());
+  for (std::uint8_t i = 0; i < size; ++i) {
+    const bool digit = kPattern[i] == '0';
+    const bool good = digit ? chars::is(chars::kDigit, text[i]) : text[i] == kPattern[i];
+    if (!good) return {.status = 400, .length = i};
+  }
+  if (size < kPattern.size()) return {};
+  if (text[kMajorAt] != '1') return {.status = 505, .length = kMajorAt};
+  return {.whole = true,
+          .minor = static_cast<std::uint8_t>(text[kMajorAt + 2] - '0'),
+          .length = kPattern.size()};
+}
+
+namespace {
+
+constexpr std::size_t kMaxLine = std::size_t{1} << 30U;
+constexpr std::size_t kMaxFields = 65535;
+
+Limits sane(Limits limits) {
+  limits.request_line = std::min(limits.request_line, kMaxLine);
+  limits.header_bytes = std::min(limits.header_bytes, kMaxLine);
+  limits.fields = std::min(limits.fields, kMaxFields);
+  return limits;
+}
+
+ParseResult completed(const char* begin, const char* end, bool plain) {
+  return {.state = ParseResult::State::complete,
+          .plain = plain,
+          .consumed = static_cast<std::uint32_t>(end - begin)};
+}
+
+}  // namespace
+
+RequestParser::RequestParser(const Limits& limits, ScanPath path)
+    : limits_(sane(limits)),
+      window_(std::min(limits_.request_line + 2, limits_.header_bytes)),
+      fields_(new Field[limits_.fields]),
+      path_(path) {}
+
+// Not inlined, like everything below except parse_head(): that leaves the registers to the common
+// path.
+template <class Block>
+[[gnu::noinline]] ParseResult RequestParser::take_odd_line(std::string_view input,
+                                                           ParseProgress& progress,
+                                                           Request& request,
+                                                           Place& place) noexcept {
+  HeadLexer<Block> lexer(input, limits_, fields_.get(), progress, request, place);
+  const bool taken = lexer.take_line();
+  ParseResult result = lexer.result();
+  if (taken) result.state = ParseResult::State::complete;
+  return result;
+}
+
+// Goes on in the middle of the line in which the last call ended, to the end of the head if the
+// input has it.
+template <class Block>
+[[gnu::noinline]] ParseResult RequestParser::resume(std::string_view input, ParseProgress& progress,
+                                                    Request& request) noexcept {
+  REACTOR_CHECK(progress.offset <= input.size());
+  Place place{input.data() + progress.offset, input.data() + progress.line, progress.fields,
+              static_cast<Phase>(progress.phase)};
+  ParseResult result{.state = ParseResult::State::complete};
+  while (result.complete() && place.phase != Phase::end) {
+    result = take_odd_line<Block>(input, progress, request, place);
+  }
+  return result;
+}
+
+// Goes on at the place, whose line the fast path did not take. Later lines may take the fast path
+// again.
+template <class Block>
+[[gnu::noinline]] ParseResult RequestParser::take_mixed(std::string_view input,
+                                                        ParseProgress& progress, Request& request,
+                                                        Place place, Facts facts) noexcept {
+  using Window = scan::Window<Block>;
+  const std::size_t visible = std::min(input.size(), window_);
+  Field* const fields = fields_.get();
+  for (;;) {
+    const bool starts = place.phase == Phase::start;
+    const ParseResult result = take_odd_line<Block>(input, progress, request, place);
+    if (!result.complete()) return result;
+    if (place.phase == Phase::end) break;
+    if (starts) {
+      progress.empty_lines = 0;
+    } else {
+      facts.note(fields[place.fields - 1].name, fields[place.fields - 1].value, request);
+    }
+    if (!Window::fits(visible)) continue;
+    Field* field = fields + place.fields;
+    place.at = common_fields(Window::of(input.data(), visible), place.at, field,
+                             fields + limits_.fields, facts, request);
+    place.fields = static_cast<std::size_t>(field - fields);
+  }
+  request.fields = {fields, place.fields};
+  const Verdict verdict = facts.judge(limits_, request);
+  if (verdict.status == 0) return completed(input.data(), place.at, false);
+  return {.state = ParseResult::State::error,
+          .status = verdict.status,
+          .consumed = ParseResult::kWhole,
+          .reason = verdict.reason};
+}
+
+template <class Block>
+ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& progress,
+                                      Request& request) noexcept {
+  using Window = scan::Window<Block>;
+  if (!progress.fresh()) [[unlikely]] {
+    const ParseResult result = resume<Block>(input, progress, request);
+    if (!result.complete()) return result;
+    progress = {};
+  }
+  const char* const begin = input.data();
+  const std::size_t visible = std::min(input.size(), window_);
+  const auto window = Window::of(begin, visible);
+  const char* at = Window::fits(visible) ? common_request_line(window, begin, request) : nullptr;
+  if (at == nullptr) {
+    return take_mixed<Block>(input, progress, request, {begin, begin, 0, Phase::start}, Facts());
+  }
+  Facts facts;
+  facts.note_plain_line();
+  Field* const fields = fields_.get();
+  Field* field = fields;
+  at = common_fields(window, at, field, fields + limits_.fields, facts, request);
+  if (!at_empty_line(window, at) || !facts.judge_plain(request)) {
+    const char* const section = request.target.data() + request.target.size() + kBehindTarget;
+    const auto taken = static_cast<std::size_t>(field - fields);
+    return take_mixed<Block>(input, progress, request, {at, section, taken, Phase::field_start},
+                             facts);
+  }
+  request.fields = {fields, field};
+  return completed(begin, at + 2, true);
+}
+
+ParseResult RequestParser::parse(std::string_view input, ParseProgress& progress,
+                                 Request& request) noexcept {
+  unpoison(std::as_bytes(std::span(fields_.get(), limits_.fields)));
+  return path_ == ScanPath::native ? parse_head<scan::NativeBlock>(input, progress, request)
+                                   : parse_head<scan::PortableBlock>(input, progress, request);
+}
+
+std::size_t RequestParser::max_head() const noexcept {
+  return kMaxEmptyLines * std::size_t{2} + limits_.request_line + 2 + limits_.header_bytes;
+}
+
+}  // namespace reactor::http

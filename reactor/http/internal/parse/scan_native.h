@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// NativeBlock: the widest vector block that the build's target surely has. Internal. No other file
+// has intrinsics.
+#pragma once
+
+#include "reactor/http/internal/parse/scan.h"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace reactor::http::scan {
+
+#if defined(__SSE2__)
+
+// Tests a range without a comparison: subtracting `low` moves the range to 0, and then a saturating
+// addition sets the sign bit of each byte beyond the range. The sign bits are the mask.
+struct Sse2Block {
+  using Mask = std::uint32_t;
+  static constexpr std::ptrdiff_t kWidth = 16;
+  static constexpr int kBits = 1;
+
+  static Mask outside_value(const char* at) noexcept {
+    return signs(outside<0x20, 0x7e>(load(at)));
+  }
+
+  static Mask outside_target(const char* at) noexcept {
+    const __m128i octets = load(at);
+    const __m128i between = equal(_mm_or_si128(octets, every(0x62)), '~');
+    const __m128i others = _mm_or_si128(between, equal(octets, '`'));
+    return signs(_mm_or_si128(outside<'&', 'z'>(octets), others));
+  }
+
+  static Mask outside_name(const char* at) noexcept {
+    const __m128i octets = load(at);
+    const __m128i others = outside<'a', 'z'>(_mm_or_si128(octets, every(0x20)));
+    return signs(_mm_andnot_si128(equal(octets, '-'), others));
+  }
+
+  static Mask outside_label(const char* at) noexcept {
+    const __m128i octets = load(at);
+    const __m128i letters = outside<'a', 'z'>(_mm_or_si128(octets, every(0x20)));
+    const __m128i others = _mm_or_si128(outside<'-', '9'>(octets), equal(octets, '/'));
+    return signs(_mm_and_si128(letters, others));
+  }
+
+ private:
+  static __m128i load(const char* at) noexcept {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+  }
+  static __m128i every(char octet) noexcept { return _mm_set1_epi8(octet); }
+  static __m128i equal(__m128i octets, char octet) noexcept {
+    return _mm_cmpeq_epi8(octets, every(octet));
+  }
+  template <char low, char high>
+  static __m128i outside(__m128i octets) noexcept {
+    return _mm_adds_epu8(_mm_sub_epi8(octets, every(low)), every(0x7f - (high - low)));
+  }
+  static Mask signs(__m128i octets) noexcept {
+    return static_cast<Mask>(_mm_movemask_epi8(octets));
+  }
+};
+
+#if defined(__AVX2__)
+
+struct Avx2Block {
+  using Mask = std::uint32_t;
+  static constexpr std::ptrdiff_t kWidth = 32;
+  static constexpr int kBits = 1;
+
+  static Mask outside_value(const char* at) noexcept {
+    return signs(outside<0x20, 0x7e>(load(at)));
+  }
+
+  static Mask outside_target(const char* at) noexcept {
+    const __m256i octets = load(at);
+    const __m256i between = equal(_mm256_or_si256(octets, every(0x62)), '~');
+    const __m256i others = _mm256_or_si256(between, equal(octets, '`'));
+    return signs(_mm256_or_si256(outside<'&', 'z'>(octets), others));
+  }
+
+  static Mask outside_name(const char* at) noexcept {
+    const __m256i octets = load(at);
+    const __m256i others = outside<'a', 'z'>(_mm256_or_si256(octets, every(0x20)));
+    return signs(_mm256_andnot_si256(equal(octets, '-'), others));
+  }
+
+  static Mask outside_label(const char* at) noexcept {
+    const __m256i octets = load(at);
+    const __m256i letters = outside<'a', 'z'>(_mm256_or_si256(octets, every(0x20)));
+    const __m256i others = _mm256_or_si256(outside<'-', '9'>(octets), equal(octets, '/'));
+    return signs(_mm256_and_si256(letters, others));
+  }
+
+ private:
+  static __m256i load(const char* at) noexcept {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+  }
+  static __m256i every(char octet) noexcept { return _mm256_set1_epi8(octet); }
+  static __m256i equal(__m256i octets, char octet) noexcept {
+    return _mm256_cmpeq_epi8(octets, every(octet));
+  }
+  template <char low, char high>
+  static __m256i outside(__m256i octets) noexcept {
+    return _mm256_adds_epu8(_mm256_sub_epi8(octets, every(low)), every(0x7f - (high - low)));
+  }
+  static Mask signs(__m256i octets) noexcept {
+    return static_cast<Mask>(_mm256_movemask_epi8(octets));
+  }
+};
+
+using NativeBlock = Avx2Block;
+
+#else
+
+using NativeBlock = Sse2Block;
+
+#endif
+
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+
+// NEON has no movemask. Narrowing each 16-bit lane by 4 bits leaves four bits for each byte.
+struct NeonBlock {
+  using Mask = std::uint64_t;
+  static constexpr std::ptrdiff_t kWidth = 16;
+  static constexpr int kBits = 4;
+
+  static Mask outside_value(const char* at) noexcept {
+    return marked(within<0x20, 0x7e>(load(at)));
+  }
+
+  static Mask outside_target(const char* at) noexcept {
+    const uint8x16_t octets = load(at);
+    const uint8x16_t between = vceqq_u8(vorrq_u8(octets, vdupq_n_u8(0x62)), vdupq_n_u8('~'));
+    const uint8x16_t others = vorrq_u8(between, vceqq_u8(octets, vdupq_n_u8('`')));
+    return marked(vbicq_u8(within<'&', 'z'>(octets), others));
+  }
+
+  static Mask outside_name(const char* at) noexcept {
+    const uint8x16_t octets = load(at);
+    const uint8x16_t letter = within<'a', 'z'>(vorrq_u8(octets, vdupq_n_u8(0x20)));
+    return marked(vorrq_u8(letter, vceqq_u8(octets, vdupq_n_u8('-'))));
+  }
+
+  static Mask outside_label(const char* at) noexcept {
+    const uint8x16_t octets = load(at);
+    const uint8x16_t letter = within<'a', 'z'>(vorrq_u8(octets, vdupq_n_u8(0x20)));
+    const uint8x16_t other = within<'-', '9'>(octets);
+    return marked(vbicq_u8(vorrq_u8(letter, other), vceqq_u8(octets, vdupq_n_u8('/'))));
+  }
+
+ private:
+  static uint8x16_t load(const char* at) noexcept {
+    return vld1q_u8(reinterpret_cast<const std::uint8_t*>(at));
+  }
+  template <std::uint8_t low, std::uint8_t high>
+  static uint8x16_t within(uint8x16_t octets) noexcept {
+    return vcleq_u8(vsubq_u8(octets, vdupq_n_u8(low)), vdupq_n_u8(high - low));
+  }
+  static Mask marked(uint8x16_t common) noexcept {
+    const uint8x8_t narrow = vshrn_n_u16(vreinterpretq_u16_u8(common), 4);
+    return ~vget_lane_u64(vreinterpret_u64_u8(narrow), 0);
+  }
+};
+
+using NativeBlock = NeonBlock;
+
+#else
+
+using NativeBlock = PortableBlock;
+
+#endif
+
+}  // namespace reactor::http::scan

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// Core holds the loop's state and runs its turns. Private; Loop is its public face.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <exception>
+#include <memory>
+
+#include "reactor/base/intrusive_list.h"
+#include "reactor/base/stats.h"
+#include "reactor/loop/internal/children.h"
+#include "reactor/loop/internal/post_queue.h"
+#include "reactor/loop/internal/registry.h"
+#include "reactor/loop/internal/signals.h"
+#include "reactor/loop/internal/slow_watch.h"
+#include "reactor/loop/internal/wakeup.h"
+#include "reactor/loop/loop.h"
+#include "reactor/loop/timer_queue.h"
+
+namespace reactor {
+
+struct HandleSlot;
+
+class Core {
+ public:
+  Core(LoopOptions loop_options, Backend chosen, std::unique_ptr<Poller> poller);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // Opens and attaches the wake-up descriptor.
+  std::error_code start();
+
+  // Runs turns until stop() or until there is nothing left to wait for, or one turn if not
+  // `forever`. All run modes share this. It clears the stop request at its end.
+  Result<> run_while(bool forever, Duration limit);
+  [[nodiscard]] Duration next_timeout() noexcept;
+  void request_stop() noexcept;
+  void post(Callback<void()> call);
+  std::error_code reinit_after_fork();
+  void close_in_child() noexcept;
+  // Destroys what closures and coroutines own, and ends all handles. The loop calls it before the
+  // destructor, while everything here still works. Not from a callback.
+  void end() noexcept;
+  // False from end() on: the loop then accepts no closure and nothing else that it would have to
+  // call.
+  [[nodiscard]] bool accepts() const noexcept { return !ending_; }
+  [[nodiscard]] bool in_own_process() const noexcept;
+  // The time that a started timer counts from: the cached time inside a turn, else the clock's.
+  [[nodiscard]] TimePoint start_time() const noexcept { return in_turn_ ? now : monotonic_now(); }
+
+  // Runs `callback`, whose owner is `slot`. If the handle is destroyed meanwhile, the slot lives on
+  // until the call has returned (G2).
+  template <class Slot, class Call, class... Args>
+  void call(Slot& slot, Call& callback, Args... args) {
+    running_slot_ = &slot;
+    const Running guard{*this, slot};
+    callback(args...);
+  }
+
+  // Called when a handle is destroyed: ends `slot`, and frees it now or after its running call.
+  void release(HandleSlot& slot) noexcept;
+  void link(HandleSlot& slot) noexcept;
+  void unlink(HandleSlot& slot) noexcept;
+  // Counts a handle that became active, or ended.
+  void keep(const HandleSlot& slot, bool keeps) noexcept;
+  void count_keeping(bool more) noexcept { more ? ++keeping : --keeping; }
+
+  // A member may depend on those declared before it.
+  LoopOptions options;
+  Backend backend;
+  LoopStats own_stats;
+  LoopStats* stats;
+  TimePoint now;
+  Registry registry;
+  TimerQueue timers;
+  PostQueue posts;
+  Wakeup wakeup;
+  Signals signals;
+  Children children;
+  SlowWatch slow;
+  IntrusiveList scheduled;       // deferred calls for the next turn
+  HandleSlot* newest = nullptr;  // start of the list of all live handles
+  std::size_t keeping = 0;       // active handles that keep run() going, except the registry's
+  std::array<std::unique_ptr<LoopExtension>, 3> extensions;  // indexed by Layer
+  std::unique_ptr<std::byte[]> scratch;
+
+ private:
+  // Ends a call, even one that throws.
+  struct Running {
+    Core& core;
+    HandleSlot& slot;
+    ~Running() {
+      core.running_slot_ = nullptr;
+      if (core.running_slot_is_dead_) core.bury(slot);
+    }
+  };
+
+  void end(HandleSlot& slot) noexcept;
+  Result<> turn(bool forever, Duration limit);
+  std::error_code wait(Duration limit);
+  bool run_deferred();  // returns whether there was any
+  void dispatch_io();
+  template <class Enter>
+  void dispatch_batch(Enter enter);
+  void run_timers();
+  void run_posted();
+  void bury(HandleSlot& slot) noexcept;
+  [[nodiscard]] bool work_is_waiting() const noexcept;
+  [[nodiscard]] bool anything_to_wait_for() noexcept;
+
+  IntrusiveList deferred_round_;  // deferred calls that this turn still has to run
+  HandleSlot* running_slot_ = nullptr;
+  bool running_slot_is_dead_ = false;
+  bool in_turn_ = false;
+  bool ending_ = false;       // set once; until then, other threads may still post()
+  std::uint32_t generation_;  // of the process that owns this loop
+  std::atomic<bool> stop_requested_{false};
+};
+
+}  // namespace reactor

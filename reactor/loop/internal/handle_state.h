@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// The objects behind the five handles. They never move; the handle owns its slot, and the loop
+// knows it. Private to the loop.
+#pragma once
+
+#include <sys/types.h>
+
+#include "reactor/base/callback.h"
+#include "reactor/base/intrusive_list.h"
+#include "reactor/base/unique_fd.h"
+#include "reactor/loop/handle.h"
+#include "reactor/loop/poll_target.h"
+#include "reactor/loop/timer_queue.h"
+#include "reactor/poller/internal/file_identity.h"
+
+namespace reactor {
+
+class Core;
+
+// The common base of the five slots, linked into the loop's list of live handles.
+struct HandleSlot {
+  HandleSlot(Core& owner, SourceLocation made_at);
+  HandleSlot(const HandleSlot&) = delete;
+  HandleSlot& operator=(const HandleSlot&) = delete;
+  virtual ~HandleSlot() = default;
+
+  // Ends the registration, if there is one: the callback never runs again. May be called
+  // repeatedly.
+  virtual void stop() noexcept = 0;
+  // Returns whether something is registered. An active slot keeps run() going unless it is
+  // unref'ed.
+  [[nodiscard]] virtual bool active() const noexcept = 0;
+  [[nodiscard]] virtual const Dispatchable& dispatchable() const noexcept = 0;
+  // Called after `keeps` changed, for slots that the registry counts.
+  virtual void keeping_changed() noexcept {}
+  // Destroys the callable. The callable may own the handle, and so may destroy this slot.
+  virtual void drop_callback() noexcept = 0;
+
+  Core* core;                   // null once the loop has ended
+  bool keeps = true;            // whether it keeps run() going while it is active
+  bool repeats = false;         // for timers; here because start() then touches one cache line less
+  std::uint32_t line;           // the place where it was made, together with `file`
+  HandleSlot* newer = nullptr;  // neighbours in the loop's list of handles
+  HandleSlot* older = nullptr;
+  TimePoint created;
+  const char* file;
+
+ protected:
+  [[nodiscard]] HandleInfo info(std::string_view kind, int number) const noexcept {
+    return {kind, number, created, SourceLocation(file, line)};
+  }
+};
+
+struct IoSlot final : PollTarget, HandleSlot {
+  IoSlot(Core& owner, int fd, Callback<void(Ready)> call, SourceLocation made_at)
+      : PollTarget(fd),
+        HandleSlot(owner, made_at),
+        file(FileIdentity::of(fd)),
+        callback(std::move(call)) {}
+
+  void on_ready(Ready ready) override;
+  [[nodiscard]] bool holds_file() const noexcept override { return file.is_still(fd()); }
+  [[nodiscard]] HandleInfo describe() const noexcept override { return info("io", fd()); }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override;
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void keeping_changed() noexcept override;
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
+
+  FileIdentity file;  // the application owns the descriptor and may close it (G8)
+  Callback<void(Ready)> callback;
+};
+
+// This base comes before HandleSlot, so that start() and stop() touch 64 contiguous bytes.
+struct OrderedTimerNode : TimerNode {
+  [[nodiscard]] Order order() const noexcept final { return started; }
+
+  Order started = kStopped;
+};
+
+struct TimerSlot final : OrderedTimerNode, HandleSlot {
+  TimerSlot(Core& owner, Callback<void()> call, SourceLocation made_at)
+      : HandleSlot(owner, made_at), callback(std::move(call)) {}
+  TimerSlot(const TimerSlot&) = delete;
+  TimerSlot& operator=(const TimerSlot&) = delete;
+  ~TimerSlot() override;  // because stop() may have left the node in the wheel
+
+  void start(Duration delay) noexcept;
+  void start_every(Duration every) noexcept;
+  void on_expire() override;
+  [[nodiscard]] HandleInfo describe() const noexcept override { return info("timer", -1); }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override { return started != kStopped; }
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
+
+  Callback<void()> callback;
+  Duration period{0};
+
+ private:
+  void start_at(TimePoint deadline) noexcept;
+};
+
+struct SignalSlot final : Dispatchable, HandleSlot {
+  SignalSlot(Core& owner, int signal_number, Callback<void()> call, SourceLocation made_at)
+      : HandleSlot(owner, made_at), number(signal_number), callback(std::move(call)) {}
+
+  [[nodiscard]] HandleInfo describe() const noexcept override { return info("signal", number); }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override { return watching; }
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
+
+  int number;
+  bool watching = false;
+  bool due = false;  // the signal arrived, but its call is still to be made
+  Callback<void()> callback;
+};
+
+// If the child is watched through a pidfd, that is the target's descriptor.
+struct ChildSlot final : PollTarget, HandleSlot {
+  ChildSlot(Core& owner, pid_t child, Callback<void(ExitStatus)> call, SourceLocation made_at)
+      : HandleSlot(owner, made_at), pid(child), callback(std::move(call)) {}
+
+  using PollTarget::set_fd;
+  void on_ready(Ready ready) override;
+  [[nodiscard]] HandleInfo describe() const noexcept override {
+    return info("child", static_cast<int>(pid));
+  }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override { return watching; }
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
+
+  pid_t pid;
+  bool watching = false;
+  bool due = false;         // the child may have ended and has to be checked
+  std::error_code failure;  // if set, reported instead of the status
+  UniqueFd pidfd;
+  Callback<void(ExitStatus)> callback;
+};
+
+struct DeferredSlot final : Dispatchable, HandleSlot, ListLink {
+  DeferredSlot(Core& owner, Callback<void()> call, SourceLocation made_at)
+      : HandleSlot(owner, made_at), callback(std::move(call)) {}
+
+  void schedule() noexcept;
+  [[nodiscard]] HandleInfo describe() const noexcept override { return info("deferred", -1); }
+  void stop() noexcept override;
+  [[nodiscard]] bool active() const noexcept override { return linked(); }
+  [[nodiscard]] const Dispatchable& dispatchable() const noexcept override { return *this; }
+  void drop_callback() noexcept override { const auto dropped = std::move(callback); }
+
+  Callback<void()> callback;
+};
+
+}  // namespace reactor

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+// What the files of Stream share: its Extras, and inline functions. Private to those files.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "reactor/base/byte_buffer.h"
+#include "reactor/loop/loop.h"
+#include "reactor/net/internal/net_context.h"
+#include "reactor/net/internal/opening_queue.h"
+#include "reactor/net/internal/rate_limit.h"
+#include "reactor/net/stream/stream.h"
+#include "reactor/net/transport.h"
+
+namespace reactor {
+
+// What only few Streams need. A Stream that has extras moves its bytes by read_slowly() and
+// send_slowly().
+struct Stream::Extras {
+  static constexpr TimePoint kNever = TimePoint::max();
+  // The most bytes of files that are sent in a turn, so that a fast peer does not keep others
+  // waiting (G10).
+  static constexpr std::size_t kTurn = 512 * 1024;
+
+  // A call of the transport's open() that waits for its turn in the loop's OpeningQueue.
+  struct OpeningStep final : OpeningQueue::Step {
+    void run() override { stream->continue_opening(); }
+    Stream* stream = nullptr;
+  };
+
+  // A part of a file that waits to be sent, after the bytes that were queued before it.
+  struct Piece {
+    std::unique_ptr<ByteBuffer> before;  // sent before the file; may be null
+    UniqueFd file;
+    std::uint64_t offset, left;
+    bool copied = false;  // sendfile(2) can't send this file: it is read and written instead
+  };
+
+  // A timeout that runs while the Stream waits for bytes to be read, or written.
+  struct Waiting {
+    Duration timeout{};  // 0: none
+    TimePoint due = kNever;
+
+    void watch(bool waits, TimePoint now) noexcept {
+      if (!waits || timeout <= Duration::zero()) {
+        due = kNever;
+      } else if (due == kNever) {
+        due = saturating_add(now, timeout);
+      }
+    }
+    // Bytes were moved, so the wait is over; watch() begins the next one.
+    void moved() noexcept { due = kNever; }
+  };
+
+  // The write timeout that the Stream's own timer node has to watch; 0: none, set_write_timeout()
+  // has replaced it.
+  [[nodiscard]] Duration write_timeout(const StreamOptions& options) const noexcept {
+    return writing.timeout > Duration::zero() ? Duration::zero() : options.write_timeout;
+  }
+  [[nodiscard]] Interest read_needs() const noexcept {
+    return transport == nullptr ? Interest::read : transport->read_needs();
+  }
+  [[nodiscard]] Interest write_needs() const noexcept {
+    return transport == nullptr ? Interest::write : transport->write_needs();
+  }
+  // Stops and releases everything here, as the Stream has ended.
+  void end() {
+    if (again) again.stop();
+    step.cancel();
+    if (timer) timer.stop();
+    files.clear();
+    queued_before_files = 0;
+    if (transport != nullptr) transport->release();
+  }
+
+  std::unique_ptr<Transport> transport;  // null: recv(2) and send(2) on the socket
+  Deferred again;  // reads input that the transport holds, of which the poller knows nothing
+  OpeningStep step;
+  bool opening = false;  // the transport's handshake has begun, and on_open() has not been called
+  bool likely_readable = false;  // start() said so, or an event has come since
+  bool ended_writing = false;    // Transport::end_writing() is done
+
+  std::deque<Piece> files;              // the queue_ of the Stream comes after all of them
+  std::size_t queued_before_files = 0;  // bytes in all Piece::before
+
+  Timer timer;  // set for the earliest of the times below
+  TimePoint timer_at = kNever;
+  Waiting reading, writing;
+  TimePoint total_due = kNever;
+  RateLimit read_rate, write_rate;
+  bool read_waits = false, write_waits = false;  // the rate allows nothing now
+
+  std::uint64_t bytes_read = 0, bytes_written = 0;
+};
+
+inline Stream::Alive Stream::after_callback(NetContext& context) {
+  context.active = nullptr;
+  context.close_batch();
+  if (context.batch_used == 0 && !has(kClosing | kShutdown)) [[likely]]
+    return Alive::yes;
+  return flush_batch();
+}
+
+// Runs a piece of user code. If it throws, the Stream is put in order before the exception goes on.
+template <class Call>
+Stream::Alive Stream::call(Call&& callback) {
+  NetContext& context = *context_;
+  context.active = this;
+  try {
+    callback();
+  } catch (...) {
+    if (context.active == this) after_exception();
+    context.abandoned = false;
+    throw;
+  }
+  if (context.active != this) [[unlikely]] {
+    context.abandoned = false;
+    return Alive::no;
+  }
+  return after_callback(context);
+}
+
+// Calls `second` after `first`, even if `first` throws.
+template <class First, class Second>
+void call_both(First&& first, Second&& second) {
+  try {
+    first();
+  } catch (...) {
+    second();
+    throw;
+  }
+  second();
+}
+
+// Restarts the idle timeout. This only stores the later deadline: the timer wheel looks at it when
+// the earlier one passes.
+inline void Stream::touch(TimePoint now) noexcept {
+  if (idle_ms_ == 0 || has(kFixedDeadline | kQueued)) return;
+  postpone_lazily(now + std::chrono::milliseconds(idle_ms_));
+}
+
+}  // namespace reactor

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// The default callbacks of StreamHandler. They have a file of their own because, if the compiler
+// saw them in stream.cc, it would compile each call there twice: inlined for the default, and more
+// slowly for all other handlers.
+#include "reactor/net/internal/net_context.h"
+#include "reactor/net/stream/stream.h"
+
+namespace reactor {
+
+std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.context_->scratch; }
+void StreamHandler::on_open(Stream&) {}
+void StreamHandler::on_end(Stream& stream) { stream.close(); }
+void StreamHandler::on_drain(Stream&) {}
+void StreamHandler::on_flushed(Stream&) {}
+void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
+void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
+Migration StreamHandler::on_migrate(Stream&, std::vector<std::byte>&) { return Migration::no; }
+void StreamHandler::on_adopt(Stream& stream, std::span<const std::byte>) { on_open(stream); }
+void StreamHandler::on_close(Stream&, std::error_code) noexcept {}
+void StreamHandler::on_loop_end(Stream&) noexcept {}
+
+}  // namespace reactor

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// Poller wraps the kernel's readiness interface in a few calls. Private to the library; not
+// installed. Each backend is one file with one class in an unnamed namespace, and hides its
+// kernel's differences there. All backends are level-triggered: an event that is not consumed is
+// reported again.
+#pragma once
+
+#include <sys/types.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <system_error>
+#include <vector>
+
+#include "reactor/base/clock.h"
+#include "reactor/base/result.h"
+#include "reactor/poller/readiness.h"
+
+namespace reactor {
+
+// Names a registration. The kernel carries the token (epoll data.u64, kevent udata) instead of a
+// descriptor or pointer. A registration that has ended differs in its generation, so a stale event
+// is recognised in O(1).
+struct Token {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+
+  [[nodiscard]] constexpr std::uint64_t pack() const noexcept {
+    return std::bit_cast<std::uint64_t>(*this);
+  }
+  [[nodiscard]] static constexpr Token unpack(std::uint64_t packed) noexcept {
+    return std::bit_cast<Token>(packed);
+  }
+  friend constexpr bool operator==(Token, Token) noexcept = default;
+};
+
+// One descriptor's readiness. A batch has at most one event per descriptor, unless the kernel
+// reports its filters separately: the kqueue backend merges those that it can, and the loop
+// tolerates the rest.
+struct PollEvent {
+  Token token;
+  Ready ready;  // hang-up and error are already turned into readable and writable
+};
+
+// The room for events with which a backend starts.
+inline constexpr std::size_t kFirstBatch = 512;
+// Grows a backend's buffer of kernel events to `wanted`, as far as memory allows. Returns how many
+// events fit. With less room, a wait returns fewer events and the next wait returns the rest.
+template <class Event>
+[[nodiscard]] std::size_t grow_batch(std::vector<Event>& batch, std::size_t wanted) noexcept {
+  if (batch.size() < wanted) try {
+      batch.resize(wanted);
+    } catch (const std::bad_alloc&) {
+    }
+  return std::min(batch.size(), wanted);
+}
+
+// How a descriptor is watched: see Poller::add(). `edge` is for the loop's own wake-up descriptor,
+// `exclusive` for a socket that several processes poll.
+enum class Trigger : std::uint8_t { level, edge, exclusive };
+
+// Each Loop has one Poller and uses it on the loop's thread only. In a forked child, only the
+// destructor may be called: it closes what the child really owns and leaves the parent's kernel set
+// alone (G9).
+class Poller {
+ public:
+  virtual ~Poller() = default;
+  Poller() = default;
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  // Starts watching `fd` (>= 0, any number). `interest` is not none. Trigger::edge is a request;
+  // edge_triggered() tells whether it is granted. Trigger::exclusive is a request too: if several
+  // pollers watch a descriptor with it, an event may wake only one of them. Such a registration
+  // can't be modified; it has to be removed and added again.
+  // Errors: file_exists if the kernel still holds this very open file under this number (a number
+  // that was closed and reopened without remove() counts as new); operation_not_permitted (EPERM)
+  // for a file that can't be polled (a regular file); bad_file_descriptor.
+  virtual std::error_code add(int fd, Interest interest, Token token,
+                              Trigger trigger = Trigger::level) = 0;
+
+  // Changes the interest. Neither `before` nor `after` is none. If they are equal, the call asks
+  // whether the kernel still holds this open file.
+  // Errors: no_such_file_or_directory or bad_file_descriptor if the kernel no longer holds it.
+  // After any other error the registration is as before.
+  virtual std::error_code modify(int fd, Interest before, Interest after, Token token) = 0;
+
+  // Ends the registration. Call it before the descriptor is closed. `before` is the present
+  // interest. Errors: as modify(); the registration is gone then.
+  virtual std::error_code remove(int fd, Interest before) = 0;
+
+  // Waits up to `timeout` (0: does not wait; kForever: no limit; rounded up to the kernel's
+  // resolution) and fills `events` from its start. Returns the number of events, or 0 after a
+  // timeout or a signal (EINTR). `events` has room for at least 64 events, because a word of
+  // select's sets has 64 bits.
+  virtual Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) = 0;
+
+  // Returns a descriptor that is readable while events wait, for nesting this poller in another
+  // loop. Returns -1 if there is none.
+  [[nodiscard]] virtual int backend_fd() const noexcept { return -1; }
+
+  // Returns whether Trigger::edge is granted: then each write to the wake-up descriptor gives an
+  // event, even if nobody reads the descriptor.
+  [[nodiscard]] virtual bool edge_triggered() const noexcept { return false; }
+
+  // Returns whether wait() tells a closed descriptor from a later one with the same number. If not,
+  // it reports the later one's readiness under the closed one's token, so each registration has to
+  // be removed before its descriptor is closed. select and libkqueue know descriptors only by
+  // number.
+  [[nodiscard]] virtual bool knows_files() const noexcept { return true; }
+
+  // Reports the exit of `pid` once, as a readable event of `token` (EVFILT_PROC NOTE_EXIT). The
+  // child remains to be waited for. Errors: not_supported if the kernel has no such filter;
+  // no_such_process.
+  virtual std::error_code add_process(pid_t pid, Token token);
+  virtual void remove_process(pid_t pid) noexcept;
+};
+
+// Makes a poller for `backend`. `automatic` takes the first that works, in the order of
+// available_backends(). A named backend that is missing gives Errc::unknown_backend; no other is
+// tried. Unless `chosen` is null, it is set to the backend that was made.
+[[nodiscard]] Result<std::unique_ptr<Poller>> make_poller(Backend backend,
+                                                          Backend* chosen = nullptr);
+
+// Returns `wish` if it is not `automatic`; else the backend named by REACTOR_BACKEND in the
+// environment (ignored in set-uid and set-gid programs); else `automatic`. Errors:
+// Errc::unknown_backend if the variable names no backend.
+[[nodiscard]] Result<Backend> choose_backend(Backend wish);
+
+// Each is defined in the backend's own file, if the system has it.
+[[nodiscard]] Result<std::unique_ptr<Poller>> make_epoll_poller();
+[[nodiscard]] Result<std::unique_ptr<Poller>> make_kqueue_poller();
+[[nodiscard]] Result<std::unique_ptr<Poller>> make_select_poller();
+
+}  // namespace reactor

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Herald: tells the service manager what the master does (sd_notify(3)). Private to prefork. It
+// sends:
+//
+// clang-format off
+//   all workers accept    READY=1 STATUS=
+//   a reload begins       RELOADING=1 MONOTONIC_USEC=; READY=1 STATUS= when all are replaced
+//   a reload is refused   RELOADING=1 MONOTONIC_USEC=; READY=1 STATUS= at once
+//   a new program serves  MAINPID= READY=1, and nothing more from this one
+//   the end begins        STOPPING=1 STATUS= EXTEND_TIMEOUT_USEC=
+//   at any time           STATUS= when it changes; WATCHDOG=1 while each worker turns
+// clang-format on
+//
+// It does not send ERRNO (the exit code tells), BARRIER or FDSTORE.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "reactor/base/clock.h"
+#include "reactor/prefork/internal/crew.h"
+#include "reactor/prefork/internal/system/run_clock.h"
+#include "reactor/prefork/notify.h"
+
+namespace reactor::prefork {
+
+class Herald {
+ public:
+  // `succeeds`: this program is to take over from another one, which the manager knows. The manager
+  // hears nothing from this one before begin().
+  Herald(const RunClock& clock, bool succeeds) noexcept
+      : clock_(clock), voice_(succeeds ? Voice::none : Voice::starting) {}
+
+  // Called when all workers accept, for the first time.
+  void begin(const Crew& crew);
+  // Called once in each turn of the master.
+  void look(const Crew& crew);
+  // When look() has to be called next even if nothing happens.
+  [[nodiscard]] TimePoint next_turn() const noexcept;
+  // Called after a pause: the master's clock stood still, but the manager's went on.
+  void resume() noexcept;
+
+  void reload_begins();
+  // `why`: part of a sentence.
+  void reload_refused(const Crew& crew, const std::string& why);
+  // Sets the latest event that is more than a change in the number of workers. The status shows it
+  // from now on.
+  void note(std::string text) { note_ = std::move(text); }
+  // Tells the manager that `successor` is the master now, and ready. The successor says the rest.
+  // Returns false if the manager can't be told now, because it has a full queue: call this again
+  // after Notifier::kRetryDelay.
+  [[nodiscard]] bool hand_over(pid_t successor);
+  // Tells the manager that the end has begun. `limit`: how long it may take.
+  void stop(const std::string& status, Duration limit);
+
+ private:
+  enum class Voice { none, starting, serving };
+
+  [[nodiscard]] std::string describe(const Crew& crew) const;
+
+  const RunClock& clock_;
+  Notifier notifier_;
+  Voice voice_;
+  bool reloading_ = false;
+  std::string note_;
+  std::string said_;  // the status that was sent last
+  TimePoint next_watchdog_ = TimePoint::max();
+};
+
+}  // namespace reactor::prefork

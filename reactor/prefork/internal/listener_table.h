@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "reactor/net/socket.h"
+#include "reactor/net/socket_file.h"
+#include "reactor/prefork/internal/system/deaf_listener.h"
+#include "reactor/prefork/internal/upgrade.h"
+#include "reactor/prefork/prefork_options.h"
+
+namespace reactor::prefork {
+
+// The listening sockets of all workers, and the sockets for datagrams. They are bound once, before
+// the first fork, and the master keeps them open for good. Private to prefork.
+class Slots {
+ public:
+  // The Bind that could not be opened, and the reason.
+  struct Failure {
+    Bind bind;
+    std::error_code error;
+  };
+
+  Slots() = default;
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+  // Removes the files of unix sockets. Not run in a worker, because that leaves by _exit(2).
+  ~Slots();
+
+  // Binds and listens on all addresses. Takes over sockets that exist already, those of an earlier
+  // program first. Returns false if something could not be opened; `failure` says what.
+  [[nodiscard]] bool open(const Options& options, Inheritance& earlier, Failure& failure);
+  // Describes the sockets for a later program.
+  [[nodiscard]] std::vector<ListenerGroup> describe() const;
+  // Leaves the sockets to the later program: from here on this program does not change what they
+  // do, and its destructor leaves the files.
+  void hand_over() noexcept;
+  // Ends a group that a later program does not have, and gives up its sockets, for the caller to
+  // close or to empty. From here on the group is empty. Sockets that this program opened let no new
+  // connections in, and the file of a unix socket is removed.
+  [[nodiscard]] std::vector<UniqueFd> drop(unsigned group);
+  // Called when the sockets of an earlier program become this program's. Until then this program
+  // does not change what they do. Sockets that it added to their groups begin to listen now, and
+  // the destructor will remove the files of unix sockets. Errors: those of listen(2).
+  [[nodiscard]] std::error_code take_possession();
+  // The number of slots: at least as many as workers, more if an earlier program had more.
+  [[nodiscard]] unsigned count() const noexcept { return slots_; }
+
+  // The addresses, with real ports, in the order of the options; several for SystemdSockets.
+  [[nodiscard]] std::vector<Endpoint> addresses() const;
+
+  // Returns copies of one slot's listeners, one per address. Errors: those of fcntl(2)
+  // F_DUPFD_CLOEXEC.
+  [[nodiscard]] Result<std::vector<Socket>> listeners_of(unsigned slot) const;
+  // Returns copies of the sockets for datagrams. All slots share them, so that no worker keeps
+  // queued datagrams from the others.
+  [[nodiscard]] Result<std::vector<Socket>> datagrams() const;
+
+  // Adds slots like the others until there are `count`, or none. Errors: those of Socket::listen().
+  [[nodiscard]] std::error_code grow(unsigned count);
+  // Called in a worker: takes a listener that the master opened after the fork.
+  void learn(unsigned slot, unsigned group, Socket listener);
+
+  // The number of groups. A group is one address: it has a socket for each slot, or one for all.
+  [[nodiscard]] unsigned groups() const noexcept {
+    return static_cast<unsigned>(listeners_.size());
+  }
+  // Whether connections come in there, not datagrams.
+  [[nodiscard]] bool accepts(unsigned group) const noexcept {
+    return group < listeners_.size() && !listeners_[group].datagrams();
+  }
+  // The slot's own socket; -1 if all slots share one, and after close().
+  [[nodiscard]] int listener(unsigned slot, unsigned group) const noexcept;
+
+  // Steers connections to the worker that is pinned to the receiving processor. `processors` has
+  // one for each slot; if it is empty, steering ends. Returns how many groups are steered; the
+  // others spread connections as before.
+  unsigned steer(std::span<const int> processors);
+
+  // Lets no new connections in at our TCP sockets, for any process; see Socket::refuse_new().
+  void refuse_new() noexcept;
+
+  // Repairs listeners that a worker made deaf (see DeafListeners): makes them listen again, or
+  // replaces them if that is not enough. Returns how many were repaired. The workers have to be
+  // replaced then, because they have dropped such a listener. The first call notes how the
+  // listeners should be. An error is logged once, until all listeners are well again.
+  [[nodiscard]] unsigned mend();
+  // Lets connections in again, even if another program called refuse_new().
+  void accept_new() noexcept;
+
+  // Closes this process's sockets; the copies that workers adopted stay open.
+  void close() noexcept { listeners_.clear(); }
+  // Gives up the sockets that this process opened, for the caller to close. Inherited sockets stay,
+  // because another process has them too: the destructor lets connections in there again.
+  [[nodiscard]] std::vector<UniqueFd> release_own();
+  // Gives up all sockets at the end.
+  [[nodiscard]] std::vector<UniqueFd> release_all();
+
+ private:
+  struct Group {
+    [[nodiscard]] bool datagrams() const noexcept { return bound.kind == Endpoint::Kind::datagram; }
+    // Returns the slots in the order in which the kernel counts their sockets.
+    [[nodiscard]] std::vector<std::size_t> kernel_order() const;
+    Endpoint bound;
+    std::string key;  // the Bind that it was opened for
+    bool balanced = false;
+    bool inherited = false;  // the parent process opened its first socket
+    bool spread = false;     // this program let other sockets join an inherited one
+    bool lent = false;       // it belongs to an earlier or a later program
+    // In files_; null: the file of a unix socket is not ours to remove.
+    SocketFile* file = nullptr;
+    std::size_t reserved = 0;  // how many of the last sockets don't listen before take_possession()
+    std::vector<Socket> sockets;          // one per slot if balanced, else one
+    std::vector<std::size_t> order = {};  // kernel_order() without the slots that were added later
+  };
+
+  [[nodiscard]] bool open(const Bind& bind, const Options& options, Inheritance& earlier,
+                          Failure& failure);
+  void open(const Bind& bind, const Options& options, Failure& failure);
+  // `ours`: a unix socket's file is to be removed at the end.
+  [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier, bool ours);
+  [[nodiscard]] std::error_code even_out();
+  void for_each_tcp_listener(void (*act)(int)) noexcept;
+  void let_in_again() noexcept;
+  [[nodiscard]] std::error_code open_group(const Address& address, const Options& options);
+  [[nodiscard]] std::error_code open_datagrams(const Address& address, const Options& options);
+  [[nodiscard]] std::error_code add_datagrams(Socket socket);
+  [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
+  [[nodiscard]] SocketFile& place_for_file(const Address& address);
+  [[nodiscard]] ListenOptions options_for(const Group& group) const;
+  [[nodiscard]] bool is_only_one_at_its_address(const Group& group) const;
+  [[nodiscard]] Result<> mend(Group& group, Socket& listener, bool& moved);
+  [[nodiscard]] Result<> replace(const Group& group, Socket& listener);
+
+  ListenOptions listen_;
+  unsigned slots_ = 0;
+  std::vector<Group> listeners_;
+  std::map<std::string, SocketFile> files_;  // of unix sockets, by address; removed at the end
+  DeafListeners deaf_;
+  bool cannot_mend_ = false;  // an error was logged
+};
+
+}  // namespace reactor::prefork

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Slots: repairs listeners that a worker made deaf, and keeps account of the order in which the
+// kernel counts the sockets of a group.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "reactor/base/error.h"
+#include "reactor/base/log.h"
+#include "reactor/prefork/internal/listener_table.h"
+#include "reactor/prefork/internal/system/close_apart.h"
+
+namespace reactor::prefork {
+namespace {
+
+// Follows the kernel's order when the sockets of these slots left the group and joined it again.
+// The kernel puts the last socket into the place of one that leaves, and adds one that begins to
+// listen at the end. If several left, nobody knows which was first; this takes them in the order of
+// the slots, and a wrong guess only sends connections to a worker on another processor.
+void note_moves(std::vector<std::size_t>& order, const std::vector<std::size_t>& moved) {
+  for (const std::size_t slot : moved) {
+    *std::find(order.begin(), order.end(), slot) = order.back();
+    order.pop_back();
+  }
+  order.insert(order.end(), moved.begin(), moved.end());
+}
+
+}  // namespace
+
+std::vector<std::size_t> Slots::Group::kernel_order() const {
+  std::vector<std::size_t> slots = order;
+  while (slots.size() < sockets.size()) slots.push_back(slots.size());
+  return slots;
+}
+
+unsigned Slots::mend() {
+  std::vector<std::pair<Group*, std::size_t>> places;
+  std::vector<int> numbers;
+  for (Group& group : listeners_) {
+    if (group.lent || group.datagrams()) continue;
+    for (std::size_t slot = 0; slot < group.sockets.size(); ++slot) {
+      places.emplace_back(&group, slot);
+      numbers.push_back(group.sockets[slot].fd());
+    }
+  }
+  unsigned mended = 0;
+  bool failed = false;
+  std::map<Group*, std::vector<std::size_t>> moves;
+  for (const std::size_t deaf : deaf_.find(numbers)) {
+    auto& [group, slot] = places[deaf];
+    bool moved = false;
+    const Result<> done = mend(*group, group->sockets[slot], moved);
+    if (moved) moves[group].push_back(slot);
+    if (done) {
+      ++mended;
+    } else if (!std::exchange(failed, true) && !cannot_mend_) {
+      REACTOR_LOG(error, "a worker made the listening socket of " + group->bound.to_string() +
+                             " deaf, and it can't be opened again: " + done.error().message() +
+                             "; restart the server, and what passed it the socket, if it did");
+    }
+  }
+  for (const auto& [group, moved] : moves) {
+    group->order = group->kernel_order();
+    note_moves(group->order, moved);
+  }
+  cannot_mend_ = failed;
+  return mended;
+}
+
+// `moved`: whether the socket has left its group of the kernel meanwhile, or had left it before.
+Result<> Slots::mend(Group& group, Socket& listener, bool& moved) {
+  const Address& address = group.bound.address;
+  const Admission before = Admission::of(listener.fd());
+  moved = !before.listens || before.blocks;
+  Result<> repaired = Errc::not_listening;
+  if (!address.is_unix()) repaired = deaf_.repair(listener.fd(), address);
+  if (repaired || group.inherited) return repaired;  // the file of an inherited socket is not ours
+  moved = true;
+  return replace(group, listener);
+}
+
+// Opens a new socket in place of a deaf one. The old one is shut down first: a process that still
+// has it accepts nothing there, and it does not keep the port.
+Result<> Slots::replace(const Group& group, Socket& listener) {
+  ::shutdown(listener.fd(), SHUT_RDWR);
+  std::vector<UniqueFd> old(1);
+  Result<Socket> anew = Socket::listen(group.bound.address, options_for(group));
+  if (!anew) return anew.error();
+  old.front() = listener.release();
+  listener = std::move(*anew);
+  if (group.file != nullptr) group.file->take(group.bound.address);
+  deaf_.forget(old.front().get());
+  deaf_.forget(listener.fd());
+  close_apart(std::move(old));
+  return {};
+}
+
+}  // namespace reactor::prefork

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// Master: binds, acts on signals, and leaves the workers to the crew. Private to prefork; run() is
+// its public face.
+//
+// In each turn run() starts the workers that are due. Then it waits for signals, notices of the
+// workers, and messages of the other program of an upgrade, and acts on them. The master announces
+// that the server is ready when all slots are served. On TERM the workers drain; those that have
+// not ended at the deadline are killed.
+#pragma once
+
+#include "reactor/base/clock.h"
+#include "reactor/prefork/internal/crew.h"
+#include "reactor/prefork/internal/herald.h"
+#include "reactor/prefork/internal/listener_table.h"
+#include "reactor/prefork/internal/siblings/mailboxes.h"
+#include "reactor/prefork/internal/system/process_calls.h"
+#include "reactor/prefork/internal/system/run_clock.h"
+#include "reactor/prefork/internal/system/signal_pipe.h"
+#include "reactor/prefork/internal/upgrade.h"
+#include "reactor/prefork/prefork.h"
+
+namespace reactor::prefork {
+
+class Master {
+ public:
+  Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance& earlier, Board& board);
+  Master(const Master&) = delete;
+  Master& operator=(const Master&) = delete;
+  ~Master();
+
+  // Runs until a signal ends it and the last worker is gone. Returns an ExitCode.
+  [[nodiscard]] int run();
+
+ private:
+  enum class State { serving, draining, quitting, killing };
+
+  [[noreturn]] void become_worker(Process& process, WorkerControl& control,
+                                  Crew::Generation& generation, SignalBlock& blocked);
+  void place(const Plan& plan);
+  void mend_listeners(bool worker_died);
+  void announce_ready();
+  void take_over();
+  [[nodiscard]] std::string why_no_upgrade() const;
+  void upgrade();
+  void look_at_upgrade();
+  void give_way();
+  void drop(unsigned group);
+  void wait_for_news();
+  [[nodiscard]] int plan_wait();
+  void handle_signals();
+  void handle_signal(int number);
+  void reload();
+  void refuse_reload(const std::string& why);
+  [[nodiscard]] std::string enact(Crew::Generation& next);
+  void resize(int by);
+  [[nodiscard]] std::string why_no_room(unsigned workers) const;
+  [[nodiscard]] std::string make_room_for(unsigned workers);
+  void announce_slot(unsigned slot);
+  void end(State state, int signal_number, Duration grace = {});
+  void check_deadline();
+
+  Options& options_;
+  Slots& slots_;
+  Inheritance& earlier_;
+  Board& board_;
+  const pid_t parent_;  // the parent of the workers
+  Mailboxes mailboxes_;
+  SignalPipe signals_;
+  const bool upgraded_;  // another program started this one as its upgrade
+  RunClock clock_{monotonic_now()};
+  Herald herald_;
+  ProcessCalls calls_;
+  Crew crew_;
+  Upgrade upgrade_{clock_};
+  State state_ = State::serving;
+  TimePoint deadline_ = TimePoint::max();
+  TimePoint next_mend_{};
+  bool announced_ = false;
+  int exit_code_ = kExitOk;
+};
+
+}  // namespace reactor::prefork

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// Master: what it does as the old program of an upgrade (upgrade.h).
+#include <unistd.h>
+
+#include <string>
+
+#include "reactor/base/log.h"
+#include "reactor/prefork/internal/master.h"
+#include "reactor/prefork/internal/system/close_apart.h"
+
+namespace reactor::prefork {
+
+// Returns why no upgrade can start now, or an empty string.
+std::string Master::why_no_upgrade() const {
+  if (upgrade_.running() || crew_.held()) return "one is under way already";
+  if (::getpid() == 1) {
+    return "in the place of process 1 it would end with this program; start another container";
+  }
+  if (options_.upgrade.command.empty()) return "nothing says how to start the new program";
+  return {};
+}
+
+void Master::upgrade() {
+  if (const std::string why = why_no_upgrade(); !why.empty()) {
+    REACTOR_LOG(warn, "no upgrade: " + why);
+    return;
+  }
+  Estate estate{.groups = slots_.describe(), .mailboxes = {}};
+  for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
+    estate.mailboxes.emplace_back(mailboxes_.into(slot), mailboxes_.out_of(slot));
+  }
+  if (const std::error_code error =
+          upgrade_.start(options_.upgrade, estate, crew_.plan().timeout)) {
+    REACTOR_LOG(error, "no upgrade: " + error.message());
+    return;
+  }
+  const std::string process = "process " + std::to_string(upgrade_.pid());
+  REACTOR_LOG(info, "upgrade: " + options_.upgrade.command[0] + " starts as " + process);
+  herald_.note("an upgrade starts as " + process);
+}
+
+void Master::look_at_upgrade() {
+  switch (upgrade_.look()) {
+    case Upgrade::News::none:
+      return;
+    case Upgrade::News::failed:
+      if (state_ != State::serving) return;
+      REACTOR_LOG(error, "upgrade: " + upgrade_.failure() + "; we go on as before");
+      herald_.note("the last upgrade failed: " + upgrade_.failure());
+      slots_.accept_new();  // the new program may have changed our sockets
+      place(crew_.plan());
+      return;
+    case Upgrade::News::ready:
+      give_way();
+  }
+}
+
+// The new program serves only after the service manager was told. Otherwise a manager that reads
+// late would take the end of this process for the end of the service. Until then this program
+// serves on.
+void Master::give_way() {
+  const pid_t pid = upgrade_.pid();
+  if (!herald_.hand_over(pid)) return;  // tried again soon
+  REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " is ready; we go");
+  for (const int group : upgrade_.dropped()) drop(static_cast<unsigned>(group));
+  slots_.hand_over();
+  upgrade_.let_go();
+  state_ = State::draining;
+  deadline_ =
+      saturating_add(saturating_add(clock_.now(), crew_.plan().graceful_timeout), kKillDelay);
+  crew_.give_way();
+  if (options_.on_upgraded) options_.on_upgraded();
+}
+
+// The workers accept what is queued there before they close their copies.
+void Master::drop(unsigned group) {
+  close_apart(slots_.drop(group));
+  crew_.tell_all({.kind = Message::Kind::drop, .value = group});
+}
+
+}  // namespace reactor::prefork

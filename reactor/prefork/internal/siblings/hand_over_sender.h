@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Outgoing: hands over the connections of a retiring worker. A connection goes only to a worker
+// that has room for it, and this worker stays until its connections are taken. A connection that
+// nobody takes out of the mailbox comes back and is served here. Private to prefork.
+//
+//   served here -- idle, room elsewhere --> in a mailbox --> served there
+//        ^                                       |
+//        +--- nobody took it for kPatience ------+
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "reactor/loop/loop.h"
+#include "reactor/net/service.h"
+#include "reactor/prefork/internal/scoreboard.h"
+#include "reactor/prefork/internal/siblings/last_call.h"
+#include "reactor/prefork/internal/siblings/mail_receiver.h"
+#include "reactor/prefork/internal/siblings/mailboxes.h"
+
+namespace reactor::prefork {
+
+class Outgoing final : private Successor {
+ public:
+  static constexpr Duration kLookInterval = std::chrono::milliseconds(20);
+  // How long sent connections wait to be taken before they come back. It doubles each time, so that
+  // a worker that is only slow gets them too.
+  static constexpr Duration kPatience = std::chrono::milliseconds(250);
+  // After connections came back, nothing is sent for this time. It doubles up to kLongestPause.
+  static constexpr Duration kFirstPause = std::chrono::seconds(1);
+  static constexpr Duration kLongestPause = std::chrono::seconds(8);
+
+  Outgoing(Loop& loop, Board& board, Mailboxes& mailboxes, Incoming& incoming,
+           const LastCall& last_call, unsigned own_slot, const Seat& own_seat);
+  Outgoing(const Outgoing&) = delete;
+  Outgoing& operator=(const Outgoing&) = delete;
+
+  // Sends the connections of `service` to the slot `heir`, or to another one if `heir` has no room.
+  // Calls `done` when the last connection is over, or was taken by another worker, and no more can
+  // come from the LastCall; until then the loop keeps running. Call it once.
+  void start(Service& service, unsigned heir, Callback<void()> done);
+  // Sends no more connections: those that are left are drained here. Call it after start().
+  void finish_here();
+
+ private:
+  [[nodiscard]] Answer take(int fd, std::span<const std::byte> state) noexcept override;
+  [[nodiscard]] std::optional<unsigned> find_taker() const;
+  void wait_for_room_in_mailbox(unsigned slot);
+  void look();
+  [[nodiscard]] bool any_waits();
+  void take_back();
+
+  Loop& loop_;
+  Board& board_;
+  Mailboxes& mailboxes_;
+  Incoming& incoming_;
+  const LastCall& last_call_;
+  const unsigned own_;
+  const Seat& seat_;
+  Service* service_ = nullptr;
+  Callback<void()> done_;
+  unsigned heir_ = 0;
+  std::vector<bool> sent_to_;  // the slots whose mailboxes may hold connections of ours
+  Timer looks_;
+  std::vector<IoWatcher> rooms_;  // by slot: for room in a mailbox that was full
+  TimePoint last_sent_{};
+  TimePoint hold_until_{};
+  Duration pause_ = kFirstPause;
+  Duration patience_ = kPatience;
+  bool ended_ = false;  // the service ran out of connections; any that it has now came back
+};
+
+}  // namespace reactor::prefork

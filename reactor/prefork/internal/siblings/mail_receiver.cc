@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#include "reactor/prefork/internal/siblings/mail_receiver.h"
+
+#include <string>
+#include <utility>
+
+#include "reactor/base/error.h"
+#include "reactor/base/log.h"
+
+namespace reactor::prefork {
+namespace {
+
+void set(IoWatcher& watcher, Interest interest) {
+  if (watcher) static_cast<void>(watcher.set(interest));
+}
+
+}  // namespace
+
+Incoming::Incoming(Loop& loop, Board& board, Mailboxes& mailboxes, unsigned own_slot)
+    : loop_(loop),
+      board_(board),
+      mailboxes_(mailboxes),
+      own_(own_slot),
+      retry_(loop.timer([this] { go_on(); })) {
+  retry_.unref();
+}
+
+void Incoming::start(Service& service) {
+  service_ = &service;
+  service.set_on_room([this] { have_room(); });
+  for (const UniqueFd& mailbox : mailboxes_.earlier()) {
+    earlier_.push_back(watch({mailbox.get(), std::nullopt}).value());
+  }
+}
+
+Result<> Incoming::open(unsigned slot) {
+  if (slot >= of_slots_.size()) of_slots_.resize(slot + 1);
+  Result<IoWatcher> watched = watch({mailboxes_.out_of(slot), slot});
+  if (!watched) return watched.error();
+  of_slots_[slot] = std::move(*watched);
+  return {};
+}
+
+void Incoming::close(unsigned slot) noexcept {
+  if (slot < of_slots_.size()) of_slots_[slot] = {};
+}
+
+Result<IoWatcher> Incoming::watch(Source source) {
+  const Interest interest = retry_.active() ? Interest::none : Interest::read;
+  Result<IoWatcher> watched = loop_.watch(
+      source.mailbox, interest, [this, source](Ready) { take_from(source, Limit::kept); });
+  if (watched) watched->unref();
+  return watched;
+}
+
+int Incoming::take_all(unsigned slot) {
+  return take_from({mailboxes_.out_of(slot), slot}, Limit::ignored);
+}
+
+int Incoming::take_from(Source source, Limit limit) {
+  int taken = 0;
+  int put_back_again = 0;
+  while (taken + put_back_again < kPerTurn) {
+    Result<Letter> letter = mailboxes_.receive(source.mailbox);
+    if (letter && letter->ended) {
+      forget(source);
+      return taken;
+    }
+    if (letter && !letter->connection) return taken;
+    if (!letter && letter.error() == std::errc::too_many_files_open) {
+      complain(
+          Complaint::no_descriptor,
+          "connections from other workers wait: no descriptor is free; raise the limit (ulimit -n) "
+          "or lower --max-connections");
+      pause();
+      return taken;
+    }
+    if (!letter && is_transient(letter.error())) {
+      pause();
+      return taken;
+    }
+    if (letter && limit == Limit::kept && put_back(source, *letter)) {
+      pause();
+      // Each letter is tried once, because connections behind it may be taken.
+      if (source.slot && ++put_back_again >= board_.coming(*source.slot).load()) return taken;
+      continue;
+    }
+    ++taken;
+    if (source.slot) board_.coming(*source.slot).fetch_sub(1);
+    if (letter) {
+      take(std::move(*letter));
+    } else {
+      complain(
+          Complaint::no_connection,
+          "a message in a mailbox is no connection of this program: " + letter.error().message());
+    }
+  }
+  return taken;
+}
+
+// Puts a new connection back into the mailbox if this worker is full. Returns false if the
+// connection has to be taken here.
+bool Incoming::put_back(Source source, const Letter& letter) {
+  const bool is_new = letter.state.empty();
+  if (!is_new || service_->connections() < service_->most_connections()) return false;
+  const Result<bool> sent =
+      mailboxes_.send(source.slot.value_or(own_), letter.connection.get(), {});
+  if (!sent || !*sent) return false;
+  if (!source.slot) board_.coming(own_).fetch_add(1);
+  return true;
+}
+
+// Stops watching a mailbox to which nobody can send. Either the earlier program is gone, or a
+// worker that does not behave like our code shut the mailbox down.
+void Incoming::forget(Source source) {
+  if (source.slot) return close(*source.slot);
+  std::erase_if(earlier_, [&](const IoWatcher& each) { return each.fd() == source.mailbox; });
+}
+
+void Incoming::take(Letter letter) {
+  const Result<> taken = service_->take_over(Socket(std::move(letter.connection)), letter.state);
+  if (!taken)
+    complain(Complaint::not_taken, "can't take a connection over: " + taken.error().message());
+}
+
+// Without a pause, mailboxes whose connections can't be taken would wake the loop in each turn.
+void Incoming::pause() {
+  if (retry_.active()) return;
+  for (auto* watchers : {&of_slots_, &earlier_}) {
+    for (IoWatcher& watcher : *watchers) set(watcher, Interest::none);
+  }
+  retry_.start(kRetryDelay);
+}
+
+// Connections that wait in mailboxes go before those in the kernel's queues.
+void Incoming::have_room() {
+  if (!retry_.active()) return;
+  retry_.stop();
+  go_on();
+  for (unsigned slot = 0; slot < of_slots_.size(); ++slot) {
+    if (of_slots_[slot]) take_from({mailboxes_.out_of(slot), slot}, Limit::kept);
+  }
+}
+
+void Incoming::go_on() {
+  for (auto* watchers : {&of_slots_, &earlier_}) {
+    for (IoWatcher& watcher : *watchers) set(watcher, Interest::read);
+  }
+}
+
+void Incoming::complain(Complaint kind, const std::string& what) {
+  TimePoint& next = next_lines_[static_cast<std::size_t>(kind)];
+  if (loop_.now() < next) return;
+  next = loop_.now() + kBetweenLines;
+  REACTOR_LOG(warn, what);
+}
+
+}  // namespace reactor::prefork

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// Incoming: takes the connections that wait in mailboxes into this worker. Receiving a connection
+// without a free descriptor would close it, so it stays in the mailbox until there is one. If this
+// worker is full, it puts a new connection back into the mailbox, and it or another worker takes it
+// later. Connections that another worker served before are taken even then. Private to prefork.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reactor/loop/loop.h"
+#include "reactor/net/service.h"
+#include "reactor/prefork/internal/scoreboard.h"
+#include "reactor/prefork/internal/siblings/mailboxes.h"
+
+namespace reactor::prefork {
+
+// The shortest time between two log lines of one kind.
+inline constexpr Duration kBetweenLines = std::chrono::minutes(1);
+
+class Incoming {
+ public:
+  // How long it pauses after a connection that it could not take.
+  static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
+
+  Incoming(Loop& loop, Board& board, Mailboxes& mailboxes, unsigned own_slot);
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+
+  // Gives the connections to `service` from here on, which outlives this. Connections that an
+  // earlier program left, or still sends, are for all workers of this program.
+  void start(Service& service);
+  // open() begins to take connections from the mailbox of `slot`, and close() stops that.
+  [[nodiscard]] Result<> open(unsigned slot);
+  void close(unsigned slot) noexcept;
+  // Takes the connections that wait in that mailbox now, up to kPerTurn, even if this worker is
+  // full. Returns how many there were.
+  int take_all(unsigned slot);
+
+ private:
+  static constexpr int kPerTurn = 64;
+
+  struct Source {
+    int mailbox;
+    std::optional<unsigned> slot;  // empty: a mailbox of an earlier program
+  };
+
+  enum class Limit : std::uint8_t { kept, ignored };
+
+  [[nodiscard]] Result<IoWatcher> watch(Source source);
+  int take_from(Source source, Limit limit);
+  [[nodiscard]] bool put_back(Source source, const Letter& letter);
+  void forget(Source source);
+  void take(Letter letter);
+  void pause();
+  void have_room();
+  void go_on();
+  // Each kind is logged at most once per kBetweenLines.
+  enum class Complaint : std::uint8_t { no_connection, not_taken, no_descriptor };
+  void complain(Complaint kind, const std::string& what);
+
+  Loop& loop_;
+  Board& board_;
+  Mailboxes& mailboxes_;
+  const unsigned own_;
+  Service* service_ = nullptr;
+  std::vector<IoWatcher> of_slots_;
+  std::vector<IoWatcher> earlier_;
+  Timer retry_;
+  std::array<TimePoint, 3> next_lines_{};  // when a complaint may be logged again
+};
+
+}  // namespace reactor::prefork

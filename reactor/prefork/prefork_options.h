@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "reactor/base/callback.h"
+#include "reactor/base/clock.h"
+#include "reactor/net/address.h"
+#include "reactor/net/socket.h"
+#include "reactor/poller/readiness.h"
+#include "reactor/prefork/bind.h"
+#include "reactor/prefork/identity.h"
+
+namespace reactor::prefork {
+
+class Worker;
+
+// The function that each worker process runs after the fork. With workers = 0 this process runs it.
+// Its result is the exit status of the process; 0 means a normal end. An exception is logged and
+// counts as 1.
+using WorkerFunction = Callback<int(Worker&)>;
+
+// The result of run(), meant to be the result of main() as well.
+enum ExitCode : int {
+  kExitOk = 0,      // after TERM, INT or QUIT, even if the graceful timeout expired
+  kExitFailed = 1,  // any other error; with workers = 0 also an exception from the worker function
+  kExitNotReady = 3,   // no worker became ready
+  kExitNoListener = 4  // an address could not be bound, or an inherited socket could not be used
+};
+
+// How a worker serves its connections. The worker function is the same for both.
+enum class Model : std::uint8_t {
+  prefork,  // all connections in the loop of the worker
+  fork      // each connection in a process of its own, which may block: see fork_server.h
+};
+
+// The part of the options that a reload may change.
+struct Plan {
+  // The number of worker processes, up to kMostWorkers. 0: no fork, this process serves. A reload
+  // can't change the number to 0.
+  unsigned workers = 1;
+
+  // How long busy connections may take to finish, counted from TERM or from the successor's
+  // `ready`. After that they are cut off.
+  Duration graceful_timeout = std::chrono::seconds(30);
+
+  // A worker whose loop is silent for this long, or that is not ready this long after its start, is
+  // replaced. It gets SIGABRT, and 2 s later SIGKILL. After half of this time the log names the
+  // callback that blocks the loop. 0: no limit.
+  Duration timeout = std::chrono::seconds(30);
+
+  // A worker that has served this many requests is replaced; if the protocol has no requests,
+  // accepted connections count (Service::set_limit()). Each worker lowers the number at random by
+  // up to a tenth, so that not all are replaced at once. 0: never.
+  std::uint64_t max_requests = 0;
+
+  // The backend of each worker's Loop.
+  Backend backend = Backend::automatic;
+
+  // With Model::fork the worker function runs once for each connection, in the process of that
+  // connection. Its Worker has no listeners, and Worker::serve() returns when the connection is
+  // over. `max_children` limits the connections per worker; 0 stands for 40.
+  Model model = Model::prefork;
+  std::size_t max_children = 40;
+
+  // The processors that the workers are pinned to, in turn, again from the first when the list
+  // ends. Empty: workers are not pinned, and new connections go to the worker that has fewest. If
+  // there are no more workers than processors, and each worker has its own socket, a connection
+  // goes to the worker on the processor that received its SYN, however many connections that worker
+  // has.
+  std::vector<int> processors = {};
+};
+
+inline constexpr unsigned kMostWorkers = 1024;
+
+struct Options : Plan {
+  // The addresses to listen on. They are bound in this order before the first fork. Port 0 picks a
+  // free port, the same for all workers. Sockets that exist already are taken over instead
+  // (bind.h).
+  std::vector<Bind> addresses = {};
+  // Whether the worker function uses Worker::datagrams(). If not, a datagram socket that the parent
+  // process left open is an error, because nobody would read it.
+  bool datagrams = false;
+
+  // Applies to every listener. The member `reuse_port` below overrides the one in here.
+  ListenOptions listen = {};
+
+  // One socket per worker and address, over which the kernel spreads connections. All workers share
+  // one socket if this is off, for unix sockets, and on systems whose kernel does not balance.
+  bool reuse_port = true;
+
+  // A stuck worker writes to this descriptor what blocks it, because it can't log then. The default
+  // is standard error.
+  int report_descriptor = 2;
+
+  // The identity that workers take after the fork, before they touch a connection. With workers = 0
+  // this process takes it, after it has bound. The master keeps its own identity: it reads nothing
+  // from clients, and needs its rights to bind, to read secrets and to reopen log files.
+  std::optional<Identity> identity = {};
+
+  // How USR2 starts the program anew. The new program takes over the sockets of those addresses
+  // that it listens on too, and the idle connections. Once all its workers are ready, they begin to
+  // accept and this program ends. If the new program fails before that, it has accepted nothing and
+  // this one goes on as before. If the command is empty, USR2 is logged and ignored.
+  struct Upgrade {
+    std::vector<std::string> command;  // the program, found as execvp(3) does, and its arguments
+    std::vector<int> descriptors;      // the application's, to stay open under these numbers
+    std::vector<std::pair<std::string, std::string>> environment;  // names and values to add
+  };
+  Upgrade upgrade = {};
+
+  // Called in each worker after the fork, and with Model::fork in the process of each connection,
+  // before the worker function. It releases what belongs to the parent process alone.
+  Callback<void()> on_fork = {};
+  // Called in this process when the new program serves after an upgrade, before this one ends.
+  Callback<void()> on_upgraded = {};
+  // Called once for each bound address, in order, with the real port. Not called in a program that
+  // another one started as its upgrade.
+  Callback<void(const Endpoint&)> on_listening = {};
+  // Called once, when every worker accepts.
+  Callback<void()> on_ready = {};
+  // Called in place of on_ready in a program that another one started as its upgrade. The other
+  // program ends now.
+  Callback<void()> on_succession = {};
+  // Called if an address could not be bound, or an inherited socket could not be used; run() then
+  // returns kExitNoListener. Without a callback the error is logged.
+  Callback<void(const Bind&, std::error_code)> on_bind_error = {};
+  // Called after USR1, to reopen log files: in the master, in each worker and in the process of
+  // each connection. Each of them calls its own copy, which fork() made.
+  Callback<void()> on_reopen = {};
+
+  // Called in the master after HUP. Returns what the next generation of workers runs. Returns
+  // nothing if the new configuration is bad; the callback has logged why, and all stays as it is.
+  // Without a callback the workers are replaced under the present plan.
+  //
+  // One worker of the new generation is tried first. If it does not become ready, all stays as it
+  // is, too. So on_reload should not change anything that the present generation uses.
+  struct Reload {
+    Plan plan;
+    WorkerFunction serve;
+    // Called in the master, at most once, when the first worker of the new generation is ready and
+    // nothing can go wrong any more. Changes in the master what goes with the new configuration.
+    // An exception leaves run(), as one of on_reload does.
+    Callback<void()> on_adopted = {};
+  };
+  Callback<std::optional<Reload>()> on_reload = {};
+};
+
+}  // namespace reactor::prefork

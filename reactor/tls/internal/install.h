@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "reactor/tls/credentials.h"
+#include "reactor/tls/internal/openssl.h"
+
+namespace reactor::tls {
+
+// The half of Credentials that an error is about.
+enum class Half : bool { certificates, key };
+
+// Makes the connections of `context` use `credentials`. Errors: see Credentials::read(); `half`
+// then tells which half is wrong, if it was Half::certificates before.
+[[nodiscard]] Result<> install(SSL_CTX* context, const Credentials& credentials, Half& half);
+
+}  // namespace reactor::tls

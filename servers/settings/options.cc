@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+// Reads options in two steps: CLI11 and the configuration file fill in Texts, and take() in
+// texts.cc turns these texts into Options. The help texts are here.
+#include "servers/settings/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "reactor/http/http_options.h"
+#include "reactor/prefork/pid_file.h"
+#include "servers/settings/brief.h"
+#include "servers/settings/config_file.h"
+#include "servers/settings/messages.h"
+#include "servers/settings/nearest.h"
+#include "servers/settings/texts.h"
+#include "servers/settings/values.h"
+
+namespace servers {
+namespace {
+
+// Options for a single run of the program. They can't be set in the file.
+const std::set<std::string> kNoSettings = {"config", "check-config", "signal", "version", "help"};
+
+std::string environment_name(std::string flag) {
+  for (char& c : flag) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  return "REACTOR_" + flag;
+}
+
+// Adds an option that may be given several times; the last value counts.
+void add_text(CLI::App& app, const std::string& flags, std::string& value, const std::string& help,
+              const std::string& type) {
+  app.add_option(flags, value, help)
+      ->type_name(type)
+      ->envname(environment_name(flags.substr(flags.rfind("--") + 2)))
+      ->capture_default_str()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+void declare_http(CLI::App& app, Texts& texts, Service& service) {
+  const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
+                           const std::string& type) { add_text(app, flags, value, help, type); };
+  text("--keep-alive", texts.keep_alive,
+       "how long a connection may wait for its next request; 0 closes it after each", "SECONDS");
+  text("--header-timeout", texts.header_timeout, "for the head of a request, else 408", "SECONDS");
+  text("--body-timeout", texts.body_timeout,
+       "for its body, else 408; see --body-rate for a body that takes longer", "SECONDS");
+  text("--body-rate", texts.body_rate,
+       "each so many octets of a body add a second to its time; 0: none do", "OCTETS");
+  text("--write-timeout", texts.write_timeout,
+       "without progress while a client does not read its answers; 0: no limit", "SECONDS");
+  text("--max-line", texts.max_line, "longest request line, else 414", "OCTETS");
+  text("--max-header", texts.max_header, "largest header section, else 431", "OCTETS");
+  text("--max-fields", texts.max_fields, "most header fields, else 431", "N");
+  text("--max-body", texts.max_body, "largest body of a request, else 413", "OCTETS");
+  text("--body", service.body, "what every request is answered with", "TEXT");
+  text("--content-type", service.content_type, "its media type", "TYPE");
+  text("--access-log", texts.access_log,
+       "file or FIFO to append a line to for each request; - is standard output", "FILE|-|off");
+  text("--access-log-format", texts.access_log_format, "common, combined or json", "NAME");
+}
+
+// Declares the options about the clients and how to serve them.
+void declare_service(CLI::App& app, Program program, Texts& texts) {
+  // binds_of() reads its environment variable, which may hold several addresses.
+  app.add_option(
+         "-b,--bind", texts.bind,
+         "HOST:PORT, :PORT, [V6]:PORT, unix:PATH, unix:@NAME, fd:N (a listening socket that "
+         "the parent left open) or systemd (its socket units); repeatable (REACTOR_BIND: "
+         "with commas between them); port 0 picks one")
+      ->type_name("ADDR")
+      ->expected(1)
+      ->allow_extra_args(false)  // else [::1] would be read as a list in brackets
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->default_str(default_bind(program));
+  const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
+                           const std::string& type) { add_text(app, flags, value, help, type); };
+  text("-w,--workers", texts.workers,
+       "worker processes; auto is one per processor, 0 serves in this process", "N|auto");
+  text("--backlog", texts.backlog, "connections that may wait to be accepted", "N");
+  text("--max-connections", texts.max_connections,
+       "per worker; 0 is the descriptor limit less a reserve", "N");
+  text("--backend", texts.backend, "auto, epoll, kqueue or select, as far as built in", "NAME");
+  text("--model", texts.model,
+       "prefork: connections are served in the workers; fork: each in a process of its own",
+       "prefork|fork");
+  text("--max-children", texts.max_children, "with --model fork, connections at once per worker",
+       "N");
+  text("--reuse-port", texts.reuse_port, "one listening socket per worker", "on|off");
+  text("--proxy-protocol", texts.proxy_protocol,
+       "version of the header that a proxy in front puts before each connection; then nobody is "
+       "served without one",
+       "off|v1|v2|auto");
+  app.add_option("--proxy-allow-from", texts.proxy_allow_from,
+                 "the proxies' addresses or networks; repeatable, or with commas between them; all "
+                 "others are dropped, but for unix sockets")
+      ->type_name("CIDR")
+      ->envname(environment_name("proxy-allow-from"))
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  if (has_tls()) {
+    text("--tls-cert", texts.tls_cert,
+         "speak TLS: the server's certificate in PEM form, then those between it and a known one",
+         "FILE");
+    text("--tls-key", texts.tls_key, "the certificate's private key in PEM form, not encrypted",
+         "FILE");
+    text("--tls-groups", texts.tls_groups,
+         "groups for the key exchange, the preferred one first; a client that offers none of them "
+         "is refused",
+         "LIST");
+  }
+}
+
+// Declares the options about the processes and their surroundings.
+void declare_operation(CLI::App& app, Program program, Texts& texts, Options& options) {
+  const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
+                           const std::string& type) { add_text(app, flags, value, help, type); };
+  text("--graceful-timeout", texts.graceful_timeout,
+       "time that busy connections have after TERM, INT or a reload", "SECONDS");
+  text("--pin", texts.pin,
+       "processors to pin the workers to, one each; connections go to the worker on the one that "
+       "got them",
+       "none|auto|LIST");
+  text("--timeout", texts.timeout,
+       "a worker whose loop is silent for so long is replaced; 0: no limit", "SECONDS");
+  text("--max-requests", texts.max_requests,
+       program == Program::echo
+           ? "a worker is replaced after so many connections, or up to a tenth less; 0: never"
+           : "a worker is replaced after so many requests, or up to a tenth less; 0: never",
+       "N");
+  if (program == Program::echo) {
+    text("--reply", texts.reply,
+         "what is sent back for what is read: the data, `PID: data`, or `Echo=>data at TIME`",
+         "raw|pid|time");
+    text("--udp-rate", texts.udp_rate,
+         "answers a second to the datagrams of one source, per worker; 0: no limit", "N");
+    text("--udp-low-ports", texts.udp_low_ports,
+         "whether to answer datagrams from ports below 1024, where other services are", "on|off");
+    text("--idle-timeout", texts.idle_timeout,
+         "a connection on which nothing moved for so long is closed; 0: none is", "SECONDS");
+  }
+  if (program == Program::http_ok) declare_http(app, texts, options.service);
+  text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
+  text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
+  text("-p,--pid", options.pid, "file to write the pid to and to lock while it runs", "FILE");
+  text("-u,--user", options.user, "who the workers become after binding; needs root", "NAME");
+  text("-g,--group", options.group, "their group; the user's own if not given", "NAME");
+  text("-c,--config", texts.config,
+       "file of lines KEY = VALUE, keys being these names without dashes; what is given here or in "
+       "the environment wins",
+       "FILE");
+  app.add_flag("-t,--check-config", texts.check_config,
+               "check all that is set, the file too, and serve nothing");
+  app.add_option("-s,--signal", texts.command,
+                 "tell the server that holds the --pid file: reload, stop, quit, reopen, upgrade, "
+                 "or ask for its status")
+      ->type_name("NAME");
+}
+
+void declare(CLI::App& app, Program program, Texts& texts, Options& options) {
+  declare_service(app, program, texts);
+  declare_operation(app, program, texts, options);
+  app.set_version_flag("-V,--version", std::string(name_of(program)) + " " + REACTOR_VERSION);
+}
+
+// ---- The configuration file ----
+
+bool is_in_environment(const std::string& key) {
+  const char* const value = std::getenv(environment_name(key).c_str());
+  return value != nullptr && *value != '\0';
+}
+
+std::vector<std::string> keys_of(const CLI::App& app) {
+  std::vector<std::string> keys;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      if (!kNoSettings.contains(name)) keys.push_back(name);
+    }
+  }
+  return keys;
+}
+
+// Returns the message for the first unknown option on the command line, or else for the first word
+// that is left over.
+std::string unknown_option(const CLI::App& app) {
+  const std::vector<std::string> words = app.remaining();
+  const auto dashed = std::find_if(words.begin(), words.end(),
+                                   [](const std::string& each) { return each[0] == '-'; });
+  const std::string& word = dashed != words.end() ? *dashed : words.front();
+  const std::string name = word.substr(0, word.find('='));
+  const std::string guess = nearest(name, keys_of(app));
+  return brief(name) + ": no such option; " +
+         (guess.empty() ? "see --help" : "did you mean --" + guess + "?");
+}
+
+BadConfig unknown(const std::string& path, const Setting& setting,
+                  const std::vector<std::string>& keys) {
+  const std::string guess = nearest(setting.key, keys);
+  return {path, setting.line,
+          brief(setting.key) + ": no such key; " +
+              (guess.empty() ? "--help names them all" : "did you mean " + guess + "?")};
+}
+
+// Returns the settings of a file. All keys are known, and given once unless they are repeatable.
+std::vector<Setting> read_settings(const CLI::App& app, const std::string& path) {
+  std::vector<Setting> settings = read_config("--config", path);
+  const std::vector<std::string> keys = keys_of(app);
+  std::map<std::string, unsigned> first_lines;
+  for (const Setting& setting : settings) {
+    if (std::find(keys.begin(), keys.end(), setting.key) == keys.end()) {
+      throw unknown(path, setting, keys);
+    }
+    const auto [first, fresh] = first_lines.emplace(setting.key, setting.line);
+    const auto policy = app.get_option("--" + setting.key)->get_multi_option_policy();
+    if (!fresh && policy != CLI::MultiOptionPolicy::TakeAll) {
+      throw BadConfig::twice(path, setting.line, setting.key, first->second);
+    }
+  }
+  return settings;
+}
+
+// Sets the options that neither a flag nor the environment set. Returns the settings that were
+// used.
+std::vector<Setting> apply_file(CLI::App& app, const std::string& path) {
+  std::vector<Setting> settings = read_settings(app, path);
+  std::erase_if(settings, [&app](const Setting& setting) {
+    return app.count("--" + setting.key) > 0 || is_in_environment(setting.key);
+  });
+  std::set<CLI::Option*> touched;
+  for (const Setting& setting : settings) {
+    CLI::Option* const option = app.get_option("--" + setting.key);
+    option->add_result(setting.value);
+    touched.insert(option);
+  }
+  for (CLI::Option* option : touched) option->run_callback();
+  return settings;
+}
+
+// Returns the texts of all options that were set, whether by flag, environment or file.
+std::map<std::string, std::string> given_settings(const CLI::App& app) {
+  std::map<std::string, std::string> given;
+  for (const std::string& key : keys_of(app)) {
+    for (const std::string& value : app.get_option("--" + key)->results()) {
+      given[key] += value + '\n';
+    }
+  }
+  return given;
+}
+
+// Returns the whole message for the user. It names the line of the file if the bad value is from
+// there.
+std::string explain(const BadValue& error, const std::string& path,
+                    const std::vector<Setting>& settings) {
+  for (const Setting& setting : settings) {
+    if ("--" + setting.key != error.flag() || setting.value != error.value()) continue;
+    return BadConfig(path, setting.line, setting.key + error.rest()).what();
+  }
+  return error.what();
+}
+
+// Takes from the options only what a command to a running server needs: its name and the pid file.
+// The rest may be wrong by now, and that must not keep anybody from stopping the server.
+void take_command(const Texts& texts, Options& options) {
+  const std::optional<Command> command = command_named(texts.command);
+  if (!command) {
+    throw BadValue("--signal", texts.command, "no such command",
+                   "give reload, stop, quit, reopen, upgrade or status");
+  }
+  options.command = command;
+  if (options.pid.empty() && !texts.config.empty()) {
+    const std::optional<Setting> setting = find_setting("--config", texts.config, "pid");
+    if (setting) options.pid = setting->value;
+  }
+  if (!options.pid.empty()) return;
+  throw BadValue("--signal", texts.command, "no pid file is given",
+                 "name the server's by --pid FILE");
+}
+
+void check_log(const std::string& flag, const std::string& path) {
+  if (path == "-") return;
+  const reactor::Result<> writable = reactor::http::AccessLog::check(path);
+  if (writable) return;
+  throw BadValue(flag, path, writable.error().message(),
+                 "give a file that this user may write, or - for standard error");
+}
+
+void check_pid_file(const std::string& flag, const std::string& path) {
+  if (path.empty()) return;
+  const std::error_code error = reactor::prefork::PidFile::check(path);
+  if (error) throw bad_pid_file(flag, path, error);
+}
+
+void say(Parsed& parsed, int exit_code, std::string text) {
+  parsed.exit_code = exit_code;
+  parsed.text = std::move(text);
+}
+
+void refuse(Parsed& parsed, const std::string& what) { say(parsed, kExitUsage, what); }
+
+}  // namespace
+
+Parsed parse_options(Program program, int argc, const char* const* argv, const Fixed* running) {
+  Parsed parsed;
+  Texts texts;
+  CLI::App app(program == Program::echo ? "Sends back what it reads, on every core."
+                                        : "Answers every HTTP request with 200 and a fixed body.",
+               name_of(program));
+  declare(app, program, texts, parsed.options);
+  std::vector<Setting> settings;
+  try {
+    app.parse(argc, argv);
+    if (!texts.command.empty()) take_command(texts, parsed.options);
+    if (parsed.options.command && !texts.check_config) return parsed;
+    if (!texts.config.empty()) settings = apply_file(app, texts.config);
+    parsed.options.given = given_settings(app);
+    take(program, texts, parsed.options, running);
+    if (!texts.check_config) return parsed;
+    check_log("--log", parsed.options.log);
+    check_pid_file("--pid", parsed.options.pid);
+    say(parsed, 0, "configuration ok\n");
+  } catch (const CLI::Success& success) {
+    std::ostringstream text;
+    const int exit_code = app.exit(success, text, text);  // --help and --version
+    say(parsed, exit_code, text.str());
+  } catch (const CLI::ExtrasError&) {
+    refuse(parsed, unknown_option(app));
+  } catch (const CLI::ParseError& error) {
+    refuse(parsed, brief(error.what()) + "; see --help");
+  } catch (const BadValue& error) {
+    refuse(parsed, explain(error, texts.config, settings));
+  } catch (const BadConfig& error) {
+    refuse(parsed, error.what());
+  }
+  return parsed;
+}
+
+}  // namespace servers

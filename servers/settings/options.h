@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Options: the command line that both programs share.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reactor/base/log.h"
+#include "reactor/http/access_log.h"
+#include "reactor/http/limits.h"
+#include "reactor/net/address.h"
+#include "reactor/net/datagram/reflection_guard.h"
+#include "reactor/net/proxy.h"
+#include "reactor/prefork/prefork_options.h"
+#include "servers/control.h"
+#include "servers/reply.h"
+#include "servers/tls.h"
+
+namespace servers {
+
+// The exit code for a command line or a configuration that can't be used (docs/operations.md).
+inline constexpr int kExitUsage = 2;
+
+enum class Program { echo, http_ok };
+
+// Puts a renewed certificate into use.
+using Renew = std::function<reactor::Result<>(const Tls&)>;
+
+// The options that a worker needs in order to serve.
+struct Service {
+  std::size_t max_connections = 0;  // per worker; 0: the descriptor limit minus a reserve
+  reactor::ProxyOptions proxy;
+  Tls tls;
+  // Called at HUP in a process without a master (--workers 0). Reads all options again, passes the
+  // TLS settings to its argument if there are any, and applies the log level. If a step fails,
+  // nothing changes, and the log says why.
+  std::function<void(const Renew&)> reread = {};
+  // reactor-echo only.
+  Reply reply = Reply::raw;
+  reactor::ReflectionLimits udp;      // decides which datagrams get an answer
+  reactor::Duration idle_timeout{0};  // 0: none
+  // reactor-http-ok only.
+  reactor::http::Limits limits;
+  reactor::Duration keep_alive = std::chrono::seconds(75);
+  reactor::Duration header_timeout = std::chrono::seconds(60);
+  reactor::Duration body_timeout = std::chrono::seconds(60);
+  std::uint32_t body_rate = 500;
+  reactor::Duration write_timeout = std::chrono::seconds(30);
+  std::string body = "OK\n";
+  std::string content_type = "text/plain";
+  std::optional<reactor::http::AccessLog::Options> access_log;
+};
+
+// Everything that a user can set, checked and with the defaults filled in.
+struct Options {
+  reactor::prefork::Options prefork;  // addresses, workers, backlog, backend, ...
+  Service service;
+  reactor::LogLevel log_level = reactor::LogLevel::info;
+  std::string log = "-";
+  std::string pid;                 // empty: no pid file
+  std::string user, group;         // of options.prefork.identity, for messages
+  std::vector<std::string> binds;  // options.prefork.addresses as they were given
+  std::optional<Command> command;  // to send instead of serving
+  // The texts, as given, of each option that was set; to compare with a later reading.
+  std::map<std::string, std::string> given;
+};
+
+// The settings that a reload can't change. A reload does not look them up again.
+struct Fixed {
+  std::vector<reactor::prefork::Bind> addresses;
+  std::optional<reactor::prefork::Identity> identity;
+};
+
+// The options, or what the program prints before it exits at once. The exit code is 0 after --help,
+// --version and --check-config; `text` is then for standard output. It is 2 after an error; `text`
+// is then one line for standard error that names the flag or the place in the file, the value, the
+// reason and the remedy.
+struct Parsed {
+  std::optional<int> exit_code;
+  std::string text;
+  Options options;
+};
+
+// Reads the options. A flag takes precedence over the environment variable (REACTOR_WORKERS), which
+// takes precedence over the file of --config. With --signal only the name of the pid file is taken
+// from that file.
+//
+// Prints nothing and changes nothing, so a running server can call it again with its arguments to
+// read the file again. It then passes the settings that are `running`, and these are put into the
+// options: no name server and no user database is asked, and nothing waits. Without `running` each
+// name to be looked up may take kLookupLimit.
+[[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv,
+                                   const Fixed* running = nullptr);
+
+}  // namespace servers
