@@ -19,10 +19,10 @@ class Counter final : public reactor::StreamHandler {
   }
   // A worker that is about to end asks whether this connection may move to another process, and
   // takes the state to pass on. It does not ask while written bytes are still unsent.
-  reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>& state) override {
+  reactor::HandOver on_hand_over(reactor::Stream&, std::vector<std::byte>& state) override {
     state.resize(sizeof lines_);
     std::memcpy(state.data(), &lines_, sizeof lines_);
-    return reactor::Migration::now;
+    return reactor::HandOver::now;
   }
   // Called in the other process instead of on_open(). The state may be from another version of the
   // program, so it is checked.

@@ -40,8 +40,8 @@ class Handler : public reactor::StreamHandler {
  private:
   std::span<std::byte> read_buffer(reactor::Stream&) final { return input_; }
   void on_timeout(reactor::Stream& stream) override { stream.close(); }
-  reactor::Migration on_migrate(reactor::Stream&, std::vector<std::byte>&) override {
-    return reactor::Migration::now;
+  reactor::HandOver on_hand_over(reactor::Stream&, std::vector<std::byte>&) override {
+    return reactor::HandOver::now;
   }
 
   const std::span<std::byte> input_;

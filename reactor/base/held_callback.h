@@ -9,9 +9,9 @@
 namespace reactor {
 
 template <class Signature>
-class CallbackSlot;
+class HeldCallback;
 
-// A CallbackSlot holds a Callback that its owner calls again and again. The callable may replace
+// A HeldCallback holds a Callback that its owner calls again and again. The callable may replace
 // itself, empty the slot, or destroy the owner together with the slot: the callable itself lives
 // until it returns (G2). The slot is empty while the callable runs, so the callable is never
 // entered twice. When it returns or throws, it goes back into the slot, unless the slot was
@@ -19,14 +19,14 @@ class CallbackSlot;
 //
 // A Callback that is called only once needs no slot: move it out and call the local copy.
 template <class R, class... Args>
-class CallbackSlot<R(Args...)> {
+class HeldCallback<R(Args...)> {
  public:
-  CallbackSlot() noexcept = default;
-  CallbackSlot(const CallbackSlot&) = delete;
-  CallbackSlot& operator=(const CallbackSlot&) = delete;
-  ~CallbackSlot() = default;
+  HeldCallback() noexcept = default;
+  HeldCallback(const HeldCallback&) = delete;
+  HeldCallback& operator=(const HeldCallback&) = delete;
+  ~HeldCallback() = default;
 
-  CallbackSlot& operator=(Callback<R(Args...)> callback) noexcept {
+  HeldCallback& operator=(Callback<R(Args...)> callback) noexcept {
     content_.end();
     callback_ = std::move(callback);
     return *this;
@@ -49,14 +49,14 @@ class CallbackSlot<R(Args...)> {
 
  private:
   struct Run {
-    explicit Run(CallbackSlot& owner) noexcept
+    explicit Run(HeldCallback& owner) noexcept
         : slot(owner), callback(std::move(owner.callback_)), content(owner.content_) {}
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
     ~Run() {
       if (!content.over()) slot.callback_ = std::move(callback);
     }
-    CallbackSlot& slot;
+    HeldCallback& slot;
     Callback<R(Args...)> callback;
     Lifetime::Watch content;
   };

@@ -63,7 +63,7 @@ struct Options {
   // the response for Content::refuse only.
   Callback<Content(const Request&, Response&)> on_head;
   // Makes the handler of an upgraded connection that comes from another process, after the handler
-  // there agreed in on_migrate(). on_adopt() of the new handler follows. The handler must outlive
+  // there agreed in on_hand_over(). on_adopt() of the new handler follows. The handler must outlive
   // the connection. If this is empty or returns null, such connections are closed.
   Callback<StreamHandler*()> on_adopt_upgraded;
   // The log of all requests; null: none. Must outlive the server.

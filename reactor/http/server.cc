@@ -76,13 +76,13 @@ void Server::drain(Callback<void()> done) {
   parts_->server->drain(std::move(done));
 }
 
-void Server::hand_over(Successor& successor, Callback<void()> done) {
+void Server::hand_over(HandOverTarget& successor, Callback<void()> done) {
   parts_->server->hand_over(successor, std::move(done));
 }
-void Server::retry_hand_over() { parts_->server->retry_hand_over(); }
+void Server::offer_again() { parts_->server->offer_again(); }
 
-Result<> Server::take_over(Socket connection, std::span<const std::byte> state) {
-  return parts_->server->take_over(std::move(connection), state);
+Result<> Server::adopt_connection(Socket connection, std::span<const std::byte> state) {
+  return parts_->server->adopt_connection(std::move(connection), state);
 }
 
 void Server::share_listeners() { parts_->server->share_listeners(); }

@@ -56,9 +56,9 @@ class Server final : public reactor::Service {
   void drain(Callback<void()> done = {}) override;
 
   // See Service. A connection is idle between requests. The limit counts requests.
-  void hand_over(Successor& successor, Callback<void()> done) override;
-  void retry_hand_over() override;
-  Result<> take_over(Socket connection, std::span<const std::byte> state) override;
+  void hand_over(HandOverTarget& successor, Callback<void()> done) override;
+  void offer_again() override;
+  Result<> adopt_connection(Socket connection, std::span<const std::byte> state) override;
   void share_listeners() override;
   Result<> borrow(int listening_fd) override;
   void give_back(int listening_fd) noexcept override;

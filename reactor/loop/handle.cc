@@ -10,78 +10,78 @@
 namespace reactor {
 namespace {
 
-void destroy(HandleSlot* slot) noexcept {
-  if (slot == nullptr) return;
-  if (slot->core != nullptr) {
-    slot->core->release(*slot);
+void destroy(HandleState* state) noexcept {
+  if (state == nullptr) return;
+  if (state->core != nullptr) {
+    state->core->release(*state);
   } else {
-    delete slot;
+    delete state;
   }
 }
 
 // An active handle is counted by its `keeps`, so it is uncounted before the change and counted
 // again after it. The registry counts IoSlots, and nothing counts DeferredSlots.
-void set_keeps(HandleSlot* slot, bool keeps) noexcept {
-  if (slot == nullptr || slot->core == nullptr || slot->keeps == keeps) return;
-  const bool counted = slot->active() && dynamic_cast<IoSlot*>(slot) == nullptr &&
-                       dynamic_cast<DeferredSlot*>(slot) == nullptr;
-  if (counted) slot->core->keep(*slot, false);
-  slot->keeps = keeps;
-  if (counted) slot->core->keep(*slot, true);
-  slot->keeping_changed();
+void set_keeps(HandleState* state, bool keeps) noexcept {
+  if (state == nullptr || state->core == nullptr || state->keeps == keeps) return;
+  const bool counted = state->active() && dynamic_cast<IoState*>(state) == nullptr &&
+                       dynamic_cast<DeferredState*>(state) == nullptr;
+  if (counted) state->core->keep(*state, false);
+  state->keeps = keeps;
+  if (counted) state->core->keep(*state, true);
+  state->keeping_changed();
 }
 
 }  // namespace
 
 Handle& Handle::operator=(Handle&& other) noexcept {
-  if (this != &other) destroy(std::exchange(slot_, std::exchange(other.slot_, nullptr)));
+  if (this != &other) destroy(std::exchange(state_, std::exchange(other.state_, nullptr)));
   return *this;
 }
 
-Handle::~Handle() { destroy(slot_); }
+Handle::~Handle() { destroy(state_); }
 
-void Handle::ref() noexcept { set_keeps(slot_, true); }
-void Handle::unref() noexcept { set_keeps(slot_, false); }
+void Handle::ref() noexcept { set_keeps(state_, true); }
+void Handle::unref() noexcept { set_keeps(state_, false); }
 
-IoWatcher::IoWatcher(IoSlot* slot) noexcept : Handle(slot) {}
+IoWatcher::IoWatcher(IoState* state) noexcept : Handle(state) {}
 
 Result<> IoWatcher::set(Interest interest) {
-  auto& slot = static_cast<IoSlot&>(*slot_);
-  if (slot.core == nullptr) return Errc::handle_dead;
-  if (!slot.core->in_own_process()) return Errc::wrong_process;
-  return slot.core->registry.set_interest(slot, interest);
+  auto& state = static_cast<IoState&>(*state_);
+  if (state.core == nullptr) return Errc::handle_dead;
+  if (!state.core->in_own_process()) return Errc::wrong_process;
+  return state.core->registry.set_interest(state, interest);
 }
 
 Interest IoWatcher::interest() const noexcept {
-  const auto& slot = static_cast<const IoSlot&>(*slot_);
-  return slot.active() ? slot.core->registry.interest(slot) : Interest::none;
+  const auto& state = static_cast<const IoState&>(*state_);
+  return state.active() ? state.core->registry.interest(state) : Interest::none;
 }
 
-void IoWatcher::stop() noexcept { slot_->stop(); }
-bool IoWatcher::active() const noexcept { return slot_->active(); }
-int IoWatcher::fd() const noexcept { return static_cast<const IoSlot&>(*slot_).fd(); }
+void IoWatcher::stop() noexcept { state_->stop(); }
+bool IoWatcher::active() const noexcept { return state_->active(); }
+int IoWatcher::fd() const noexcept { return static_cast<const IoState&>(*state_).fd(); }
 
-Timer::Timer(TimerSlot* slot) noexcept : Handle(slot) {}
+Timer::Timer(TimerState* state) noexcept : Handle(state) {}
 
-void Timer::start(Duration delay) noexcept { static_cast<TimerSlot&>(*slot_).start(delay); }
+void Timer::start(Duration delay) noexcept { static_cast<TimerState&>(*state_).start(delay); }
 void Timer::start_every(Duration period) noexcept {
-  static_cast<TimerSlot&>(*slot_).start_every(period);
+  static_cast<TimerState&>(*state_).start_every(period);
 }
-void Timer::stop() noexcept { static_cast<TimerSlot&>(*slot_).stop(); }
-bool Timer::active() const noexcept { return static_cast<const TimerSlot&>(*slot_).active(); }
+void Timer::stop() noexcept { static_cast<TimerState&>(*state_).stop(); }
+bool Timer::active() const noexcept { return static_cast<const TimerState&>(*state_).active(); }
 
-SignalWatcher::SignalWatcher(SignalSlot* slot) noexcept : Handle(slot) {}
-void SignalWatcher::stop() noexcept { slot_->stop(); }
-bool SignalWatcher::active() const noexcept { return slot_->active(); }
+SignalWatcher::SignalWatcher(SignalState* state) noexcept : Handle(state) {}
+void SignalWatcher::stop() noexcept { state_->stop(); }
+bool SignalWatcher::active() const noexcept { return state_->active(); }
 
-ChildWatcher::ChildWatcher(ChildSlot* slot) noexcept : Handle(slot) {}
-void ChildWatcher::stop() noexcept { slot_->stop(); }
-bool ChildWatcher::active() const noexcept { return slot_->active(); }
+ChildWatcher::ChildWatcher(ChildState* state) noexcept : Handle(state) {}
+void ChildWatcher::stop() noexcept { state_->stop(); }
+bool ChildWatcher::active() const noexcept { return state_->active(); }
 
-Deferred::Deferred(DeferredSlot* slot) noexcept : Handle(slot) {}
-void Deferred::schedule() noexcept { static_cast<DeferredSlot&>(*slot_).schedule(); }
-void Deferred::stop() noexcept { slot_->stop(); }
-bool Deferred::active() const noexcept { return slot_->active(); }
+Deferred::Deferred(DeferredState* state) noexcept : Handle(state) {}
+void Deferred::schedule() noexcept { static_cast<DeferredState&>(*state_).schedule(); }
+void Deferred::stop() noexcept { state_->stop(); }
+bool Deferred::active() const noexcept { return state_->active(); }
 
 bool ExitStatus::exited() const noexcept { return !error_ && WIFEXITED(status_); }
 int ExitStatus::code() const noexcept { return exited() ? WEXITSTATUS(status_) : -1; }

@@ -22,23 +22,23 @@
 
 namespace reactor {
 
-struct HandleSlot;
-struct IoSlot;
-struct TimerSlot;
-struct SignalSlot;
-struct ChildSlot;
-struct DeferredSlot;
+struct HandleState;
+struct IoState;
+struct TimerState;
+struct SignalState;
+struct ChildState;
+struct DeferredState;
 
 // The common base of the handles. Not for use by itself.
 class Handle {
  public:
-  Handle(Handle&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+  Handle(Handle&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   Handle& operator=(Handle&& other) noexcept;
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
   // Returns false if the handle is empty (see above).
-  explicit operator bool() const noexcept { return slot_ != nullptr; }
+  explicit operator bool() const noexcept { return state_ != nullptr; }
 
   // ref() makes Loop::run() wait for this handle while it is active, which is the default. unref()
   // stops that.
@@ -47,10 +47,10 @@ class Handle {
 
  protected:
   Handle() noexcept = default;
-  explicit Handle(HandleSlot* slot) noexcept : slot_(slot) {}
+  explicit Handle(HandleState* state) noexcept : state_(state) {}
   ~Handle();
 
-  HandleSlot* slot_ = nullptr;
+  HandleState* state_ = nullptr;
 };
 
 // Calls back while a descriptor is ready. Made by Loop::watch(). The caller still owns the
@@ -76,7 +76,7 @@ class IoWatcher : public Handle {
 
  private:
   friend class Loop;
-  explicit IoWatcher(IoSlot* slot) noexcept;
+  explicit IoWatcher(IoState* state) noexcept;
 };
 
 // Calls back when time has passed. Made by Loop::timer(), after() or every(). Never early; late by
@@ -101,7 +101,7 @@ class Timer : public Handle {
 
  private:
   friend class Loop;
-  explicit Timer(TimerSlot* slot) noexcept;
+  explicit Timer(TimerState* state) noexcept;
 };
 
 // Calls back in the loop after a signal arrived. Made by Loop::on_signal(). If a signal arrives
@@ -115,7 +115,7 @@ class SignalWatcher : public Handle {
 
  private:
   friend class Loop;
-  explicit SignalWatcher(SignalSlot* slot) noexcept;
+  explicit SignalWatcher(SignalState* state) noexcept;
 };
 
 // The way a child ended (waitpid(2)).
@@ -150,7 +150,7 @@ class ChildWatcher : public Handle {
 
  private:
   friend class Loop;
-  explicit ChildWatcher(ChildSlot* slot) noexcept;
+  explicit ChildWatcher(ChildState* state) noexcept;
 };
 
 // Calls back once before the loop next waits, however often it is scheduled. Made by
@@ -165,7 +165,7 @@ class Deferred : public Handle {
 
  private:
   friend class Loop;
-  explicit Deferred(DeferredSlot* slot) noexcept;
+  explicit Deferred(DeferredState* state) noexcept;
 };
 
 }  // namespace reactor

@@ -53,9 +53,9 @@ Loop::~Loop() { core_->end(); }
 Result<IoWatcher> Loop::watch(int fd, Interest interest, Callback<void(Ready)> callback,
                               SourceLocation where) {
   if (const std::error_code error = check_open(*core_)) return error;
-  IoSlot* slot = nullptr;
+  IoState* slot = nullptr;
   try {
-    slot = new_slot<IoSlot>(*core_, fd, std::move(callback), where);
+    slot = new_slot<IoState>(*core_, fd, std::move(callback), where);
   } catch (const std::bad_alloc&) {
     return std::make_error_code(std::errc::not_enough_memory);
   }
@@ -66,7 +66,7 @@ Result<IoWatcher> Loop::watch(int fd, Interest interest, Callback<void(Ready)> c
 }
 
 Timer Loop::timer(Callback<void()> callback, SourceLocation where) {
-  return Timer(new_slot<TimerSlot>(*core_, std::move(callback), where));
+  return Timer(new_slot<TimerState>(*core_, std::move(callback), where));
 }
 
 Timer Loop::after(Duration delay, Callback<void()> callback, SourceLocation where) {
@@ -83,7 +83,7 @@ Timer Loop::every(Duration period, Callback<void()> callback, SourceLocation whe
 
 Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback, SourceLocation where) {
   if (const std::error_code error = check_open(*core_)) return error;
-  auto* slot = new_slot<SignalSlot>(*core_, number, std::move(callback), where);
+  auto* slot = new_slot<SignalState>(*core_, number, std::move(callback), where);
   SignalWatcher watcher(slot);
   if (const std::error_code error = core_->signals.add(*slot)) return error;
   core_->keep(*slot, true);
@@ -93,7 +93,7 @@ Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback, Sou
 Result<ChildWatcher> Loop::on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
                                    SourceLocation where) {
   if (const std::error_code error = check_open(*core_)) return error;
-  auto* slot = new_slot<ChildSlot>(*core_, pid, std::move(callback), where);
+  auto* slot = new_slot<ChildState>(*core_, pid, std::move(callback), where);
   ChildWatcher watcher(slot);
   if (const std::error_code error = core_->children.add(*slot)) return error;
   core_->keep(*slot, true);
@@ -103,7 +103,7 @@ Result<ChildWatcher> Loop::on_exit(pid_t pid, Callback<void(ExitStatus)> callbac
 bool Loop::waits_for(pid_t pid) const noexcept { return core_->children.waits_for(pid); }
 
 Deferred Loop::deferred(Callback<void()> callback, SourceLocation where) {
-  return Deferred(new_slot<DeferredSlot>(*core_, std::move(callback), where));
+  return Deferred(new_slot<DeferredState>(*core_, std::move(callback), where));
 }
 
 void Loop::post(Callback<void()> callback) { core_->post(std::move(callback)); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A connection comes in by on_accept(), or by take_over() from another process. count_up() counts
-// it and stops accepting at the limit. Then the ProxyGate holds it until its PROXY header has come,
-// if there is a gate, and start_connection() makes its C and Stream.
+// A connection comes in by on_accept(), or by adopt_connection() from another process. count_up()
+// counts it and stops accepting at the limit. Then the ProxyGate holds it until its PROXY header
+// has come, if there is a gate, and start_connection() makes its C and Stream.
 //
 // server.h draws how a server ends.
 #include "reactor/net/server.h"
@@ -17,7 +17,6 @@
 #include "reactor/base/internal/fork_count.h"
 #include "reactor/net/internal/net_context.h"
 #include "reactor/net/internal/proxy_gate.h"
-#include "reactor/net/internal/proxy_header.h"
 
 namespace reactor {
 namespace {
@@ -25,38 +24,8 @@ namespace {
 // Descriptors that connections may not use: for logs, wake-ups, and files that a handler opens.
 constexpr std::size_t kDescriptorReserve = 64;
 
-// The time between two offers to a successor. It doubles from the first to the last.
-constexpr Duration kFirstOffer = std::chrono::milliseconds(10);
-constexpr Duration kLastOffer = std::chrono::milliseconds(640);
 // How often shared listeners are looked at without an event.
 constexpr Duration kSecondLook = std::chrono::seconds(1);
-// After this time a connection that was never idle is asked to finish.
-constexpr Duration kPatience = std::chrono::seconds(2);
-
-// Puts the addresses that a proxy announced, as a PROXY header, and `handled` in front of the
-// handler's state. So a state is empty only if the connection was accepted and nothing else.
-class Introduction final : public Successor {
- public:
-  Introduction(Successor& successor, const Stream& stream, std::byte handled)
-      : successor_(successor), stream_(stream), handled_(handled) {}
-
-  Answer take(int fd, std::span<const std::byte> state) noexcept override {
-    try {
-      std::vector<std::byte> letter = proxy_header(stream_.announced());
-      letter.push_back(handled_);
-      letter.insert(letter.end(), state.begin(), state.end());
-      return successor_.take(fd, letter);
-    } catch (const std::bad_alloc&) {
-      return Answer::never;
-    }
-  }
-
- private:
-  Successor& successor_;
-  const Stream& stream_;
-  std::byte handled_;
-};
-
 std::size_t descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
@@ -169,31 +138,6 @@ void ServerBase::admit(Socket connection, SourceLocation where) {
   }
 }
 
-Result<> ServerBase::take_over(Socket connection, std::span<const std::byte> state) {
-  if (!connection) return std::make_error_code(std::errc::bad_file_descriptor);
-  if (state.empty()) {
-    count_up();
-    retry_hand_over();
-    admit(std::move(connection), where_);
-    return {};
-  }
-  ProxyHeaderParser introduction(ProxyProtocol::v2);
-  const ProxyHeaderParser::Step step = introduction.next(state);
-  if (step.state != ProxyHeaderParser::State::done || step.consumed == state.size()) {
-    return std::make_error_code(std::errc::bad_message);
-  }
-  const auto& addresses = introduction.addresses();
-  const Handled handled{std::to_integer<std::uint8_t>(state[step.consumed])};
-  if (handled == Handled::otherwise && !adopts_upgraded()) return Errc::not_supported;
-  const std::span<const std::byte> rest = state.subspan(step.consumed + 1);
-  count_up();
-  retry_hand_over();
-  start_connection(
-      std::move(connection), where_,
-      {.addresses = addresses ? &*addresses : nullptr, .state = &rest, .handled = handled});
-  return {};
-}
-
 // A lingering connection is closed but still holds a descriptor: if a new connection needs its
 // place, it is reset.
 void ServerBase::count_up() noexcept {
@@ -217,7 +161,7 @@ void ServerBase::pause_all() noexcept {
 
 void ServerBase::count_down() noexcept {
   counter_->set(--connections_);
-  if (full_ && !successor_ && connections_ < limits_.max_connections) {
+  if (full_ && !target_ && connections_ < limits_.max_connections) {
     full_ = false;
     for (const auto& listener : listeners_) static_cast<void>(listener->resume());
     for (const Loan& loan : loans_) static_cast<void>(loan.listener->resume());
@@ -287,7 +231,7 @@ void ServerBase::give_back(int listening_fd) noexcept {
   std::erase_if(loans_, [=](const Loan& loan) { return loan.listening_fd == listening_fd; });
 }
 
-// ---- Draining and handing over ----
+// ---- Draining ----
 
 // asking_, drained_ and doors_ are made with the server, so that the end needs no memory.
 void ServerBase::begin_end(Callback<void()> done) noexcept {
@@ -298,7 +242,7 @@ void ServerBase::begin_end(Callback<void()> done) noexcept {
 // The first turn of a server with adopted sockets ends the drain of an earlier one that was killed.
 // By then share_listeners() has been called, if other processes have these sockets.
 void ServerBase::on_doors() {
-  if (successor_ != nullptr) {
+  if (target_ != nullptr) {
     offer_all();
   } else if (draining_) {
     close_listeners();
@@ -324,10 +268,10 @@ void ServerBase::ask_all_to_end() {
 
 void ServerBase::drain(Callback<void()> done) {
   // A drain after hand_over() stops the offers and so is a first one too.
-  const bool first = !draining_ || successor_ != nullptr;
+  const bool first = !draining_ || target_ != nullptr;
   begin_end(std::move(done));
   if (!first) return;
-  successor_ = nullptr;
+  target_ = nullptr;
   std::chrono::milliseconds wait{0};
   for (const auto& listener : listeners_) {
     if (listener->address().is_unix()) continue;
@@ -373,69 +317,6 @@ Listener* ServerBase::next_to_close() const noexcept {
 // must accept new connections again.
 void ServerBase::let_in_again(const Listener& listener) const noexcept {
   if (refused_in_ == process_generation()) Socket::accept_new(listener.fd());
-}
-
-void ServerBase::hand_over(Successor& successor, Callback<void()> done) {
-  const bool first = !draining_;
-  begin_end(std::move(done));
-  if (!first) return;
-  successor_ = &successor;
-  next_offer_ = kFirstOffer;
-  patience_ = saturating_add(loop_.start_time(), kPatience);
-  doors_.start(Duration::zero());
-  loans_.clear();
-  leave_listeners();
-}
-
-// Closes the listeners without emptying their queues, which are the successor's. From a shared
-// listener it first accepts a batch: a connection that woke this process may have woken no other.
-// Handlers of accepted connections may throw and destroy the server.
-void ServerBase::leave_listeners() {
-  const Lifetime::Watch server(lifetime_);
-  while (!listeners_.empty()) {
-    const std::unique_ptr<Listener> listener = std::move(listeners_.back());
-    listeners_.pop_back();
-    if (!shared_ || Socket::is_balanced(listener->fd())) continue;
-    static_cast<void>(listener->resume());
-    listener->accept_now();
-    if (server.over()) return;
-  }
-  note_end();
-}
-
-// Offers from the loop: no connection may end inside another one's callback.
-void ServerBase::retry_hand_over() {
-  if (successor_ != nullptr) doors_.start(Duration::zero());
-}
-
-void ServerBase::on_stream_idle(Stream&) noexcept { retry_hand_over(); }
-
-// Offers the connections again and again, as each may become idle at any moment. One that never is
-// idle is asked to finish, but not while the successor has no room. The timer is set first, as
-// handlers may throw.
-void ServerBase::offer_all() {
-  const Lifetime::Watch server(lifetime_);
-  doors_.start(next_offer_);
-  next_offer_ = std::min(next_offer_ * 2, kLastOffer);
-  leave_listeners();
-  const bool room = !server.over() && offer_connections();
-  if (server.over() || successor_ == nullptr) return;
-  if (connections_ == 0) {
-    doors_.stop();
-  } else if (room && loop_.now() >= patience_) {
-    ask_all_to_end();
-  }
-}
-
-bool ServerBase::offer(Stream& stream, Handled handled) {
-  if (handled == Handled::otherwise && !adopts_upgraded()) {
-    ask_to_end(stream);
-    return true;
-  }
-  Introduction introduction(*successor_, stream, static_cast<std::byte>(handled));
-  const Stream::Moved moved = stream.migrate(introduction);
-  if (moved == Stream::Moved::never) ask_to_end(stream);
-  return moved != Stream::Moved::no_room;
 }
 
 }  // namespace reactor

@@ -22,6 +22,7 @@
 
 #include "reactor/base/held_callback.h"
 #include "reactor/base/lifetime.h"
+#include "reactor/net/hand_over.h"
 #include "reactor/net/listener.h"
 #include "reactor/net/proxy.h"
 #include "reactor/net/service.h"
@@ -57,7 +58,8 @@ struct ServerLimits {
 // The part of Server<C> that does not depend on C. Use Server<C>. It ends in one of two ways:
 //
 //   drain():     accepts connections whose handshake has begun, and asks all to finish
-//   hand_over(): offers idle connections to the successor, and asks the others to finish after 2 s;
+//   hand_over(): offers idle connections to another process, and asks the others to finish after 2
+//   s;
 //                a drain() afterwards ends the offers
 class ServerBase : public Service, private AcceptHandler, protected StreamOwner {
  public:
@@ -72,9 +74,9 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void drain(Callback<void()> done = {}) override;
 
   // The rest of the interface of Service.
-  void hand_over(Successor& successor, Callback<void()> done) override;
-  void retry_hand_over() override;
-  Result<> take_over(Socket connection, std::span<const std::byte> state) override;
+  void hand_over(HandOverTarget& target, Callback<void()> done) override;
+  void offer_again() override;
+  Result<> adopt_connection(Socket connection, std::span<const std::byte> message) override;
   void share_listeners() override;
   Result<> borrow(int listening_fd) override;
   void give_back(int listening_fd) noexcept override;
@@ -112,15 +114,13 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
 
   // Returns whether the connections that are left must finish here: no listener, no successor.
   [[nodiscard]] bool finishing() const noexcept {
-    return draining_ && successor_ == nullptr && listeners_.empty();
+    return draining_ && target_ == nullptr && listeners_.empty();
   }
 
-  // Whether a connection from another process had its server's C as handler, or was upgraded.
-  enum class Handled : std::uint8_t { by_server, otherwise };  // otherwise: it was upgraded
   struct Origin {
     const ProxiedAddresses* addresses = nullptr;        // from a proxy; null: none
     const std::span<const std::byte>* state = nullptr;  // null: it was accepted here
-    Handled handled = Handled::by_server;
+    HandledBy handled_by = HandledBy::server;
   };
 
   virtual void start_connection(Socket socket, SourceLocation where, const Origin& origin) = 0;
@@ -130,8 +130,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   // Calls offer() for each connection until that returns false; returns the last result. Handlers
   // may do the same here.
   virtual bool offer_connections() = 0;
-  // Offers a connection to the successor. Returns false if the successor is busy.
-  [[nodiscard]] bool offer(Stream& stream, Handled handled);
+  // Offers a connection to the target. Returns false if that is busy.
+  [[nodiscard]] bool offer(Stream& stream, HandledBy handled_by);
   // Asks all connections to end in the next turn.
   void ask_soon() noexcept { asking_.schedule(); }
   // Asks the Stream to end, only once: the handler may take its time.
@@ -172,7 +172,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   std::unique_ptr<ProxyGate> gate_;  // null: no PROXY protocol
   std::vector<Loan> loans_;
   Lifetime lifetime_;
-  CallbackSlot<bool(const Socket&)> keep_;
+  HeldCallback<bool(const Socket&)> keep_;
   Deferred reached_;
   Deferred room_;
   Counter own_counter_;
@@ -181,8 +181,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Deferred drained_;
   Timer doors_;  // see on_doors()
   Callback<void()> done_;
-  Timer second_look_;               // accepts from listeners that several processes poll
-  Successor* successor_ = nullptr;  // while handing over
+  Timer second_look_;                 // accepts from listeners that several processes poll
+  HandOverTarget* target_ = nullptr;  // while handing over
   Duration next_offer_{};
   TimePoint patience_{};
   std::size_t connections_ = 0;
@@ -393,7 +393,7 @@ class Server final : public ServerBase {
   // connection, or if the user's code destroyed the server.
   [[nodiscard]] bool choose_handler(Connection& connection, const Origin& origin) {
     if constexpr (AdoptsUpgraded<C>) {
-      if (origin.handled == Handled::otherwise) {
+      if (origin.handled_by == HandledBy::other) {
         const Lifetime::Watch server(lifetime());
         StreamHandler* const next = connection.handler.adopting_handler();
         if (server.over() || next == nullptr) return false;
@@ -427,7 +427,7 @@ class Server final : public ServerBase {
     bool room = true;
     slab_.for_each([&](Connection& connection) {
       const bool own = &connection.stream.handler() == &connection.handler;
-      room = offer(connection.stream, own ? Handled::by_server : Handled::otherwise);
+      room = offer(connection.stream, own ? HandledBy::server : HandledBy::other);
       return room && !server.over();
     });
     return room;

@@ -10,25 +10,10 @@
 #include "reactor/base/callback.h"
 #include "reactor/base/result.h"
 #include "reactor/base/stats.h"
+#include "reactor/net/hand_over.h"
 #include "reactor/net/socket.h"
 
 namespace reactor {
-
-// Another process with the same kind of server, which can continue connections.
-class Successor {
- public:
-  enum class Answer : std::uint8_t {
-    taken,  // a copy of the descriptor is on its way there
-    busy,   // there is no room now: see Service::retry_hand_over()
-    never,  // it can't be moved: finish it here
-  };
-  // Sends a connection. take_over() gets `state` in the other process. The descriptor stays the
-  // caller's.
-  virtual Answer take(int fd, std::span<const std::byte> state) noexcept = 0;
-
- protected:
-  ~Successor() = default;
-};
 
 // May be called only on the loop's thread. Callbacks may call all members, except where one says
 // otherwise.
@@ -42,14 +27,14 @@ class Service {
   // connections are for the successor. Offers the successor each connection that is idle, now or
   // later, and finishes the others as drain() does. Calls `done` from the loop when the last
   // connection is gone. `successor` must outlive this Service.
-  virtual void hand_over(Successor& successor, Callback<void()> done) = 0;
-  // Offers the connections again for which Answer::busy came.
-  virtual void retry_hand_over() = 0;
-  // Continues a connection from another process. `state` is what Successor::take() got there; it is
-  // empty if the connection was only accepted. Errors, after which the connection is closed:
+  virtual void hand_over(HandOverTarget& successor, Callback<void()> done) = 0;
+  // Offers the connections again for which HandOverReply::busy came.
+  virtual void offer_again() = 0;
+  // Continues a connection from another process. `state` is what HandOverTarget::send() got there;
+  // it is empty if the connection was only accepted. Errors, after which the connection is closed:
   // bad_file_descriptor if `connection` is empty; bad_message if no Service wrote this state;
   // Errc::not_supported for an upgraded connection if this server can't continue those.
-  virtual Result<> take_over(Socket connection, std::span<const std::byte> state) = 0;
+  virtual Result<> adopt_connection(Socket connection, std::span<const std::byte> message) = 0;
 
   // Declares that other processes have the same listeners and go on accepting when this one ends.
   // So drain() does not refuse new connections at them (Socket::refuse_new()): only the process

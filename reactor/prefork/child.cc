@@ -34,7 +34,7 @@ void Child::end_now() { ended_ = true; }
 int Child::serve(Service& service) {
   service_ = &service;
   keeping_before_ = loop_.keeping();
-  const Result<> taken = service.take_over(std::move(connection_), state_);
+  const Result<> taken = service.adopt_connection(std::move(connection_), state_);
   if (!taken) {
     REACTOR_LOG(error, "can't take a connection over: " + taken.error().message());
     return kExitFailed;

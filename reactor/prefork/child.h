@@ -22,9 +22,9 @@ class SignalBlock;  // internal
 // to all.
 class Child {
  public:
-  // `state`: see Service::take_over(). `lifeline`: reads end of file once the parent is gone.
-  // `blocked`: the signals that were blocked around the fork; serve() lifts it. Throws what Loop
-  // throws.
+  // `state`: see Service::adopt_connection(). `lifeline`: reads end of file once the parent is
+  // gone. `blocked`: the signals that were blocked around the fork; serve() lifts it. Throws what
+  // Loop throws.
   Child(Socket connection, std::span<const std::byte> state, UniqueFd lifeline, Backend backend,
         SignalBlock& blocked);
   Child(const Child&) = delete;

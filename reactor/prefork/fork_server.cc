@@ -89,9 +89,9 @@ std::error_code ForkServer::open_lifeline() {
 
 // ---- Connections ----
 
-Result<> ForkServer::take_over(Socket connection, std::span<const std::byte> state) {
+Result<> ForkServer::adopt_connection(Socket connection, std::span<const std::byte> state) {
   state_.assign(state.begin(), state.end());
-  const Result<> taken = ServerBase::take_over(std::move(connection), {});
+  const Result<> taken = ServerBase::adopt_connection(std::move(connection), {});
   state_.clear();
   return taken;
 }

@@ -83,7 +83,7 @@ class ForkServer final : public ServerBase {
 
   ~ForkServer();
 
-  Result<> take_over(Socket connection, std::span<const std::byte> state) override;
+  Result<> adopt_connection(Socket connection, std::span<const std::byte> state) override;
 
   // Called first in each child, to close what only the parent may have open. After it, the child
   // closes the descriptors that the parent's loop watches. The callback must open nothing.
@@ -98,7 +98,7 @@ class ForkServer final : public ServerBase {
  private:
   struct Waiting {
     Socket connection;
-    std::vector<std::byte> state;  // see Service::take_over()
+    std::vector<std::byte> state;  // see Service::adopt_connection()
   };
   struct Forked {
     ChildWatcher watcher;
@@ -133,14 +133,14 @@ class ForkServer final : public ServerBase {
   void tell_to_finish(pid_t pid, Forked& child) noexcept;
 
   Serve serve_;
-  CallbackSlot<void()> on_fork_;
+  HeldCallback<void()> on_fork_;
   const std::size_t max_children_;
   // A pipe: the children read lifeline_, and only this process has the other end. The loop watches
   // that end, so that the children of other ForkServers close it as well.
   UniqueFd lifeline_, lifeline_end_;
   IoWatcher lifeline_watch_;
   std::deque<Waiting> waiting_;   // accepted; each needs a child
-  std::vector<std::byte> state_;  // passed from take_over() to start_connection()
+  std::vector<std::byte> state_;  // passed from adopt_connection() to start_connection()
   std::unordered_map<pid_t, Forked> children_;
   Deferred starting_;
   Timer again_;            // runs after a fork that failed

@@ -23,7 +23,7 @@ namespace {
 
 LoopOptions loop_options(const Plan& plan, Membership* membership) {
   LoopOptions options{.backend = plan.backend};
-  if (membership != nullptr) options.stats = &membership->board.seat(membership->seat).loop;
+  if (membership != nullptr) options.stats = &membership->scoreboard.seat(membership->seat).loop;
   return options;
 }
 
@@ -47,11 +47,11 @@ Worker::Worker(Options& options, const Plan& plan, unsigned index, Sockets socke
   watch_signals();
   if (membership_ == nullptr) return;
   Membership& own = *membership_;
-  own.siblings =
-      std::make_unique<Siblings>(loop_, own.board, own.slots, own.mailboxes, index_, own.seat);
+  own.siblings = std::make_unique<Siblings>(loop_, own.scoreboard, own.listeners, own.mailboxes,
+                                            index_, own.seat);
   report_when_stuck(loop_, index_, options_.report_descriptor);
   watch_master();
-  if (plan_.timeout > Duration::zero() || own.board.slots() > 1) start_beating();
+  if (plan_.timeout > Duration::zero() || own.scoreboard.slots() > 1) start_beating();
 }
 
 Worker::Worker(Options& options, const Plan& plan, unsigned index, Child& child)
@@ -205,7 +205,7 @@ void Worker::close_in_child() {
   if (options_.on_fork) options_.on_fork();
   if (membership_ == nullptr) return;
   membership_->control.close_notices();
-  membership_->slots.close();
+  membership_->listeners.close();
   membership_->mailboxes.close();
 }
 
@@ -261,7 +261,7 @@ void Worker::drain() {
   }
   if (membership_ != nullptr) {
     membership_->siblings->withdraw();
-    membership_->slots.close();
+    membership_->listeners.close();
   }
   service_ != nullptr ? drain_service() : stop_soon();
 }

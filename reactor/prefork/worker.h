@@ -109,8 +109,8 @@ class Worker {
   Child* child_ = nullptr;
   ForkServer* fork_server_ = nullptr;
   Service* service_ = nullptr;
-  CallbackSlot<void()> on_drain_;
-  CallbackSlot<void()> on_reload_;
+  HeldCallback<void()> on_drain_;
+  HeldCallback<void()> on_reload_;
   std::vector<SignalWatcher> signals_;
   IoWatcher master_;
   Timer listen_again_;  // resumes reading from the master

@@ -80,7 +80,7 @@ class ServerContext final : public TransportFactory {
   ServerOptions options_;  // without the credentials, which only renew() sees
   std::string protocols_;  // in the form that ALPN uses
   ssl_ctx_st* context_ = nullptr;
-  CallbackSlot<ServerContext*(std::string_view name)> pick_;
+  HeldCallback<ServerContext*(std::string_view name)> pick_;
 };
 
 }  // namespace reactor::tls

@@ -76,7 +76,7 @@ std::vector<int> control() {
 }
 
 // The memory that all processes of the server share.
-std::byte* board() {
+std::byte* scoreboard() {
   std::ifstream maps("/proc/self/maps");
   std::byte* found = nullptr;
   std::size_t largest = 0;
@@ -146,7 +146,7 @@ void make_blocking(const std::vector<int>& descriptors) {
   for (const int fd : descriptors) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 }
 
-// ---- The board, field by field ----
+// ---- The scoreboard, field by field ----
 
 struct Field {
   const char* name;
@@ -154,7 +154,7 @@ struct Field {
   std::size_t count, stride;
 };
 
-constexpr std::size_t kCounts = sizeof(std::uint32_t) * (1 + 2 * std::size_t{Board::kSlots});
+constexpr std::size_t kCounts = sizeof(std::uint32_t) * (1 + 2 * std::size_t{Scoreboard::kSlots});
 constexpr std::size_t kSeatsBegin = (kCounts + alignof(Seat) - 1) / alignof(Seat) * alignof(Seat);
 
 Field seat_field(const char* name, std::size_t offset, std::size_t size) {
@@ -164,8 +164,8 @@ Field seat_field(const char* name, std::size_t offset, std::size_t size) {
 std::vector<Field> fields() {
   return {
       {"slots", 0, 4, 1, 4},
-      {"occupants", 4, 4, Board::kSlots, 4},
-      {"coming", 4 + 4 * std::size_t{Board::kSlots}, 4, Board::kSlots, 4},
+      {"occupants", 4, 4, Scoreboard::kSlots, 4},
+      {"coming", 4 + 4 * std::size_t{Scoreboard::kSlots}, 4, Scoreboard::kSlots, 4},
       seat_field("connections", offsetof(Seat, connections), sizeof(Counter)),
       seat_field("most", offsetof(Seat, most), sizeof(Counter)),
       seat_field("capacity", offsetof(Seat, capacity), sizeof(Counter)),
@@ -175,9 +175,9 @@ std::vector<Field> fields() {
   };
 }
 
-void scribble(std::byte* board, const Field& field, unsigned char value) {
-  for (std::size_t i = 0; board != nullptr && i < field.count; ++i) {
-    std::memset(board + field.offset + i * field.stride, value, field.size);
+void scribble(std::byte* scoreboard, const Field& field, unsigned char value) {
+  for (std::size_t i = 0; scoreboard != nullptr && i < field.count; ++i) {
+    std::memset(scoreboard + field.offset + i * field.stride, value, field.size);
   }
 }
 
@@ -303,9 +303,9 @@ Act act_of(const Row& row) { return {row.name, row.answer, row.newcomers, row.pa
 
 Act board_act(const Field& field, unsigned value) {
   std::array<char, 64> name{};
-  std::snprintf(name.data(), name.size(), "board %s %02x", field.name, value);
+  std::snprintf(name.data(), name.size(), "scoreboard %s %02x", field.name, value);
   return {name.data(), kNone, kAtRisk, kOften, [field, value] {
-            static std::byte* const memory = board();
+            static std::byte* const memory = scoreboard();
             scribble(memory, field, static_cast<unsigned char>(value));
           }};
 }
@@ -326,8 +326,8 @@ std::vector<Act> evil_acts() {
 }
 
 Act random_act(unsigned seed) {
-  return {"board random " + std::to_string(seed), kNone, kAtRisk, kOften, [seed] {
-            static std::byte* const memory = board();
+  return {"scoreboard random " + std::to_string(seed), kNone, kAtRisk, kOften, [seed] {
+            static std::byte* const memory = scoreboard();
             static std::mt19937 random(seed);
             for (std::size_t i = 0; memory != nullptr && i < kSeatsBegin + 16 * sizeof(Seat); ++i) {
               if (random() % 4 == 0) memory[i] = static_cast<std::byte>(random());

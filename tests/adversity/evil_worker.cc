@@ -57,7 +57,7 @@ class Evil final : public StreamHandler {
     if (bytes.front() == std::byte{'!'}) commit();
     stream.write(std::to_string(scene_.worker));
   }
-  Migration on_migrate(Stream&, std::vector<std::byte>&) override { return Migration::now; }
+  HandOver on_hand_over(Stream&, std::vector<std::byte>&) override { return HandOver::now; }
 
  private:
   [[noreturn]] void commit() {
@@ -250,7 +250,7 @@ class Sweep {
 };
 
 std::optional<Act> find(const std::string& name) {
-  const std::string random = "board random ";
+  const std::string random = "scoreboard random ";
   if (name.starts_with(random))
     return random_act(static_cast<unsigned>(std::stoul(name.substr(random.size()))));
   for (Act& act : evil_acts()) {

@@ -15,7 +15,7 @@ namespace {
 const std::string kOwn(100, 'o');
 
 TEST(CallbackSlots, CallAgainAndAgain) {
-  CallbackSlot<int(int)> slot;
+  HeldCallback<int(int)> slot;
   EXPECT_FALSE(slot);
   slot = [sum = 0](int more) mutable { return sum += more; };
   EXPECT_TRUE(slot);
@@ -24,7 +24,7 @@ TEST(CallbackSlots, CallAgainAndAgain) {
 }
 
 TEST(CallbackSlots, ACallableMayReplaceItself) {
-  CallbackSlot<void()> slot;
+  HeldCallback<void()> slot;
   std::string said;
   slot = [&, own = kOwn] {
     slot = [&said] { said += " second"; };
@@ -37,7 +37,7 @@ TEST(CallbackSlots, ACallableMayReplaceItself) {
 }
 
 TEST(CallbackSlots, ACallableMayRemoveItself) {
-  CallbackSlot<void()> slot;
+  HeldCallback<void()> slot;
   slot = [&slot, own = kOwn] {
     slot = nullptr;
     EXPECT_EQ(own, kOwn);
@@ -47,7 +47,7 @@ TEST(CallbackSlots, ACallableMayRemoveItself) {
 }
 
 TEST(CallbackSlots, ACallableMayDestroyTheSlot) {
-  auto slot = std::make_unique<CallbackSlot<std::string()>>();
+  auto slot = std::make_unique<HeldCallback<std::string()>>();
   *slot = [&slot, own = kOwn] {
     slot.reset();
     return own;
@@ -57,7 +57,7 @@ TEST(CallbackSlots, ACallableMayDestroyTheSlot) {
 }
 
 TEST(CallbackSlots, ARunningCallableIsNotEnteredAgain) {
-  CallbackSlot<void()> slot;
+  HeldCallback<void()> slot;
   int calls = 0;
   slot = [&] {
     ++calls;
@@ -70,7 +70,7 @@ TEST(CallbackSlots, ARunningCallableIsNotEnteredAgain) {
 }
 
 TEST(CallbackSlots, ItsSuccessorMayRunInsideIt) {
-  CallbackSlot<void()> slot;
+  HeldCallback<void()> slot;
   std::string said;
   slot = [&, own = kOwn] {
     slot = [&said] { said += "inner "; };
@@ -83,7 +83,7 @@ TEST(CallbackSlots, ItsSuccessorMayRunInsideIt) {
 }
 
 TEST(CallbackSlots, AnExceptionLeavesTheCallableThere) {
-  CallbackSlot<void()> slot;
+  HeldCallback<void()> slot;
   int calls = 0;
   slot = [&] {
     if (++calls == 1) throw calls;
@@ -94,7 +94,7 @@ TEST(CallbackSlots, AnExceptionLeavesTheCallableThere) {
 }
 
 TEST(CallbackSlots, TakingLeavesItEmpty) {
-  CallbackSlot<int()> slot;
+  HeldCallback<int()> slot;
   slot = [] { return 7; };
   Callback<int()> taken = slot.take();
   EXPECT_FALSE(slot);

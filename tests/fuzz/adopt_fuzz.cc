@@ -65,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
          "a pair of sockets");
   const UniqueFd peer(ends[1]);
   const Result<> taken =
-      server->take_over(Socket(UniqueFd(ends[0])), std::as_bytes(std::span(data, size)));
+      server->adopt_connection(Socket(UniqueFd(ends[0])), std::as_bytes(std::span(data, size)));
   if (!taken) {
     demand(taken.error() == std::errc::bad_message, "a refusal has this error");
     demand(server->connections() == 0, "and the connection is closed");

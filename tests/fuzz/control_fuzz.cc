@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Feeds everything that a worker can send after a client has taken it over: notices to its master,
-// messages with descriptors to a sibling's mailbox, and numbers on the shared board. The input
+// messages with descriptors to a sibling's mailbox, and numbers on the shared scoreboard. The input
 // serves as each of these.
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,12 +60,12 @@ void send_notices(Bytes bytes) {
 class Sink final : public Service {
  public:
   void drain(Callback<void()> done) override { done_ = std::move(done); }
-  void hand_over(Successor& next, Callback<void()> done) override {
+  void hand_over(HandOverTarget& next, Callback<void()> done) override {
     successor = &next;
     done_ = std::move(done);
   }
-  void retry_hand_over() override {}
-  Result<> take_over(Socket connection, std::span<const std::byte> state) override {
+  void offer_again() override {}
+  Result<> adopt_connection(Socket connection, std::span<const std::byte> state) override {
     demand(connection.fd() >= 0 && state.size() <= Mailboxes::kMaxState, "a connection, a state");
     ++taken;
     return {};
@@ -84,7 +84,7 @@ class Sink final : public Service {
   [[nodiscard]] std::uint64_t accepted() const noexcept override { return 0; }
 
   Callback<bool(const Socket&)> keep;
-  Successor* successor = nullptr;
+  HandOverTarget* successor = nullptr;
   int taken = 0;
 
  private:
@@ -102,10 +102,10 @@ class Scene {
  public:
   explicit Scene(std::string_view text) : draw_(text), bytes_(std::as_bytes(std::span(text))) {
     demand(!mailboxes_.grow(2), "mailboxes");
-    const std::uint32_t own = board_->take_seat();
-    evil_ = &board_->seat(board_->take_seat());
-    board_->set_occupant(0, own);
-    siblings_ = std::make_unique<Siblings>(loop_, *board_, slots_, mailboxes_, 0, own);
+    const std::uint32_t own = scoreboard_->take_seat();
+    evil_ = &scoreboard_->seat(scoreboard_->take_seat());
+    scoreboard_->set_occupant(0, own);
+    siblings_ = std::make_unique<Siblings>(loop_, *scoreboard_, slots_, mailboxes_, 0, own);
     siblings_->serve(service_, true);
   }
 
@@ -126,7 +126,7 @@ class Scene {
     demand(service_.taken >= expected && service_.taken <= expected + sent_on_,
            "each connection is taken, and nothing else");
     siblings_->hand_over(1, [] {});
-    static_cast<void>(service_.successor->take(stream_.first.get(), bytes_.first(begin / 2)));
+    static_cast<void>(service_.successor->send(stream_.first.get(), bytes_.first(begin / 2)));
     act();
   }
 
@@ -147,12 +147,12 @@ class Scene {
     evil_->connections.set(numbers[0]);
     evil_->capacity.set(numbers[1]);
     evil_->accepts.store(static_cast<std::uint32_t>(numbers[2]));
-    board_->coming(static_cast<unsigned>(draw_.below(2)))
+    scoreboard_->coming(static_cast<unsigned>(draw_.below(2)))
         .store(static_cast<std::int32_t>(numbers[3]));
-    board_->set_occupant(1, static_cast<std::uint32_t>(numbers[4]));
-    demand(
-        board_->occupant(1) == nullptr || board_->load(1) >= board_->occupant(1)->connections.get(),
-        "a load is no less than the connections");
+    scoreboard_->set_occupant(1, static_cast<std::uint32_t>(numbers[4]));
+    demand(scoreboard_->occupant(1) == nullptr ||
+               scoreboard_->load(1) >= scoreboard_->occupant(1)->connections.get(),
+           "a load is no less than the connections");
   }
   void act() {
     const Socket connection(std::move(pair_of(SOCK_STREAM).first));
@@ -167,8 +167,8 @@ class Scene {
   Bytes bytes_;
   std::pair<UniqueFd, UniqueFd> stream_ = pair_of(SOCK_STREAM), datagrams_ = pair_of(SOCK_DGRAM);
   Loop loop_{{.slow_callback = Duration::zero()}};
-  std::unique_ptr<Board> board_ = Board::make().value();
-  Slots slots_;
+  std::unique_ptr<Scoreboard> scoreboard_ = Scoreboard::make().value();
+  ListenerTable slots_;
   Mailboxes mailboxes_;
   Sink service_;
   Seat* evil_ = nullptr;

@@ -44,7 +44,7 @@ class HttpHandOver : public HttpTest {
   }
   bool gone() {
     return pump(loop, [&] {
-      if (mail.deliver(*next) > 0) server->retry_hand_over();
+      if (mail.deliver(*next) > 0) server->offer_again();
       return done;
     });
   }
@@ -219,11 +219,11 @@ TEST_P(HttpHandOver, AfterARequestThereTheWaitIsAWholeOne) {
 TEST_P(HttpHandOver, AnyStateIsBorne) {
   serve_both();
   std::vector<std::byte> good;
-  struct Keep final : Successor {
+  struct Keep final : HandOverTarget {
     explicit Keep(std::vector<std::byte>& where) : kept(where) {}
-    Answer take(int, std::span<const std::byte> state) noexcept override {
+    HandOverReply send(int, std::span<const std::byte> state) noexcept override {
       kept.assign(state.begin(), state.end());
-      return Answer::taken;
+      return HandOverReply::taken;
     }
     std::vector<std::byte>& kept;
   } keep(good);
@@ -240,7 +240,7 @@ TEST_P(HttpHandOver, AnyStateIsBorne) {
       FdPair pair = make_tcp_pair();
       Peer other;
       other.fd = std::move(pair.far);
-      const Result<> taken = next->take_over(Socket(std::move(pair.near)), state);
+      const Result<> taken = next->adopt_connection(Socket(std::move(pair.near)), state);
       if (taken) {
         EXPECT_TRUE(answers(other, "new") || other.end) << size << " " << flip;
       } else {
@@ -257,9 +257,9 @@ struct Shout final : StreamHandler {
     stream.write("!");
     stream.write(bytes);
   }
-  Migration on_migrate(Stream&, std::vector<std::byte>& state) override {
+  HandOver on_hand_over(Stream&, std::vector<std::byte>& state) override {
     state.assign(2, std::byte{'s'});
-    return Migration::now;
+    return HandOver::now;
   }
   void on_adopt(Stream&, std::span<const std::byte> state) override { adopted = state.size(); }
   std::size_t adopted = 0;

@@ -53,7 +53,7 @@ class ChildrenRewatch : public LoopTest {
     chosen.child_method = ChildMethod::process_filter;
     core_ = std::make_unique<Core>(std::move(chosen), GetParam(), std::move(poller));
     pid_ = spawn_sleeper();
-    slot_ = std::make_unique<ChildSlot>(
+    slot_ = std::make_unique<ChildState>(
         *core_, pid_,
         [this](ExitStatus status) {
           ++calls_;
@@ -78,7 +78,7 @@ class ChildrenRewatch : public LoopTest {
   ProcessPoller* poller_;
   std::unique_ptr<Core> core_;
   pid_t pid_;
-  std::unique_ptr<ChildSlot> slot_;
+  std::unique_ptr<ChildState> slot_;
   int calls_ = 0;
   ExitStatus status_;
 };

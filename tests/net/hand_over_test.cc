@@ -22,7 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 
 struct Ways {
-  Migration wish = Migration::now;
+  HandOver wish = HandOver::now;
   bool ends = true;  // whether a connection closes when it is asked to end
   int opened = 0, adopted = 0, closed = 0, asked_to_end = 0;
   std::string state;
@@ -35,7 +35,7 @@ class Mover final : public StreamHandler {
   explicit Mover(Ways& ways) : ways_(ways) {}
   void on_open(Stream&) override { ++ways_.opened; }
   void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write_now(bytes); }
-  Migration on_migrate(Stream&, std::vector<std::byte>& state) override {
+  HandOver on_hand_over(Stream&, std::vector<std::byte>& state) override {
     state.assign(3, std::byte{'m'});
     return ways_.wish;
   }
@@ -57,7 +57,7 @@ class Mover final : public StreamHandler {
   Ways& ways_;
 };
 
-class HandOver : public LoopTest {
+class HandOverTest : public LoopTest {
  protected:
   void SetUp() override {
     old = get(Server<Mover>::listen(loop, Address::loopback(0), {}, before));
@@ -86,7 +86,7 @@ class HandOver : public LoopTest {
   std::unique_ptr<Server<Mover>> old, next;
 };
 
-TEST_P(HandOver, AnIdleConnectionGoesOnThereWithItsState) {
+TEST_P(HandOverTest, AnIdleConnectionGoesOnThereWithItsState) {
   Peer peer = client();
   EXPECT_TRUE(echoes(peer, "here"));
   go();
@@ -101,7 +101,7 @@ TEST_P(HandOver, AnIdleConnectionGoesOnThereWithItsState) {
   EXPECT_TRUE(echoes(peer, "there"));
 }
 
-TEST_P(HandOver, OctetsOnTheirWayAreAnsweredThere) {
+TEST_P(HandOverTest, OctetsOnTheirWayAreAnsweredThere) {
   Peer peer = client();
   go();
   peer.write("on their way");
@@ -112,7 +112,7 @@ TEST_P(HandOver, OctetsOnTheirWayAreAnsweredThere) {
   EXPECT_EQ(peer.got, "on their way, and more");
 }
 
-TEST_P(HandOver, WhatIsQueuedLeavesFirst) {
+TEST_P(HandOverTest, WhatIsQueuedLeavesFirst) {
   Peer peer = client();
   const std::string text = pattern(32 << 20);
   std::size_t sent = 0;
@@ -138,7 +138,7 @@ TEST_P(HandOver, WhatIsQueuedLeavesFirst) {
   EXPECT_EQ(after.adopted, 1);
 }
 
-TEST_P(HandOver, AFullMailboxIsTriedAgain) {
+TEST_P(HandOverTest, AFullMailboxIsTriedAgain) {
   constexpr std::size_t kMany = 600;  // more than a mailbox holds
   std::vector<Peer> peers;
   for (std::size_t i = 1; i <= kMany; ++i) peers.push_back(client(i));
@@ -147,7 +147,7 @@ TEST_P(HandOver, AFullMailboxIsTriedAgain) {
   EXPECT_GT(old->connections(), 0U);
   EXPECT_FALSE(done);
   EXPECT_TRUE(pump(loop, [&] {
-    if (mail.deliver(*next) > 0) old->retry_hand_over();
+    if (mail.deliver(*next) > 0) old->offer_again();
     return done;
   }));
   mail.deliver(*next);
@@ -157,8 +157,8 @@ TEST_P(HandOver, AFullMailboxIsTriedAgain) {
   EXPECT_TRUE(echoes(peers.back(), "last"));
 }
 
-TEST_P(HandOver, OneThatMayNotMoveIsAskedToFinishOnce) {
-  before.wish = Migration::no;
+TEST_P(HandOverTest, OneThatMayNotMoveIsAskedToFinishOnce) {
+  before.wish = HandOver::no;
   before.ends = false;
   Peer peer = client();
   go();
@@ -170,7 +170,7 @@ TEST_P(HandOver, OneThatMayNotMoveIsAskedToFinishOnce) {
   EXPECT_TRUE(pump(loop, [&] { return done; }));
 }
 
-TEST_P(HandOver, WhatTheSuccessorRefusesEndsHere) {
+TEST_P(HandOverTest, WhatTheSuccessorRefusesEndsHere) {
   mail.refuses = true;
   Peer peer = client();
   go();
@@ -179,8 +179,8 @@ TEST_P(HandOver, WhatTheSuccessorRefusesEndsHere) {
   EXPECT_TRUE(pump(loop, [&] { return peer.read(), peer.end; }));
 }
 
-TEST_P(HandOver, OneThatIsNeverIdleIsAskedToFinish) {
-  before.wish = Migration::later;
+TEST_P(HandOverTest, OneThatIsNeverIdleIsAskedToFinish) {
+  before.wish = HandOver::later;
   Peer peer = client();
   go();
   run_for(loop, milliseconds(50));
@@ -190,16 +190,16 @@ TEST_P(HandOver, OneThatIsNeverIdleIsAskedToFinish) {
 }
 
 // A successor without room until `room` is set.
-struct Busy final : Successor {
-  Answer take(int, std::span<const std::byte>) noexcept override {
-    return room ? Answer::taken : Answer::busy;
+struct Busy final : HandOverTarget {
+  HandOverReply send(int, std::span<const std::byte>) noexcept override {
+    return room ? HandOverReply::taken : HandOverReply::busy;
   }
   bool room = false;
 };
 
 // The server waits longer than the 2 s that it gives a connection that is never idle. The backend
 // makes no difference here.
-TEST_P(HandOver, ABusySuccessorIsWaitedFor) {
+TEST_P(HandOverTest, ABusySuccessorIsWaitedFor) {
   if (GetParam() != available_backends().front()) GTEST_SKIP();
   Peer peer = client();
   Busy busy;
@@ -207,33 +207,33 @@ TEST_P(HandOver, ABusySuccessorIsWaitedFor) {
   run_for(loop, milliseconds(2700));  // with another offer after the 2 s
   EXPECT_EQ(before.asked_to_end, 0);
   busy.room = true;
-  old->retry_hand_over();
+  old->offer_again();
   EXPECT_TRUE(pump(loop, [&] { return done; }));
   EXPECT_EQ(before.asked_to_end, 0);
 }
 
-TEST_P(HandOver, OneThatSaysItIsIdleGoesAtOnce) {
-  before.wish = Migration::later;
+TEST_P(HandOverTest, OneThatSaysItIsIdleGoesAtOnce) {
+  before.wish = HandOver::later;
   Peer peer = client();
   go();
   run_for(loop, milliseconds(400));  // from now on the server offers the connections rarely
-  before.wish = Migration::now;
-  old->for_each([](Stream& stream, Mover&) { stream.offer(); });
+  before.wish = HandOver::now;
+  old->for_each([](Stream& stream, Mover&) { stream.notify_idle(); });
   EXPECT_TRUE(poll_until(loop, [&] { return done; }));
 }
 
-TEST_P(HandOver, WhatComesToAServerThatEndsGoesOn) {
+TEST_P(HandOverTest, WhatComesToAServerThatEndsGoesOn) {
   Peer peer = client();
   Peer keeps_it = client(2);
   go();
   EXPECT_TRUE(pump(loop, [&] { return done; }));
   const FdPair pair = make_tcp_pair();
-  EXPECT_TRUE(old->take_over(Socket(UniqueFd(::dup(pair.near.get()))), {}));
+  EXPECT_TRUE(old->adopt_connection(Socket(UniqueFd(::dup(pair.near.get()))), {}));
   EXPECT_TRUE(run_bounded(loop, [&] { return old->connections() == 0; }));
   EXPECT_EQ(mail.deliver(*next), 3);
 }
 
-TEST_P(HandOver, AnUpgradedConnectionStaysWhereNobodyCouldGoOnWithIt) {
+TEST_P(HandOverTest, AnUpgradedConnectionStaysWhereNobodyCouldGoOnWithIt) {
   Peer peer = client();
   Recorder other;
   old->for_each([&](Stream& stream, Mover&) { stream.set_handler(other); });
@@ -243,8 +243,8 @@ TEST_P(HandOver, AnUpgradedConnectionStaysWhereNobodyCouldGoOnWithIt) {
   EXPECT_EQ(mail.asked, 0);
 }
 
-TEST_P(HandOver, DrainAfterwardsEndsTheRest) {
-  before.wish = Migration::later;
+TEST_P(HandOverTest, DrainAfterwardsEndsTheRest) {
+  before.wish = HandOver::later;
   Peer peer = client();
   go();
   run_for(loop, milliseconds(20));
@@ -256,7 +256,7 @@ TEST_P(HandOver, DrainAfterwardsEndsTheRest) {
 
 // ---- Siblings ----
 
-TEST_P(HandOver, AServerAcceptsForASiblingUntilItGivesBack) {
+TEST_P(HandOverTest, AServerAcceptsForASiblingUntilItGivesBack) {
   const Socket theirs = get(Socket::listen(Address::loopback(0), {}));
   const auto before_loan = FdGuard::open_descriptors();
   ASSERT_TRUE(next->borrow(theirs.fd()));
@@ -273,7 +273,7 @@ TEST_P(HandOver, AServerAcceptsForASiblingUntilItGivesBack) {
   EXPECT_EQ(next->connections(), 0U);
 }
 
-TEST_P(HandOver, AFullServerLeavesASiblingsQueueAlone) {
+TEST_P(HandOverTest, AFullServerLeavesASiblingsQueueAlone) {
   Ways ways;
   ServerLimits limits;
   limits.max_connections = 1;
@@ -290,7 +290,7 @@ TEST_P(HandOver, AFullServerLeavesASiblingsQueueAlone) {
   EXPECT_TRUE(echoes(second, "now")) << "room for it";
 }
 
-TEST_P(HandOver, PlacementMayGiveTheListenerBackAndSendTheConnectionElsewhere) {
+TEST_P(HandOverTest, PlacementMayGiveTheListenerBackAndSendTheConnectionElsewhere) {
   const Socket theirs = get(Socket::listen(Address::loopback(0), {}));
   ASSERT_TRUE(old->borrow(theirs.fd()));
   UniqueFd elsewhere;
@@ -307,20 +307,20 @@ TEST_P(HandOver, PlacementMayGiveTheListenerBackAndSendTheConnectionElsewhere) {
   second.fd = get(Socket::connect(old->addresses()[0])).release();
   EXPECT_TRUE(run_bounded(loop, [&] { return static_cast<bool>(elsewhere); }));
   EXPECT_EQ(old->connections(), 1U);
-  EXPECT_TRUE(next->take_over(Socket(std::move(elsewhere)), {}));
+  EXPECT_TRUE(next->adopt_connection(Socket(std::move(elsewhere)), {}));
   EXPECT_TRUE(echoes(second, "placed"));
 }
 
-TEST_P(HandOver, AConnectionThatWasOnlyPlacedIsANewOne) {
+TEST_P(HandOverTest, AConnectionThatWasOnlyPlacedIsANewOne) {
   const FdPair pair = make_tcp_pair();
-  EXPECT_TRUE(next->take_over(Socket(UniqueFd(::dup(pair.near.get()))), {}));
+  EXPECT_TRUE(next->adopt_connection(Socket(UniqueFd(::dup(pair.near.get()))), {}));
   EXPECT_EQ(after.opened, 1);
   EXPECT_EQ(after.adopted, 0);
 }
 
 // ---- Drain ----
 
-TEST_P(HandOver, DrainServesWhatIsQueuedEvenAtTheLimit) {
+TEST_P(HandOverTest, DrainServesWhatIsQueuedEvenAtTheLimit) {
   Ways ways;
   ServerLimits limits;
   limits.max_connections = 2;
@@ -343,7 +343,7 @@ TEST_P(HandOver, DrainServesWhatIsQueuedEvenAtTheLimit) {
   EXPECT_TRUE(pump(loop, [&] { return drained; }));
 }
 
-TEST_P(HandOver, DrainWaitsForDescriptorsBeforeItClosesAQueue) {
+TEST_P(HandOverTest, DrainWaitsForDescriptorsBeforeItClosesAQueue) {
   const LogCapture log;
   std::vector<Peer> peers(3);
   for (Peer& peer : peers) {
@@ -366,7 +366,7 @@ TEST_P(HandOver, DrainWaitsForDescriptorsBeforeItClosesAQueue) {
   }
 }
 
-TEST_P(HandOver, DrainLeavesASocketThatLivesOnAsItWas) {
+TEST_P(HandOverTest, DrainLeavesASocketThatLivesOnAsItWas) {
   Ways ways;
   const Socket original = get(Socket::listen(Address::loopback(0), {}));
   for (const bool shared : {false, true}) {
@@ -383,7 +383,7 @@ TEST_P(HandOver, DrainLeavesASocketThatLivesOnAsItWas) {
   }
 }
 
-TEST_P(HandOver, AServerThatEndsAmidItsDrainLeavesASocketThatLivesOnAsItWas) {
+TEST_P(HandOverTest, AServerThatEndsAmidItsDrainLeavesASocketThatLivesOnAsItWas) {
   Ways ways;
   const Socket original = get(Socket::listen(Address::loopback(0), {}));
   for (const bool in_callback : {false, true}) {
@@ -406,7 +406,7 @@ TEST_P(HandOver, AServerThatEndsAmidItsDrainLeavesASocketThatLivesOnAsItWas) {
 
 // An earlier server was killed amid its drain. If others share the socket, one of them may be
 // ending it.
-TEST_P(HandOver, AnAdoptedSocketThatRefusesAcceptsAgainUnlessItIsShared) {
+TEST_P(HandOverTest, AnAdoptedSocketThatRefusesAcceptsAgainUnlessItIsShared) {
   const Socket original = get(Socket::listen(Address::loopback(0), {}));
   if (!Socket::refuse_new(original.fd())) GTEST_SKIP() << "this system can't refuse";
   for (const bool shared : {true, false}) {
@@ -423,7 +423,7 @@ TEST_P(HandOver, AnAdoptedSocketThatRefusesAcceptsAgainUnlessItIsShared) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, HandOver, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, HandOverTest, every_backend(), BackendName());
 
 }  // namespace
 }  // namespace reactor

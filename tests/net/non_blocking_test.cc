@@ -67,10 +67,10 @@ TEST_P(NonBlockingTest, AConnectionThatIsTakenOver) {
   FdPair pair = make_blocking_pair();
   const auto server = get(Server<Echo>::listen(loop, Address::loopback(0)));
   const int number = pair.near.get();
-  ASSERT_TRUE(server->take_over(Socket(std::move(pair.near)), {}));
+  ASSERT_TRUE(server->adopt_connection(Socket(std::move(pair.near)), {}));
   EXPECT_FALSE(blocks(number));
   EXPECT_TRUE(loop.poll());
-  EXPECT_EQ(server->take_over(Socket(), {}).error(), std::errc::bad_file_descriptor);
+  EXPECT_EQ(server->adopt_connection(Socket(), {}).error(), std::errc::bad_file_descriptor);
 }
 
 TEST_P(NonBlockingTest, AServersListener) {

@@ -50,9 +50,9 @@ class ConnectionActor final : public StreamHandler {
     stream.close();
     act(ServerCall::shutdown, stream);
   }
-  Migration on_migrate(Stream& stream, std::vector<std::byte>&) override {
+  HandOver on_hand_over(Stream& stream, std::vector<std::byte>&) override {
     act(ServerCall::migrate, stream);
-    return Migration::no;
+    return HandOver::no;
   }
   void on_adopt(Stream& stream, std::span<const std::byte>) override {
     act(ServerCall::adopt, stream);
@@ -239,7 +239,7 @@ TEST_P(ServerCallbacks, EachMayDestroyTheServer) {
     if (at == ServerCall::adopt) {
       std::vector<std::byte> state = proxy_header(nullptr);
       state.push_back(std::byte{0});  // 0: the server's own handler had the connection
-      EXPECT_TRUE(server->take_over(Socket(make_socket_pair().near), state));
+      EXPECT_TRUE(server->adopt_connection(Socket(make_socket_pair().near), state));
     }
     EXPECT_TRUE(until([&] { return met; }));
     EXPECT_EQ(server, nullptr);
@@ -302,7 +302,7 @@ TEST_P(ServerCallbacks, TheChoiceOfAHandlerMayDestroyTheServer) {
     FdPair ends = make_socket_pair();
     Peer peer;
     peer.fd = std::move(ends.far);
-    EXPECT_TRUE(adopting->take_over(Socket(std::move(ends.near)), state));
+    EXPECT_TRUE(adopting->adopt_connection(Socket(std::move(ends.near)), state));
     EXPECT_EQ(adopting, nullptr);
     EXPECT_TRUE(until([&] { return peer.read(), peer.over(); }));
   }
@@ -418,10 +418,10 @@ TEST_P(ServerCallbacks, AnExceptionOfAConnectionThatComesAtTheEndDoesNotKeepItTh
     };
     const FdPair pair = make_socket_pair();
     attempt([&] {
-      static_cast<void>(server->take_over(Socket(UniqueFd(::dup(pair.near.get()))),
-                                          at == ServerCall::open
-                                              ? std::span<const std::byte>()
-                                              : std::span<const std::byte>(state)));
+      static_cast<void>(server->adopt_connection(Socket(UniqueFd(::dup(pair.near.get()))),
+                                                 at == ServerCall::open
+                                                     ? std::span<const std::byte>()
+                                                     : std::span<const std::byte>(state)));
     });
     EXPECT_EQ(thrown, 1);
     EXPECT_EQ(server->connections(), 1U);

@@ -55,10 +55,10 @@ class Named final : public StreamHandler {
     stream.write("bye");
     stream.close();
   }
-  Migration on_migrate(Stream&, std::vector<std::byte>& state) override {
+  HandOver on_hand_over(Stream&, std::vector<std::byte>& state) override {
     const auto text = std::as_bytes(std::span(std::string_view("state ")));
     state.assign(text.begin(), text.end());
-    return notes_.migrates ? Migration::now : Migration::no;
+    return notes_.migrates ? HandOver::now : HandOver::no;
   }
   void on_adopt(Stream&, std::span<const std::byte> state) override {
     notes_.adopted.append(reinterpret_cast<const char*>(state.data()), state.size());
@@ -359,11 +359,11 @@ TEST_P(ServerProxyTest, AStreamThatWasAnnouncedMayDieUnstarted) {
 }
 
 // A successor that stands for another process.
-class Heir final : public Successor {
+class Heir final : public HandOverTarget {
  public:
-  Answer take(int fd, std::span<const std::byte> state) noexcept override {
+  HandOverReply send(int fd, std::span<const std::byte> state) noexcept override {
     letters.emplace_back(UniqueFd(::dup(fd)), std::vector<std::byte>(state.begin(), state.end()));
-    return Answer::taken;
+    return HandOverReply::taken;
   }
   std::vector<std::pair<UniqueFd, std::vector<std::byte>>> letters;
 };
@@ -391,7 +391,7 @@ TEST_P(ServerProxyTest, AConnectionThatMovesKeepsItsAddresses) {
   Notes later;
   const auto next = get(Server<Named>::listen(loop, Address::loopback(0), limits(), later));
   for (auto& [fd, state] : heir.letters) {
-    EXPECT_TRUE(next->take_over(Socket(std::move(fd)), state));
+    EXPECT_TRUE(next->adopt_connection(Socket(std::move(fd)), state));
   }
   EXPECT_EQ(later.adopted, "state state state ") << "without what came before it";
   std::string peers;
@@ -410,7 +410,7 @@ TEST_P(ServerProxyTest, AConnectionThatWasOnlyAcceptedElsewhereStillNeedsItsHead
   Socket accepted;
   EXPECT_TRUE(pump(
       loop, [&] { return static_cast<bool>(accepted = get(Socket::accept(elsewhere.fd()))); }));
-  EXPECT_TRUE(server->take_over(std::move(accepted), {}));
+  EXPECT_TRUE(server->adopt_connection(std::move(accepted), {}));
   EXPECT_EQ(notes.alive, 0);
   peer.write(kLine.substr(10));
   EXPECT_TRUE(gets(peer, kSaid)) << peer.got;
@@ -420,7 +420,8 @@ TEST_P(ServerProxyTest, AStateThatNoServerWroteIsRefused) {
   listen(limits());
   const auto [ours, theirs] = make_tcp_pair();
   EXPECT_EQ(
-      server->take_over(Socket(UniqueFd(::dup(ours.get()))), std::as_bytes(std::span("state")))
+      server
+          ->adopt_connection(Socket(UniqueFd(::dup(ours.get()))), std::as_bytes(std::span("state")))
           .error(),
       std::errc::bad_message);
   EXPECT_EQ(server->connections(), 0U);

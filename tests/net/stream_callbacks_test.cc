@@ -60,9 +60,9 @@ class Actor final : public StreamHandler {
   void on_flushed(Stream&) override { enter(Call::flushed); }
   void on_timeout(Stream&) override { enter(Call::timeout); }
   void on_shutdown(Stream&) override { enter(Call::shutdown); }
-  Migration on_migrate(Stream&, std::vector<std::byte>&) override {
+  HandOver on_hand_over(Stream&, std::vector<std::byte>&) override {
     enter(Call::migrate);
-    return Migration::no;
+    return HandOver::no;
   }
   void on_close(Stream&, std::error_code code) noexcept override {
     ++closes;
@@ -190,8 +190,8 @@ class Play {
     if (call_ == Call::close) stream.close();
     if (call_ == Call::migrate) {
       Nobody successor;
-      EXPECT_EQ(stream.migrate(successor),
-                act_ == Act::destroy ? Stream::Moved::done : Stream::Moved::never);
+      EXPECT_EQ(stream.offer_to(successor),
+                act_ == Act::destroy ? Stream::Offer::done : Stream::Offer::never);
     }
   }
 

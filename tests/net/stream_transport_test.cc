@@ -400,8 +400,10 @@ TEST_P(StreamTransport, StartedInAnothersCallback) {
 
 // The state of a transport can't move with its connection.
 TEST_P(StreamTransport, DoesNotMigrate) {
-  struct Taker final : Successor {
-    Answer take(int, std::span<const std::byte>) noexcept override { return Answer::taken; }
+  struct Taker final : HandOverTarget {
+    HandOverReply send(int, std::span<const std::byte>) noexcept override {
+      return HandOverReply::taken;
+    }
   };
   Loop loop(options());
   Script script;
@@ -409,7 +411,7 @@ TEST_P(StreamTransport, DoesNotMigrate) {
   link.stream->set_transport(std::make_unique<ScriptTransport>(script));
   link.start();
   Taker taker;
-  EXPECT_EQ(link.stream->migrate(taker), Stream::Moved::never);
+  EXPECT_EQ(link.stream->offer_to(taker), Stream::Offer::never);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, StreamTransport, every_backend(), BackendName());

@@ -59,8 +59,8 @@ class CrewTest : public ::testing::Test {
     return result;
   }
   void make(const Plan& first) {
-    crew_.emplace(Crew::Generation{first, {}}, first.workers, 1, *board_, clock_, calls_,
-                  [](Process&, WorkerControl&, Crew::Generation&, SignalBlock&) {});
+    crew_.emplace(Crew::Generation{first, {}}, first.workers, 1, *scoreboard_, clock_, calls_,
+                  [](WorkerProcess&, WorkerControl&, Crew::Generation&, SignalBlock&) {});
     if (held_) crew_->hold();
     turn();
   }
@@ -103,7 +103,7 @@ class CrewTest : public ::testing::Test {
   // Counts a turn of the worker's loop. The pid gives the seat, because seats are taken in order
   // and these tests reuse none.
   void beat(pid_t pid) {
-    board_->seat(static_cast<std::uint32_t>(pid - PlayedCalls::kFirst)).loop.turns.add();
+    scoreboard_->seat(static_cast<std::uint32_t>(pid - PlayedCalls::kFirst)).loop.turns.add();
   }
   void ready(pid_t pid) { EXPECT_TRUE(calls_.workers.at(pid).say_ready()); }
   void ask_for_successor(pid_t pid) { calls_.workers.at(pid).ask_for_successor(); }
@@ -127,7 +127,7 @@ class CrewTest : public ::testing::Test {
   static constexpr pid_t kFirst = PlayedCalls::kFirst;
   FdGuard guard_;
   LogCapture log_;
-  std::unique_ptr<Board> board_ = Board::make().value();
+  std::unique_ptr<Scoreboard> scoreboard_ = Scoreboard::make().value();
   TimePoint real_{std::chrono::hours(1)};
   RunClock clock_{real_};
   PlayedCalls calls_;

@@ -147,7 +147,7 @@ TEST_F(CrewReloadTest, AChangeOfTheNumberAmidAReloadLastsHoweverTheReloadEnds) {
     calls_.started = 0;
     calls_.workers.clear();
     calls_.dead.clear();
-    board_ = Board::make().value();
+    scoreboard_ = Scoreboard::make().value();
     make_ready(plan(2));
     reload(plan(5));
     crew_->add_slot();

@@ -123,7 +123,7 @@ TEST_F(CrewTest, OneThatDiesBeforeItRetiresLeavesItsQueueToTheOthers) {
   die(kFirst + 1);
   pass(milliseconds(20));
   EXPECT_TRUE(any(heard(kFirst), Message::Kind::look));
-  EXPECT_EQ(board_->occupant(1), nullptr);
+  EXPECT_EQ(scoreboard_->occupant(1), nullptr);
   EXPECT_EQ(calls_.started, 2);
 }
 

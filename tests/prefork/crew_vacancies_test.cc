@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A slot without a worker that is ready has no occupant on the board, so that the siblings accept
-// from its queue. A message makes them look there at once.
+// A slot without a worker that is ready has no occupant on the scoreboard, so that the siblings
+// accept from its queue. A message makes them look there at once.
 #include "tests/prefork/crew_kit.h"
 
 namespace reactor::prefork {
@@ -13,16 +13,16 @@ class CrewVacanciesTest : public CrewTest {};
 
 TEST_F(CrewVacanciesTest, ASlotIsTheSiblingsUntilItsNewWorkerIsReady) {
   make_ready(plan(2));
-  EXPECT_NE(board_->occupant(0), nullptr);
+  EXPECT_NE(scoreboard_->occupant(0), nullptr);
   heard(kFirst + 1);
   die(kFirst);
   turn();
   EXPECT_EQ(calls_.started, 3) << "the restart is not delayed";
-  EXPECT_EQ(board_->occupant(0), nullptr);
+  EXPECT_EQ(scoreboard_->occupant(0), nullptr);
   EXPECT_TRUE(any(heard(kFirst + 1), Message::Kind::look));
   ready(kFirst + 2);
   turn();
-  EXPECT_NE(board_->occupant(0), nullptr);
+  EXPECT_NE(scoreboard_->occupant(0), nullptr);
 }
 
 TEST_F(CrewVacanciesTest, ASlotThatWaitsForItsRestartIsTheSiblings) {
@@ -33,14 +33,14 @@ TEST_F(CrewVacanciesTest, ASlotThatWaitsForItsRestartIsTheSiblings) {
     die(last);
     turn();
     last = kFirst + calls_.started - 1;
-    EXPECT_EQ(board_->occupant(0), nullptr);
+    EXPECT_EQ(scoreboard_->occupant(0), nullptr);
     EXPECT_TRUE(any(heard(kFirst + 1), Message::Kind::look));
   }
   EXPECT_EQ(crew_->next_turn(), std::min(crew_->next_turn(), clock_.now() + milliseconds(625)));
   pass(milliseconds(700), {kFirst + 1});
   ready(kFirst + calls_.started - 1);
   turn();
-  EXPECT_NE(board_->occupant(0), nullptr);
+  EXPECT_NE(scoreboard_->occupant(0), nullptr);
 }
 
 TEST_F(CrewVacanciesTest, ASlotWhoseWorkerCanNotBeForkedIsTheSiblingsAtOnce) {
@@ -50,7 +50,7 @@ TEST_F(CrewVacanciesTest, ASlotWhoseWorkerCanNotBeForkedIsTheSiblingsAtOnce) {
   crew_->resize(1);
   heard(kFirst);
   turn();
-  EXPECT_EQ(board_->occupant(2), nullptr);
+  EXPECT_EQ(scoreboard_->occupant(2), nullptr);
   EXPECT_TRUE(any(heard(kFirst), Message::Kind::look));
 }
 
@@ -67,7 +67,7 @@ TEST_F(CrewVacanciesTest, TheTimeBeforeAWorkerIsReadyIsNoService) {
   turn();
   EXPECT_EQ(calls_.started, 4) << "the fourth death in a row was one too many";
   EXPECT_EQ(count("next start in 0 ms"), 3);
-  EXPECT_EQ(board_->occupant(0), nullptr);
+  EXPECT_EQ(scoreboard_->occupant(0), nullptr);
 }
 
 TEST_F(CrewVacanciesTest, OneMessageTellsOfAnyNumberOfSlots) {
@@ -76,7 +76,7 @@ TEST_F(CrewVacanciesTest, OneMessageTellsOfAnyNumberOfSlots) {
   turn();
   heard(kFirst);
   pass(milliseconds(10), {kFirst});
-  for (unsigned slot = 1; slot < 40; ++slot) EXPECT_EQ(board_->occupant(slot), nullptr);
+  for (unsigned slot = 1; slot < 40; ++slot) EXPECT_EQ(scoreboard_->occupant(slot), nullptr);
   const std::vector<Message> news = heard(kFirst);
   EXPECT_TRUE(any(news, Message::Kind::look));
   EXPECT_LE(news.size(), 2U);

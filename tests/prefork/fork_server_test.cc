@@ -136,7 +136,7 @@ TEST_P(ForkServers, AtTheLimitTheNextOneWaits) {
   const FdPair pair = make_tcp_pair();
   Peer fourth;
   fourth.fd.reset(::dup(pair.far.get()));
-  ASSERT_TRUE(server->take_over(Socket(UniqueFd(::dup(pair.near.get()))), {}));
+  ASSERT_TRUE(server->adopt_connection(Socket(UniqueFd(::dup(pair.near.get()))), {}));
   EXPECT_EQ(server->connections(), 3U);
   fourth.write("and me");
   run_for(loop, milliseconds(10));

@@ -25,12 +25,12 @@ class PlayedService final : public Service {
     drained = true;
     done_ = std::move(done);
   }
-  void hand_over(Successor& next, Callback<void()> done) override {
+  void hand_over(HandOverTarget& next, Callback<void()> done) override {
     successor = &next;
     done_ = std::move(done);
   }
-  void retry_hand_over() override { ++retries; }
-  Result<> take_over(Socket, std::span<const std::byte>) override {
+  void offer_again() override { ++retries; }
+  Result<> adopt_connection(Socket, std::span<const std::byte>) override {
     if (refuse) return make_error_code(std::errc::bad_message);
     ++taken;
     count(connections_ + 1);
@@ -61,9 +61,9 @@ class PlayedService final : public Service {
     if (counter_ != nullptr) counter_->set(connections);
   }
   // Offers an idle connection, as Server does.
-  Successor::Answer offer(int fd) {
-    const Successor::Answer answer = successor->take(fd, {});
-    if (answer == Successor::Answer::taken) count(connections_ - 1);
+  HandOverReply offer(int fd) {
+    const HandOverReply answer = successor->send(fd, {});
+    if (answer == HandOverReply::taken) count(connections_ - 1);
     say_if_done();
     return answer;
   }
@@ -79,7 +79,7 @@ class PlayedService final : public Service {
   Callback<bool(const Socket&)> keep;
   Callback<void()> on_room;
   std::size_t most = 10'000'000;
-  Successor* successor = nullptr;
+  HandOverTarget* successor = nullptr;
   int taken = 0, retries = 0;
   bool drained = false, refuse = false, refuse_loans = false;
   std::set<int> loans;  // listeners of other slots that it accepts from
@@ -100,17 +100,17 @@ class SiblingsTest : public LoopTest {
     connection_ = Socket(UniqueFd(ends[0]));
     peer_.reset(ends[1]);
     for (unsigned slot = 0; slot < 3; ++slot) seats_[slot] = sit(slot);
-    siblings_ = std::make_unique<Siblings>(loop_, *board_, slots_, mailboxes_, 0,
+    siblings_ = std::make_unique<Siblings>(loop_, *scoreboard_, slots_, mailboxes_, 0,
                                            static_cast<std::uint32_t>(0));
     siblings_->serve(service_, true);
   }
   // Gives a seat and `slot` to a new worker with room for many connections.
   Seat* sit(unsigned slot) {
-    const std::uint32_t number = board_->take_seat();
-    Seat& seat = board_->seat(number);
+    const std::uint32_t number = scoreboard_->take_seat();
+    Seat& seat = scoreboard_->seat(number);
     seat.accepts.store(1);
     seat.capacity.set(1000);
-    board_->set_occupant(slot, number);
+    scoreboard_->set_occupant(slot, number);
     return &seat;
   }
   // Limits our own connections.
@@ -120,11 +120,11 @@ class SiblingsTest : public LoopTest {
   }
   // Sends us a connection, as a sibling does.
   void send_to_us(std::span<const std::byte> state) {
-    board_->coming(0).fetch_add(1);
+    scoreboard_->coming(0).fetch_add(1);
     EXPECT_TRUE(mailboxes_.send(0, connection_.fd(), state).value());
   }
   bool keep() { return service_.keep(connection_); }
-  Successor::Answer offer() { return service_.offer(connection_.fd()); }
+  HandOverReply offer() { return service_.offer(connection_.fd()); }
   // Gives our slot to a successor, and starts the hand-over of `connections` connections. Returns
   // the successor's seat.
   Seat* retire(std::size_t connections) {
@@ -137,7 +137,7 @@ class SiblingsTest : public LoopTest {
   int receive(unsigned slot) {
     int count = 0;
     while (mailboxes_.receive(mailboxes_.out_of(slot)).value().connection) {
-      board_->coming(slot).fetch_sub(1);
+      scoreboard_->coming(slot).fetch_sub(1);
       ++count;
     }
     return count;
@@ -146,8 +146,8 @@ class SiblingsTest : public LoopTest {
   FdGuard guard_;
   LogCapture log_;
   Loop loop_{options()};
-  std::unique_ptr<Board> board_ = Board::make().value();
-  Slots slots_;
+  std::unique_ptr<Scoreboard> scoreboard_ = Scoreboard::make().value();
+  ListenerTable slots_;
   Mailboxes mailboxes_;
   Socket connection_;
   UniqueFd peer_;

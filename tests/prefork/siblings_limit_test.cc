@@ -47,15 +47,15 @@ TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesNoNewConnectionBeforeItHasRoom) 
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
   EXPECT_LT(run_for(loop_, milliseconds(120)), 60) << "and nobody spins";
   EXPECT_EQ(service_.taken, 1);
-  EXPECT_EQ(board_->coming(0).load(), 2);
+  EXPECT_EQ(scoreboard_->coming(0).load(), 2);
   service_.count(1);
   service_.on_room();
   // The worker takes it at once, unless it was about to look into the mailbox again.
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 2; }));
-  EXPECT_EQ(board_->coming(0).load(), 1);
+  EXPECT_EQ(scoreboard_->coming(0).load(), 1);
   EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::came) << "at the end, beyond the limit";
   EXPECT_EQ(service_.taken, 3);
-  EXPECT_EQ(board_->coming(0).load(), 0);
+  EXPECT_EQ(scoreboard_->coming(0).load(), 0);
 }
 
 TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesOverWhatWaitsBehindNewConnections) {
@@ -67,11 +67,11 @@ TEST_P(SiblingsLimitTest, AWorkerThatIsFullTakesOverWhatWaitsBehindNewConnection
   send_to_us({});
   send_to_us(state);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 2; }));
-  run_for(loop_, 2 * Incoming::kRetryDelay);
+  run_for(loop_, 2 * MailReceiver::kRetryDelay);
   EXPECT_EQ(service_.taken, 2);
   send_to_us(state);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 3; }));
-  EXPECT_EQ(board_->coming(0).load(), 2);
+  EXPECT_EQ(scoreboard_->coming(0).load(), 2);
 }
 
 TEST_P(SiblingsLimitTest, AtTheEndNothingIsLeftThatCanOnlyBeTakenLater) {
@@ -94,13 +94,13 @@ TEST_P(SiblingsLimitTest, AtTheEndNothingIsLeftThatCanOnlyBeTakenLater) {
 TEST_P(SiblingsLimitTest, ASiblingWithoutDescriptorsIsHelped) {
   seats_[1]->connections.set(5);
   seats_[1]->capacity.set(5);
-  board_->coming(1).fetch_add(1);
+  scoreboard_->coming(1).fetch_add(1);
   ASSERT_TRUE(mailboxes_.send(1, connection_.fd(), {}).value());
   siblings_->beat();
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
   seats_[1]->capacity.set(6);
   siblings_->beat();
-  board_->coming(1).fetch_add(1);
+  scoreboard_->coming(1).fetch_add(1);
   ASSERT_TRUE(mailboxes_.send(1, connection_.fd(), {}).value());
   run_for(loop_, milliseconds(20));
   EXPECT_EQ(service_.taken, 1) << "it can help itself";

@@ -23,7 +23,7 @@ class SiblingsQueuesTest : public SiblingsTest {
     Options options;
     options.addresses = {Address::loopback(0)};
     options.workers = 3;
-    Slots::Failure failure;
+    ListenerTable::Failure failure;
     Inheritance none;
     ASSERT_TRUE(slots_.open(options, none, failure));
     SiblingsTest::SetUp();
@@ -37,12 +37,12 @@ class SiblingsQueuesTest : public SiblingsTest {
   }
   void say_look() { siblings_->hear({.kind = Kind::look}, {}); }
   void vacate(unsigned slot) {
-    board_->set_occupant(slot, Board::kNobody);
+    scoreboard_->set_occupant(slot, Scoreboard::kNobody);
     say_look();
   }
   // Sends a connection to `slot`, as one sibling does to another.
   void send_to(unsigned slot) {
-    board_->coming(slot).fetch_add(1);
+    scoreboard_->coming(slot).fetch_add(1);
     ASSERT_TRUE(mailboxes_.send(slot, connection_.fd(), {}).value());
   }
   // Whether nobody listens there. A socket that lets no new connection in does not refuse either,
@@ -82,7 +82,7 @@ TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsServedUntilItHasOne) {
   EXPECT_TRUE(borrowed({1}));
   send_to(1);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; })) << "its mailbox too";
-  EXPECT_EQ(board_->coming(1).load(), 0);
+  EXPECT_EQ(scoreboard_->coming(1).load(), 0);
   vacate(2);
   EXPECT_TRUE(borrowed({1, 2}));
   seats_[1] = sit(1);
@@ -96,8 +96,8 @@ TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsServedUntilItHasOne) {
 }
 
 TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsSeenAtABeatIfNoMessageComes) {
-  board_->set_occupant(1, Board::kNobody);
-  board_->set_occupant(2, Board::kNobody);
+  scoreboard_->set_occupant(1, Scoreboard::kNobody);
+  scoreboard_->set_occupant(2, Scoreboard::kNobody);
   siblings_->beat();
   EXPECT_TRUE(borrowed({1, 2}));
   seats_[1] = sit(1);

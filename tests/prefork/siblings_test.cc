@@ -16,7 +16,7 @@ namespace reactor::prefork {
 namespace {
 
 using std::chrono::milliseconds;
-using Answer = Successor::Answer;
+using Answer = HandOverReply;
 
 // ---- New connections ----
 
@@ -73,24 +73,25 @@ TEST_P(SiblingsTest, AMailboxThatWasFullIsUsedAgain) {
   while (sent < 10'000 && !keep()) ++sent;
   ASSERT_GT(sent, 3);
   ASSERT_LT(sent, 10'000);
-  EXPECT_EQ(board_->coming(1).load(), sent) << "the one that did not fit is not on its way";
+  EXPECT_EQ(scoreboard_->coming(1).load(), sent) << "the one that did not fit is not on its way";
   EXPECT_EQ(receive(1), sent);
-  EXPECT_EQ(board_->coming(1).load(), 0);
+  EXPECT_EQ(scoreboard_->coming(1).load(), 0);
   EXPECT_FALSE(keep());
   EXPECT_EQ(receive(1), 1);
 }
 
 TEST_P(SiblingsTest, ASeatThatDoesNotExistIsNobodys) {
   service_.count(10);
-  for (const std::uint32_t number : {Board::kSeats, 0x7fffffffU, 0xfffffffeU, Board::kNobody}) {
-    board_->set_occupant(1, number);
-    board_->set_occupant(2, number);
-    EXPECT_EQ(board_->occupant(1), nullptr);
+  for (const std::uint32_t number :
+       {Scoreboard::kSeats, 0x7fffffffU, 0xfffffffeU, Scoreboard::kNobody}) {
+    scoreboard_->set_occupant(1, number);
+    scoreboard_->set_occupant(2, number);
+    EXPECT_EQ(scoreboard_->occupant(1), nullptr);
     EXPECT_TRUE(keep());
   }
-  board_->set_occupant(1, Board::kSeats - 1);
-  EXPECT_NE(board_->occupant(1), nullptr);
-  EXPECT_EQ(board_->occupant(Board::kSlots), nullptr);
+  scoreboard_->set_occupant(1, Scoreboard::kSeats - 1);
+  EXPECT_NE(scoreboard_->occupant(1), nullptr);
+  EXPECT_EQ(scoreboard_->occupant(Scoreboard::kSlots), nullptr);
 }
 
 TEST_P(SiblingsTest, NumbersThatMakeNoSenseOnlyKeepConnectionsHere) {
@@ -100,7 +101,7 @@ TEST_P(SiblingsTest, NumbersThatMakeNoSenseOnlyKeepConnectionsHere) {
     seat->most.set(~std::uint64_t{0});
     seat->accepts.store(0xffffffff);
   }
-  board_->coming(1).store(-5);
+  scoreboard_->coming(1).store(-5);
   EXPECT_TRUE(keep());
   run_for(loop_, milliseconds(30));
 }
@@ -110,13 +111,13 @@ TEST_P(SiblingsTest, AWorkerThatStartsWithoutAFreeDescriptorHasNoRoom) {
   const UniqueFd lowest(::dup(STDERR_FILENO));
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  Siblings siblings(loop_, *board_, slots_, mailboxes_, 1, 1);
-  EXPECT_TRUE(board_->has_room(1));
+  Siblings siblings(loop_, *scoreboard_, slots_, mailboxes_, 1, 1);
+  EXPECT_TRUE(scoreboard_->has_room(1));
   const rlimit none{static_cast<rlim_t>(lowest.get()), before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
   siblings.serve(service, true);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_FALSE(board_->has_room(1));
+  EXPECT_FALSE(scoreboard_->has_room(1));
 }
 
 // ---- Messages from siblings ----
@@ -160,7 +161,7 @@ TEST_P(SiblingsTest, TheConnectionsOfAnEarlierProgramAreTaken) {
   fresh.adopt(std::move(ends));
   ASSERT_FALSE(fresh.grow(1));
   PlayedService service;
-  Siblings siblings(loop_, *board_, slots_, fresh, 0, 0);
+  Siblings siblings(loop_, *scoreboard_, slots_, fresh, 0, 0);
   siblings.serve(service, true);
   ASSERT_TRUE(old.send(0, connection_.fd(), {}).value());
   EXPECT_TRUE(run_bounded(loop_, [&] { return service.taken == 1; }));
@@ -172,7 +173,7 @@ TEST_P(SiblingsTest, AMailboxThatWasShutDownHoldsNothingUp) {
   ::shutdown(mailboxes_.out_of(0), SHUT_RD);
   EXPECT_LT(run_for(loop_, milliseconds(50)), 30);
   retire(1);
-  EXPECT_EQ(offer(), Answer::never);
+  EXPECT_EQ(offer(), HandOverReply::never);
   service_.end_all();
   EXPECT_TRUE(done_);
 }
@@ -181,7 +182,7 @@ TEST_P(SiblingsTest, AMailboxThatWasShutDownHoldsNothingUp) {
 
 TEST_P(SiblingsTest, ARetiringWorkerStaysUntilItsConnectionsAreTaken) {
   retire(1);
-  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
   run_for(loop_, milliseconds(100));
   EXPECT_FALSE(done_);
   EXPECT_EQ(service_.taken, 0) << "nor does it take them itself";
@@ -191,12 +192,12 @@ TEST_P(SiblingsTest, ARetiringWorkerStaysUntilItsConnectionsAreTaken) {
 
 TEST_P(SiblingsTest, WhatNobodyTakesGoesOnHere) {
   retire(2);
-  EXPECT_EQ(offer(), Answer::taken);
-  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 2; }));
-  EXPECT_EQ(board_->coming(0).load(), 0);
+  EXPECT_EQ(scoreboard_->coming(0).load(), 0);
   EXPECT_FALSE(done_);
-  EXPECT_EQ(offer(), Answer::busy) << "for a while";
+  EXPECT_EQ(offer(), HandOverReply::busy) << "for a while";
   run_for(loop_, milliseconds(50));
   EXPECT_FALSE(done_);
   service_.end_all();
@@ -206,10 +207,10 @@ TEST_P(SiblingsTest, WhatNobodyTakesGoesOnHere) {
 // A slow worker must get them before this one gives up handing over, and cuts idle clients off.
 TEST_P(SiblingsTest, WhatCameBackWaitsLongerTheNextTime) {
   retire(1);
-  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
-  EXPECT_TRUE(run_bounded(loop_, [&] { return offer() == Answer::taken; }));
-  run_for(loop_, Outgoing::kPatience + 3 * Outgoing::kLookInterval);
+  EXPECT_TRUE(run_bounded(loop_, [&] { return offer() == HandOverReply::taken; }));
+  run_for(loop_, HandOverSender::kPatience + 3 * HandOverSender::kLookInterval);
   EXPECT_EQ(service_.taken, 1) << "it came back as soon as the first time";
   EXPECT_EQ(receive(0), 1);
   EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
@@ -219,7 +220,7 @@ TEST_P(SiblingsTest, EachFullMailboxIsWatchedForRoom) {
   Seat* const heir = retire(1'000'000);
   const auto fill = [&] {
     int sent = 0;
-    while (sent < 10'000 && offer() == Answer::taken) ++sent;
+    while (sent < 10'000 && offer() == HandOverReply::taken) ++sent;
     ASSERT_GT(sent, 3);
     ASSERT_LT(sent, 10'000);
   };
@@ -240,36 +241,36 @@ TEST_P(SiblingsTest, AHeirWithoutRoomGetsNone) {
   heir->capacity.set(1);
   seats_[1]->capacity.set(1);
   seats_[2]->accepts.store(0);
-  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
   EXPECT_EQ(receive(0), 1);
   heir->connections.set(1);
-  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
   EXPECT_EQ(receive(1), 1) << "a sibling has room";
   seats_[1]->connections.set(1);
-  EXPECT_EQ(offer(), Answer::busy);
+  EXPECT_EQ(offer(), HandOverReply::busy);
   heir->connections.set(0);
-  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
   EXPECT_EQ(receive(0), 1);
 }
 
 TEST_P(SiblingsTest, AHeirThatDiedGetsNone) {
   retire(1);
-  board_->set_occupant(0, Board::kNobody);
+  scoreboard_->set_occupant(0, Scoreboard::kNobody);
   seats_[1]->accepts.store(0);
   seats_[2]->accepts.store(0);
-  EXPECT_EQ(offer(), Answer::busy);
+  EXPECT_EQ(offer(), HandOverReply::busy);
   sit(0);
-  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
   EXPECT_EQ(receive(0), 1);
 }
 
-// The new program's workers have a board of their own, and each has the same slot there.
+// The new program's workers have a scoreboard of their own, and each has the same slot there.
 TEST_P(SiblingsTest, AtAnUpgradeConnectionsGoToOurOwnSlot) {
   seats_[0]->capacity.set(1);
   service_.count(2);
   siblings_->hand_over(0, [this] { done_ = true; });
-  EXPECT_EQ(offer(), Answer::taken);
-  EXPECT_EQ(offer(), Answer::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
+  EXPECT_EQ(offer(), HandOverReply::taken);
   EXPECT_EQ(receive(0), 2);
   EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
 }

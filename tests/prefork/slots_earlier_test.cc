@@ -52,22 +52,22 @@ class EarlierSlotsTest : public ::testing::Test {
     fresh_.emplace();
     ASSERT_TRUE(fresh_->open(options_, inheritance_, failure_)) << failure_.error.message();
   }
-  static ino_t inode(const Slots& slots, unsigned slot) {
+  static ino_t inode(const ListenerTable& slots, unsigned slot) {
     struct stat status {};
     EXPECT_EQ(::fstat(slots.listeners_of(slot).value().at(0).fd(), &status), 0);
     return status.st_ino;
   }
-  static bool listens(const Slots& slots, unsigned slot) {
+  static bool listens(const ListenerTable& slots, unsigned slot) {
     return socket_option(slots.listener(slot, 0), SOL_SOCKET, SO_ACCEPTCONN) != 0;
   }
 
   FdGuard guard_;
   LogCapture log_;
   Options options_;
-  Slots::Failure failure_;
+  ListenerTable::Failure failure_;
   UniqueFd channel_;
   Inheritance inheritance_;
-  std::optional<Slots> old_, fresh_;
+  std::optional<ListenerTable> old_, fresh_;
 };
 
 TEST_F(EarlierSlotsTest, AreTheSameSockets) {
@@ -150,7 +150,7 @@ TEST_F(EarlierSlotsTest, AreNotOursToMendBeforeThat) {
 #if defined(__linux__)
 // If the earlier program stays after all, its clients must find it unchanged.
 TEST_F(EarlierSlotsTest, AreNotMadeDeafBeforeThat) {
-  const auto refuses = [](const Slots& slots) {
+  const auto refuses = [](const ListenerTable& slots) {
     const int fd = slots.listener(0, 0);
     socklen_t count = 0;  // the number of the filter's instructions
     EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &count), 0);

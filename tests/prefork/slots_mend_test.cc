@@ -41,9 +41,9 @@ class SlotsMendTest : public ::testing::Test {
     options.addresses = {bind};
     options.workers = 1;
     options.reuse_port = false;
-    Slots::Failure failure;
+    ListenerTable::Failure failure;
     Inheritance none;
-    Slots slots;
+    ListenerTable slots;
     ASSERT_TRUE(slots.open(options, none, failure));
     ASSERT_EQ(slots.mend(), 0U);
     const std::vector<Socket> copies = slots.listeners_of(0).value();

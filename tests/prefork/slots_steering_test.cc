@@ -43,7 +43,7 @@ class SlotsSteeringTest : public ::testing::Test {
     options_.addresses = {bind};
     options_.workers = kSlots;
     Inheritance none;
-    Slots::Failure failure;
+    ListenerTable::Failure failure;
     ASSERT_TRUE(slots_.open(options_, none, failure));
     ASSERT_EQ(slots_.mend(), 0U);
   }
@@ -59,7 +59,7 @@ class SlotsSteeringTest : public ::testing::Test {
   void shut_down(unsigned slot) { ::shutdown(slots_.listener(slot, 0), SHUT_RD); }
 
   Options options_;
-  Slots slots_;
+  ListenerTable slots_;
 
  private:
   unsigned slot_of_a_connection() {
@@ -145,7 +145,7 @@ TEST_F(SlotsSteeringTest, TwoGroupsAtOneAddressAreNotSteered) {
                         InheritedSocket{second.release().release()}};
   options_.workers = 2;
   Inheritance none;
-  Slots::Failure failure;
+  ListenerTable::Failure failure;
   ASSERT_TRUE(slots_.open(options_, none, failure));
   EXPECT_EQ(slots_.steer(std::array<int, 2>{0, 1}), 0U);
 }

@@ -35,7 +35,8 @@ class SlotsTest : public ::testing::Test {
   }
 
   // Returns the inodes of the sockets that the workers get for the address at `index`.
-  static std::set<ino_t> inodes(const Slots& slots, unsigned workers, std::size_t index = 0) {
+  static std::set<ino_t> inodes(const ListenerTable& slots, unsigned workers,
+                                std::size_t index = 0) {
     std::set<ino_t> result;
     for (unsigned slot = 0; slot < workers; ++slot) {
       const std::vector<Socket> sockets = slots.listeners_of(slot).value();
@@ -51,12 +52,12 @@ class SlotsTest : public ::testing::Test {
 
  protected:
   Options options_;
-  Slots::Failure failure_;
+  ListenerTable::Failure failure_;
   Inheritance none_;
 };
 
 TEST_F(SlotsTest, OneSocketPerSlotOnOnePort) {
-  Slots slots;
+  ListenerTable slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   ASSERT_EQ(slots.addresses().size(), 1U);
   EXPECT_NE(slots.addresses()[0].address.port(), 0);
@@ -69,7 +70,7 @@ TEST_F(SlotsTest, OneSocketPerSlotOnOnePort) {
 
 TEST_F(SlotsTest, OneForAllWhereItIsSwitchedOff) {
   options_.reuse_port = false;
-  Slots slots;
+  ListenerTable slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   EXPECT_EQ(inodes(slots, 4).size(), 1U);
 }
@@ -77,7 +78,7 @@ TEST_F(SlotsTest, OneForAllWhereItIsSwitchedOff) {
 // A socket that is left would get a part of the connections, and no worker would accept them.
 TEST_F(SlotsTest, ASlotThatCannotBeAddedLeavesNoSocket) {
   options_.addresses.push_back(Address::loopback(0));
-  Slots slots;
+  ListenerTable slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   const auto before = FdGuard::open_descriptors();
   rlimit limit{};
@@ -98,7 +99,7 @@ TEST_F(SlotsTest, ASlotThatCannotBeAddedLeavesNoSocket) {
 TEST_F(SlotsTest, UnixSocketsAreShared) {
   const TemporaryFolder folder;
   options_.addresses.push_back(folder.socket());
-  Slots slots;
+  ListenerTable slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   EXPECT_EQ(inodes(slots, 4, 0).size(), 4U);
   EXPECT_EQ(inodes(slots, 4, 1).size(), 1U);
@@ -109,7 +110,7 @@ TEST_F(SlotsTest, WhatIsSomebodyElsesStaysWithItsAddress) {
   Socket made = Socket::listen(Address::loopback(0), {}).value();
   const Address address = made.local().value();
   options_.addresses = {folder.socket(), InheritedSocket{made.release().release()}};
-  Slots slots;
+  ListenerTable slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   EXPECT_EQ(slots.addresses(), (std::vector<Endpoint>{folder.socket(), address}));
   slots.release_own().clear();
@@ -121,7 +122,7 @@ TEST_F(SlotsTest, APortInUseIsRefusedAlsoWithReusePort) {
     options_.listen.reuse_port = reuse;
     const Socket other = Socket::listen(Address::loopback(0), options_.listen).value();
     options_.addresses = {Address::loopback(0), other.local().value()};
-    Slots slots;
+    ListenerTable slots;
     EXPECT_FALSE(slots.open(options_, none_, failure_));
     EXPECT_EQ(failure_.error, std::errc::address_in_use);
     EXPECT_EQ(to_string(failure_.bind), to_string(options_.addresses[1]));
@@ -133,11 +134,11 @@ TEST_F(SlotsTest, APortInUseIsRefusedAlsoWithReusePort) {
 TEST_F(SlotsTest, NoTwoHaveOnePortHoweverTheyRace) {
   for (int round = 0; round < 200; ++round) {
     options_.addresses = {Socket::listen(Address::loopback(0), {}).value().local().value()};
-    std::array<Slots, 2> rivals;
+    std::array<ListenerTable, 2> rivals;
     std::array<bool, 2> opened{};
     std::atomic<int> waiting = 2;
     const auto open = [&](std::size_t rival) {
-      Slots::Failure failure;
+      ListenerTable::Failure failure;
       for (--waiting; waiting > 0;) std::this_thread::yield();
       opened[rival] = rivals[rival].open(options_, none_, failure);
     };
@@ -157,7 +158,7 @@ TEST_F(SlotsTest, AnInheritedSocketIsSharedWithOthersOnlyWhileThisProgramRuns) {
   for (const bool starts : {true, false}) {
     options_.addresses = {InheritedSocket{::dup(made.fd())}};
     if (!starts) options_.addresses.push_back(made.local().value());  // in use
-    Slots slots;
+    ListenerTable slots;
     EXPECT_EQ(slots.open(options_, none_, failure_), starts);
     EXPECT_TRUE(Socket::is_balanced(made.fd()));
     static_cast<void>(slots.release_all());
@@ -173,7 +174,7 @@ TEST_F(SlotsTest, AnInheritedSocketOfAnotherUserIsSharedByAllWorkers) {
   options_.addresses = {InheritedSocket{made.release().release()}};
   options_.workers = 1;
   {
-    Slots slots;
+    ListenerTable slots;
     EXPECT_TRUE(slots.open(options_, none_, failure_));
     const std::error_code error = slots.grow(2);
     EXPECT_FALSE(error) << error.message();
@@ -191,7 +192,7 @@ TEST_F(SlotsTest, SocketsThatJoinAnInheritedOneTakeTheSameAddresses) {
   Result<Socket> made = Socket::listen(Address::parse("[::]:0").value(), only);
   if (!made) GTEST_SKIP() << made.error().message();
   options_.addresses = {InheritedSocket{made->release().release()}};
-  Slots slots;
+  ListenerTable slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   ASSERT_FALSE(slots.grow(5));
   for (unsigned slot = 0; slot < 5; ++slot) {
@@ -239,7 +240,7 @@ const Deafening kDeafenings[] = {
     {"blocking", [](int fd) { EXPECT_EQ(::fcntl(fd, F_SETFL, 0), 0); }},
 };
 
-bool is_served(const Slots& slots, unsigned workers, const Address& address) {
+bool is_served(const ListenerTable& slots, unsigned workers, const Address& address) {
   Socket client = Socket::connect(address).value();
   std::vector<pollfd> wait;
   for (unsigned slot = 0; slot < workers; ++slot) {
@@ -263,7 +264,7 @@ TEST_F(SlotsTest, AListenerThatWasMadeDeafHearsAgain) {
     options_.reuse_port = balanced;
     for (const Deafening& deafening : kDeafenings) {
       SCOPED_TRACE(std::string(deafening.name) + (balanced ? ", one of many" : ", the only one"));
-      Slots slots;
+      ListenerTable slots;
       ASSERT_TRUE(slots.open(options_, none_, failure_));
       const Address address = slots.addresses()[0].address;
       ASSERT_EQ(slots.mend(), 0U);
@@ -281,7 +282,7 @@ TEST_F(SlotsTest, AListenerThatWasMadeDeafHearsAgain) {
 // If a worker makes a shared listener blocking, a sibling that looks for one more connection blocks
 // in accept(). mend() must wake it.
 TEST_F(SlotsTest, WhoeverWaitsInAListenerThatWasMadeBlockingComesBack) {
-  Slots slots;
+  ListenerTable slots;
   ASSERT_TRUE(slots.open(options_, none_, failure_));
   ASSERT_EQ(slots.mend(), 0U);
   const std::vector<Socket> shared = slots.listeners_of(0).value();
@@ -311,7 +312,7 @@ TEST_F(SlotsTest, ALockedFilterThatWasThereBeforeIsNoticed) {
     if (inherited) options_.addresses = {InheritedSocket{made.release().release()}};
     options_.workers = 1;
     options_.reuse_port = false;
-    Slots slots;
+    ListenerTable slots;
     ASSERT_TRUE(slots.open(options_, none_, failure_));
     kDeafenings[2].act(slots.listeners_of(0).value().front().fd());
     EXPECT_EQ(slots.mend(), inherited ? 0U : 1U);
@@ -325,7 +326,7 @@ TEST_F(SlotsTest, AUnixListenerThatWasShutDownIsMadeAnewAsOftenAsItTakes) {
   const TemporaryFolder folder;
   options_.addresses = {folder.socket()};
   {
-    Slots slots;
+    ListenerTable slots;
     ASSERT_TRUE(slots.open(options_, none_, failure_));
     for (int i = 0; i < 3; ++i) {
       EXPECT_EQ(slots.mend(), 0U);
@@ -342,13 +343,13 @@ TEST_F(SlotsTest, RemovesItsOwnFileAndNobodyElses) {
   const std::string path = folder.file("s");
   options_.addresses = {folder.socket("s")};
   {
-    Slots slots;
+    ListenerTable slots;
     ASSERT_TRUE(slots.open(options_, none_, failure_));
     EXPECT_EQ(::access(path.c_str(), F_OK), 0);
   }
   EXPECT_NE(::access(path.c_str(), F_OK), 0);
   {
-    Slots slots;
+    ListenerTable slots;
     ASSERT_TRUE(slots.open(options_, none_, failure_));
     ASSERT_EQ(::unlink(path.c_str()), 0);
     std::ofstream(path) << "another's";

@@ -21,7 +21,7 @@ using std::chrono::milliseconds;
 
 class Idle final : public StreamHandler {
   void on_data(Stream&, std::span<std::byte>) override {}
-  Migration on_migrate(Stream&, std::vector<std::byte>&) override { return Migration::now; }
+  HandOver on_hand_over(Stream&, std::vector<std::byte>&) override { return HandOver::now; }
 };
 
 // The worker under test serves slot 0. A worker that does not look into its mailbox serves slot 1.
@@ -29,18 +29,18 @@ class WorkerTest : public BackendTest {
  protected:
   void SetUp() override {
     ASSERT_FALSE(mailboxes_.grow(2));
-    board_->set_slots(slots_at_first_);
-    const std::uint32_t seat = board_->take_seat();
-    board_->set_occupant(0, seat);
-    const std::uint32_t other = board_->take_seat();
-    board_->set_occupant(1, other);
-    board_->seat(other).accepts.store(1);
-    board_->seat(other).capacity.set(Seat::kUnlimited);
+    scoreboard_->set_slots(slots_at_first_);
+    const std::uint32_t seat = scoreboard_->take_seat();
+    scoreboard_->set_occupant(0, seat);
+    const std::uint32_t other = scoreboard_->take_seat();
+    scoreboard_->set_occupant(1, other);
+    scoreboard_->seat(other).accepts.store(1);
+    scoreboard_->seat(other).capacity.set(Seat::kUnlimited);
     options_.backend = GetParam();
     auto control = make_control().value();
     master_ = std::move(control.master);
     auto membership = std::make_unique<Membership>(
-        Membership{std::move(control.worker), *board_, seat, slots_, mailboxes_, held_});
+        Membership{std::move(control.worker), *scoreboard_, seat, slots_, mailboxes_, held_});
     worker_ =
         std::make_unique<Worker>(options_, options_, 0, Worker::Sockets{}, std::move(membership));
     server_ = Server<Idle>::listen(worker_->loop(), Address::loopback(0), {}).value();
@@ -62,8 +62,8 @@ class WorkerTest : public BackendTest {
   FdGuard guard_;
   LogCapture log_;
   Options options_;
-  std::unique_ptr<Board> board_ = Board::make().value();
-  Slots slots_;
+  std::unique_ptr<Scoreboard> scoreboard_ = Scoreboard::make().value();
+  ListenerTable slots_;
   Mailboxes mailboxes_;
   Control master_;
   bool held_ = false;
@@ -116,7 +116,7 @@ TEST_P(LoneWorkerTest, LooksAfterTheSiblingThatItGets) {
   ASSERT_TRUE(
       master_.send({.kind = Message::Kind::sibling, .slot = 1, .value = Message::kMailboxIn},
                    mailboxes_.into(1)));
-  board_->set_occupant(1, Board::kNobody);
+  scoreboard_->set_occupant(1, Scoreboard::kNobody);
   const FdPair pair = make_tcp_pair();
   ASSERT_TRUE(mailboxes_.send(1, pair.near.get(), {}).value());
   serve_until_there_are(2);
@@ -144,7 +144,7 @@ class HeldWorkerTest : public WorkerTest {
 TEST_P(HeldWorkerTest, ServesWhenItIsReleasedAndHasHeardTheNews) {
   const FdPair pair = make_tcp_pair();
   ASSERT_TRUE(mailboxes_.send(1, pair.near.get(), {}).value());
-  board_->set_occupant(1, Board::kNobody);
+  scoreboard_->set_occupant(1, Scoreboard::kNobody);
   ASSERT_TRUE(master_.send({.kind = Message::Kind::look}));
   ASSERT_TRUE(master_.send({.kind = Message::Kind::serve}));
   serve_until_there_are(2);

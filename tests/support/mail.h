@@ -14,16 +14,18 @@ namespace reactor {
 
 // A successor in the same process. Connections travel through a socket pair to another service, as
 // they would to another process.
-class Mail final : public Successor {
+class Mail final : public HandOverTarget {
  public:
   Mail() : ends_(get(message_pair())) {}
 
-  Answer take(int fd, std::span<const std::byte> state) noexcept override {
+  HandOverReply send(int fd, std::span<const std::byte> state) noexcept override {
     ++asked;
-    if (refuses) return Answer::never;
+    if (refuses) return HandOverReply::never;
     const IoResult sent = send_with_descriptor(ends_.first.get(), state, fd);
     if (sent.would_block()) ++turned_away;
-    return sent.ok() ? Answer::taken : sent.would_block() ? Answer::busy : Answer::never;
+    return sent.ok()            ? HandOverReply::taken
+           : sent.would_block() ? HandOverReply::busy
+                                : HandOverReply::never;
   }
 
   // Delivers at most `letters` of the connections that are there to `next`. Returns how many.
@@ -35,8 +37,8 @@ class Mail final : public Successor {
       const IoResult got = receive_with_descriptor(ends_.second.get(), state, descriptor);
       if (!got.ok()) break;
       EXPECT_TRUE(descriptor);
-      EXPECT_TRUE(next.take_over(Socket(std::move(descriptor)),
-                                 std::span<const std::byte>(state).first(got.count())));
+      EXPECT_TRUE(next.adopt_connection(Socket(std::move(descriptor)),
+                                        std::span<const std::byte>(state).first(got.count())));
     }
     return count;
   }

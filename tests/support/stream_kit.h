@@ -62,8 +62,10 @@ class Echo final : public StreamHandler {
 struct Raised {};
 
 // Refuses every Stream.
-struct Nobody final : Successor {
-  Answer take(int, std::span<const std::byte>) noexcept override { return Answer::never; }
+struct Nobody final : HandOverTarget {
+  HandOverReply send(int, std::span<const std::byte>) noexcept override {
+    return HandOverReply::never;
+  }
 };
 
 // The other end of a connection, a plain non-blocking socket.

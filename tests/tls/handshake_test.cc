@@ -354,10 +354,10 @@ class DrainEcho final : public StreamHandler {
 
 // A server that drains ends each connection with close_notify, even during a handshake.
 TEST_P(TlsHandshake, AServerDrainsAndHandsNothingOver) {
-  struct Nobody final : Successor {
-    Answer take(int, std::span<const std::byte>) noexcept override {
+  struct Nobody final : HandOverTarget {
+    HandOverReply send(int, std::span<const std::byte>) noexcept override {
       ++asked;
-      return Answer::taken;
+      return HandOverReply::taken;
     }
     int asked = 0;
   };

@@ -61,11 +61,11 @@ struct Exchange {
   bool paused = false;  // by pause_body()
   bool wants_continue = false;
   bool wants_upgrade = false;
-  CallbackSlot<void(std::string_view, bool)> on_body;
+  HeldCallback<void(std::string_view, bool)> on_body;
 
   // The answer.
   Responder* responder = nullptr;
-  CallbackSlot<void()> on_drain;
+  HeldCallback<void()> on_drain;
   Callback<void()> on_close;
   AnswerContext answer;
   std::unique_ptr<RequestNote> note;  // only if requests are logged

@@ -388,10 +388,10 @@ void Connection::on_shutdown(Stream& stream) {
 
 // Migrates only between requests. The only state to pass on is then the time left for the wait for
 // the next request.
-Migration Connection::on_migrate(Stream& stream, std::vector<std::byte>& state) {
-  if (!idle() || !progress_.fresh()) return Migration::later;
+HandOver Connection::on_hand_over(Stream& stream, std::vector<std::byte>& state) {
+  if (!idle() || !progress_.fresh()) return HandOver::later;
   state = write_wait(stream.time_left());
-  return Migration::now;
+  return HandOver::now;
 }
 
 // Goes on with the wait for the next request. A state that can't be read is from another version of
@@ -416,7 +416,7 @@ void Connection::set_clock(Stream& stream) {
     if (leaves()) return leave(stream);
     stream.set_idle_timeout(options.keep_alive);
     clock_ = Clock::idle;
-    stream.offer();
+    stream.notify_idle();
   } else if (waits(stream)) {
     if (clock_ == Clock::none || clock_ == Clock::soon) return;  // set already
     stream.set_idle_timeout(Duration::zero());

@@ -44,7 +44,7 @@ struct Shared {
   // The first part of the loop's scratch, into which requests are read. It is short because input
   // that can't be answered yet is kept.
   std::span<std::byte> input;
-  CallbackSlot<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
+  HeldCallback<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;
   Request request;
   Response response;
@@ -69,7 +69,7 @@ class Connection final : public StreamHandler {
   void on_drain(Stream& stream) override;
   void on_timeout(Stream& stream) override;
   void on_shutdown(Stream& stream) override;
-  Migration on_migrate(Stream& stream, std::vector<std::byte>& state) override;
+  HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state) override;
   void on_adopt(Stream& stream, std::span<const std::byte> state) override;
   // Called by the server: returns the handler of an upgraded connection that comes from another
   // process, or null to close the connection.

@@ -46,110 +46,110 @@ bool Children::allows(ChildMethod method) const noexcept {
   return method_ == ChildMethod::automatic || method_ == method;
 }
 
-std::error_code Children::add(ChildSlot& slot) {
-  if (const std::error_code error = check_own_child(slot.pid)) return error;
-  slots_.reserve(slots_.size() + 1);
-  if (const std::error_code error = watch(slot)) return error;
-  slots_.push_back(&slot);
-  slot.watching = true;
+std::error_code Children::add(ChildState& state) {
+  if (const std::error_code error = check_own_child(state.pid)) return error;
+  watched_.reserve(watched_.size() + 1);
+  if (const std::error_code error = watch(state)) return error;
+  watched_.push_back(&state);
+  state.watching = true;
   return {};
 }
 
 // Tries the allowed methods in order. Returns the last one's error if none works.
-std::error_code Children::watch(ChildSlot& slot) {
+std::error_code Children::watch(ChildState& state) {
   std::error_code error = Errc::not_supported;
-  if (allows(ChildMethod::pidfd)) error = watch_pidfd(slot);
-  if (error && allows(ChildMethod::process_filter)) error = watch_process_filter(slot);
+  if (allows(ChildMethod::pidfd)) error = watch_pidfd(state);
+  if (error && allows(ChildMethod::process_filter)) error = watch_process_filter(state);
   // The child has ended, but nobody has waited for it yet: check_own_child() still saw it.
   if (error == std::errc::no_such_process) {
-    mark_due(slot);
+    mark_due(state);
     return {};
   }
   if (error && allows(ChildMethod::sigchld)) {
     error = watch_sigchld();
-    if (!error) mark_due(slot);  // it may have ended before the handler was installed
+    if (!error) mark_due(state);  // it may have ended before the handler was installed
   }
   return error;
 }
 
-std::error_code Children::watch_pidfd(ChildSlot& slot) {
-  slot.pidfd.reset(open_pidfd(slot.pid));
-  if (!slot.pidfd) return last_system_error();
-  slot.set_fd(slot.pidfd.get());
-  const std::error_code error = core_.registry.attach(slot, Interest::read, true, Trigger::level);
+std::error_code Children::watch_pidfd(ChildState& state) {
+  state.pidfd.reset(open_pidfd(state.pid));
+  if (!state.pidfd) return last_system_error();
+  state.set_fd(state.pidfd.get());
+  const std::error_code error = core_.registry.attach(state, Interest::read, true, Trigger::level);
   if (!error) return {};
-  slot.pidfd.reset();
-  slot.set_fd(-1);  // the number may belong to another file from now on
+  state.pidfd.reset();
+  state.set_fd(-1);  // the number may belong to another file from now on
   return error;
 }
 
-std::error_code Children::watch_process_filter(ChildSlot& slot) {
-  return core_.registry.attach_process(slot, slot.pid);
+std::error_code Children::watch_process_filter(ChildState& state) {
+  return core_.registry.attach_process(state, state.pid);
 }
 
 std::error_code Children::watch_sigchld() {
   if (sigchld_ != nullptr && sigchld_->watching) return {};
-  sigchld_ = std::make_unique<SignalSlot>(
+  sigchld_ = std::make_unique<SignalState>(
       core_, SIGCHLD, [this] { mark_all_due(); }, SourceLocation::current());
   return core_.signals.add(*sigchld_);
 }
 
-void Children::remove(ChildSlot& slot) noexcept {
-  if (!slot.watching) return;
-  slot.watching = false;
-  if (slot.due) --due_;
-  slot.due = false;
-  if (slot.pidfd) {
-    core_.registry.detach(slot, Detach::closing);
-    slot.pidfd.reset();
+void Children::remove(ChildState& state) noexcept {
+  if (!state.watching) return;
+  state.watching = false;
+  if (state.due) --due_;
+  state.due = false;
+  if (state.pidfd) {
+    core_.registry.detach(state, Detach::closing);
+    state.pidfd.reset();
   } else {
-    core_.registry.detach_process(slot, slot.pid);
+    core_.registry.detach_process(state, state.pid);
   }
-  std::erase(slots_, &slot);
-  if (slots_.empty() && sigchld_ != nullptr) core_.signals.remove(*sigchld_);
+  std::erase(watched_, &state);
+  if (watched_.empty() && sigchld_ != nullptr) core_.signals.remove(*sigchld_);
 }
 
 bool Children::waits_for(pid_t pid) const noexcept {
-  return std::any_of(slots_.begin(), slots_.end(),
-                     [pid](const ChildSlot* slot) { return slot->pid == pid; });
+  return std::any_of(watched_.begin(), watched_.end(),
+                     [pid](const ChildState* state) { return state->pid == pid; });
 }
 
-void Children::mark_due(ChildSlot& slot) noexcept {
-  if (slot.due) return;
-  slot.due = true;
+void Children::mark_due(ChildState& state) noexcept {
+  if (state.due) return;
+  state.due = true;
   ++due_;
 }
 
 // SIGCHLD coalesces: one signal may stand for any number of children.
 void Children::mark_all_due() noexcept {
-  for (ChildSlot* slot : slots_) mark_due(*slot);
+  for (ChildState* state : watched_) mark_due(*state);
 }
 
 void Children::dispatch() {
   while (due_ > 0) {
-    const auto found = std::find_if(slots_.begin(), slots_.end(),
-                                    [](const ChildSlot* candidate) { return candidate->due; });
-    ChildSlot& slot = **found;
-    slot.due = false;
+    const auto found = std::find_if(watched_.begin(), watched_.end(),
+                                    [](const ChildState* candidate) { return candidate->due; });
+    ChildState& state = **found;
+    state.due = false;
     --due_;
     ExitStatus status;
-    if (!reap(slot, status)) continue;
-    slot.stop();  // from here on another process may get this pid
+    if (!reap(state, status)) continue;
+    state.stop();  // from here on another process may get this pid
     core_.stats->children.add();
-    core_.slow.enter(slot);
-    core_.call(slot, slot.callback, status);
+    core_.slow.enter(state);
+    core_.call(state, state.callback, status);
   }
 }
 
-bool Children::reap(ChildSlot& slot, ExitStatus& status) {
-  if (slot.failure) {
-    status = ExitStatus(slot.failure);
+bool Children::reap(ChildState& state, ExitStatus& status) {
+  if (state.failure) {
+    status = ExitStatus(state.failure);
     return true;
   }
   int wait_status = 0;
   pid_t result = 0;
   do {
-    result = ::waitpid(slot.pid, &wait_status, WNOHANG);
+    result = ::waitpid(state.pid, &wait_status, WNOHANG);
   } while (result < 0 && errno == EINTR);
   if (result == 0) return false;
   status = result > 0 ? ExitStatus(wait_status) : ExitStatus(last_system_error());
@@ -157,22 +157,22 @@ bool Children::reap(ChildSlot& slot, ExitStatus& status) {
 }
 
 void Children::rewatch() noexcept {
-  for (ChildSlot* slot : slots_) {
-    if (slot->pidfd || !slot->attached()) continue;
-    core_.registry.detach_process(*slot, slot->pid);
+  for (ChildState* state : watched_) {
+    if (state->pidfd || !state->attached()) continue;
+    core_.registry.detach_process(*state, state->pid);
     try {
-      slot->failure = watch(*slot);
+      state->failure = watch(*state);
     } catch (const std::bad_alloc&) {
-      slot->failure = std::make_error_code(std::errc::not_enough_memory);
+      state->failure = std::make_error_code(std::errc::not_enough_memory);
     }
-    if (slot->failure) mark_due(*slot);
+    if (state->failure) mark_due(*state);
   }
 }
 
 void Children::fail_all(std::error_code error) noexcept {
-  for (ChildSlot* slot : slots_) {
-    slot->failure = error;
-    mark_due(*slot);
+  for (ChildState* state : watched_) {
+    state->failure = error;
+    mark_due(*state);
   }
 }
 

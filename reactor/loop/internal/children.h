@@ -10,8 +10,8 @@
 namespace reactor {
 
 class Core;
-struct ChildSlot;
-struct SignalSlot;
+struct ChildState;
+struct SignalState;
 
 // Children learns by pidfd_open(2), EVFILT_PROC or SIGCHLD that a watched child has ended. It waits
 // for watched children only, with waitpid(pid), never with waitpid(-1). Private to the loop.
@@ -20,14 +20,14 @@ class Children {
   Children(Core& core, ChildMethod method);
   ~Children();
 
-  // Starts watching slot.pid. Errors: no_child_process, or those of the chosen method.
-  std::error_code add(ChildSlot& slot);
-  void remove(ChildSlot& slot) noexcept;
+  // Starts watching state.pid. Errors: no_child_process, or those of the chosen method.
+  std::error_code add(ChildState& state);
+  void remove(ChildState& state) noexcept;
 
   [[nodiscard]] bool waits_for(pid_t pid) const noexcept;
 
-  // Records that the child of `slot` may have ended. This turn's children phase checks it.
-  void mark_due(ChildSlot& slot) noexcept;
+  // Records that the child of `state` may have ended. This turn's children phase checks it.
+  void mark_due(ChildState& state) noexcept;
   void mark_all_due() noexcept;
 
   // Waits for the children that have ended and calls their callbacks. If a callback throws, the
@@ -43,18 +43,18 @@ class Children {
   void fail_all(std::error_code error) noexcept;
 
  private:
-  std::error_code watch(ChildSlot& slot);
-  std::error_code watch_pidfd(ChildSlot& slot);
-  std::error_code watch_process_filter(ChildSlot& slot);
+  std::error_code watch(ChildState& state);
+  std::error_code watch_pidfd(ChildState& state);
+  std::error_code watch_process_filter(ChildState& state);
   std::error_code watch_sigchld();
   [[nodiscard]] bool allows(ChildMethod method) const noexcept;
-  [[nodiscard]] bool reap(ChildSlot& slot, ExitStatus& status);
+  [[nodiscard]] bool reap(ChildState& state, ExitStatus& status);
 
   Core& core_;
   ChildMethod method_;
-  std::vector<ChildSlot*> slots_;
+  std::vector<ChildState*> watched_;
   std::size_t due_ = 0;
-  std::unique_ptr<SignalSlot> sigchld_;  // null unless the method is SIGCHLD
+  std::unique_ptr<SignalState> sigchld_;  // null unless the method is SIGCHLD
 };
 
 }  // namespace reactor

@@ -86,7 +86,7 @@ void Core::end() noexcept {
   }
 }
 
-void Core::end(HandleSlot& slot) noexcept {
+void Core::end(HandleState& slot) noexcept {
   const HandleInfo info = slot.dispatchable().describe();
   REACTOR_LOG(debug, "loop is gone before its " + std::string(info.kind) + " made at " +
                          info.where.file_name() + ":" + std::to_string(info.where.line()));
@@ -196,7 +196,7 @@ bool Core::run_deferred() {
   deferred_round_.splice(scheduled);
   if (deferred_round_.empty()) return false;
   while (ListLink* link = deferred_round_.first()) {
-    auto& slot = static_cast<DeferredSlot&>(*link);
+    auto& slot = static_cast<DeferredState&>(*link);
     slot.unlink();
     slow.enter(slot);
     call(slot, slot.callback);
@@ -286,22 +286,22 @@ void Core::close_in_child() noexcept {
   registry.close_in_child();
 }
 
-void Core::link(HandleSlot& slot) noexcept {
+void Core::link(HandleState& slot) noexcept {
   slot.older = newest;
   if (newest != nullptr) newest->newer = &slot;
   newest = &slot;
 }
 
-void Core::unlink(HandleSlot& slot) noexcept {
+void Core::unlink(HandleState& slot) noexcept {
   (slot.newer != nullptr ? slot.newer->older : newest) = slot.older;
   if (slot.older != nullptr) slot.older->newer = slot.newer;
 }
 
-void Core::keep(const HandleSlot& slot, bool keeps) noexcept {
+void Core::keep(const HandleState& slot, bool keeps) noexcept {
   if (slot.keeps) count_keeping(keeps);
 }
 
-void Core::release(HandleSlot& slot) noexcept {
+void Core::release(HandleState& slot) noexcept {
   slot.stop();
   slow.forget(slot.dispatchable());
   unlink(slot);
@@ -312,7 +312,7 @@ void Core::release(HandleSlot& slot) noexcept {
   }
 }
 
-void Core::bury(HandleSlot& slot) noexcept {
+void Core::bury(HandleState& slot) noexcept {
   running_slot_is_dead_ = false;
   delete &slot;
 }

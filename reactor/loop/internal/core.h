@@ -20,7 +20,7 @@
 
 namespace reactor {
 
-struct HandleSlot;
+struct HandleState;
 
 class Core {
  public:
@@ -60,11 +60,11 @@ class Core {
   }
 
   // Called when a handle is destroyed: ends `slot`, and frees it now or after its running call.
-  void release(HandleSlot& slot) noexcept;
-  void link(HandleSlot& slot) noexcept;
-  void unlink(HandleSlot& slot) noexcept;
+  void release(HandleState& slot) noexcept;
+  void link(HandleState& slot) noexcept;
+  void unlink(HandleState& slot) noexcept;
   // Counts a handle that became active, or ended.
-  void keep(const HandleSlot& slot, bool keeps) noexcept;
+  void keep(const HandleState& slot, bool keeps) noexcept;
   void count_keeping(bool more) noexcept { more ? ++keeping : --keeping; }
 
   // A member may depend on those declared before it.
@@ -80,9 +80,9 @@ class Core {
   Signals signals;
   Children children;
   SlowWatch slow;
-  IntrusiveList scheduled;       // deferred calls for the next turn
-  HandleSlot* newest = nullptr;  // start of the list of all live handles
-  std::size_t keeping = 0;       // active handles that keep run() going, except the registry's
+  IntrusiveList scheduled;        // deferred calls for the next turn
+  HandleState* newest = nullptr;  // start of the list of all live handles
+  std::size_t keeping = 0;        // active handles that keep run() going, except the registry's
   std::array<std::unique_ptr<LoopExtension>, 3> extensions;  // indexed by Layer
   std::unique_ptr<std::byte[]> scratch;
 
@@ -90,14 +90,14 @@ class Core {
   // Ends a call, even one that throws.
   struct Running {
     Core& core;
-    HandleSlot& slot;
+    HandleState& slot;
     ~Running() {
       core.running_slot_ = nullptr;
       if (core.running_slot_is_dead_) core.bury(slot);
     }
   };
 
-  void end(HandleSlot& slot) noexcept;
+  void end(HandleState& slot) noexcept;
   Result<> turn(bool forever, Duration limit);
   std::error_code wait(Duration limit);
   bool run_deferred();  // returns whether there was any
@@ -106,12 +106,12 @@ class Core {
   void dispatch_batch(Enter enter);
   void run_timers();
   void run_posted();
-  void bury(HandleSlot& slot) noexcept;
+  void bury(HandleState& slot) noexcept;
   [[nodiscard]] bool work_is_waiting() const noexcept;
   [[nodiscard]] bool anything_to_wait_for() noexcept;
 
   IntrusiveList deferred_round_;  // deferred calls that this turn still has to run
-  HandleSlot* running_slot_ = nullptr;
+  HandleState* running_slot_ = nullptr;
   bool running_slot_is_dead_ = false;
   bool in_turn_ = false;
   bool ending_ = false;       // set once; until then, other threads may still post()

@@ -32,8 +32,8 @@ void print(std::ostream& out, const HandleInfo& info, TimePoint now, bool active
 
 HandleCounts Loop::counts() const noexcept {
   HandleCounts counts;
-  for (const HandleSlot* slot = core_->newest; slot != nullptr; slot = slot->older) {
-    const std::string_view kind = slot->dispatchable().describe().kind;
+  for (const HandleState* state = core_->newest; state != nullptr; state = state->older) {
+    const std::string_view kind = state->dispatchable().describe().kind;
     if (kind == "io") ++counts.io;
     if (kind == "timer") ++counts.timers;
     if (kind == "signal") ++counts.signals;
@@ -48,8 +48,8 @@ HandleCounts Loop::counts() const noexcept {
 
 void Loop::dump(std::ostream& out) const {
   const TimePoint at = monotonic_now();
-  for (const HandleSlot* slot = core_->newest; slot != nullptr; slot = slot->older) {
-    print(out, slot->dispatchable().describe(), at, slot->active());
+  for (const HandleState* state = core_->newest; state != nullptr; state = state->older) {
+    print(out, state->dispatchable().describe(), at, state->active());
   }
   core_->registry.for_each([&](const PollTarget& target) {
     if (is_transport(target)) print(out, target.describe(), at, true);

@@ -7,42 +7,42 @@
 
 namespace reactor {
 
-HandleSlot::HandleSlot(Core& owner, SourceLocation made_at)
+HandleState::HandleState(Core& owner, SourceLocation made_at)
     : core(&owner), line(made_at.line()), created(owner.now), file(made_at.file_name()) {}
 
-void IoSlot::on_ready(Ready ready) {
+void IoState::on_ready(Ready ready) {
   if (core->registry.confirms(*this)) core->call(*this, callback, ready);
 }
 
-void IoSlot::stop() noexcept {
+void IoState::stop() noexcept {
   if (core != nullptr) core->registry.detach(*this, Detach::staying);
 }
 
-bool IoSlot::active() const noexcept { return core != nullptr && core->registry.alive(*this); }
+bool IoState::active() const noexcept { return core != nullptr && core->registry.alive(*this); }
 
-void IoSlot::keeping_changed() noexcept { core->registry.set_background(*this, !keeps); }
+void IoState::keeping_changed() noexcept { core->registry.set_background(*this, !keeps); }
 
-TimerSlot::~TimerSlot() {
+TimerState::~TimerState() {
   if (core != nullptr) core->timers.disarm(*this);
   unlink();  // if the loop is ending, `core` is null but the wheel still exists
 }
 
 // A delay of zero or less becomes a deadline far in the past. The timer then fires in the next
 // timer phase instead of at the end of the current tick.
-void TimerSlot::start(Duration delay) noexcept {
+void TimerState::start(Duration delay) noexcept {
   if (core == nullptr) return;
   repeats = false;
   start_at(delay > Duration::zero() ? saturating_add(core->start_time(), delay) : TimePoint{});
 }
 
-void TimerSlot::start_every(Duration every) noexcept {
+void TimerState::start_every(Duration every) noexcept {
   if (core == nullptr) return;
   repeats = true;
   period = std::max(every, Duration(1));
   start_at(saturating_add(core->start_time(), period));
 }
 
-void TimerSlot::start_at(TimePoint deadline) noexcept {
+void TimerState::start_at(TimePoint deadline) noexcept {
   if (!active() && keeps) core->count_keeping(true);
   started = core->timers.next_order();
   if (armed()) {
@@ -52,7 +52,7 @@ void TimerSlot::start_at(TimePoint deadline) noexcept {
   }
 }
 
-void TimerSlot::on_expire() {
+void TimerState::on_expire() {
   if (repeats) {
     const Duration missed = (core->now - deadline()) / period * period;
     started = core->timers.next_order();
@@ -64,33 +64,33 @@ void TimerSlot::on_expire() {
   core->call(*this, callback);
 }
 
-void TimerSlot::stop() noexcept {
+void TimerState::stop() noexcept {
   if (core == nullptr || !active()) return;
   started = kStopped;
   core->timers.disarm_lazily(*this);
   if (keeps) core->count_keeping(false);
 }
 
-void SignalSlot::stop() noexcept {
+void SignalState::stop() noexcept {
   if (core == nullptr || !watching) return;
   core->signals.remove(*this);
   core->keep(*this, false);
 }
 
 // The pidfd or the process filter says that the child has ended. The children phase waits for it.
-void ChildSlot::on_ready(Ready) { core->children.mark_due(*this); }
+void ChildState::on_ready(Ready) { core->children.mark_due(*this); }
 
-void ChildSlot::stop() noexcept {
+void ChildState::stop() noexcept {
   if (core == nullptr || !watching) return;
   core->children.remove(*this);
   core->keep(*this, false);
 }
 
-void DeferredSlot::schedule() noexcept {
+void DeferredState::schedule() noexcept {
   if (core == nullptr || linked()) return;
   core->scheduled.append(*this);
 }
 
-void DeferredSlot::stop() noexcept { unlink(); }
+void DeferredState::stop() noexcept { unlink(); }
 
 }  // namespace reactor

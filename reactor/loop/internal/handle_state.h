@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The objects behind the five handles. They never move; the handle owns its slot, and the loop
+// The objects behind the five handles. They never move; the handle owns its state, and the loop
 // knows it. Private to the loop.
 #pragma once
 
@@ -18,30 +18,30 @@ namespace reactor {
 class Core;
 
 // The common base of the five slots, linked into the loop's list of live handles.
-struct HandleSlot {
-  HandleSlot(Core& owner, SourceLocation made_at);
-  HandleSlot(const HandleSlot&) = delete;
-  HandleSlot& operator=(const HandleSlot&) = delete;
-  virtual ~HandleSlot() = default;
+struct HandleState {
+  HandleState(Core& owner, SourceLocation made_at);
+  HandleState(const HandleState&) = delete;
+  HandleState& operator=(const HandleState&) = delete;
+  virtual ~HandleState() = default;
 
   // Ends the registration, if there is one: the callback never runs again. May be called
   // repeatedly.
   virtual void stop() noexcept = 0;
-  // Returns whether something is registered. An active slot keeps run() going unless it is
+  // Returns whether something is registered. An active state keeps run() going unless it is
   // unref'ed.
   [[nodiscard]] virtual bool active() const noexcept = 0;
   [[nodiscard]] virtual const Dispatchable& dispatchable() const noexcept = 0;
   // Called after `keeps` changed, for slots that the registry counts.
   virtual void keeping_changed() noexcept {}
-  // Destroys the callable. The callable may own the handle, and so may destroy this slot.
+  // Destroys the callable. The callable may own the handle, and so may destroy this state.
   virtual void drop_callback() noexcept = 0;
 
-  Core* core;                   // null once the loop has ended
-  bool keeps = true;            // whether it keeps run() going while it is active
-  bool repeats = false;         // for timers; here because start() then touches one cache line less
-  std::uint32_t line;           // the place where it was made, together with `file`
-  HandleSlot* newer = nullptr;  // neighbours in the loop's list of handles
-  HandleSlot* older = nullptr;
+  Core* core;            // null once the loop has ended
+  bool keeps = true;     // whether it keeps run() going while it is active
+  bool repeats = false;  // for timers; here because start() then touches one cache line less
+  std::uint32_t line;    // the place where it was made, together with `file`
+  HandleState* newer = nullptr;  // neighbours in the loop's list of handles
+  HandleState* older = nullptr;
   TimePoint created;
   const char* file;
 
@@ -51,10 +51,10 @@ struct HandleSlot {
   }
 };
 
-struct IoSlot final : PollTarget, HandleSlot {
-  IoSlot(Core& owner, int fd, Callback<void(Ready)> call, SourceLocation made_at)
+struct IoState final : PollTarget, HandleState {
+  IoState(Core& owner, int fd, Callback<void(Ready)> call, SourceLocation made_at)
       : PollTarget(fd),
-        HandleSlot(owner, made_at),
+        HandleState(owner, made_at),
         file(FileIdentity::of(fd)),
         callback(std::move(call)) {}
 
@@ -71,19 +71,19 @@ struct IoSlot final : PollTarget, HandleSlot {
   Callback<void(Ready)> callback;
 };
 
-// This base comes before HandleSlot, so that start() and stop() touch 64 contiguous bytes.
+// This base comes before HandleState, so that start() and stop() touch 64 contiguous bytes.
 struct OrderedTimerNode : TimerNode {
   [[nodiscard]] Order order() const noexcept final { return started; }
 
   Order started = kStopped;
 };
 
-struct TimerSlot final : OrderedTimerNode, HandleSlot {
-  TimerSlot(Core& owner, Callback<void()> call, SourceLocation made_at)
-      : HandleSlot(owner, made_at), callback(std::move(call)) {}
-  TimerSlot(const TimerSlot&) = delete;
-  TimerSlot& operator=(const TimerSlot&) = delete;
-  ~TimerSlot() override;  // because stop() may have left the node in the wheel
+struct TimerState final : OrderedTimerNode, HandleState {
+  TimerState(Core& owner, Callback<void()> call, SourceLocation made_at)
+      : HandleState(owner, made_at), callback(std::move(call)) {}
+  TimerState(const TimerState&) = delete;
+  TimerState& operator=(const TimerState&) = delete;
+  ~TimerState() override;  // because stop() may have left the node in the wheel
 
   void start(Duration delay) noexcept;
   void start_every(Duration every) noexcept;
@@ -101,9 +101,9 @@ struct TimerSlot final : OrderedTimerNode, HandleSlot {
   void start_at(TimePoint deadline) noexcept;
 };
 
-struct SignalSlot final : Dispatchable, HandleSlot {
-  SignalSlot(Core& owner, int signal_number, Callback<void()> call, SourceLocation made_at)
-      : HandleSlot(owner, made_at), number(signal_number), callback(std::move(call)) {}
+struct SignalState final : Dispatchable, HandleState {
+  SignalState(Core& owner, int signal_number, Callback<void()> call, SourceLocation made_at)
+      : HandleState(owner, made_at), number(signal_number), callback(std::move(call)) {}
 
   [[nodiscard]] HandleInfo describe() const noexcept override { return info("signal", number); }
   void stop() noexcept override;
@@ -118,9 +118,9 @@ struct SignalSlot final : Dispatchable, HandleSlot {
 };
 
 // If the child is watched through a pidfd, that is the target's descriptor.
-struct ChildSlot final : PollTarget, HandleSlot {
-  ChildSlot(Core& owner, pid_t child, Callback<void(ExitStatus)> call, SourceLocation made_at)
-      : HandleSlot(owner, made_at), pid(child), callback(std::move(call)) {}
+struct ChildState final : PollTarget, HandleState {
+  ChildState(Core& owner, pid_t child, Callback<void(ExitStatus)> call, SourceLocation made_at)
+      : HandleState(owner, made_at), pid(child), callback(std::move(call)) {}
 
   using PollTarget::set_fd;
   void on_ready(Ready ready) override;
@@ -140,9 +140,9 @@ struct ChildSlot final : PollTarget, HandleSlot {
   Callback<void(ExitStatus)> callback;
 };
 
-struct DeferredSlot final : Dispatchable, HandleSlot, ListLink {
-  DeferredSlot(Core& owner, Callback<void()> call, SourceLocation made_at)
-      : HandleSlot(owner, made_at), callback(std::move(call)) {}
+struct DeferredState final : Dispatchable, HandleState, ListLink {
+  DeferredState(Core& owner, Callback<void()> call, SourceLocation made_at)
+      : HandleState(owner, made_at), callback(std::move(call)) {}
 
   void schedule() noexcept;
   [[nodiscard]] HandleInfo describe() const noexcept override { return info("deferred", -1); }

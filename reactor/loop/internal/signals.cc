@@ -116,7 +116,7 @@ std::error_code Signals::open_pipe() {
 
 // Installs the handler for the holder of the claim. `inherited`: a loop of a parent process had the
 // claim, so its handler is already installed and `previous` is kept.
-std::error_code Signals::take_over(int number, bool inherited) {
+std::error_code Signals::adopt_connection(int number, bool inherited) {
   Delivery& delivery = delivery_of(number);
   if (inherited) delivery.handlers.store(0);  // the parent's threads do not exist in this process
   delivery.pipe.store(write_end_.get());
@@ -141,13 +141,13 @@ void Signals::give_back(int number) noexcept {
   delivery.claim.store(0);
 }
 
-std::error_code Signals::add(SignalSlot& slot) {
-  if (slot.number < 1 || slot.number >= NSIG) return system_error(EINVAL);
+std::error_code Signals::add(SignalState& state) {
+  if (state.number < 1 || state.number >= NSIG) return system_error(EINVAL);
   if (const std::error_code error = open_pipe()) return error;
   slots_.reserve(slots_.size() + 1);
-  if (const std::error_code error = claim(slot.number)) return error;
-  slots_.push_back(&slot);
-  slot.watching = true;
+  if (const std::error_code error = claim(state.number)) return error;
+  slots_.push_back(&state);
+  state.watching = true;
   return {};
 }
 
@@ -162,7 +162,7 @@ std::error_code Signals::claim(int number) {
   if (holder != 0 && !inherited) return Errc::signal_taken;
   if (!delivery.claim.compare_exchange_strong(holder, mine)) return Errc::signal_taken;
   delivery.came.store(0);  // forgets a signal from before this claim
-  const std::error_code error = take_over(number, inherited);
+  const std::error_code error = adopt_connection(number, inherited);
   if (error) {
     delivery.pipe.store(-1);
     delivery.claim.store(0);
@@ -170,23 +170,23 @@ std::error_code Signals::claim(int number) {
   return error;
 }
 
-void Signals::remove(SignalSlot& slot) noexcept {
-  if (!slot.watching) return;
-  slot.watching = false;
-  if (slot.due) --due_;
-  slot.due = false;
-  std::erase(slots_, &slot);
-  const bool last = std::none_of(slots_.begin(), slots_.end(), [&](const SignalSlot* other) {
-    return other->number == slot.number;
+void Signals::remove(SignalState& state) noexcept {
+  if (!state.watching) return;
+  state.watching = false;
+  if (state.due) --due_;
+  state.due = false;
+  std::erase(slots_, &state);
+  const bool last = std::none_of(slots_.begin(), slots_.end(), [&](const SignalState* other) {
+    return other->number == state.number;
   });
-  const bool holds = loop_of(delivery_of(slot.number).claim.load()) == number_;
-  if (last && holds) give_back(slot.number);
+  const bool holds = loop_of(delivery_of(state.number).claim.load()) == number_;
+  if (last && holds) give_back(state.number);
 }
 
 void Signals::mark_due(int number) noexcept {
-  for (SignalSlot* slot : slots_) {
-    if (slot->number != number || slot->due) continue;
-    slot->due = true;
+  for (SignalState* state : slots_) {
+    if (state->number != number || state->due) continue;
+    state->due = true;
     ++due_;
   }
 }
@@ -207,13 +207,13 @@ void Signals::on_ready(Ready) {
 // A callback may add and remove watchers, so each step searches again from the start.
 void Signals::dispatch() {
   while (due_ > 0) {
-    const auto slot = std::find_if(slots_.begin(), slots_.end(),
-                                   [](const SignalSlot* candidate) { return candidate->due; });
-    (*slot)->due = false;
+    const auto state = std::find_if(slots_.begin(), slots_.end(),
+                                    [](const SignalState* candidate) { return candidate->due; });
+    (*state)->due = false;
     --due_;
     core_.stats->signals.add();
-    core_.slow.enter(**slot);
-    core_.call(**slot, (*slot)->callback);
+    core_.slow.enter(**state);
+    core_.call(**state, (*state)->callback);
   }
 }
 
@@ -223,14 +223,14 @@ void Signals::dispatch() {
 std::error_code Signals::reopen() {
   if (slots_.empty() && !attached()) return {};
   core_.registry.detach(*this, Detach::staying);
-  for (SignalSlot* slot : slots_) slot->due = false;
+  for (SignalState* state : slots_) state->due = false;
   due_ = 0;
   if (const std::error_code error = open_pipe()) return error;
   for (int number = 1; number < NSIG; ++number) {
     Delivery& delivery = delivery_of(number);
     if (loop_of(delivery.claim.load()) != number_) continue;
     delivery.claim.store(make_claim(number_));
-    if (const std::error_code error = take_over(number, true)) return error;
+    if (const std::error_code error = adopt_connection(number, true)) return error;
     pid_t self = ::getpid();
     if (delivery.came.compare_exchange_strong(self, 0)) mark_due(number);
   }

@@ -13,7 +13,7 @@
 namespace reactor {
 
 class Core;
-struct SignalSlot;
+struct SignalState;
 
 // Each Loop has one. A signal number belongs to one loop of the process at a time. Loops of several
 // threads may claim numbers concurrently. The handler only notes the signal and writes one byte to
@@ -25,8 +25,8 @@ class Signals final : public PollTarget {
   ~Signals();
 
   // Errors: Errc::signal_taken, those of pipe(2), sigaction(2) and of attaching the pipe.
-  std::error_code add(SignalSlot& slot);
-  void remove(SignalSlot& slot) noexcept;
+  std::error_code add(SignalState& state);
+  void remove(SignalState& state) noexcept;
 
   // Calls the watchers of the signals that arrived. If a callback throws, the rest are left for the
   // next turn.
@@ -48,7 +48,7 @@ class Signals final : public PollTarget {
  private:
   std::error_code open_pipe();
   std::error_code claim(int number);
-  std::error_code take_over(int number, bool inherited);
+  std::error_code adopt_connection(int number, bool inherited);
   void give_back(int number) noexcept;
   void mark_due(int number) noexcept;
 
@@ -56,8 +56,8 @@ class Signals final : public PollTarget {
   std::uint32_t number_;  // differs from that of every other loop of the process
   bool settled_ = true;   // false if a handler may still know the pipe
   UniqueFd read_end_, write_end_;
-  std::vector<SignalSlot*> slots_;  // in the order in which they were made
-  std::size_t due_ = 0;             // how many of them are to be called
+  std::vector<SignalState*> slots_;  // in the order in which they were made
+  std::size_t due_ = 0;              // how many of them are to be called
 };
 
 // Resets all signals to their default action and unblocks them, for a forked child that is about to

@@ -29,7 +29,7 @@
 #include "reactor/base/clock.h"
 #include "reactor/base/result.h"
 #include "reactor/loop/loop.h"
-#include "reactor/net/service.h"
+#include "reactor/net/hand_over.h"
 #include "reactor/net/socket.h"
 
 namespace reactor {
@@ -52,8 +52,6 @@ class StreamOwner {
  protected:
   ~StreamOwner() = default;
 };
-
-enum class Migration : std::uint8_t { no, later, now };
 
 // The callbacks of a Stream. An object serves one Stream or many, and is not deleted through this.
 class StreamHandler {
@@ -93,7 +91,7 @@ class StreamHandler {
   // is buffered here. Return `now` to agree: fill `state`, which is empty, with what on_adopt()
   // needs there; if the move succeeds, on_close() follows without an error. Return `later` to be
   // asked again. Return `no` (the default) to keep the connection: on_shutdown() follows.
-  virtual Migration on_migrate(Stream& stream, std::vector<std::byte>& state);
+  virtual HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state);
 
   // Called instead of on_open() for a connection that comes from another process. That process may
   // have run another version of the program, so do not trust `state`. Default: on_open().
@@ -234,12 +232,12 @@ class Stream final : private PollTarget, private TimerNode {
   // of on_open(). Must not be called inside a Stream's callback, nor with a transport.
   void start_adopted(std::span<const std::byte> state);
 
-  // Moves the connection to `successor`, if nothing is buffered here and the handler agrees by
-  // on_migrate(). `done`: the Stream has ended, by on_close() or by being destroyed in
-  // on_migrate(), and may be gone. `never` with a transport. Must not be called inside a Stream's
+  // Moves the connection to another process, if nothing is buffered here and the handler agrees by
+  // on_hand_over(). `done`: the Stream has ended, by on_close() or by being destroyed in
+  // on_hand_over(), and may be gone. `never` with a transport. Must not be called inside a Stream's
   // callback.
-  enum class Moved : std::uint8_t { done, not_idle, no_room, never };
-  [[nodiscard]] Moved migrate(Successor& successor);
+  enum class Offer : std::uint8_t { done, not_idle, no_room, never };
+  [[nodiscard]] Offer offer_to(HandOverTarget& target);
 
   // ---- For owners that may be destroyed inside this Stream's callbacks. ----
 
@@ -249,15 +247,15 @@ class Stream final : private PollTarget, private TimerNode {
   // running: from here on the Stream's calls do nothing.
   void end() noexcept;
 
-  // For handlers that answered Migration::later, or would: tells the owner that the connection
-  // could move now. The owner soon asks by on_migrate(), but not inside this call. Costs next to
+  // For handlers that answered HandOver::later, or would: tells the owner that the connection
+  // could move now. The owner soon asks by on_hand_over(), but not inside this call. Costs next to
   // nothing if the owner moves no connections.
-  void offer() noexcept {
+  void notify_idle() noexcept {
     if (owner_ != nullptr) owner_->on_stream_idle(*this);
   }
 
   // Reads the input that has arrived, then asks the handler by on_shutdown() to finish. For servers
-  // that go away. After this the Stream does not migrate any more. If on_open() has not been called
+  // that go away. After this the Stream does not move any more. If on_open() has not been called
   // yet, on_shutdown() comes right after it. Must not be called inside another Stream's callback.
   void request_shutdown();
 

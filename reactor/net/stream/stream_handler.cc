@@ -14,7 +14,7 @@ void StreamHandler::on_drain(Stream&) {}
 void StreamHandler::on_flushed(Stream&) {}
 void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
 void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
-Migration StreamHandler::on_migrate(Stream&, std::vector<std::byte>&) { return Migration::no; }
+HandOver StreamHandler::on_hand_over(Stream&, std::vector<std::byte>&) { return HandOver::no; }
 void StreamHandler::on_adopt(Stream& stream, std::span<const std::byte>) { on_open(stream); }
 void StreamHandler::on_close(Stream&, std::error_code) noexcept {}
 void StreamHandler::on_loop_end(Stream&) noexcept {}

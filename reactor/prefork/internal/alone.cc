@@ -101,15 +101,15 @@ class Alone {
 
 }  // namespace
 
-int run_alone(Options& options, WorkerFunction& serve, Slots& slots) {
+int run_alone(Options& options, WorkerFunction& serve, ListenerTable& listeners) {
   try {
     if (!take_identity(options.identity)) return kExitNotReady;
-    Worker::Sockets sockets{slots.listeners_of(0).value(), slots.datagrams().value()};
-    slots.release_own().clear();
+    Worker::Sockets sockets{listeners.listeners_of(0).value(), listeners.datagrams().value()};
+    listeners.release_own().clear();
     // The process of a connection must not have the sockets that stayed open here.
-    options.on_fork = [&slots, let_go = std::move(options.on_fork)]() mutable {
+    options.on_fork = [&listeners, let_go = std::move(options.on_fork)]() mutable {
       if (let_go) let_go();
-      slots.close();
+      listeners.close();
     };
     Worker worker(options, options, 0, std::move(sockets), nullptr);
     Alone alone(worker.loop(), options.graceful_timeout);

@@ -8,6 +8,6 @@
 namespace reactor::prefork {
 
 // Serves until a signal ends it. Returns an ExitCode.
-[[nodiscard]] int run_alone(Options& options, WorkerFunction& serve, Slots& slots);
+[[nodiscard]] int run_alone(Options& options, WorkerFunction& serve, ListenerTable& listeners);
 
 }  // namespace reactor::prefork

@@ -31,7 +31,7 @@ enum class Notice : std::uint8_t {
 struct Message {
   enum class Kind : std::uint8_t {
     retire,   // a successor has the slot: hand over, finish, end. `value`: the slot that takes over
-    look,     // look at the board for slots that nobody serves, and accept from their queues
+    look,     // look at the scoreboard for slots that nobody serves, and accept from their queues
     sibling,  // `slot` was added; the descriptor is its listener or a mailbox end, see `value`
     serve,    // a worker that was started with Membership::held begins to accept
     drop,     // the new program of an upgrade does not have the address `value`: end its listeners

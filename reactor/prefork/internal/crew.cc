@@ -31,22 +31,22 @@ Duration report_after(Duration timeout) { return timeout / 2; }
 
 }  // namespace
 
-Crew::Crew(Generation first, unsigned slots, std::size_t addresses, Board& board,
+Crew::Crew(Generation first, unsigned slots, std::size_t addresses, Scoreboard& scoreboard,
            const RunClock& clock, ProcessCalls& calls, Run run)
     : current_(std::move(first)),
       addresses_(addresses),
-      board_(board),
+      scoreboard_(scoreboard),
       clock_(clock),
       calls_(calls),
       run_(std::move(run)),
       slots_(slots),
       backoff_(current_.plan.workers) {
-  board_.set_slots(slots);
+  scoreboard_.set_slots(slots);
 }
 
 void Crew::add_slot() {
   slots_.emplace_back();
-  board_.set_slots(slots());
+  scoreboard_.set_slots(slots());
 }
 
 void Crew::release() {
@@ -68,7 +68,7 @@ void Crew::advance() {
   retire_surplus();
   start_a_successor();
   // One message for all slots. A worker that has no room for it has messages to read, and looks at
-  // the board at the latest at its next beat.
+  // the scoreboard at the latest at its next beat.
   if (std::exchange(vacancies_, false)) tell_all({.kind = Message::Kind::look});
 }
 
@@ -105,19 +105,19 @@ bool Crew::successor_starts() const {
 }
 
 bool Crew::needs_successor(const Slot& slot) const {
-  if (slot.serving == nullptr || slot.serving->state != Process::State::serving) return false;
+  if (slot.serving == nullptr || slot.serving->state != WorkerProcess::State::serving) return false;
   return slot.serving->wants_successor || slot.serving->outdated || trial_is_due();
 }
 
 // Limits how often a worker gets the successor that it asks for.
 TimePoint Crew::next_start(const Slot& slot) const {
-  const Process* const serving = slot.serving;
+  const WorkerProcess* const serving = slot.serving;
   if (serving == nullptr || serving->outdated || trial_is_due()) return slot.not_before;
   return std::max(slot.not_before, saturating_add(serving->started, kShortestService));
 }
 
-Process* Crew::start(unsigned slot, Generation& generation) {
-  auto process = std::make_unique<Process>();
+WorkerProcess* Crew::start(unsigned slot, Generation& generation) {
+  auto process = std::make_unique<WorkerProcess>();
   process->slot = slot;
   process->timeout = generation.plan.timeout;
   process->graceful_timeout = generation.plan.graceful_timeout;
@@ -127,8 +127,8 @@ Process* Crew::start(unsigned slot, Generation& generation) {
     could_not_start(slot, control.error());
     return nullptr;
   }
-  process->seat = board_.take_seat();
-  if (process->seat == Board::kNobody) {  // too many workers have not ended yet
+  process->seat = scoreboard_.take_seat();
+  if (process->seat == Scoreboard::kNobody) {  // too many workers have not ended yet
     could_not_start(slot, make_error_code(std::errc::resource_unavailable_try_again));
     return nullptr;
   }
@@ -142,7 +142,7 @@ Process* Crew::start(unsigned slot, Generation& generation) {
   }
   if (process->pid < 0) {
     could_not_start(slot, last_system_error());
-    board_.free_seat(process->seat);
+    scoreboard_.free_seat(process->seat);
     return nullptr;
   }
   process->control = std::move(control->master);
@@ -188,7 +188,7 @@ void Crew::read_control(int fd) {
     return process->control.fd() == fd;
   });
   if (found == processes_.end()) return;
-  Process& process = **found;
+  WorkerProcess& process = **found;
   switch (process.control.hear()) {
     case Control::Heard::nothing:
       return;
@@ -205,44 +205,44 @@ void Crew::read_control(int fd) {
 }
 
 // Kills a worker that does not behave like our code, and the processes in its group.
-void Crew::expel(Process& process) {
+void Crew::expel(WorkerProcess& process) {
   REACTOR_LOG(
       error, process.name() + " sent its master what no worker sends; it is killed. " + kSuspicion);
   process.broke_rules = true;
-  process.state = Process::State::aborted;
+  process.state = WorkerProcess::State::aborted;
   process.control.close();
   calls_.kill(-process.pid, SIGKILL);
   calls_.kill(process.pid, SIGKILL);  // it has no group of its own before setsid(2)
 }
 
-void Crew::became_ready(Process& process) {
-  if (process.state != Process::State::starting) return;
+void Crew::became_ready(WorkerProcess& process) {
+  if (process.state != WorkerProcess::State::starting) return;
   REACTOR_LOG(info, process.name() + " is ready");
-  process.state = Process::State::serving;
+  process.state = WorkerProcess::State::serving;
   process.moved = clock_.now();
   process.ready_since = clock_.now();
   was_ready_ = true;
   const bool dropped = is_tried(process) && !enact_trial();
   Slot& slot = slots_[process.slot];
   if (dropped && slot.coming == &process) return turn_away(process);
-  Process* const old = slot.serving;
+  WorkerProcess* const old = slot.serving;
   if (slot.coming == &process) slot.serving = std::exchange(slot.coming, nullptr);
-  board_.set_occupant(process.slot, process.seat);  // before the old one hands over
+  scoreboard_.set_occupant(process.slot, process.seat);  // before the old one hands over
   if (old != nullptr && old != slot.serving) leave(*old, process.slot);
   if (slots() > wanted()) process.control.send({.kind = Message::Kind::look});
 }
 
 // From here on the siblings may accept for the slot.
 void Crew::vacate(unsigned slot) {
-  board_.set_occupant(slot, Board::kNobody);
+  scoreboard_.set_occupant(slot, Scoreboard::kNobody);
   vacancies_ = true;
 }
 
 // `heir`: the slot that gets its idle connections. A worker that ends already keeps its deadline.
-void Crew::leave(Process& process, unsigned heir) {
-  if (process.state >= Process::State::leaving) return;
+void Crew::leave(WorkerProcess& process, unsigned heir) {
+  if (process.state >= WorkerProcess::State::leaving) return;
   if (is_tried(process)) trial_->worker = nullptr;  // another one is tried
-  process.state = Process::State::leaving;
+  process.state = WorkerProcess::State::leaving;
   process.deadline =
       saturating_add(saturating_add(clock_.now(), process.graceful_timeout), kKillDelay);
   const Message message{.kind = Message::Kind::retire,
@@ -273,7 +273,7 @@ bool Crew::reap() {
       ++i;
       continue;
     }
-    const std::unique_ptr<Process> process = std::move(processes_[i]);
+    const std::unique_ptr<WorkerProcess> process = std::move(processes_[i]);
     processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(i));
     died(*process, status);
     any = true;
@@ -295,8 +295,8 @@ void Crew::reap_orphans() {
   }
 }
 
-void Crew::died(Process& process, int status) {
-  board_.free_seat(process.seat);
+void Crew::died(WorkerProcess& process, int status) {
+  scoreboard_.free_seat(process.seat);
   Slot& slot = slots_[process.slot];
   const bool served = slot.serving == &process;
   const bool came = slot.coming == &process;
@@ -329,10 +329,10 @@ void Crew::look_after() {
   }
 }
 
-void Crew::look_after(Process& process, TimePoint now) {
+void Crew::look_after(WorkerProcess& process, TimePoint now) {
   const Duration timeout = process.timeout;
-  const std::uint64_t turns = board_.seat(process.seat).loop.turns.get();
-  const bool waits = held_ && process.state == Process::State::serving;
+  const std::uint64_t turns = scoreboard_.seat(process.seat).loop.turns.get();
+  const bool waits = held_ && process.state == WorkerProcess::State::serving;
   if (turns != process.turns || waits) {
     process.turns = turns;
     process.moved = now;
@@ -342,8 +342,8 @@ void Crew::look_after(Process& process, TimePoint now) {
     REACTOR_LOG(warn, process.name() + " did not end in time and is killed");
     process.deadline = TimePoint::max();
     calls_.kill(process.pid, SIGKILL);
-  } else if (timeout > Duration::zero() && process.state != Process::State::aborted) {
-    const bool starting = process.state == Process::State::starting;
+  } else if (timeout > Duration::zero() && process.state != WorkerProcess::State::aborted) {
+    const bool starting = process.state == WorkerProcess::State::starting;
     const Duration silent = now - (starting ? process.started : process.moved);
     if (silent >= timeout) {
       abort(process, now, starting ? "is not ready" : "has been silent");
@@ -355,10 +355,10 @@ void Crew::look_after(Process& process, TimePoint now) {
   }
 }
 
-void Crew::abort(Process& process, TimePoint now, const std::string& why) {
+void Crew::abort(WorkerProcess& process, TimePoint now, const std::string& why) {
   REACTOR_LOG(error,
               process.name() + " " + why + " for " + in_ms(process.timeout) + " and is aborted");
-  process.state = Process::State::aborted;
+  process.state = WorkerProcess::State::aborted;
   process.deadline = std::min(process.deadline, saturating_add(now, kKillDelay));
   calls_.kill(process.pid, SIGABRT);
 }
@@ -397,7 +397,7 @@ void Crew::signal_all(int signal_number) const {
 unsigned Crew::serving() const {
   return static_cast<unsigned>(
       std::count_if(slots_.begin(), slots_.begin() + wanted(), [](const Slot& slot) {
-        return slot.serving != nullptr && slot.serving->state == Process::State::serving;
+        return slot.serving != nullptr && slot.serving->state == WorkerProcess::State::serving;
       }));
 }
 
@@ -414,12 +414,12 @@ bool Crew::lively(Duration time) const {
   const TimePoint now = clock_.now();
   return std::all_of(processes_.begin(), processes_.end(), [&](const auto& process) {
     const bool judged =
-        process->state == Process::State::serving && process->timeout > Duration::zero();
+        process->state == WorkerProcess::State::serving && process->timeout > Duration::zero();
     return !judged || now - process->moved <= time;
   });
 }
 
-void Crew::abandon_but(const Process& own) noexcept {
+void Crew::abandon_but(const WorkerProcess& own) noexcept {
   for (const auto& process : processes_) {
     if (process.get() != &own) process->control.close();
   }

@@ -6,7 +6,7 @@
 //            +---- back-off ----+-- death   +---- it is ready: the old one leaves
 //
 // Slots from number plan.workers on are retired: their listeners stay open, and siblings accept
-// from them. The same goes for any slot whose worker is not ready: the board shows it, and a
+// from them. The same goes for any slot whose worker is not ready: the scoreboard shows it, and a
 // message makes the workers look there. The worker of a retired slot leaves when all workers that
 // stay have shown that they serve (crew_surplus.cc).
 //
@@ -52,12 +52,12 @@ class Crew {
   // slots.
   using Enact = Callback<std::string(Generation&)>;
   // Runs in a new process, right after the fork. It does not return.
-  using Run = Callback<void(Process&, WorkerControl&, Generation&, SignalBlock&)>;
+  using Run = Callback<void(WorkerProcess&, WorkerControl&, Generation&, SignalBlock&)>;
 
   // `slots`: at least plan.workers. `addresses`: the number of addresses that each slot listens on.
   // `clock` and `calls` outlive this.
-  Crew(Generation first, unsigned slots, std::size_t addresses, Board& board, const RunClock& clock,
-       ProcessCalls& calls, Run run);
+  Crew(Generation first, unsigned slots, std::size_t addresses, Scoreboard& scoreboard,
+       const RunClock& clock, ProcessCalls& calls, Run run);
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
@@ -127,31 +127,31 @@ class Crew {
   [[nodiscard]] bool hopeless() const noexcept { return hopeless_; }
 
   // Called in a new worker: closes what the master has open for the other workers.
-  void abandon_but(const Process& own) noexcept;
+  void abandon_but(const WorkerProcess& own) noexcept;
 
  private:
   struct Slot {
-    Process* serving = nullptr;  // also while it starts, if the slot was empty
-    Process* coming = nullptr;   // the successor, while it starts
-    TimePoint not_before{};      // the earliest time of the next fork
+    WorkerProcess* serving = nullptr;  // also while it starts, if the slot was empty
+    WorkerProcess* coming = nullptr;   // the successor, while it starts
+    TimePoint not_before{};            // the earliest time of the next fork
   };
 
   struct Trial {
     Generation generation;
     Enact enact;
-    Process* worker = nullptr;  // at most one, which is not ready yet
+    WorkerProcess* worker = nullptr;  // at most one, which is not ready yet
   };
 
-  [[nodiscard]] Process* start(unsigned slot, Generation& generation);
-  [[nodiscard]] Process* start_trial(unsigned slot);
+  [[nodiscard]] WorkerProcess* start(unsigned slot, Generation& generation);
+  [[nodiscard]] WorkerProcess* start_trial(unsigned slot);
   [[nodiscard]] bool trial_is_due() const noexcept { return trial_ && trial_->worker == nullptr; }
-  [[nodiscard]] bool is_tried(const Process& process) const noexcept {
+  [[nodiscard]] bool is_tried(const WorkerProcess& process) const noexcept {
     return trial_ && trial_->worker == &process;
   }
   [[nodiscard]] bool enact_trial();
   void drop_trial();
   void fail_trial(const std::string& line);
-  void turn_away(Process& process);
+  void turn_away(WorkerProcess& process);
   void could_not_start(unsigned slot, std::error_code error);
   void start_in_empty_slots();
   void start_a_successor();
@@ -161,15 +161,15 @@ class Crew {
   [[nodiscard]] std::optional<unsigned> first_silent() const;
   void say_why_surplus_stays(unsigned silent);
   [[nodiscard]] TimePoint next_look_at_rest() const;
-  void became_ready(Process& process);
-  void expel(Process& process);
-  void leave(Process& process, unsigned heir);
-  void died(Process& process, int status);
+  void became_ready(WorkerProcess& process);
+  void expel(WorkerProcess& process);
+  void leave(WorkerProcess& process, unsigned heir);
+  void died(WorkerProcess& process, int status);
   void slow_down(unsigned slot, Duration served);
   [[nodiscard]] Duration with_jitter(Duration pause) noexcept;
   void vacate(unsigned slot);
-  void look_after(Process& process, TimePoint now);
-  void abort(Process& process, TimePoint now, const std::string& why);
+  void look_after(WorkerProcess& process, TimePoint now);
+  void abort(WorkerProcess& process, TimePoint now, const std::string& why);
   [[nodiscard]] bool successor_starts() const;
   [[nodiscard]] bool needs_successor(const Slot& slot) const;
   [[nodiscard]] TimePoint next_start(const Slot& slot) const;
@@ -177,12 +177,12 @@ class Crew {
   Generation current_;
   std::optional<Trial> trial_;
   const std::size_t addresses_;
-  Board& board_;
+  Scoreboard& scoreboard_;
   const RunClock& clock_;
   ProcessCalls& calls_;
   Run run_;
   std::vector<Slot> slots_;
-  std::vector<std::unique_ptr<Process>> processes_;
+  std::vector<std::unique_ptr<WorkerProcess>> processes_;
   Backoff backoff_;
   TimePoint next_look_{};
   std::optional<TimePoint> surplus_since_;  // set while there are more workers than wanted

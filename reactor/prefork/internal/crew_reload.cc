@@ -36,7 +36,7 @@ void Crew::renew_all() {
 
 // ---- The trial ----
 
-Process* Crew::start_trial(unsigned slot) {
+WorkerProcess* Crew::start_trial(unsigned slot) {
   return trial_->worker = start(slot, trial_->generation);
 }
 
@@ -72,7 +72,7 @@ void Crew::fail_trial(const std::string& line) {
 }
 
 // Called if the worker on trial is ready, but its generation was dropped.
-void Crew::turn_away(Process& process) {
+void Crew::turn_away(WorkerProcess& process) {
   slots_[process.slot].coming = nullptr;
   leave(process, process.slot);
 }

@@ -36,8 +36,8 @@ void Crew::retire_surplus() {
     const bool serves = place.serving != nullptr || place.coming != nullptr;
     if (!serves || silent) continue;
     vacate(slot);
-    for (Process** const each : {&place.coming, &place.serving}) {
-      Process* const process = std::exchange(*each, nullptr);
+    for (WorkerProcess** const each : {&place.coming, &place.serving}) {
+      WorkerProcess* const process = std::exchange(*each, nullptr);
       if (process != nullptr) leave(*process, slot % wanted());
     }
   }
@@ -61,8 +61,8 @@ void Crew::begin_retiring() {
 // `surplus_since_`. Before release() no loop turns, so turns do not count.
 std::optional<unsigned> Crew::first_silent() const {
   for (unsigned slot = 0; slot < wanted(); ++slot) {
-    const Process* const process = slots_[slot].serving;
-    const bool serves = process != nullptr && process->state == Process::State::serving;
+    const WorkerProcess* const process = slots_[slot].serving;
+    const bool serves = process != nullptr && process->state == WorkerProcess::State::serving;
     if (!serves || (!held_ && process->moved <= *surplus_since_)) return slot;
   }
   return std::nullopt;
@@ -71,7 +71,7 @@ std::optional<unsigned> Crew::first_silent() const {
 void Crew::say_why_surplus_stays(unsigned silent) {
   if (clock_.now() - *surplus_since_ < kBeforeLine) return;
   if (std::exchange(said_why_surplus_stays_, true)) return;
-  const Process* const process = slots_[silent].serving;
+  const WorkerProcess* const process = slots_[silent].serving;
   const std::string name =
       process == nullptr ? "worker " + std::to_string(silent) : process->name();
   REACTOR_LOG(warn, name +

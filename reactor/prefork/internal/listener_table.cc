@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Slots: opens the sockets of all addresses, and knows which socket is whose. A group of sockets is
-// balanced if the kernel spreads connections over one socket per slot; else all slots share the
-// group's only socket. A group is lent while another program owns its sockets: before
+// ListenerTable: opens the sockets of all addresses, and knows which socket is whose. A group of
+// sockets is balanced if the kernel spreads connections over one socket per slot; else all slots
+// share the group's only socket. A group is lent while another program owns its sockets: before
 // take_possession() an earlier program, after hand_over() a later one. This program uses lent
 // sockets but does not change what they do.
 #include "reactor/prefork/internal/listener_table.h"
@@ -47,9 +47,9 @@ bool is_spread(const Address& address, const Options& options) {
 
 }  // namespace
 
-Slots::~Slots() { let_in_again(); }
+ListenerTable::~ListenerTable() { let_in_again(); }
 
-bool Slots::open(const Options& options, Inheritance& earlier, Failure& failure) {
+bool ListenerTable::open(const Options& options, Inheritance& earlier, Failure& failure) {
   listen_ = options.listen;
   slots_ = std::max(options.workers, 1U);
   const bool all =
@@ -61,7 +61,8 @@ bool Slots::open(const Options& options, Inheritance& earlier, Failure& failure)
   return !failure.error;
 }
 
-bool Slots::open(const Bind& bind, const Options& options, Inheritance& earlier, Failure& failure) {
+bool ListenerTable::open(const Bind& bind, const Options& options, Inheritance& earlier,
+                         Failure& failure) {
   failure.bind = bind;
   const std::size_t before = listeners_.size();
   std::vector<ListenerGroup> groups = earlier.take_groups(to_string(bind));
@@ -80,7 +81,7 @@ bool Slots::open(const Bind& bind, const Options& options, Inheritance& earlier,
   return !failure.error;
 }
 
-void Slots::open(const Bind& bind, const Options& options, Failure& failure) {
+void ListenerTable::open(const Bind& bind, const Options& options, Failure& failure) {
   if (const auto* endpoint = std::get_if<Endpoint>(&bind)) {
     failure.error = endpoint->kind == Endpoint::Kind::stream
                         ? open_group(endpoint->address, options)
@@ -99,7 +100,7 @@ void Slots::open(const Bind& bind, const Options& options, Failure& failure) {
   }
 }
 
-std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
+std::error_code ListenerTable::take_earlier(ListenerGroup&& earlier, bool ours) {
   Group group{.bound = {}, .key = {}, .balanced = earlier.balanced, .lent = true, .sockets = {}};
   for (const int fd : earlier.descriptors) group.sockets.emplace_back(UniqueFd(fd));
   const Result<Address> local = group.sockets.front().local();
@@ -111,20 +112,20 @@ std::error_code Slots::take_earlier(ListenerGroup&& earlier, bool ours) {
 }
 
 // Gives all balanced groups the same number of sockets, one per slot.
-std::error_code Slots::even_out() {
+std::error_code ListenerTable::even_out() {
   for (const Group& group : listeners_) {
     if (group.balanced) slots_ = std::max(slots_, static_cast<unsigned>(group.sockets.size()));
   }
   return grow(slots_);
 }
 
-std::vector<Endpoint> Slots::addresses() const {
+std::vector<Endpoint> ListenerTable::addresses() const {
   std::vector<Endpoint> bound;
   for (const Group& group : listeners_) bound.push_back(group.bound);
   return bound;
 }
 
-std::vector<ListenerGroup> Slots::describe() const {
+std::vector<ListenerGroup> ListenerTable::describe() const {
   std::vector<ListenerGroup> groups;
   for (const Group& group : listeners_) {
     ListenerGroup described{.key = group.key, .balanced = group.balanced, .descriptors = {}};
@@ -141,9 +142,11 @@ std::vector<ListenerGroup> Slots::describe() const {
 }
 
 // Called before the address is bound, so that taking the file afterwards can't fail.
-SocketFile& Slots::place_for_file(const Address& address) { return files_[address.to_string()]; }
+SocketFile& ListenerTable::place_for_file(const Address& address) {
+  return files_[address.to_string()];
+}
 
-std::error_code Slots::open_group(const Address& address, const Options& options) {
+std::error_code ListenerTable::open_group(const Address& address, const Options& options) {
   const bool balanced = is_spread(address, options);
   ListenOptions listen = options.listen;
   listen.reuse_port = balanced;
@@ -166,7 +169,7 @@ std::error_code Slots::open_group(const Address& address, const Options& options
   return {};
 }
 
-std::error_code Slots::open_datagrams(const Address& address, const Options& options) {
+std::error_code ListenerTable::open_datagrams(const Address& address, const Options& options) {
   DatagramOptions datagrams;
   datagrams.v6_only = options.listen.v6_only;
   datagrams.unix_mode = options.listen.unix_mode;
@@ -177,7 +180,7 @@ std::error_code Slots::open_datagrams(const Address& address, const Options& opt
   return add_datagrams(std::move(*socket));
 }
 
-std::error_code Slots::add_datagrams(Socket socket) {
+std::error_code ListenerTable::add_datagrams(Socket socket) {
   const Result<Address> local = socket.local();
   if (!local) return local.error();
   if (local->is_unix() ? local->to_string() == Address::kUnixPrefix : local->port() == 0)
@@ -188,7 +191,7 @@ std::error_code Slots::add_datagrams(Socket socket) {
 }
 
 // An inherited unix socket's file belongs to the process that made it, so it is not removed.
-std::error_code Slots::adopt_group(int fd, const Options& options) {
+std::error_code ListenerTable::adopt_group(int fd, const Options& options) {
   for (const Group& group : listeners_) {
     for (const Socket& socket : group.sockets) {
       if (socket.fd() == fd) return std::make_error_code(std::errc::address_in_use);
@@ -217,7 +220,7 @@ std::error_code Slots::adopt_group(int fd, const Options& options) {
 // A socket that listens gets its part of the connections, even if no worker has it. So none listens
 // before all are made, and none is left after a failure. In a lent group none may listen yet: it
 // would get a part of the other program's connections.
-std::error_code Slots::grow(unsigned count) {
+std::error_code ListenerTable::grow(unsigned count) {
   std::vector<std::pair<Group*, Socket>> added;
   for (Group& group : listeners_) {
     if (!group.balanced) continue;
@@ -239,7 +242,7 @@ std::error_code Slots::grow(unsigned count) {
   return {};
 }
 
-std::error_code Slots::take_possession() {
+std::error_code ListenerTable::take_possession() {
   std::error_code first;
   for (Group& group : listeners_) {
     if (!std::exchange(group.lent, false)) continue;
@@ -257,12 +260,12 @@ std::error_code Slots::take_possession() {
   return first;
 }
 
-void Slots::hand_over() noexcept {
+void ListenerTable::hand_over() noexcept {
   for (Group& group : listeners_) group.lent = true;
   for (auto& [path, file] : files_) file.release();
 }
 
-std::vector<UniqueFd> Slots::drop(unsigned group) {
+std::vector<UniqueFd> ListenerTable::drop(unsigned group) {
   std::vector<UniqueFd> released;
   if (group >= listeners_.size()) return released;
   Group& dropped = listeners_[group];
@@ -281,21 +284,21 @@ std::vector<UniqueFd> Slots::drop(unsigned group) {
   return released;
 }
 
-void Slots::learn(unsigned slot, unsigned group, Socket listener) {
+void ListenerTable::learn(unsigned slot, unsigned group, Socket listener) {
   if (group >= listeners_.size() || !listeners_[group].balanced) return;
   std::vector<Socket>& sockets = listeners_[group].sockets;
   if (slot >= sockets.size()) sockets.resize(slot + 1);
   sockets[slot] = std::move(listener);
 }
 
-int Slots::listener(unsigned slot, unsigned group) const noexcept {
+int ListenerTable::listener(unsigned slot, unsigned group) const noexcept {
   if (group >= listeners_.size() || !listeners_[group].balanced) return -1;
   const std::vector<Socket>& sockets = listeners_[group].sockets;
   return slot < sockets.size() ? sockets[slot].fd() : -1;
 }
 
 // Returns the options for one more socket of this group, or for another one in place of its own.
-ListenOptions Slots::options_for(const Group& group) const {
+ListenOptions ListenerTable::options_for(const Group& group) const {
   ListenOptions listen = listen_;
   listen.reuse_port = group.balanced;
   if (group.bound.address.family() == AF_INET6) {
@@ -305,13 +308,13 @@ ListenOptions Slots::options_for(const Group& group) const {
 }
 
 // To the kernel, two groups at one address are a single group (two inherited sockets).
-bool Slots::is_only_one_at_its_address(const Group& group) const {
+bool ListenerTable::is_only_one_at_its_address(const Group& group) const {
   return std::count_if(listeners_.begin(), listeners_.end(), [&](const Group& other) {
            return other.balanced && other.bound.address == group.bound.address;
          }) == 1;
 }
 
-unsigned Slots::steer(std::span<const int> processors) {
+unsigned ListenerTable::steer(std::span<const int> processors) {
   unsigned steered = 0;
   for (const Group& group : listeners_) {
     if (!group.balanced || group.lent) continue;
@@ -327,22 +330,22 @@ unsigned Slots::steer(std::span<const int> processors) {
   return steered;
 }
 
-void Slots::refuse_new() noexcept {
+void ListenerTable::refuse_new() noexcept {
   for_each_tcp_listener([](int fd) { static_cast<void>(Socket::refuse_new(fd)); });
 }
 
-void Slots::accept_new() noexcept {
+void ListenerTable::accept_new() noexcept {
   for_each_tcp_listener([](int fd) { Socket::accept_new(fd); });
 }
 
-void Slots::for_each_tcp_listener(void (*act)(int)) noexcept {
+void ListenerTable::for_each_tcp_listener(void (*act)(int)) noexcept {
   for (const Group& group : listeners_) {
     if (group.lent || group.bound.address.is_unix() || group.datagrams()) continue;
     for (const Socket& socket : group.sockets) act(socket.fd());
   }
 }
 
-void Slots::let_in_again() noexcept {
+void ListenerTable::let_in_again() noexcept {
   for (const Group& group : listeners_) {
     const bool ours = group.inherited && !group.lent && !group.datagrams();
     if (!ours) continue;
@@ -351,7 +354,7 @@ void Slots::let_in_again() noexcept {
   }
 }
 
-std::vector<UniqueFd> Slots::release_own() {
+std::vector<UniqueFd> ListenerTable::release_own() {
   std::vector<UniqueFd> released;
   for (Group& group : listeners_) {
     const std::size_t kept = group.inherited ? 1 : 0;
@@ -364,13 +367,13 @@ std::vector<UniqueFd> Slots::release_own() {
   return released;
 }
 
-std::vector<UniqueFd> Slots::release_all() {
+std::vector<UniqueFd> ListenerTable::release_all() {
   let_in_again();
   for (Group& group : listeners_) group.inherited = false;
   return release_own();
 }
 
-Result<std::vector<Socket>> Slots::listeners_of(unsigned slot) const {
+Result<std::vector<Socket>> ListenerTable::listeners_of(unsigned slot) const {
   std::vector<Socket> sockets;
   for (const Group& group : listeners_) {
     if (group.datagrams()) continue;
@@ -379,7 +382,7 @@ Result<std::vector<Socket>> Slots::listeners_of(unsigned slot) const {
   return sockets;
 }
 
-Result<std::vector<Socket>> Slots::datagrams() const {
+Result<std::vector<Socket>> ListenerTable::datagrams() const {
   std::vector<Socket> sockets;
   for (const Group& group : listeners_) {
     if (!group.datagrams()) continue;

@@ -18,7 +18,7 @@ namespace reactor::prefork {
 
 // The listening sockets of all workers, and the sockets for datagrams. They are bound once, before
 // the first fork, and the master keeps them open for good. Private to prefork.
-class Slots {
+class ListenerTable {
  public:
   // The Bind that could not be opened, and the reason.
   struct Failure {
@@ -26,11 +26,11 @@ class Slots {
     std::error_code error;
   };
 
-  Slots() = default;
-  Slots(const Slots&) = delete;
-  Slots& operator=(const Slots&) = delete;
+  ListenerTable() = default;
+  ListenerTable(const ListenerTable&) = delete;
+  ListenerTable& operator=(const ListenerTable&) = delete;
   // Removes the files of unix sockets. Not run in a worker, because that leaves by _exit(2).
-  ~Slots();
+  ~ListenerTable();
 
   // Binds and listens on all addresses. Takes over sockets that exist already, those of an earlier
   // program first. Returns false if something could not be opened; `failure` says what.

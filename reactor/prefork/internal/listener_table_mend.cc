@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Slots: repairs listeners that a worker made deaf, and keeps account of the order in which the
-// kernel counts the sockets of a group.
+// ListenerTable: repairs listeners that a worker made deaf, and keeps account of the order in which
+// the kernel counts the sockets of a group.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -29,13 +29,13 @@ void note_moves(std::vector<std::size_t>& order, const std::vector<std::size_t>&
 
 }  // namespace
 
-std::vector<std::size_t> Slots::Group::kernel_order() const {
+std::vector<std::size_t> ListenerTable::Group::kernel_order() const {
   std::vector<std::size_t> slots = order;
   while (slots.size() < sockets.size()) slots.push_back(slots.size());
   return slots;
 }
 
-unsigned Slots::mend() {
+unsigned ListenerTable::mend() {
   std::vector<std::pair<Group*, std::size_t>> places;
   std::vector<int> numbers;
   for (Group& group : listeners_) {
@@ -70,7 +70,7 @@ unsigned Slots::mend() {
 }
 
 // `moved`: whether the socket has left its group of the kernel meanwhile, or had left it before.
-Result<> Slots::mend(Group& group, Socket& listener, bool& moved) {
+Result<> ListenerTable::mend(Group& group, Socket& listener, bool& moved) {
   const Address& address = group.bound.address;
   const Admission before = Admission::of(listener.fd());
   moved = !before.listens || before.blocks;
@@ -83,7 +83,7 @@ Result<> Slots::mend(Group& group, Socket& listener, bool& moved) {
 
 // Opens a new socket in place of a deaf one. The old one is shut down first: a process that still
 // has it accepts nothing there, and it does not keep the port.
-Result<> Slots::replace(const Group& group, Socket& listener) {
+Result<> ListenerTable::replace(const Group& group, Socket& listener) {
   ::shutdown(listener.fd(), SHUT_RDWR);
   std::vector<UniqueFd> old(1);
   Result<Socket> anew = Socket::listen(group.bound.address, options_for(group));

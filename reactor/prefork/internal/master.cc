@@ -24,7 +24,7 @@ namespace reactor::prefork {
 namespace {
 
 // A worker that can't be pinned serves all the same.
-void pin(const Process& process, const Plan& plan) {
+void pin(const WorkerProcess& process, const Plan& plan) {
   if (plan.processors.empty()) return;
   const int processor = plan.processors[process.slot % plan.processors.size()];
   if (const std::error_code error = pin_to(processor)) {
@@ -33,7 +33,7 @@ void pin(const Process& process, const Plan& plan) {
   }
 }
 
-void report(Options& options, const Slots::Failure& failure) {
+void report(Options& options, const ListenerTable::Failure& failure) {
   if (options.on_bind_error) {
     options.on_bind_error(failure.bind, failure.error);
   } else {
@@ -58,36 +58,37 @@ int run(Options options, WorkerFunction serve) {
         "lost; set workers to 1 or more, or restart instead of an upgrade");
     return kExitFailed;
   }
-  Slots slots;
-  Slots::Failure failure;
-  if (!slots.open(options, earlier, failure)) {
+  ListenerTable listeners;
+  ListenerTable::Failure failure;
+  if (!listeners.open(options, earlier, failure)) {
     report(options, failure);
     return kExitNoListener;
   }
-  for (const Endpoint& endpoint : slots.addresses()) {
+  for (const Endpoint& endpoint : listeners.addresses()) {
     if (options.on_listening && !earlier) options.on_listening(endpoint);
   }
-  if (options.workers == 0) return run_alone(options, serve, slots);
-  Result<std::unique_ptr<Board>> board = Board::make();
-  if (board) return Master(options, std::move(serve), slots, earlier, **board).run();
-  REACTOR_LOG(error, "can't share memory with the workers: " + board.error().message());
+  if (options.workers == 0) return run_alone(options, serve, listeners);
+  Result<std::unique_ptr<Scoreboard>> scoreboard = Scoreboard::make();
+  if (scoreboard) return Master(options, std::move(serve), listeners, earlier, **scoreboard).run();
+  REACTOR_LOG(error, "can't share memory with the workers: " + scoreboard.error().message());
   return kExitNotReady;
 }
 
 void hold_signals() noexcept { SignalPipe::block(); }
 
-Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance& earlier,
-               Board& board)
+Master::Master(Options& options, WorkerFunction serve, ListenerTable& listeners,
+               Inheritance& earlier, Scoreboard& scoreboard)
     : options_(options),
-      slots_(slots),
+      listeners_(listeners),
       earlier_(earlier),
-      board_(board),
+      scoreboard_(scoreboard),
       parent_(::getpid()),
       upgraded_(earlier),
       herald_(clock_, upgraded_),
       crew_(
-          {options, std::move(serve)}, slots.count(), slots.groups(), board, clock_, calls_,
-          [this](Process& process, WorkerControl& control, Crew::Generation& generation,
+          {options, std::move(serve)}, listeners.count(), listeners.groups(), scoreboard, clock_,
+          calls_,
+          [this](WorkerProcess& process, WorkerControl& control, Crew::Generation& generation,
                  SignalBlock& blocked) { become_worker(process, control, generation, blocked); }) {
   if (upgraded_) crew_.hold();
 }
@@ -95,7 +96,7 @@ Master::Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance
 // A worker does not run this, because it leaves by _exit(2).
 Master::~Master() {
   mailboxes_.leave();
-  close_apart(slots_.release_all());
+  close_apart(listeners_.release_all());
 }
 
 int Master::run() {
@@ -103,8 +104,9 @@ int Master::run() {
   mailboxes_.adopt(earlier_.take_mailboxes());
   if (!error) error = mailboxes_.grow(crew_.slots());
   if (error) {
-    REACTOR_LOG(error, "can't start: " +
-                           explain_limit(error, fixed_descriptors(crew_.slots(), slots_.groups())));
+    REACTOR_LOG(error,
+                "can't start: " +
+                    explain_limit(error, fixed_descriptors(crew_.slots(), listeners_.groups())));
     return kExitNotReady;
   }
   place(crew_.plan());
@@ -141,14 +143,14 @@ void Master::place(const Plan& plan) {
   }
   const bool distinct = of_slots.size() <= processors.size();
   if (!distinct) of_slots.clear();
-  const unsigned steered = slots_.steer(of_slots);
-  std::string text = std::to_string(slots_.groups()) + " addresses: ";
+  const unsigned steered = listeners_.steer(of_slots);
+  std::string text = std::to_string(listeners_.groups()) + " addresses: ";
   unsigned balanced = 0;
-  for (unsigned group = 0; group < slots_.groups(); ++group) {
-    if (slots_.listener(0, group) >= 0) ++balanced;
+  for (unsigned group = 0; group < listeners_.groups(); ++group) {
+    if (listeners_.listener(0, group) >= 0) ++balanced;
   }
   text += std::to_string(steered) + " steered by processor, " + std::to_string(balanced - steered) +
-          " with a socket per worker, " + std::to_string(slots_.groups() - balanced) +
+          " with a socket per worker, " + std::to_string(listeners_.groups() - balanced) +
           " with one for all";
   if (!processors.empty())
     text += "; workers pinned to processors " + processors_to_string(processors);
@@ -160,7 +162,7 @@ void Master::place(const Plan& plan) {
 void Master::mend_listeners(bool worker_died) {
   if (state_ != State::serving || (!worker_died && clock_.now() < next_mend_)) return;
   next_mend_ = saturating_add(clock_.now(), std::chrono::seconds(1));
-  const unsigned mended = slots_.mend();
+  const unsigned mended = listeners_.mend();
   if (mended == 0) return;
   REACTOR_LOG(error, "a worker had made " + std::to_string(mended) + " listening sockets deaf; " +
                          "they listen again, the workers are replaced. " + kSuspicion);
@@ -168,8 +170,8 @@ void Master::mend_listeners(bool worker_died) {
   crew_.renew_all();
 }
 
-void Master::become_worker(Process& process, WorkerControl& control, Crew::Generation& generation,
-                           SignalBlock& blocked) {
+void Master::become_worker(WorkerProcess& process, WorkerControl& control,
+                           Crew::Generation& generation, SignalBlock& blocked) {
   if (!isolate_worker(options_.identity)) ::_exit(kExitFailed);
   die_with(parent_);  // after the change of user, which clears it
   signals_.abandon_in_worker();
@@ -181,9 +183,10 @@ void Master::become_worker(Process& process, WorkerControl& control, Crew::Gener
   int status = kExitFailed;
   pin(process, generation.plan);
   try {
-    Worker::Sockets sockets{slots_.listeners_of(process.slot).value(), slots_.datagrams().value()};
-    auto membership = std::make_unique<Membership>(
-        Membership{std::move(control), board_, process.seat, slots_, mailboxes_, crew_.held()});
+    Worker::Sockets sockets{listeners_.listeners_of(process.slot).value(),
+                            listeners_.datagrams().value()};
+    auto membership = std::make_unique<Membership>(Membership{
+        std::move(control), scoreboard_, process.seat, listeners_, mailboxes_, crew_.held()});
     Worker worker(options_, generation.plan, process.slot, std::move(sockets),
                   std::move(membership));
     blocked.lift();  // now the worker handles the signals
@@ -208,7 +211,7 @@ void Master::announce_ready() {
 
 // Called when the earlier program let go or died: its sockets belong to this program now.
 void Master::take_over() {
-  if (const std::error_code error = slots_.take_possession()) {
+  if (const std::error_code error = listeners_.take_possession()) {
     REACTOR_LOG(error, "can't listen at each socket: " + error.message());
   }
   crew_.release();
@@ -338,8 +341,8 @@ void Master::end(State state, int signal_number, Duration grace) {
   deadline_ = saturating_add(saturating_add(clock_.now(), grace), kKillDelay);
   // New connections are refused. The workers still serve connections in the accept queue. Sockets
   // that belong to another program stay as they are.
-  slots_.refuse_new();
-  close_apart(slots_.release_own());
+  listeners_.refuse_new();
+  close_apart(listeners_.release_own());
   crew_.dismiss(signal_number);
 }
 

@@ -23,7 +23,8 @@ namespace reactor::prefork {
 
 class Master {
  public:
-  Master(Options& options, WorkerFunction serve, Slots& slots, Inheritance& earlier, Board& board);
+  Master(Options& options, WorkerFunction serve, ListenerTable& listeners, Inheritance& earlier,
+         Scoreboard& scoreboard);
   Master(const Master&) = delete;
   Master& operator=(const Master&) = delete;
   ~Master();
@@ -34,7 +35,7 @@ class Master {
  private:
   enum class State { serving, draining, quitting, killing };
 
-  [[noreturn]] void become_worker(Process& process, WorkerControl& control,
+  [[noreturn]] void become_worker(WorkerProcess& process, WorkerControl& control,
                                   Crew::Generation& generation, SignalBlock& blocked);
   void place(const Plan& plan);
   void mend_listeners(bool worker_died);
@@ -60,9 +61,9 @@ class Master {
   void check_deadline();
 
   Options& options_;
-  Slots& slots_;
+  ListenerTable& listeners_;
   Inheritance& earlier_;
-  Board& board_;
+  Scoreboard& scoreboard_;
   const pid_t parent_;  // the parent of the workers
   Mailboxes mailboxes_;
   SignalPipe signals_;

@@ -41,7 +41,7 @@ std::string Master::make_room_for(unsigned workers) {
   const unsigned before = crew_.slots();
   if (workers <= before) return {};
   std::error_code error = mailboxes_.grow(workers);
-  if (!error) error = slots_.grow(workers);  // last: from here on its sockets get connections
+  if (!error) error = listeners_.grow(workers);  // last: from here on its sockets get connections
   if (error) {
     mailboxes_.shrink(before);
     return "no room for worker " + std::to_string(workers - 1) + ": " + error.message();
@@ -52,9 +52,9 @@ std::string Master::make_room_for(unsigned workers) {
 
 void Master::announce_slot(unsigned slot) {
   Message message{.kind = Message::Kind::sibling, .slot = static_cast<std::uint16_t>(slot)};
-  for (unsigned group = 0; group < slots_.groups(); ++group) {
+  for (unsigned group = 0; group < listeners_.groups(); ++group) {
     message.value = group;
-    const int listener = slots_.listener(slot, group);
+    const int listener = listeners_.listener(slot, group);
     if (listener >= 0) crew_.tell_all(message, listener);
   }
   message.value = Message::kMailboxIn;

@@ -25,12 +25,11 @@ void Master::upgrade() {
     REACTOR_LOG(warn, "no upgrade: " + why);
     return;
   }
-  Estate estate{.groups = slots_.describe(), .mailboxes = {}};
+  UpgradeState state{.groups = listeners_.describe(), .mailboxes = {}};
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
-    estate.mailboxes.emplace_back(mailboxes_.into(slot), mailboxes_.out_of(slot));
+    state.mailboxes.emplace_back(mailboxes_.into(slot), mailboxes_.out_of(slot));
   }
-  if (const std::error_code error =
-          upgrade_.start(options_.upgrade, estate, crew_.plan().timeout)) {
+  if (const std::error_code error = upgrade_.start(options_.upgrade, state, crew_.plan().timeout)) {
     REACTOR_LOG(error, "no upgrade: " + error.message());
     return;
   }
@@ -47,7 +46,7 @@ void Master::look_at_upgrade() {
       if (state_ != State::serving) return;
       REACTOR_LOG(error, "upgrade: " + upgrade_.failure() + "; we go on as before");
       herald_.note("the last upgrade failed: " + upgrade_.failure());
-      slots_.accept_new();  // the new program may have changed our sockets
+      listeners_.accept_new();  // the new program may have changed our sockets
       place(crew_.plan());
       return;
     case Upgrade::News::ready:
@@ -63,7 +62,7 @@ void Master::give_way() {
   if (!herald_.hand_over(pid)) return;  // tried again soon
   REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " is ready; we go");
   for (const int group : upgrade_.dropped()) drop(static_cast<unsigned>(group));
-  slots_.hand_over();
+  listeners_.hand_over();
   upgrade_.let_go();
   state_ = State::draining;
   deadline_ =
@@ -74,7 +73,7 @@ void Master::give_way() {
 
 // The workers accept what is queued there before they close their copies.
 void Master::drop(unsigned group) {
-  close_apart(slots_.drop(group));
+  close_apart(listeners_.drop(group));
   crew_.tell_all({.kind = Message::Kind::drop, .value = group});
 }
 

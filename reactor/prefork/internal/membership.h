@@ -15,9 +15,9 @@ namespace reactor::prefork {
 // A forked worker's links to its master and its siblings. Private to prefork.
 struct Membership {
   WorkerControl control;
-  Board& board;
+  Scoreboard& scoreboard;
   std::uint32_t seat;
-  Slots& slots;
+  ListenerTable& listeners;
   Mailboxes& mailboxes;
   // The worker reports that it is ready, but does not serve before it gets Message::Kind::serve.
   bool held = false;

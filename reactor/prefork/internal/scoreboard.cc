@@ -11,19 +11,19 @@
 
 namespace reactor::prefork {
 
-Result<std::unique_ptr<Board>> Board::make() {
+Result<std::unique_ptr<Scoreboard>> Scoreboard::make() {
   void* const memory =
       ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return last_system_error();
   // Nothing is constructed here: fresh pages are zero, which is how all members begin, and writing
   // to them would allocate them all.
   static_assert(std::is_trivially_destructible_v<Shared>);
-  return std::unique_ptr<Board>(new Board(static_cast<Shared*>(memory)));
+  return std::unique_ptr<Scoreboard>(new Scoreboard(static_cast<Shared*>(memory)));
 }
 
-Board::~Board() { ::munmap(shared_, sizeof(Shared)); }
+Scoreboard::~Scoreboard() { ::munmap(shared_, sizeof(Shared)); }
 
-std::uint32_t Board::take_seat() noexcept {
+std::uint32_t Scoreboard::take_seat() noexcept {
   bool* const found = std::find(std::begin(taken_), std::end(taken_), false);
   if (found == std::end(taken_)) return kNobody;
   *found = true;
@@ -32,6 +32,6 @@ std::uint32_t Board::take_seat() noexcept {
   return number;
 }
 
-void Board::free_seat(std::uint32_t number) noexcept { taken_[number] = false; }
+void Scoreboard::free_seat(std::uint32_t number) noexcept { taken_[number] = false; }
 
 }  // namespace reactor::prefork

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Board: what the master and its workers tell each other in shared memory. Only the worker of a
-// seat writes to it, unless a member says otherwise. But if a client took a worker over, that
+// Scoreboard: what the master and its workers tell each other in shared memory. Only the worker of
+// a seat writes to it, unless a member says otherwise. But if a client took a worker over, that
 // worker can write to all of the memory. So each number is checked before it becomes an index, and
 // decides nothing but where a connection goes. Private to prefork.
 #pragma once
@@ -44,17 +44,17 @@ inline Duration beat_of(Duration timeout) noexcept {
   return std::min<Duration>(timeout / 4, std::chrono::seconds(1));
 }
 
-class Board {
+class Scoreboard {
  public:
   static constexpr unsigned kSlots = 1024;
   static constexpr unsigned kSeats = 4 * kSlots;  // a slot has several while its worker is replaced
   static constexpr std::uint32_t kNobody = 0xffffffff;
 
   // Maps the memory; seats that are not used cost none. Errors: those of mmap(2).
-  [[nodiscard]] static Result<std::unique_ptr<Board>> make();
-  ~Board();
-  Board(const Board&) = delete;
-  Board& operator=(const Board&) = delete;
+  [[nodiscard]] static Result<std::unique_ptr<Scoreboard>> make();
+  ~Scoreboard();
+  Scoreboard(const Scoreboard&) = delete;
+  Scoreboard& operator=(const Scoreboard&) = delete;
 
   // Returns a free seat, cleared; kNobody if all are taken. Called by the master.
   [[nodiscard]] std::uint32_t take_seat() noexcept;
@@ -107,7 +107,7 @@ class Board {
     Seat seats[kSeats];
   };
 
-  explicit Board(Shared* shared) noexcept : shared_(shared) {}
+  explicit Scoreboard(Shared* shared) noexcept : shared_(shared) {}
 
   Shared* shared_;
   bool taken_[kSeats] = {};  // as the master sees it

@@ -37,14 +37,14 @@ std::string listed(const std::vector<int>& numbers) {
   return text;
 }
 
-std::string described(const Estate& estate) {
+std::string described(const UpgradeState& state) {
   std::string text;
-  for (const ListenerGroup& group : estate.groups) {
+  for (const ListenerGroup& group : state.groups) {
     text += std::string("group ") + (group.balanced ? "1 " : "0 ") + listed(group.descriptors) +
             " " + group.key + "\n";
   }
   std::vector<int> ends;
-  for (const auto& [in, out] : estate.mailboxes) ends.insert(ends.end(), {in, out});
+  for (const auto& [in, out] : state.mailboxes) ends.insert(ends.end(), {in, out});
   return text + "mailboxes " + listed(ends) + "\n" + std::string(kEnd) + "\n";
 }
 
@@ -98,12 +98,12 @@ void inherit_pid(const char* name) {
 
 // Runs in the child. It need not be async-signal-safe, because the master that forked has one
 // thread.
-[[noreturn]] void execute(const Options::Upgrade& how, const Estate& estate, int channel) {
+[[noreturn]] void execute(const Options::Upgrade& how, const UpgradeState& state, int channel) {
   keep_over_exec(channel);
-  for (const ListenerGroup& group : estate.groups) {
+  for (const ListenerGroup& group : state.groups) {
     std::for_each(group.descriptors.begin(), group.descriptors.end(), &keep_over_exec);
   }
-  for (const auto& [in, out] : estate.mailboxes) {
+  for (const auto& [in, out] : state.mailboxes) {
     keep_over_exec(in);
     keep_over_exec(out);
   }
@@ -124,7 +124,8 @@ void inherit_pid(const char* name) {
 
 }  // namespace
 
-std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate, Duration limit) {
+std::error_code Upgrade::start(const Options::Upgrade& how, const UpgradeState& state,
+                               Duration limit) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) return last_system_error();
   UniqueFd ours(ends[0]);
@@ -132,7 +133,7 @@ std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate
   for (const int fd : ends) {
     if (!make_private(fd)) return last_system_error();
   }
-  const std::string text = described(estate);
+  const std::string text = described(state);
   // Nobody reads yet, so all of it must fit into the socket's buffer.
   const int size = static_cast<int>(2 * text.size());
   ::setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -145,7 +146,7 @@ std::error_code Upgrade::start(const Options::Upgrade& how, const Estate& estate
   if (pid == 0) {
     SignalPipe::restore_defaults();
     blocked.lift();
-    execute(how, estate, theirs.get());
+    execute(how, state, theirs.get());
   }
   channel_ = std::move(ours);
   pid_ = pid;
@@ -244,7 +245,7 @@ Inheritance Inheritance::take() {
   REACTOR_LOG(error, std::string("can't take over from an earlier program: what came through ") +
                          Upgrade::kName + " makes no sense, or is not whole");
   inheritance.channel_.reset();
-  inheritance.estate_ = {};
+  inheritance.inherited_ = {};
   inheritance.broken_ = true;
   return inheritance;
 }
@@ -279,22 +280,22 @@ bool Inheritance::parse(std::string_view line) {
     if (!parse_descriptors(word(line), group.descriptors)) return false;
     if (group.descriptors.empty()) return false;
     group.key = line;
-    group.place = static_cast<int>(estate_.groups.size());
-    estate_.groups.push_back(std::move(group));
+    group.place = static_cast<int>(inherited_.groups.size());
+    inherited_.groups.push_back(std::move(group));
     return true;
   }
   std::vector<int> ends;
   if (kind != "mailboxes" || !parse_descriptors(word(line), ends)) return false;
   if (ends.size() % 2 != 0) return false;
   for (std::size_t i = 0; i < ends.size(); i += 2) {
-    estate_.mailboxes.emplace_back(ends[i], ends[i + 1]);
+    inherited_.mailboxes.emplace_back(ends[i], ends[i + 1]);
   }
   return true;
 }
 
 std::vector<ListenerGroup> Inheritance::take_groups(const std::string& key) {
   std::vector<ListenerGroup> found;
-  std::erase_if(estate_.groups, [&](ListenerGroup& group) {
+  std::erase_if(inherited_.groups, [&](ListenerGroup& group) {
     const bool wanted = group.key == key;
     if (wanted) found.push_back(std::move(group));
     return wanted;
@@ -304,18 +305,19 @@ std::vector<ListenerGroup> Inheritance::take_groups(const std::string& key) {
 
 std::vector<std::pair<UniqueFd, UniqueFd>> Inheritance::take_mailboxes() {
   std::vector<std::pair<UniqueFd, UniqueFd>> boxes;
-  for (const auto& [in, out] : estate_.mailboxes) boxes.emplace_back(UniqueFd(in), UniqueFd(out));
-  estate_.mailboxes.clear();
+  for (const auto& [in, out] : inherited_.mailboxes)
+    boxes.emplace_back(UniqueFd(in), UniqueFd(out));
+  inherited_.mailboxes.clear();
   return boxes;
 }
 
 void Inheritance::close_rest() {
-  for (const ListenerGroup& group : estate_.groups) {
+  for (const ListenerGroup& group : inherited_.groups) {
     REACTOR_LOG(warn, group.key + " is not in this configuration: it ends with the old program");
     dropped_.push_back(group.place);
     for (const int fd : group.descriptors) UniqueFd(fd).reset();
   }
-  estate_.groups.clear();
+  inherited_.groups.clear();
 }
 
 // The old program may be gone already; end_of_earlier() sees that.

@@ -45,7 +45,7 @@ struct ListenerGroup {
 };
 
 // The descriptors that the old program leaves to the new one.
-struct Estate {
+struct UpgradeState {
   std::vector<ListenerGroup> groups;
   std::vector<std::pair<int, int>> mailboxes;  // the ends in and out of each
 };
@@ -63,9 +63,9 @@ class Upgrade {
   explicit Upgrade(const RunClock& clock) noexcept : clock_(clock) {}
 
   // `limit`: how long it may take until let_go(); 0: no limit. Errors: those of
-  // socketpair(2) and fork(2); no_buffer_space if `estate` is too large for the socket. If exec(2)
+  // socketpair(2) and fork(2); no_buffer_space if `state` is too large for the socket. If exec(2)
   // fails, the new process logs the error and ends.
-  [[nodiscard]] std::error_code start(const Options::Upgrade& how, const Estate& estate,
+  [[nodiscard]] std::error_code start(const Options::Upgrade& how, const UpgradeState& state,
                                       Duration limit);
 
   // True from start() until let_go(), or until the new program is gone.
@@ -79,8 +79,8 @@ class Upgrade {
   // never blocks.
   [[nodiscard]] News look();
   [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
-  // The groups of the Estate that the new program does not have, by their places. Complete after
-  // News::ready.
+  // The groups of the UpgradeState that the new program does not have, by their places. Complete
+  // after News::ready.
   [[nodiscard]] const std::vector<int>& dropped() const noexcept { return dropped_; }
 
   // Called after News::ready: the sockets are the new program's, and this program stops watching
@@ -145,7 +145,7 @@ class Inheritance {
   UniqueFd channel_;
   bool said_ready_ = false;
   bool broken_ = false;
-  Estate estate_;
+  UpgradeState inherited_;
   std::vector<int> dropped_;
 };
 

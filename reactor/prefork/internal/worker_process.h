@@ -22,7 +22,7 @@ inline constexpr const char* kSuspicion =
 //   starting -- `ready` --> serving -- a successor is ready, or the slot is closed --> leaving
 //       |                      |                                                          |
 //       +---- silent for too long: aborted, then killed ---------------------------------+--> gone
-struct Process {
+struct WorkerProcess {
   enum class State : std::uint8_t { starting, serving, leaving, aborted };
 
   pid_t pid = 0;

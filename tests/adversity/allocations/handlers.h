@@ -42,9 +42,9 @@ class Teller : public StreamHandler {
 class Echo final : public StreamHandler {
  public:
   void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write(bytes); }
-  Migration on_migrate(Stream&, std::vector<std::byte>& state) override {
+  HandOver on_hand_over(Stream&, std::vector<std::byte>& state) override {
     state.push_back(std::byte{1});
-    return Migration::now;
+    return HandOver::now;
   }
 };
 

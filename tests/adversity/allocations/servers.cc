@@ -51,14 +51,14 @@ void then_drain(Scene& scene, ServerBase& server, Steps steps) {
 
 // The receiver of connections that are handed over. It keeps copies of their descriptors and the
 // state from their handlers.
-class Mailbox final : public Successor {
+class Mailbox final : public HandOverTarget {
  public:
-  Answer take(int fd, std::span<const std::byte> state) noexcept override {
+  HandOverReply send(int fd, std::span<const std::byte> state) noexcept override {
     const Unfailing unfailing;
-    if (busy) return Answer::busy;
+    if (busy) return HandOverReply::busy;
     mail.emplace_back(UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)),
                       std::vector<std::byte>(state.begin(), state.end()));
-    return Answer::taken;
+    return HandOverReply::taken;
   }
   std::vector<std::pair<UniqueFd, std::vector<std::byte>>> mail;
   bool busy = false;
@@ -134,11 +134,11 @@ void net_server_hand_over(Scene& scene) {
   old->hand_over(mailbox, [&] { done = true; });
   scene.get(scene.loop.poll());
   mailbox.busy = false;
-  old->retry_hand_over();
+  old->offer_again();
   scene.until([&] { return done; });
   then_drain(scene, *fresh, [&] {
     for (auto& [fd, state] : mailbox.mail) {
-      scene.get(fresh->take_over(Socket(std::move(fd)), state));
+      scene.get(fresh->adopt_connection(Socket(std::move(fd)), state));
     }
     first.write("c");
     first.await("ac");
@@ -153,7 +153,7 @@ void net_server_hand_over_again(Scene& scene) {
   Mailbox mailbox;
   bool done = false;
   const auto hand_over = [&] {
-    old->retry_hand_over();
+    old->offer_again();
     old->hand_over(mailbox, [&done] { done = true; });
   };
   try {

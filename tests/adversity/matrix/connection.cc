@@ -129,9 +129,9 @@ void Side::on_shutdown(Stream& stream) {
   enter("shutdown");
 }
 
-Migration Side::on_migrate(Stream&, std::vector<std::byte>&) {
+HandOver Side::on_hand_over(Stream&, std::vector<std::byte>&) {
   enter("migrate");
-  return Migration::no;
+  return HandOver::no;
 }
 
 void Side::on_close(Stream&, std::error_code error) noexcept {

@@ -32,7 +32,7 @@ class Side final : public StreamHandler {
   void on_flushed(Stream& stream) override;
   void on_timeout(Stream& stream) override;
   void on_shutdown(Stream& stream) override;
-  Migration on_migrate(Stream& stream, std::vector<std::byte>& state) override;
+  HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state) override;
   void on_adopt(Stream& stream, std::span<const std::byte> state) override;
   void on_close(Stream& stream, std::error_code error) noexcept override;
 

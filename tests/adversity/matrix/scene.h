@@ -21,8 +21,10 @@ namespace reactor::adversity {
 struct Raised {};
 
 // A successor that refuses every connection.
-struct Nobody final : Successor {
-  Answer take(int, std::span<const std::byte>) noexcept override { return Answer::never; }
+struct Nobody final : HandOverTarget {
+  HandOverReply send(int, std::span<const std::byte>) noexcept override {
+    return HandOverReply::never;
+  }
 };
 
 class Scene {

@@ -53,7 +53,7 @@ class StreamSubject : public Subject {
   [[nodiscard]] bool begins() const { return adopts() || scene_.cell().call() == "open"; }
   // The handler refuses to move, or has ended the connection in its callback.
   static void check_moved(Stream::Moved moved) {
-    EXPECT_TRUE(moved == Stream::Moved::never || moved == Stream::Moved::done);
+    EXPECT_TRUE(moved == Stream::Offer::never || moved == Stream::Offer::done);
   }
 };
 
@@ -105,7 +105,7 @@ class Served final : public StreamSubject {
     connection_->served = true;
     std::vector<std::byte> state = proxy_header(nullptr);
     state.push_back(std::byte{0});  // as if the server's handler had owned it
-    scene_.server()->take_over(Socket(std::move(pair.near)), state).value();
+    scene_.server()->adopt_connection(Socket(std::move(pair.near)), state).value();
   }
 };
 

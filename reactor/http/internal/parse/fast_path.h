@@ -143,11 +143,11 @@ inline bool at_empty_line(const scan::Window<Block>& window, const char* at) noe
 template <class Block>
 [[gnu::always_inline]] inline const char* common_fields(const scan::Window<Block>& window,
                                                         const char* at, Field*& field,
-                                                        const Field* full, Facts& facts,
+                                                        const Field* full, HeadRules& rules,
                                                         Request& request) noexcept {
   if (field < full) {
     if (const char* const next = common_host(window, at, *field); next != nullptr) {
-      facts.note_plain_host(field->value, request);
+      rules.note_plain_host(field->value, request);
       at = next;
       ++field;
     }
@@ -157,11 +157,11 @@ template <class Block>
     Field found;
     const char* next = common_keep_alive(window, at, found);
     if (next != nullptr) {
-      facts.note_keep_alive();
+      rules.note_keep_alive();
     } else {
       next = common_field(window, at, found);
       if (next == nullptr) break;
-      facts.note(found.name, found.value, request);
+      rules.note(found.name, found.value, request);
     }
     *field = found;
     at = next;

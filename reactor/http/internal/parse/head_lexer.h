@@ -6,7 +6,7 @@
 //                                             +-> end
 //
 // The lexer goes from left to right and stops at the first byte that no valid request has at its
-// place. If the input ends first, it saves phase and offset in ParseProgress, and the next call
+// cursor. If the input ends first, it saves phase and offset in ParseProgress, and the next call
 // goes on in the middle of the token.
 #pragma once
 
@@ -41,23 +41,23 @@ template <class Block>
 class HeadLexer {
  public:
   HeadLexer(std::string_view input, const Limits& limits, Field* fields, ParseProgress& progress,
-            Request& request, Place& place)
+            Request& request, ParseCursor& cursor)
       : begin_(input.data()),
         input_end_(begin_ + input.size()),
         limits_(limits),
         fields_(fields),
         progress_(progress),
         request_(request),
-        place_(place),
-        at_(place.at) {}
+        cursor_(cursor),
+        at_(cursor.at) {}
 
-  // Takes one line at the place: the request line with the empty lines before it, a field line, or
-  // the empty line at the end. Returns true if the line is taken; the place is then at the next
+  // Takes one line at the cursor: the request line with the empty lines before it, a field line, or
+  // the empty line at the end. Returns true if the line is taken; the cursor is then at the next
   // field_start or at the end. If it returns false, result() says why; if that is `incomplete`,
   // progress is set.
   bool take_line() {
-    const bool taken = place_.phase < Phase::field_start ? request_line() : field_line();
-    place_.at = at_;
+    const bool taken = cursor_.phase < Phase::field_start ? request_line() : field_line();
+    cursor_.at = at_;
     return taken;
   }
 
@@ -65,13 +65,13 @@ class HeadLexer {
 
  private:
   bool request_line() {
-    if (place_.phase == Phase::start && !empty_lines()) return false;
+    if (cursor_.phase == Phase::start && !empty_lines()) return false;
     limit(limits_.request_line + 2);
-    if (place_.phase <= Phase::method && !method()) return false;
-    if (place_.phase <= Phase::target && !target()) return false;
+    if (cursor_.phase <= Phase::method && !method()) return false;
+    if (cursor_.phase <= Phase::target && !target()) return false;
     if (!version()) return false;
-    place_.section = at_;
-    place_.phase = Phase::field_start;
+    cursor_.section = at_;
+    cursor_.phase = Phase::field_start;
     return true;
   }
 
@@ -84,7 +84,7 @@ class HeadLexer {
       if (at_[1] != '\n') return fail(400, "bare CR before the request (RFC 9112 2.2)", at_ + 1);
       ++progress_.empty_lines;
     }
-    place_.section = at_;
+    cursor_.section = at_;
     return at_ != end_ || suspend(Phase::start);
   }
 
@@ -92,7 +92,7 @@ class HeadLexer {
     const char* const from = at_;
     at_ = scan::token<Block>(begin_, at_, end_);
     if (at_ == end_) return suspend(Phase::method);
-    if (*at_ != ' ' || at_ == place_.section) return fail(400, wrong_method());
+    if (*at_ != ' ' || at_ == cursor_.section) return fail(400, wrong_method());
     request_.method_token = {from, at_};
     request_.method = to_method(request_.method_token);
     ++at_;
@@ -101,7 +101,7 @@ class HeadLexer {
 
   [[nodiscard]] const char* wrong_method() const {
     constexpr char kTlsHandshake = 0x16;  // RFC 8446 section 5.1
-    const bool tls = at_ == place_.section && *at_ == kTlsHandshake;
+    const bool tls = at_ == cursor_.section && *at_ == kTlsHandshake;
     return tls ? "TLS where plain HTTP is spoken" : "malformed method (RFC 9110 9.1)";
   }
 
@@ -139,21 +139,21 @@ class HeadLexer {
 
   bool field_line() {
     limit(limits_.header_bytes);
-    if (place_.phase == Phase::field_start) {
+    if (cursor_.phase == Phase::field_start) {
       if (at_ == end_ || *at_ == '\r') return section_end();
-      if (place_.fields == limits_.fields) return fail(431, "too many fields");
-      ++place_.fields;
+      if (cursor_.fields == limits_.fields) return fail(431, "too many fields");
+      ++cursor_.fields;
     }
     const char* const from = at_;
-    if (place_.phase <= Phase::name && !name()) return false;
+    if (cursor_.phase <= Phase::name && !name()) return false;
     const char* const behind = at_;
     if (!value()) return false;
     // If the line was resumed, the field's views are wrong, but the whole head is then parsed once
     // more.
-    Field& field = fields_[place_.fields - 1];
+    Field& field = fields_[cursor_.fields - 1];
     field.name = {from, std::max(from, behind - 1)};
     field.value = chars::trim({behind, at_ - 2});
-    place_.phase = Phase::field_start;
+    cursor_.phase = Phase::field_start;
     return true;
   }
 
@@ -161,7 +161,7 @@ class HeadLexer {
     if (end_ - at_ < 2) return suspend(Phase::field_start);
     if (at_[1] != '\n') return fail(400, "bare CR in the header section (RFC 9112 2.2)", at_ + 1);
     at_ += 2;
-    place_.phase = Phase::end;
+    cursor_.phase = Phase::end;
     return true;
   }
 
@@ -193,22 +193,22 @@ class HeadLexer {
     return true;
   }
 
-  // Limits this part of the head to `octets` bytes from place_.section on.
+  // Limits this part of the head to `octets` bytes from cursor_.section on.
   void limit(std::size_t octets) {
-    end_ = bounded(place_.section, input_end_, octets);
+    end_ = bounded(cursor_.section, input_end_, octets);
     octets_ = octets;
   }
 
   // Saves where to go on when more input comes. Fails if the limit has been reached instead.
   bool suspend(Phase phase) {
-    if (phase != Phase::start && static_cast<std::size_t>(end_ - place_.section) >= octets_) {
+    if (phase != Phase::start && static_cast<std::size_t>(end_ - cursor_.section) >= octets_) {
       if (phase == Phase::method) return fail(501, "method as long as a request line may be", end_);
       if (phase < Phase::field_start) return fail(414, "request line too long", end_);
       return fail(431, "header section too long", end_);
     }
     progress_.offset = static_cast<std::uint32_t>(at_ - begin_);
-    progress_.line = static_cast<std::uint32_t>(place_.section - begin_);
-    progress_.fields = static_cast<std::uint16_t>(place_.fields);
+    progress_.line = static_cast<std::uint32_t>(cursor_.section - begin_);
+    progress_.fields = static_cast<std::uint16_t>(cursor_.fields);
     progress_.phase = static_cast<std::uint8_t>(phase);
     return false;
   }
@@ -229,10 +229,10 @@ class HeadLexer {
   Field* const fields_;
   ParseProgress& progress_;
   Request& request_;
-  Place& place_;
+  ParseCursor& cursor_;
   const char* at_;
   const char* end_ = nullptr;  // the end of the input, or of the limit if that is less
-  std::size_t octets_ = 0;     // the limit, in bytes from place_.section on
+  std::size_t octets_ = 0;     // the limit, in bytes from cursor_.section on
   ParseResult result_;
 };
 

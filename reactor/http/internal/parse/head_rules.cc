@@ -53,8 +53,8 @@ bool judge_other_target(Request& request) {
 
 }  // namespace
 
-std::uint32_t Facts::rare_fact(std::string_view name, std::string_view value, std::uint32_t flags,
-                               Request& request) noexcept {
+std::uint32_t HeadRules::rare_fact(std::string_view name, std::string_view value,
+                                   std::uint32_t flags, Request& request) noexcept {
   if (is_any_case(name, "content-length")) return length(value, flags, request.content_length);
   if (is_any_case(name, "transfer-encoding")) return codings(value, flags);
   if (!is_any_case(name, "upgrade")) return 0;
@@ -62,7 +62,7 @@ std::uint32_t Facts::rare_fact(std::string_view name, std::string_view value, st
   return kProtocol;
 }
 
-std::uint32_t Facts::connection_options(std::string_view value) noexcept {
+std::uint32_t HeadRules::connection_options(std::string_view value) noexcept {
   std::uint32_t flags = 0;
   for_each_element(value, [&flags](std::string_view option) {
     if (is_any_case(option, "close")) flags |= kClose;
@@ -72,7 +72,7 @@ std::uint32_t Facts::connection_options(std::string_view value) noexcept {
   return flags;
 }
 
-std::uint32_t Facts::expectations(std::string_view value) noexcept {
+std::uint32_t HeadRules::expectations(std::string_view value) noexcept {
   std::uint32_t flags = 0;
   for_each_element(value, [&flags](std::string_view expectation) {
     if (is_any_case(expectation, "100-continue")) {
@@ -84,8 +84,8 @@ std::uint32_t Facts::expectations(std::string_view value) noexcept {
   return flags;
 }
 
-std::uint32_t Facts::length(std::string_view value, std::uint32_t flags,
-                            std::uint64_t& out) noexcept {
+std::uint32_t HeadRules::length(std::string_view value, std::uint32_t flags,
+                                std::uint64_t& out) noexcept {
   constexpr std::uint64_t kMax = std::numeric_limits<std::uint64_t>::max();
   if (value.empty() || (flags & kLength) != 0) return kLength | kBadLength;
   std::uint64_t length = 0;
@@ -101,7 +101,7 @@ std::uint32_t Facts::length(std::string_view value, std::uint32_t flags,
 
 // Reads a Transfer-Encoding field. Repeated fields form one list (RFC 9110 section 5.3), whose
 // empty elements are ignored (section 5.6.1.2). "chunked" has no parameters (RFC 9112 section 7.1).
-std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexcept {
+std::uint32_t HeadRules::codings(std::string_view value, std::uint32_t flags) noexcept {
   flags |= kCoding;
   while (!value.empty()) {
     const TransferCoding coding = next_coding(value);
@@ -116,8 +116,8 @@ std::uint32_t Facts::codings(std::string_view value, std::uint32_t flags) noexce
 }
 
 // Checks the rules of RFC 9112 section 6, the expectations, and the limit of the body.
-Verdict Facts::judge_framing(const Limits& limits, const Request& request,
-                             std::uint32_t flags) noexcept {
+Verdict HeadRules::judge_framing(const Limits& limits, const Request& request,
+                                 std::uint32_t flags) noexcept {
   if ((flags & kCoding) != 0) {
     if (request.minor_version == 0) return {400, "Transfer-Encoding in HTTP/1.0 (RFC 9112 6.1)"};
     if ((flags & kLength) != 0)
@@ -138,7 +138,7 @@ Verdict Facts::judge_framing(const Limits& limits, const Request& request,
   return {};
 }
 
-Verdict Facts::judge(const Limits& limits, Request& request) const noexcept {
+Verdict HeadRules::judge(const Limits& limits, Request& request) const noexcept {
   const std::uint32_t flags = flags_;
   const bool modern = request.minor_version != 0;
   if ((flags & kHost) == 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Facts: what the fields of one head together say about framing, connection and host. Internal.
+// HeadRules: what the fields of one head together say about framing, connection and host. Internal.
 //
 // Fields are noted as they are parsed, and judged once at the end of the head. So the verdict does
 // not depend on where the input was cut, nor on the order of the fields if several rules are
@@ -44,7 +44,7 @@ struct Verdict {
   const char* reason = "";
 };
 
-class Facts {
+class HeadRules {
  public:
   // Notes what the field says, if it matters here. The values of Host, Content-Length and Upgrade
   // are stored in the request. The name must be a token.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Place: how far one head has been parsed. Internal.
+// ParseCursor: how far one head has been parsed. Internal.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ namespace reactor::http {
 
 enum class Phase : std::uint8_t { start, method, target, version, field_start, name, value, end };
 
-struct Place {
+struct ParseCursor {
   const char* at = nullptr;  // the next byte to read
   // The beginning of the request line, later that of the header section.
   const char* section = nullptr;

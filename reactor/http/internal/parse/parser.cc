@@ -66,8 +66,8 @@ template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::take_odd_line(std::string_view input,
                                                            ParseProgress& progress,
                                                            Request& request,
-                                                           Place& place) noexcept {
-  HeadLexer<Block> lexer(input, limits_, fields_.get(), progress, request, place);
+                                                           ParseCursor& cursor) noexcept {
+  HeadLexer<Block> lexer(input, limits_, fields_.get(), progress, request, cursor);
   const bool taken = lexer.take_line();
   ParseResult result = lexer.result();
   if (taken) result.state = ParseResult::State::complete;
@@ -80,43 +80,44 @@ template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::resume(std::string_view input, ParseProgress& progress,
                                                     Request& request) noexcept {
   REACTOR_CHECK(progress.offset <= input.size());
-  Place place{input.data() + progress.offset, input.data() + progress.line, progress.fields,
-              static_cast<Phase>(progress.phase)};
+  ParseCursor cursor{input.data() + progress.offset, input.data() + progress.line, progress.fields,
+                     static_cast<Phase>(progress.phase)};
   ParseResult result{.state = ParseResult::State::complete};
-  while (result.complete() && place.phase != Phase::end) {
-    result = take_odd_line<Block>(input, progress, request, place);
+  while (result.complete() && cursor.phase != Phase::end) {
+    result = take_odd_line<Block>(input, progress, request, cursor);
   }
   return result;
 }
 
-// Goes on at the place, whose line the fast path did not take. Later lines may take the fast path
+// Goes on at the cursor, whose line the fast path did not take. Later lines may take the fast path
 // again.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::take_mixed(std::string_view input,
                                                         ParseProgress& progress, Request& request,
-                                                        Place place, Facts facts) noexcept {
+                                                        ParseCursor cursor,
+                                                        HeadRules rules) noexcept {
   using Window = scan::Window<Block>;
   const std::size_t visible = std::min(input.size(), window_);
   Field* const fields = fields_.get();
   for (;;) {
-    const bool starts = place.phase == Phase::start;
-    const ParseResult result = take_odd_line<Block>(input, progress, request, place);
+    const bool starts = cursor.phase == Phase::start;
+    const ParseResult result = take_odd_line<Block>(input, progress, request, cursor);
     if (!result.complete()) return result;
-    if (place.phase == Phase::end) break;
+    if (cursor.phase == Phase::end) break;
     if (starts) {
       progress.empty_lines = 0;
     } else {
-      facts.note(fields[place.fields - 1].name, fields[place.fields - 1].value, request);
+      rules.note(fields[cursor.fields - 1].name, fields[cursor.fields - 1].value, request);
     }
     if (!Window::fits(visible)) continue;
-    Field* field = fields + place.fields;
-    place.at = common_fields(Window::of(input.data(), visible), place.at, field,
-                             fields + limits_.fields, facts, request);
-    place.fields = static_cast<std::size_t>(field - fields);
+    Field* field = fields + cursor.fields;
+    cursor.at = common_fields(Window::of(input.data(), visible), cursor.at, field,
+                              fields + limits_.fields, rules, request);
+    cursor.fields = static_cast<std::size_t>(field - fields);
   }
-  request.fields = {fields, place.fields};
-  const Verdict verdict = facts.judge(limits_, request);
-  if (verdict.status == 0) return completed(input.data(), place.at, false);
+  request.fields = {fields, cursor.fields};
+  const Verdict verdict = rules.judge(limits_, request);
+  if (verdict.status == 0) return completed(input.data(), cursor.at, false);
   return {.state = ParseResult::State::error,
           .status = verdict.status,
           .consumed = ParseResult::kWhole,
@@ -137,18 +138,19 @@ ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& pro
   const auto window = Window::of(begin, visible);
   const char* at = Window::fits(visible) ? common_request_line(window, begin, request) : nullptr;
   if (at == nullptr) {
-    return take_mixed<Block>(input, progress, request, {begin, begin, 0, Phase::start}, Facts());
+    return take_mixed<Block>(input, progress, request, {begin, begin, 0, Phase::start},
+                             HeadRules());
   }
-  Facts facts;
-  facts.note_plain_line();
+  HeadRules rules;
+  rules.note_plain_line();
   Field* const fields = fields_.get();
   Field* field = fields;
-  at = common_fields(window, at, field, fields + limits_.fields, facts, request);
-  if (!at_empty_line(window, at) || !facts.judge_plain(request)) {
+  at = common_fields(window, at, field, fields + limits_.fields, rules, request);
+  if (!at_empty_line(window, at) || !rules.judge_plain(request)) {
     const char* const section = request.target.data() + request.target.size() + kBehindTarget;
     const auto taken = static_cast<std::size_t>(field - fields);
     return take_mixed<Block>(input, progress, request, {at, section, taken, Phase::field_start},
-                             facts);
+                             rules);
   }
   request.fields = {fields, field};
   return completed(begin, at + 2, true);

@@ -13,8 +13,8 @@
 
 namespace reactor::http {
 
-class Facts;   // internal
-struct Place;  // internal
+class HeadRules;     // internal
+struct ParseCursor;  // internal
 
 // All that a connection keeps of an unfinished head: where its parsing goes on. Each request needs
 // a fresh one; parse() leaves it fresh when the request is complete.
@@ -68,7 +68,7 @@ class RequestParser {
   // complete: `request` is set. The bytes after `consumed` were not looked at.
   // incomplete: call again with the same progress and with more input, which starts with the same
   //   bytes; they may have moved. The work is linear in the bytes, however many calls there are.
-  //   A byte that no valid request has at its place is an error as soon as it arrives, and so is a
+  //   A byte that no valid request has at its cursor is an error as soon as it arrives, and so is a
   //   byte beyond a limit. So the input never needs to be longer than max_head(). What fields mean
   //   (Host, Content-Length, ...) is judged at the end of the head.
   // error: answer `status`, close the connection, and read nothing more: the end of this request is
@@ -89,10 +89,10 @@ class RequestParser {
                          Request& request) noexcept;
   template <class Block>
   ParseResult take_mixed(std::string_view input, ParseProgress& progress, Request& request,
-                         Place place, Facts facts) noexcept;
+                         ParseCursor cursor, HeadRules rules) noexcept;
   template <class Block>
   ParseResult take_odd_line(std::string_view input, ParseProgress& progress, Request& request,
-                            Place& place) noexcept;
+                            ParseCursor& cursor) noexcept;
   template <class Block>
   ParseResult resume(std::string_view input, ParseProgress& progress, Request& request) noexcept;
 

@@ -9,21 +9,22 @@
 
 namespace reactor::prefork {
 
-Outgoing::Outgoing(Loop& loop, Board& board, Mailboxes& mailboxes, Incoming& incoming,
-                   const LastCall& last_call, unsigned own_slot, const Seat& own_seat)
+HandOverSender::HandOverSender(Loop& loop, Scoreboard& scoreboard, Mailboxes& mailboxes,
+                               MailReceiver& incoming, const LastCall& last_call, unsigned own_slot,
+                               const Seat& own_seat)
     : loop_(loop),
-      board_(board),
+      scoreboard_(scoreboard),
       mailboxes_(mailboxes),
-      incoming_(incoming),
+      receiver_(incoming),
       last_call_(last_call),
       own_(own_slot),
       seat_(own_seat) {}
 
-void Outgoing::start(Service& service, unsigned heir, Callback<void()> done) {
+void HandOverSender::start(Service& service, unsigned heir, Callback<void()> done) {
   service_ = &service;
   heir_ = heir;
-  sent_to_.assign(Board::kSlots, false);
-  rooms_.resize(Board::kSlots);
+  sent_to_.assign(Scoreboard::kSlots, false);
+  rooms_.resize(Scoreboard::kSlots);
   done_ = std::move(done);
   looks_ = loop_.every(kLookInterval, [this] { look(); });
   service.hand_over(*this, [this] {
@@ -32,7 +33,7 @@ void Outgoing::start(Service& service, unsigned heir, Callback<void()> done) {
   });
 }
 
-void Outgoing::finish_here() {
+void HandOverSender::finish_here() {
   service_->drain([this] {
     ended_ = true;
     look();
@@ -41,40 +42,40 @@ void Outgoing::finish_here() {
 
 // ---- To other workers ----
 
-Successor::Answer Outgoing::take(int fd, std::span<const std::byte> state) noexcept {
-  if (loop_.now() < hold_until_) return Answer::busy;
+HandOverReply HandOverSender::send(int fd, std::span<const std::byte> state) noexcept {
+  if (loop_.now() < hold_until_) return HandOverReply::busy;
   const std::optional<unsigned> taker = find_taker();
-  if (!taker) return Answer::busy;
-  board_.coming(*taker).fetch_add(1);
+  if (!taker) return HandOverReply::busy;
+  scoreboard_.coming(*taker).fetch_add(1);
   const Result<bool> sent = mailboxes_.send(*taker, fd, state);
   if (sent && *sent) {
     sent_to_[*taker] = true;
     last_sent_ = loop_.now();
-    return Answer::taken;
+    return HandOverReply::taken;
   }
-  board_.coming(*taker).fetch_sub(1);
-  if (!sent) return Answer::never;
+  scoreboard_.coming(*taker).fetch_sub(1);
+  if (!sent) return HandOverReply::never;
   wait_for_room_in_mailbox(*taker);
-  return Answer::busy;
+  return HandOverReply::busy;
 }
 
 // Returns the heir if it has room, else another worker. In an upgrade the slot goes on in another
-// program, whose workers are not on this board. The heir is returned then in any case: if it has no
-// room, the connection comes back after kPatience.
-std::optional<unsigned> Outgoing::find_taker() const {
-  if (board_.occupant(heir_) == &seat_ || board_.has_room(heir_)) return heir_;
+// program, whose workers are not on this scoreboard. The heir is returned then in any case: if it
+// has no room, the connection comes back after kPatience.
+std::optional<unsigned> HandOverSender::find_taker() const {
+  if (scoreboard_.occupant(heir_) == &seat_ || scoreboard_.has_room(heir_)) return heir_;
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
     const bool known = mailboxes_.into(slot) >= 0;
-    if (slot != own_ && slot != heir_ && known && board_.has_room(slot)) return slot;
+    if (slot != own_ && slot != heir_ && known && scoreboard_.has_room(slot)) return slot;
   }
   return std::nullopt;
 }
 
-void Outgoing::wait_for_room_in_mailbox(unsigned slot) {
+void HandOverSender::wait_for_room_in_mailbox(unsigned slot) {
   if (rooms_[slot] && rooms_[slot].active()) return;
   Result<IoWatcher> room = loop_.watch(mailboxes_.into(slot), Interest::write, [this, slot](Ready) {
     rooms_[slot].stop();
-    service_->retry_hand_over();
+    service_->offer_again();
   });
   if (room) rooms_[slot] = std::move(*room);  // if this fails, the service offers again by itself
 }
@@ -83,7 +84,7 @@ void Outgoing::wait_for_room_in_mailbox(unsigned slot) {
 
 // The service reports only once that it has no connection. Connections may have come back since, so
 // this asks for their number.
-void Outgoing::look() {
+void HandOverSender::look() {
   if (any_waits()) {
     if (loop_.now() - last_sent_ >= patience_) take_back();
   } else if (ended_ && service_->connections() == 0 && last_call_.over() && done_) {
@@ -93,7 +94,7 @@ void Outgoing::look() {
   }
 }
 
-bool Outgoing::any_waits() {
+bool HandOverSender::any_waits() {
   bool any = false;
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
     if (sent_to_[slot]) sent_to_[slot] = mailboxes_.waits(slot);
@@ -102,10 +103,10 @@ bool Outgoing::any_waits() {
   return any;
 }
 
-void Outgoing::take_back() {
+void HandOverSender::take_back() {
   int count = 0;
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
-    if (sent_to_[slot]) count += incoming_.take_all(slot);
+    if (sent_to_[slot]) count += receiver_.take_all(slot);
   }
   if (count == 0) return;
   const std::string what = " connections, which no worker has room for, go on in worker ";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Outgoing: hands over the connections of a retiring worker. A connection goes only to a worker
-// that has room for it, and this worker stays until its connections are taken. A connection that
-// nobody takes out of the mailbox comes back and is served here. Private to prefork.
+// HandOverSender: hands over the connections of a retiring worker. A connection goes only to a
+// worker that has room for it, and this worker stays until its connections are taken. A connection
+// that nobody takes out of the mailbox comes back and is served here. Private to prefork.
 //
 //   served here -- idle, room elsewhere --> in a mailbox --> served there
 //        ^                                       |
@@ -21,7 +21,7 @@
 
 namespace reactor::prefork {
 
-class Outgoing final : private Successor {
+class HandOverSender final : private HandOverTarget {
  public:
   static constexpr Duration kLookInterval = std::chrono::milliseconds(20);
   // How long sent connections wait to be taken before they come back. It doubles each time, so that
@@ -31,10 +31,10 @@ class Outgoing final : private Successor {
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::seconds(8);
 
-  Outgoing(Loop& loop, Board& board, Mailboxes& mailboxes, Incoming& incoming,
-           const LastCall& last_call, unsigned own_slot, const Seat& own_seat);
-  Outgoing(const Outgoing&) = delete;
-  Outgoing& operator=(const Outgoing&) = delete;
+  HandOverSender(Loop& loop, Scoreboard& scoreboard, Mailboxes& mailboxes, MailReceiver& incoming,
+                 const LastCall& last_call, unsigned own_slot, const Seat& own_seat);
+  HandOverSender(const HandOverSender&) = delete;
+  HandOverSender& operator=(const HandOverSender&) = delete;
 
   // Sends the connections of `service` to the slot `heir`, or to another one if `heir` has no room.
   // Calls `done` when the last connection is over, or was taken by another worker, and no more can
@@ -44,7 +44,7 @@ class Outgoing final : private Successor {
   void finish_here();
 
  private:
-  [[nodiscard]] Answer take(int fd, std::span<const std::byte> state) noexcept override;
+  [[nodiscard]] HandOverReply send(int fd, std::span<const std::byte> state) noexcept override;
   [[nodiscard]] std::optional<unsigned> find_taker() const;
   void wait_for_room_in_mailbox(unsigned slot);
   void look();
@@ -52,9 +52,9 @@ class Outgoing final : private Successor {
   void take_back();
 
   Loop& loop_;
-  Board& board_;
+  Scoreboard& scoreboard_;
   Mailboxes& mailboxes_;
-  Incoming& incoming_;
+  MailReceiver& receiver_;
   const LastCall& last_call_;
   const unsigned own_;
   const Seat& seat_;

@@ -51,7 +51,7 @@ int LastCall::finish() {
 
 void LastCall::on_accept(Listener&, Socket connection) {
   ++accepted_;
-  if (const Result<> taken = service_->take_over(std::move(connection), {}); !taken) {
+  if (const Result<> taken = service_->adopt_connection(std::move(connection), {}); !taken) {
     REACTOR_LOG(warn, "can't serve a last connection: " + taken.error().message());
   }
 }

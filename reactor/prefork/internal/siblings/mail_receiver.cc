@@ -16,16 +16,17 @@ void set(IoWatcher& watcher, Interest interest) {
 
 }  // namespace
 
-Incoming::Incoming(Loop& loop, Board& board, Mailboxes& mailboxes, unsigned own_slot)
+MailReceiver::MailReceiver(Loop& loop, Scoreboard& scoreboard, Mailboxes& mailboxes,
+                           unsigned own_slot)
     : loop_(loop),
-      board_(board),
+      scoreboard_(scoreboard),
       mailboxes_(mailboxes),
       own_(own_slot),
       retry_(loop.timer([this] { go_on(); })) {
   retry_.unref();
 }
 
-void Incoming::start(Service& service) {
+void MailReceiver::start(Service& service) {
   service_ = &service;
   service.set_on_room([this] { have_room(); });
   for (const UniqueFd& mailbox : mailboxes_.earlier()) {
@@ -33,7 +34,7 @@ void Incoming::start(Service& service) {
   }
 }
 
-Result<> Incoming::open(unsigned slot) {
+Result<> MailReceiver::open(unsigned slot) {
   if (slot >= of_slots_.size()) of_slots_.resize(slot + 1);
   Result<IoWatcher> watched = watch({mailboxes_.out_of(slot), slot});
   if (!watched) return watched.error();
@@ -41,11 +42,11 @@ Result<> Incoming::open(unsigned slot) {
   return {};
 }
 
-void Incoming::close(unsigned slot) noexcept {
+void MailReceiver::close(unsigned slot) noexcept {
   if (slot < of_slots_.size()) of_slots_[slot] = {};
 }
 
-Result<IoWatcher> Incoming::watch(Source source) {
+Result<IoWatcher> MailReceiver::watch(Source source) {
   const Interest interest = retry_.active() ? Interest::none : Interest::read;
   Result<IoWatcher> watched = loop_.watch(
       source.mailbox, interest, [this, source](Ready) { take_from(source, Limit::kept); });
@@ -53,11 +54,11 @@ Result<IoWatcher> Incoming::watch(Source source) {
   return watched;
 }
 
-int Incoming::take_all(unsigned slot) {
+int MailReceiver::take_all(unsigned slot) {
   return take_from({mailboxes_.out_of(slot), slot}, Limit::ignored);
 }
 
-int Incoming::take_from(Source source, Limit limit) {
+int MailReceiver::take_from(Source source, Limit limit) {
   int taken = 0;
   int put_back_again = 0;
   while (taken + put_back_again < kPerTurn) {
@@ -82,11 +83,11 @@ int Incoming::take_from(Source source, Limit limit) {
     if (letter && limit == Limit::kept && put_back(source, *letter)) {
       pause();
       // Each letter is tried once, because connections behind it may be taken.
-      if (source.slot && ++put_back_again >= board_.coming(*source.slot).load()) return taken;
+      if (source.slot && ++put_back_again >= scoreboard_.coming(*source.slot).load()) return taken;
       continue;
     }
     ++taken;
-    if (source.slot) board_.coming(*source.slot).fetch_sub(1);
+    if (source.slot) scoreboard_.coming(*source.slot).fetch_sub(1);
     if (letter) {
       take(std::move(*letter));
     } else {
@@ -100,31 +101,32 @@ int Incoming::take_from(Source source, Limit limit) {
 
 // Puts a new connection back into the mailbox if this worker is full. Returns false if the
 // connection has to be taken here.
-bool Incoming::put_back(Source source, const Letter& letter) {
+bool MailReceiver::put_back(Source source, const Letter& letter) {
   const bool is_new = letter.state.empty();
   if (!is_new || service_->connections() < service_->most_connections()) return false;
   const Result<bool> sent =
       mailboxes_.send(source.slot.value_or(own_), letter.connection.get(), {});
   if (!sent || !*sent) return false;
-  if (!source.slot) board_.coming(own_).fetch_add(1);
+  if (!source.slot) scoreboard_.coming(own_).fetch_add(1);
   return true;
 }
 
 // Stops watching a mailbox to which nobody can send. Either the earlier program is gone, or a
 // worker that does not behave like our code shut the mailbox down.
-void Incoming::forget(Source source) {
+void MailReceiver::forget(Source source) {
   if (source.slot) return close(*source.slot);
   std::erase_if(earlier_, [&](const IoWatcher& each) { return each.fd() == source.mailbox; });
 }
 
-void Incoming::take(Letter letter) {
-  const Result<> taken = service_->take_over(Socket(std::move(letter.connection)), letter.state);
+void MailReceiver::take(Letter letter) {
+  const Result<> taken =
+      service_->adopt_connection(Socket(std::move(letter.connection)), letter.state);
   if (!taken)
     complain(Complaint::not_taken, "can't take a connection over: " + taken.error().message());
 }
 
 // Without a pause, mailboxes whose connections can't be taken would wake the loop in each turn.
-void Incoming::pause() {
+void MailReceiver::pause() {
   if (retry_.active()) return;
   for (auto* watchers : {&of_slots_, &earlier_}) {
     for (IoWatcher& watcher : *watchers) set(watcher, Interest::none);
@@ -133,7 +135,7 @@ void Incoming::pause() {
 }
 
 // Connections that wait in mailboxes go before those in the kernel's queues.
-void Incoming::have_room() {
+void MailReceiver::have_room() {
   if (!retry_.active()) return;
   retry_.stop();
   go_on();
@@ -142,13 +144,13 @@ void Incoming::have_room() {
   }
 }
 
-void Incoming::go_on() {
+void MailReceiver::go_on() {
   for (auto* watchers : {&of_slots_, &earlier_}) {
     for (IoWatcher& watcher : *watchers) set(watcher, Interest::read);
   }
 }
 
-void Incoming::complain(Complaint kind, const std::string& what) {
+void MailReceiver::complain(Complaint kind, const std::string& what) {
   TimePoint& next = next_lines_[static_cast<std::size_t>(kind)];
   if (loop_.now() < next) return;
   next = loop_.now() + kBetweenLines;

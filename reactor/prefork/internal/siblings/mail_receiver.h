@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Incoming: takes the connections that wait in mailboxes into this worker. Receiving a connection
-// without a free descriptor would close it, so it stays in the mailbox until there is one. If this
-// worker is full, it puts a new connection back into the mailbox, and it or another worker takes it
-// later. Connections that another worker served before are taken even then. Private to prefork.
+// MailReceiver: takes the connections that wait in mailboxes into this worker. Receiving a
+// connection without a free descriptor would close it, so it stays in the mailbox until there is
+// one. If this worker is full, it puts a new connection back into the mailbox, and it or another
+// worker takes it later. Connections that another worker served before are taken even then. Private
+// to prefork.
 #pragma once
 
 #include <array>
@@ -21,14 +22,14 @@ namespace reactor::prefork {
 // The shortest time between two log lines of one kind.
 inline constexpr Duration kBetweenLines = std::chrono::minutes(1);
 
-class Incoming {
+class MailReceiver {
  public:
   // How long it pauses after a connection that it could not take.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
 
-  Incoming(Loop& loop, Board& board, Mailboxes& mailboxes, unsigned own_slot);
-  Incoming(const Incoming&) = delete;
-  Incoming& operator=(const Incoming&) = delete;
+  MailReceiver(Loop& loop, Scoreboard& scoreboard, Mailboxes& mailboxes, unsigned own_slot);
+  MailReceiver(const MailReceiver&) = delete;
+  MailReceiver& operator=(const MailReceiver&) = delete;
 
   // Gives the connections to `service` from here on, which outlives this. Connections that an
   // earlier program left, or still sends, are for all workers of this program.
@@ -63,7 +64,7 @@ class Incoming {
   void complain(Complaint kind, const std::string& what);
 
   Loop& loop_;
-  Board& board_;
+  Scoreboard& scoreboard_;
   Mailboxes& mailboxes_;
   const unsigned own_;
   Service* service_ = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Siblings: look() reads the seat of each sibling on the board. Then settle() borrows the sibling's
-// listeners and mailbox, or gives them back. The states of a sibling:
+// Siblings: look() reads the seat of each sibling on the scoreboard. Then settle() borrows the
+// sibling's listeners and mailbox, or gives them back. The states of a sibling:
 //
 //   moving -- no turn although connections wait --> suspect -- kStuck later --> stuck
 //     ^                                                |                          |
@@ -41,17 +41,17 @@ std::uint64_t descriptors_for_connections(int any) noexcept {
 
 }  // namespace
 
-Siblings::Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes, unsigned own_slot,
-                   std::uint32_t seat)
+Siblings::Siblings(Loop& loop, Scoreboard& scoreboard, ListenerTable& listeners,
+                   Mailboxes& mailboxes, unsigned own_slot, std::uint32_t seat)
     : loop_(loop),
-      board_(board),
-      slots_(slots),
+      scoreboard_(scoreboard),
+      listeners_(listeners),
       mailboxes_(mailboxes),
       own_(own_slot),
-      seat_(board.seat(seat)),
-      incoming_(loop, board, mailboxes, own_slot),
+      seat_(scoreboard.seat(seat)),
+      receiver_(loop, scoreboard, mailboxes, own_slot),
       last_call_(loop),
-      outgoing_(loop, board, mailboxes, incoming_, last_call_, own_slot, seat_),
+      sender_(loop, scoreboard, mailboxes, receiver_, last_call_, own_slot, seat_),
       again_(loop.timer([this] { look(); })) {
   again_.unref();
   grow();
@@ -70,8 +70,8 @@ void Siblings::serve(Service& service, bool even_out) {
   seat_.most.set(service.most_connections());
   count_descriptors();
   service.set_placement([this](const Socket& connection) { return keep(connection); });
-  incoming_.start(service);
-  incoming_.open(own_).value();  // without it, connections sent to the mailbox would be lost
+  receiver_.start(service);
+  receiver_.open(own_).value();  // without it, connections sent to the mailbox would be lost
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) settle(slot);
   seat_.accepts.store(1);
 }
@@ -104,7 +104,7 @@ void Siblings::learn(const Message& message, UniqueFd descriptor) {
   } else if (message.value == Message::kMailboxOut) {
     mailboxes_.learn(message.slot, Mailboxes::End::out, std::move(descriptor));
   } else {
-    slots_.learn(message.slot, message.value, Socket(std::move(descriptor)));
+    listeners_.learn(message.slot, message.value, Socket(std::move(descriptor)));
   }
   grow();
 }
@@ -112,20 +112,20 @@ void Siblings::learn(const Message& message, UniqueFd descriptor) {
 // Empties the siblings' queues too, because a sibling may be gone or stuck.
 void Siblings::drop(unsigned group) {
   for (unsigned slot = 0; slot < siblings_.size() && service_ != nullptr; ++slot) {
-    const int listener = slots_.listener(slot, group);
+    const int listener = listeners_.listener(slot, group);
     if (listener >= 0) service_->give_back(listener);
   }
-  const bool streams = slots_.accepts(group);
-  std::vector<UniqueFd> sockets = slots_.drop(group);
+  const bool streams = listeners_.accepts(group);
+  std::vector<UniqueFd> sockets = listeners_.drop(group);
   if (streams && service_ != nullptr) last_call_.start(*service_, std::move(sockets));
 }
 
 // ---- The siblings' queues ----
 
-// Reads only the board: when many workers end at once, each of them causes such a look.
+// Reads only the scoreboard: when many workers end at once, each of them causes such a look.
 void Siblings::look_for_vacancies() {
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
-    siblings_[slot].vacant = board_.occupant(slot) == nullptr;
+    siblings_[slot].vacant = scoreboard_.occupant(slot) == nullptr;
     settle(slot);
   }
 }
@@ -153,7 +153,7 @@ void Siblings::look() {
 
 void Siblings::look_at(unsigned slot, Sibling& sibling) {
   const TimePoint now = loop_.start_time();
-  Seat* const seat = board_.occupant(slot);
+  Seat* const seat = scoreboard_.occupant(slot);
   const std::uint64_t turns = seat == nullptr ? 0 : seat->loop.turns.get();
   const bool moves = seat == nullptr || turns != sibling.turns;
   sibling.turns = turns;
@@ -186,8 +186,8 @@ bool Siblings::may_say(unsigned slot) {
 
 bool Siblings::connections_wait(unsigned slot) const {
   if (mailboxes_.waits(slot)) return true;
-  for (unsigned group = 0; group < slots_.groups(); ++group) {
-    const int listener = slots_.listener(slot, group);
+  for (unsigned group = 0; group < listeners_.groups(); ++group) {
+    const int listener = listeners_.listener(slot, group);
     if (listener < 0) continue;
     const Result<std::size_t> waiting = Socket::queue_length(listener);
     if (waiting && *waiting > 0) return true;
@@ -209,9 +209,9 @@ void Siblings::settle(unsigned slot) {
 }
 
 bool Siblings::borrow(unsigned slot) {
-  Result<> done = incoming_.open(slot);
-  for (unsigned group = 0; group < slots_.groups() && done; ++group) {
-    const int listener = slots_.listener(slot, group);
+  Result<> done = receiver_.open(slot);
+  for (unsigned group = 0; group < listeners_.groups() && done; ++group) {
+    const int listener = listeners_.listener(slot, group);
     if (listener >= 0) done = service_->borrow(listener);  // else all slots share one socket
   }
   if (done) return true;
@@ -224,11 +224,11 @@ bool Siblings::borrow(unsigned slot) {
 }
 
 void Siblings::give_back(unsigned slot) {
-  for (unsigned group = 0; group < slots_.groups(); ++group) {
-    const int listener = slots_.listener(slot, group);
+  for (unsigned group = 0; group < listeners_.groups(); ++group) {
+    const int listener = listeners_.listener(slot, group);
     if (listener >= 0) service_->give_back(listener);
   }
-  incoming_.close(slot);
+  receiver_.close(slot);
 }
 
 // ---- New connections ----
@@ -251,8 +251,8 @@ unsigned Siblings::place_for_one(bool full) {
   std::uint64_t least = full ? Seat::kUnlimited : seat_.connections.get();
   unsigned target = own_;
   for (unsigned slot = 0; slot < siblings_.size(); ++slot) {
-    if (slot == own_ || siblings_[slot].stuck || !board_.has_place(slot)) continue;
-    const std::uint64_t load = board_.load(slot);
+    if (slot == own_ || siblings_[slot].stuck || !scoreboard_.has_place(slot)) continue;
+    const std::uint64_t load = scoreboard_.load(slot);
     if (load >= least) continue;
     least = load;
     target = slot;
@@ -261,13 +261,13 @@ unsigned Siblings::place_for_one(bool full) {
 }
 
 bool Siblings::send_to(unsigned slot, const Socket& connection) {
-  board_.coming(slot).fetch_add(1);
+  scoreboard_.coming(slot).fetch_add(1);
   const Result<bool> sent = mailboxes_.send(slot, connection.fd(), {});
   if (sent && *sent) {
     again_.start(kLookInterval);  // looks whether it was taken
     return true;
   }
-  board_.coming(slot).fetch_sub(1);
+  scoreboard_.coming(slot).fetch_sub(1);
   return false;
 }
 
@@ -300,15 +300,15 @@ void Siblings::hand_over(unsigned heir, Callback<void()> done) {
     settle(slot);
   }
   withdraw();
-  incoming_.close(own_);  // the rest goes to the heir, or to the slot's next worker
-  outgoing_.start(*service_, heir, std::move(done));
+  receiver_.close(own_);  // the rest goes to the heir, or to the slot's next worker
+  sender_.start(*service_, heir, std::move(done));
 }
 
-void Siblings::finish_here() { outgoing_.finish_here(); }
+void Siblings::finish_here() { sender_.finish_here(); }
 
 Siblings::Rest Siblings::take_rest() {
   if (service_ == nullptr) return Rest::none;
-  const int came = last_call_.finish() + incoming_.take_all(own_);
+  const int came = last_call_.finish() + receiver_.take_all(own_);
   if (came > 0 && service_->connections() > 0) return Rest::came;
   return last_call_.over() && !mailboxes_.waits(own_) ? Rest::none : Rest::waits;
 }

@@ -38,8 +38,8 @@ class Siblings {
     waits,  // connections that can't be taken now: call it again after kRetryDelay
   };
 
-  Siblings(Loop& loop, Board& board, Slots& slots, Mailboxes& mailboxes, unsigned own_slot,
-           std::uint32_t seat);
+  Siblings(Loop& loop, Scoreboard& scoreboard, ListenerTable& listeners, Mailboxes& mailboxes,
+           unsigned own_slot, std::uint32_t seat);
   Siblings(const Siblings&) = delete;
   Siblings& operator=(const Siblings&) = delete;
 
@@ -94,15 +94,15 @@ class Siblings {
   void grow();
 
   Loop& loop_;
-  Board& board_;
-  Slots& slots_;
+  Scoreboard& scoreboard_;
+  ListenerTable& listeners_;
   Mailboxes& mailboxes_;
   const unsigned own_;
   Seat& seat_;
   Service* service_ = nullptr;
-  Incoming incoming_;
+  MailReceiver receiver_;
   LastCall last_call_;
-  Outgoing outgoing_;
+  HandOverSender sender_;
   std::vector<Sibling> siblings_;  // by slot; our own entry is unused
   Timer again_;
   TimePoint next_look_{};

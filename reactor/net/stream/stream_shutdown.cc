@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The part of Stream for a server that goes away: migrate() moves the connection to another
-// process, request_shutdown() asks the handler to finish it here.
+// The part of Stream for a server that goes away and asks its connections to finish.
 #include <algorithm>
 #include <vector>
 
@@ -14,29 +13,6 @@ void StreamOwner::on_stream_idle(Stream&) noexcept {}
 Duration Stream::time_left() const noexcept {
   const TimePoint now = loop().start_time();
   return armed() ? std::max(deadline(), now) - now : kForever;
-}
-
-Stream::Moved Stream::migrate(Successor& successor) {
-  REACTOR_CHECK(!context_->in_callback());
-  constexpr unsigned kNotIdle = kClosing | kPeerEnded | kShutdown | kQueued | kAskedToEnd;
-  if (has(kExtras) && extras_->transport != nullptr) return Moved::never;
-  if (has(kNotIdle) || !has(kStarted)) return Moved::not_idle;
-  std::vector<std::byte> state;
-  Migration wish = Migration::no;
-  const auto ask = [&] { wish = handler_->on_migrate(*this, state); };
-  // The callback may destroy the Stream, write, or close: kNotIdle is checked again below.
-  if (call(ask) == Alive::no) return Moved::done;
-  if (wish == Migration::no) return Moved::never;
-  if (wish == Migration::later || has(kNotIdle)) return Moved::not_idle;
-  const Successor::Answer answer = successor.take(fd(), state);
-  if (answer == Successor::Answer::busy) return Moved::no_room;
-  if (answer == Successor::Answer::never) return Moved::never;
-  // The successor has a copy of the descriptor, so closing this one does not remove it from the
-  // poller.
-  loop().detach(*this, Detach::staying);
-  set(kClosing);
-  finish();
-  return Moved::done;
 }
 
 // Calls on_open(), and then on_shutdown() if request_shutdown() came before, even if on_open()

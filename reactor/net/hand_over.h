@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// A hand-over moves an open connection to another process that runs the same kind of server: its
+// descriptor, and the state that its handler needs. A reload, an upgrade and a retiring worker use
+// it, so that clients notice nothing.
+//
+//   process that goes                                  process that stays
+//
+//   Service::hand_over(target)
+//     stops accepting, and offers each connection
+//     that is idle, now or later:
+//       Stream::offer_to(target)
+//         StreamHandler::on_hand_over(state) -> now
+//         HandOverTarget::send(fd, message)  ------->  Service::adopt_connection(fd, message)
+//         StreamHandler::on_close()                      Stream::start_adopted(state)
+//                                                          StreamHandler::on_adopt(state)
+//
+// How the message travels is the target's business. Between workers of a prefork master it goes
+// through a unix socket (prefork/internal/siblings/hand_over_sender.h). A connection that answers
+// HandOver::no, or that is still not idle after two seconds, is asked by on_shutdown() to finish
+// where it is. The parts of Stream and ServerBase that take part in this are in hand_over.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace reactor {
+
+// A handler's answer to StreamHandler::on_hand_over(): whether another process may continue this
+// connection.
+enum class HandOver : std::uint8_t {
+  no,     // never: on_shutdown() follows
+  later,  // not yet: it is asked again
+  now,
+};
+
+// The answer of HandOverTarget::send().
+enum class HandOverReply : std::uint8_t {
+  taken,  // a copy of the descriptor is on its way
+  busy,   // there is no room now: see Service::offer_again()
+  never,  // this connection can't be moved: finish it here
+};
+
+// Who handled a connection before it moved: the handler that its server made, or another one, as
+// after an HTTP upgrade.
+enum class HandledBy : std::uint8_t { server, other };
+
+// The way to another process that has the same kind of server.
+class HandOverTarget {
+ public:
+  // Sends a connection and the message that Service::adopt_connection() gets there. The descriptor
+  // stays the caller's.
+  virtual HandOverReply send(int fd, std::span<const std::byte> message) noexcept = 0;
+
+ protected:
+  ~HandOverTarget() = default;
+};
+
+}  // namespace reactor

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// HandOverMessage: what one process tells another one about a connection that it hands over. The
+// message of a connection that was only accepted is empty. Any other one has three parts:
+//
+//   PROXY header, version 2        the addresses that a proxy announced, or LOCAL for none
+//   one byte                       who handled the connection
+//   the handler's state            what on_hand_over() filled in; may be empty
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "reactor/base/result.h"
+#include "reactor/net/hand_over.h"
+#include "reactor/net/proxy.h"
+
+namespace reactor {
+
+struct HandOverMessage {
+  std::optional<ProxiedAddresses> addresses;
+  HandledBy handled_by = HandledBy::server;
+  std::span<const std::byte> state;
+
+  // `addresses`: null if no proxy announced any. Throws std::bad_alloc.
+  [[nodiscard]] static std::vector<std::byte> encode(const ProxiedAddresses* addresses,
+                                                     HandledBy handled_by,
+                                                     std::span<const std::byte> state);
+  // `state` of the result is a part of `message`. Errors: bad_message if encode() did not make the
+  // message.
+  [[nodiscard]] static Result<HandOverMessage> decode(std::span<const std::byte> message);
+};
+
+}  // namespace reactor
