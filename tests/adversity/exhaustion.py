@@ -254,6 +254,7 @@ def play(bin_dir, cell):
         scene.scarce = True
         limited.squeeze(scene, cell.amount)
         step.begin(scene)
+        step.settle(scene)
         step.over(scene)
         if scene.exit_code() is not None:
             limited.relieve(scene)

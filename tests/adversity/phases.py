@@ -3,6 +3,8 @@
 
 import contextlib
 import os
+import pathlib
+import re
 import signal
 import socket
 
@@ -22,6 +24,9 @@ class Phase:
 
     def begin(self, scene):
         """Starts the phase."""
+
+    def settle(self, scene):
+        """Called if a resource is scarce: waits until each process has done its part."""
 
     def over(self, scene):
         """Waits until the phase is over."""
@@ -80,6 +85,11 @@ class Reopen(Phase):
             os.rename(scene.folder / name, scene.folder / f"{name}.1")
         scene.signal(signal.SIGUSR1)
 
+    def settle(self, scene):
+        # A client must not get the descriptor with which a worker is to open its file.
+        scene.until(lambda: all(self.decided(scene, pid) for pid in scene.family()),
+                    "each process with new files, or why not")
+
     def over(self, scene):
         old = scene.folder / "log.1"
         scene.until(lambda: (scene.folder / "log").exists() or "can't reopen" in old.read_text(),
@@ -87,6 +97,16 @@ class Reopen(Phase):
         scene.ask()
         scene.begin(6)
         scene.complete()
+
+    def decided(self, scene, pid):
+        """Returns whether this process has left its old files, or has logged that it can't."""
+        old = {str(scene.folder / f"{name}.1") for name in ("log", "access")}
+        open_files = set()
+        for entry in pathlib.Path(f"/proc/{pid}/fd").glob("*"):
+            with contextlib.suppress(OSError):
+                open_files.add(os.readlink(entry))
+        logged = "".join(path.read_text() for path in scene.folder.glob("log*"))
+        return not old & open_files or re.search(rf"(?m)^\S+ {pid} .*can't reopen", logged)
 
 
 class Reload(Phase):
