@@ -11,13 +11,13 @@ namespace reactor {
 template <class Signature>
 class HeldCallback;
 
-// A HeldCallback holds a Callback that its owner calls again and again. The callable may replace
-// itself, empty the slot, or destroy the owner together with the slot: the callable itself lives
-// until it returns (G2). The slot is empty while the callable runs, so the callable is never
-// entered twice. When it returns or throws, it goes back into the slot, unless the slot was
-// assigned to, emptied or destroyed meanwhile.
+// A HeldCallback is a Callback that its owner calls again and again. The callable may replace
+// itself, empty the HeldCallback, or destroy the owner together with it: the callable itself lives
+// until it returns (G2). While the callable runs, the HeldCallback is empty, so the callable is
+// never entered twice. When the callable returns or throws, it is put back, unless the HeldCallback
+// was assigned to, emptied or destroyed meanwhile.
 //
-// A Callback that is called only once needs no slot: move it out and call the local copy.
+// A Callback that is called only once needs no HeldCallback: move it out and call the local copy.
 template <class R, class... Args>
 class HeldCallback<R(Args...)> {
  public:
@@ -32,10 +32,10 @@ class HeldCallback<R(Args...)> {
     return *this;
   }
 
-  // Returns whether the slot can be called: it is neither empty nor running.
+  // Returns whether it can be called: it is neither empty nor running.
   explicit operator bool() const noexcept { return static_cast<bool>(callback_); }
 
-  // Moves the callable out for its last call and leaves the slot empty.
+  // Moves the callable out for its last call and leaves this empty.
   [[nodiscard]] Callback<R(Args...)> take() noexcept {
     content_.end();
     return std::move(callback_);
@@ -50,19 +50,19 @@ class HeldCallback<R(Args...)> {
  private:
   struct Run {
     explicit Run(HeldCallback& owner) noexcept
-        : slot(owner), callback(std::move(owner.callback_)), content(owner.content_) {}
+        : holder(owner), callback(std::move(owner.callback_)), content(owner.content_) {}
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
     ~Run() {
-      if (!content.over()) slot.callback_ = std::move(callback);
+      if (!content.over()) holder.callback_ = std::move(callback);
     }
-    HeldCallback& slot;
+    HeldCallback& holder;
     Callback<R(Args...)> callback;
     Lifetime::Watch content;
   };
 
   Callback<R(Args...)> callback_;
-  Lifetime content_;  // ends when the slot gets other content
+  Lifetime content_;  // ends when this gets another callable
 };
 
 }  // namespace reactor

@@ -15,7 +15,7 @@
 
 namespace reactor {
 
-// The Slots below have members of these types, which must not be in an unnamed namespace either.
+// The Buffers below have members of these types, which must not be in an unnamed namespace either.
 #if defined(__linux__)
 using MessageHeader = mmsghdr;
 #else
@@ -247,7 +247,7 @@ bool is_full(int number) noexcept {
   return number == EAGAIN || number == EWOULDBLOCK || number == EINTR || number == ENOBUFS;
 }
 
-struct ReceiveBatch::Slots {
+struct ReceiveBatch::Buffers {
   std::array<MessageHeader, kMessages> headers{};
   std::array<iovec, kMessages> pieces{};
   std::array<sockaddr_storage, kMessages> names{};
@@ -256,7 +256,7 @@ struct ReceiveBatch::Slots {
   std::unique_ptr<std::byte[]> memory{new std::byte[kMessages * (kLargest + kSpacing)]};
 };
 
-ReceiveBatch::ReceiveBatch() : slots_(std::make_unique<Slots>()) {}
+ReceiveBatch::ReceiveBatch() : buffers_(std::make_unique<Buffers>()) {}
 ReceiveBatch::~ReceiveBatch() = default;
 
 void ReceiveBatch::arrange(const Shape& shape) noexcept {
@@ -266,10 +266,10 @@ void ReceiveBatch::arrange(const Shape& shape) noexcept {
   const std::size_t step = std::min(size / 64 * 64 + kSpacing, all);
   messages_ = static_cast<unsigned>(std::min<std::size_t>(shape.messages, all / step));
   for (unsigned i = 0; i < messages_; ++i) {
-    slots_->pieces[i] = {slots_->memory.get() + i * step, size};
-    slots_->headers[i].msg_hdr.msg_iov = &slots_->pieces[i];
-    slots_->headers[i].msg_hdr.msg_iovlen = 1;
-    slots_->headers[i].msg_hdr.msg_name = &slots_->names[i];
+    buffers_->pieces[i] = {buffers_->memory.get() + i * step, size};
+    buffers_->headers[i].msg_hdr.msg_iov = &buffers_->pieces[i];
+    buffers_->headers[i].msg_hdr.msg_iovlen = 1;
+    buffers_->headers[i].msg_hdr.msg_name = &buffers_->names[i];
   }
   used_ = messages_;
 }
@@ -277,27 +277,27 @@ void ReceiveBatch::arrange(const Shape& shape) noexcept {
 int ReceiveBatch::receive(int fd, const Shape& shape) noexcept {
   if (!(shape == shape_) || used_ == 0) arrange(shape);
   for (unsigned i = 0; i < used_; ++i) {  // the last call has overwritten these
-    msghdr& header = slots_->headers[i].msg_hdr;
+    msghdr& header = buffers_->headers[i].msg_hdr;
     header.msg_namelen = sizeof(sockaddr_storage);
     // Without room for control data, the kernel closes the descriptors that a unix peer sends
     // (unix(7)).
-    header.msg_control = shape_.control ? &slots_->controls[i] : nullptr;
+    header.msg_control = shape_.control ? &buffers_->controls[i] : nullptr;
     header.msg_controllen = shape_.control ? sizeof(IncomingControl) : 0;
     header.msg_flags = 0;
-    const iovec& piece = slots_->pieces[i];
+    const iovec& piece = buffers_->pieces[i];
     unpoison({static_cast<std::byte*>(piece.iov_base), piece.iov_len});
   }
-  const int count = receive_messages(fd, {slots_->headers.data(), messages_});
+  const int count = receive_messages(fd, {buffers_->headers.data(), messages_});
   used_ = static_cast<unsigned>(std::clamp(count, 1, static_cast<int>(kMessages)));
   return count == -EAGAIN || count == -EWOULDBLOCK || count == -EINTR ? 0 : count;
 }
 
 ReceivedMessage ReceiveBatch::message(unsigned index) const noexcept {
-  MessageHeader& header = slots_->headers[index];
+  MessageHeader& header = buffers_->headers[index];
   ReceivedMessage message;
-  message.bytes = {static_cast<std::byte*>(slots_->pieces[index].iov_base),
-                   std::min<std::size_t>(header.msg_len, slots_->pieces[index].iov_len)};
-  message.name = reinterpret_cast<const sockaddr*>(&slots_->names[index]);
+  message.bytes = {static_cast<std::byte*>(buffers_->pieces[index].iov_base),
+                   std::min<std::size_t>(header.msg_len, buffers_->pieces[index].iov_len)};
+  message.name = reinterpret_cast<const sockaddr*>(&buffers_->names[index]);
   message.name_size = header.msg_hdr.msg_namelen;
   message.truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0;
   message.control_truncated = (header.msg_hdr.msg_flags & MSG_CTRUNC) != 0;
@@ -305,7 +305,7 @@ ReceivedMessage ReceiveBatch::message(unsigned index) const noexcept {
   return message;
 }
 
-struct SendBatch::Slots {
+struct SendBatch::Buffers {
   std::array<MessageHeader, kMessages> headers{};
   std::array<iovec, kMessages> pieces{};
   std::array<sockaddr_storage, kMessages> names{};
@@ -316,27 +316,27 @@ struct SendBatch::Slots {
   std::unique_ptr<std::byte[]> memory{new std::byte[kBytes]};
 };
 
-SendBatch::SendBatch() : slots_(std::make_unique<Slots>()) {}
+SendBatch::SendBatch() : buffers_(std::make_unique<Buffers>()) {}
 SendBatch::~SendBatch() = default;
 
 void SendBatch::add(const OutgoingMessage& message, std::size_t segment_limit) noexcept {
-  std::byte* const place = slots_->memory.get() + used_;
+  std::byte* const place = buffers_->memory.get() + used_;
   if (!message.bytes.empty()) std::memcpy(place, message.bytes.data(), message.bytes.size());
   used_ += message.bytes.size();
   if (segment_limit > 0 && join(message, segment_limit)) return;
   const unsigned i = count_++;
-  slots_->pieces[i] = {place, message.bytes.size()};
-  slots_->segments[i] = message.bytes.size();
-  slots_->complete[i] = message.bytes.empty() || message.bytes.size() > segment_limit;
-  slots_->infos[i] = message.info;
-  msghdr& header = slots_->headers[i].msg_hdr;
-  header.msg_iov = &slots_->pieces[i];
+  buffers_->pieces[i] = {place, message.bytes.size()};
+  buffers_->segments[i] = message.bytes.size();
+  buffers_->complete[i] = message.bytes.empty() || message.bytes.size() > segment_limit;
+  buffers_->infos[i] = message.info;
+  msghdr& header = buffers_->headers[i].msg_hdr;
+  header.msg_iov = &buffers_->pieces[i];
   header.msg_iovlen = 1;
-  header.msg_name = message.name == nullptr ? nullptr : &slots_->names[i];
+  header.msg_name = message.name == nullptr ? nullptr : &buffers_->names[i];
   header.msg_namelen = message.name_size;
   header.msg_flags = 0;
-  if (message.name != nullptr) std::memcpy(&slots_->names[i], message.name, message.name_size);
-  ControlWriter writer(slots_->controls[i]);
+  if (message.name != nullptr) std::memcpy(&buffers_->names[i], message.name, message.name_size);
+  ControlWriter writer(buffers_->controls[i]);
   put_source(writer, message.info);
   writer.attach_to(header);
 }
@@ -346,47 +346,47 @@ void SendBatch::add(const OutgoingMessage& message, std::size_t segment_limit) n
 bool SendBatch::join(const OutgoingMessage& message, std::size_t segment_limit) noexcept {
   if (count_ == 0 || message.bytes.empty() || message.bytes.size() > segment_limit) return false;
   const unsigned i = count_ - 1;
-  msghdr& header = slots_->headers[i].msg_hdr;
-  iovec& piece = slots_->pieces[i];
-  const std::size_t segment = slots_->segments[i];
-  if (slots_->complete[i] || message.bytes.size() > segment ||
+  msghdr& header = buffers_->headers[i].msg_hdr;
+  iovec& piece = buffers_->pieces[i];
+  const std::size_t segment = buffers_->segments[i];
+  if (buffers_->complete[i] || message.bytes.size() > segment ||
       piece.iov_len + message.bytes.size() > kMaxJoined ||
       piece.iov_len >= segment * kMaxSegments || header.msg_namelen != message.name_size ||
-      slots_->infos[i].family != message.info.family ||
-      slots_->infos[i].source != message.info.source ||
+      buffers_->infos[i].family != message.info.family ||
+      buffers_->infos[i].source != message.info.source ||
       (message.name_size > 0 &&
-       std::memcmp(&slots_->names[i], message.name, message.name_size) != 0)) {
+       std::memcmp(&buffers_->names[i], message.name, message.name_size) != 0)) {
     return false;
   }
   if (piece.iov_len == segment) {  // this is the second datagram
-    ControlWriter writer(slots_->controls[i]);
+    ControlWriter writer(buffers_->controls[i]);
     put_source(writer, message.info);
     put_segment(writer, segment);
     writer.attach_to(header);
   }
   piece.iov_len += message.bytes.size();
-  slots_->complete[i] = message.bytes.size() < segment;
+  buffers_->complete[i] = message.bytes.size() < segment;
   return true;
 }
 
 int SendBatch::send(int fd, unsigned first, unsigned count) noexcept {
-  return send_messages(fd, {slots_->headers.data() + first, count});
+  return send_messages(fd, {buffers_->headers.data() + first, count});
 }
 
 OutgoingMessage SendBatch::message(unsigned index) const noexcept {
-  const msghdr& header = slots_->headers[index].msg_hdr;
-  const iovec& piece = slots_->pieces[index];
+  const msghdr& header = buffers_->headers[index].msg_hdr;
+  const iovec& piece = buffers_->pieces[index];
   return {{static_cast<const std::byte*>(piece.iov_base), piece.iov_len},
           static_cast<const sockaddr*>(header.msg_name),
           header.msg_namelen,
-          slots_->infos[index]};
+          buffers_->infos[index]};
 }
 
-std::size_t SendBatch::segment(unsigned index) const noexcept { return slots_->segments[index]; }
+std::size_t SendBatch::segment(unsigned index) const noexcept { return buffers_->segments[index]; }
 
 std::size_t SendBatch::datagrams(unsigned index) const noexcept {
-  const std::size_t segment = slots_->segments[index];
-  return segment == 0 ? 1 : (slots_->pieces[index].iov_len + segment - 1) / segment;
+  const std::size_t segment = buffers_->segments[index];
+  return segment == 0 ? 1 : (buffers_->pieces[index].iov_len + segment - 1) / segment;
 }
 
 }  // namespace reactor

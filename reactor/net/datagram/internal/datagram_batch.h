@@ -82,8 +82,8 @@ class ReceiveBatch {
  private:
   void arrange(const Shape& shape) noexcept;
 
-  struct Slots;
-  std::unique_ptr<Slots> slots_;
+  struct Buffers;
+  std::unique_ptr<Buffers> buffers_;
   Shape shape_;  // as the caller asked for
   unsigned messages_ = 0, used_ = 0;
 };
@@ -121,8 +121,8 @@ class SendBatch {
  private:
   bool join(const OutgoingMessage& message, std::size_t segment_limit) noexcept;
 
-  struct Slots;
-  std::unique_ptr<Slots> slots_;
+  struct Buffers;
+  std::unique_ptr<Buffers> buffers_;
   unsigned count_ = 0;
   std::size_t used_ = 0;
 };
