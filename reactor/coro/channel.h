@@ -69,6 +69,16 @@ class Channel {
     Channel* channel;  // null if the channel was destroyed
     Waiter waiter;
   };
+  struct PushSeat : Seat {
+    PushSeat(Channel& at, T pushed) : Seat(at), value(std::move(pushed)) {}
+    PushSeat(PushSeat&&) = default;
+    T value;
+    bool taken = false;
+  };
+  struct PopSeat : Seat {
+    using Seat::Seat;
+    bool promised = false;  // a value is reserved for this coroutine
+  };
 
   // Returns whether there is a value that is not promised to a woken coroutine.
   [[nodiscard]] bool poppable() const noexcept { return size_ > promised_; }
@@ -99,37 +109,32 @@ class Channel {
 };
 
 template <class T>
-class Channel<T>::Push : private Seat {
+class Channel<T>::Push : private PushSeat {
  public:
-  Push(Channel& at, T value) : Seat(at), value_(std::move(value)) {}
+  Push(Channel& at, T pushed) : PushSeat(at, std::move(pushed)) {}
   Push(Push&&) = default;
 
   [[nodiscard]] bool await_ready() {
-    taken_ = this->channel->try_push(std::move(value_));
-    return taken_ || this->channel->closed_;
+    this->taken = this->channel->try_push(std::move(this->value));
+    return this->taken || this->channel->closed_;
   }
   template <std::derived_from<Promise> P>
   void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
     this->waiter.suspend(coroutine);
     this->channel->pushers_.append(*this);
   }
-  bool await_resume() const noexcept { return taken_; }
-
- private:
-  friend class Channel;
-  T value_;
-  bool taken_ = false;
+  bool await_resume() const noexcept { return this->taken; }
 };
 
 template <class T>
-class Channel<T>::Pop : private Seat {
+class Channel<T>::Pop : private PopSeat {
  public:
-  explicit Pop(Channel& at) noexcept : Seat(at) {}
+  explicit Pop(Channel& at) noexcept : PopSeat(at) {}
   Pop(Pop&&) noexcept = default;
   ~Pop() {
     // This was woken for a value but is destroyed before it resumed. The next popper gets the
     // value.
-    if (!promised_ || this->channel == nullptr) return;
+    if (!this->promised || this->channel == nullptr) return;
     this->unlink();
     --this->channel->promised_;
     this->channel->wake_one_popper();
@@ -146,16 +151,12 @@ class Channel<T>::Pop : private Seat {
   [[nodiscard]] std::optional<T> await_resume() {
     if (this->channel == nullptr) return std::nullopt;
     this->unlink();
-    if (std::exchange(promised_, false)) {
+    if (std::exchange(this->promised, false)) {
       --this->channel->promised_;
       return this->channel->take();
     }
     return this->channel->try_pop();
   }
-
- private:
-  friend class Channel;
-  bool promised_ = false;
 };
 
 template <class T>
@@ -199,8 +200,8 @@ template <class T>
 void Channel<T>::wake_one_popper() noexcept {
   ListLink* const link = poppers_.first();
   if (link == nullptr || !poppable()) return;
-  auto& popper = static_cast<Pop&>(static_cast<Seat&>(*link));
-  popper.promised_ = true;
+  auto& popper = static_cast<PopSeat&>(static_cast<Seat&>(*link));
+  popper.promised = true;
   ++promised_;
   popper.unlink();
   woken_.append(popper);
@@ -211,10 +212,10 @@ template <class T>
 void Channel<T>::wake_one_pusher() {
   ListLink* const link = pushers_.first();
   if (link == nullptr) return;
-  auto& pusher = static_cast<Push&>(static_cast<Seat&>(*link));
+  auto& pusher = static_cast<PushSeat&>(static_cast<Seat&>(*link));
   pusher.unlink();
-  pusher.taken_ = true;
-  put(std::move(pusher.value_));
+  pusher.taken = true;
+  put(std::move(pusher.value));
   pusher.waiter.wake();
 }
 

@@ -44,8 +44,8 @@ Result<std::unique_ptr<Datagram>> Datagram::adopt(Loop& loop, Socket socket,
 
 Datagram::~Datagram() {
   if (waiting_ == nullptr) return;
-  waiting_->error_ = std::make_error_code(std::errc::operation_canceled);
-  waiting_->socket_ = nullptr;
+  waiting_->error = std::make_error_code(std::errc::operation_canceled);
+  waiting_->socket = nullptr;
   waiting_->wake();
 }
 
@@ -53,9 +53,9 @@ Datagram::~Datagram() {
 void Datagram::on_datagram(reactor::Datagram& socket, const Message& message) {
   const Received about{0, message.truncated(), message.from(), message.local(),
                        message.control_truncated()};
-  if (Receive* const receive = std::exchange(waiting_, nullptr)) {
-    receive->take(message.bytes(), about);
-    receive->resume();
+  if (Call* const call = std::exchange(waiting_, nullptr)) {
+    call->take(message.bytes(), about);
+    call->resume();
     return;
   }
   try {
@@ -69,43 +69,44 @@ void Datagram::on_datagram(reactor::Datagram& socket, const Message& message) {
 }
 
 void Datagram::on_error(reactor::Datagram&, std::error_code error) {
-  Receive* const receive = std::exchange(waiting_, nullptr);
-  if (receive == nullptr) {
+  Call* const call = std::exchange(waiting_, nullptr);
+  if (call == nullptr) {
     error_ = error;
     return;
   }
-  receive->error_ = error;
-  receive->resume();
+  call->error = error;
+  call->resume();
 }
 
-bool Receive::await_ready() {
-  Datagram& socket = *socket_;
-  error_ = std::exchange(socket.error_, {});
-  if (error_) return true;
+void Datagram::Call::take(std::span<const std::byte> bytes, const Received& about) {
+  received = about;
+  received.size = std::min(bytes.size(), buffer.size());
+  if (received.size > 0) std::memcpy(buffer.data(), bytes.data(), received.size);
+  if (bytes.size() > buffer.size()) received.truncated = true;
+}
+
+bool Datagram::Receive::await_ready() {
+  Datagram& socket = *call_.socket;
+  call_.error = std::exchange(socket.error_, {});
+  if (call_.error) return true;
   if (socket.kept_.empty()) return false;
-  take(socket.kept_.front().bytes, socket.kept_.front().about);
+  call_.take(socket.kept_.front().bytes, socket.kept_.front().about);
   socket.kept_.pop_front();
   return true;
 }
 
-void Receive::begin() {
-  REACTOR_CHECK(socket_->waiting_ == nullptr);  // fails if two coroutines receive
-  socket_->waiting_ = this;
-  waits_ = true;
-  if (std::exchange(socket_->paused_, false)) socket_->socket_->resume_reading();
+void Datagram::Receive::begin() {
+  Datagram& socket = *call_.socket;
+  REACTOR_CHECK(socket.waiting_ == nullptr);  // fails if two coroutines receive
+  socket.waiting_ = &call_;
+  call_.waits = true;
+  if (std::exchange(socket.paused_, false)) socket.socket_->resume_reading();
 }
 
-void Receive::take(std::span<const std::byte> bytes, const Received& about) {
-  received_ = about;
-  received_.size = std::min(bytes.size(), buffer_.size());
-  if (received_.size > 0) std::memcpy(buffer_.data(), bytes.data(), received_.size);
-  if (bytes.size() > buffer_.size()) received_.truncated = true;
-}
-
-Result<Received> Receive::await_resume() {
-  waits_ = false;
-  if (error_) return error_;
-  return received_;
+Result<Received> Datagram::Receive::await_resume() {
+  call_.waits = false;
+  if (call_.error) return call_.error;
+  return call_.received;
 }
 
 }  // namespace reactor::coro

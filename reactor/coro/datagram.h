@@ -14,8 +14,6 @@
 
 namespace reactor::coro {
 
-class Receive;
-
 // The result of receive().
 struct Received {
   std::size_t size = 0;    // bytes in the buffer; 0 is an empty datagram, never an end
@@ -53,6 +51,7 @@ class Datagram final : private DatagramHandler {
   Datagram& operator=(const Datagram&) = delete;
   ~Datagram();
 
+  class Receive;
   // Receives the next datagram into `buffer`. One coroutine at a time. Errors: those that the
   // network or the system reported for an earlier datagram of ours (DatagramHandler::on_error());
   // not_enough_memory if a datagram that came while nobody received could not be kept. If several
@@ -64,7 +63,18 @@ class Datagram final : private DatagramHandler {
   [[nodiscard]] reactor::Datagram& transport() noexcept { return *socket_; }
 
  private:
-  friend class Receive;
+  // A receive() that waits, or is about to.
+  struct Call : Waiter {
+    Call(Datagram& its_socket, std::span<std::byte> room) noexcept
+        : socket(&its_socket), buffer(room) {}
+    void take(std::span<const std::byte> bytes, const Received& about);
+
+    Datagram* socket;  // null if it was destroyed while this waited
+    std::span<std::byte> buffer;
+    Received received;
+    std::error_code error;
+    bool waits = false;
+  };
 
   struct Kept {
     std::vector<std::byte> bytes;
@@ -78,43 +88,36 @@ class Datagram final : private DatagramHandler {
   void on_error(reactor::Datagram& socket, std::error_code error) override;
 
   std::unique_ptr<reactor::Datagram> socket_;
-  Receive* waiting_ = nullptr;
+  Call* waiting_ = nullptr;
   std::list<Kept> kept_;  // a list, because an empty one takes no memory
   std::error_code error_;
   bool paused_ = false;
 };
 
-class Receive : private Waiter {
+class Datagram::Receive {
  public:
-  Receive(Datagram& socket, std::span<std::byte> buffer) noexcept
-      : socket_(&socket), buffer_(buffer) {}
+  Receive(Datagram& socket, std::span<std::byte> buffer) noexcept : call_(socket, buffer) {}
   Receive(Receive&&) noexcept = default;
   // An awaiter that has resumed, or never waited, may outlive its socket.
   ~Receive() {
-    if (waits_ && socket_ != nullptr) socket_->waiting_ = nullptr;
+    if (call_.waits && call_.socket != nullptr) call_.socket->waiting_ = nullptr;
   }
 
   [[nodiscard]] bool await_ready();
   template <std::derived_from<Promise> P>
   void await_suspend(std::coroutine_handle<P> coroutine) {
-    suspend(coroutine);
+    call_.suspend(coroutine);
     begin();
   }
   [[nodiscard]] Result<Received> await_resume();
 
  private:
-  friend class Datagram;
   void begin();
-  void take(std::span<const std::byte> bytes, const Received& about);
 
-  Datagram* socket_;  // null if it was destroyed while this waited
-  std::span<std::byte> buffer_;
-  Received received_;
-  std::error_code error_;
-  bool waits_ = false;
+  Call call_;
 };
 
-inline Receive Datagram::receive(std::span<std::byte> buffer) noexcept {
+inline Datagram::Receive Datagram::receive(std::span<std::byte> buffer) noexcept {
   return Receive(*this, buffer);
 }
 

@@ -5,8 +5,6 @@
 
 namespace reactor::coro {
 
-class EventWait;
-
 // A gate: closed until set(), then open until reset(). Destroying it resumes the waiting
 // coroutines. Belongs to its loop's thread.
 class Event {
@@ -24,19 +22,19 @@ class Event {
   void reset() noexcept { set_ = false; }
   [[nodiscard]] bool is_set() const noexcept { return set_; }
 
+  class Wait;
   // `co_await event.wait()` waits until the gate is open. It does not suspend if the gate is open
   // already.
-  [[nodiscard]] EventWait wait() noexcept;
+  [[nodiscard]] Wait wait() noexcept;
 
  private:
-  friend class EventWait;
   IntrusiveList waiters_;
   bool set_ = false;
 };
 
-class EventWait : private Waiter {
+class Event::Wait : private Waiter {
  public:
-  explicit EventWait(Event& event) noexcept : event_(&event) {}
+  explicit Wait(Event& event) noexcept : event_(&event) {}
 
   [[nodiscard]] bool await_ready() const noexcept { return event_->is_set(); }
   template <std::derived_from<Promise> P>
@@ -47,10 +45,9 @@ class EventWait : private Waiter {
   void await_resume() const noexcept {}
 
  private:
-  friend class Event;
   Event* event_;
 };
 
-inline EventWait Event::wait() noexcept { return EventWait(*this); }
+inline Event::Wait Event::wait() noexcept { return Wait(*this); }
 
 }  // namespace reactor::coro

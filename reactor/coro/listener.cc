@@ -32,59 +32,63 @@ Result<std::unique_ptr<Listener>> Listener::adopt(Loop& loop, Socket socket,
 
 Listener::~Listener() {
   if (waiting_ == nullptr) return;
-  waiting_->listener_ = nullptr;
-  if (!waiting_->given_) give(std::make_error_code(std::errc::operation_canceled));
+  waiting_->listener = nullptr;
+  if (!waiting_->given) give(std::make_error_code(std::errc::operation_canceled));
 }
 
 // Only wakes the coroutine: if it ran in here, it could destroy the listener that is accepting.
 void Listener::give(std::error_code error) {
-  waiting_->error_ = error;
-  waiting_->given_ = true;
+  waiting_->error = error;
+  waiting_->given = true;
   waiting_->wake();
 }
 
 // This is called only while a coroutine waits: otherwise the listener is paused.
 void Listener::on_accept(reactor::Listener& listener, Socket connection) {
   listener.pause();
-  waiting_->socket_ = std::move(connection);
+  waiting_->socket = std::move(connection);
   give({});
 }
 
 void Listener::on_listener_error(reactor::Listener&, std::error_code error) {
   error_ = error;
-  if (waiting_ != nullptr && !waiting_->given_) give(error);
+  if (waiting_ != nullptr && !waiting_->given) give(error);
 }
 
 // An awaiter that has resumed, or never waited, may outlive its listener.
-Accept::~Accept() {
-  if (!waits_ || listener_ == nullptr) return;
-  listener_->waiting_ = nullptr;
+Listener::Accept::~Accept() {
+  if (!call_.waits || call_.listener == nullptr) return;
+  Listener& listener = *call_.listener;
+  listener.waiting_ = nullptr;
   // The connection was accepted for a coroutine that was destroyed before it resumed. The next
   // accept() gets it.
-  if (socket_) listener_->accepted_ = std::move(socket_);
-  listener_->listener_->pause();
+  if (call_.socket) listener.accepted_ = std::move(call_.socket);
+  listener.listener_->pause();
 }
 
-bool Accept::begin() {
-  options_ = listener_->options_;
-  error_ = listener_->error_;
-  if (error_) return false;
-  REACTOR_CHECK(listener_->waiting_ == nullptr);  // fails if two coroutines accept
-  if (listener_->accepted_) {
-    socket_ = std::move(listener_->accepted_);
+bool Listener::Accept::begin() {
+  Listener& listener = *call_.listener;
+  call_.options = listener.options_;
+  call_.error = listener.error_;
+  if (call_.error) return false;
+  REACTOR_CHECK(listener.waiting_ == nullptr);  // fails if two coroutines accept
+  if (listener.accepted_) {
+    call_.socket = std::move(listener.accepted_);
     return false;
   }
-  error_ = listener_->listener_->resume().error();
-  if (error_) return false;
-  listener_->waiting_ = this;
-  waits_ = true;
+  call_.error = listener.listener_->resume().error();
+  if (call_.error) return false;
+  listener.waiting_ = &call_;
+  call_.waits = true;
   return true;
 }
 
-Result<Stream> Accept::await_resume() {
-  if (std::exchange(waits_, false) && listener_ != nullptr) listener_->waiting_ = nullptr;
-  if (error_) return error_;
-  return Stream(context().loop, std::move(socket_), *options_);
+Result<Stream> Listener::Accept::await_resume() {
+  if (std::exchange(call_.waits, false) && call_.listener != nullptr) {
+    call_.listener->waiting_ = nullptr;
+  }
+  if (call_.error) return call_.error;
+  return Stream(call_.context().loop, std::move(call_.socket), *call_.options);
 }
 
 }  // namespace reactor::coro

@@ -10,8 +10,6 @@
 
 namespace reactor::coro {
 
-class Accept;
-
 // Accepts connections one by one, for programs that decide when to accept; serve() is simpler.
 //
 //   auto listener = coro::Listener::listen(loop, address).value();
@@ -35,6 +33,7 @@ class Listener final : private AcceptHandler {
   Listener& operator=(const Listener&) = delete;
   ~Listener();
 
+  class Accept;
   // `Result<Stream> stream = co_await listener.accept()`. One coroutine at a time. Errors: those of
   // a broken listening socket (accept(2)). If the process is out of descriptors, accept() waits
   // until there are some.
@@ -44,7 +43,16 @@ class Listener final : private AcceptHandler {
   [[nodiscard]] const Address& address() const noexcept { return listener_->address(); }
 
  private:
-  friend class Accept;
+  // An accept() that waits, or is about to.
+  struct Call : Waiter {
+    explicit Call(Listener& its_listener) noexcept : listener(&its_listener) {}
+    Listener* listener;  // null if it was destroyed while this waited
+    const StreamOptions* options = nullptr;
+    bool waits = false;
+    bool given = false;  // `socket` or `error` is set, and the coroutine was woken
+    Socket socket;
+    std::error_code error;
+  };
 
   explicit Listener(const StreamOptions& options) noexcept : options_(&options) {}
   void on_accept(reactor::Listener& listener, Socket connection) override;
@@ -53,37 +61,31 @@ class Listener final : private AcceptHandler {
 
   std::unique_ptr<reactor::Listener> listener_;
   const StreamOptions* options_;
-  Accept* waiting_ = nullptr;  // until it has resumed
-  Socket accepted_;            // left by an Accept that was destroyed before it resumed
+  Call* waiting_ = nullptr;  // until it has resumed
+  Socket accepted_;          // left by an Accept that was destroyed before it resumed
   std::error_code error_;
 };
 
-class Accept : private Waiter {
+class Listener::Accept {
  public:
-  explicit Accept(Listener& listener) noexcept : listener_(&listener) {}
+  explicit Accept(Listener& listener) noexcept : call_(listener) {}
   Accept(Accept&&) noexcept = default;
   ~Accept();
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <std::derived_from<Promise> P>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<P> coroutine) {
-    suspend(coroutine);
+    call_.suspend(coroutine);
     return begin();
   }
   [[nodiscard]] Result<Stream> await_resume();
 
  private:
-  friend class Listener;
   [[nodiscard]] bool begin();
 
-  Listener* listener_;  // null if it was destroyed while this waited
-  const StreamOptions* options_ = nullptr;
-  bool waits_ = false;
-  bool given_ = false;
-  Socket socket_;
-  std::error_code error_;
+  Call call_;
 };
 
-inline Accept Listener::accept() noexcept { return Accept(*this); }
+inline Listener::Accept Listener::accept() noexcept { return Accept(*this); }
 
 }  // namespace reactor::coro

@@ -19,8 +19,6 @@
 
 namespace reactor::coro {
 
-class Joined;
-
 // Owns a number of running tasks. Destroying it ends the tasks that still run, wherever they are
 // suspended. It must not be destroyed from inside one of them. It may outlive its loop.
 class TaskGroup final : private Resident {
@@ -37,11 +35,11 @@ class TaskGroup final : private Resident {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   // Ends all tasks. Not from inside one of them.
   void cancel() noexcept;
+  class Join;
   // `co_await group.join()` waits until size() is 0. The group must outlive the wait.
-  [[nodiscard]] Joined join() noexcept;
+  [[nodiscard]] Join join() noexcept;
 
  private:
-  friend class Joined;
   friend class Root;
 
   void on_context_end() noexcept override;
@@ -53,9 +51,9 @@ class TaskGroup final : private Resident {
   std::size_t size_ = 0;
 };
 
-class Joined : private Waiter {
+class TaskGroup::Join : private Waiter {
  public:
-  explicit Joined(TaskGroup& group) noexcept : group_(&group) {}
+  explicit Join(TaskGroup& group) noexcept : group_(&group) {}
 
   [[nodiscard]] bool await_ready() const noexcept { return group_->size() == 0; }
   template <std::derived_from<Promise> P>
@@ -69,7 +67,7 @@ class Joined : private Waiter {
   TaskGroup* group_;
 };
 
-inline Joined TaskGroup::join() noexcept { return Joined(*this); }
+inline TaskGroup::Join TaskGroup::join() noexcept { return Join(*this); }
 
 // A running task. Destroying this handle, or assigning to it, ends the task wherever it is
 // suspended. Not from inside the task.

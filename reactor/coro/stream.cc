@@ -19,14 +19,4 @@ Result<Socket> Stream::detach() {
   return socket;
 }
 
-Result<std::optional<std::string_view>> ReadUntil::await_resume() noexcept {
-  if (went_wrong()) return error();
-  if (count_ == 0) return std::optional<std::string_view>();
-  std::string_view text = state_->text(count_);
-  if (want_ == Want::line && text.ends_with('\n')) {
-    text.remove_suffix(text.ends_with("\r\n") ? 2 : 1);
-  }
-  return std::optional(text);
-}
-
 }  // namespace reactor::coro

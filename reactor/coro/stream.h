@@ -18,48 +18,12 @@
 
 #include "reactor/base/error.h"
 #include "reactor/base/result.h"
+#include "reactor/coro/stream_awaiters.h"
 #include "reactor/coro/stream_state.h"
 #include "reactor/net/socket.h"
 #include "reactor/net/transport.h"
 
 namespace reactor::coro {
-
-// The awaitable of Stream::read().
-class ReadInto : public Reader {
- public:
-  using Reader::Reader;
-  template <std::derived_from<Promise> P>
-  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
-    suspend(coroutine);
-    wait_for_any();
-  }
-  [[nodiscard]] Result<std::size_t> await_resume() noexcept { return count(); }
-};
-
-// The awaitable of Stream::read_exactly().
-class ReadExactly : public Reader {
- public:
-  using Reader::Reader;
-  [[nodiscard]] bool await_ready() { return target_.empty() || Reader::await_ready(); }
-  [[nodiscard]] Result<std::size_t> await_resume() noexcept { return count(); }
-};
-
-// The awaitable of Stream::read_some() and read_all().
-class ReadView : public Viewer {
- public:
-  using Viewer::Viewer;
-  [[nodiscard]] Result<std::string_view> await_resume() noexcept {
-    if (went_wrong()) return error();
-    return state_->text(count_);
-  }
-};
-
-// The awaitable of Stream::read_until() and read_line().
-class ReadUntil : public Viewer {
- public:
-  using Viewer::Viewer;
-  [[nodiscard]] Result<std::optional<std::string_view>> await_resume() noexcept;
-};
 
 // Owns a connection; move-only. Destroying it closes the connection: written bytes are still sent
 // in the background, and a coroutine that waits in one of its calls gets operation_canceled.
@@ -96,33 +60,35 @@ class Stream {
   // Reads the available bytes, at least one, into `buffer` (not empty), which the kernel fills
   // directly. Returns 0 at the end.
   [[nodiscard]] ReadInto read(std::span<std::byte> buffer) noexcept {
-    return {*state_, Reader::Want::some, buffer};
+    return ReadInto(*state_, ReadCall::Want::some, buffer);
   }
   // Fills all of `buffer`. Returns its size, or 0 if the stream ended before the first byte.
   // Errc::unexpected_end if it ended later: the bytes that came are at the start of `buffer`, but
   // their number is not returned; use read() to learn it.
   [[nodiscard]] ReadExactly read_exactly(std::span<std::byte> buffer) noexcept {
-    return {*state_, Reader::Want::exactly, buffer};
+    return ReadExactly(*state_, ReadCall::Want::exactly, buffer);
   }
   // Returns a view of the available bytes, up to 4 KiB; empty at the end.
-  [[nodiscard]] ReadView read_some() noexcept { return {*state_, Reader::Want::view, {}, 0}; }
+  [[nodiscard]] ReadView read_some() noexcept {
+    return ReadView(*state_, ReadCall::Want::view, std::string_view(), std::size_t{0});
+  }
   // Returns a view of the bytes up to and including `delimiter`, or nothing at the end. `delimiter`
   // is not empty and must live until the call is done. Errc::too_long if it is not among the first
   // `max` bytes, Errc::unexpected_end if the stream ended before it. After either error the next
   // read returns the same bytes.
   [[nodiscard]] ReadUntil read_until(std::string_view delimiter, std::size_t max) noexcept {
-    return {*state_, Reader::Want::delimiter, delimiter, max};
+    return ReadUntil(*state_, ReadCall::Want::delimiter, delimiter, max);
   }
   // Returns a view of a line of up to `max` bytes, or nothing at the end. The line's end (CR LF or
   // LF) counts towards `max` but is not in the view. The last bytes of the stream count as a line
   // even without an end. Errc::too_long as above.
   [[nodiscard]] ReadUntil read_line(std::size_t max) noexcept {
-    return {*state_, Reader::Want::line, "\n", max};
+    return ReadUntil(*state_, ReadCall::Want::line, std::string_view("\n"), max);
   }
   // Returns a view of all bytes up to the end of the stream. Errc::too_long if there are more than
   // `max`.
   [[nodiscard]] ReadView read_all(std::size_t max) noexcept {
-    return {*state_, Reader::Want::all, {}, max};
+    return ReadView(*state_, ReadCall::Want::all, std::string_view(), max);
   }
 
   // Sends `bytes` after all earlier writes. The call itself sends as much as it can, awaiting it
@@ -130,13 +96,11 @@ class Stream {
   // while more than StreamOptions::high_water bytes are queued because the peer does not read.
   // Bytes that were taken can still be lost if the connection fails later; flush() tells. Errors:
   // broken_pipe after shutdown(), close() or an end without an error. Throws std::bad_alloc.
-  [[nodiscard]] Writer write(std::span<const std::byte> bytes) { return {*state_, bytes}; }
-  [[nodiscard]] Writer write(std::string_view text) {
-    return write(std::as_bytes(std::span(text)));
-  }
+  [[nodiscard]] Write write(std::span<const std::byte> bytes) { return {*state_, bytes}; }
+  [[nodiscard]] Write write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
   // Waits until the kernel has taken all written bytes. Errors: broken_pipe after close() or an end
   // without an error.
-  [[nodiscard]] Writer flush() { return Writer(*state_); }
+  [[nodiscard]] Write flush() { return Write(*state_); }
 
   // Half-closes: the peer reads all written bytes and then the end. Reading still works.
   void shutdown() { state_->stream.shutdown(); }

@@ -20,57 +20,56 @@ constexpr std::size_t kLargestPart = 64 * 1024;
 
 // ---- Waiting readers and writers ----
 
-void Reader::wait() noexcept {
-  REACTOR_CHECK(state_->reader() == nullptr);  // fails if two coroutines read one stream
-  state_->reader_ = this;
+void StreamState::wait_for(ReadCall& call) noexcept {
+  REACTOR_CHECK(reader() == nullptr);  // fails if two coroutines read one stream
+  reader_ = &call;
 }
 
-void Reader::leave() noexcept {
-  forget();
-  if (state_ != nullptr) state_->reader_ = state_->filler_ = nullptr;
+void StreamState::forget(ReadCall& call) noexcept {
+  call.forget();
+  if (call.state != nullptr) call.state->reader_ = call.state->filler_ = nullptr;
 }
 
-bool Reader::settle() noexcept {
-  if (waits()) leave();
-  return failed();
+bool StreamState::settle(ReadCall& call) noexcept {
+  if (call.waits()) forget(call);
+  return call.failed();
 }
 
-std::error_code Reader::error() const noexcept {
-  switch (course_ & kFailure) {
-    case kTooLong:
+std::error_code StreamState::error_of(const ReadCall& call) noexcept {
+  switch (call.failure()) {
+    case ReadCall::kTooLong:
       return Errc::too_long;
-    case kUnexpectedEnd:
+    case ReadCall::kUnexpectedEnd:
       return Errc::unexpected_end;
-    case kCanceled:
+    case ReadCall::kCanceled:
       return std::make_error_code(std::errc::operation_canceled);
     default:
-      return state_->error();
+      return call.state->error();
   }
 }
 
-void Writer::begin(StreamState& state, std::span<const std::byte> bytes, unsigned flush) {
-  course_ = static_cast<std::uint8_t>(kPending | flush);
-  rest_ = {&state, bytes};
-  static_cast<void>(state.write(*this));
+void StreamState::begin(WriteCall& call, std::span<const std::byte> bytes, unsigned flush) {
+  call.course = static_cast<std::uint8_t>(WriteCall::kPending | flush);
+  call.rest = {this, bytes};
+  static_cast<void>(write(call));
 }
 
-bool Writer::done_by_now() { return rest_.state->write(*this); }
-
-void Writer::wait() noexcept {
-  REACTOR_CHECK(rest_.state->writer_ == nullptr);  // fails if two coroutines write one stream
-  rest_.state->writer_ = this;
+void StreamState::wait_for(WriteCall& call) noexcept {
+  REACTOR_CHECK(writer_ == nullptr);  // fails if two coroutines write one stream
+  writer_ = &call;
 }
 
-void Writer::leave() noexcept {
-  forget();
-  if (rest_.state != nullptr) rest_.state->writer_ = nullptr;
+void StreamState::forget(WriteCall& call) noexcept {
+  call.forget();
+  if (call.rest.state != nullptr) call.rest.state->writer_ = nullptr;
 }
 
-std::error_code Writer::outcome() noexcept {
-  if (waits()) leave();
-  if (!failed()) return {};
-  if (rest_.state == nullptr) return std::make_error_code(std::errc::operation_canceled);
-  return rest_.state->error() ? rest_.state->error() : std::make_error_code(std::errc::broken_pipe);
+std::error_code StreamState::outcome_of(WriteCall& call) noexcept {
+  if (call.waits()) forget(call);
+  if (!call.failed()) return {};
+  const StreamState* const state = call.rest.state;
+  if (state == nullptr) return std::make_error_code(std::errc::operation_canceled);
+  return state->error() ? state->error() : std::make_error_code(std::errc::broken_pipe);
 }
 
 // ---- Lifetime ----
@@ -120,9 +119,9 @@ void StreamState::on_open(reactor::Stream&) {
 
 std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
   if (filler_ != nullptr) [[likely]]
-    return filler_->target_;
+    return filler_->target;
   const bool waits = reader_ != nullptr && !reader_->woken();
-  if (waits && reader_->want_ == Reader::Want::exactly) return reader_->target_;
+  if (waits && reader_->want == ReadCall::Want::exactly) return reader_->target;
   if (marked(kViewed)) return put_off();
   if (input_ == nullptr) input_ = std::make_unique<ByteBuffer>();
   const std::size_t part = std::clamp(input_->size(), kLeastPart, kLargestPart);
@@ -141,21 +140,21 @@ void StreamState::on_data(reactor::Stream&, std::span<std::byte> bytes) {
     fill(bytes);
     return;
   }
-  Reader& reader = *std::exchange(filler_, nullptr);
-  reader.count_ = bytes.size();
+  ReadCall& reader = *std::exchange(filler_, nullptr);
+  reader.count = bytes.size();
   reader.resume();
 }
 
 // The bytes are in the memory that read_buffer() returned.
 void StreamState::fill(std::span<std::byte> bytes) {
   const bool waits = reader_ != nullptr && !reader_->woken();
-  if (!waits || reader_->want_ != Reader::Want::exactly) {
+  if (!waits || reader_->want != ReadCall::Want::exactly) {
     keep(bytes);
     return;
   }
-  reader_->count_ += bytes.size();
-  reader_->target_ = reader_->target_.subspan(bytes.size());
-  if (reader_->target_.empty()) resume_reader();
+  reader_->count += bytes.size();
+  reader_->target = reader_->target.subspan(bytes.size());
+  if (reader_->target.empty()) resume_reader();
 }
 
 void StreamState::keep(std::span<std::byte> bytes) {
@@ -170,7 +169,7 @@ void StreamState::keep(std::span<std::byte> bytes) {
 }
 
 void StreamState::resume_reader() {
-  Reader& reader = *this->reader();
+  ReadCall& reader = *this->reader();
   filler_ = reader_ = nullptr;
   reader.resume();
 }
@@ -181,7 +180,7 @@ void StreamState::wake_reader() noexcept {
 }
 
 // Returns whether the read can be answered without waiting. Also ends the previous read's view.
-bool StreamState::prepare(Reader& reader) {
+bool StreamState::prepare(ReadCall& reader) {
   if (marked(kViewed)) {
     input_->consume(std::exchange(viewed_, 0));
     unmark(input_->empty() ? kViewed | kInput : kViewed);
@@ -198,50 +197,50 @@ bool StreamState::prepare(Reader& reader) {
   return false;
 }
 
-bool StreamState::satisfied(Reader& reader) {
-  switch (reader.want_) {
-    case Reader::Want::some:
+bool StreamState::satisfied(ReadCall& reader) {
+  switch (reader.want) {
+    case ReadCall::Want::some:
       copy_out(reader);
       return true;
-    case Reader::Want::exactly:
+    case ReadCall::Want::exactly:
       copy_out(reader);
-      return reader.target_.empty();
-    case Reader::Want::view:
-      reader.count_ = input_->size();
+      return reader.target.empty();
+    case ReadCall::Want::view:
+      reader.count = input_->size();
       break;
-    case Reader::Want::all:
-      if (input_->size() <= static_cast<Viewer&>(reader).max_) return false;
-      reader.fail(Reader::kTooLong);
+    case ReadCall::Want::all:
+      if (input_->size() <= static_cast<ViewCall&>(reader).max) return false;
+      reader.fail(ReadCall::kTooLong);
       return true;
     default:
-      if (!found(static_cast<Viewer&>(reader))) return reader.failed();
+      if (!found(static_cast<ViewCall&>(reader))) return reader.failed();
   }
-  viewed_ = reader.count_;
+  viewed_ = reader.count;
   mark(kViewed);
   return true;
 }
 
 // Searches for the delimiter, looking at each byte only once.
-bool StreamState::found(Viewer& viewer) {
+bool StreamState::found(ViewCall& viewer) {
   const std::string_view all = text(input_->size());
-  const std::size_t length = viewer.delimiter_.size();
-  const std::size_t from = viewer.scanned_ < length ? 0 : viewer.scanned_ - length + 1;
-  const std::size_t at = all.substr(0, viewer.max_).find(viewer.delimiter_, from);
-  viewer.scanned_ = all.size();
+  const std::size_t length = viewer.delimiter.size();
+  const std::size_t from = viewer.scanned < length ? 0 : viewer.scanned - length + 1;
+  const std::size_t at = all.substr(0, viewer.max).find(viewer.delimiter, from);
+  viewer.scanned = all.size();
   if (at != std::string_view::npos) {
-    viewer.count_ = at + length;
+    viewer.count = at + length;
     return true;
   }
-  if (all.size() >= viewer.max_) viewer.fail(Viewer::kTooLong);
+  if (all.size() >= viewer.max) viewer.fail(ViewCall::kTooLong);
   return false;
 }
 
-void StreamState::copy_out(Reader& reader) {
-  const std::size_t count = std::min(reader.target_.size(), input_->size());
+void StreamState::copy_out(ReadCall& reader) {
+  const std::size_t count = std::min(reader.target.size(), input_->size());
   if (count == 0) return;
-  std::memcpy(reader.target_.data(), input_->data().data(), count);
-  reader.count_ += count;
-  reader.target_ = reader.target_.subspan(count);
+  std::memcpy(reader.target.data(), input_->data().data(), count);
+  reader.count += count;
+  reader.target = reader.target.subspan(count);
   input_->consume(count);
   if (!input_->empty()) return;
   unmark(kInput);
@@ -250,23 +249,23 @@ void StreamState::copy_out(Reader& reader) {
 
 // Completes a read at the end of the stream, where no more bytes will come: after the peer's end,
 // our own, or an error.
-void StreamState::finish_at_end(Reader& reader) {
+void StreamState::finish_at_end(ReadCall& reader) {
   const std::size_t rest = marked(kInput) ? input_->size() : 0;
-  const bool cut = (reader.want_ == Reader::Want::exactly && reader.count_ > 0) ||
-                   (reader.want_ == Reader::Want::delimiter && rest > 0);
+  const bool cut = (reader.want == ReadCall::Want::exactly && reader.count > 0) ||
+                   (reader.want == ReadCall::Want::delimiter && rest > 0);
   if (error_) {
-    reader.fail(Reader::kStreamFailed);
+    reader.fail(ReadCall::kStreamFailed);
   } else if (cut) {
-    reader.fail(Reader::kUnexpectedEnd);
-  } else if (reader.want_ == Reader::Want::line || reader.want_ == Reader::Want::all) {
-    reader.count_ = viewed_ = rest;
+    reader.fail(ReadCall::kUnexpectedEnd);
+  } else if (reader.want == ReadCall::Want::line || reader.want == ReadCall::Want::all) {
+    reader.count = viewed_ = rest;
     if (rest > 0) mark(kViewed);
   }
 }
 
 // Returns whether the reader still waits for its first byte.
-bool StreamState::idle(const Reader& reader) const noexcept {
-  return reader.count_ == 0 && !marked(kInput);
+bool StreamState::idle(const ReadCall& reader) const noexcept {
+  return reader.count == 0 && !marked(kInput);
 }
 
 std::string_view StreamState::text(std::size_t count) const noexcept {
@@ -278,9 +277,9 @@ std::string_view StreamState::text(std::size_t count) const noexcept {
 
 // Returns whether the write is done without waiting. The reason of a failure is known only when the
 // stream has ended.
-bool StreamState::write(Writer& writer) {
+bool StreamState::write(WriteCall& writer) {
   if (marked(kClosed | kFinished)) {
-    writer.fail(Writer::kStreamFailed);
+    writer.fail(WriteCall::kStreamFailed);
     return true;
   }
   const bool done = writer.flushes() ? flush() : pump(writer);
@@ -295,8 +294,8 @@ bool StreamState::flush() {
 }
 
 // Writes as much as the high-water mark allows at present.
-bool StreamState::pump(Writer& writer) {
-  std::span<const std::byte>& rest = writer.rest_.bytes;
+bool StreamState::pump(WriteCall& writer) {
+  std::span<const std::byte>& rest = writer.rest.bytes;
   while (!rest.empty() && stream.writable() && stream.sends()) {
     constexpr std::size_t kPart = 64 * 1024;
     const std::size_t count = std::min(rest.size(), kPart);
@@ -305,7 +304,7 @@ bool StreamState::pump(Writer& writer) {
   }
   if (stream.closing()) return false;
   if (rest.empty() || stream.sends()) return stream.writable();
-  writer.fail(Writer::kStreamFailed);
+  writer.fail(WriteCall::kStreamFailed);
   return true;
 }
 
@@ -318,7 +317,7 @@ void StreamState::wake_writer() noexcept {
 // If the stream ended without an error, all bytes that it took were sent.
 void StreamState::finish_writer() noexcept {
   if (writer_ == nullptr) return;
-  if (error_ || !writer_->rest_.bytes.empty()) writer_->fail(Writer::kStreamFailed);
+  if (error_ || !writer_->rest.bytes.empty()) writer_->fail(WriteCall::kStreamFailed);
   wake_writer();
 }
 
@@ -338,7 +337,7 @@ void StreamState::on_flushed(reactor::Stream&) {
 
 void StreamState::on_end(reactor::Stream&) {
   mark(kEnded);
-  Reader* const reader = this->reader();
+  ReadCall* const reader = this->reader();
   if (reader == nullptr || reader->woken()) return;
   finish_at_end(*reader);
   resume_reader();
@@ -379,14 +378,14 @@ bool StreamState::lives_on() const noexcept {
 }
 
 void StreamState::abandon() noexcept {
-  if (Reader* const reader = this->reader()) {
-    reader->fail(Reader::kCanceled);
-    reader->state_ = nullptr;
+  if (ReadCall* const reader = this->reader()) {
+    reader->fail(ReadCall::kCanceled);
+    reader->state = nullptr;
     wake_reader();
   }
   if (writer_ != nullptr) {
-    writer_->fail(Writer::kCanceled);
-    writer_->rest_.state = nullptr;
+    writer_->fail(WriteCall::kCanceled);
+    writer_->rest.state = nullptr;
     wake_writer();
   }
   if (!lives_on()) {

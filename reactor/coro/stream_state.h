@@ -17,6 +17,7 @@
 
 #include "reactor/base/byte_buffer.h"
 #include "reactor/coro/coro_context.h"
+#include "reactor/coro/stream_calls.h"
 #include "reactor/net/stream/stream.h"
 #include "reactor/net/transport.h"
 
@@ -35,177 +36,6 @@ class StreamWatcher {
 
  protected:
   ~StreamWatcher() = default;
-};
-
-// A Waiter that keeps only the coroutine handle until it is woken. A call that is done at once, or
-// that the loop resumes, never pays for the rest.
-class LateWaiter {
- public:
-  // NOLINTNEXTLINE(modernize-use-equals-default): the union would delete it
-  LateWaiter() noexcept {}
-  LateWaiter(LateWaiter&&) noexcept {}  // allowed only before it waits
-  LateWaiter& operator=(LateWaiter&&) = delete;
-  // NOLINTNEXTLINE(modernize-use-equals-default): the same
-  ~LateWaiter() {}  // the derived class destroys waiter_ if waits()
-
-  [[nodiscard]] bool waits() const noexcept { return (course_ & kWaits) != 0; }
-  [[nodiscard]] bool woken() const noexcept { return (course_ & kWoken) != 0; }
-
- protected:
-  // The state of the call, in one byte. 0: done without error.
-  enum Course : std::uint8_t {
-    kTooLong = 1,        // Errc::too_long
-    kUnexpectedEnd = 2,  // Errc::unexpected_end
-    kStreamFailed = 3,   // the stream failed or ended
-    kCanceled = 4,       // std::errc::operation_canceled
-    kFailure = 7,        // mask of the four above
-    kPending = 1 << 3,   // the call itself could not do all of it
-    kFlush = 1 << 4,     // the call is a flush
-    kWaits = 1 << 5,     // set until the coroutine resumes or is destroyed
-    kWoken = 1 << 6,     // waiter_ is the union's live member; kWaits stays set
-  };
-
-  void suspend(std::coroutine_handle<> coroutine) noexcept {
-    coroutine_ = coroutine;
-    course_ |= kWaits;
-  }
-  // resume() and wake() do what Waiter's do.
-  void resume() {
-    course_ &= kFailure;
-    coroutine_.resume();
-  }
-  void wake(Context& context) noexcept {
-    if (woken()) return;
-    const std::coroutine_handle<> coroutine = coroutine_;
-    std::construct_at(&waiter_)->suspend(context, coroutine);
-    waiter_.wake();
-    course_ |= kWoken;
-  }
-  // Ends the wait.
-  void forget() noexcept {
-    if (woken()) std::destroy_at(&waiter_);
-    course_ &= kFailure;
-  }
-  [[nodiscard]] bool failed() const noexcept { return (course_ & kFailure) != 0; }
-  void fail(Course reason) noexcept {
-    course_ = static_cast<std::uint8_t>((course_ & ~kFailure) | reason);
-  }
-
- private:
-  union {
-    std::coroutine_handle<> coroutine_;
-    Waiter waiter_;
-  };
-
- protected:
-  std::uint8_t course_ = 0;
-};
-
-// The awaiter of a read; see coro::Stream.
-class Reader : public LateWaiter {
- public:
-  enum class Want : std::uint8_t {
-    some,       // the available bytes, into `target`
-    exactly,    // `target` filled
-    view,       // a view of the available bytes
-    delimiter,  // a view up to and including a delimiter
-    line,       // the same for a line feed; also the rest at the end
-    all,        // a view of everything up to the end
-  };
-
-  Reader(StreamState& state, Want want, std::span<std::byte> target = {}) noexcept
-      : want_(want), state_(&state), target_(target) {}
-  Reader(Reader&&) noexcept = default;
-  ~Reader() {
-    if (waits()) leave();
-  }
-
-  [[nodiscard]] inline bool await_ready();
-  template <std::derived_from<Promise> P>
-  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
-    suspend(coroutine);
-    wait();
-  }
-
- protected:
-  // For await_resume(): ends the wait, because the awaiter may live on, and returns whether the
-  // read failed.
-  [[nodiscard]] bool went_wrong() noexcept { return course_ != 0 && settle(); }
-  [[nodiscard]] std::error_code error() const noexcept;
-  [[nodiscard]] Result<std::size_t> count() noexcept {
-    if (went_wrong()) [[unlikely]]
-      return error();
-    return count_;
-  }
-  // The fast path of wait() for Want::some.
-  inline void wait_for_any() noexcept;
-
-  Want want_;
-  StreamState* state_;
-  std::span<std::byte> target_;  // the part still to fill
-  std::size_t count_ = 0;        // bytes put into the target, or in the view
-
- private:
-  friend class StreamState;
-  void wait() noexcept;
-  void leave() noexcept;
-  [[nodiscard]] bool settle() noexcept;
-};
-
-// A reader that returns a view of the state's buffer.
-class Viewer : public Reader {
- public:
-  Viewer(StreamState& state, Want want, std::string_view delimiter, std::size_t max) noexcept
-      : Reader(state, want), delimiter_(delimiter), max_(max) {}
-
- private:
-  friend class StreamState;
-  std::string_view delimiter_;
-  std::size_t max_;
-  std::size_t scanned_ = 0;
-};
-
-// The awaiter of a write. The call writes at once and waits for the rest. Bytes beyond the
-// high-water mark stay in the caller's memory until the write is done.
-class Writer : public LateWaiter {
- public:
-  inline Writer(StreamState& state, std::span<const std::byte> bytes);
-  // Makes a flush.
-  explicit Writer(StreamState& state) { begin(state, {}, kFlush); }
-  inline Writer(Writer&& other) noexcept;
-  ~Writer() {
-    if (waits()) leave();
-  }
-
-  [[nodiscard]] bool await_ready() { return course_ == 0 || done_by_now(); }
-  template <std::derived_from<Promise> P>
-  void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
-    suspend(coroutine);
-    wait();
-  }
-  Result<> await_resume() noexcept {
-    if (course_ == 0) [[likely]]
-      return {};
-    return outcome();
-  }
-
- private:
-  friend class StreamState;
-  [[nodiscard]] bool flushes() const noexcept { return (course_ & kFlush) != 0; }
-  void begin(StreamState& state, std::span<const std::byte> bytes, unsigned flush = 0);
-  [[nodiscard]] bool done_by_now();
-  void wait() noexcept;
-  void leave() noexcept;
-  [[nodiscard]] std::error_code outcome() noexcept;
-
-  // Set only if course_ is not 0.
-  struct Rest {
-    StreamState* state;  // null if the coro::Stream was destroyed meanwhile
-    std::span<const std::byte> bytes;
-  };
-  union {
-    Rest rest_;
-  };
 };
 
 class StreamState final : private StreamHandler, private Resident {
@@ -241,10 +71,39 @@ class StreamState final : private StreamHandler, private Resident {
 
   reactor::Stream stream;
 
- private:
-  friend class Reader;
-  friend class Writer;
+  // ---- For the awaiters. ----
 
+  // Returns whether the read is done without waiting.
+  [[nodiscard]] bool ready(ReadCall& call) { return marks_ != 0 && prepare(call); }
+  // Makes the call wait. Aborts if another coroutine reads already.
+  void wait_for(ReadCall& call) noexcept;
+  // The fast path of wait_for() for Want::some.
+  void wait_for_any(ReadCall& call) noexcept {
+    if (filler_ != nullptr || reader_ != nullptr) [[unlikely]] {
+      wait_for(call);  // aborts: two coroutines read one stream
+    } else {
+      filler_ = &call;
+    }
+  }
+  // Ends the wait of a call whose coroutine is destroyed.
+  static void forget(ReadCall& call) noexcept;
+  // Ends the wait of a call whose coroutine runs again. Returns whether the call failed.
+  [[nodiscard]] static bool settle(ReadCall& call) noexcept;
+  [[nodiscard]] static std::error_code error_of(const ReadCall& call) noexcept;
+
+  // The fast path of begin(). Returns false if that has to be called.
+  [[nodiscard]] bool collects(std::span<const std::byte> bytes) {
+    return marks_ == 0 && stream.collect(bytes) != nullptr;
+  }
+  // Begins a write, or a flush (kFlush).
+  void begin(WriteCall& call, std::span<const std::byte> bytes, unsigned flush = 0);
+  // Returns whether the write is done without waiting.
+  [[nodiscard]] bool write(WriteCall& call);
+  void wait_for(WriteCall& call) noexcept;
+  static void forget(WriteCall& call) noexcept;
+  [[nodiscard]] static std::error_code outcome_of(WriteCall& call) noexcept;
+
+ private:
   // If any mark is set, a read or write must check the state before it does anything; if none is
   // set, it takes the fast path.
   enum Mark : std::uint16_t {
@@ -275,56 +134,35 @@ class StreamState final : private StreamHandler, private Resident {
   void mark(unsigned marks) noexcept { marks_ = static_cast<std::uint16_t>(marks_ | marks); }
   void unmark(unsigned marks) noexcept { marks_ = static_cast<std::uint16_t>(marks_ & ~marks); }
 
-  [[nodiscard]] bool prepare(Reader& reader);
-  [[nodiscard]] bool satisfied(Reader& reader);
-  [[nodiscard]] bool found(Viewer& viewer);
-  void copy_out(Reader& reader);
-  void finish_at_end(Reader& reader);
-  [[nodiscard]] bool idle(const Reader& reader) const noexcept;
+  [[nodiscard]] bool prepare(ReadCall& reader);
+  [[nodiscard]] bool satisfied(ReadCall& reader);
+  [[nodiscard]] bool found(ViewCall& viewer);
+  void copy_out(ReadCall& reader);
+  void finish_at_end(ReadCall& reader);
+  [[nodiscard]] bool idle(const ReadCall& reader) const noexcept;
   [[nodiscard]] std::span<std::byte> put_off() noexcept;
   void fill(std::span<std::byte> bytes);
   void keep(std::span<std::byte> bytes);
   // Returns the reader that waits or was woken.
-  [[nodiscard]] Reader* reader() const noexcept { return filler_ != nullptr ? filler_ : reader_; }
+  [[nodiscard]] ReadCall* reader() const noexcept { return filler_ != nullptr ? filler_ : reader_; }
   void resume_reader();
   void wake_reader() noexcept;
-  [[nodiscard]] bool write(Writer& writer);
   [[nodiscard]] bool flush();
-  [[nodiscard]] bool pump(Writer& writer);
+  [[nodiscard]] bool pump(WriteCall& writer);
   [[nodiscard]] bool writer_waits(bool flush) const noexcept;
   void resume_writer();
   void wake_writer() noexcept;
   void finish_writer() noexcept;
 
-  Context* context_;          // null after the loop's end
-  Reader* filler_ = nullptr;  // waiting read(), which the kernel fills directly
-  Reader* reader_ = nullptr;  // any other reader, or a woken one; at most one of the two is set
+  Context* context_;            // null after the loop's end
+  ReadCall* filler_ = nullptr;  // waiting read(), which the kernel fills directly
+  ReadCall* reader_ = nullptr;  // any other reader, or a woken one; at most one of the two is set
   std::uint16_t marks_ = 0;
-  Writer* writer_ = nullptr;
+  WriteCall* writer_ = nullptr;
   StreamWatcher* watcher_;
   std::unique_ptr<ByteBuffer> input_;
   std::size_t viewed_ = 0;
   std::error_code error_;
 };
-
-inline bool Reader::await_ready() { return state_->marks_ != 0 && state_->prepare(*this); }
-
-inline void Reader::wait_for_any() noexcept {
-  if (state_->filler_ != nullptr || state_->reader_ != nullptr) [[unlikely]] {
-    wait();  // fails its check: two coroutines read one stream
-  } else {
-    state_->filler_ = this;
-  }
-}
-
-inline Writer::Writer(StreamState& state, std::span<const std::byte> bytes) {
-  if (state.marks_ != 0 || state.stream.collect(bytes) == nullptr) [[unlikely]]
-    begin(state, bytes);
-}
-
-inline Writer::Writer(Writer&& other) noexcept {
-  course_ = other.course_;
-  if (course_ != 0) rest_ = other.rest_;
-}
 
 }  // namespace reactor::coro
