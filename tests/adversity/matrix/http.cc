@@ -89,7 +89,7 @@ class OfHttp final : public Subject {
     if (is("body")) responder_.on_body([this](std::string_view, bool) { replaced(); });
     if (is("drain")) {
       responder_.on_drain(replacing());
-      responder_.write(big_text());
+      fill();
     }
   }
   [[nodiscard]] Service* service() override { return server_.get(); }
@@ -152,7 +152,12 @@ class OfHttp final : public Subject {
     responder_.begin(response);
     if (is("close")) responder_.on_close(acting());
     if (is("drain")) responder_.on_drain(acting());
-    responder_.write(is("drain") ? big_text() : "part");
+    is("drain") ? fill() : responder_.write("part");
+  }
+  // Writes until the queue is so long that on_drain() is owed. One big text may fit into the
+  // kernel's buffers.
+  void fill() {
+    for (int i = 0; i < 50 && responder_.writable(); ++i) responder_.write(big_text());
   }
 
   bool other_ = false, drains_ = false, close_clients_ = false;
