@@ -22,7 +22,7 @@ class GuaranteesReadiness : public LoopTest {};
 
 // Reads once and notes the result of read(2): bytes, the end, or an error.
 struct Reader {
-  std::string octets;
+  std::string bytes;
   bool end = false;
   int error = 0;
 
@@ -31,7 +31,7 @@ struct Reader {
     std::vector<char> buffer(limit);
     const ssize_t count = ::read(fd, buffer.data(), buffer.size());
     if (count > 0) {
-      octets.append(buffer.data(), static_cast<std::size_t>(count));
+      bytes.append(buffer.data(), static_cast<std::size_t>(count));
     } else if (count == 0) {
       end = true;
     } else if (errno != EAGAIN) {
@@ -175,10 +175,10 @@ TEST_P(GuaranteesReadiness, G5_AResetIsReadableAndWritableAndTheNextCallTellsIt)
     int error = 0;
     IoWatcher watcher = get(loop.watch(pair.near.get(), interest, [&](Ready ready) {
       EXPECT_EQ(ready.bits(), interest);
-      char octet = 0;
+      char byte = 0;
       const ssize_t result = interest == Interest::read
-                                 ? ::recv(pair.near.get(), &octet, 1, 0)
-                                 : ::send(pair.near.get(), &octet, 1, MSG_NOSIGNAL);
+                                 ? ::recv(pair.near.get(), &byte, 1, 0)
+                                 : ::send(pair.near.get(), &byte, 1, MSG_NOSIGNAL);
       if (result < 0 && errno != EAGAIN) error = errno;
       if (error != 0) watcher.stop();
     }));
@@ -189,7 +189,7 @@ TEST_P(GuaranteesReadiness, G5_AResetIsReadableAndWritableAndTheNextCallTellsIt)
   }
 }
 
-TEST_P(GuaranteesReadiness, G5_TheLastOctetBeforeAnEndIsNotLost) {
+TEST_P(GuaranteesReadiness, G5_TheLastByteBeforeAnEndIsNotLost) {
   for (FdPair (*make)() : {&make_pipe, &make_socket_pair, &make_tcp_pair}) {
     Loop loop(options());
     FdPair pair = make();
@@ -200,7 +200,7 @@ TEST_P(GuaranteesReadiness, G5_TheLastOctetBeforeAnEndIsNotLost) {
     write_text(pair.far.get(), "the last words");
     pair.far.reset();
     EXPECT_TRUE(run_bounded(loop, [&] { return reader.over(); }));
-    EXPECT_EQ(reader.octets, "the last words");
+    EXPECT_EQ(reader.bytes, "the last words");
     EXPECT_TRUE(reader.end);
   }
 }
@@ -221,8 +221,8 @@ TEST_P(GuaranteesReadiness, G5_AfterAHalfCloseTheOtherWayStillWorks) {
     Reader answer;
     IoWatcher other = get(loop.watch(pair.far.get(), Interest::read,
                                      [&](Ready) { answer.read_once(pair.far.get()); }));
-    EXPECT_TRUE(run_bounded(loop, [&] { return !answer.octets.empty(); }));
-    EXPECT_EQ(answer.octets, "answer");
+    EXPECT_TRUE(run_bounded(loop, [&] { return !answer.bytes.empty(); }));
+    EXPECT_EQ(answer.bytes, "answer");
   }
 }
 

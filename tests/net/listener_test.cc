@@ -207,7 +207,7 @@ TEST_P(ListenerTest, AnAddressThatCanNotBeBoundIsAnError) {
   EXPECT_EQ(Listener::listen(loop, first->address(), keeper).error(), std::errc::address_in_use);
 }
 
-TEST_P(ListenerTest, Catalogue_B1_ExhaustedDescriptorsPauseItWithoutSpinning) {
+TEST_P(ListenerTest, ExhaustedDescriptorsPauseItWithoutSpinning) {
   Loop loop(options());
   Keeper keeper;
   LogCapture log;
@@ -231,7 +231,7 @@ TEST_P(ListenerTest, Catalogue_B1_ExhaustedDescriptorsPauseItWithoutSpinning) {
       << "it is polled again";
 }
 
-TEST_P(ListenerTest, Catalogue_B1_PauseAndResumeWhileItIsExhausted) {
+TEST_P(ListenerTest, PauseAndResumeWhileItIsExhausted) {
   Loop loop(options());
   Keeper keeper;
   const LogCapture log;
@@ -249,7 +249,7 @@ TEST_P(ListenerTest, Catalogue_B1_PauseAndResumeWhileItIsExhausted) {
   EXPECT_TRUE(run_bounded(loop, [&] { return keeper.connections.size() == 20; }));
 }
 
-TEST_P(ListenerTest, Catalogue_B2_TheRetryDoesNotOutliveTheListener) {
+TEST_P(ListenerTest, TheRetryDoesNotOutliveTheListener) {
   Loop loop(options());
   Keeper keeper;
   LogCapture log;
@@ -266,7 +266,7 @@ TEST_P(ListenerTest, Catalogue_B2_TheRetryDoesNotOutliveTheListener) {
   EXPECT_EQ(log.lines().size(), 1U);
 }
 
-TEST_P(ListenerTest, Catalogue_B3_AConnectionThatIsResetInTheQueueHarmsNobody) {
+TEST_P(ListenerTest, AConnectionThatIsResetInTheQueueHarmsNobody) {
   Loop loop(options());
   Keeper keeper;
   LogCapture log;
@@ -287,7 +287,7 @@ TEST_P(ListenerTest, Catalogue_B3_AConnectionThatIsResetInTheQueueHarmsNobody) {
   EXPECT_TRUE(log.lines().empty());
 }
 
-TEST_P(ListenerTest, Catalogue_B4_AStormOfConnectionsDoesNotStarveOthers) {
+TEST_P(ListenerTest, AStormOfConnectionsDoesNotStarveOthers) {
   Loop loop(options());
   Keeper keeper;
   const auto listener = listen(loop, keeper);

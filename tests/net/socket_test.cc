@@ -230,7 +230,7 @@ TEST_F(SocketTest, ErrorsOfTheSystemAreTold) {
   EXPECT_FALSE(Socket::listen(Address(), {}));
 }
 
-TEST_F(SocketTest, Catalogue_B3_AcceptErrorsAreToldApart) {
+TEST_F(SocketTest, AcceptErrorsAreToldApart) {
   for (const int number : {ECONNABORTED, EPROTO, EINTR, ENETDOWN, ENOPROTOOPT, EHOSTDOWN,
                            EHOSTUNREACH, ENETUNREACH, EPERM, ETIMEDOUT}) {
     EXPECT_EQ(classify_accept_error(system_error(number)), AcceptFailure::retry) << number;

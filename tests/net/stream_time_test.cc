@@ -190,15 +190,15 @@ TEST_P(StreamTime, ASlowReaderIsNotTimedOutWhileThereIsProgress) {
   if (link.handler.closes > 0) {
     EXPECT_GE(monotonic_now() - last, milliseconds(150)) << "a process that was stopped";
   } else {
-    EXPECT_GT(monotonic_now() - start, milliseconds(150)) << "longer than the time-out in all";
+    EXPECT_GT(monotonic_now() - start, milliseconds(150)) << "longer than the timeout in all";
   }
 }
 
 // ---- Lingering ----
 
-// F2 of the catalogue: if the socket were closed with unread input, the kernel would send a reset,
-// and the peer could lose the answer.
-TEST_P(StreamLinger, Catalogue_F2_UnreadInputDoesNotDestroyTheAnswer) {
+// If the socket were closed with unread input, the kernel would send a reset, and the peer could
+// lose the answer.
+TEST_P(StreamLinger, UnreadInputDoesNotDestroyTheAnswer) {
   Loop loop(options());
   Link link(loop);
   link.handler.when_data = [](Stream& stream, std::string_view) {

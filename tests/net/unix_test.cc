@@ -45,7 +45,7 @@ mode_t mode_of(const std::string& path) {
   return status.st_mode & 0777;
 }
 
-TEST_F(UnixTest, Catalogue_F10_TheModeIsAsAskedWhateverTheUmask) {
+TEST_F(UnixTest, TheModeIsAsAskedWhateverTheUmask) {
   ListenOptions options;
   const mode_t before = ::umask(0077);
   int number = 0;
@@ -64,7 +64,7 @@ TEST_F(UnixTest, Catalogue_F10_TheModeIsAsAskedWhateverTheUmask) {
 
 // Another process that may write to the folder replaces the file with a link as soon as the file
 // exists.
-TEST_F(UnixTest, Catalogue_F10_TheModeIsNeverAnotherFiles) {
+TEST_F(UnixTest, TheModeIsNeverAnotherFiles) {
   const std::string victim = folder_.file("victim"), place = folder_.file("s");
   { const UniqueFd made(::open(victim.c_str(), O_CREAT | O_WRONLY, 0600)); }
   std::atomic<bool> done{false};
@@ -88,7 +88,7 @@ TEST_F(UnixTest, Catalogue_F10_TheModeIsNeverAnotherFiles) {
   EXPECT_EQ(mode_of(victim), 0600U);
 }
 
-TEST_F(UnixTest, Catalogue_F10_WhatFailsMakesNoFile) {
+TEST_F(UnixTest, WhatFailsMakesNoFile) {
   const std::string longest(107 - folder_.file("").size(), 'p');
   { const Socket fits = get(Socket::listen(folder_.socket(longest), {})); }
   EXPECT_EQ(folder_.files(), 1U);
@@ -98,14 +98,14 @@ TEST_F(UnixTest, Catalogue_F10_WhatFailsMakesNoFile) {
   EXPECT_EQ(folder_.files(), 1U) << "no lock file either";
 }
 
-TEST_F(UnixTest, Catalogue_F9_ASymbolicLinkIsNotReplaced) {
+TEST_F(UnixTest, ASymbolicLinkIsNotReplaced) {
   { const Socket dead = get(Socket::listen(folder_.socket("dead"), {})); }
   std::filesystem::create_symlink(folder_.file("dead"), folder_.file("link"));
   EXPECT_EQ(Socket::listen(folder_.socket("link"), {}).error(), std::errc::address_in_use);
   EXPECT_EQ(folder_.files(), 2U);
 }
 
-TEST_F(UnixTest, Catalogue_F9_ALiveServerWithAFullBacklogIsNotReplaced) {
+TEST_F(UnixTest, ALiveServerWithAFullBacklogIsNotReplaced) {
   ListenOptions options;
   options.backlog = 1;
   const Socket live = get(Socket::listen(folder_.socket(), options));
@@ -120,7 +120,7 @@ TEST_F(UnixTest, Catalogue_F9_ALiveServerWithAFullBacklogIsNotReplaced) {
 
 // Several servers start at the same moment. In the even rounds a dead server has left its file.
 // Each server reports its result, and lives on until all have reported.
-TEST_F(UnixTest, Catalogue_F9_OfServersThatStartAtOnceOneWinsFork) {
+TEST_F(UnixTest, OfServersThatStartAtOnceOneWinsFork) {
   constexpr int kServers = 6;
   for (int round = 0; round < 10; ++round) {
     const std::string name = std::to_string(round);
@@ -153,7 +153,7 @@ TEST_F(UnixTest, Catalogue_F9_OfServersThatStartAtOnceOneWinsFork) {
 
 // A server that is bound but does not listen yet looks like a dead one. Only the lock tells them
 // apart.
-TEST_F(UnixTest, Catalogue_F9_AServerThatIsAboutToListenIsNotReplacedFork) {
+TEST_F(UnixTest, AServerThatIsAboutToListenIsNotReplacedFork) {
   const UniqueFd folder(::open(folder_.file("").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
   const UniqueFd starting(::socket(AF_UNIX, SOCK_STREAM, 0));
@@ -184,7 +184,7 @@ TEST_F(UnixTest, AFolderThatCanNotBeLockedIsNoHindrance) {
 // ---- Names ----
 
 #if defined(SO_PEERCRED)
-TEST_F(UnixTest, Catalogue_F11_AbstractNamesHaveALengthAndAnyOctets) {
+TEST_F(UnixTest, AbstractNamesHaveALengthAndAnyBytes) {
   using std::string_literals::operator""s;
   const std::string base = "reactor-" + std::to_string(::getpid());
   std::vector<Socket> servers;

@@ -165,9 +165,9 @@ TEST_F(Kqueue, DisabledIsSilentUntilEnabled) {
 TEST_F(Kqueue, ClearReportsEachWriteOnce) {
   const FdPair pipe = make_pipe();
   ASSERT_EQ(change(pipe.near, EVFILT_READ, EV_ADD | EV_CLEAR), 0);
-  for (int octets = 1; octets <= 3; ++octets) {
+  for (int bytes = 1; bytes <= 3; ++bytes) {
     write_text(pipe.far.get(), "x");
-    EXPECT_EQ(fetch_one().data, octets);
+    EXPECT_EQ(fetch_one().data, bytes);
     EXPECT_TRUE(fetch().empty());
   }
 }
@@ -295,8 +295,8 @@ TEST_F(Kqueue, ResetTellsAnErrorOnBothFilters) {
     EXPECT_NE(event.flags & EV_EOF, 0);
     EXPECT_EQ(event.fflags, static_cast<unsigned>(ECONNRESET));
   }
-  std::array<char, 4> octets;
-  EXPECT_EQ(::read(pair.near.get(), octets.data(), octets.size()), -1);
+  std::array<char, 4> bytes;
+  EXPECT_EQ(::read(pair.near.get(), bytes.data(), bytes.size()), -1);
   EXPECT_EQ(errno, ECONNRESET) << "telling it does not consume it";
 }
 

@@ -168,7 +168,7 @@ TEST_F(KqueuePollerTest, ModifyAsksBeforeItAdds) {
   for (const Change& one : script_.changes) EXPECT_NE(one.flags, EV_ADD);
 }
 
-// E5: a dead entry of one filter does not hide the other filter's entry.
+// A dead entry of one filter does not hide the other filter's entry.
 TEST_F(KqueuePollerTest, RemoveTriesBothFilters) {
   ASSERT_FALSE(add(Interest::read_write));
   script_.changes.clear();
@@ -240,7 +240,7 @@ TEST_F(KqueuePollerTest, EventOfAnOldTokenKeepsIt) {
   EXPECT_EQ(batch.at(2), Interest::read_write);
 }
 
-// D8: the pid equals the number of a watched descriptor.
+// The pid equals the number of a watched descriptor.
 TEST_F(KqueuePollerTest, ProcessIsNotADescriptor) {
   ASSERT_FALSE(add(Interest::read_write, 1));
   ASSERT_FALSE(poller_->add_process(fd(), token_number(2)));
@@ -402,7 +402,7 @@ TEST_F(KqueuePollerTest, AsksForNoMoreThanItCanGive) {
   }
 }
 
-// E6: a count that is too large for an int.
+// Some counts are too large for an int.
 TEST(SaturatedCount, StaysInTheRangeOfInt) {
   EXPECT_EQ(saturated_count(0), 0);
   EXPECT_EQ(saturated_count(4096), 4096);

@@ -29,7 +29,7 @@ TEST_P(PollerReadiness, WritableUntilFull) {
   EXPECT_EQ(wait(kPatience), (Batch{{1, Interest::write}}));
 }
 
-// E4: both directions come as one event, even if the kernel returns two.
+// Both directions come as one event, even if the kernel returns two.
 TEST_P(PollerReadiness, BothDirectionsAreOneEvent) {
   const FdPair first = make_socket_pair();
   const FdPair second = make_socket_pair();
@@ -57,7 +57,7 @@ TEST_P(PollerReadiness, ClosedPipeIsReadable) {
 }
 
 // E3, A5: data and the end arrive together.
-TEST_P(PollerReadiness, LastOctetsComeBeforeTheEnd) {
+TEST_P(PollerReadiness, LastBytesComeBeforeTheEnd) {
   FdPair pair = make_tcp_pair();
   ASSERT_FALSE(add(pair.near, Interest::read, 1));
   write_text(pair.far.get(), "last");
@@ -108,7 +108,7 @@ TEST_P(PollerReadiness, ResetIsReadableAndWritable) {
   }
 }
 
-// A7: a peer that has stopped writing may still read, so the descriptor is readable only.
+// A peer that has stopped writing may still read, so the descriptor is readable only.
 TEST_P(PollerReadiness, HalfCloseIsReadableOnly) {
   const FdPair pair = make_tcp_pair();
   fill(pair.near.get());

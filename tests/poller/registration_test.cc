@@ -126,7 +126,7 @@ TEST_P(PollerRegistration, EqualModifyAsksWhetherTheFileIsStillHeld) {
   EXPECT_FALSE(poller().modify(number, Interest::read, Interest::read, token_number(2)));
 }
 
-// A14, A1: the number was closed without telling the poller and now stands for another file.
+// The number was closed without telling the poller and now stands for another file.
 TEST_P(PollerRegistration, RecycledNumberIsNew) {
   FdPair first = make_pipe();
   const int number = first.near.get();
@@ -203,7 +203,7 @@ TEST_P(PollerRegistration, DestroyedInAForkedChildItIsWholeInTheParent) {
   EXPECT_EQ(wait(kPatience), (Batch{{1, Interest::read}}));
 }
 
-// D2: some systems do not pass the set on to a child, so its number may stand for any file there.
+// Some systems do not pass the set on to a child, so its number may stand for any file there.
 TEST_P(PollerRegistration, InAForkedChildItClosesNobodysNumber) {
   const int number = poller().backend_fd();
   EXPECT_EQ(in_child([&] {

@@ -49,8 +49,8 @@ TEST_P(PollerWait, ZeroDoesNotWait) {
   EXPECT_LT(monotonic_now() - before, seconds(5));
 }
 
-// C4: none of these timeouts wraps around to "now", and none is refused. A15: a signal ends the
-// wait without an error.
+// None of these timeouts wraps around to "now", and none is refused. A signal ends the wait without
+// an error.
 TEST_P(PollerWait, HugeTimeoutsWaitUntilASignal) {
   struct sigaction ignore {};
   struct sigaction before {};
@@ -185,8 +185,8 @@ class PollerCrowd : public PollerTest {
   bool enough_ = false;
 };
 
-// E1: numbers beyond FD_SETSIZE (1024) work like others. A16: each descriptor is reported after at
-// most two rounds.
+// Numbers beyond FD_SETSIZE (1024) work like others. Each descriptor is reported after at most two
+// rounds.
 TEST_P(PollerCrowd, FiveThousandReadyDescriptorsAreAllServed) {
   if (!enough()) GTEST_SKIP() << "the hard limit of descriptors is too low";
   const FdPair pipe = make_pipe();

@@ -41,7 +41,7 @@ class Echo(support.BackendTest):
                 with server.connect() as connection:
                     sender = threading.Thread(target=send_and_half_close, args=(connection, data))
                     sender.start()
-                    self.assertTrue(support.read_all(connection) == data, f"{size} octets")
+                    self.assertTrue(support.read_all(connection) == data, f"{size} bytes")
                     sender.join()
 
     def test_many_at_once(self):
@@ -194,12 +194,12 @@ class Http(support.BackendTest):
                 connection.sendall(support.GET * 100 + b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
                 self.assertEqual(support.read_all(connection).count(b"\r\n\r\nOK\n"), 101)
 
-    def test_one_octet_at_a_time(self):
+    def test_one_byte_at_a_time(self):
         with self.server(HTTP_OK) as server:
             with server.connect() as connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                for octet in support.GET:
-                    connection.sendall(bytes([octet]))
+                for byte in support.GET:
+                    connection.sendall(bytes([byte]))
                 self.assertEqual(support.read_response(connection)[1], b"OK\n")
 
     def test_a_bad_request_is_refused_and_closed(self):

@@ -42,7 +42,7 @@ ABORT = b"\1\0\0\0\0\0\0\0"  # struct linger: close() resets
 # The bytes of each flood. A client sends them over and over.
 FLOODS = {
     "requests": support.GET * 2000,
-    "chunks of one octet": POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 10_000
+    "chunks of one byte": POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 10_000
                            + b"0\r\n\r\n",
     "heads of many fields": (b"GET / HTTP/1.1\r\nHost: t\r\n" + b"A: b\r\n" * 90 + b"\r\n") * 100,
 }
@@ -197,7 +197,7 @@ class Unread(support.BackendTest):
         before = support.resident(worker)
         sent = push(deaf, data)
         growth = support.resident(worker) - before
-        print(f"{self.backend}: {sent} octets taken, grown by {growth >> 10} KiB", file=sys.stderr)
+        print(f"{self.backend}: {sent} bytes taken, grown by {growth >> 10} KiB", file=sys.stderr)
         self.assertTrue(support.is_ok(witness))
 
         end = data.index(b"\r\n\r\n", sent) + 4 if sent < len(data) else sent

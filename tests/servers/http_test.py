@@ -405,7 +405,7 @@ class Options(support.BackendTest):
                 connection.sendall(b"GET / HTTP/1.1\r\n")
                 self.late(connection, begun)
 
-    def test_octets_now_and_then_do_not_prolong_the_head(self):
+    def test_bytes_now_and_then_do_not_prolong_the_head(self):
         with self.server(HTTP_OK, "--header-timeout", "1") as server:
             begun = time.monotonic()
             with server.connect() as connection:

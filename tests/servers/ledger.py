@@ -151,7 +151,7 @@ class Ledger:
         now = time.monotonic()
         for client in self.clients:
             if client.asking and now - client.asked > self.patience:
-                self.lose(client, LATE if client.sent else REFUSED, "time-out")
+                self.lose(client, LATE if client.sent else REFUSED, "timeout")
 
     def ask(self, client):
         if client.socket is None and not self.reconnects:

@@ -110,7 +110,7 @@ def bare_line_ends(dice, data):
 
 
 def other_number(dice, data):
-    places = [at for at, octet in enumerate(data) if 0x30 <= octet <= 0x39]
+    places = [at for at, byte in enumerate(data) if 0x30 <= byte <= 0x39]
     if not places:
         return data
     at = dice.choice(places)

@@ -75,7 +75,7 @@ class Pressure(support.BackendTest):
                     grown = resident(worker) - before
                     self.assertLess(sent, 64 * MIB, "nothing holds the sender back")
                     if not has_shadow_memory(worker):
-                        self.assertLess(grown, 8 * MIB, f"after {sent} octets")
+                        self.assertLess(grown, 8 * MIB, f"after {sent} bytes")
                     self.assertTrue(works(program, witness))  # other clients don't notice
                 self.assertEqual(server.workers(), [worker])
 

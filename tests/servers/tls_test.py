@@ -433,7 +433,7 @@ class Memory(unittest.TestCase):
                 before = support.resident(worker)
                 open_some(count)
                 each = (support.resident(worker) - before) / count
-            print(f"an idle connection: {each:.0f} octets", file=sys.stderr)
+            print(f"an idle connection: {each:.0f} bytes", file=sys.stderr)
             self.assertLess(each, MOST_MEMORY)
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Known bugs of event loops, group E: select and kqueue. Users must see no difference, so each test
-// runs on every backend (this is E7 itself). E3 is A5. E5 and E6 are inside the kqueue backend and
-// are tested with its model.
+// Large descriptor numbers, many descriptors, and descriptors that close without notice: mistakes
+// that event loops make with select and kqueue. Users must see no difference, so each test runs on
+// every backend.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class CatalogueBackend : public LoopTest {};
+class ManyDescriptors : public LoopTest {};
 
 // Moves `fd` to a number of at least `number`, to get beyond FD_SETSIZE whatever else is open.
 UniqueFd at_least(int fd, int number) {
@@ -27,7 +27,7 @@ UniqueFd at_least(int fd, int number) {
   return high;
 }
 
-TEST_P(CatalogueBackend, Catalogue_E1_NumbersBeyondFdSetsizeWork) {
+TEST_P(ManyDescriptors, NumbersBeyondFdSetsizeWork) {
   Loop loop(options());
   for (const int number : {1023, 1024, 1025, 1100, 2047, 2048, 4000, 9000}) {
     FdPair pair = make_socket_pair();
@@ -51,7 +51,7 @@ TEST_P(CatalogueBackend, Catalogue_E1_NumbersBeyondFdSetsizeWork) {
 }
 
 // Low and high numbers are in one set, and the set shrinks again.
-TEST_P(CatalogueBackend, Catalogue_E1_FiveThousandDescriptorsWork) {
+TEST_P(ManyDescriptors, FiveThousandDescriptorsWork) {
   Loop loop(options());
   constexpr std::size_t kCount = 5000;
   std::vector<FdPair> pairs(kCount);
@@ -80,7 +80,7 @@ TEST_P(CatalogueBackend, Catalogue_E1_FiveThousandDescriptorsWork) {
   EXPECT_LE(run_for(loop, milliseconds(10)), 3);
 }
 
-TEST_P(CatalogueBackend, Catalogue_E2_OneClosedDescriptorDoesNotBlindTheOthers) {
+TEST_P(ManyDescriptors, OneClosedDescriptorDoesNotBlindTheOthers) {
   Loop loop(options());
   std::array<FdPair, 5> pipes = {make_pipe(), make_pipe(), make_pipe(), make_pipe(), make_pipe()};
   std::vector<IoWatcher> watchers;
@@ -108,7 +108,7 @@ TEST_P(CatalogueBackend, Catalogue_E2_OneClosedDescriptorDoesNotBlindTheOthers) 
   EXPECT_TRUE(run_bounded(loop, [&] { return fresh_calls > 0; }));
 }
 
-TEST_P(CatalogueBackend, Catalogue_E2_AllClosedDescriptorsLeaveAnIdleLoop) {
+TEST_P(ManyDescriptors, AllClosedDescriptorsLeaveAnIdleLoop) {
   Loop loop(options());
   std::vector<IoWatcher> watchers;
   {
@@ -128,7 +128,7 @@ TEST_P(CatalogueBackend, Catalogue_E2_AllClosedDescriptorsLeaveAnIdleLoop) {
 
 // A backend with two filters may return two events for one descriptor. The first callback ends the
 // watcher.
-TEST_P(CatalogueBackend, Catalogue_E4_TheSecondEventOfADescriptorThatIsGoneIsIgnored) {
+TEST_P(ManyDescriptors, TheSecondEventOfADescriptorThatIsGoneIsIgnored) {
   for (int how = 0; how < 4; ++how) {
     Loop loop(options());
     FdPair pair = make_socket_pair();
@@ -149,7 +149,7 @@ TEST_P(CatalogueBackend, Catalogue_E4_TheSecondEventOfADescriptorThatIsGoneIsIgn
   }
 }
 
-TEST_P(CatalogueBackend, Catalogue_E7_InterestCanBeChangedInAnyOrder) {
+TEST_P(ManyDescriptors, InterestCanBeChangedInAnyOrder) {
   Loop loop(options());
   FdPair pair = make_socket_pair();
   write_text(pair.far.get(), "!");
@@ -172,7 +172,7 @@ TEST_P(CatalogueBackend, Catalogue_E7_InterestCanBeChangedInAnyOrder) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, CatalogueBackend, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, ManyDescriptors, every_backend(), BackendName());
 
 }  // namespace
 }  // namespace reactor

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Known bugs of event loops, group C: time, timers, posted work.
+// Timers and posted work: mistakes that event loops are known for. Work that makes more work must
+// not starve the rest, huge delays must not wrap around, and no timer may be early.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -13,8 +14,8 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-class CatalogueTime : public LoopTest {};
-class CatalogueTimePost : public LoopTest {};
+class LoopTime : public LoopTest {};
+class FairPosts : public LoopTest {};
 
 // Sends back what is written to `far`, like an echo server.
 struct Echo {
@@ -28,7 +29,7 @@ struct Echo {
   IoWatcher watcher;
 };
 
-TEST_P(CatalogueTime, Catalogue_C1_AZeroDelayTimerThatRearmsItselfLetsOthersWork) {
+TEST_P(LoopTime, AZeroDelayTimerThatRearmsItselfLetsOthersWork) {
   Loop loop(options());
   Echo echo(loop);
   int fired = 0;
@@ -45,7 +46,7 @@ TEST_P(CatalogueTime, Catalogue_C1_AZeroDelayTimerThatRearmsItselfLetsOthersWork
   EXPECT_EQ(fired, 100);
 }
 
-TEST_P(CatalogueTimePost, Catalogue_C2_PostedWorkThatPostsWorkLetsOthersWork) {
+TEST_P(FairPosts, PostedWorkThatPostsWorkLetsOthersWork) {
   Loop loop(options());
   Echo echo(loop);
   int posted = 0;
@@ -64,7 +65,7 @@ TEST_P(CatalogueTimePost, Catalogue_C2_PostedWorkThatPostsWorkLetsOthersWork) {
 
 // The loop uses the monotonic clock, which nobody can set. timer_queue_test.cc tests the queue
 // under a clock that stands still and steps back.
-TEST_P(CatalogueTime, Catalogue_C3_TheLoopsClockIsTheMonotonicOne) {
+TEST_P(LoopTime, TheLoopsClockIsTheMonotonicOne) {
   Loop loop(options());
   const TimePoint before = monotonic_now();
   EXPECT_TRUE(loop.poll());
@@ -72,7 +73,7 @@ TEST_P(CatalogueTime, Catalogue_C3_TheLoopsClockIsTheMonotonicOne) {
   EXPECT_LE(loop.now(), monotonic_now());
 }
 
-TEST_P(CatalogueTime, Catalogue_C4_AHugeDelayIsNeitherNowNorABrokenWait) {
+TEST_P(LoopTime, AHugeDelayIsNeitherNowNorABrokenWait) {
   Loop loop(options());
   int never = 0, soon = 0;
   std::vector<Timer> timers;
@@ -91,7 +92,7 @@ TEST_P(CatalogueTime, Catalogue_C4_AHugeDelayIsNeitherNowNorABrokenWait) {
   EXPECT_EQ(never, 0);
 }
 
-TEST_P(CatalogueTime, Catalogue_C4_AWaitOfYearsIsAWait) {
+TEST_P(LoopTime, AWaitOfYearsIsAWait) {
   for (const Duration delay : {Duration(hours(24 * 365 * 200)), Duration(hours(24 * 50)),
                                Duration(std::chrono::minutes(36))}) {
     Loop loop(options());
@@ -102,7 +103,7 @@ TEST_P(CatalogueTime, Catalogue_C4_AWaitOfYearsIsAWait) {
   }
 }
 
-TEST_P(CatalogueTime, Catalogue_C5_TimersCostOneWaitEachAndAreNeverEarly) {
+TEST_P(LoopTime, TimersCostOneWaitEachAndAreNeverEarly) {
   Loop loop(options());
   constexpr int kTimers = 60;
   int in_one_turn = 0;
@@ -121,7 +122,7 @@ TEST_P(CatalogueTime, Catalogue_C5_TimersCostOneWaitEachAndAreNeverEarly) {
   EXPECT_GE(in_one_turn, kTimers / 2) << "no spinning for the last fraction";
 }
 
-TEST_P(CatalogueTime, Catalogue_C6_ATimerThatIsCancelledInItsOwnRoundIsSilent) {
+TEST_P(LoopTime, ATimerThatIsCancelledInItsOwnRoundIsSilent) {
   Loop loop(options());
   std::vector<Timer> timers(10);
   int fired = 0;
@@ -137,7 +138,7 @@ TEST_P(CatalogueTime, Catalogue_C6_ATimerThatIsCancelledInItsOwnRoundIsSilent) {
   EXPECT_EQ(fired, 1);
 }
 
-TEST_P(CatalogueTime, Catalogue_C7_AStaleClockDoesNotShortenATimer) {
+TEST_P(LoopTime, AStaleClockDoesNotShortenATimer) {
   Loop loop(options());
   TimePoint started{}, fired{};
   Timer inner = loop.timer([&] { fired = monotonic_now(); });
@@ -152,7 +153,7 @@ TEST_P(CatalogueTime, Catalogue_C7_AStaleClockDoesNotShortenATimer) {
 }
 
 // Outside a turn there is no batch, so no batch time that could be stale.
-TEST_P(CatalogueTime, Catalogue_C7_OutsideATurnTimersCountFromTheClock) {
+TEST_P(LoopTime, OutsideATurnTimersCountFromTheClock) {
   Loop loop(options());
   EXPECT_TRUE(loop.poll());
   burn(milliseconds(30));
@@ -163,8 +164,8 @@ TEST_P(CatalogueTime, Catalogue_C7_OutsideATurnTimersCountFromTheClock) {
   EXPECT_GE(fired - started, milliseconds(20));
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, CatalogueTime, every_backend(), BackendName());
-INSTANTIATE_TEST_SUITE_P(Backends, CatalogueTimePost, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, LoopTime, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, FairPosts, every_backend(), BackendName());
 
 }  // namespace
 }  // namespace reactor

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Known bugs of event loops, group D: processes and signals, as far as they concern the loop.
+// Forks, signals and children: mistakes that event loops are known for. A child must not disturb
+// its parent, no signal may get lost, and the children of the application are left alone.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,10 +23,10 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-class CatalogueFork : public LoopTest {};
-class CatalogueSignals : public LoopTest {};
+class ForkedLoop : public LoopTest {};
+class LoopSignals : public LoopTest {};
 
-TEST_P(CatalogueFork, Catalogue_D1_TheChildsLoopDoesNotEditTheParentsSet) {
+TEST_P(ForkedLoop, TheChildsLoopDoesNotEditTheParentsSet) {
   Loop loop(options());
   FdPair pipe = make_pipe(), childs = make_pipe();
   int calls = 0;
@@ -47,7 +48,7 @@ TEST_P(CatalogueFork, Catalogue_D1_TheChildsLoopDoesNotEditTheParentsSet) {
   EXPECT_TRUE(run_bounded(loop, [&] { return calls > 0; }));
 }
 
-TEST_P(CatalogueFork, Catalogue_D2_AFreshLoopRunsInAChildWhateverTheParentHad) {
+TEST_P(ForkedLoop, AFreshLoopRunsInAChildWhateverTheParentHad) {
   auto loop = std::make_unique<Loop>(options());
   Timer timer = loop->every(milliseconds(1), [] {});
   SignalWatcher signal = get(loop->on_signal(SIGUSR2, [] {}));
@@ -76,8 +77,9 @@ TEST_P(CatalogueFork, Catalogue_D2_AFreshLoopRunsInAChildWhateverTheParentHad) {
   EXPECT_TRUE(loop->poll());
 }
 
-// The master has to solve D3. The loop's share is that the child's own handlers work at once.
-TEST_P(CatalogueFork, Catalogue_D3_ASignalRightAfterForkIsNotLostOnceTheChildWatchesIt) {
+// The prefork master deals with a signal that comes before the child watches it. The loop's share
+// is that the child's own handlers work at once.
+TEST_P(ForkedLoop, ASignalRightAfterForkIsNotLostOnceTheChildWatchesIt) {
   Loop loop(options());
   SignalWatcher parents = get(loop.on_signal(SIGTERM, [] {}));
   for (int round = 0; round < 20; ++round) {
@@ -100,7 +102,7 @@ TEST_P(CatalogueFork, Catalogue_D3_ASignalRightAfterForkIsNotLostOnceTheChildWat
 
 // Another thread sends the signals, at any point between two waits. It sends the next one when the
 // last one was answered. A signal that is missed before a wait would cost an hour.
-TEST_P(CatalogueSignals, Catalogue_D4_ASignalBeforeTheWaitIsNotMissed) {
+TEST_P(LoopSignals, ASignalBeforeTheWaitIsNotMissed) {
   if (kHandlersAreDeferred) GTEST_SKIP() << "the sanitizer runs handlers late";
   Loop loop(options());
   constexpr int kRounds = 3000;
@@ -121,7 +123,7 @@ TEST_P(CatalogueSignals, Catalogue_D4_ASignalBeforeTheWaitIsNotMissed) {
   sender.join();
 }
 
-TEST_P(CatalogueFork, Catalogue_D5_AParentsPendingSignalIsNotTheChilds) {
+TEST_P(ForkedLoop, AParentsPendingSignalIsNotTheChilds) {
   Loop loop(options());
   int calls = 0;
   SignalWatcher watcher = get(loop.on_signal(SIGUSR1, [&] { ++calls; }));
@@ -136,7 +138,7 @@ TEST_P(CatalogueFork, Catalogue_D5_AParentsPendingSignalIsNotTheChilds) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST_P(CatalogueFork, Catalogue_D6_AllChildrenThatDieAtOnceAreWaitedFor) {
+TEST_P(ForkedLoop, AllChildrenThatDieAtOnceAreWaitedFor) {
   for (const ChildMethod method : {ChildMethod::automatic, ChildMethod::sigchld}) {
     LoopOptions chosen = options();
     chosen.child_method = method;
@@ -154,7 +156,7 @@ TEST_P(CatalogueFork, Catalogue_D6_AllChildrenThatDieAtOnceAreWaitedFor) {
   }
 }
 
-TEST_P(CatalogueFork, Catalogue_D7_TheHostsOwnChildrenAreNotStolen) {
+TEST_P(ForkedLoop, TheHostsOwnChildrenAreNotStolen) {
   for (const ChildMethod method : {ChildMethod::automatic, ChildMethod::sigchld}) {
     LoopOptions chosen = options();
     chosen.child_method = method;
@@ -174,7 +176,7 @@ TEST_P(CatalogueFork, Catalogue_D7_TheHostsOwnChildrenAreNotStolen) {
 }
 
 // A descriptor and a watched child have the same number.
-TEST_P(CatalogueFork, Catalogue_D8_AChildsPidIsNotTakenForADescriptor) {
+TEST_P(ForkedLoop, AChildsPidIsNotTakenForADescriptor) {
   for (const ChildMethod method :
        {ChildMethod::automatic, ChildMethod::process_filter, ChildMethod::sigchld}) {
     LoopOptions chosen = options();
@@ -208,8 +210,8 @@ TEST_P(CatalogueFork, Catalogue_D8_AChildsPidIsNotTakenForADescriptor) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, CatalogueFork, every_backend(), BackendName());
-INSTANTIATE_TEST_SUITE_P(Backends, CatalogueSignals, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, ForkedLoop, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, LoopSignals, every_backend(), BackendName());
 
 }  // namespace
 }  // namespace reactor

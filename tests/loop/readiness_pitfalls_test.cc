@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Known bugs of event loops, group A: readiness, registrations, lifetime. Each test's name has the
-// number of its bug. A5 to A9 are tested with the streams, as far as they concern connections.
+// Readiness, registrations and lifetime: mistakes that event loops are known for.
+// hostile_peers_test.cc in tests/net covers those that concern connections.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -24,7 +24,7 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-class CatalogueReadiness : public LoopTest {};
+class ReadinessPitfalls : public LoopTest {};
 
 // Two watchers are ready. The one that is called first ends the other and opens a new pipe on its
 // number.
@@ -54,7 +54,7 @@ struct Recycling {
   int old_calls = 0, new_calls = 0;
 };
 
-TEST_P(CatalogueReadiness, Catalogue_A1_AStaleEventDoesNotReachTheNewOwnerOfTheNumber) {
+TEST_P(ReadinessPitfalls, AStaleEventDoesNotReachTheNewOwnerOfTheNumber) {
   Loop loop(options());
   Recycling scene(loop);
   EXPECT_TRUE(loop.poll());
@@ -65,14 +65,14 @@ TEST_P(CatalogueReadiness, Catalogue_A1_AStaleEventDoesNotReachTheNewOwnerOfTheN
   EXPECT_EQ(scene.new_calls, 1);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A2_StaleRegistrationDoesNotSpin) {
+TEST_P(ReadinessPitfalls, StaleRegistrationDoesNotSpin) {
   Loop loop(options());
   Recycling scene(loop);
   EXPECT_TRUE(loop.poll());
   EXPECT_LT(run_for(loop, milliseconds(100)), 10);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A3_AClosedDescriptorWithALiveDupWakesNobody) {
+TEST_P(ReadinessPitfalls, AClosedDescriptorWithALiveDupWakesNobody) {
   Loop loop(options());
   FdPair pipe = make_pipe();
   const UniqueFd twin(::fcntl(pipe.near.get(), F_DUPFD_CLOEXEC, 0));
@@ -86,13 +86,13 @@ TEST_P(CatalogueReadiness, Catalogue_A3_AClosedDescriptorWithALiveDupWakesNobody
   EXPECT_EQ(loop.stats().rebuilds.get(), 0U);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A4_APausedWatcherWhosePeerResetsCostsNothing) {
+TEST_P(ReadinessPitfalls, APausedWatcherWhosePeerResetsCostsNothing) {
   Loop loop(options());
   FdPair pair = make_tcp_pair();
   int error = 0;
   IoWatcher watcher = get(loop.watch(pair.near.get(), Interest::read, [&](Ready) {
-    char octet = 0;
-    if (::recv(pair.near.get(), &octet, 1, 0) < 0) error = errno;
+    char byte = 0;
+    if (::recv(pair.near.get(), &byte, 1, 0) < 0) error = errno;
     watcher.stop();
   }));
   EXPECT_TRUE(loop.poll());
@@ -109,7 +109,7 @@ TEST_P(CatalogueReadiness, Catalogue_A4_APausedWatcherWhosePeerResetsCostsNothin
   EXPECT_EQ(error, ECONNRESET);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A5_DataAndEndInOneEventLoseNothing) {
+TEST_P(ReadinessPitfalls, DataAndEndInOneEventLoseNothing) {
   Loop loop(options());
   FdPair pair = make_tcp_pair();
   const std::string sent(100000, 'x');
@@ -131,7 +131,7 @@ TEST_P(CatalogueReadiness, Catalogue_A5_DataAndEndInOneEventLoseNothing) {
   EXPECT_EQ(ends, 1);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A6_DataBeforeAResetIsHandedOut) {
+TEST_P(ReadinessPitfalls, DataBeforeAResetIsHandedOut) {
   Loop loop(options());
   FdPair pair = make_tcp_pair();
   write_text(pair.far.get(), std::string(100, 'x'));
@@ -155,7 +155,7 @@ TEST_P(CatalogueReadiness, Catalogue_A6_DataBeforeAResetIsHandedOut) {
   EXPECT_EQ(error, ECONNRESET);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A8_WriteInterestThatIsDroppedStopsTheEvents) {
+TEST_P(ReadinessPitfalls, WriteInterestThatIsDroppedStopsTheEvents) {
   Loop loop(options());
   FdPair pair = make_socket_pair();
   int calls = 0;
@@ -168,7 +168,7 @@ TEST_P(CatalogueReadiness, Catalogue_A8_WriteInterestThatIsDroppedStopsTheEvents
   EXPECT_EQ(calls, 5);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A9_UnreadDataIsAnnouncedAgain) {
+TEST_P(ReadinessPitfalls, UnreadDataIsAnnouncedAgain) {
   Loop loop(options());
   FdPair pipe = make_pipe();
   write_text(pipe.far.get(), "ab");
@@ -186,7 +186,7 @@ TEST_P(CatalogueReadiness, Catalogue_A9_UnreadDataIsAnnouncedAgain) {
   EXPECT_EQ(got, "ab");
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A10_AFloodedDescriptorDoesNotStarveOthers) {
+TEST_P(ReadinessPitfalls, AFloodedDescriptorDoesNotStarveOthers) {
   Loop loop(options());
   FdPair flood = make_socket_pair(), quiet = make_socket_pair();
   int floods = 0, answers = 0;
@@ -209,7 +209,7 @@ TEST_P(CatalogueReadiness, Catalogue_A10_AFloodedDescriptorDoesNotStarveOthers) 
 }
 
 // G1 and G2 test A11 for each kind; this test mixes the kinds.
-TEST_P(CatalogueReadiness, Catalogue_A11_EachHandleDeletesItselfAndItsNeighbour) {
+TEST_P(ReadinessPitfalls, EachHandleDeletesItselfAndItsNeighbour) {
   Loop loop(options());
   constexpr std::size_t kCount = 40;
   std::vector<std::unique_ptr<DueHandle>> handles(kCount);
@@ -226,7 +226,7 @@ TEST_P(CatalogueReadiness, Catalogue_A11_EachHandleDeletesItselfAndItsNeighbour)
   for (const auto& handle : handles) EXPECT_EQ(handle, nullptr);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A12_ANestedRunIsRefused) {
+TEST_P(ReadinessPitfalls, ANestedRunIsRefused) {
   Loop loop(options());
   int later = 0;
   std::error_code refused;
@@ -237,7 +237,7 @@ TEST_P(CatalogueReadiness, Catalogue_A12_ANestedRunIsRefused) {
   EXPECT_EQ(later, 1);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A13_AFileThatCanNotBePolledIsAnErrorValue) {
+TEST_P(ReadinessPitfalls, AFileThatCanNotBePolledIsAnErrorValue) {
   Loop loop(options());
   const UniqueFd file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
   ASSERT_TRUE(file);
@@ -247,7 +247,7 @@ TEST_P(CatalogueReadiness, Catalogue_A13_AFileThatCanNotBePolledIsAnErrorValue) 
   EXPECT_TRUE(loop.poll());
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A13_APausedFileIsRefusedTooOrWhenItIsResumed) {
+TEST_P(ReadinessPitfalls, APausedFileIsRefusedTooOrWhenItIsResumed) {
   Loop loop(options());
   const UniqueFd file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
   auto watcher = loop.watch(file.get(), Interest::none, [](Ready) { FAIL(); });
@@ -256,7 +256,7 @@ TEST_P(CatalogueReadiness, Catalogue_A13_APausedFileIsRefusedTooOrWhenItIsResume
   EXPECT_TRUE(loop.poll());
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A14_ANumberReopenedBehindTheLoopsBackWorks) {
+TEST_P(ReadinessPitfalls, ANumberReopenedBehindTheLoopsBackWorks) {
   Loop loop(options());
   for (int round = 0; round < 50; ++round) {
     FdPair first = make_pipe();
@@ -277,7 +277,7 @@ TEST_P(CatalogueReadiness, Catalogue_A14_ANumberReopenedBehindTheLoopsBackWorks)
 
 extern "C" void count_nothing(int) {}
 
-TEST_P(CatalogueReadiness, Catalogue_A15_InterruptedWaitsNeitherEndTheLoopNorChangeTheTime) {
+TEST_P(ReadinessPitfalls, InterruptedWaitsNeitherEndTheLoopNorChangeTheTime) {
   struct sigaction action {};
   struct sigaction before {};
   action.sa_handler = &count_nothing;
@@ -303,7 +303,7 @@ TEST_P(CatalogueReadiness, Catalogue_A15_InterruptedWaitsNeitherEndTheLoopNorCha
   ::sigaction(SIGALRM, &before, nullptr);
 }
 
-TEST_P(CatalogueReadiness, Catalogue_A16_FiveThousandReadyDescriptorsAreServedInTwoRounds) {
+TEST_P(ReadinessPitfalls, FiveThousandReadyDescriptorsAreServedInTwoRounds) {
   Loop loop(options());
   constexpr std::size_t kCount = 5000;
   std::vector<FdPair> pipes(kCount);
@@ -321,7 +321,7 @@ TEST_P(CatalogueReadiness, Catalogue_A16_FiveThousandReadyDescriptorsAreServedIn
   for (std::size_t i = 0; i < kCount; ++i) ASSERT_GE(calls[i], 1) << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, CatalogueReadiness, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, ReadinessPitfalls, every_backend(), BackendName());
 
 }  // namespace
 }  // namespace reactor
