@@ -98,8 +98,8 @@ class Client {
     }
     std::printf("{\"idle\": %zu}\n", connections_.size());
     std::fflush(stdout);
-    char octet = 0;
-    while (::read(STDIN_FILENO, &octet, 1) > 0) {
+    char byte = 0;
+    while (::read(STDIN_FILENO, &byte, 1) > 0) {
     }
   }
 

@@ -57,9 +57,9 @@ WORKLOADS = {
                      quick=["-c", "200"]),
     "close": Workload("a connection for each request, 64 at a time", "http",
                       ["close", "-c", "64", "-a", "16"], "connection"),
-    "echo": Workload("echo of 64 octets, 64 connections", "echo",
+    "echo": Workload("echo of 64 bytes, 64 connections", "echo",
                      ["echo", "-c", "64", "-s", "64"], "message"),
-    "styles": Workload("echo of 64 octets, 64 connections, by callback and by coroutine", "style",
+    "styles": Workload("echo of 64 bytes, 64 connections, by callback and by coroutine", "style",
                        ["echo", "-c", "64", "-s", "64"], "message"),
     "bulk": Workload("echo of 64 KiB, 8 connections", "echo",
                      ["echo", "-c", "8", "-s", "65536"], "message"),
@@ -337,7 +337,7 @@ class Bench:
     def run_memory(self, kind):
         count = 200 if self.arguments.quick else self.arguments.idle
         print(f"\n## memory for each of {count} idle connections, {kind}\n")
-        print("| server | octets |\n|---|---|")
+        print("| server | bytes |\n|---|---|")
         workload = Workload("", kind, [])
         for name in self.catalogue.names(workload):
             server = self.start(name, kind)

@@ -66,13 +66,13 @@ class PipeRing {
   void write_to(std::size_t i) {
     if (writes_left_ == 0) return;
     --writes_left_;
-    const char octet = 'x';
-    (void)!::write(links_[i].writing.get(), &octet, 1);
+    const char byte = 'x';
+    (void)!::write(links_[i].writing.get(), &byte, 1);
   }
 
   void pass_on(std::size_t i) {
-    char octet = 0;
-    if (::read(links_[i].reading.get(), &octet, 1) != 1) return;
+    char byte = 0;
+    if (::read(links_[i].reading.get(), &byte, 1) != 1) return;
     --reads_left_;
     write_to(i + 1 < links_.size() ? i + 1 : 0);
   }

@@ -25,12 +25,12 @@ SERVERS = {
     "libuv, UV_UDP_RECVMMSG": ("bench_udp_libuv", "mmsg"),
 }
 WORKLOADS = {
-    "64 senders, one datagram of 64 octets each": ["-c", "64", "-d", "1"],
-    "4 senders, bursts of 32 datagrams of 64 octets":
+    "64 senders, one datagram of 64 bytes each": ["-c", "64", "-d", "1"],
+    "4 senders, bursts of 32 datagrams of 64 bytes":
         ["-c", "4", "-d", "32", "--take-joined"],
-    "4 senders, bursts of 32 of 64 octets in one piece":
+    "4 senders, bursts of 32 of 64 bytes in one piece":
         ["-c", "4", "-d", "32", "--joined"],
-    "2 senders, bursts of 32 of 1,200 octets in one piece":
+    "2 senders, bursts of 32 of 1,200 bytes in one piece":
         ["-c", "2", "-d", "32", "-s", "1200", "--joined"],
 }
 

@@ -65,13 +65,13 @@ class Client {
 
   void run() {
     run_for(options_.warm_up);
-    octets_ = lost_ = 0;
+    bytes_ = lost_ = 0;
     mark("start");
     const std::uint64_t begin = nanoseconds();
     run_for(options_.seconds);
     const double took = static_cast<double>(nanoseconds() - begin) / 1e9;
     mark("stop");
-    const std::uint64_t answers = octets_ / options_.size;
+    const std::uint64_t answers = bytes_ / options_.size;
     std::printf("{\"rate\": %.0f, \"answers\": %llu, \"lost\": %llu}\n",
                 static_cast<double>(answers) / took, static_cast<unsigned long long>(answers),
                 static_cast<unsigned long long>(lost_ / options_.size));
@@ -109,7 +109,7 @@ class Client {
     const int count = ::recvmmsg(flow.fd, received_.data(), kMaxBurst, 0, nullptr);
     std::size_t came = 0;
     for (int i = 0; i < count; ++i) came += received_[static_cast<std::size_t>(i)].msg_len;
-    octets_ += came;
+    bytes_ += came;
     flow.to_come -= came < flow.to_come ? came : flow.to_come;
     if (flow.to_come > 0 && now_ - flow.since < kPatience) return;
     lost_ += flow.to_come;
@@ -135,7 +135,7 @@ class Client {
   std::vector<char> room_ = std::vector<char>(kMaxBurst * 65536);
   std::array<iovec, kMaxBurst> in_{}, out_{};
   std::array<mmsghdr, kMaxBurst> received_{}, sent_{};
-  std::uint64_t now_ = 0, octets_ = 0, lost_ = 0;
+  std::uint64_t now_ = 0, bytes_ = 0, lost_ = 0;
 };
 
 Options read_options(int argc, char** argv) {

@@ -13,8 +13,8 @@ namespace {
 
 class Counter final : public reactor::StreamHandler {
   void on_data(reactor::Stream& stream, std::span<std::byte> bytes) override {
-    for (const std::byte octet : bytes) {
-      if (octet == std::byte{'\n'}) stream.write(std::to_string(++lines_) + "\n");
+    for (const std::byte byte : bytes) {
+      if (byte == std::byte{'\n'}) stream.write(std::to_string(++lines_) + "\n");
     }
   }
   // A worker that is about to end asks whether this connection may move to another process, and

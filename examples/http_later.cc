@@ -20,7 +20,7 @@ struct Wait {  // one for each /slow
 
 struct Upload {  // one for each /count
   http::Responder responder;
-  std::size_t octets = 0;
+  std::size_t bytes = 0;
 };
 
 int main() {
@@ -45,9 +45,9 @@ int main() {
       const auto upload = uploads.emplace(uploads.end(), response.defer());
       upload->responder.on_close([&, upload] { uploads.erase(upload); });
       upload->responder.on_body([&, upload](std::string_view part, bool last) {
-        upload->octets += part.size();
+        upload->bytes += part.size();
         if (!last) return;
-        upload->responder.send(http::Response().body(std::to_string(upload->octets) + "\n"));
+        upload->responder.send(http::Response().body(std::to_string(upload->bytes) + "\n"));
         uploads.erase(upload);
       });
     } else if (request.path() == "/events") {

@@ -21,10 +21,10 @@ constexpr std::size_t kLongestHost = 255;
 constexpr std::size_t kMostSessions = 64;
 
 bool is_address(const std::string& host) {
-  using Octets = std::unique_ptr<ASN1_OCTET_STRING, Freed<&ASN1_OCTET_STRING_free>>;
-  const Octets octets(a2i_IPADDRESS(host.c_str()));
+  using Bytes = std::unique_ptr<ASN1_OCTET_STRING, Freed<&ASN1_OCTET_STRING_free>>;
+  const Bytes bytes(a2i_IPADDRESS(host.c_str()));
   ERR_clear_error();
-  return octets != nullptr;
+  return bytes != nullptr;
 }
 
 // Sets the host that the certificate must be for. If it is a name, also sends it in the ClientHello
@@ -84,7 +84,7 @@ Result<std::unique_ptr<ClientContext>> ClientContext::make(const ClientOptions& 
   if (!protocols) return protocols.error();
   if (!protocols->empty()) {  // 0 is success
     const auto size = static_cast<unsigned>(protocols->size());
-    if (SSL_CTX_set_alpn_protos(raw, octets(*protocols), size) != 0) return take_error();
+    if (SSL_CTX_set_alpn_protos(raw, raw_bytes(*protocols), size) != 0) return take_error();
   }
   if (SSL_CTX_set_min_proto_version(raw, static_cast<int>(options.least_version)) != 1) {
     return take_error();

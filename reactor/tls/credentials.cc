@@ -19,7 +19,7 @@
 namespace reactor::tls {
 namespace {
 
-constexpr std::size_t kMostOctets = 1U << 20;
+constexpr std::size_t kMostBytes = 1U << 20;
 
 Result<std::string> content_of(const std::string& path) {
   if (!is_c_string(path)) return std::make_error_code(std::errc::invalid_argument);
@@ -33,7 +33,7 @@ Result<std::string> content_of(const std::string& path) {
     if (count < 0) return last_system_error();
     if (count == 0) return content;
     content.append(buffer.data(), static_cast<std::size_t>(count));
-    if (content.size() > kMostOctets) return std::make_error_code(std::errc::file_too_large);
+    if (content.size() > kMostBytes) return std::make_error_code(std::errc::file_too_large);
   }
 }
 

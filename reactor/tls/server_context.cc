@@ -33,7 +33,7 @@ struct ServerContext::Hooks {
     const std::string& ours = static_cast<ServerContext*>(self)->protocols_;
     unsigned char* found = nullptr;
     const int outcome = SSL_select_next_proto(
-        &found, size, octets(ours), static_cast<unsigned>(ours.size()), offered, offered_size);
+        &found, size, raw_bytes(ours), static_cast<unsigned>(ours.size()), offered, offered_size);
     *chosen = found;
     return outcome == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
   }

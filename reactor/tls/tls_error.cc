@@ -50,9 +50,9 @@ class Category final : public std::error_category {
       case Errc::bad_host:
         return "neither a host name nor an address";
       case Errc::bad_protocol:
-        return "the name of a protocol (ALPN) has 1 to 255 octets";
+        return "the name of a protocol (ALPN) has 1 to 255 bytes";
       case Errc::bad_ticket_key:
-        return "a key for session tickets has 80 octets";
+        return "a key for session tickets has 80 bytes";
       case Errc::bad_groups:
         return "not a list of key-exchange groups that OpenSSL knows";
       case Errc::failed:

@@ -49,13 +49,13 @@ void declare_http(CLI::App& app, Texts& texts, Service& service) {
   text("--body-timeout", texts.body_timeout,
        "for its body, else 408; see --body-rate for a body that takes longer", "SECONDS");
   text("--body-rate", texts.body_rate,
-       "each so many octets of a body add a second to its time; 0: none do", "OCTETS");
+       "each so many bytes of a body add a second to its time; 0: none do", "BYTES");
   text("--write-timeout", texts.write_timeout,
        "without progress while a client does not read its answers; 0: no limit", "SECONDS");
-  text("--max-line", texts.max_line, "longest request line, else 414", "OCTETS");
-  text("--max-header", texts.max_header, "largest header section, else 431", "OCTETS");
+  text("--max-line", texts.max_line, "longest request line, else 414", "BYTES");
+  text("--max-header", texts.max_header, "largest header section, else 431", "BYTES");
   text("--max-fields", texts.max_fields, "most header fields, else 431", "N");
-  text("--max-body", texts.max_body, "largest body of a request, else 413", "OCTETS");
+  text("--max-body", texts.max_body, "largest body of a request, else 413", "BYTES");
   text("--body", service.body, "what every request is answered with", "TEXT");
   text("--content-type", service.content_type, "its media type", "TYPE");
   text("--access-log", texts.access_log,

@@ -281,7 +281,7 @@ std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag, const st
   const reactor::Result<reactor::Endpoint> endpoint = reactor::Endpoint::parse(text);
   if (endpoint) return {*endpoint};
   if (endpoint.error() == reactor::Errc::address_too_long) {
-    throw BadValue(flag, text, "path too long for a unix socket", "use at most 107 octets");
+    throw BadValue(flag, text, "path too long for a unix socket", "use at most 107 bytes");
   }
   if (looks_like_a_name(text.substr(text.starts_with(kUdp) ? kUdp.size() : 0))) {
     if (names == Names::ignored) return {};

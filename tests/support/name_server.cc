@@ -25,7 +25,7 @@ unsigned get16(std::string_view in, std::size_t at) {
                                static_cast<unsigned char>(in.at(at + 1)));
 }
 
-std::string octets_of(const Address& address) {
+std::string bytes_of(const Address& address) {
   if (address.family() == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, address.data(), sizeof(v4));
@@ -37,14 +37,14 @@ std::string octets_of(const Address& address) {
 }
 
 void put_record(std::string& out, const Address& address) {
-  const std::string octets = octets_of(address);
+  const std::string bytes = bytes_of(address);
   put16(out, 0xc00c);  // the name of the question
   put16(out, address.family() == AF_INET ? kTypeA : kTypeAaaa);
   put16(out, 1);  // IN
   put16(out, 0);
   put16(out, 60);  // time to live, in seconds
-  put16(out, static_cast<unsigned>(octets.size()));
-  out += octets;
+  put16(out, static_cast<unsigned>(bytes.size()));
+  out += bytes;
 }
 
 }  // namespace
@@ -99,11 +99,11 @@ void NameServer::on_connection() {
   Client& client = clients_[fd];
   client.socket = std::move(*accepted);
   client.watcher =
-      loop_->watch(fd, Interest::read, [this, fd](Ready) { on_octets(clients_.at(fd)); }).value();
+      loop_->watch(fd, Interest::read, [this, fd](Ready) { on_bytes(clients_.at(fd)); }).value();
   client.watcher.unref();
 }
 
-void NameServer::on_octets(Client& client) {
+void NameServer::on_bytes(Client& client) {
   std::array<std::byte, 4096> buffer;
   const IoResult result = Socket::receive(client.socket.fd(), buffer);
   if (result.would_block()) return;

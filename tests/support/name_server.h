@@ -56,7 +56,7 @@ class NameServer {
   void bind();
   void on_datagram();
   void on_connection();
-  void on_octets(Client& client);
+  void on_bytes(Client& client);
   // Returns the reply, or "" if there is to be none.
   std::string reply_to(const Question& question, const Entry& entry) const;
   static Question parse(std::string message, bool tcp);

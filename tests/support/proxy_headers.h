@@ -13,11 +13,11 @@ inline const std::string kProxySignature("\r\n\r\n\0\r\nQUIT\n", 12);
 // not negative and replaces the count.
 [[nodiscard]] inline std::string proxy_v2(int command, int family, std::string_view rest,
                                           int length = -1) {
-  const auto octets = static_cast<unsigned>(length < 0 ? static_cast<int>(rest.size()) : length);
+  const auto bytes = static_cast<unsigned>(length < 0 ? static_cast<int>(rest.size()) : length);
   std::string header = kProxySignature;
-  for (const unsigned octet : {static_cast<unsigned>(command), static_cast<unsigned>(family),
-                               octets >> 8 & 255U, octets & 255U}) {
-    header += static_cast<char>(octet);
+  for (const unsigned byte : {static_cast<unsigned>(command), static_cast<unsigned>(family),
+                              bytes >> 8 & 255U, bytes & 255U}) {
+    header += static_cast<char>(byte);
   }
   return header.append(rest);
 }

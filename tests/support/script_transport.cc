@@ -8,18 +8,18 @@
 namespace reactor {
 
 std::string marked(std::string text) {
-  for (char& octet : text) octet = static_cast<char>(octet ^ ScriptTransport::kMark);
+  for (char& byte : text) byte = static_cast<char>(byte ^ ScriptTransport::kMark);
   return text;
 }
 
 IoResult ScriptTransport::open(int fd) {
   ++script_.opens;
   while (script_.open_rounds > 0) {
-    std::array<std::byte, 1> octet;
-    const IoResult result = Socket::receive(fd, octet);
+    std::array<std::byte, 1> byte;
+    const IoResult result = Socket::receive(fd, byte);
     if (!result.ok()) return result;
     --script_.open_rounds;
-    if (script_.writes_first && !Socket::send(fd, octet).moved(1)) return IoResult::failed(EIO);
+    if (script_.writes_first && !Socket::send(fd, byte).moved(1)) return IoResult::failed(EIO);
   }
   return IoResult::bytes(0);
 }

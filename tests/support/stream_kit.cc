@@ -124,9 +124,9 @@ Peer connect_peer(const Address& address) {
 std::string pattern(std::size_t size) {
   std::string text(size, '\0');
   std::uint32_t state = 1;
-  for (char& octet : text) {
+  for (char& byte : text) {
     state = state * 1664525 + 1013904223;
-    octet = static_cast<char>(state >> 24);
+    byte = static_cast<char>(state >> 24);
   }
   return text;
 }

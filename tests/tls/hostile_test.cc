@@ -68,7 +68,7 @@ TEST_P(TlsHostile, GarbageInPlaceOfAHello) {
 
 // Changes every seventh byte of a ClientHello, one at a time. Each connection must end with an
 // error.
-TEST_P(TlsHostile, AHelloWithAnOctetChanged) {
+TEST_P(TlsHostile, AHelloWithAnByteChanged) {
   SSL* const ssl = peer_client(TLS1_3_VERSION);
   BIO* const out = BIO_new(BIO_s_mem());
   SSL_set_bio(ssl, BIO_new(BIO_s_mem()), out);

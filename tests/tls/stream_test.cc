@@ -37,7 +37,7 @@ bool pump_to_end(Loop& loop, TlsLink& link) {
   return pump(loop, [&] { return link.peer->read(), link.peer->over(); });
 }
 
-TEST_P(AnyStream, CarriesOctetsBothWays) {
+TEST_P(AnyStream, CarriesBytesBothWays) {
   for (FdPair (*make)() : {&make_tcp_pair, &make_socket_pair}) {
     Loop loop(options());
     TlsLink link(loop, carrier(), {}, make);

@@ -52,7 +52,7 @@ template <class T>
 // Errors: Errc::bad_protocol.
 [[nodiscard]] Result<std::string> protocol_list(const std::vector<std::string>& names);
 
-[[nodiscard]] inline const unsigned char* octets(const std::string& text) noexcept {
+[[nodiscard]] inline const unsigned char* raw_bytes(const std::string& text) noexcept {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 

@@ -30,14 +30,14 @@ Kind kind_of(mode_t mode) {
 
 // Returns 1 for a descriptor that can't tell its size, such as a listening socket: without anything
 // to read there would be no event.
-std::intptr_t readable_octets(int fd) {
-  int octets = 0;
-  return ::ioctl(fd, FIONREAD, &octets) == 0 ? octets : 1;
+std::intptr_t readable_bytes(int fd) {
+  int bytes = 0;
+  return ::ioctl(fd, FIONREAD, &bytes) == 0 ? bytes : 1;
 }
 
 std::intptr_t room_in_pipe(int fd) {
   const int size = ::fcntl(fd, F_GETPIPE_SZ);
-  return std::max<std::intptr_t>(size - readable_octets(fd), 0);
+  return std::max<std::intptr_t>(size - readable_bytes(fd), 0);
 }
 
 std::intptr_t room_in_socket(int fd) {
@@ -49,7 +49,7 @@ std::intptr_t room_in_socket(int fd) {
   return std::max(size - used, 0);
 }
 
-std::intptr_t octets_to_end(int fd) {
+std::intptr_t bytes_to_end(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return 0;
   return status.st_size - std::max<off_t>(::lseek(fd, 0, SEEK_CUR), 0);
@@ -132,7 +132,7 @@ struct kevent Knote::report(std::uint32_t epoll_events) const {
 
 void Knote::report_read(struct kevent& event, std::uint32_t epoll_events) const {
   const int fd = static_cast<int>(registered_.ident);
-  event.data = kind_ == Kind::file ? octets_to_end(fd) : readable_octets(fd);
+  event.data = kind_ == Kind::file ? bytes_to_end(fd) : readable_bytes(fd);
   std::uint32_t end = EPOLLHUP | EPOLLRDHUP;
   // EPOLLERR means that this is the write end, and no read end is left.
   if (kind_ == Kind::pipe) end |= EPOLLERR;
