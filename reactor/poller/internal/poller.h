@@ -66,6 +66,13 @@ enum class Trigger : std::uint8_t { level, edge, exclusive };
 // Each Loop has one Poller and uses it on the loop's thread only. In a forked child, only the
 // destructor may be called: it closes what the child really owns and leaves the parent's kernel set
 // alone (G9).
+//
+// A descriptor may be closed without remove(), and the backend has to forget it by itself: wait()
+// neither fails nor spins because of it, modify() with equal interests reports it, and add() of the
+// same number begins a new registration. Two cases are left to the loop. A copy of the open file
+// (dup, fork) keeps an epoll registration alive: the loop then makes a new Poller. A backend
+// without knows_files() takes the next file of that number for the old one: the loop then calls
+// remove() before each close.
 class Poller {
  public:
   virtual ~Poller() = default;
