@@ -20,7 +20,7 @@ void destroy(HandleState* state) noexcept {
 }
 
 // An active handle is counted by its `keeps`, so it is uncounted before the change and counted
-// again after it. The registry counts IoSlots, and nothing counts DeferredSlots.
+// again after it. The registry counts each IoState, and nothing counts a DeferredState.
 void set_keeps(HandleState* state, bool keeps) noexcept {
   if (state == nullptr || state->core == nullptr || state->keeps == keeps) return;
   const bool counted = state->active() && dynamic_cast<IoState*>(state) == nullptr &&

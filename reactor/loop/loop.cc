@@ -27,16 +27,16 @@ std::unique_ptr<Core> make_core(LoopOptions options) {
   return core;
 }
 
-// Makes a slot, which the caller gives to a handle. While the loop ends, the handle is dead.
-template <class Slot, class... Args>
-Slot* new_slot(Core& core, Args&&... args) {
-  auto slot = std::make_unique<Slot>(core, std::forward<Args>(args)...);
+// Makes a state, which the caller gives to a handle. While the loop ends, the handle is dead.
+template <class State, class... Args>
+State* new_state(Core& core, Args&&... args) {
+  auto state = std::make_unique<State>(core, std::forward<Args>(args)...);
   if (core.accepts()) {
-    core.link(*slot);
+    core.link(*state);
   } else {
-    slot->core = nullptr;
+    state->core = nullptr;
   }
-  return slot.release();
+  return state.release();
 }
 
 // Returns an error if nothing can be registered now.
@@ -53,20 +53,20 @@ Loop::~Loop() { core_->end(); }
 Result<IoWatcher> Loop::watch(int fd, Interest interest, Callback<void(Ready)> callback,
                               SourceLocation where) {
   if (const std::error_code error = check_open(*core_)) return error;
-  IoState* slot = nullptr;
+  IoState* state = nullptr;
   try {
-    slot = new_slot<IoState>(*core_, fd, std::move(callback), where);
+    state = new_state<IoState>(*core_, fd, std::move(callback), where);
   } catch (const std::bad_alloc&) {
     return std::make_error_code(std::errc::not_enough_memory);
   }
-  IoWatcher watcher(slot);
-  const std::error_code error = core_->registry.attach(*slot, interest, false, Trigger::level);
+  IoWatcher watcher(state);
+  const std::error_code error = core_->registry.attach(*state, interest, false, Trigger::level);
   if (error) return error;
   return watcher;
 }
 
 Timer Loop::timer(Callback<void()> callback, SourceLocation where) {
-  return Timer(new_slot<TimerState>(*core_, std::move(callback), where));
+  return Timer(new_state<TimerState>(*core_, std::move(callback), where));
 }
 
 Timer Loop::after(Duration delay, Callback<void()> callback, SourceLocation where) {
@@ -83,27 +83,27 @@ Timer Loop::every(Duration period, Callback<void()> callback, SourceLocation whe
 
 Result<SignalWatcher> Loop::on_signal(int number, Callback<void()> callback, SourceLocation where) {
   if (const std::error_code error = check_open(*core_)) return error;
-  auto* slot = new_slot<SignalState>(*core_, number, std::move(callback), where);
-  SignalWatcher watcher(slot);
-  if (const std::error_code error = core_->signals.add(*slot)) return error;
-  core_->keep(*slot, true);
+  auto* state = new_state<SignalState>(*core_, number, std::move(callback), where);
+  SignalWatcher watcher(state);
+  if (const std::error_code error = core_->signals.add(*state)) return error;
+  core_->keep(*state, true);
   return watcher;
 }
 
 Result<ChildWatcher> Loop::on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
                                    SourceLocation where) {
   if (const std::error_code error = check_open(*core_)) return error;
-  auto* slot = new_slot<ChildState>(*core_, pid, std::move(callback), where);
-  ChildWatcher watcher(slot);
-  if (const std::error_code error = core_->children.add(*slot)) return error;
-  core_->keep(*slot, true);
+  auto* state = new_state<ChildState>(*core_, pid, std::move(callback), where);
+  ChildWatcher watcher(state);
+  if (const std::error_code error = core_->children.add(*state)) return error;
+  core_->keep(*state, true);
   return watcher;
 }
 
 bool Loop::waits_for(pid_t pid) const noexcept { return core_->children.waits_for(pid); }
 
 Deferred Loop::deferred(Callback<void()> callback, SourceLocation where) {
-  return Deferred(new_slot<DeferredState>(*core_, std::move(callback), where));
+  return Deferred(new_state<DeferredState>(*core_, std::move(callback), where));
 }
 
 void Loop::post(Callback<void()> callback) { core_->post(std::move(callback)); }

@@ -41,7 +41,7 @@ class PollTarget : public Dispatchable {
   friend class Registry;
   static constexpr std::uint32_t kDetached = ~std::uint32_t{0};
 
-  std::uint32_t index_ = kDetached;  // of its slot in the loop's registry
+  std::uint32_t index_ = kDetached;  // of its entry in the loop's registry
   int fd_;
 };
 

@@ -54,9 +54,9 @@ TimerQueue::TimerQueue(TimePoint now) noexcept
 // Disarms the nodes that are still armed, so that their owners may outlive the queue.
 TimerQueue::~TimerQueue() {
   round_.splice(overdue_);
-  for (IntrusiveList& slot : first_) round_.splice(slot);
+  for (IntrusiveList& bucket : first_) round_.splice(bucket);
   for (auto& level : higher_) {
-    for (IntrusiveList& slot : level) round_.splice(slot);
+    for (IntrusiveList& bucket : level) round_.splice(bucket);
   }
   while (ListLink* link = round_.first()) link->unlink();
 }
@@ -73,29 +73,29 @@ void TimerQueue::arm(TimerNode& node, TimePoint deadline) noexcept {
   (tick <= target_ ? overdue_ : list_for(tick)).append(node);
 }
 
-IntrusiveList& TimerQueue::slot_at(std::size_t level, Tick tick) noexcept {
-  return level == 0 ? first_[tick % kFirstSlots]
-                    : higher_[level - 1][(tick >> shift_of(level)) % kSlots];
+IntrusiveList& TimerQueue::bucket_at(std::size_t level, Tick tick) noexcept {
+  return level == 0 ? first_[tick % kFirstBuckets]
+                    : higher_[level - 1][(tick >> shift_of(level)) % kBuckets];
 }
 
-// Returns the slot for a tick that is not before the position, and marks it as occupied.
+// Returns the bucket for a tick that is not before the position, and marks it as occupied.
 IntrusiveList& TimerQueue::list_for(Tick tick) noexcept {
   const Tick ahead = tick - position_;
-  if (ahead < kFirstSlots) {
-    const std::size_t slot = tick % kFirstSlots;
-    first_occupied_[slot / 64] |= std::uint64_t{1} << (slot % 64);
+  if (ahead < kFirstBuckets) {
+    const std::size_t bucket = tick % kFirstBuckets;
+    first_occupied_[bucket / 64] |= std::uint64_t{1} << (bucket % 64);
     levels_ |= 1;
     quiet_until_ = std::min(quiet_until_, tick);
-    return first_[slot];
+    return first_[bucket];
   }
   const auto width = static_cast<unsigned>(std::bit_width(ahead));
   const std::size_t level = (width - kFirstBits - 1) / kBits + 1;
   const Tick place = tick >> shift_of(level);
-  const std::size_t slot = place % kSlots;
-  occupied_[level] |= std::uint64_t{1} << slot;
+  const std::size_t bucket = place % kBuckets;
+  occupied_[level] |= std::uint64_t{1} << bucket;
   levels_ |= 1U << level;
   quiet_until_ = std::min(quiet_until_, place << shift_of(level));
-  return higher_[level - 1][slot];
+  return higher_[level - 1][bucket];
 }
 
 void TimerQueue::expire(TimePoint now) noexcept {
@@ -105,7 +105,7 @@ void TimerQueue::expire(TimePoint now) noexcept {
   round_.splice(overdue_);
 }
 
-// Takes the nodes slot by slot, so that those of one slot are still in the cache when their
+// Takes the nodes bucket by bucket, so that those of one bucket are still in the cache when their
 // callbacks run.
 TimerNode* TimerQueue::next_expired() noexcept {
   for (;;) {
@@ -120,7 +120,7 @@ TimerNode* TimerQueue::next_expired() noexcept {
     }
     if (quiet_until_ > target_) break;  // true in most turns: nothing is due
     std::size_t level = 0;
-    quiet_until_ = find_slot(level);
+    quiet_until_ = find_bucket(level);
     if (quiet_until_ > target_) break;
     visit(level, quiet_until_);
   }
@@ -128,31 +128,32 @@ TimerNode* TimerQueue::next_expired() noexcept {
   return nullptr;
 }
 
-// Enters the slot that begins at `start`, and those slots of lower levels that also begin there.
+// Enters the bucket that begins at `start`, and those buckets of lower levels that also begin
+// there.
 void TimerQueue::visit(std::size_t level, Tick start) noexcept {
   position_ = start;
   for (std::size_t entered = level; entered > 0; --entered) {
-    const std::uint64_t bit = std::uint64_t{1} << (start >> shift_of(entered)) % kSlots;
+    const std::uint64_t bit = std::uint64_t{1} << (start >> shift_of(entered)) % kBuckets;
     if ((occupied_[entered] & bit) == 0) continue;
     occupied_[entered] &= ~bit;
-    bring_down(slot_at(entered, start));
+    bring_down(bucket_at(entered, start));
   }
-  const std::size_t slot = start % kFirstSlots;
-  const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
-  first_occupied_[slot / 64] &= ~bit;
-  if ((mixed_[slot / 64] & bit) != 0) sort(first_[slot]);
-  mixed_[slot / 64] &= ~bit;
-  round_.splice(first_[slot]);
+  const std::size_t bucket = start % kFirstBuckets;
+  const std::uint64_t bit = std::uint64_t{1} << (bucket % 64);
+  first_occupied_[bucket / 64] &= ~bit;
+  if ((mixed_[bucket / 64] & bit) != 0) sort(first_[bucket]);
+  mixed_[bucket / 64] &= ~bit;
+  round_.splice(first_[bucket]);
 }
 
-// Moves each node of a slot that was entered to the slot where it belongs now.
-void TimerQueue::bring_down(IntrusiveList& slot) noexcept {
+// Moves each node of a bucket that was entered to the bucket where it belongs now.
+void TimerQueue::bring_down(IntrusiveList& bucket) noexcept {
   IntrusiveList entered;
-  entered.splice(slot);
+  entered.splice(bucket);
   while (ListLink* const first = entered.first()) move_on(node_of(*first));
 }
 
-// Takes a node out of its slot, and puts it where it belongs unless it was stopped.
+// Takes a node out of its bucket, and puts it where it belongs unless it was stopped.
 void TimerQueue::move_on(TimerNode& node) noexcept {
   node.unlink();
   const TimerNode::Order order = node.order();
@@ -165,9 +166,9 @@ void TimerQueue::move_on(TimerNode& node) noexcept {
   list.append(node);
 }
 
-// Returns the start of the first occupied slot after the position. If slots of several levels begin
-// there, `level` is the highest of these levels.
-TimerQueue::Tick TimerQueue::find_slot(std::size_t& level) noexcept {
+// Returns the start of the first occupied bucket after the position. If buckets of several levels
+// begin there, `level` is the highest of these levels.
+TimerQueue::Tick TimerQueue::find_bucket(std::size_t& level) noexcept {
   Tick start = kNever;
   for (unsigned left = levels_; left != 0; left &= left - 1) {
     const auto candidate = static_cast<std::size_t>(std::countr_zero(left));
@@ -182,18 +183,18 @@ TimerQueue::Tick TimerQueue::find_slot(std::size_t& level) noexcept {
   return start;
 }
 
-// Returns the start of the first occupied slot of a higher level. The slot at the position has been
-// visited, so nodes in it are a whole turn of the wheel ahead.
+// Returns the start of the first occupied bucket of a higher level. The bucket at the position has
+// been visited, so nodes in it are a whole turn of the wheel ahead.
 TimerQueue::Tick TimerQueue::next_on(std::size_t level) noexcept {
   const Tick here = position_ >> shift_of(level);
-  const Tick turn = (here + 1) % kSlots;
+  const Tick turn = (here + 1) % kBuckets;
   std::uint64_t& occupied = occupied_[level];
   while (occupied != 0) {
-    const std::uint64_t turned = occupied >> turn | occupied << (kSlots - turn) % kSlots;
+    const std::uint64_t turned = occupied >> turn | occupied << (kBuckets - turn) % kBuckets;
     const auto ahead = static_cast<unsigned>(std::countr_zero(turned));
     const Tick next = here + 1 + ahead;
-    if (!higher_[level - 1][next % kSlots].empty()) return next << shift_of(level);
-    occupied &= ~(std::uint64_t{1} << (next % kSlots));
+    if (!higher_[level - 1][next % kBuckets].empty()) return next << shift_of(level);
+    occupied &= ~(std::uint64_t{1} << (next % kBuckets));
   }
   return kNever;
 }
@@ -210,25 +211,25 @@ TimerQueue::Tick TimerQueue::next_on_first() noexcept {
     if (step == kFirstWords) mask = ~upper;
     while ((first_occupied_[word] & mask) != 0) {
       const auto bit = static_cast<unsigned>(std::countr_zero(first_occupied_[word] & mask));
-      const std::size_t slot = word * 64 + bit;
-      if (!first_[slot].empty()) return begin + (slot - begin) % kFirstSlots;
+      const std::size_t bucket = word * 64 + bit;
+      if (!first_[bucket].empty()) return begin + (bucket - begin) % kFirstBuckets;
       first_occupied_[word] &= ~(std::uint64_t{1} << bit);
     }
   }
   return kNever;
 }
 
-// Returns the earliest tick in the slot that begins at `start`. If the steps run out, returns
+// Returns the earliest tick in the bucket that begins at `start`. If the steps run out, returns
 // `start` itself, which is early enough: at that time the nodes move down a level, and the search
-// is repeated. Nodes that no longer belong in this slot move on.
+// is repeated. Nodes that no longer belong in this bucket move on.
 TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start, int& steps) noexcept {
-  IntrusiveList& slot = slot_at(level, start);
+  IntrusiveList& bucket = bucket_at(level, start);
   const Tick end = start + (Tick{1} << shift_of(level));
   Tick earliest = kNever;
-  for (ListLink* at = slot.first(); at != nullptr && earliest != start;) {
+  for (ListLink* at = bucket.first(); at != nullptr && earliest != start;) {
     if (--steps < 0) return start;
     TimerNode& node = node_of(*at);
-    at = slot.after(*at);
+    at = bucket.after(*at);
     const Tick tick = ceil_tick(node.deadline_);
     if (tick >= end || node.order() == TimerNode::kStopped) {
       move_on(node);
@@ -239,7 +240,7 @@ TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start, int& ste
   return earliest;
 }
 
-// Returns the earliest tick of all nodes. If all nodes of a slot have moved on, they may lie on a
+// Returns the earliest tick of all nodes. If all nodes of a bucket have moved on, they may lie on a
 // level that was searched before, so the search starts again.
 TimerQueue::Tick TimerQueue::earliest() noexcept {
   int steps = 64;

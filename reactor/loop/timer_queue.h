@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 // TimerQueue is a hierarchical timing wheel of intrusive nodes, without a periodic tick. It never
-// allocates. Insert, cancel and re-arm touch the node, its neighbours and one slot.
+// allocates. Insert, cancel and re-arm touch the node, its neighbours and one bucket.
 //
-//   level 0: 1024 slots of one tick (2^19 ns = 0.52 ms), together 0.54 s
-//   level 1: 64 slots of 1024 ticks, 34 s; level 2: 64 slots of 64 times that, 37 min; ...
+//   level 0: 1024 buckets of one tick (2^19 ns = 0.52 ms), together 0.54 s
+//   level 1: 64 buckets of 1024 ticks, 34 s; level 2: 64 buckets of 64 times that, 37 min; ...
 //   level 6: together all of 2^63 ns
 //
 // A node lies on the lowest level that reaches its tick from the wheel's position. A node that is
 // due within half a second is therefore linked only once. A node moves down at most once per level,
-// when the position enters its slot. Bitmaps find the next occupied slot; that search also clears
-// the bits of emptied slots.
+// when the position enters its bucket. Bitmaps find the next occupied bucket; that search also
+// clears the bits of emptied buckets.
 //
 // Most timers are postponed or stopped long before they are due, so both can be done lazily: they
-// are one store in the node, which stays in its slot. When the wheel reaches that slot, the node
-// moves on or is dropped.
+// are one store in the node, which stays in its bucket. When the wheel reaches that bucket, the
+// node moves on or is dropped.
 //
-// Nodes of one tick expire in the order of their starts (G4). If a postponed node arrives in a slot
-// of level 0, the slot is marked as mixed, and is sorted when it is due.
+// Nodes of one tick expire in the order of their starts (G4). If a postponed node arrives in a
+// bucket of level 0, the bucket is marked as mixed, and is sorted when it is due.
 #pragma once
 
 #include <algorithm>
@@ -103,7 +103,7 @@ class TimerQueue {
       arm(node, deadline);
     } else {
       forget_wait(node);
-      const bool near = deadline - round_end_ < kFirstSlots * kTick;
+      const bool near = deadline - round_end_ < kFirstBuckets * kTick;
       if (near && ceil_tick(deadline) == ceil_tick(node.deadline_)) mark_mixed(deadline);
       node.deadline_ = deadline;
     }
@@ -118,16 +118,16 @@ class TimerQueue {
 
   // Returns the time at which expire() next has something to do: the earliest deadline, rounded up
   // to a tick. TimePoint::min() if a node is already due, TimePoint::max() if none is armed. The
-  // time may be earlier if many nodes lie in one slot of a higher level or were postponed lazily.
+  // time may be earlier if many nodes lie in one bucket of a higher level or were postponed lazily.
   [[nodiscard]] TimePoint next_deadline() noexcept;
 
  private:
   static constexpr unsigned kBits = 6;
-  static constexpr unsigned kSlots = 1U << kBits;
+  static constexpr unsigned kBuckets = 1U << kBits;
   static constexpr unsigned kFirstBits = 10;
-  static constexpr unsigned kFirstSlots = 1U << kFirstBits;
+  static constexpr unsigned kFirstBuckets = 1U << kFirstBits;
   static constexpr std::size_t kLevels = 7;
-  static constexpr std::size_t kFirstWords = kFirstSlots / 64;
+  static constexpr std::size_t kFirstWords = kFirstBuckets / 64;
   using Tick = std::uint64_t;
 
   [[nodiscard]] static Tick floor_tick(TimePoint at) noexcept {
@@ -138,7 +138,7 @@ class TimerQueue {
     return (static_cast<Tick>(since) + (Tick{1} << kTickShift) - 1) >> kTickShift;
   }
   [[nodiscard]] static TimePoint time_of(Tick tick) noexcept;
-  // Returns the bit of a tick at which the slot number of `level` begins.
+  // Returns the bit of a tick at which the bucket number of `level` begins.
   [[nodiscard]] static unsigned shift_of(std::size_t level) noexcept {
     return level == 0 ? 0 : kFirstBits + kBits * static_cast<unsigned>(level - 1);
   }
@@ -150,20 +150,20 @@ class TimerQueue {
   void forget_wait(const TimerNode& node) noexcept {
     if (node.deadline_ <= wait_until_) wait_known_ = false;
   }
-  // Marks the slot of a tick as mixed: its nodes may not be in the order of their starts. Higher
+  // Marks the bucket of a tick as mixed: its nodes may not be in the order of their starts. Higher
   // levels need no mark, because each node that moves down from them is compared with its new
   // neighbour.
   void mark_mixed(TimePoint deadline) noexcept {
     const Tick tick = ceil_tick(deadline);
-    if (tick - position_ >= kFirstSlots) return;
-    mixed_[tick % kFirstSlots / 64] |= std::uint64_t{1} << (tick % 64);
+    if (tick - position_ >= kFirstBuckets) return;
+    mixed_[tick % kFirstBuckets / 64] |= std::uint64_t{1} << (tick % 64);
   }
   IntrusiveList& list_for(Tick tick) noexcept;
-  IntrusiveList& slot_at(std::size_t level, Tick tick) noexcept;
+  IntrusiveList& bucket_at(std::size_t level, Tick tick) noexcept;
   void visit(std::size_t level, Tick start) noexcept;
-  void bring_down(IntrusiveList& slot) noexcept;
+  void bring_down(IntrusiveList& bucket) noexcept;
   void move_on(TimerNode& node) noexcept;
-  [[nodiscard]] Tick find_slot(std::size_t& level) noexcept;
+  [[nodiscard]] Tick find_bucket(std::size_t& level) noexcept;
   [[nodiscard]] Tick next_on(std::size_t level) noexcept;
   [[nodiscard]] Tick next_on_first() noexcept;
   [[nodiscard]] Tick earliest() noexcept;
@@ -174,7 +174,7 @@ class TimerQueue {
   Tick position_;              // all ticks up to and including this one have been visited
   Tick target_;                // the last tick of the round
   TimePoint round_end_;        // the time of the round
-  Tick quiet_until_ = kNever;  // no occupied slot begins before this tick
+  Tick quiet_until_ = kNever;  // no occupied bucket begins before this tick
   TimePoint wait_until_ = TimePoint::max();  // the last answer of next_deadline(),
   bool wait_known_ = true;                   // and whether it still holds
   unsigned levels_ = 0;                      // one bit for each level that may be occupied
@@ -182,8 +182,8 @@ class TimerQueue {
   std::array<std::uint64_t, kFirstWords> first_occupied_{};
   std::array<std::uint64_t, kFirstWords> mixed_{};
   std::array<std::uint64_t, kLevels> occupied_{};  // the first element is not used
-  std::array<IntrusiveList, kFirstSlots> first_;
-  std::array<std::array<IntrusiveList, kSlots>, kLevels - 1> higher_;
+  std::array<IntrusiveList, kFirstBuckets> first_;
+  std::array<std::array<IntrusiveList, kBuckets>, kLevels - 1> higher_;
   IntrusiveList overdue_;  // armed for a tick of the round or before; come first in the next round
   IntrusiveList round_;    // nodes of the ticks up to the position that are not yet taken
 };

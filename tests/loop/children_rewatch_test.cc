@@ -53,17 +53,17 @@ class ChildrenRewatch : public LoopTest {
     chosen.child_method = ChildMethod::process_filter;
     core_ = std::make_unique<Core>(std::move(chosen), GetParam(), std::move(poller));
     pid_ = spawn_sleeper();
-    slot_ = std::make_unique<ChildState>(
+    state_ = std::make_unique<ChildState>(
         *core_, pid_,
         [this](ExitStatus status) {
           ++calls_;
           status_ = status;
         },
         SourceLocation::current());
-    EXPECT_FALSE(core_->children.add(*slot_));
+    EXPECT_FALSE(core_->children.add(*state_));
   }
   ~ChildrenRewatch() override {
-    slot_->stop();
+    state_->stop();
     if (status_.signaled()) return;  // it was waited for
     ::kill(pid_, SIGKILL);
     wait_for_child(pid_);
@@ -78,7 +78,7 @@ class ChildrenRewatch : public LoopTest {
   ProcessPoller* poller_;
   std::unique_ptr<Core> core_;
   pid_t pid_;
-  std::unique_ptr<ChildState> slot_;
+  std::unique_ptr<ChildState> state_;
   int calls_ = 0;
   ExitStatus status_;
 };
@@ -86,7 +86,7 @@ class ChildrenRewatch : public LoopTest {
 TEST_P(ChildrenRewatch, OneThatIsWatchedAgainGoesOn) {
   rewatch(0);
   EXPECT_EQ(calls_, 0);
-  EXPECT_TRUE(slot_->active());
+  EXPECT_TRUE(state_->active());
 }
 
 TEST_P(ChildrenRewatch, OneThatHasEndedMeanwhileIsReported) {
@@ -103,7 +103,7 @@ TEST_P(ChildrenRewatch, OneThatCanNotBeWatchedAgainIsReportedWithTheError) {
   rewatch(ENOMEM);
   EXPECT_EQ(calls_, 1);
   EXPECT_EQ(status_.error(), std::errc::not_enough_memory);
-  EXPECT_FALSE(slot_->active());
+  EXPECT_FALSE(state_->active());
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, ChildrenRewatch, every_backend(), BackendName());

@@ -37,8 +37,8 @@ TEST_P(GuaranteesBatch, G3_AWatcherMadeInACallbackWaitsForTheNextBatch) {
   EXPECT_EQ(second_calls, 1);
 }
 
-// The new watcher gets the descriptor number, and perhaps the slot, of a watcher whose event is in
-// this batch.
+// The new watcher gets the descriptor number, and perhaps the registry entry, of a watcher whose
+// event is in this batch.
 TEST_P(GuaranteesBatch, G3_ARecycledNumberWaitsForTheNextBatch) {
   Loop loop(options());
   std::array<FdPair, 2> pipes = {make_pipe(), make_pipe()};

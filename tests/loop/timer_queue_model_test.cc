@@ -239,7 +239,7 @@ TEST(TimerQueueSleeping, NothingIsMoreThanATickLate) {
   int rounds = 0;
   for (TimePoint next = queue.next_deadline(); next != TimePoint::max();
        next = queue.next_deadline()) {
-    ASSERT_LT(++rounds, 25000) << "it wakes for nothing at most once a slot";
+    ASSERT_LT(++rounds, 25000) << "it wakes for nothing at most once a bucket";
     now = std::max(now, next);
     queue.expire(now);
     while (TimerNode* node = queue.next_expired()) {

@@ -316,7 +316,7 @@ TEST(TimerQueue, ANodeThatIsPostponedWhileItIsDueIsNotEarly) {
   EXPECT_EQ(expire(queue, kStart + 10 * kTick), (Ids{0, 1}));
 }
 
-// The postponed node still lies in an early slot. It must not hide the nodes in later slots.
+// The postponed node still lies in an early bucket. It must not hide the nodes in later buckets.
 TEST(TimerQueue, NextDeadlineLooksPastAPostponedNode) {
   TimerQueue queue(kStart);
   std::array nodes{Node(0), Node(1)};
@@ -349,7 +349,7 @@ TEST(TimerQueue, NextDeadlineFollowsEveryChange) {
   EXPECT_EQ(queue.next_deadline(), TimePoint::max());
 }
 
-TEST(TimerQueue, NextDeadlineIsExactToTheTickWhereSlotsHoldFewNodes) {
+TEST(TimerQueue, NextDeadlineIsExactToTheTickIfBucketsHoldFewNodes) {
   for (const std::int64_t ticks : {1, 63, 64, 65, 4095, 4097, 300001, 20000003}) {
     TimerQueue queue(kStart);
     Node node;
@@ -361,7 +361,7 @@ TEST(TimerQueue, NextDeadlineIsExactToTheTickWhereSlotsHoldFewNodes) {
   }
 }
 
-// With many nodes in one far slot, next_deadline() may be too early. Asking again must reach the
+// With many nodes in one far bucket, next_deadline() may be too early. Asking again must reach the
 // deadline in a few steps.
 TEST(TimerQueue, FollowingNextDeadlineReachesACrowdInAFewSteps) {
   TimerQueue queue(kStart);

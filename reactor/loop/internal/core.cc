@@ -86,14 +86,14 @@ void Core::end() noexcept {
   }
 }
 
-void Core::end(HandleState& slot) noexcept {
-  const HandleInfo info = slot.dispatchable().describe();
+void Core::end(HandleState& state) noexcept {
+  const HandleInfo info = state.dispatchable().describe();
   REACTOR_LOG(debug, "loop is gone before its " + std::string(info.kind) + " made at " +
                          info.where.file_name() + ":" + std::to_string(info.where.line()));
-  slot.stop();
-  unlink(slot);
-  slot.core = nullptr;
-  slot.drop_callback();
+  state.stop();
+  unlink(state);
+  state.core = nullptr;
+  state.drop_callback();
 }
 
 std::error_code Core::start() {
@@ -196,10 +196,10 @@ bool Core::run_deferred() {
   deferred_round_.splice(scheduled);
   if (deferred_round_.empty()) return false;
   while (ListLink* link = deferred_round_.first()) {
-    auto& slot = static_cast<DeferredState&>(*link);
-    slot.unlink();
-    slow.enter(slot);
-    call(slot, slot.callback);
+    auto& state = static_cast<DeferredState&>(*link);
+    state.unlink();
+    slow.enter(state);
+    call(state, state.callback);
   }
   return true;
 }
@@ -286,35 +286,35 @@ void Core::close_in_child() noexcept {
   registry.close_in_child();
 }
 
-void Core::link(HandleState& slot) noexcept {
-  slot.older = newest;
-  if (newest != nullptr) newest->newer = &slot;
-  newest = &slot;
+void Core::link(HandleState& state) noexcept {
+  state.older = newest;
+  if (newest != nullptr) newest->newer = &state;
+  newest = &state;
 }
 
-void Core::unlink(HandleState& slot) noexcept {
-  (slot.newer != nullptr ? slot.newer->older : newest) = slot.older;
-  if (slot.older != nullptr) slot.older->newer = slot.newer;
+void Core::unlink(HandleState& state) noexcept {
+  (state.newer != nullptr ? state.newer->older : newest) = state.older;
+  if (state.older != nullptr) state.older->newer = state.newer;
 }
 
-void Core::keep(const HandleState& slot, bool keeps) noexcept {
-  if (slot.keeps) count_keeping(keeps);
+void Core::keep(const HandleState& state, bool keeps) noexcept {
+  if (state.keeps) count_keeping(keeps);
 }
 
-void Core::release(HandleState& slot) noexcept {
-  slot.stop();
-  slow.forget(slot.dispatchable());
-  unlink(slot);
-  if (&slot == running_slot_) {
-    running_slot_is_dead_ = true;
+void Core::release(HandleState& state) noexcept {
+  state.stop();
+  slow.forget(state.dispatchable());
+  unlink(state);
+  if (&state == running_) {
+    running_is_dead_ = true;
   } else {
-    delete &slot;
+    delete &state;
   }
 }
 
-void Core::bury(HandleState& slot) noexcept {
-  running_slot_is_dead_ = false;
-  delete &slot;
+void Core::bury(HandleState& state) noexcept {
+  running_is_dead_ = false;
+  delete &state;
 }
 
 }  // namespace reactor

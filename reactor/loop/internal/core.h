@@ -50,21 +50,21 @@ class Core {
   // The time that a started timer counts from: the cached time inside a turn, else the clock's.
   [[nodiscard]] TimePoint start_time() const noexcept { return in_turn_ ? now : monotonic_now(); }
 
-  // Runs `callback`, whose owner is `slot`. If the handle is destroyed meanwhile, the slot lives on
-  // until the call has returned (G2).
-  template <class Slot, class Call, class... Args>
-  void call(Slot& slot, Call& callback, Args... args) {
-    running_slot_ = &slot;
-    const Running guard{*this, slot};
+  // Runs `callback`, whose owner is `state`. If the handle is destroyed meanwhile, the state lives
+  // on until the call has returned (G2).
+  template <class State, class Call, class... Args>
+  void call(State& state, Call& callback, Args... args) {
+    running_ = &state;
+    const Running guard{*this, state};
     callback(args...);
   }
 
-  // Called when a handle is destroyed: ends `slot`, and frees it now or after its running call.
-  void release(HandleState& slot) noexcept;
-  void link(HandleState& slot) noexcept;
-  void unlink(HandleState& slot) noexcept;
+  // Called when a handle is destroyed: ends `state`, and frees it now or after its running call.
+  void release(HandleState& state) noexcept;
+  void link(HandleState& state) noexcept;
+  void unlink(HandleState& state) noexcept;
   // Counts a handle that became active, or ended.
-  void keep(const HandleState& slot, bool keeps) noexcept;
+  void keep(const HandleState& state, bool keeps) noexcept;
   void count_keeping(bool more) noexcept { more ? ++keeping : --keeping; }
 
   // A member may depend on those declared before it.
@@ -90,14 +90,14 @@ class Core {
   // Ends a call, even one that throws.
   struct Running {
     Core& core;
-    HandleState& slot;
+    HandleState& state;
     ~Running() {
-      core.running_slot_ = nullptr;
-      if (core.running_slot_is_dead_) core.bury(slot);
+      core.running_ = nullptr;
+      if (core.running_is_dead_) core.bury(state);
     }
   };
 
-  void end(HandleState& slot) noexcept;
+  void end(HandleState& state) noexcept;
   Result<> turn(bool forever, Duration limit);
   std::error_code wait(Duration limit);
   bool run_deferred();  // returns whether there was any
@@ -106,13 +106,13 @@ class Core {
   void dispatch_batch(Enter enter);
   void run_timers();
   void run_posted();
-  void bury(HandleState& slot) noexcept;
+  void bury(HandleState& state) noexcept;
   [[nodiscard]] bool work_is_waiting() const noexcept;
   [[nodiscard]] bool anything_to_wait_for() noexcept;
 
   IntrusiveList deferred_round_;  // deferred calls that this turn still has to run
-  HandleState* running_slot_ = nullptr;
-  bool running_slot_is_dead_ = false;
+  HandleState* running_ = nullptr;
+  bool running_is_dead_ = false;
   bool in_turn_ = false;
   bool ending_ = false;       // set once; until then, other threads may still post()
   std::uint32_t generation_;  // of the process that owns this loop

@@ -17,7 +17,7 @@ namespace reactor {
 
 class Core;
 
-// The common base of the five slots, linked into the loop's list of live handles.
+// The common base of the five kinds of handle state, linked into the loop's list of live handles.
 struct HandleState {
   HandleState(Core& owner, SourceLocation made_at);
   HandleState(const HandleState&) = delete;
@@ -31,7 +31,7 @@ struct HandleState {
   // unref'ed.
   [[nodiscard]] virtual bool active() const noexcept = 0;
   [[nodiscard]] virtual const Dispatchable& dispatchable() const noexcept = 0;
-  // Called after `keeps` changed, for slots that the registry counts.
+  // Called after `keeps` changed, for states that the registry counts.
   virtual void keeping_changed() noexcept {}
   // Destroys the callable. The callable may own the handle, and so may destroy this state.
   virtual void drop_callback() noexcept = 0;

@@ -32,22 +32,22 @@ Registry::Registry(std::unique_ptr<Poller> poller)
       owner_(process_generation()) {}
 
 Registry::~Registry() {
-  for (Slot& slot : slots_) {
-    if (slot.target != nullptr) slot.target->index_ = PollTarget::kDetached;
+  for (Entry& entry : entries_) {
+    if (entry.target != nullptr) entry.target->index_ = PollTarget::kDetached;
   }
 }
 
 Token Registry::token_of(const PollTarget& target) const noexcept {
-  return {target.index_, slots_[target.index_].generation};
+  return {target.index_, entries_[target.index_].generation};
 }
 
-std::uint32_t Registry::take_slot() {
-  if (free_count_ == 0) add_slot();
+std::uint32_t Registry::take_entry() {
+  if (free_count_ == 0) add_entry();
   return free_[--free_count_];
 }
 
-void Registry::add_slot() {
-  const std::size_t count = slots_.size() + 1;
+void Registry::add_entry() {
+  const std::size_t count = entries_.size() + 1;
   const std::size_t room = std::clamp(count, kLeastBatch, kLargestBatch);
   // Don't grow the array while a batch is being read; a later attach() does.
   if (room > events_.size() && !batch_left()) {
@@ -55,7 +55,7 @@ void Registry::add_slot() {
     position_ = end_ = events_.data();
   }
   free_.resize(count);  // so that detach() need not allocate
-  slots_.emplace_back();
+  entries_.emplace_back();
   free_[free_count_++] = static_cast<std::uint32_t>(count - 1);
 }
 
@@ -66,36 +66,36 @@ std::error_code Registry::claim_number(int fd) {
   if (number >= by_number_.size()) by_number_.resize(number + 1, kNobody);
   const std::uint32_t holder = by_number_[number];
   if (holder == kNobody) return {};
-  Slot& slot = slots_[holder];
+  Entry& entry = entries_[holder];
   const bool held =
-      any(slot.polled)
-          ? !forgotten(poller_->modify(fd, slot.polled, slot.polled, token_of(*slot.target)))
-          : slot.target->holds_file();
+      any(entry.polled)
+          ? !forgotten(poller_->modify(fd, entry.polled, entry.polled, token_of(*entry.target)))
+          : entry.target->holds_file();
   if (held) return std::make_error_code(std::errc::file_exists);
-  mark_dead(slot);
+  mark_dead(entry);
   return {};
 }
 
-void Registry::mark_dead(Slot& slot) noexcept {
+void Registry::mark_dead(Entry& entry) noexcept {
   // select and libkqueue do not forget a closed descriptor by themselves.
-  if (any(slot.polled) && owns_set() && !knows_files_) {
-    static_cast<void>(poller_->remove(slot.target->fd_, slot.polled));
+  if (any(entry.polled) && owns_set() && !knows_files_) {
+    static_cast<void>(poller_->remove(entry.target->fd_, entry.polled));
   }
-  slot.flags |= kDead;
-  slot.polled = Interest::none;
+  entry.flags |= kDead;
+  entry.polled = Interest::none;
   // Later events of this registration are stale: a copy of the descriptor may keep it in the set.
-  ++slot.generation;
-  slot.retired_in = batch_;
-  if ((slot.flags & kBackground) == 0) {
-    slot.flags |= kBackground;
+  ++entry.generation;
+  entry.retired_in = batch_;
+  if ((entry.flags & kBackground) == 0) {
+    entry.flags |= kBackground;
     --keeping_;
   }
-  const auto number = static_cast<std::size_t>(slot.target->fd_);
-  if (by_number_[number] == slot.target->index_) by_number_[number] = kNobody;
+  const auto number = static_cast<std::size_t>(entry.target->fd_);
+  if (by_number_[number] == entry.target->index_) by_number_[number] = kNobody;
 }
 
 bool Registry::disown(PollTarget& target) noexcept {
-  mark_dead(slots_[target.index_]);
+  mark_dead(entries_[target.index_]);
   return false;
 }
 
@@ -115,35 +115,35 @@ std::error_code Registry::try_to_attach(PollTarget& target, Interest interest, b
   if (target.fd_ < 0) return system_error(EBADF);
   note_forks();
   if (const std::error_code error = claim_number(target.fd_)) return error;
-  const std::uint32_t index = take_slot();
-  Slot& slot = slots_[index];
-  slot.target = &target;
-  slot.wanted = slot.polled = Interest::none;
-  slot.flags = static_cast<std::uint8_t>((background ? kBackground : 0) |
-                                         (trigger == Trigger::edge ? kEdge : 0) |
-                                         (trigger == Trigger::exclusive ? kShared : 0));
+  const std::uint32_t index = take_entry();
+  Entry& entry = entries_[index];
+  entry.target = &target;
+  entry.wanted = entry.polled = Interest::none;
+  entry.flags = static_cast<std::uint8_t>((background ? kBackground : 0) |
+                                          (trigger == Trigger::edge ? kEdge : 0) |
+                                          (trigger == Trigger::exclusive ? kShared : 0));
   target.index_ = index;
   by_number_[static_cast<std::size_t>(target.fd_)] = index;
   if (!background) ++keeping_;
-  slot.wanted = interest;
-  const std::error_code error = any(interest) ? poll_for(slot, interest) : std::error_code{};
+  entry.wanted = interest;
+  const std::error_code error = any(interest) ? poll_for(entry, interest) : std::error_code{};
   if (error) detach(target, Detach::staying);
   return error;
 }
 
 // Tells the kernel to watch for `interest`, which is not none.
-std::error_code Registry::poll_for(Slot& slot, Interest interest) {
-  const int fd = slot.target->fd_;
-  const Token token = token_of(*slot.target);
+std::error_code Registry::poll_for(Entry& entry, Interest interest) {
+  const int fd = entry.target->fd_;
+  const Token token = token_of(*entry.target);
   std::error_code error;
-  if (any(slot.polled) && (slot.flags & kShared) != 0) {  // can't be modified: added again below
-    drop(slot);
-    if ((slot.flags & kDead) != 0) return Errc::handle_dead;
+  if (any(entry.polled) && (entry.flags & kShared) != 0) {  // can't be modified: added again below
+    drop(entry);
+    if ((entry.flags & kDead) != 0) return Errc::handle_dead;
   }
-  if (any(slot.polled)) {
-    error = poller_->modify(fd, slot.polled, interest, token);
+  if (any(entry.polled)) {
+    error = poller_->modify(fd, entry.polled, interest, token);
   } else {
-    const Trigger trigger = trigger_of(slot);
+    const Trigger trigger = trigger_of(entry);
     error = poller_->add(fd, interest, token, trigger);
     if (error == std::errc::file_exists) {
       // The kernel kept a registration that had ended here, because its open file lived on under
@@ -153,38 +153,38 @@ std::error_code Registry::poll_for(Slot& slot, Interest interest) {
     }
     if (error == std::errc::operation_not_permitted) return Errc::not_pollable;
   }
-  if (forgotten(error) && any(slot.polled)) {
-    mark_dead(slot);
+  if (forgotten(error) && any(entry.polled)) {
+    mark_dead(entry);
     return Errc::handle_dead;
   }
-  if (!error) slot.polled = interest;
+  if (!error) entry.polled = interest;
   return error;
 }
 
 std::error_code Registry::set_interest(PollTarget& target, Interest interest) {
   if (!target.attached()) return Errc::handle_dead;
-  Slot& slot = slots_[target.index_];
-  if ((slot.flags & kDead) != 0) return Errc::handle_dead;
-  slot.wanted = interest;
-  if ((interest & slot.polled) == interest) {  // less interest is dropped lazily
-    if (!any(interest) && any(slot.polled) && (slot.flags & kShared) != 0) drop(slot);
+  Entry& entry = entries_[target.index_];
+  if ((entry.flags & kDead) != 0) return Errc::handle_dead;
+  entry.wanted = interest;
+  if ((interest & entry.polled) == interest) {  // less interest is dropped lazily
+    if (!any(interest) && any(entry.polled) && (entry.flags & kShared) != 0) drop(entry);
     return {};
   }
-  if (!any(slot.polled) && !target.holds_file()) {
-    mark_dead(slot);
+  if (!any(entry.polled) && !target.holds_file()) {
+    mark_dead(entry);
     return Errc::handle_dead;
   }
-  return poll_as_wanted(slot);
+  return poll_as_wanted(entry);
 }
 
-std::error_code Registry::poll_as_wanted(Slot& slot) noexcept {
+std::error_code Registry::poll_as_wanted(Entry& entry) noexcept {
   std::error_code error;
   try {
-    error = poll_for(slot, slot.wanted);
+    error = poll_for(entry, entry.wanted);
   } catch (const std::bad_alloc&) {
     error = std::make_error_code(std::errc::not_enough_memory);
   }
-  if (error && (slot.flags & kDead) == 0) behind_ = true;
+  if (error && (entry.flags & kDead) == 0) behind_ = true;
   return error;
 }
 
@@ -193,11 +193,11 @@ Duration Registry::catch_up(TimePoint now) noexcept {
   if (now < next_catch_up_) return next_catch_up_ - now;
   next_catch_up_ = now + kCatchUpInterval;
   behind_ = false;
-  for (Slot& slot : slots_) {
-    if (slot.target == nullptr || (slot.flags & kDead) != 0 || slot.target->fd_ < 0) continue;
-    if ((slot.wanted & slot.polled) == slot.wanted) continue;
-    const bool closed = !any(slot.polled) && !slot.target->holds_file();
-    if (closed || forgotten(poll_as_wanted(slot))) mark_dead(slot);
+  for (Entry& entry : entries_) {
+    if (entry.target == nullptr || (entry.flags & kDead) != 0 || entry.target->fd_ < 0) continue;
+    if ((entry.wanted & entry.polled) == entry.wanted) continue;
+    const bool closed = !any(entry.polled) && !entry.target->holds_file();
+    if (closed || forgotten(poll_as_wanted(entry))) mark_dead(entry);
   }
   return behind_ ? kCatchUpInterval : kForever;
 }
@@ -205,30 +205,30 @@ Duration Registry::catch_up(TimePoint now) noexcept {
 // The kernel can't change the way in which it watches, so the descriptor is added anew.
 void Registry::share(PollTarget& target) noexcept {
   if (!alive(target)) return;
-  Slot& slot = slots_[target.index_];
-  if (any(slot.polled)) drop(slot);
-  slot.flags |= kShared;
-  if (any(slot.wanted) && alive(target)) static_cast<void>(poll_as_wanted(slot));
+  Entry& entry = entries_[target.index_];
+  if (any(entry.polled)) drop(entry);
+  entry.flags |= kShared;
+  if (any(entry.wanted) && alive(target)) static_cast<void>(poll_as_wanted(entry));
 }
 
-Trigger Registry::trigger_of(const Slot& slot) noexcept {
-  if ((slot.flags & kEdge) != 0) return Trigger::edge;
-  return (slot.flags & kShared) != 0 ? Trigger::exclusive : Trigger::level;
+Trigger Registry::trigger_of(const Entry& entry) noexcept {
+  if ((entry.flags & kEdge) != 0) return Trigger::edge;
+  return (entry.flags & kShared) != 0 ? Trigger::exclusive : Trigger::level;
 }
 
 Interest Registry::interest(const PollTarget& target) const noexcept {
-  return target.attached() ? slots_[target.index_].wanted : Interest::none;
+  return target.attached() ? entries_[target.index_].wanted : Interest::none;
 }
 
 bool Registry::alive(const PollTarget& target) const noexcept {
-  return target.attached() && (slots_[target.index_].flags & kDead) == 0;
+  return target.attached() && (entries_[target.index_].flags & kDead) == 0;
 }
 
 void Registry::set_background(PollTarget& target, bool background) noexcept {
   if (!alive(target)) return;
-  Slot& slot = slots_[target.index_];
-  if (background == ((slot.flags & kBackground) != 0)) return;
-  slot.flags ^= kBackground;
+  Entry& entry = entries_[target.index_];
+  if (background == ((entry.flags & kBackground) != 0)) return;
+  entry.flags ^= kBackground;
   background ? --keeping_ : ++keeping_;
 }
 
@@ -236,37 +236,37 @@ void Registry::detach(PollTarget& target, Detach how) noexcept {
   if (!target.attached()) return;
   if (owns_set()) {
     note_forks();
-    const Slot& slot = slots_[target.index_];
-    const bool kernel_forgets = how == Detach::closing && (slot.flags & kForked) == 0;
+    const Entry& entry = entries_[target.index_];
+    const bool kernel_forgets = how == Detach::closing && (entry.flags & kForked) == 0;
     // A poller that knows descriptors only by number has to be told. For select that costs no
     // system call.
-    if (any(slot.polled) && (!kernel_forgets || !knows_files_)) {
-      static_cast<void>(poller_->remove(target.fd_, slot.polled));  // an error: gone already
+    if (any(entry.polled) && (!kernel_forgets || !knows_files_)) {
+      static_cast<void>(poller_->remove(target.fd_, entry.polled));  // an error: gone already
     }
   }
   retire(target);
 }
 
 void Registry::retire(PollTarget& target) noexcept {
-  Slot& slot = slots_[target.index_];
+  Entry& entry = entries_[target.index_];
   const auto number = static_cast<std::size_t>(target.fd_);
   if (target.fd_ >= 0 && by_number_[number] == target.index_) by_number_[number] = kNobody;
-  if ((slot.flags & kBackground) == 0) --keeping_;
-  ++slot.generation;
-  slot.retired_in = batch_;
-  slot.target = nullptr;
-  slot.wanted = slot.polled = Interest::none;
+  if ((entry.flags & kBackground) == 0) --keeping_;
+  ++entry.generation;
+  entry.retired_in = batch_;
+  entry.target = nullptr;
+  entry.wanted = entry.polled = Interest::none;
   free_[free_count_++] = target.index_;
   target.index_ = PollTarget::kDetached;
 }
 
 std::error_code Registry::attach_process(PollTarget& target, pid_t pid) {
-  const std::uint32_t index = take_slot();
-  Slot& slot = slots_[index];
-  slot.target = &target;
-  slot.wanted = Interest::read;
-  slot.polled = Interest::none;
-  slot.flags = kBackground;
+  const std::uint32_t index = take_entry();
+  Entry& entry = entries_[index];
+  entry.target = &target;
+  entry.wanted = Interest::read;
+  entry.polled = Interest::none;
+  entry.flags = kBackground;
   target.index_ = index;
   const std::error_code error = poller_->add_process(pid, token_of(target));
   if (error) retire(target);
@@ -286,8 +286,8 @@ bool Registry::owns_set() const noexcept { return owner_ == process_generation()
 void Registry::note_forks() noexcept {
   if (forks_ == fork_count()) return;
   forks_ = fork_count();
-  for (Slot& slot : slots_) {
-    if (slot.target != nullptr) slot.flags |= kForked;
+  for (Entry& entry : entries_) {
+    if (entry.target != nullptr) entry.flags |= kForked;
   }
 }
 
@@ -302,28 +302,28 @@ std::error_code Registry::wait(Duration timeout) {
   return {};
 }
 
-void Registry::note_stale(const Slot& slot) noexcept {
+void Registry::note_stale(const Entry& entry) noexcept {
   ++stale_;
-  if (slot.retired_in != batch_) needs_rebuild_ = true;
+  if (entry.retired_in != batch_) needs_rebuild_ = true;
 }
 
-void Registry::drop_unwanted(Slot& slot) {
-  if (!any(slot.polled) || slot.polled == slot.wanted) return;
-  if (any(slot.wanted)) {
-    static_cast<void>(poll_as_wanted(slot));
+void Registry::drop_unwanted(Entry& entry) {
+  if (!any(entry.polled) || entry.polled == entry.wanted) return;
+  if (any(entry.wanted)) {
+    static_cast<void>(poll_as_wanted(entry));
   } else {
-    drop(slot);
+    drop(entry);
   }
 }
 
 // Removes the descriptor from the kernel's set, because hang-ups are reported even without
 // interest. It is added again when the target wants events (G5).
-void Registry::drop(Slot& slot) {
-  if (forgotten(poller_->remove(slot.target->fd_, slot.polled))) {
-    mark_dead(slot);
+void Registry::drop(Entry& entry) {
+  if (forgotten(poller_->remove(entry.target->fd_, entry.polled))) {
+    mark_dead(entry);
     needs_rebuild_ = true;  // the event's registration can't be named any more
   }
-  slot.polled = Interest::none;
+  entry.polled = Interest::none;
 }
 
 std::uint64_t Registry::take_stale_count() noexcept {
@@ -336,13 +336,13 @@ std::uint64_t Registry::take_stale_count() noexcept {
 // new set would register any file that has the number now. A forked child can't ask the set, which
 // belongs to its parent, so it compares file identities.
 void Registry::mark_closed() noexcept {
-  for (Slot& slot : slots_) {
-    if (slot.target == nullptr || (slot.flags & kDead) != 0 || slot.target->fd_ < 0) continue;
-    const bool asks = any(slot.polled) && owns_set();
-    const bool closed = !slot.target->holds_file() ||
-                        (asks && forgotten(poller_->modify(slot.target->fd_, slot.polled,
-                                                           slot.polled, token_of(*slot.target))));
-    if (closed) mark_dead(slot);
+  for (Entry& entry : entries_) {
+    if (entry.target == nullptr || (entry.flags & kDead) != 0 || entry.target->fd_ < 0) continue;
+    const bool asks = any(entry.polled) && owns_set();
+    const bool closed = !entry.target->holds_file() ||
+                        (asks && forgotten(poller_->modify(entry.target->fd_, entry.polled,
+                                                           entry.polled, token_of(*entry.target))));
+    if (closed) mark_dead(entry);
   }
 }
 
@@ -355,12 +355,12 @@ std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
   position_ = end_ = events_.data();  // the new set reports unhandled events again: level-triggered
   std::error_code first_error;
   behind_ = false;
-  for (Slot& slot : slots_) {
-    slot.polled = Interest::none;
-    if (slot.target == nullptr || slot.target->fd_ < 0 || !any(slot.wanted)) continue;
-    if ((slot.flags & kDead) != 0) continue;
-    const std::error_code error = poll_as_wanted(slot);
-    if (forgotten(error)) mark_dead(slot);
+  for (Entry& entry : entries_) {
+    entry.polled = Interest::none;
+    if (entry.target == nullptr || entry.target->fd_ < 0 || !any(entry.wanted)) continue;
+    if ((entry.flags & kDead) != 0) continue;
+    const std::error_code error = poll_as_wanted(entry);
+    if (forgotten(error)) mark_dead(entry);
     if (error && !forgotten(error) && !first_error) first_error = error;
   }
   return first_error;
@@ -368,17 +368,17 @@ std::error_code Registry::rebuild(std::unique_ptr<Poller> poller) {
 
 // A target may destroy others meanwhile, but nothing can be attached any more.
 void Registry::end_targets() noexcept {
-  for (std::size_t index = 0; index < slots_.size(); ++index) {
-    if (PollTarget* const target = slots_[index].target) target->on_loop_end();
+  for (std::size_t index = 0; index < entries_.size(); ++index) {
+    if (PollTarget* const target = entries_[index].target) target->on_loop_end();
   }
 }
 
 // Descriptors 0, 1 and 2 stay open, because other code uses them too.
 void Registry::close_in_child() noexcept {
-  for (const Slot& slot : slots_) {
+  for (const Entry& entry : entries_) {
     const bool held =
-        slot.target != nullptr && (slot.flags & kDead) == 0 && slot.target->holds_file();
-    if (held && slot.target->fd_ > STDERR_FILENO) ::close(slot.target->fd_);
+        entry.target != nullptr && (entry.flags & kDead) == 0 && entry.target->holds_file();
+    if (held && entry.target->fd_ > STDERR_FILENO) ::close(entry.target->fd_);
   }
   poller_.reset();
 }

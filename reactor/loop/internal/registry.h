@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Registry maps tokens and descriptors to targets. Private to the loop.
 //
-// A target's slot is named by Token{index, generation}; the kernel carries the token. Ending a
+// A target's entry is named by Token{index, generation}; the kernel carries the token. Ending a
 // registration raises the generation, so an event that was fetched before finds no target (G1), and
-// the slot can be reused at once.
+// the entry can be reused at once.
 //
-// A slot is in one of these states:
+// An entry is in one of these states:
 //   free    no target
 //   live    `wanted` is what the target asked for, `polled` what the kernel was told: the same or
 //           more, because interest is dropped lazily. Nothing polled: it is out of the kernel's
@@ -58,7 +58,7 @@ class Registry {
 
   // Returns how many attached targets keep run() going, and how many there are in all.
   [[nodiscard]] std::size_t keeping() const noexcept { return keeping_; }
-  [[nodiscard]] std::size_t attached() const noexcept { return slots_.size() - free_count_; }
+  [[nodiscard]] std::size_t attached() const noexcept { return entries_.size() - free_count_; }
 
   // How often the kernel is told again what it has refused.
   static constexpr Duration kCatchUpInterval = std::chrono::milliseconds(100);
@@ -69,17 +69,17 @@ class Registry {
   [[nodiscard]] PollTarget* next_event(Ready& ready) {
     while (position_ != end_) {
       const PollEvent& event = *position_++;
-      Slot& slot = slots_[event.token.index];  // the table never shrinks
-      if (slot.generation != event.token.generation) [[unlikely]] {
-        note_stale(slot);
+      Entry& entry = entries_[event.token.index];  // the table never shrinks
+      if (entry.generation != event.token.generation) [[unlikely]] {
+        note_stale(entry);
         continue;
       }
-      ready = Ready(event.ready.bits() & slot.wanted);
+      ready = Ready(event.ready.bits() & entry.wanted);
       if (any(ready.bits())) [[likely]] {
-        if (slot.target == nullptr) __builtin_unreachable();  // a live generation has a target
-        return slot.target;
+        if (entry.target == nullptr) __builtin_unreachable();  // a live generation has a target
+        return entry.target;
       }
-      drop_unwanted(slot);
+      drop_unwanted(entry);
     }
     return nullptr;
   }
@@ -104,8 +104,8 @@ class Registry {
   [[nodiscard]] Poller& poller() noexcept { return *poller_; }
   template <class Visit>
   void for_each(Visit&& visit) const {
-    for (const Slot& slot : slots_) {
-      if (slot.target != nullptr) visit(*slot.target);
+    for (const Entry& entry : entries_) {
+      if (entry.target != nullptr) visit(*entry.target);
     }
   }
 
@@ -115,7 +115,7 @@ class Registry {
   // the descriptor and closing it does not remove it from the kernel's set.
   enum Flag : std::uint8_t { kBackground = 1, kEdge = 2, kDead = 4, kForked = 8, kShared = 16 };
 
-  struct Slot {  // 16 bytes: four in a cache line
+  struct Entry {  // 16 bytes: four in a cache line
     PollTarget* target = nullptr;
     std::uint32_t generation = 1;
     std::uint8_t flags = 0;
@@ -129,17 +129,17 @@ class Registry {
   [[nodiscard]] Token token_of(const PollTarget& target) const noexcept;
   std::error_code try_to_attach(PollTarget& target, Interest interest, bool background,
                                 Trigger trigger);
-  std::uint32_t take_slot();
-  void add_slot();
+  std::uint32_t take_entry();
+  void add_entry();
   std::error_code claim_number(int fd);
-  std::error_code poll_for(Slot& slot, Interest interest);
-  std::error_code poll_as_wanted(Slot& slot) noexcept;
+  std::error_code poll_for(Entry& entry, Interest interest);
+  std::error_code poll_as_wanted(Entry& entry) noexcept;
   Duration catch_up(TimePoint now) noexcept;
-  void drop_unwanted(Slot& slot);
-  void drop(Slot& slot);
-  [[nodiscard]] static Trigger trigger_of(const Slot& slot) noexcept;
-  void note_stale(const Slot& slot) noexcept;
-  void mark_dead(Slot& slot) noexcept;
+  void drop_unwanted(Entry& entry);
+  void drop(Entry& entry);
+  [[nodiscard]] static Trigger trigger_of(const Entry& entry) noexcept;
+  void note_stale(const Entry& entry) noexcept;
+  void mark_dead(Entry& entry) noexcept;
   bool disown(PollTarget& target) noexcept;  // returns false
   void mark_closed() noexcept;
   void note_forks() noexcept;
@@ -148,9 +148,9 @@ class Registry {
   [[nodiscard]] bool owns_set() const noexcept;
 
   std::unique_ptr<Poller> poller_;
-  std::vector<Slot> slots_;
-  std::vector<std::uint32_t> free_;       // indices of unused slots
-  std::vector<std::uint32_t> by_number_;  // descriptor -> slot; kNobody if unwatched
+  std::vector<Entry> entries_;
+  std::vector<std::uint32_t> free_;       // indices of unused entries
+  std::vector<std::uint32_t> by_number_;  // descriptor -> entry; kNobody if unwatched
   std::vector<PollEvent> events_;
   const PollEvent* position_;  // the next event of the batch to handle
   const PollEvent* end_;

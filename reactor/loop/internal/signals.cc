@@ -144,9 +144,9 @@ void Signals::give_back(int number) noexcept {
 std::error_code Signals::add(SignalState& state) {
   if (state.number < 1 || state.number >= NSIG) return system_error(EINVAL);
   if (const std::error_code error = open_pipe()) return error;
-  slots_.reserve(slots_.size() + 1);
+  states_.reserve(states_.size() + 1);
   if (const std::error_code error = claim(state.number)) return error;
-  slots_.push_back(&state);
+  states_.push_back(&state);
   state.watching = true;
   return {};
 }
@@ -175,8 +175,8 @@ void Signals::remove(SignalState& state) noexcept {
   state.watching = false;
   if (state.due) --due_;
   state.due = false;
-  std::erase(slots_, &state);
-  const bool last = std::none_of(slots_.begin(), slots_.end(), [&](const SignalState* other) {
+  std::erase(states_, &state);
+  const bool last = std::none_of(states_.begin(), states_.end(), [&](const SignalState* other) {
     return other->number == state.number;
   });
   const bool holds = loop_of(delivery_of(state.number).claim.load()) == number_;
@@ -184,7 +184,7 @@ void Signals::remove(SignalState& state) noexcept {
 }
 
 void Signals::mark_due(int number) noexcept {
-  for (SignalState* state : slots_) {
+  for (SignalState* state : states_) {
     if (state->number != number || state->due) continue;
     state->due = true;
     ++due_;
@@ -207,7 +207,7 @@ void Signals::on_ready(Ready) {
 // A callback may add and remove watchers, so each step searches again from the start.
 void Signals::dispatch() {
   while (due_ > 0) {
-    const auto state = std::find_if(slots_.begin(), slots_.end(),
+    const auto state = std::find_if(states_.begin(), states_.end(),
                                     [](const SignalState* candidate) { return candidate->due; });
     (*state)->due = false;
     --due_;
@@ -221,9 +221,9 @@ void Signals::dispatch() {
 // process since the fork are delivered. None is missed: the handler stores `came` before it checks
 // whose pipe there is, and this function changes the claim before it reads `came`.
 std::error_code Signals::reopen() {
-  if (slots_.empty() && !attached()) return {};
+  if (states_.empty() && !attached()) return {};
   core_.registry.detach(*this, Detach::staying);
-  for (SignalState* state : slots_) state->due = false;
+  for (SignalState* state : states_) state->due = false;
   due_ = 0;
   if (const std::error_code error = open_pipe()) return error;
   for (int number = 1; number < NSIG; ++number) {

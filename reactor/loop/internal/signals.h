@@ -56,8 +56,8 @@ class Signals final : public PollTarget {
   std::uint32_t number_;  // differs from that of every other loop of the process
   bool settled_ = true;   // false if a handler may still know the pipe
   UniqueFd read_end_, write_end_;
-  std::vector<SignalState*> slots_;  // in the order in which they were made
-  std::size_t due_ = 0;              // how many of them are to be called
+  std::vector<SignalState*> states_;  // in the order in which they were made
+  std::size_t due_ = 0;               // how many of them are to be called
 };
 
 // Resets all signals to their default action and unblocks them, for a forked child that is about to
