@@ -27,11 +27,11 @@ constexpr std::array<Row, 6> kRows = {{{Command::reload, "reload", SIGHUP},
                                        {Command::upgrade, "upgrade", SIGUSR2},
                                        {Command::status, "status", 0}}};
 
-// Returns why no process can get the command.
+// Returns the reason why no process can get the command.
 std::string why_none(Kind kind, const std::string& pid_path) {
   if (kind == Kind::nobody) {
     return "no server runs with the pid file " + pid_path +
-           "; start one, or give the --pid of the one that is meant";
+           "; start one, or give the --pid of the server that you mean";
   }
   if (kind == Kind::starting) {
     return "the server of " + pid_path + " is just starting; try again";

@@ -13,8 +13,8 @@ namespace {
 
 using reactor::prefork::raise_descriptor_limit;
 
-constexpr std::uint64_t kFewest = 16;  // connections; a server with fewer is of no use
-// Connections of a small server under the usual limit of 1,024.
+constexpr std::uint64_t kFewest = 16;  // connections; a server with fewer is useless
+// The connections of a small server under the usual limit of 1,024.
 constexpr std::uint64_t kUsual = 960;
 constexpr const char* kRemedy = "raise the limit (ulimit -n, in a unit LimitNOFILE=)";
 

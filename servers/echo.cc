@@ -17,8 +17,8 @@
 namespace servers {
 namespace {
 
-// How long a draining server waits for the first data of a connection that has sent nothing yet:
-// the data may be on its way.
+// The time that a draining server waits for the first data of a connection that has sent nothing
+// yet: the data may be on its way.
 constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
 
 // The size of one read, which also limits the queue for a client that does not read its echo: no
@@ -29,9 +29,9 @@ constexpr std::size_t kTlsRead = 16 * 1024;
 
 constexpr int kLastTurns = 1000;  // turns of the loop for the last datagrams
 
-// A handler without any state. So a connection may migrate at any time: data that was not echoed
-// yet is in the kernel, or in the write queue, and no Stream migrates while its queue holds
-// anything.
+// A handler without any state. So its connection may move to another worker at any time: data that
+// was not echoed yet is in the kernel or in the write queue, and no Stream moves while its queue
+// holds anything.
 class Handler : public reactor::StreamHandler {
  public:
   // `input` must outlive the handler.
@@ -98,7 +98,7 @@ class FirstWord final : public Handler {
   reactor::StreamHandler& echo_;
 };
 
-// Logs at intervals that datagrams got no answer and why, because the sender is not told.
+// Logs at intervals how many datagrams got no answer, and why: their senders get no message.
 class Unanswered {
  public:
   void note(const reactor::Message& message, std::string_view why, reactor::TimePoint now) {
@@ -130,7 +130,7 @@ class DatagramEcho final : public reactor::DatagramHandler {
     const reactor::TimePoint now = socket.loop().now();
     const Verdict verdict = guard_.judge(message, now);
     if (verdict != Verdict::answer) return unanswered_.note(message, to_string(verdict), now);
-    // The client would take the echo of a truncated datagram for the whole.
+    // The client would mistake the echo of a truncated datagram for the whole datagram.
     if (message.truncated())
       return unanswered_.note(message, "it is longer than 65,536 bytes", now);
     if (reply_ == Reply::raw) {

@@ -22,7 +22,7 @@ constexpr char kComplete = '.';  // ends a complete result; a process that was k
 
 [[noreturn]] void answer(reactor::Callback<std::string()>& job, int channel,
                          reactor::Duration limit) {
-  // If the parent dies, nobody kills this process, so it ends itself.
+  // If the parent dies, no process kills this one, so it ends itself.
   ::alarm(static_cast<unsigned>(limit / std::chrono::seconds(1)) + 1);
   try {
     const std::string text = job() + kComplete;

@@ -16,9 +16,9 @@ namespace {
 
 using reactor::http::AccessLog;
 
-// How many bytes of answers may be queued for a client that does not read them, before its further
-// requests have to wait. With one more answer this stays below 8 KiB, above which the queue would
-// take 16 KiB.
+// So many bytes of answers may be queued for a client that does not read them, before its further
+// requests have to wait. Together with one more answer they stay below 8 KiB, above which the queue
+// would take 16 KiB.
 constexpr std::size_t kQueued = 7 * 1024;
 
 // All methods except CONNECT, which a 200 would turn into a tunnel.
@@ -75,7 +75,7 @@ int serve_http_ok(reactor::prefork::Worker& worker, const Service& service) {
   const auto transports = make_transports(service.tls, {"http/1.1", "http/1.0"});
   const bool close = service.keep_alive == reactor::Duration::zero();
   reactor::http::PreparedFields fields;
-  // Checked at the start of the program.
+  // These values were checked at the start of the program.
   static_cast<void>(fields.add("Content-Type", service.content_type));
   auto server = reactor::http::Server::adopt(
                     worker.loop(), worker.listeners(),

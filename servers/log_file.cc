@@ -11,7 +11,7 @@
 namespace servers {
 namespace {
 
-// With O_NONBLOCK, opening a FIFO that nobody reads or a file with a lease fails instead of waiting
+// With O_NONBLOCK, opening a FIFO without a reader or a file with a lease fails instead of waiting
 // (open(2)), and so does a write to a full pipe.
 constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
@@ -41,7 +41,7 @@ void put_in_place(const reactor::UniqueFd& fresh, const reactor::UniqueFd& place
 }  // namespace
 
 std::string why_not_opened(std::error_code error) {
-  if (error == std::errc::no_such_device_or_address) return "a FIFO that nobody reads, or a socket";
+  if (error == std::errc::no_such_device_or_address) return "a FIFO without a reader, or a socket";
   if (error == std::errc::resource_unavailable_try_again) {
     return "another process has a lease on it (fcntl(2))";
   }

@@ -12,8 +12,8 @@ namespace servers {
 
 // If root starts workers as another user, `owner`: creates the file if it doesn't exist, and gives
 // it to that user, who has to open it again. It gives away only an empty file that root owns and
-// that has no other links, so that nobody gains anything by placing a link there. Does nothing for
-// "-" and for anything but a regular file. Errors: those of open(2) and fchown(2).
+// that has no other links, so that placing a link there gains nothing. Does nothing for "-" and for
+// anything but a regular file. Errors: those of open(2) and fchown(2).
 [[nodiscard]] reactor::Result<> give_log_file(
     const std::string& path, const std::optional<reactor::prefork::Identity>& owner);
 

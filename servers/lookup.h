@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Looks up names in a name server or in a user database, which may be on a network. Each name is
-// looked up once, when the program starts, in a helper process and for at most kLookupLimit.
+// These functions look up names in a name server or in a user database, which may be on a network.
+// Each name is looked up once, when the program starts, in a helper process and for at most
+// kLookupLimit.
 #pragma once
 
 #include <string>

@@ -41,7 +41,7 @@ void open_standard_descriptors() {
 
 std::string remedy_for_inherited(const reactor::prefork::Bind& bind) {
   if (std::holds_alternative<reactor::prefork::SystemdSockets>(bind)) {
-    return "start it by a socket unit, or give an address to bind";
+    return "start the server by a socket unit, or give an address to bind";
   }
   return "pass a stream socket that listens or, to reactor-echo without --model fork, a datagram "
          "socket that is bound, each only once; or give an address to bind";
@@ -57,8 +57,10 @@ std::string remedy_for(const reactor::prefork::Bind& bind, std::error_code error
            "AmbientCapabilities=CAP_NET_BIND_SERVICE)";
   }
   if (error == std::errc::address_in_use) {
-    if (address.is_unix()) return "stop the server that answers there, or remove what is no socket";
-    return "stop what listens there (ss -lntup names it), or use another port";
+    if (address.is_unix()) {
+      return "stop the server that answers there, or remove the file if it is not a socket";
+    }
+    return "stop the program that listens there (ss -lntup names it), or use another port";
   }
   if (error == std::errc::address_not_available) {
     return "use an address of this machine (ip address lists them)";
@@ -86,7 +88,7 @@ void check_identity(const Options& options) {
   if (!identity || ::geteuid() == 0 || is_current(*identity)) return;
   const bool user = !options.user.empty();
   throw BadValue(user ? "--user" : "--group", user ? options.user : options.group,
-                 "only root can change it", "start as root, or leave it away");
+                 "only root can change it", "start as root, or leave the option out");
 }
 
 void open_log(Program program, const Options& options, LogFile& log) {
@@ -105,7 +107,7 @@ void give_access_log(const Service& service,
   const std::string& path = service.access_log->path;
   const reactor::Result<> given = give_log_file(path, owner);
   if (given) return;
-  REACTOR_LOG(error, "can't make " + path + " the workers' own: " + given.error().message());
+  REACTOR_LOG(error, "can't give " + path + " to the workers' user: " + given.error().message());
 }
 
 // The environment variable by which a program that upgrades itself leaves its pid file to the new
@@ -190,9 +192,10 @@ struct Reloader {
     std::optional<Options> next = read();
     if (!next) return std::nullopt;
     if ((next->prefork.workers == 0) != alone) {
-      return refuse(alone ? "--workers: one process can't get workers; restart it for that"
-                          : "--workers '0': the workers can't become one process; give 1 or more, "
-                            "or restart the server");
+      return refuse(
+          alone ? "--workers: a server without workers can't get any by a reload; restart it"
+                : "--workers '0': the workers can't become one process; give 1 or more, "
+                  "or restart the server");
     }
     try {
       provide_descriptors(*next);
@@ -232,7 +235,7 @@ struct Reloader {
     if (!next.exit_code && current.tls.on() && !next.options.service.tls.on()) {
       next.exit_code = kExitUsage;
       next.text =
-          "--tls-cert and --tls-key are gone, and clients would be served in the clear; "
+          "--tls-cert and --tls-key are missing, and clients would be served without TLS; "
           "restart to switch TLS off";
     }
     if (!next.exit_code) return std::move(next.options);
@@ -310,8 +313,8 @@ void give_up_writing(const Options& options, PidFile& pid_file) {
   }
 }
 
-// Takes the pid file, now that this program serves. Removes the earlier program's one if that has
-// another name, as nobody else would.
+// Takes the pid file, now that this program serves. Removes the earlier program's pid file if that
+// has another name, because no other code does.
 std::error_code claim_pid_files(PidFile& pid_file, PidFile& earlier) {
   if (earlier.fd() >= 0) {
     if (const std::error_code error = earlier.claim()) return error;
@@ -333,7 +336,7 @@ void add_callbacks(Program program, Options& options, LogFile& log, PidFile& pid
   };
   const uid_t user = prefork.identity ? prefork.identity->user : ::geteuid();
   const auto begin = [user, alone = prefork.workers == 0 && prefork.identity, &pid_file, &earlier] {
-    if (user == 0) REACTOR_LOG(warn, "serving as root; name a user without rights by --user");
+    if (user == 0) REACTOR_LOG(warn, "serving as root; name a user without privileges by --user");
     std::error_code error = claim_pid_files(pid_file, earlier);
     if (!error && alone) error = pid_file.give_up_writing();
     if (error) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The part of both programs around their worker function.
+// run_program() is the part of both programs around their worker function.
 #pragma once
 
 #include "reactor/prefork/prefork.h"

@@ -8,7 +8,7 @@
 
 namespace servers {
 
-// What an echo server sends back for the data that it read.
+// The answer of an echo server to the data that it read.
 enum class Reply : std::uint8_t {
   raw,  // `data`
   pid,  // `PID: data`, with the pid of the process that read it

@@ -23,7 +23,7 @@ std::string remedy_for(std::error_code error) {
   }
   if (error == tls::Errc::key_mismatch) return "give the key that the certificate was made for";
   if (error == tls::Errc::no_certificate) {
-    return "give the server's certificate, and then those between it and a known one";
+    return "give the server's certificate, then the intermediate ones";
   }
   return "give a file in PEM form that this user may read";
 }
@@ -47,7 +47,7 @@ std::string text_of(std::chrono::system_clock::time_point point) {
 }
 
 // Returns a warning if clients will refuse the certificate because of its dates; "" otherwise.
-// Clients tell only their user why they refuse a connection, not the server.
+// Clients do not tell the server why they refuse a connection, only their user.
 std::string warning_about(const std::string& file, const tls::Credentials& credentials) {
   const auto validity = credentials.validity();
   if (!validity) return {};

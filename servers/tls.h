@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TLS for the servers. tls.cc is for builds with TLS, tls_none.cc for builds without.
+// This header adds TLS to the servers. tls.cc is for builds with TLS, tls_none.cc for builds
+// without.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Does without threads what the threading mix-in is for: serves clients concurrently, each in a
-// coroutine with a name. All change the same variables without a lock. Then it shuts down.
+// Replaces the threading mix-in without threads: serves clients concurrently, each in a coroutine
+// with a name. All change the same variables without a lock. Then it shuts down.
 #include <iostream>
 #include <string>
 

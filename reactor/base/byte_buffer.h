@@ -7,10 +7,10 @@
 
 namespace reactor {
 
-// A FIFO of bytes in one piece of memory: bytes are appended at the end and consumed at the front.
-// If there is no room at the end, the buffer moves its bytes to the front. If that is not enough,
-// it moves them to new memory of twice their size (larger only if one append needs more). The
-// buffer has no limit of its own; its user sets one. Consumed bytes are poisoned in
+// ByteBuffer is a queue of bytes in one piece of memory: bytes are appended at the end and consumed
+// at the front. If there is no room at the end, the buffer moves its bytes to the front. If that is
+// not enough, it moves them to new memory of twice their size (larger only if one append needs
+// more). The buffer has no limit of its own; its user sets one. Consumed bytes are poisoned in
 // AddressSanitizer builds.
 class ByteBuffer {
  public:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The loop's time: nanoseconds on the monotonic clock. Wall-clock jumps do not affect it.
+// Duration and TimePoint are the loop's time: nanoseconds on the monotonic clock. Jumps of the wall
+// clock do not affect them.
 #pragma once
 
 #include <time.h>

@@ -62,7 +62,8 @@ class ReactorCategory final : public std::error_category {
     return "unknown reactor error " + std::to_string(value);
   }
 
-  // Makes `code == std::errc::timed_out` true for this library's errors as it is for the system's.
+  // Makes `code == std::errc::timed_out` true for this library's timeouts too, not only for the
+  // system's.
   [[nodiscard]] std::error_condition default_error_condition(int value) const noexcept override {
     switch (static_cast<Errc>(value)) {
       case Errc::not_supported:

@@ -52,7 +52,7 @@ std::size_t printable_prefix(std::string_view text) noexcept {
   return at;
 }
 
-// The escaped form of one byte.
+// Returns the escaped form of one byte.
 class Escape {
  public:
   explicit Escape(char byte) noexcept {

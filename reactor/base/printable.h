@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Turns outside text into one line that a log, a terminal or a status line can show.
+// printable() turns outside text into one line that a log, a terminal or a status line can show.
 #pragma once
 
 #include <span>

@@ -11,9 +11,9 @@
 
 namespace reactor {
 
-// The outcome of a call. It is [[nodiscard]]: ignoring an error is a bug in the caller. T is a
-// movable object type, or void (the default). A Result is never empty. A code of 0 is not an error
-// and must not be stored.
+// A Result is the outcome of a call. It is [[nodiscard]]: ignoring an error is a bug in the caller.
+// T is a movable object type, or void (the default). A Result is never empty. A code of 0 is not an
+// error and must not be stored.
 template <class T = void>
 class [[nodiscard]] Result {
  public:

@@ -5,8 +5,9 @@
 
 namespace reactor {
 
-// The file and line of a call. It replaces std::source_location, which clang 14 lacks with
-// libstdc++. As a default argument, `where = SourceLocation::current()` names the caller.
+// SourceLocation is the file and line of a call. It replaces std::source_location, which clang 14
+// lacks with libstdc++. As a default argument, `where = SourceLocation::current()` names the
+// caller.
 class SourceLocation {
  public:
   constexpr SourceLocation() noexcept = default;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The counters of one loop. LoopStats is plain memory of fixed size; whoever wants to read the
-// counters decides where it lies, for example in memory that processes share. One thread writes
-// (the loop's), any number of threads read.
+// LoopStats has the counters of one loop. It is plain memory of fixed size. The reader of the
+// counters decides where it lies, for example in memory that processes share. Only the loop's
+// thread writes; any number of threads read.
 #pragma once
 
 #include <array>

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+// The difficulty is to find out without waiting whether there is room, on a descriptor whose
+// O_NONBLOCK flag another process may change. Each kind of file has its own way:
+//
+//   socket    send(2) with MSG_DONTWAIT
+//   pipe      pwritev2(2) with RWF_NOWAIT, if the kernel has it for pipes
+//   others    poll(2), then write(2); another writer may take the room in between
 #include "reactor/base/write_line.h"
 
 #include <poll.h>

@@ -61,7 +61,7 @@ void HostConnector::on_answer() {
   }
 }
 
-// Without memory the addresses are lost. Those of the other family may do.
+// Without memory these addresses are lost. Those of the other family may be enough.
 void HostConnector::pass_on(Answer& answer) {
   try {
     connector_->add(std::exchange(answer.addresses, {}));

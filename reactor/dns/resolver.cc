@@ -65,7 +65,7 @@ Query::~Query() {
     delete lookup_;
     return;
   }
-  // Destroy the callback last, because it may own the resolver.
+  // The callback is destroyed last, because it may own the resolver.
   const Resolver::Done dropped = std::move(lookup_->done);
   lookup_->held = false;
   lookup_->resolver->release_one();

@@ -29,8 +29,8 @@ struct ResolverOptions {
   // The name servers, asked by UDP, or by TCP if an answer is too long for UDP; port 0 means 53.
   // Empty: the servers of the system's configuration.
   std::vector<Address> servers;
-  // How long one server may take, in whole milliseconds, at least 1. Doubles with each round over
-  // all servers.
+  // The time that one server may take, in whole milliseconds, at least 1. It doubles with each
+  // round over all servers.
   Duration try_timeout = std::chrono::seconds(2);
   int tries = 3;           // tries per server, at least 1
   bool hosts_file = true;  // whether /etc/hosts is searched first
@@ -65,8 +65,8 @@ class [[nodiscard]] Query {
 // the loop, but may then only be destroyed.
 class Resolver {
  public:
-  // Gets the addresses, with the requested port, best first (RFC 6724 section 6) and at least one.
-  // Or gets an error: dns::Errc, not_enough_memory, Errc::wrong_process.
+  // The callback gets the addresses, with the requested port, best first (RFC 6724 section 6) and
+  // at least one. Or it gets an error: dns::Errc, not_enough_memory, Errc::wrong_process.
   using Done = Callback<void(Result<std::vector<Address>>)>;
 
   // Errors: dns::Errc::bad_options, not_enough_memory, Errc::wrong_process.

@@ -19,8 +19,8 @@ struct HandleInfo {
   SourceLocation where;   // the line that made the handle (its Listener for a stream)
 };
 
-// Base of everything whose callback a loop runs. Nothing is deleted through it, so its destructor
-// is not virtual.
+// The base of everything whose callback a loop runs. Nothing is deleted through it, so its
+// destructor is not virtual.
 class Dispatchable {
  public:
   // Async-signal-safe: returns copies and allocates nothing. The default returns an empty

@@ -61,10 +61,10 @@ class IoWatcher : public Handle {
  public:
   IoWatcher() noexcept = default;
 
-  // Changes what is waited for. Interest::none pauses: there are no events and no wake-ups, but the
-  // descriptor stays claimed by this watcher.
-  // Errors: Errc::handle_dead if the descriptor was closed, Errc::wrong_process, those of
-  // epoll_ctl(2): if the kernel has no memory for it, the loop tries again by itself.
+  // Changes the events that are waited for. Interest::none pauses: there are no events and no
+  // wake-ups, but the descriptor stays claimed by this watcher. Errors: Errc::handle_dead if the
+  // descriptor was closed, Errc::wrong_process, those of epoll_ctl(2): if the kernel has no memory
+  // for it, the loop tries again by itself.
   Result<> set(Interest interest);
   [[nodiscard]] Interest interest() const noexcept;
 

@@ -42,9 +42,9 @@ namespace reactor {
 
 class Core;
 
-// How a Loop learns that a child has ended. `automatic` takes the first that works: pidfd_open(2),
-// EVFILT_PROC, SIGCHLD. The named methods are for systems that forbid an earlier one, and for
-// tests.
+// The ways in which a Loop learns that a child has ended. `automatic` takes the first that works:
+// pidfd_open(2), EVFILT_PROC, SIGCHLD. The named methods are for systems that forbid an earlier
+// one, and for tests.
 enum class ChildMethod : std::uint8_t { automatic, pidfd, process_filter, sigchld };
 
 struct LoopOptions {
@@ -72,10 +72,10 @@ struct HandleCounts {
   std::size_t transports = 0;  // streams, listeners and other bare poll targets
 };
 
-// The layers above that keep an object with a loop.
+// The higher layers that keep an object in a loop.
 enum class Layer : std::uint8_t { net, process, coro };
 
-// Base of the object that a layer keeps with a loop; see Loop::extension().
+// The base of the object that a layer keeps in a loop; see Loop::extension().
 class LoopExtension {
  public:
   // Called by the loop's destructor, which says what still works then. Destroys the objects that
@@ -103,11 +103,10 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Watches `fd` (not owned; any number). The callback gets what the descriptor is ready for, again
-  // and again while it is ready (level-triggered). Interest::none registers it paused.
-  // Errors: file_exists if a live watcher has this descriptor (G8), Errc::not_pollable for regular
-  // files, bad_file_descriptor, Errc::wrong_process, no_space_on_device (epoll_ctl(2)),
-  // not_enough_memory.
+  // Watches `fd` (not owned; any number). The callback is called again and again while the
+  // descriptor is ready (level-triggered). Interest::none registers it paused. Errors: file_exists
+  // if a live watcher has this descriptor (G8), Errc::not_pollable for regular files,
+  // bad_file_descriptor, Errc::wrong_process, no_space_on_device (epoll_ctl(2)), not_enough_memory.
   Result<IoWatcher> watch(int fd, Interest interest, Callback<void(Ready)> callback,
                           SourceLocation where = SourceLocation::current());
 
@@ -162,8 +161,8 @@ class Loop {
   // Returns the time at the start of this batch of callbacks; outside a turn, the time of the last
   // batch. Timers count from now() inside a turn, and from the clock outside.
   [[nodiscard]] TimePoint now() const noexcept { return *now_; }
-  // Returns the time that a delay must count from to be never cut short: now() inside a turn, else
-  // the clock.
+  // Returns the time from which a delay has to count so that it is never cut short: now() inside a
+  // turn, else the clock.
   [[nodiscard]] TimePoint start_time() const noexcept;
   // Sets now() to the clock, for a callback that took long and then starts a timer.
   void update_now() noexcept;
@@ -230,7 +229,7 @@ class Loop {
   // bare timer node.
   void hold() noexcept;
   void release() noexcept;
-  // Returns the object that `layer` keeps with this loop, or null before set_extension(). The loop
+  // Returns the object that `layer` keeps in this loop, or null before set_extension(). The loop
   // destroys it while the whole loop still works, the higher layer's object first.
   [[nodiscard]] LoopExtension* extension(Layer layer) noexcept;
   void set_extension(Layer layer, std::unique_ptr<LoopExtension> extension) noexcept;

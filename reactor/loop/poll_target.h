@@ -16,7 +16,7 @@ class PollTarget : public Dispatchable {
   PollTarget(const PollTarget&) = delete;
   PollTarget& operator=(const PollTarget&) = delete;
 
-  // The descriptor is ready for what was asked. May destroy this object.
+  // Called while the descriptor is ready for something that was asked for. May destroy this object.
   virtual void on_ready(Ready ready) = 0;
   // The loop ends while this is attached. The whole loop still works but accepts nothing new. After
   // the call, this object may only be destroyed. The call itself may destroy it.
@@ -45,12 +45,12 @@ class PollTarget : public Dispatchable {
   int fd_;
 };
 
-// Who polls a descriptor. `shared`: other processes do so too. An event should then wake only one
-// of them, if the kernel can do that (EPOLLEXCLUSIVE). A process that is woken must take all there
-// is, or the others wait in vain.
+// Whether other processes poll the same descriptor. If they do (`shared`), an event should wake
+// only one of them, if the kernel can do that (EPOLLEXCLUSIVE). A process that is woken must take
+// everything that has come, because no other process is woken for it.
 enum class Sharing : std::uint8_t { alone, shared };
 
-// What happens to a descriptor after detach(). `closing`: its only copy is closed at once, so the
+// The fate of a descriptor after detach(). `closing`: its only copy is closed at once, so the
 // kernel forgets it by itself and a system call is saved. `staying`: the open file stays open
 // somewhere.
 enum class Detach : std::uint8_t { closing, staying };

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: MIT
+// The header draws the wheel. Three oddities:
+//
+//   - Deadlines move lazily, so a node may lie in a bucket that is too early for it. Each function
+//     that looks into a bucket passes such nodes on (move_on()).
+//   - Bits of emptied buckets stay set until a search finds the bucket empty (next_on()).
+//   - A round takes nodes bucket by bucket while callbacks run (next_expired()), so position_ may
+//     lie before target_ between two callbacks. A node that is armed meanwhile for a tick of this
+//     round goes to overdue_, which is the next round's.
 #include "reactor/loop/timer_queue.h"
 
 #include <algorithm>

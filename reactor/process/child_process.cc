@@ -28,7 +28,7 @@ namespace {
 
 const StreamOptions kDefaultOptions;
 
-// The longest that the end of the Loop waits for a child that was killed just before.
+// The end of the Loop waits at most this often for a child that was killed just before.
 constexpr int kLastWaits = 200;  // of 1 ms each
 
 std::string_view name_of(std::string_view variable) {
@@ -151,7 +151,7 @@ struct Process::Ward {
     }
   }
 
-  // Until somebody waits for the child, its pid and its group can't belong to another process. Code
+  // Until the child is waited for, its pid and its group can't belong to another process. Code
   // outside the loop may have waited, so this asks before it sends the signal.
   Result<> send(int signal) const noexcept {
     siginfo_t info{};

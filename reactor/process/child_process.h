@@ -18,17 +18,18 @@
 
 namespace reactor {
 
-// Says what one of the three standard streams of a Process is connected to.
+// Redirect says where one of the three standard streams of a Process leads.
 class Redirect {
  public:
-  // The same as in this process; the default.
+  // Leads to the same file as in this process; the default.
   Redirect() noexcept = default;
   [[nodiscard]] static Redirect inherit() noexcept { return {}; }
   // /dev/null: there is nothing to read, and output is dropped.
   [[nodiscard]] static Redirect null() noexcept { return Redirect(Kind::null); }
   // A copy of `fd`. `fd` stays yours, and must be open until spawn() returns.
   [[nodiscard]] static Redirect to(int fd) noexcept;
-  // The same as the child's output. Only for ProcessOptions::errors; otherwise spawn() fails.
+  // Leads to the same file as the child's output. Only for ProcessOptions::errors; otherwise
+  // spawn() fails.
   [[nodiscard]] static Redirect with_output() noexcept { return Redirect(Kind::with_output); }
   // A pipe. Its other end is Process::input(), output() or errors(), a Stream with `handler`.
   // `handler` and `options` must outlive the Process.

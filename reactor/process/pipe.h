@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Opens Streams on descriptors that are no sockets: pipes, FIFOs, terminals, files, standard input.
+// These functions open Streams on descriptors that are not sockets: pipes, FIFOs, terminals, files,
+// standard input.
 #pragma once
 
 #include <memory>
@@ -28,8 +29,8 @@ namespace reactor {
 // A terminal is opened a second time, if that is allowed. Otherwise each read and write first asks
 // the kernel whether it would wait. This fails in two cases: another process reads the same pipe at
 // the same moment and takes the bytes, so that the loop waits for more; or the terminal could not
-// be opened again and takes no output, so that the loop waits until it does. In all else like
-// open_pipe().
+// be opened again and takes no output, so that the loop waits until it does. Everything else is as
+// with open_pipe().
 [[nodiscard]] Result<std::unique_ptr<Stream>> open_shared_pipe(
     Loop& loop, int fd, StreamHandler& handler, const StreamOptions& options,
     SourceLocation where = SourceLocation::current());

@@ -25,8 +25,8 @@ namespace {
 // %P asks for the pid each time, so it is right in a forked child; %t would be wrong there.
 constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e%z %P %n %l %v";
 
-// The lines that could not be written and have not been reported. A process and the children that
-// it forks share the count, so that lines of a child that has ended are reported too.
+// Counts the lines that could not be written and have not been reported. A process and the children
+// that it forks share the count, so that lines of a child that has ended are reported too.
 class Losses {
  public:
   Losses() noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Connects the library's log to spdlog. This is a component of its own (reactor::spdlog): no other
-// part of the library uses spdlog.
+// These functions connect the library's log to spdlog. They are a component of their own
+// (reactor::spdlog): no other part of the library uses spdlog.
 #pragma once
 
 #include <memory>

@@ -141,8 +141,8 @@ Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view
   if (const auto found = find(service); found != sessions_.end()) {
     // If this fails, the connection shakes hands in full.
     if (SSL_set_session(ssl.get(), found->session.get()) != 1) ERR_clear_error();
-    // A ticket of TLS 1.3 is used for one connection only, so that nobody can link two connections
-    // to one client (RFC 8446 appendix C.4). The server sends new tickets.
+    // A ticket of TLS 1.3 is used for one connection only, so that an observer can't link two
+    // connections to one client (RFC 8446 appendix C.4). The server sends new tickets.
     if (SSL_SESSION_get_protocol_version(found->session.get()) == TLS1_3_VERSION) {
       sessions_.erase(found);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connection tells what the TLS of a Stream agreed on.
+// Connection tells on what the two ends of a Stream with TLS have agreed.
 #pragma once
 
 #include <string_view>

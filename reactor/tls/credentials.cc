@@ -37,8 +37,8 @@ Result<std::string> content_of(const std::string& path) {
   }
 }
 
-// OpenSSL's errors belong to the thread. Those of others must not be taken for ours, nor ours for
-// theirs.
+// OpenSSL's errors belong to the thread. The errors of other code must not be taken for ours, nor
+// ours for its.
 struct CleanErrors {
   CleanErrors() { ERR_clear_error(); }
   ~CleanErrors() { ERR_clear_error(); }

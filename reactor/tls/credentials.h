@@ -9,7 +9,7 @@
 
 namespace reactor::tls {
 
-// The time from when until when certificates are valid, both ends included, in whole seconds.
+// The time in which certificates are valid, both ends included, in whole seconds.
 struct Validity {
   std::chrono::system_clock::time_point from, until;
 };

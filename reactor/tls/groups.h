@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Key-exchange groups, as SSL_CTX_set1_groups_list(3) names them: the preferred one first,
-// separated by colons.
+// Key-exchange groups are written as SSL_CTX_set1_groups_list(3) names them: the preferred one
+// first, separated by colons.
 #pragma once
 
 #include <string>

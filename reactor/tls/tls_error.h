@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The errors of TLS: the library's own, those of OpenSSL and those of certificate verification, in
-// one category. Errors of the system keep their errno value in std::system_category().
+// tls::Errc lists the library's own errors of TLS. One category has these, the errors of OpenSSL
+// and those of certificate verification. Errors of the system keep their errno value in
+// std::system_category().
 #pragma once
 
 #include <system_error>

@@ -79,7 +79,7 @@ class Value {
     constexpr std::string_view kMeanings = "\"\\\n\r\t";
     const std::size_t which = at < text_.size() ? kLetters.find(text_[at]) : kLetters.npos;
     if (which != kLetters.npos) return kMeanings[which];
-    throw std::runtime_error(R"(a \ that means nothing; use \" \\ \n \r \t, or \\ for a \ itself)");
+    throw std::runtime_error(R"(an unknown escape; use \" \\ \n \r \t, or \\ for a \ itself)");
   }
 
   [[nodiscard]] std::string end_quote(std::size_t at, std::string value) const {

@@ -27,8 +27,8 @@ struct Setting {
   unsigned line;  // from 1
 };
 
-// A file whose text is wrong. what() is a message for the user: `FILE:LINE: the reason; the
-// remedy`.
+// BadConfig reports a file whose text is wrong. what() is a message for the user: `FILE:LINE: the
+// reason; the remedy`.
 class BadConfig : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

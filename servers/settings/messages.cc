@@ -47,7 +47,7 @@ void complain(Program program, const std::string& what) {
 
 void StandardOutput::say(const std::string& line) {
   if (write_within(patience_, STDOUT_FILENO, line_of(line))) return;
-  REACTOR_LOG(warn, "nobody reads standard output; dropped there: " + line);
+  REACTOR_LOG(warn, "standard output is not read; dropped the line: " + line);
 }
 
 }  // namespace servers

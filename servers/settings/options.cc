@@ -44,23 +44,27 @@ void declare_http(CLI::App& app, Texts& texts, Service& service) {
   const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
                            const std::string& type) { add_text(app, flags, value, help, type); };
   text("--keep-alive", texts.keep_alive,
-       "how long a connection may wait for its next request; 0 closes it after each", "SECONDS");
-  text("--header-timeout", texts.header_timeout, "for the head of a request, else 408", "SECONDS");
+       "time that a connection may wait for its next request; 0: it is closed after each response",
+       "SECONDS");
+  text("--header-timeout", texts.header_timeout,
+       "time for the head of a request to arrive; then 408", "SECONDS");
   text("--body-timeout", texts.body_timeout,
-       "for its body, else 408; see --body-rate for a body that takes longer", "SECONDS");
+       "time for the body of a request to arrive, to which --body-rate adds; then 408", "SECONDS");
   text("--body-rate", texts.body_rate,
-       "each so many bytes of a body add a second to its time; 0: none do", "BYTES");
+       "every BYTES bytes of a body that arrive add a second to --body-timeout; 0: none is added",
+       "BYTES");
   text("--write-timeout", texts.write_timeout,
-       "without progress while a client does not read its answers; 0: no limit", "SECONDS");
-  text("--max-line", texts.max_line, "longest request line, else 414", "BYTES");
-  text("--max-header", texts.max_header, "largest header section, else 431", "BYTES");
-  text("--max-fields", texts.max_fields, "most header fields, else 431", "N");
-  text("--max-body", texts.max_body, "largest body of a request, else 413", "BYTES");
-  text("--body", service.body, "what every request is answered with", "TEXT");
-  text("--content-type", service.content_type, "its media type", "TYPE");
+       "time without progress while a client does not read its responses; 0: no limit", "SECONDS");
+  text("--max-line", texts.max_line, "longest request line; a longer one gets 414", "BYTES");
+  text("--max-header", texts.max_header, "largest header section; a larger one gets 431", "BYTES");
+  text("--max-fields", texts.max_fields, "most header fields; a request with more gets 431", "N");
+  text("--max-body", texts.max_body, "largest body of a request; a larger one gets 413", "BYTES");
+  text("--body", service.body, "body of every response", "TEXT");
+  text("--content-type", service.content_type, "media type of --body", "TYPE");
   text("--access-log", texts.access_log,
-       "file or FIFO to append a line to for each request; - is standard output", "FILE|-|off");
-  text("--access-log-format", texts.access_log_format, "common, combined or json", "NAME");
+       "file or FIFO that gets a line for each request; - is standard output", "FILE|-|off");
+  text("--access-log-format", texts.access_log_format,
+       "format of the access log: common, combined or json", "NAME");
 }
 
 // Declares the options about the clients and how to serve them.
@@ -68,9 +72,9 @@ void declare_service(CLI::App& app, Program program, Texts& texts) {
   // binds_of() reads its environment variable, which may hold several addresses.
   app.add_option(
          "-b,--bind", texts.bind,
-         "HOST:PORT, :PORT, [V6]:PORT, unix:PATH, unix:@NAME, fd:N (a listening socket that "
-         "the parent left open) or systemd (its socket units); repeatable (REACTOR_BIND: "
-         "with commas between them); port 0 picks one")
+         "address to listen on: HOST:PORT, :PORT, [V6]:PORT, unix:PATH, unix:@NAME, fd:N (a "
+         "listening socket that the parent left open) or systemd (its socket units); repeatable "
+         "(REACTOR_BIND: with commas between them); port 0 picks a free port")
       ->type_name("ADDR")
       ->expected(1)
       ->allow_extra_args(false)  // else [::1] would be read as a list in brackets
@@ -79,24 +83,25 @@ void declare_service(CLI::App& app, Program program, Texts& texts) {
   const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
                            const std::string& type) { add_text(app, flags, value, help, type); };
   text("-w,--workers", texts.workers,
-       "worker processes; auto is one per processor, 0 serves in this process", "N|auto");
-  text("--backlog", texts.backlog, "connections that may wait to be accepted", "N");
+       "number of worker processes; auto is one per processor, 0 serves in this process", "N|auto");
+  text("--backlog", texts.backlog, "most connections that may wait to be accepted", "N");
   text("--max-connections", texts.max_connections,
-       "per worker; 0 is the descriptor limit less a reserve", "N");
-  text("--backend", texts.backend, "auto, epoll, kqueue or select, as far as built in", "NAME");
+       "most connections at once per worker; 0 is the descriptor limit less a reserve", "N");
+  text("--backend", texts.backend,
+       "way to wait for events: auto, epoll, kqueue or select, if it is built in", "NAME");
   text("--model", texts.model,
-       "prefork: connections are served in the workers; fork: each in a process of its own",
+       "prefork: the workers serve the connections; fork: each gets a process of its own",
        "prefork|fork");
-  text("--max-children", texts.max_children, "with --model fork, connections at once per worker",
-       "N");
+  text("--max-children", texts.max_children,
+       "most connections at once per worker with --model fork", "N");
   text("--reuse-port", texts.reuse_port, "one listening socket per worker", "on|off");
   text("--proxy-protocol", texts.proxy_protocol,
-       "version of the header that a proxy in front puts before each connection; then nobody is "
-       "served without one",
+       "version of the PROXY header with which a proxy in front begins each connection; a "
+       "connection without the header is dropped",
        "off|v1|v2|auto");
   app.add_option("--proxy-allow-from", texts.proxy_allow_from,
-                 "the proxies' addresses or networks; repeatable, or with commas between them; all "
-                 "others are dropped, but for unix sockets")
+                 "addresses or networks of the proxies; repeatable, or with commas between them; "
+                 "other connections are dropped, except on unix sockets")
       ->type_name("CIDR")
       ->envname(environment_name("proxy-allow-from"))
       ->expected(1)
@@ -104,9 +109,10 @@ void declare_service(CLI::App& app, Program program, Texts& texts) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   if (has_tls()) {
     text("--tls-cert", texts.tls_cert,
-         "speak TLS: the server's certificate in PEM form, then those between it and a known one",
+         "speak TLS with these certificates in PEM form: the server's own, then the intermediate "
+         "ones",
          "FILE");
-    text("--tls-key", texts.tls_key, "the certificate's private key in PEM form, not encrypted",
+    text("--tls-key", texts.tls_key, "private key of the certificate in PEM form, not encrypted",
          "FILE");
     text("--tls-groups", texts.tls_groups,
          "groups for the key exchange, the preferred one first; a client that offers none of them "
@@ -120,44 +126,48 @@ void declare_operation(CLI::App& app, Program program, Texts& texts, Options& op
   const auto text = [&app](const std::string& flags, std::string& value, const std::string& help,
                            const std::string& type) { add_text(app, flags, value, help, type); };
   text("--graceful-timeout", texts.graceful_timeout,
-       "time that busy connections have after TERM, INT or a reload", "SECONDS");
+       "time for busy connections to finish after TERM, INT or a reload", "SECONDS");
   text("--pin", texts.pin,
-       "processors to pin the workers to, one each; connections go to the worker on the one that "
-       "got them",
+       "processors to pin the workers to, one each; a connection goes to the worker on the "
+       "processor that received it",
        "none|auto|LIST");
   text("--timeout", texts.timeout,
-       "a worker whose loop is silent for so long is replaced; 0: no limit", "SECONDS");
+       "a worker whose loop is silent for this time is replaced; 0: no limit", "SECONDS");
   text("--max-requests", texts.max_requests,
        program == Program::echo
-           ? "a worker is replaced after so many connections, or up to a tenth less; 0: never"
-           : "a worker is replaced after so many requests, or up to a tenth less; 0: never",
+           ? "a worker is replaced after N connections, or up to a tenth fewer; 0: never"
+           : "a worker is replaced after N requests, or up to a tenth fewer; 0: never",
        "N");
   if (program == Program::echo) {
     text("--reply", texts.reply,
-         "what is sent back for what is read: the data, `PID: data`, or `Echo=>data at TIME`",
+         "answer to received data: the data itself, `PID: data`, or `Echo=>data at TIME`",
          "raw|pid|time");
     text("--udp-rate", texts.udp_rate,
-         "answers a second to the datagrams of one source, per worker; 0: no limit", "N");
+         "most answers a second to the datagrams of one source, per worker; 0: no limit", "N");
     text("--udp-low-ports", texts.udp_low_ports,
-         "whether to answer datagrams from ports below 1024, where other services are", "on|off");
+         "whether to answer datagrams from ports below 1024, which other services use", "on|off");
     text("--idle-timeout", texts.idle_timeout,
-         "a connection on which nothing moved for so long is closed; 0: none is", "SECONDS");
+         "a connection on which nothing moves for this time is closed; 0: never", "SECONDS");
   }
   if (program == Program::http_ok) declare_http(app, texts, options.service);
-  text("--log-level", texts.log_level, "trace, debug, info, warn, error, critical or off", "LEVEL");
-  text("--log", options.log, "file to append the log to; - is standard error", "FILE|-");
-  text("-p,--pid", options.pid, "file to write the pid to and to lock while it runs", "FILE");
-  text("-u,--user", options.user, "who the workers become after binding; needs root", "NAME");
-  text("-g,--group", options.group, "their group; the user's own if not given", "NAME");
+  text("--log-level", texts.log_level,
+       "lowest level to log: trace, debug, info, warn, error, critical or off", "LEVEL");
+  text("--log", options.log, "file that the log is appended to; - is standard error", "FILE|-");
+  text("-p,--pid", options.pid, "file for the pid, which stays locked while the server runs",
+       "FILE");
+  text("-u,--user", options.user, "user that the workers become after binding; needs root", "NAME");
+  text("-g,--group", options.group, "group that the workers get; by default the user's own",
+       "NAME");
   text("-c,--config", texts.config,
-       "file of lines KEY = VALUE, keys being these names without dashes; what is given here or in "
-       "the environment wins",
+       "file of lines KEY = VALUE, where KEY is an option's name without dashes; the command line "
+       "and the environment take precedence",
        "FILE");
   app.add_flag("-t,--check-config", texts.check_config,
-               "check all that is set, the file too, and serve nothing");
-  app.add_option("-s,--signal", texts.command,
-                 "tell the server that holds the --pid file: reload, stop, quit, reopen, upgrade, "
-                 "or ask for its status")
+               "check all settings, those of the file too, and serve nothing");
+  app.add_option(
+         "-s,--signal", texts.command,
+         "send a command to the server that holds the --pid file: reload, stop, quit, reopen, "
+         "upgrade or status")
       ->type_name("NAME");
 }
 
@@ -263,7 +273,7 @@ std::string explain(const BadValue& error, const std::string& path,
 }
 
 // Takes from the options only what a command to a running server needs: its name and the pid file.
-// The rest may be wrong by now, and that must not keep anybody from stopping the server.
+// The rest may be wrong by now, and that must not keep the operator from stopping the server.
 void take_command(const Texts& texts, Options& options) {
   const std::optional<Command> command = command_named(texts.command);
   if (!command) {
@@ -306,7 +316,7 @@ void refuse(Parsed& parsed, const std::string& what) { say(parsed, kExitUsage, w
 Parsed parse_options(Program program, int argc, const char* const* argv, const Fixed* running) {
   Parsed parsed;
   Texts texts;
-  CLI::App app(program == Program::echo ? "Sends back what it reads, on every core."
+  CLI::App app(program == Program::echo ? "Sends back the data that it receives, on every core."
                                         : "Answers every HTTP request with 200 and a fixed body.",
                name_of(program));
   declare(app, program, texts, parsed.options);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Options: the command line that both programs share.
+// Options is the command line that both programs share.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +55,7 @@ struct Service {
   std::optional<reactor::http::AccessLog::Options> access_log;
 };
 
-// Everything that a user can set, checked and with the defaults filled in.
+// Options has everything that a user can set, checked and with the defaults filled in.
 struct Options {
   reactor::prefork::Options prefork;  // addresses, workers, backlog, backend, ...
   Service service;

@@ -33,7 +33,7 @@ std::vector<std::string> binds_of(Program program, const Texts& texts) {
   return parts;
 }
 
-// Checks already at the start, and not in each worker, whether the log can be written.
+// Checks whether the log can be written. This is done at the start, and not in each worker.
 void check_access_log(const std::string& flag, const std::string& path) {
   const reactor::Result<> writable = reactor::http::AccessLog::check(path);
   if (writable) return;
@@ -66,8 +66,8 @@ bool is_for_datagrams(const reactor::prefork::Bind& bind) {
   return endpoint != nullptr && endpoint->kind == reactor::Endpoint::Kind::datagram;
 }
 
-// Returns whether no stranger can send a PROXY header to the address: unix sockets have
-// permissions, and datagrams have no such header.
+// Returns whether the address is safe from forged PROXY headers: unix sockets have permissions, and
+// datagrams have no such header.
 bool is_closed(const reactor::prefork::Bind& bind) {
   const auto* const endpoint = std::get_if<reactor::Endpoint>(&bind);
   return endpoint != nullptr && (endpoint->address.is_unix() || is_for_datagrams(bind));
@@ -79,7 +79,7 @@ void check_model(const Texts& texts, const reactor::prefork::Options& options) {
       std::find_if(options.addresses.begin(), options.addresses.end(), is_for_datagrams);
   if (found == options.addresses.end()) return;
   throw BadValue("--model", texts.model,
-                 "datagrams (--bind " + to_string(*found) + ") come without a connection",
+                 "datagrams (--bind " + to_string(*found) + ") have no connection",
                  "use --model prefork, or bind streams only");
 }
 
@@ -96,8 +96,9 @@ reactor::ProxyOptions take_proxy(const Texts& texts,
   }
   const bool open = !std::all_of(binds.begin(), binds.end(), is_closed);
   if (proxy.protocol != reactor::ProxyProtocol::off && open && proxy.allow_from.empty()) {
-    throw BadValue("--proxy-protocol", texts.proxy_protocol, "nobody is allowed to send the header",
-                   "name the proxies, like --proxy-allow-from 10.0.0.0/8, or listen at unix: only");
+    throw BadValue(
+        "--proxy-protocol", texts.proxy_protocol, "no proxy is allowed to send the header",
+        "name the proxies, like --proxy-allow-from 10.0.0.0/8, or listen on unix sockets only");
   }
   return proxy;
 }

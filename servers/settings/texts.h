@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Texts: the options as text, and how they become Options.
+// Texts holds the options as text. take() turns them into Options.
 #pragma once
 
 #include <string>

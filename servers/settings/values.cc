@@ -139,7 +139,8 @@ std::vector<int> parse_processors(const std::string& flag, const std::string& te
     const int first = parse_processor(flag, text, part.substr(0, dash));
     const int last =
         dash == std::string::npos ? first : parse_processor(flag, text, part.substr(dash + 1));
-    if (last < first) throw BadValue(flag, text, "a range that runs backwards", "give it as 2-5");
+    if (last < first)
+      throw BadValue(flag, text, "a range that ends before it begins", "give it like 2-5");
     for (int i = first; i <= last; ++i) list.push_back(i);
   }
   for (const int processor : list) {
@@ -236,7 +237,8 @@ reactor::prefork::Identity parse_identity(const std::string& user, const std::st
     throw BadValue("--user", user, "unknown user", "give a name or number that `id` knows");
   }
   if (group.empty()) {
-    throw BadValue("--user", user, "has no entry and so no group of its own", "give --group too");
+    throw BadValue("--user", user, "has no entry in the user database, and so no group",
+                   "give --group too");
   }
   throw BadValue("--group", group, "unknown group",
                  "give a name that `getent group` lists, or a number");
@@ -244,7 +246,7 @@ reactor::prefork::Identity parse_identity(const std::string& user, const std::st
 
 BadValue bad_pid_file(const std::string& flag, const std::string& path, std::error_code error) {
   if (error == std::errc::file_exists) {
-    return {flag, path, "holds something else than a pid", "remove it or give another file"};
+    return {flag, path, "contains something other than a pid", "remove it or give another file"};
   }
   if (error == std::errc::no_space_on_device) {
     return {flag, path, error.message(), "make room on that disk, or give another file"};
@@ -258,7 +260,7 @@ void check_file_name(const std::string& flag, const std::string& text, const std
   std::string word = text;
   for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   if (std::find(kSwitches.begin(), kSwitches.end(), word) == kSwitches.end()) return;
-  throw BadValue(flag, text, "probably not meant as the name of a file",
+  throw BadValue(flag, text, "probably not meant as a file name",
                  remedy + ", or ./" + text + " for a file of that name");
 }
 
@@ -273,7 +275,7 @@ void check_content_type(const std::string& flag, const std::string& text) {
 std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag, const std::string& text,
                                                bool datagrams, Names names) {
   if (!datagrams && (text.starts_with(kUdp) || text.starts_with("unixgram:"))) {
-    throw BadValue(flag, text, "a socket for datagrams, and HTTP/1.1 is spoken over streams",
+    throw BadValue(flag, text, "a datagram socket, but HTTP/1.1 needs streams",
                    "use HOST:PORT or unix:PATH");
   }
   if (text == "systemd") return {reactor::prefork::SystemdSockets{}};

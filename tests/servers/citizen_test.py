@@ -141,7 +141,7 @@ class PidFiles(FolderTest):
         for more in ([], ["-t"]):
             code, out, err = support.run(ECHO, "-p", self.pid_file, "-b", "127.0.0.1:0", *more)
             self.assertEqual((code, out), (2, ""))
-            self.assertIn("something else than a pid", err)
+            self.assertIn("something other than a pid", err)
         self.assertEqual(self.content(), "precious\n")
 
     def test_a_check_leaves_the_running_server_its_file(self):

@@ -139,7 +139,7 @@ class Mistakes(ConfigTest):
         self.complains('body = "x', 1, "body: no \" at the end; ")
         self.complains('body = "x\\', 1, "body: ", "; ")
         self.complains('body = "x" y', 1, "body: text after the closing \"; ")
-        self.complains('body = "\\q"', 1, "body: a \\ that means nothing; ")
+        self.complains('body = "\\q"', 1, "body: an unknown escape; ")
 
     def test_a_file_that_is_too_large(self):
         path = self.file("#" * (1 << 20) + "\n\n")

@@ -76,7 +76,7 @@ BAD_OPTIONS = [
     (["--group", "no-such-group"], ["unknown group"]),
     (["--pid", "/no/such/directory/pid"], ["No such file or directory"]),
     (["--pid", "/"], ["directory"]),
-    (["--pid", "/dev/null"], ["something else than a pid"]),
+    (["--pid", "/dev/null"], ["something other than a pid"]),
     (["--signal", "restart"], ["reload, stop, quit, reopen, upgrade or status"]),
     (["--signal", "reload"], ["--pid FILE"]),
     (["--config", "/no/such/file"], ["No such file or directory", "KEY = VALUE"]),

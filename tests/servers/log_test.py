@@ -118,7 +118,7 @@ class Fifos(LogTest):
     def test_one_that_nobody_reads_is_refused(self):
         code, out, err = support.run(HTTP_OK, "-b", "127.0.0.1:0", "--log", self.path)
         self.assertEqual((code, out), (2, ""))
-        self.assertRegex(err, rf"--log '{self.path}': a FIFO that nobody reads, .*; .+\n$")
+        self.assertRegex(err, rf"--log '{self.path}': a FIFO without a reader, .*; .+\n$")
 
     def test_the_reader_may_go_and_come_back(self):
         reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)

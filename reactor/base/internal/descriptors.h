@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Operations on descriptors that several layers need (fcntl(2)).
+// These functions on descriptors are needed by several layers (fcntl(2)).
 #pragma once
 
 namespace reactor {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Tells whether and how often this process has forked, for the price of one load. pthread_atfork(3)
-// handlers keep the counts; a raw clone(2) or a vfork(2) goes unnoticed and is outside the
-// contract.
+// Two counts tell whether and how often this process has forked, for the price of one load.
+// pthread_atfork(3) handlers keep them. A raw clone(2) or a vfork(2) goes unnoticed and is outside
+// the contract.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Marks memory that is lent for a while and must not be touched afterwards. AddressSanitizer builds
-// report any later access. In other builds these functions cost no instruction.
+// poison() marks memory that was lent for a while and must not be touched any more.
+// AddressSanitizer builds report any later access. In other builds these functions cost no
+// instruction.
 //
 // The sanitizer tracks memory in groups of 8 bytes. Up to 7 bytes at the end of a region stay
 // accessible if the rest of their group is still in use.

@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: MIT
+// A child is watched by the first method that works. Each of them only marks the child as due;
+// dispatch() then waits for it with waitpid(2), in the turn's children phase, and calls the
+// watcher.
+//
+//   pidfd            one descriptor per child, readable when the child has ended
+//   process filter   EVFILT_PROC of kqueue, which needs no descriptor
+//   SIGCHLD          one signal may stand for many children, so it marks all of them as due
+//
+// A child may have ended before the watch begins. It is a zombie then, and no process can get its
+// pid before it is waited for, so add() can mark it as due.
 #include "reactor/loop/internal/children.h"
 
 #include <sys/wait.h>

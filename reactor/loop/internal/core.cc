@@ -5,9 +5,9 @@
 //     |                                                                             |
 //     +------------------- posted <--------------- due timers <---------------------+
 //
-// Each phase handles what was there when the phase began. Work that callbacks add to a phase that
-// has begun waits for the next turn (G3, G10). A callback that throws leaves its phase unfinished.
-// Each phase keeps its unhandled work for the next turn (G6).
+// Each phase handles the work that was there when the phase began. Work that callbacks add to a
+// phase that has begun waits for the next turn (G3, G10). A callback that throws leaves its phase
+// unfinished. Each phase keeps its unhandled work for the next turn (G6).
 #include "reactor/loop/internal/core.h"
 
 #include <algorithm>

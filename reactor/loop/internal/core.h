@@ -43,11 +43,12 @@ class Core {
   // Destroys what closures and coroutines own, and ends all handles. The loop calls it before the
   // destructor, while everything here still works. Not from a callback.
   void end() noexcept;
-  // False from end() on: the loop then accepts no closure and nothing else that it would have to
-  // call.
+  // Returns false from end() on: the loop then accepts no closure and nothing else that it would
+  // have to call.
   [[nodiscard]] bool accepts() const noexcept { return !ending_; }
   [[nodiscard]] bool in_own_process() const noexcept;
-  // The time that a started timer counts from: the cached time inside a turn, else the clock's.
+  // Returns the time from which a started timer counts: the cached time inside a turn, else the
+  // clock's.
   [[nodiscard]] TimePoint start_time() const noexcept { return in_turn_ ? now : monotonic_now(); }
 
   // Runs `callback`, whose owner is `state`. If the handle is destroyed meanwhile, the state lives

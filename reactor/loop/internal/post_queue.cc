@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: MIT
+// The loop must not fall asleep after a call was pushed, and must not be woken while it is awake.
+// Each side writes its own flag before it reads the other's, all sequentially consistent:
+//
+//   push():         puts the call on the stack,     then reads asleep_   (claim_wakeup())
+//   fall_asleep():  sets asleep_,                   then reads the stack
+//
+// So at least one side sees the other. Of several pushers, the exchange in claim_wakeup() picks the
+// one that wakes the loop.
 #include "reactor/loop/internal/post_queue.h"
 
 #include <memory>

@@ -332,9 +332,9 @@ std::uint64_t Registry::take_stale_count() noexcept {
   return count;
 }
 
-// Marks the targets as dead whose descriptor was closed. Only the old set knows which these are; a
-// new set would register any file that has the number now. A forked child can't ask the set, which
-// belongs to its parent, so it compares file identities.
+// Marks each target as dead if its descriptor was closed. Only the old set can tell that: a new set
+// would register any file that has the number now. A forked child can't ask the set, which belongs
+// to its parent, so it compares file identities.
 void Registry::mark_closed() noexcept {
   for (Entry& entry : entries_) {
     if (entry.target == nullptr || (entry.flags & kDead) != 0 || entry.target->fd_ < 0) continue;

@@ -60,7 +60,7 @@ class Registry {
   [[nodiscard]] std::size_t keeping() const noexcept { return keeping_; }
   [[nodiscard]] std::size_t attached() const noexcept { return entries_.size() - free_count_; }
 
-  // How often the kernel is told again what it has refused.
+  // The interval at which the kernel is asked again for interest that it has refused.
   static constexpr Duration kCatchUpInterval = std::chrono::milliseconds(100);
   // Fetches the next batch. Call it only after the last batch is used up.
   std::error_code wait(Duration timeout);

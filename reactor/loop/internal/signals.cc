@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: MIT
+// A signal goes from the handler, which may run in any thread, to the loop that claims its number:
+//
+//   signal --> reactor_signal_handler(): notes it in g_deliveries, writes a byte to the loop's pipe
+//              --> on_ready(): marks the watchers of the noted signals as due
+//                  --> dispatch(): calls them, in the turn's signal phase
+//
+// A loop claims a number by a compare-and-swap, so loops in several threads need no lock. The
+// oddities are explained at Delivery: how a pipe is closed although a handler may still run, and
+// what the handler does in a forked child.
 #include "reactor/loop/internal/signals.h"
 
 #include <poll.h>

@@ -11,9 +11,9 @@
 
 namespace reactor {
 
-// Writes the log lines about slow callbacks. Each place that makes handles gets at most one line in
-// kInterval, with a count of the lines left out: a client that can make a callback slow once can do
-// it again and again, and must not fill the disk. Private to the loop.
+// SlowLog writes the log lines about slow callbacks. Each place that makes handles gets at most one
+// line in kInterval, with a count of the lines left out: a client that can make a callback slow
+// once can do it again and again, and must not fill the disk. Private to the loop.
 class SlowLog {
  public:
   static constexpr Duration kInterval = std::chrono::seconds(10);

@@ -8,10 +8,10 @@
 
 namespace reactor {
 
-// Finds callbacks that block the loop. It costs one store per call to know which callback runs, and
-// one clock reading per batch. If a batch takes too long, each call of the next turns is measured,
-// which names the slow handle if it is slow again. If the slow batch had only one call, its handle
-// is named at once. Private to the loop.
+// SlowWatch finds callbacks that block the loop. That costs one store per call, to know which
+// callback runs, and one clock reading per batch. If a batch takes too long, each call of the next
+// turns is measured, which names the slow handle if it is slow again. If the slow batch had only
+// one call, its handle is named at once. Private to the loop.
 //
 // A target may be destroyed in its own callback, before the report. So the end of a target calls
 // forget(), which replaces the pointer to it by a copy of its description. Nothing calls forget()

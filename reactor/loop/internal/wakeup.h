@@ -8,8 +8,8 @@
 
 namespace reactor {
 
-// The descriptor behind post() and stop(): an eventfd if the system has it, else a pipe. Private to
-// the loop, which attaches it.
+// Wakeup is the descriptor behind post() and stop(): an eventfd if the system has it, else a pipe.
+// Private to the loop, which attaches it.
 class Wakeup final : public PollTarget {
  public:
   // Counts wake-ups in `wakeups`, which must outlive this object.

@@ -57,7 +57,7 @@ Interest operator-(Interest all, Interest less) {
   return static_cast<Interest>(static_cast<unsigned>(all) & ~static_cast<unsigned>(less));
 }
 
-// Whether the kernel does not have the knote any more. Other errors say nothing about it.
+// Returns whether the error says that the kernel does not have the knote any more.
 bool is_gone(std::error_code error) {
   return error == std::errc::no_such_file_or_directory || error == std::errc::bad_file_descriptor;
 }
@@ -89,8 +89,8 @@ Result<UniqueFd> make_queue(const KqueueCalls& calls) {
   return queue;
 }
 
-// What was registered for a descriptor number and not removed. The kernel may have dropped it
-// since.
+// A registration that was added for a descriptor number and not removed. The kernel may have
+// dropped it since.
 struct Watched {
   Token token;
   Interest interest = Interest::none;  // as the caller asked
@@ -201,7 +201,7 @@ class KqueuePoller final : public Poller {
   [[nodiscard]] bool knows_files() const noexcept override { return !emulated_; }
 
   std::error_code add_process(pid_t pid, Token token) override {
-    // libkqueue loses the exit if somebody else waits for the child.
+    // libkqueue loses the exit if other code waits for the child.
     if (emulated_) return Errc::not_supported;
     const std::error_code error = change(static_cast<std::uintptr_t>(pid), EVFILT_PROC,
                                          EV_ADD | EV_ONESHOT, token, NOTE_EXIT);

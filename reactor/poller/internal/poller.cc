@@ -45,7 +45,7 @@ Result<std::unique_ptr<Poller>> make_named_poller(Backend backend) {
 }
 
 // Returns whether the environment can be trusted. In a set-uid or set-gid program it can't, because
-// whoever started the program chose it (environ(7)).
+// the user who started the program chose it (environ(7)).
 bool trusts_environment() { return ::getuid() == ::geteuid() && ::getgid() == ::getegid(); }
 
 }  // namespace

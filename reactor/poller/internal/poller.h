@@ -46,7 +46,7 @@ struct PollEvent {
   Ready ready;  // hang-up and error are already turned into readable and writable
 };
 
-// The room for events with which a backend starts.
+// A backend starts with room for this many events.
 inline constexpr std::size_t kFirstBatch = 512;
 // Grows a backend's buffer of kernel events to `wanted`, as far as memory allows. Returns how many
 // events fit. With less room, a wait returns fewer events and the next wait returns the rest.
@@ -59,8 +59,8 @@ template <class Event>
   return std::min(batch.size(), wanted);
 }
 
-// How a descriptor is watched: see Poller::add(). `edge` is for the loop's own wake-up descriptor,
-// `exclusive` for a socket that several processes poll.
+// The ways to watch a descriptor: see Poller::add(). `edge` is for the loop's own wake-up
+// descriptor, `exclusive` for a socket that several processes poll.
 enum class Trigger : std::uint8_t { level, edge, exclusive };
 
 // Each Loop has one Poller and uses it on the loop's thread only. In a forked child, only the

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes pipes and copies descriptors. Private to net/.
+// These functions make pipes and copy descriptors. Private to process/.
 #pragma once
 
 #include <unistd.h>

@@ -129,7 +129,7 @@ class Child {
 
   const SpawnPlan& plan_;
   const std::vector<char*> arguments_, environment_;
-  const int highest_;  // the highest open descriptor; -1: close_range(2) works
+  const int highest_;  // the highest open descriptor; -1 if close_range(2) works
 };
 
 // Forks with all signals blocked, so that no handler of the parent runs in the child. Keeps errno.

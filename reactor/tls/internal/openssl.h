@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Smart pointers for OpenSSL's objects, and its errors as codes, for the files of this layer.
+// This header has smart pointers for OpenSSL's objects, and its errors as codes, for the files of
+// this layer.
 #pragma once
 
 #include <openssl/bio.h>

@@ -1,4 +1,15 @@
 // SPDX-License-Identifier: MIT
+// OpenSSL sits between two interfaces that this file adapts to each other. The Stream calls open(),
+// read(), write() and end_writing(); OpenSSL calls receive() and send() through the BIO, inside
+// those calls:
+//
+//   Stream --> read() --> SSL_read  --> BIO --> receive() --> recv(2)
+//   Stream --> write() -> SSL_write --> BIO --> send() -----> send(2), the rest to unsent_
+//
+// The oddities of OpenSSL are explained where they happen: its error queue is the thread's
+// (begin()), it would process messages without content for ever (kAllowance), it wants a blocked
+// write repeated with the same bytes (write()), and it may have to read before it can write
+// (write_needs()).
 #include "reactor/tls/internal/ssl_transport.h"
 
 #include <algorithm>
@@ -74,8 +85,8 @@ IoResult SslTransport::open(int fd) {
 }
 
 // Reads all records that are available and fit into `buffer`. Records that produce nothing for the
-// Stream use up the allowance, so that they starve nobody (G10). When it is used up, the socket
-// seems empty until the next turn.
+// Stream use up the allowance, so that they can't starve other connections (G10). When it is used
+// up, the socket seems empty until the next turn.
 IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
   has_input_ = false;
   if (later_) return *later_;
@@ -142,8 +153,8 @@ bool SslTransport::send(std::string_view record) noexcept {
     record.remove_prefix(result.count());
     if (record.empty()) return true;
   }
-  // A peer that keeps sending messages that need an answer, but does not read the answers, must not
-  // make us buffer more than this.
+  // A peer may keep sending messages that need an answer, and not read the answers. It can't make
+  // us buffer more than this.
   if (unsent_.size() + record.size() > kMostUnsent) {
     socket_error_ = std::make_error_code(std::errc::no_buffer_space);
     return false;
