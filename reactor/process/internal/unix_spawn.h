@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// spawn() runs another program by fork(2) and exec(3). Private to process/.
+// spawn_child() runs another program by fork(2) and exec(3). Private to process/.
 #pragma once
 
 #include <sys/types.h>
