@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Helpers for the micro-benchmarks. Each benchmark runs on every backend, which is its first
-// argument.
+// These functions help the micro-benchmarks. Each benchmark runs on every backend, which is its
+// first argument.
 #pragma once
 
 #include <benchmark/benchmark.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An echo server with callbacks, for instructions.py.
+// Runs an echo server with callbacks, for instructions.py.
 #include <csignal>
 #include <iostream>
 

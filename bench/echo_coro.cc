@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An echo server with coroutines, for instructions.py.
+// Runs an echo server with coroutines, for instructions.py.
 #include <array>
 #include <csignal>
 #include <iostream>

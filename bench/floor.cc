@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The floor: measures what the kernel alone costs on this machine. It is a level-triggered epoll
+// The floor measures the cost of the kernel alone on this machine. It is a level-triggered epoll
 // server without features, which makes as few system calls and reads as little of the input as
 // possible.
 //
@@ -8,7 +8,7 @@
 //   http-eager  the same for one request per connection: TCP_DEFER_ACCEPT, recv(2) right after
 //               accept4(2), and a connection enters the epoll set only if it goes on
 //   echo        sends back the bytes that came
-// A client that does not read its answers stalls the server: this is no real server.
+// A client that does not read its answers stalls the server, so this is not a real server.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>

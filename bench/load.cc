@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The load client: closed loop, one thread, edge-triggered epoll. It learns the length of the
-// answer from the first one and only counts bytes after that, so that it costs less than the
+// The load client is a closed loop in one thread over edge-triggered epoll. It learns the length of
+// the answer from the first one and only counts bytes after that, so that it costs less than the
 // server.
 //
 // usage: load MODE ADDRESS:PORT [OPTION...]

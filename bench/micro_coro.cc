@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Measures what an await costs: of a task that is finished at once, of a yield, of a timer that is
+// Measures the cost of an await: of a task that is finished at once, of a yield, of a timer that is
 // due, of a task with a timeout, and of a value from another coroutine.
 #include "bench/backends.h"
 #include "reactor/coro/coro.h"

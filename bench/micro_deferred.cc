@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Measures a turn of the loop with nothing to do, and what a deferred call adds to it.
+// Measures a turn of the loop with nothing to do, and the time that a deferred call adds to it.
 #include <vector>
 
 #include "bench/backends.h"

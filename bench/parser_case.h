@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The request for all parsers: 165 bytes, as load generators send it.
+// All parsers get this request: 165 bytes, as load generators send it.
 #pragma once
 
 #include <string_view>

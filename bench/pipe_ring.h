@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PipeRing: pipes in a ring, each watched by a loop. When a byte arrives, one is written to the
+// PipeRing is a ring of pipes, each watched by a loop. When a byte arrives, one is written to the
 // next pipe. This is the load of libevent's bench.c: nearly all the time is spent in the loop and
 // in the kernel's readiness calls.
 #pragma once

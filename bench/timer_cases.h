@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The timer workload, which every library runs in the same way; timers.py puts the results side by
-// side. A million timers, which exist from the beginning, are started, stopped, moved and fired:
+// Every library runs this timer workload in the same way; timers.py puts the results side by side.
+// A million timers, which exist from the beginning, are started, stopped, moved and fired:
 //   insert  starts each, due in 1 to 1001 s
 //   cancel  stops each, in the order in which they were started
 //   rearm   10,000 are running, due in 60 s; each move restarts a random one
@@ -26,7 +26,7 @@ constexpr std::uint32_t kMoves = 2000000;
 constexpr std::uint32_t kMovesPerTurn = 1024;  // a loop reads the clock once per turn
 constexpr std::uint32_t kFireWithinMs = 500;
 
-// Nanoseconds of CPU time that this thread has used.
+// Returns the nanoseconds of CPU time that this thread has used.
 inline double cpu_nanoseconds() {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The timer workload on this library; see timer_cases.h.
+// Runs the timer workload on this library; see timer_cases.h.
 #include <chrono>
 #include <cstdint>
 #include <utility>

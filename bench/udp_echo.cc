@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An echo server for datagrams. Prints "listening on udp:ADDRESS:PORT".
+// Runs an echo server for datagrams, and prints "listening on udp:ADDRESS:PORT".
 //
 // usage: udp_echo plain|batches|offload
 //   plain    one system call for each datagram that comes, and one for each that leaves

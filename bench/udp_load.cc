@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The load client for datagrams: closed loop, one thread that spins, connected sockets. Each socket
-// sends a burst, and the next burst when all of the last one came back. After 0.1 s the rest is
-// counted as lost.
+// The load client for datagrams is a closed loop in one thread that spins. Its sockets are
+// connected. Each socket sends a burst, and the next burst when all of the last one came back.
+// After 0.1 s the rest is counted as lost.
 //
 // usage: udp_load PORT [OPTION...]
 //   -c N  sockets (16)   -d N  datagrams per burst (1)   -s N  bytes of each datagram (64)

@@ -29,7 +29,7 @@ constexpr std::size_t kTlsRead = 16 * 1024;
 
 constexpr int kLastTurns = 1000;  // turns of the loop for the last datagrams
 
-// A handler without any state. So its connection may move to another worker at any time: data that
+// These handlers have no state. So a connection may move to another worker at any time: data that
 // was not echoed yet is in the kernel or in the write queue, and no Stream moves while its queue
 // holds anything.
 class Handler : public reactor::StreamHandler {

@@ -6,8 +6,8 @@
 
 namespace servers {
 
-// With --workers 0: at HUP, lets `service` read the options again and renews the certificate.
-// `transports` may be null without TLS; it must outlive the worker's loop.
+// Prepares a reload with --workers 0: at HUP, lets `service` read the options again and renews the
+// certificate. `transports` may be null without TLS; it must outlive the worker's loop.
 void follow_reloads(reactor::prefork::Worker& worker, const Service& service,
                     TlsTransports* transports);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An echo server with coroutines on Asio without Boost, one thread, as its documentation shows it.
+// Runs an echo server with coroutines on Asio without Boost, in one thread, as its documentation
+// shows it.
 #define ASIO_STANDALONE 1
 #include <array>
 #include <asio.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A small server on libevent's bufferevents, without its locks.
-// usage: server_libevent http|echo [PORT]
+// Runs a small server on libevent's bufferevents, without its locks. usage: server_libevent
+// http|echo [PORT]
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>

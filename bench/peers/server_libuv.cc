@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A small server on libuv, as its manual advises: one buffer for all reads, uv_try_write() first.
-// usage: server_libuv http|echo [PORT]
+// Runs a small server on libuv, as its manual advises: one buffer for all reads, uv_try_write()
+// first. usage: server_libuv http|echo [PORT]
 #include <netinet/in.h>
 #include <uv.h>
 

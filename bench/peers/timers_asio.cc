@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The timer workload on Asio without Boost; see timer_cases.h. Cancelling or moving a timer also
-// queues a call of its handler; those calls are made between the turns and not counted.
+// Runs the timer workload on Asio without Boost; see timer_cases.h. Cancelling or moving a timer
+// also queues a call of its handler; those calls are made between the turns and not counted.
 #define ASIO_STANDALONE 1
 #include <asio.hpp>
 

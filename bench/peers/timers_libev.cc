@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The timer workload on libev; see timer_cases.h.
+// Runs the timer workload on libev; see timer_cases.h.
 #include <ev.h>
 
 #include <vector>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The timer workload on libevent, without its locks; see timer_cases.h.
+// Runs the timer workload on libevent, without its locks; see timer_cases.h.
 #include <event2/event.h>
 #include <event2/event_struct.h>
 

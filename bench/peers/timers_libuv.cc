@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The timer workload on libuv; see timer_cases.h.
+// Runs the timer workload on libuv; see timer_cases.h.
 #include <uv.h>
 
 #include <vector>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The least HTTP that answers the load client, so that a peer's row shows its event loop and
-// streams, not a parser: heads are found by their blank line, fields are not parsed, and the answer
-// is a constant. A real server of the same library is slower.
+// This is the least HTTP that answers the load client, so that a peer's row shows its event loop
+// and streams, not a parser: heads are found by their blank line, fields are not parsed, and the
+// answer is a constant. A real server of the same library is slower.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The echo of udp_echo.cc on libuv, as its manual advises: one buffer for all reads, and
-// uv_udp_try_send(), which needs no request.
-// usage: udp_libuv plain|mmsg     mmsg: UV_UDP_RECVMMSG
+// Runs the echo of udp_echo.cc on libuv, as its manual advises: one buffer for all reads, and
+// uv_udp_try_send(), which needs no request. usage: udp_libuv plain|mmsg     mmsg: UV_UDP_RECVMMSG
 #include <netinet/in.h>
 #include <uv.h>
 

@@ -11,14 +11,14 @@
 
 namespace reactor {
 
-// Nanoseconds, signed. A negative delay counts as zero.
+// A Duration is a signed number of nanoseconds. A negative delay counts as zero.
 using Duration = std::chrono::nanoseconds;
 
-// A point on CLOCK_MONOTONIC, in nanoseconds since an arbitrary start. Two points can be compared
-// and subtracted; a value is meaningless after the machine reboots.
+// A TimePoint is a point on CLOCK_MONOTONIC, in nanoseconds since an arbitrary start. Two points
+// can be compared and subtracted; a value is meaningless after the machine reboots.
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
-// "Never": longer than any real delay.
+// This means "never": it is longer than any real delay.
 inline constexpr Duration kForever = Duration::max();
 
 // Returns the current time of CLOCK_MONOTONIC (clock_gettime(2); a vDSO call, about 20 ns).

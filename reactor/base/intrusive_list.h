@@ -3,8 +3,8 @@
 
 namespace reactor {
 
-// A link of a circular, doubly linked list. It is a member of the object that it links. If the link
-// is in no list, `next` is null.
+// ListLink is a link of a circular, doubly linked list. It is a member of the object that it links.
+// If the link is in no list, `next` is null.
 struct ListLink {
   ListLink* next = nullptr;
   ListLink* prev = nullptr;
@@ -20,8 +20,8 @@ struct ListLink {
   }
 };
 
-// The head of a list of ListLinks. The list owns nothing; a link must unlink itself before it is
-// destroyed.
+// IntrusiveList is the head of a list of ListLinks. The list owns nothing; a link must unlink
+// itself before it is destroyed.
 class IntrusiveList {
  public:
   IntrusiveList() noexcept { head_.next = head_.prev = &head_; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The library's log: a level, a sink function and one macro. It uses no type of any logging
-// library, so it can't clash with the version of one that an application uses. log_spdlog.h
+// The library's log consists of a level, a sink function and one macro. It uses no type of any
+// logging library, so it can't clash with the version of one that an application uses. log_spdlog.h
 // connects it to spdlog.
 #pragma once
 
@@ -39,8 +39,9 @@ void log_message(LogLevel level, std::string_view message) noexcept;
 
 }  // namespace reactor
 
-// Internal. `message` (anything that a std::string can be made of) is evaluated only if its level
-// is enabled. If there is no memory for the line, the line is lost and the caller goes on.
+// This macro is internal. `message` (anything that a std::string can be made of) is evaluated only
+// if its level is enabled. If there is no memory for the line, the line is lost and the caller goes
+// on.
 #define REACTOR_LOG(level, message)                                                    \
   do {                                                                                 \
     if constexpr (static_cast<int>(::reactor::LogLevel::level) >= REACTOR_LOG_LEVEL) { \

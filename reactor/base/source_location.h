@@ -20,7 +20,8 @@ class SourceLocation {
     return {file, line};
   }
 
-  // Never null; empty if the place is not known. The text lives for the whole program.
+  // Returns the file name: never null, and empty if the place is not known. The text lives for the
+  // whole program.
   [[nodiscard]] constexpr const char* file_name() const noexcept { return file_; }
   [[nodiscard]] constexpr std::uint32_t line() const noexcept { return line_; }
 

@@ -30,7 +30,7 @@ class Counter {
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "shared between processes");
 
-// A histogram of times by powers of two. Bucket 0 counts times below 1 us, bucket i those from
+// LagHistogram counts times by powers of two. Bucket 0 counts times below 1 us, bucket i those from
 // 2^(i-1) us to below 2^i us, and the last bucket everything longer. Histograms of several loops
 // can be added bucket by bucket.
 struct LagHistogram {

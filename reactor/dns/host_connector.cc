@@ -70,8 +70,8 @@ void HostConnector::pass_on(Answer& answer) {
   }
 }
 
-// Returns why there was no address to try: not_found if either lookup says so, because that is
-// about the name and not about a family.
+// Returns why there was no address to try: not_found if either lookup says so, because then the
+// name does not exist in any family.
 std::error_code HostConnector::dns_error() const noexcept {
   const bool v4_tells = v4_.error == Errc::not_found || v6_.error == Errc::no_data;
   return v4_tells ? v4_.error : v6_.error;

@@ -39,8 +39,9 @@ struct ResolverOptions {
   std::string configuration = "/etc/resolv.conf";
 };
 
-// One lookup under way. Destroying it cancels: the callback never runs again. A Query that has
-// called back, or is default-constructed or moved from, does nothing. It may outlive its Resolver.
+// A Query is one lookup under way. Destroying it cancels: the callback never runs again. A Query
+// that has called back, or is default-constructed or moved from, does nothing. It may outlive its
+// Resolver.
 class [[nodiscard]] Query {
  public:
   Query() noexcept = default;

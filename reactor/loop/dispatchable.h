@@ -23,8 +23,9 @@ struct HandleInfo {
 // destructor is not virtual.
 class Dispatchable {
  public:
-  // Async-signal-safe: returns copies and allocates nothing. The default returns an empty
-  // description; it is needed for a target that is detached by the destructor of one of its bases.
+  // Describes the handle. Async-signal-safe: returns copies and allocates nothing. The default
+  // returns an empty description; it is needed for a target that is detached by the destructor of
+  // one of its bases.
   [[nodiscard]] virtual HandleInfo describe() const noexcept { return {}; }
 
  protected:

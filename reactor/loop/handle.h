@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The five handles of a Loop. Each is a move-only value that owns its registration with the loop.
+// A Loop has five kinds of handle. Each is a move-only value that owns its registration with the
+// loop.
 //
 // * Destroying a handle, or assigning to it, ends it at once: its callback never runs again, not
 //   even for an event that was already fetched (G1). A callback may destroy its own handle or any
@@ -29,7 +30,7 @@ struct SignalState;
 struct ChildState;
 struct DeferredState;
 
-// The common base of the handles. Not for use by itself.
+// Handle is the common base of the handles. It is of no use by itself.
 class Handle {
  public:
   Handle(Handle&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
@@ -118,7 +119,7 @@ class SignalWatcher : public Handle {
   explicit SignalWatcher(SignalState* state) noexcept;
 };
 
-// The way a child ended (waitpid(2)).
+// ExitStatus says how a child ended (waitpid(2)).
 class ExitStatus {
  public:
   ExitStatus() noexcept = default;

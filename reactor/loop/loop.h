@@ -85,8 +85,8 @@ class LoopExtension {
   virtual ~LoopExtension() = default;
 };
 
-// The event loop. A process usually has one. A Loop belongs to the thread that runs it and to the
-// process that made it.
+// Loop is the event loop. A process usually has one. A Loop belongs to the thread that runs it and
+// to the process that made it.
 class Loop {
  public:
   // Throws std::system_error: Errc::unknown_backend, or an error of the kernel (EMFILE, ENOMEM).
@@ -132,7 +132,7 @@ class Loop {
   // for orphans.
   [[nodiscard]] bool waits_for(pid_t pid) const noexcept;
 
-  // See Deferred.
+  // Makes a Deferred, which is not scheduled.
   [[nodiscard]] Deferred deferred(Callback<void()> callback,
                                   SourceLocation where = SourceLocation::current());
 
@@ -167,10 +167,10 @@ class Loop {
   // Sets now() to the clock, for a callback that took long and then starts a timer.
   void update_now() noexcept;
 
-  // For nesting this loop in another one: wait until backend_fd() is readable or next_timeout() has
-  // passed, then call poll(). Ask for both again after each poll(). next_timeout() is 0 if deferred
-  // or posted calls wait, and kForever if no timer runs.
-  // Errors: Errc::not_supported with select and with libkqueue, Errc::wrong_process.
+  // These two calls nest this loop in another one: wait until backend_fd() is readable or
+  // next_timeout() has passed, then call poll(). Ask for both again after each poll().
+  // next_timeout() is 0 if deferred or posted calls wait, and kForever if no timer runs. Errors:
+  // Errc::not_supported with select and with libkqueue, Errc::wrong_process.
   [[nodiscard]] Result<int> backend_fd() const;
   [[nodiscard]] Duration next_timeout();
   [[nodiscard]] Backend backend() const noexcept;
@@ -182,11 +182,11 @@ class Loop {
   // Errors: those of the kernel; nested_run from a callback.
   Result<> reinit_after_fork();
 
-  // For a forked child that continues with a loop of its own. Closes this loop's kernel objects and
-  // every descriptor that it watches (except 0, 1 and 2), so that only the parent still has them.
-  // The parent's kernel set and socket files stay as they are (G9). After this call, nothing that
-  // was made with this loop may be used or even destroyed: the child leaves by _exit(2). Callbacks
-  // may call it.
+  // Makes room for a loop of its own in a forked child. Closes this loop's kernel objects and every
+  // descriptor that it watches (except 0, 1 and 2), so that only the parent still has them. The
+  // parent's kernel set and socket files stay as they are (G9). After this call, nothing that was
+  // made with this loop may be used or even destroyed: the child leaves by _exit(2). Callbacks may
+  // call it.
   void close_in_child() noexcept;
 
   [[nodiscard]] const LoopStats& stats() const noexcept;

@@ -8,9 +8,10 @@
 
 namespace reactor {
 
-// A descriptor's registration with a loop, for writers of transports such as Stream and Listener.
-// The loop calls the object itself, so there is no callback to store and nothing to allocate. 16
-// bytes. The owner has to detach it before it is destroyed. See Loop::attach() and detach().
+// PollTarget is a descriptor's registration with a loop, for writers of transports such as Stream
+// and Listener. The loop calls the object itself, so there is no callback to store and nothing to
+// allocate. 16 bytes. The owner has to detach it before it is destroyed. See Loop::attach() and
+// detach().
 class PollTarget : public Dispatchable {
  public:
   PollTarget(const PollTarget&) = delete;
@@ -45,13 +46,13 @@ class PollTarget : public Dispatchable {
   int fd_;
 };
 
-// Whether other processes poll the same descriptor. If they do (`shared`), an event should wake
-// only one of them, if the kernel can do that (EPOLLEXCLUSIVE). A process that is woken must take
-// everything that has come, because no other process is woken for it.
+// Sharing says whether other processes poll the same descriptor. If they do (`shared`), an event
+// should wake only one of them, if the kernel can do that (EPOLLEXCLUSIVE). A process that is woken
+// must take everything that has come, because no other process is woken for it.
 enum class Sharing : std::uint8_t { alone, shared };
 
-// The fate of a descriptor after detach(). `closing`: its only copy is closed at once, so the
-// kernel forgets it by itself and a system call is saved. `staying`: the open file stays open
+// Detach is the fate of a descriptor after detach(). `closing`: its only copy is closed at once, so
+// the kernel forgets it by itself and a system call is saved. `staying`: the open file stays open
 // somewhere.
 enum class Detach : std::uint8_t { closing, staying };
 

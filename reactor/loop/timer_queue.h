@@ -63,7 +63,7 @@ class TimerNode : public Dispatchable, public ListLink {
   TimePoint deadline_{};
 };
 
-// Not thread-safe; belongs to one Loop.
+// A TimerQueue belongs to one Loop and is not thread-safe.
 class TimerQueue {
  public:
   static constexpr int kTickShift = 19;

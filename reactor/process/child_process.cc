@@ -135,8 +135,8 @@ struct Process::Setup {
   std::array<UniqueFd, 3> theirs, ours;
 };
 
-// The part of a Process that waits for the child. If the Process is destroyed before the child has
-// ended, the loop keeps the Ward.
+// A Ward is the part of a Process that waits for the child. If the Process is destroyed before the
+// child has ended, the loop keeps the Ward.
 struct Process::Ward {
   Ward(Process* process, Orphans& keeper) : owner(process), orphans(keeper) {}
   Ward(const Ward&) = delete;

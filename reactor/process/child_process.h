@@ -24,15 +24,15 @@ class Redirect {
   // Leads to the same file as in this process; the default.
   Redirect() noexcept = default;
   [[nodiscard]] static Redirect inherit() noexcept { return {}; }
-  // /dev/null: there is nothing to read, and output is dropped.
+  // Leads to /dev/null: there is nothing to read, and output is dropped.
   [[nodiscard]] static Redirect null() noexcept { return Redirect(Kind::null); }
-  // A copy of `fd`. `fd` stays yours, and must be open until spawn() returns.
+  // Leads to a copy of `fd`. `fd` stays yours, and must be open until spawn() returns.
   [[nodiscard]] static Redirect to(int fd) noexcept;
   // Leads to the same file as the child's output. Only for ProcessOptions::errors; otherwise
   // spawn() fails.
   [[nodiscard]] static Redirect with_output() noexcept { return Redirect(Kind::with_output); }
-  // A pipe. Its other end is Process::input(), output() or errors(), a Stream with `handler`.
-  // `handler` and `options` must outlive the Process.
+  // Leads to a pipe. Its other end is Process::input(), output() or errors(), a Stream with
+  // `handler`. `handler` and `options` must outlive the Process.
   [[nodiscard]] static Redirect pipe(StreamHandler& handler) noexcept;
   [[nodiscard]] static Redirect pipe(StreamHandler& handler, const StreamOptions& options) noexcept;
 

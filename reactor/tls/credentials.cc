@@ -81,7 +81,8 @@ Result<std::chrono::system_clock::time_point> point_of(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return take_error();
   using std::chrono::system_clock;
-  // A time_point ends in the year 2262, but "never" is the end of 9999 (RFC 5280 section 4.1.2.5).
+  // A certificate that never expires is valid until the end of 9999 (RFC 5280 section 4.1.2.5), but
+  // a time_point ends in the year 2262. Later times become that end.
   const std::chrono::seconds since_epoch(::timegm(&parts));
   constexpr auto kFirst = std::chrono::ceil<std::chrono::seconds>(system_clock::time_point::min());
   constexpr auto kLast = std::chrono::floor<std::chrono::seconds>(system_clock::time_point::max());

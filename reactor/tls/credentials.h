@@ -14,7 +14,7 @@ struct Validity {
   std::chrono::system_clock::time_point from, until;
 };
 
-// A plain value. It contains the private key.
+// Credentials is a plain value. It contains the private key.
 struct Credentials {
   std::string certificates;  // PEM: the server's certificate, then the intermediate ones
   std::string key;           // PEM: its private key, not encrypted

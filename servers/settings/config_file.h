@@ -20,7 +20,7 @@
 
 namespace servers {
 
-// One line that sets an option.
+// A Setting is one line that sets an option.
 struct Setting {
   std::string key;
   std::string value;

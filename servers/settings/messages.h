@@ -15,8 +15,8 @@ namespace servers {
 // most one second for a pipe's reader.
 void complain(Program program, const std::string& what);
 
-// The server's lines on standard output. If a pipe there has no room, all lines together wait for
-// one second; then lines are dropped, and the log says so.
+// StandardOutput writes the server's lines on standard output. If a pipe there has no room, all
+// lines together wait for one second; then lines are dropped, and the log says so.
 class StandardOutput {
  public:
   void say(const std::string& line);

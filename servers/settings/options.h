@@ -35,9 +35,9 @@ struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit minus a reserve
   reactor::ProxyOptions proxy;
   Tls tls;
-  // Called at HUP in a process without a master (--workers 0). Reads all options again, passes the
-  // TLS settings to its argument if there are any, and applies the log level. If a step fails,
-  // nothing changes, and the log says why.
+  // This is called at HUP in a process without a master (--workers 0). Reads all options again,
+  // passes the TLS settings to its argument if there are any, and applies the log level. If a step
+  // fails, nothing changes, and the log says why.
   std::function<void(const Renew&)> reread = {};
   // reactor-echo only.
   Reply reply = Reply::raw;
@@ -75,10 +75,10 @@ struct Fixed {
   std::optional<reactor::prefork::Identity> identity;
 };
 
-// The options, or what the program prints before it exits at once. The exit code is 0 after --help,
-// --version and --check-config; `text` is then for standard output. It is 2 after an error; `text`
-// is then one line for standard error that names the flag or the place in the file, the value, the
-// reason and the remedy.
+// Parsed has the options, or the text that the program prints before it exits at once. The exit
+// code is 0 after --help, --version and --check-config; `text` is then for standard output. It is 2
+// after an error; `text` is then one line for standard error that names the flag or the place in
+// the file, the value, the reason and the remedy.
 struct Parsed {
   std::optional<int> exit_code;
   std::string text;

@@ -9,7 +9,7 @@
 
 namespace servers {
 
-// The texts given on the command line, in the environment or in a file.
+// Each text comes from the command line, the environment or a file.
 struct Texts {
   std::vector<std::string> bind;
   std::string workers = "auto";

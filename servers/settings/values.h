@@ -29,7 +29,7 @@ class BadValue : public std::runtime_error {
 
   [[nodiscard]] const std::string& flag() const noexcept { return flag_; }
   [[nodiscard]] const std::string& value() const noexcept { return value_; }
-  // what() without the flag.
+  // Returns what() without the flag.
   [[nodiscard]] std::string rest() const { return std::string(what()).substr(flag_.size()); }
 
  private:

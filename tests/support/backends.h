@@ -17,7 +17,7 @@ inline void PrintTo(Interest interest, std::ostream* out) {
   *out << kNames[static_cast<std::size_t>(interest) % kNames.size()];
 }
 
-// Base of tests that must hold on every backend:
+// The base of tests that must hold on every backend:
 //   INSTANTIATE_TEST_SUITE_P(Backends, MySuite, ::testing::ValuesIn(available_backends()),
 //                            ::testing::PrintToStringParamName());
 class BackendTest : public ::testing::TestWithParam<Backend> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Helpers of the tests of datagrams: a handler that records its calls, and a peer that is a plain
-// socket.
+// This header helps the tests of datagrams: a handler that records its calls, and a peer that is a
+// plain socket.
 #pragma once
 
 #include <sys/socket.h>

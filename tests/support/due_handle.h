@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Handles of every kind behind one interface, so that a guarantee about all kinds is tested once.
+// DueHandle puts handles of every kind behind one interface, so that a guarantee about all kinds is
+// tested once.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Child processes for tests. A test that uses them has Fork, Child or Death in its name, because
-// the run with the thread sanitizer leaves those out.
+// These functions make child processes for tests. A test that uses them has Fork, Child or Death in
+// its name, because the run with the thread sanitizer leaves those out.
 #pragma once
 
 #include <sys/types.h>

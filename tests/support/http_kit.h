@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Helpers of the tests of the HTTP server: a server in a loop, and clients that are plain sockets.
+// This header helps the tests of the HTTP server: a server in a loop, and clients that are plain
+// sockets.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Helpers for tests whose kqueue backend runs on libkqueue. docs/architecture.md says
-// how it differs from the kernels' kqueue(2).
+// This header helps tests whose kqueue backend runs on libkqueue. docs/architecture.md says how it
+// differs from the kernels' kqueue(2).
 #pragma once
 
 #include "reactor/poller/readiness.h"

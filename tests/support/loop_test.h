@@ -13,7 +13,8 @@
 
 namespace reactor {
 
-// Base of the suites that run on every backend. Each test makes its own Loop(options()).
+// LoopTest is the base of the suites that run on every backend. Each test makes its own
+// Loop(options()).
 class LoopTest : public BackendTest {
  protected:
   // Without reports of slow callbacks: on a busy machine any callback may be slow.

@@ -12,8 +12,8 @@
 
 namespace reactor {
 
-// A name server on loopback. It uses one port for UDP and TCP, runs on the test's own loop, and
-// answers as its table says. A name that is not in the table gets NXDOMAIN.
+// NameServer is a name server on loopback. It uses one port for UDP and TCP, runs on the test's own
+// loop, and answers as its table says. A name that is not in the table gets NXDOMAIN.
 class NameServer {
  public:
   enum class Mood : std::uint8_t {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PROXY headers of version 2, for tests.
+// These functions make PROXY headers of version 2 for tests.
 #pragma once
 
 #include <string>

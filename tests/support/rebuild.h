@@ -8,8 +8,8 @@
 
 namespace reactor {
 
-// Whether the backend keeps a set in the kernel that can go wrong. select keeps none, and libkqueue
-// learns of each close.
+// Returns whether the backend keeps a set in the kernel that can go wrong. select keeps none, and
+// libkqueue learns of each close.
 inline bool can_rebuild(const Loop& loop) {
   return loop.backend() != Backend::select && !on_libkqueue(loop.backend());
 }

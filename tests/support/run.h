@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Ways to run a loop in a test. None of them runs for ever.
+// These functions run a loop in a test. None of them runs for ever.
 #pragma once
 
 #include <time.h>
@@ -102,8 +102,8 @@ struct Ticks {
   Timer timer;
 };
 
-// Whether `attempt()` returns true at least once in 20 tries. This is for times that only an idle
-// machine can keep to; a fault of the loop shows in every attempt.
+// Returns whether `attempt()` returns true at least once in 20 tries. This is for times that only
+// an idle machine can keep to; a fault of the loop shows in every attempt.
 template <class Attempt>
 [[nodiscard]] bool once_undisturbed(Attempt attempt) {
   for (int i = 0; i < 20; ++i) {

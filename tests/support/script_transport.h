@@ -7,9 +7,9 @@
 
 namespace reactor {
 
-// A Transport whose behaviour a test chooses. It combines each byte with kMark by exclusive or, so
-// that bytes that bypass the transport show. The script belongs to the test, and also counts the
-// calls.
+// ScriptTransport is a Transport whose behaviour a test chooses. It combines each byte with kMark
+// by exclusive or, so that bytes that bypass the transport show. The script belongs to the test,
+// and also counts the calls.
 class ScriptTransport final : public Transport {
  public:
   static constexpr char kMark = 0x20;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Helpers of the tests of streams and servers: a handler that records its calls, a peer that is a
-// plain socket, and a Link that connects a Stream to such a peer.
+// This header helps the tests of streams and servers: a handler that records its calls, a peer that
+// is a plain socket, and a Link that connects a Stream to such a peer.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The objects behind the five handles. They never move; the handle owns its state, and the loop
-// knows it. Private to the loop.
+// Each handle has a state object behind it. These objects never move; the handle owns its state,
+// and the loop knows it. Private to the loop.
 #pragma once
 
 #include <sys/types.h>
@@ -17,7 +17,8 @@ namespace reactor {
 
 class Core;
 
-// The common base of the five kinds of handle state, linked into the loop's list of live handles.
+// HandleState is the common base of the five kinds of state. It is linked into the loop's list of
+// live handles.
 struct HandleState {
   HandleState(Core& owner, SourceLocation made_at);
   HandleState(const HandleState&) = delete;

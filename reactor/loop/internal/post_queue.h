@@ -9,8 +9,9 @@
 
 namespace reactor {
 
-// A lock-free stack: any thread pushes, and the loop takes the whole stack and reverses it. As
-// there is no lock, a fork in the middle of a push can't leave a lock held in the child.
+// The calls are in a lock-free stack: any thread pushes, and the loop takes the whole stack and
+// reverses it. As there is no lock, a fork in the middle of a push can't leave a lock held in the
+// child.
 class PostQueue {
  public:
   using Call = Callback<void()>;

@@ -6,12 +6,12 @@
 // the entry can be reused at once.
 //
 // An entry is in one of these states:
-//   free    no target
-//   live    `wanted` is what the target asked for, `polled` what the kernel was told: the same or
-//           more, because interest is dropped lazily. Nothing polled: it is out of the kernel's
-//           set. If the kernel refuses what is wanted, for want of memory, `polled` is less: the
-//           registry is behind then, and wait() tries again until it is not.
-//   dead    the target is attached, but its descriptor was closed. Nothing is polled, and
+//   free    It has no target.
+//   live    `wanted` is the interest that the target asked for, `polled` the interest that the kernel
+//           knows. `polled` may be more, because interest is dropped lazily. If it is none, the
+//           descriptor is not in the kernel's set. If it lacks something, because the kernel had no
+//           memory, the registry is behind, and wait() tries again until it is not.
+//   dead    Its target is attached, but the descriptor was closed. Nothing is polled, and
 //           set_interest() returns Errc::handle_dead. Only detach() is left.
 //
 // One oddity: if the open file of an ended registration lives on (dup, fork), the kernel keeps the
@@ -98,7 +98,7 @@ class Registry {
   std::error_code rebuild(std::unique_ptr<Poller> poller);
   // Calls on_loop_end() of each target.
   void end_targets() noexcept;
-  // As Loop's. After it, only destruction is allowed.
+  // Does what Loop's function of this name does. After it, only destruction is allowed.
   void close_in_child() noexcept;
 
   [[nodiscard]] Poller& poller() noexcept { return *poller_; }

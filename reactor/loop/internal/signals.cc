@@ -38,8 +38,8 @@ std::uint32_t loop_of(Claim claim) noexcept { return static_cast<std::uint32_t>(
 // Returns whether a loop of this process holds the claim, and not one of a parent process.
 bool is_current(Claim claim) noexcept { return claim >> 32U == process_generation(); }
 
-// The state of one signal number, for the whole process: the handler may run in any thread, and
-// several threads may have loops.
+// A Delivery is the state of one signal number, for the whole process: the handler may run in any
+// thread, and several threads may have loops.
 //
 // A pipe may be closed only when no handler can still write to it. For this, the handler increments
 // `handlers` before it reads `pipe`, and give_back() clears `pipe` before it reads `handlers`. All

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The backend for epoll(7). The kernel carries the token in data.u64, so this file keeps no table
-// of descriptors. Its oddities:
+// This is the backend for epoll(7). The kernel carries the token in data.u64, so this file keeps no
+// table of descriptors. Its oddities:
 //
 //   - EPOLLHUP and EPOLLERR come even if nobody asked for them: see to_interest().
 //   - A registration belongs to the open file, not to the number. It outlives close(2) if a copy of

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The backend for kqueue(2): macOS, the BSDs, and libkqueue elsewhere. It hides four differences
-// from epoll:
+// This is the backend for kqueue(2): macOS, the BSDs, and libkqueue elsewhere. It hides four
+// differences from epoll:
 //   - Reading and writing are two registrations ("knotes") with separate events. The backend merges
 //     the events of one descriptor within a batch.
 //   - EV_ADD silently replaces an existing knote. To ask whether a knote exists, the backend uses

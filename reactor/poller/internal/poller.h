@@ -38,9 +38,9 @@ struct Token {
   friend constexpr bool operator==(Token, Token) noexcept = default;
 };
 
-// One descriptor's readiness. A batch has at most one event per descriptor, unless the kernel
-// reports its filters separately: the kqueue backend merges those that it can, and the loop
-// tolerates the rest.
+// PollEvent is the readiness of one descriptor. A batch has at most one event per descriptor,
+// unless the kernel reports its filters separately: the kqueue backend merges those that it can,
+// and the loop tolerates the rest.
 struct PollEvent {
   Token token;
   Ready ready;  // hang-up and error are already turned into readable and writable

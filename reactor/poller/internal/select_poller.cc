@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The portable fallback, select(2). The bit sets are allocated here and grow with the largest
-// descriptor, so FD_SETSIZE is no limit. FD_SET is never used, because it would write past a fixed
-// set. The kernel takes sets of any length (select(2) NOTES; macOS needs _DARWIN_UNLIMITED_SELECT
-// for it).
+// This is the portable fallback, select(2). The bit sets are allocated here and grow with the
+// largest descriptor, so FD_SETSIZE is no limit. FD_SET is never used, because it would write past
+// a fixed set. The kernel takes sets of any length (select(2) NOTES; macOS needs
+// _DARWIN_UNLIMITED_SELECT for it).
 #ifndef _DARWIN_UNLIMITED_SELECT
 #define _DARWIN_UNLIMITED_SELECT 1
 #endif
@@ -22,7 +22,7 @@
 namespace reactor {
 namespace {
 
-// A set of descriptors in the kernel's layout: an array of fd_mask words.
+// FdBits is a set of descriptors in the kernel's layout: an array of fd_mask words.
 class FdBits {
  public:
   using Word =

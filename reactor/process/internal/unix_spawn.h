@@ -13,7 +13,8 @@
 
 namespace reactor {
 
-// Everything that the child needs. It is made before the fork, as the child must not allocate.
+// SpawnPlan has everything that the child needs. It is made before the fork, because the child must
+// not allocate.
 struct SpawnPlan {
   enum class Group : std::uint8_t { same, own, session };
 

@@ -5,8 +5,8 @@
 
 namespace reactor::tls {
 
-// The BIO of an SslTransport (BIO_meth_new(3)). It calls the transport's receive() and send(),
-// which use the descriptor of the call that is running.
+// SocketBio is the BIO of an SslTransport (BIO_meth_new(3)). It calls the transport's receive() and
+// send(), which use the descriptor of the call that is running.
 struct SocketBio {
   [[nodiscard]] static BioPtr make(SslTransport& transport);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Knote: one registration of the model. It knows what its filter reports of a ready descriptor.
+// Knote is one registration of the model. It knows what its filter reports of a ready descriptor.
 #pragma once
 
 #include <sys/event.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A model of kqueue(2) for Linux, written from the manual page. It waits on real descriptors, so
-// whole programs run on it. The kernels are known to differ from it in these points:
+// This file is a model of kqueue(2) for Linux, written from the manual page. It waits on real
+// descriptors, so whole programs run on it. The kernels are known to differ from it in these
+// points:
 //   - the number in fflags at the end of a socket with an error (see Knote::report);
 //   - here EVFILT_WRITE gives no EV_EOF after the program's own shutdown(SHUT_WR);
 //   - here EVFILT_READ of a file stays ready at the end of the file, with a data of 0.

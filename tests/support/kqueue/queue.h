@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Queue: one kqueue of the model. Its descriptor is an epoll set, which is readable while events
+// Queue is one kqueue of the model. Its descriptor is an epoll set, which is readable while events
 // are pending. An epoll set takes each descriptor only once, so the second filter of a descriptor
 // goes into a second set, which is nested in the first.
 #pragma once
