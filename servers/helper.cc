@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+// The parent forks a helper, which runs the job and writes the result to a pipe, and waits for it
+// until the deadline:
+//
+//   parent: fork --> read_answer() --> kill, reap() --> the result, timed_out or unexpected_end
+//   helper:   job() --> write(result, kComplete) --> _exit
 #include "servers/helper.h"
 
 #include <fcntl.h>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+// The file is opened twice: once for this process, once for the processes that it forks. O_NONBLOCK
+// and O_APPEND belong to an opening, so a child that changes them on its own opening can't make the
+// parent's writes wait or overwrite each other.
 #include "servers/log_file.h"
 
 #include <fcntl.h>

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+// The two lookups run side by side, and each answer goes on to the Connector as early as it may:
+//
+//   AAAA answers   its addresses at once
+//   A answers      its addresses at once if AAAA has answered; else after kResolutionDelay
+//
+// When both have answered, no_more() tells the Connector that it may fail when its attempts have
+// failed.
 #include "reactor/dns/host_connector.h"
 
 #include <utility>

@@ -1,4 +1,16 @@
 // SPDX-License-Identifier: MIT
+// spawn() first makes everything that needs memory, and then forks: after the fork nothing can fail
+// that would leave a child alone.
+//
+//   spawn() --> the child runs --> it ends: on_exit()
+//                     |
+//                 ~Process, which kills the child or releases it
+//                     |
+//                     v
+//               its Ward is an orphan of the loop --> it ends: the Ward is freed
+//
+// The Ward waits for the child in both cases. Children of a loop that ends first are waited for
+// only if they were killed.
 #include "reactor/process/child_process.h"
 
 #include <fcntl.h>

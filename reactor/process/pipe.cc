@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+// Three kinds of descriptors need three ways to be read without blocking the loop:
+//
+//   pipe, FIFO or terminal        non-blocking: PipeTransport
+//   shared with other processes   its flags stay: SharedTransport asks poll(2) before each call
+//   file, /dev/null               no poller takes it: FileTransport, beside a descriptor that is
+//                                 always ready
 #include "reactor/process/pipe.h"
 
 #include <fcntl.h>

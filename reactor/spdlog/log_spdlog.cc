@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+// A line is written by one write(2) that never waits, so lines can get lost:
+//
+//   sink_it_() -- written --> the log
+//       |
+//       +-- no room --> counted in Losses, which a process shares with its children
+//                        --> reported before the next line that can be written, or at the end
 #include "reactor/spdlog/log_spdlog.h"
 
 #include <spdlog/details/null_mutex.h>

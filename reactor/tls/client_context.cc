@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+// A session is kept for each service, a host with a port, and is used for the next connection to
+// it:
+//
+//   secure() --> find the session --> handshake, resumed or in full
+//                                       --> OpenSSL calls on_session() for each ticket --> keep()
 #include "reactor/tls/client_context.h"
 
 #include <openssl/x509v3.h>

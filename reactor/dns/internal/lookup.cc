@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+// A Lookup has two holders, c-ares and the Query, and the last one frees it:
+//
+//   asked -- c-ares answers --> the loop calls back --> the Query is destroyed: freed
+//     |
+//     +-- the Query is destroyed --> c-ares answers: freed, without a call
 #include "reactor/dns/internal/lookup.h"
 
 #include <ares.h>

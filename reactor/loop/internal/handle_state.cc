@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+// Each kind of handle says here how it starts and stops. The callable of a handle lives in its
+// state, so it outlives a handle that is destroyed inside its own callback (Core::call() and
+// release()).
 #include "reactor/loop/internal/handle_state.h"
 
 #include <algorithm>

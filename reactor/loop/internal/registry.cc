@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+// The header has the states of an entry. The kernel's oddities, and where they are dealt with:
+//
+//   hang-ups come without interest      drop(): an entry without interest leaves the kernel's set
+//   a number was closed and reused      claim_number(), disown(): the old target becomes dead
+//   a copy keeps a closed file open     note_stale(), rebuild(): a new set from the live entries
+//   a fork copies every descriptor      note_forks(): later closes need a remove() first
+//   the kernel has no memory            poll_as_wanted(), catch_up(): asked again every 100 ms
 #include "reactor/loop/internal/registry.h"
 
 #include <unistd.h>

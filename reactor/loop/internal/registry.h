@@ -7,10 +7,10 @@
 //
 // An entry is in one of these states:
 //   free    It has no target.
-//   live    `wanted` is the interest that the target asked for, `polled` the interest that the kernel
-//           knows. `polled` may be more, because interest is dropped lazily. If it is none, the
-//           descriptor is not in the kernel's set. If it lacks something, because the kernel had no
-//           memory, the registry is behind, and wait() tries again until it is not.
+//   live    `wanted` is the interest that the target asked for, `polled` the interest that the
+//           kernel knows. `polled` may be more, because interest is dropped lazily. If it is none,
+//           the descriptor is not in the kernel's set. If it lacks something, because the kernel
+//           had no memory, the registry is behind, and wait() tries again until it is not.
 //   dead    Its target is attached, but the descriptor was closed. Nothing is polled, and
 //           set_interest() returns Errc::handle_dead. Only detach() is left.
 //
