@@ -26,14 +26,15 @@ class ReactorCategory final : public std::error_category {
       case Errc::signal_taken:
         return "another loop of this process watches this signal";
       case Errc::bad_address:
-        return "not an address: use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME; where "
-               "datagrams are served also udp:HOST:PORT, unixgram:PATH or unixgram:@NAME";
+        return "not an address: use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME; for "
+               "datagrams "
+               "udp:HOST:PORT, unixgram:PATH or unixgram:@NAME";
       case Errc::address_too_long:
         return "unix socket path too long";
       case Errc::timed_out:
         return "timed out";
       case Errc::queue_full:
-        return "peer does not read: write queue is full";
+        return "the peer does not read, and the write queue is full";
       case Errc::unknown_backend:
         return "no such backend here: use auto, epoll, kqueue or select as available";
       case Errc::not_bound:
@@ -47,7 +48,7 @@ class ReactorCategory final : public std::error_category {
       case Errc::unknown_group:
         return "no such group";
       case Errc::file_truncated:
-        return "file is shorter than what of it was to be sent";
+        return "the file is shorter than the part of it that was to be sent";
       case Errc::control_truncated:
         return "descriptors were lost on their way: raise the limit of open files (ulimit -n)";
       case Errc::surplus_descriptors:
@@ -57,7 +58,7 @@ class ReactorCategory final : public std::error_category {
       case Errc::too_long:
         return "longer than the limit";
       case Errc::unexpected_end:
-        return "the peer ended the stream in the middle of something";
+        return "the peer ended the stream in the middle of an item";
     }
     return "unknown reactor error " + std::to_string(value);
   }

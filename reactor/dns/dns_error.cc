@@ -19,7 +19,7 @@ class DnsCategory final : public std::error_category {
       case Errc::timed_out:
         return "name servers did not answer in time";
       case Errc::server_failure:
-        return "no name server could tell: it failed, refused or can't be reached";
+        return "no name server gave an answer: it failed, refused or can't be reached";
       case Errc::bad_name:
         return "not a host name";
       case Errc::bad_answer:

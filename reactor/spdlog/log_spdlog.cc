@@ -83,7 +83,7 @@ class FdSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex
     losses_.add(1, error);
     if (!std::exchange(complained_, true)) {
       complain("can't write the log: " + system_error(error).message() +
-               "; lines are lost until that is mended, and then counted in the log");
+               "; lines are lost until it can be written again, and the log then says how many");
     }
   }
   // Reports the losses, on standard error if the log still can't be written.

@@ -29,9 +29,9 @@ struct KqueueCalls {
 // Makes the kqueue backend over a copy of `calls`. Errors: those of kqueue().
 [[nodiscard]] Result<std::unique_ptr<Poller>> make_kqueue_poller(const KqueueCalls& calls);
 
-// Returns how many events to ask the kernel for: `slots`, or the largest int if that is less.
-[[nodiscard]] constexpr int saturated_count(std::size_t slots) noexcept {
-  return static_cast<int>(std::min(slots, std::size_t{INT_MAX}));
+// Returns how many events to ask the kernel for: `room`, or the largest int if that is less.
+[[nodiscard]] constexpr int saturated_count(std::size_t room) noexcept {
+  return static_cast<int>(std::min(room, std::size_t{INT_MAX}));
 }
 
 }  // namespace reactor
