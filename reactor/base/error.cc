@@ -27,8 +27,7 @@ class ReactorCategory final : public std::error_category {
         return "another loop of this process watches this signal";
       case Errc::bad_address:
         return "not an address: use HOST:PORT, :PORT, [V6]:PORT, unix:PATH or unix:@NAME; for "
-               "datagrams "
-               "udp:HOST:PORT, unixgram:PATH or unixgram:@NAME";
+               "datagrams udp:HOST:PORT, unixgram:PATH or unixgram:@NAME";
       case Errc::address_too_long:
         return "unix socket path too long";
       case Errc::timed_out:
