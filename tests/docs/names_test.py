@@ -3,7 +3,8 @@
 """Checks that each name in the pages exists: files, options, environment variables, symbols.
 
 A name is what stands in single back quotes outside of fenced blocks. Each file of the tree must be
-found by the path that a page gives; each symbol must stand in the code (comments don't count)."""
+found by the path that a page gives; each symbol must stand in the code (comments don't count). If a
+page says that a function is in a file (`f()` in `file`, or `f()` (`file`)), it must be there."""
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ QUOTED = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"[\w.*/-]+\.(?:h|cc|cpp|py|md|sh|cmake|inc|tsv|txt|yml|conf|service)|[\w./-]+/")
 OPTION = re.compile(r"--[a-z][a-z-]+")
 VARIABLE = re.compile(r"REACTOR_[A-Z_]+")
+PLACED = re.compile(r"`([\w:~]+)\(\)`\s+(?:in\s+|\()`([\w./-]+\.(?:h|cc))`")
 SYMBOL = re.compile(r"~?[A-Za-z_]\w*(?:::~?[A-Za-z_]\w*)*(?:\(\))?")
 
 # What the pages name besides, and whose it is.
@@ -43,6 +45,7 @@ class Tree:
         code = {file: re.sub(r"//[^\n]*", "", self.read(file)) for file in self.files if file.endswith((".h", ".cc"))}
         build = [self.read(file) for file in self.files
                  if file.endswith(("CMakeLists.txt", ".cmake", "Makefile.inc", ".in", "Presets.json"))]
+        self.code = code
         self.sources = [set(re.findall(r"\w+", text)) for text in code.values()]
         self.words = set().union(*self.sources, *(re.findall(r"\w+", text) for text in build))
         self.words.update("bench_" + Path(file).stem for file in self.files if file.startswith("bench/"))
@@ -63,6 +66,11 @@ class Tree:
         if path.endswith("/"):
             return any(("/" + file).find("/" + path) >= 0 for file in self.files)
         return any(file == path or file.endswith("/" + path) for file in self.files)
+
+    def places(self, file, name):
+        """Whether each part of the function's name stands in a file of this path."""
+        texts = [text for path, text in self.code.items() if path == file or path.endswith("/" + file)]
+        return any(all(re.search(rf"\b{part}\b", text) for part in name.split("::")) for text in texts)
 
     def has_symbol(self, name):
         parts = {part.strip("~") for part in re.sub(r"\(\)$", "", name).split("::")}
@@ -109,6 +117,16 @@ class Names(unittest.TestCase):
         wrong = [f"{page}:{line}: {what}" for page in PAGES for line, name in names((SOURCE / page).read_text())
                  if (what := complaint(self.tree, name))]
         self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def test_each_function_is_in_the_file_that_the_page_gives(self):
+        placed = [(page, *match) for page in PAGES for match in PLACED.findall((SOURCE / page).read_text())]
+        self.assertGreater(len(placed), 20)
+        wrong = [f"{page}: {name}() is not in {file}" for page, name, file in placed if not self.tree.places(file, name)]
+        self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def test_a_function_in_another_file_is_told(self):
+        self.assertTrue(self.tree.places("loop/internal/core.cc", "Core::turn"))
+        self.assertFalse(self.tree.places("loop/internal/core.cc", "Stream::write_now"))
 
     def test_each_exception_is_needed(self):
         named = {name for page in PAGES for _, name in names((SOURCE / page).read_text())}
