@@ -12,7 +12,12 @@ void Scene::turn(Duration limit) {
     get(loop.run_once(limit));
   } catch (const std::bad_alloc&) {
     Faults::end();
-    for (int turns = 0; turns < 3; ++turns) get(loop.poll());
+    for (int turns = 0; turns < 3; ++turns) {
+      try {
+        get(loop.poll());
+      } catch (const std::bad_alloc&) {  // a second exception leaves a turn of its own
+      }
+    }
     throw LeftRun{};
   }
   if (told_) throw Told{*told_};
