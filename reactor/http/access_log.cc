@@ -21,6 +21,7 @@
 #include "reactor/base/error.h"
 #include "reactor/base/internal/c_string.h"
 #include "reactor/base/internal/fork_count.h"
+#include "reactor/base/internal/sigpipe.h"
 #include "reactor/base/log.h"
 #include "reactor/http/internal/access_line.h"
 #include "reactor/loop/loop.h"
@@ -37,34 +38,6 @@ constexpr Duration kRetryFailed = seconds(1);      // the disk is full, for exam
 constexpr std::string_view kStandardOutput = "-";
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
-
-// Keeps a write to a pipe without readers from killing the process, even if the application has not
-// ignored SIGPIPE: blocks the signal, and consumes the one that the write raised.
-class PipeSignalGuard {
- public:
-  PipeSignalGuard() noexcept {
-    sigemptyset(&pipe_);
-    sigaddset(&pipe_, SIGPIPE);
-    sigset_t pending;
-    sigpending(&pending);
-    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  PipeSignalGuard(const PipeSignalGuard&) = delete;
-  PipeSignalGuard& operator=(const PipeSignalGuard&) = delete;
-  ~PipeSignalGuard() {
-    sigset_t pending;
-    sigpending(&pending);
-    int number = 0;
-    if (!was_pending_ && sigismember(&pending, SIGPIPE) == 1) ::sigwait(&pipe_, &number);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-
- private:
-  sigset_t pipe_{};
-  sigset_t before_{};
-  bool was_pending_ = false;
-};
 
 bool is_file(int fd) {
   struct stat info {};
@@ -272,8 +245,10 @@ ssize_t AccessLog::write_piece(std::string_view text) noexcept {
     return written;
   };
   if (target_.kind == Kind::file) return write();
-  const PipeSignalGuard guard;
-  return write();
+  SigpipeBlock block;
+  const ssize_t written = write();
+  block.take_back(written, text.size());
+  return written;
 }
 
 // Drops the rest of a line whose beginning went to the previous target.

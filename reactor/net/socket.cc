@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <cstddef>
 
-#include "reactor/net/internal/sigpipe.h"
+#include "reactor/base/internal/sigpipe.h"
 #include "reactor/net/internal/socket_options.h"
 #include "reactor/net/internal/unix_path.h"
 #include "reactor/net/socket_file.h"
@@ -257,10 +257,10 @@ IoResult Socket::send_file(int fd, int file, std::uint64_t offset, std::size_t c
   off_t place = static_cast<off_t>(offset);
   SigpipeBlock block;
   const ssize_t sent = ::sendfile(fd, file, &place, count);
+  block.take_back(sent, count);
   if (sent > 0) return IoResult::bytes(static_cast<std::size_t>(sent));
   if (sent == 0) return IoResult::end_of_stream();
   const int number = errno;
-  if (number == EPIPE) block.take_back();
   return not_moved(number == ENOSYS ? EOPNOTSUPP : number);
 }
 

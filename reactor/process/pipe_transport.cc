@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-#include "reactor/net/internal/sigpipe.h"
+#include "reactor/base/internal/sigpipe.h"
 
 namespace reactor {
 namespace {
@@ -41,10 +41,8 @@ IoResult PipeTransport::read(int fd, std::span<std::byte> buffer) {
 IoResult PipeTransport::write(int fd, std::span<const std::byte> bytes) {
   SigpipeBlock block;
   const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-  if (count >= 0) return IoResult::bytes(static_cast<std::size_t>(count));
-  const int number = errno;
-  if (number == EPIPE) block.take_back();
-  return not_moved(number);
+  block.take_back(count, bytes.size());
+  return count >= 0 ? IoResult::bytes(static_cast<std::size_t>(count)) : not_moved(errno);
 }
 
 IoResult PipeTransport::end_writing(int) { return IoResult::bytes(0); }

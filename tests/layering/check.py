@@ -33,7 +33,6 @@ INTERNAL_DOORS = [
     (r"reactor/base/internal/.*", list(LAYERS)),
     (r"reactor/poller/internal/(poller|file_identity)\.h", ["loop"]),
     (r"reactor/loop/internal/signals\.h", ["process"]),
-    (r"reactor/net/internal/sigpipe\.h", ["process", "prefork"]),
     (r"reactor/net/internal/socket_options\.h", ["prefork"]),
     (r"reactor/net/datagram/internal/datagram_socket\.h", ["prefork"]),
 ]

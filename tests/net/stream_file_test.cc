@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -28,6 +29,24 @@ UniqueFd file_with(std::string_view text) {
   UniqueFd fd(::dup(::fileno(file)));
   std::fclose(file);
   return fd;
+}
+
+// The peer has closed. So the first piece of the file makes it reset the connection, and the next
+// piece fails, although sendfile(2) returns what it has sent.
+TEST(SendFile, AFileThatBreaksOffRaisesNoSigpipe) {
+  const UniqueFd file = file_with(std::string(1 << 20, 'x'));
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    FdPair pair = make_tcp_pair();
+    pair.far.reset();
+    IoResult sent = Socket::send_file(pair.near.get(), file.get(), 0, 1 << 20);
+    for (int more = 0; sent.ok() && more < 20; ++more) {
+      sent = Socket::send_file(pair.near.get(), file.get(), 0, 1 << 20);
+    }
+    EXPECT_TRUE(sent.is_error()) << "and the process lives";
+  }
+  sigset_t pending;
+  ::sigpending(&pending);
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 0);
 }
 
 class StreamFile : public LoopTest {

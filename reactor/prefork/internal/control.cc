@@ -12,8 +12,8 @@
 
 #include "reactor/base/error.h"
 #include "reactor/base/internal/descriptors.h"
+#include "reactor/base/internal/sigpipe.h"
 #include "reactor/net/fd_passing.h"
-#include "reactor/net/internal/sigpipe.h"
 #include "reactor/net/socket.h"
 
 namespace reactor::prefork {
@@ -111,7 +111,7 @@ void WorkerControl::ask_for_successor() noexcept {
 bool WorkerControl::say(Notice notice) const noexcept {
   SigpipeBlock blocked;
   const ssize_t count = ::write(notices_.get(), &notice, sizeof notice);
-  if (count < 0 && errno == EPIPE) blocked.take_back();
+  blocked.take_back(count, sizeof notice);
   return count == sizeof notice;
 }
 

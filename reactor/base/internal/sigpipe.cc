@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "reactor/net/internal/sigpipe.h"
+#include "reactor/base/internal/sigpipe.h"
 
 #include <pthread.h>
+
+#include <cerrno>
 
 namespace reactor {
 namespace {
@@ -30,11 +32,15 @@ SigpipeBlock::SigpipeBlock() noexcept {
 }
 
 // If SIGPIPE is ignored it never becomes pending, and sigwait() would wait for ever.
-void SigpipeBlock::take_back() noexcept {
-  if (was_pending_ || !is_pending()) return;
-  const sigset_t set = only_sigpipe();
-  int number = 0;
-  ::sigwait(&set, &number);
+void SigpipeBlock::take_back(ssize_t count, std::size_t size) noexcept {
+  if (count >= 0 ? static_cast<std::size_t>(count) == size : errno != EPIPE) return;
+  const int kept = errno;
+  if (!was_pending_ && is_pending()) {
+    const sigset_t set = only_sigpipe();
+    int number = 0;
+    ::sigwait(&set, &number);
+  }
+  errno = kept;
 }
 
 SigpipeBlock::~SigpipeBlock() {
