@@ -10,8 +10,8 @@
 
 namespace servers {
 
-// If root starts workers as another user, `owner`: creates the file if it doesn't exist, and gives
-// it to that user, who has to open it again. It gives away only an empty file that root owns and
+// Gives the file to the workers' user, `owner`, who has to open it again. Does so only if root runs
+// this. Creates the file if it doesn't exist. It gives away only an empty file that root owns and
 // that has no other links, so that placing a link there gains nothing. Does nothing for "-" and for
 // anything but a regular file. Errors: those of open(2) and fchown(2).
 [[nodiscard]] reactor::Result<> give_log_file(
@@ -20,10 +20,10 @@ namespace servers {
 // Returns the meaning of an error of give_log_file() or of a LogFile.
 [[nodiscard]] std::string why_not_opened(std::error_code error);
 
-// The file that --log names. Each line is one write(2). Nothing here waits for the reader of a pipe
-// or FIFO, unless "-" is one that can't be opened again (see reactor::write_line()). After a
-// rotation the new file has the old descriptor number, so that users of the number need not be
-// told.
+// LogFile is the file that --log names. Each line is one write(2). Nothing here waits for the
+// reader of a pipe or FIFO, unless "-" stands for one that can't be opened again (see
+// reactor::write_line()). After a rotation the new file has the old descriptor number, so that
+// users of the number go on with the new file.
 class LogFile {
  public:
   // `owner` is the user of the workers, who open the file again.

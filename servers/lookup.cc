@@ -17,7 +17,7 @@ namespace {
 
 using reactor::prefork::Identity;
 
-// The first byte of a helper's answer.
+// A helper's answer begins with one of these bytes.
 constexpr char kFound = '+';
 constexpr char kFailed = '-';  // the reason follows
 

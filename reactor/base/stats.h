@@ -12,8 +12,8 @@
 
 namespace reactor {
 
-// A number that one thread counts and any thread may read at any time. It needs no locked
-// instruction.
+// Counter is a number that one thread counts and any thread may read at any time. It needs no
+// locked instruction.
 class Counter {
  public:
   void add(std::uint64_t amount = 1) noexcept {

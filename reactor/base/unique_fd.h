@@ -7,8 +7,8 @@
 
 namespace reactor {
 
-// Owns one descriptor, or none (-1). It calls close() once and ignores the result: after EINTR or
-// EIO the number is already free on Linux and must not be closed again (close(2) NOTES).
+// UniqueFd owns one descriptor, or none (-1). It calls close() once and ignores the result: after
+// EINTR or EIO the number is already free on Linux and must not be closed again (close(2) NOTES).
 class UniqueFd {
  public:
   UniqueFd() noexcept = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The difficulty is to find out without waiting whether there is room, on a descriptor whose
-// O_NONBLOCK flag another process may change. Each kind of file has its own way:
+// This file has to find out whether a descriptor has room, without waiting, although another
+// process may change the descriptor's O_NONBLOCK flag. Each kind of file has its own way:
 //
 //   socket    send(2) with MSG_DONTWAIT
 //   pipe      pwritev2(2) with RWF_NOWAIT, if the kernel has it for pipes

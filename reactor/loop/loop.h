@@ -128,8 +128,8 @@ class Loop {
   // Errors: no_child_process if `pid` is not a child or was already waited for.
   Result<ChildWatcher> on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
                                SourceLocation where = SourceLocation::current());
-  // Returns whether an active ChildWatcher waits for `pid`. Process 1 needs this, as it has to wait
-  // for orphans.
+  // Returns whether an active ChildWatcher waits for `pid`. Process 1 needs this, because it has to
+  // wait for orphans.
   [[nodiscard]] bool waits_for(pid_t pid) const noexcept;
 
   // Makes a Deferred, which is not scheduled.

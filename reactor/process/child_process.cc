@@ -257,7 +257,7 @@ Result<> Process::watch(Loop& loop, SourceLocation where) {
   return {};
 }
 
-// Starts one Stream in a turn, as its callbacks may destroy this Process.
+// Starts one Stream per turn, because its callbacks may destroy this Process.
 void Process::start_next() {
   Stream* const stream = streams_[started_++].get();
   if (started_ < streams_.size()) starter_.schedule();
