@@ -103,8 +103,8 @@ class StandardOutput(LogTest):
         for workers in ("0", "1"):
             address = f"unix:{self.folder}/socket{workers}"
             with Server(HTTP_OK, "-w", workers, bind=(address,), stdout=pipe.writer) as server:
-                wait_until(lambda: "dropped there: ready" in server.log(), "a word in the log")
-                self.assertIn(f"dropped there: listening on {address}", server.log())
+                wait_until(lambda: "dropped the line: ready" in server.log(), "a word in the log")
+                self.assertIn(f"dropped the line: listening on {address}", server.log())
                 with support.connect(address) as connection:
                     self.assertTrue(support.is_ok(connection))
                 self.ends(server)

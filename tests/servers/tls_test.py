@@ -216,7 +216,7 @@ class Reload(TlsTest):
                 config.write_text("")
                 server.signal(signal.SIGHUP)
                 wait_until(lambda: "reload refused" in server.log(), "a word about it")
-                self.assertIn("--tls-cert and --tls-key are gone", server.log())
+                self.assertIn("--tls-cert and --tls-key are missing", server.log())
                 self.assertEqual(server.workers(), before)
                 with self.connect(server) as connection:
                     self.assertTrue(support.is_ok(connection))
