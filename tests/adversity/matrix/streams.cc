@@ -30,7 +30,7 @@ class StreamSubject : public Subject {
     if (call == "timeout") stream->set_idle_timeout(std::chrono::milliseconds(1));
     if (call == "shutdown") stream->request_shutdown();
     if (call == "close") stream->close();
-    if (call == "migrate") check_moved(stream->migrate(scene_.nobody()));
+    if (call == "migrate") check_offer(stream->offer_to(scene_.nobody()));
   }
   [[nodiscard]] bool repeats() const override { return false; }
   void replace() override {
@@ -52,8 +52,8 @@ class StreamSubject : public Subject {
   // Whether starting the connection provokes the callback.
   [[nodiscard]] bool begins() const { return adopts() || scene_.cell().call() == "open"; }
   // The handler refuses to move, or has ended the connection in its callback.
-  static void check_moved(Stream::Moved moved) {
-    EXPECT_TRUE(moved == Stream::Offer::never || moved == Stream::Offer::done);
+  static void check_offer(Stream::Offer offer) {
+    EXPECT_TRUE(offer == Stream::Offer::never || offer == Stream::Offer::done);
   }
 };
 
