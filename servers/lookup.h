@@ -14,8 +14,8 @@
 
 namespace servers {
 
-// Longer than the 10 s that the system's resolver spends by default on one dead name server,
-// because the resolver's own error message is better than ours.
+// This is longer than the 10 s that the system's resolver spends by default on one dead name
+// server, because the resolver's own error message is better than ours.
 inline constexpr reactor::Duration kLookupLimit = std::chrono::seconds(15);
 
 // Returns the addresses of a host in the resolver's order (getaddrinfo(3)), with `port`, a number.

@@ -54,10 +54,10 @@ class Handle {
   HandleState* state_ = nullptr;
 };
 
-// Calls back while a descriptor is ready. Made by Loop::watch(). The caller still owns the
-// descriptor: stop the watcher, then close the descriptor. If it is closed first (G8), the watcher
-// is dead, even if another file gets the number. (In a forked child and with select, the files'
-// inodes decide that.) An open dup(2) of the descriptor keeps the watcher alive.
+// An IoWatcher calls back while a descriptor is ready. It is made by Loop::watch(). The caller
+// still owns the descriptor: stop the watcher, then close the descriptor. If it is closed first
+// (G8), the watcher is dead, even if another file gets the number. (In a forked child and with
+// select, the files' inodes decide that.) An open dup(2) of the descriptor keeps the watcher alive.
 class IoWatcher : public Handle {
  public:
   IoWatcher() noexcept = default;
@@ -80,9 +80,9 @@ class IoWatcher : public Handle {
   explicit IoWatcher(IoState* state) noexcept;
 };
 
-// Calls back when time has passed. Made by Loop::timer(), after() or every(). Never early; late by
-// at most a tick (0.52 ms) plus the time that the loop is busy (G4). Timers fire in the order of
-// their ticks; timers of the same tick in the order of their starts.
+// A Timer calls back when its time has passed. It is made by Loop::timer(), after() or every(). It
+// is never early, and late by at most a tick (0.52 ms) plus the time that the loop is busy (G4).
+// Timers fire in the order of their ticks; timers of the same tick in the order of their starts.
 class Timer : public Handle {
  public:
   Timer() noexcept = default;
@@ -105,9 +105,10 @@ class Timer : public Handle {
   explicit Timer(TimerState* state) noexcept;
 };
 
-// Calls back in the loop after a signal arrived. Made by Loop::on_signal(). If a signal arrives
-// several times before the loop handles it, there is one call (signal(7): standard signals do not
-// queue). Ending the last watcher of a signal restores the disposition from before the first.
+// A SignalWatcher calls back in the loop after a signal arrived. It is made by Loop::on_signal().
+// If a signal arrives several times before the loop handles it, there is one call (signal(7):
+// standard signals do not queue). Ending the last watcher of a signal restores the disposition from
+// before the first.
 class SignalWatcher : public Handle {
  public:
   SignalWatcher() noexcept = default;
@@ -141,8 +142,9 @@ class ExitStatus {
   std::error_code error_;
 };
 
-// Waits for a child of this process, and calls back once when it has ended. Made by
-// Loop::on_exit(). If the watcher is destroyed earlier, the application has to wait for the child.
+// A ChildWatcher waits for a child of this process, and calls back once when it has ended. It is
+// made by Loop::on_exit(). If the watcher is destroyed earlier, the application has to wait for the
+// child.
 class ChildWatcher : public Handle {
  public:
   ChildWatcher() noexcept = default;
@@ -154,9 +156,9 @@ class ChildWatcher : public Handle {
   explicit ChildWatcher(ChildState* state) noexcept;
 };
 
-// Calls back once before the loop next waits, however often it is scheduled. Made by
-// Loop::deferred(). If it is scheduled by a deferred call, it runs in the next turn, and the loop
-// does not sleep before that.
+// A Deferred calls back once before the loop next waits, however often it is scheduled. It is made
+// by Loop::deferred(). If it is scheduled by a deferred call, it runs in the next turn, and the
+// loop does not sleep before that.
 class Deferred : public Handle {
  public:
   Deferred() noexcept = default;

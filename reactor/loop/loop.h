@@ -149,8 +149,8 @@ class Loop {
   Result<> run();
 
   // Runs one turn, which waits up to `timeout` (negative counts as 0). It does not wait if a
-  // deferred call ran in that turn. poll() runs one turn without waiting. Exceptions and errors as
-  // run().
+  // deferred call ran in that turn. poll() runs one turn without waiting. Exceptions and errors are
+  // those of run().
   Result<> run_once(Duration timeout = kForever);
   Result<> poll();
 

@@ -69,8 +69,8 @@ struct ProcessOptions {
   ProcessGroup group = ProcessGroup::same;
 };
 
-// Belongs to its loop's thread; callbacks may call all of it, and destroy it. The child has no
-// descriptors except its standard streams, and no signal is blocked or ignored in it.
+// A Process belongs to its loop's thread; callbacks may call all of it, and destroy it. The child
+// has no descriptors except its standard streams, and no signal is blocked or ignored in it.
 //
 // The loop waits for the child's pid only, and no other code should wait for it. If the program
 // calls waitpid(-1) or ignores SIGCHLD, the Process may end with no_child_process instead of a

@@ -80,7 +80,7 @@ Opened make(Loop& loop, UniqueFd fd, std::unique_ptr<Transport> transport, Strea
 }
 
 // Gives the Stream a descriptor to watch: the reading end of a pipe without a writer, which is
-// always readable, and on every backend.
+// always readable on every backend.
 Opened open_file(Loop& loop, UniqueFd file, StreamHandler& handler, const StreamOptions& options,
                  SourceLocation where) {
   Result<PipeEnds> pipe = make_pipe_ends();

@@ -29,7 +29,8 @@ class Transport;
 namespace reactor::tls {
 
 struct ClientOptions {
-  // PEM file of the trusted certificates. Empty: the system's, or SSL_CERT_FILE and SSL_CERT_DIR.
+  // The PEM file of the trusted certificates. If it is empty, those of the system count, or of
+  // SSL_CERT_FILE and SSL_CERT_DIR.
   std::string ca_file = {};
   // If false, any certificate is accepted. For tests.
   bool verify = true;
@@ -40,7 +41,7 @@ struct ClientOptions {
   std::string groups = kDefaultGroups;  // see ServerOptions::groups
 };
 
-// Belongs to one loop's thread, and must outlive the Streams that it secures.
+// A ClientContext belongs to one loop's thread, and must outlive the Streams that it secures.
 class ClientContext {
  public:
   // Errors: those of open(2) and OpenSSL for ca_file; invalid_argument if its path contains a NUL

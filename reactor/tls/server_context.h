@@ -46,7 +46,8 @@ struct ServerOptions {
   std::string groups = kDefaultGroups;
 };
 
-// Belongs to one loop's thread, and must outlive the Streams that it makes transports for.
+// A ServerContext belongs to one loop's thread, and must outlive the Streams that it makes
+// transports for.
 class ServerContext final : public TransportFactory {
  public:
   // Errors: those of Credentials::read() except those of its files; Errc::bad_protocol,

@@ -91,8 +91,8 @@ struct Parsed {
 //
 // Prints nothing and changes nothing, so a running server can call it again with its arguments to
 // read the file again. It then passes the settings that are `running`, and these are put into the
-// options: no name server and no user database is asked, and nothing waits. Without `running` each
-// name to be looked up may take kLookupLimit.
+// options: no name server and no user database is asked, and nothing waits. Without `running`, the
+// look-up of each name may take kLookupLimit.
 [[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv,
                                    const Fixed* running = nullptr);
 
