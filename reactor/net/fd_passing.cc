@@ -42,7 +42,7 @@ IoResult result_of_send(ssize_t count) noexcept {
 }
 
 struct Envelope {
-  Envelope(std::byte* octets, std::size_t count) noexcept : part{octets, count} {
+  Envelope(std::byte* bytes, std::size_t count) noexcept : part{bytes, count} {
     header.msg_iov = &part;
     header.msg_iovlen = 1;
   }

@@ -41,8 +41,8 @@ inline constexpr std::size_t kMostDescriptors = 253;
                                              std::span<const int> descriptors) noexcept;
 
 struct ReceivedDescriptors {
-  IoResult octets = IoResult::blocked();  // bytes received; never is_error()
-  std::size_t descriptors = 0;            // how many came
+  IoResult bytes = IoResult::blocked();  // bytes received; never is_error()
+  std::size_t descriptors = 0;           // how many came
 };
 
 // Receives bytes, and the descriptors that came with them. The descriptors are put into the first

@@ -56,9 +56,9 @@ void set_defer_accept([[maybe_unused]] int fd,
 #endif
 }
 
-void set_unsent_limit([[maybe_unused]] int fd, [[maybe_unused]] int octets) noexcept {
+void set_unsent_limit([[maybe_unused]] int fd, [[maybe_unused]] int bytes) noexcept {
 #if defined(TCP_NOTSENT_LOWAT)
-  if (octets > 0) set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, octets);
+  if (bytes > 0) set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
 #endif
 }
 

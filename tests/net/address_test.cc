@@ -112,7 +112,7 @@ TEST(Address, AZoneWithAColonIsNoInterface) {
   }
 }
 
-TEST(Address, TheLongestUnixPathIs107Octets) {
+TEST(Address, TheLongestUnixPathIs107Bytes) {
   const std::string longest(107, 'p');
   const auto path = Address::unix_path(longest);
   ASSERT_TRUE(path);
@@ -125,7 +125,7 @@ TEST(Address, TheLongestUnixPathIs107Octets) {
   EXPECT_EQ(Address::unix_abstract(longest + "p").error(), Errc::address_too_long);
 }
 
-TEST(Address, ANulOctetIsNoPathButMayBeInAName) {
+TEST(Address, ANulByteIsNoPathButMayBeInAName) {
   using std::string_literals::operator""s;
   EXPECT_EQ(Address::unix_path("/tmp/a\0b"s).error(), Errc::bad_address);
   const auto one = Address::unix_abstract("x");

@@ -347,8 +347,8 @@ TEST_P(ChildProcessTest, AGroupOfItsOwnIsKilledAsAWhole) {
     EXPECT_EQ(leads, group == ProcessGroup::session);
     child.process.reset();
     EXPECT_TRUE(pump(loop, [&] {  // until every process that held the other end is gone
-      char octet = 0;
-      return ::read(pipe.near.get(), &octet, 1) == 0;
+      char byte = 0;
+      return ::read(pipe.near.get(), &byte, 1) == 0;
     }));
   }
 }

@@ -66,9 +66,9 @@ TEST_P(ConnectedTest, APairMayGetANameLater) {
   ASSERT_EQ(::bind(other.get(), name.data(), name.size()), 0);
   ASSERT_EQ(::send(other.get(), "b", 1, 0), 1);
   ASSERT_TRUE(run_bounded(loop, [&] { return handler.got.size() == 2; }));
-  std::string octets(2, ' ');
-  for (char& octet : octets) EXPECT_EQ(::recv(other.get(), &octet, 1, MSG_DONTWAIT), 1);
-  EXPECT_EQ(octets, "ab");
+  std::string bytes(2, ' ');
+  for (char& byte : bytes) EXPECT_EQ(::recv(other.get(), &byte, 1, MSG_DONTWAIT), 1);
+  EXPECT_EQ(bytes, "ab");
   EXPECT_TRUE(handler.errors.empty());
 }
 

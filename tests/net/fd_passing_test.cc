@@ -30,7 +30,7 @@ class FdPassing : public ::testing::Test {
     ends = {};
     got.reset();
   }
-  static std::span<const std::byte> octets(std::string_view text) {
+  static std::span<const std::byte> bytes(std::string_view text) {
     return std::as_bytes(std::span(text));
   }
   IoResult receive() { return receive_with_descriptor(ends.second.get(), buffer, got); }
@@ -39,8 +39,8 @@ class FdPassing : public ::testing::Test {
   void send_many(std::size_t count, int descriptor) {
     std::vector<int> numbers(count, descriptor);
     std::vector<char> control(CMSG_SPACE(sizeof(int) * count));
-    char octet = 'x';
-    iovec part{&octet, 1};
+    char byte = 'x';
+    iovec part{&byte, 1};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
@@ -55,9 +55,9 @@ class FdPassing : public ::testing::Test {
   }
 };
 
-TEST_F(FdPassing, ADescriptorArrivesWithItsOctetsAndIsClosedOnExec) {
+TEST_F(FdPassing, ADescriptorArrivesWithItsBytesAndIsClosedOnExec) {
   const FdPair pipe = make_pipe();
-  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("state"), pipe.near.get()).moved(5));
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), bytes("state"), pipe.near.get()).moved(5));
   ASSERT_TRUE(receive().moved(5));
   EXPECT_EQ(std::memcmp(buffer.data(), "state", 5), 0);
   ASSERT_TRUE(got);
@@ -68,8 +68,8 @@ TEST_F(FdPassing, ADescriptorArrivesWithItsOctetsAndIsClosedOnExec) {
 }
 
 TEST_F(FdPassing, MessagesKeepApartAndOneMayComeWithoutADescriptor) {
-  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("a"), ends.first.get()).ok());
-  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("bc"), -1).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), bytes("a"), ends.first.get()).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), bytes("bc"), -1).ok());
   EXPECT_TRUE(receive().moved(1));
   EXPECT_TRUE(got);
   EXPECT_TRUE(receive().moved(2));
@@ -80,7 +80,7 @@ TEST_F(FdPassing, NothingThereAndNoRoomAreStates) {
   EXPECT_TRUE(receive().would_block());
   int sent = 0;
   IoResult result = IoResult::blocked();
-  do result = send_with_descriptor(ends.first.get(), octets("x"), ends.first.get());
+  do result = send_with_descriptor(ends.first.get(), bytes("x"), ends.first.get());
   while (result.ok() && ++sent < 100000);
   EXPECT_TRUE(result.would_block()) << result.error().message();
   EXPECT_GT(sent, 0);
@@ -110,8 +110,8 @@ TEST_F(FdPassing, TheSendersPidfdIsClosed) {
     GTEST_SKIP() << "the kernel has none";
   }
   const auto before = FdGuard::open_descriptors();
-  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("a"), ends.first.get()).ok());
-  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("b"), -1).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), bytes("a"), ends.first.get()).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), bytes("b"), -1).ok());
   ASSERT_TRUE(receive().moved(1));
   EXPECT_TRUE(got);
   ASSERT_TRUE(receive().moved(1));
@@ -123,15 +123,15 @@ TEST_F(FdPassing, TheSendersPidfdIsClosed) {
 TEST_F(FdPassing, AMessageThatIsCutOffIsAnErrorAndLeavesNoDescriptor) {
   const std::vector<std::byte> large(buffer.size() + 1);
   ASSERT_TRUE(send_with_descriptor(ends.first.get(), large, ends.first.get()).ok());
-  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("next"), -1).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), bytes("next"), -1).ok());
   EXPECT_EQ(receive().error(), std::errc::message_size);
   EXPECT_FALSE(got);
   EXPECT_TRUE(receive().moved(4));
 }
 
 TEST_F(FdPassing, ADescriptorThatThereIsNoRoomForIsAnErrorAndLeavesNone) {
-  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("lost"), ends.first.get()).ok());
-  ASSERT_TRUE(send_with_descriptor(ends.first.get(), octets("next"), ends.first.get()).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), bytes("lost"), ends.first.get()).ok());
+  ASSERT_TRUE(send_with_descriptor(ends.first.get(), bytes("next"), ends.first.get()).ok());
   const auto before = FdGuard::open_descriptors();
   rlimit limit{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -155,11 +155,11 @@ TEST_F(FdPassing, APairIsClosedOnExecAndNonBlocking) {
 }
 
 TEST_F(FdPassing, TheEndAndErrorsAreTold) {
-  EXPECT_EQ(send_with_descriptor(ends.first.get(), octets("x"), 1 << 20).error(),
+  EXPECT_EQ(send_with_descriptor(ends.first.get(), bytes("x"), 1 << 20).error(),
             std::errc::bad_file_descriptor);
   ends.first.reset();
   EXPECT_FALSE(receive().ok());
-  EXPECT_FALSE(send_with_descriptor(ends.second.get(), octets("x"), -1).ok()) << "and no SIGPIPE";
+  EXPECT_FALSE(send_with_descriptor(ends.second.get(), bytes("x"), -1).ok()) << "and no SIGPIPE";
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ TEST_P(HandOverTest, AnIdleConnectionGoesOnThereWithItsState) {
   EXPECT_TRUE(echoes(peer, "there"));
 }
 
-TEST_P(HandOverTest, OctetsOnTheirWayAreAnsweredThere) {
+TEST_P(HandOverTest, BytesOnTheirWayAreAnsweredThere) {
   Peer peer = client();
   go();
   peer.write("on their way");
@@ -117,9 +117,9 @@ TEST_P(HandOverTest, WhatIsQueuedLeavesFirst) {
   const std::string text = pattern(32 << 20);
   std::size_t sent = 0;
   const auto queued = [&] {
-    std::size_t octets = 0;
-    old->for_each([&](Stream& stream, Mover&) { octets = stream.queued(); });
-    return octets > 0;
+    std::size_t bytes = 0;
+    old->for_each([&](Stream& stream, Mover&) { bytes = stream.queued(); });
+    return bytes > 0;
   };
   EXPECT_TRUE(pump(loop, [&] {
     sent += peer.write(std::string_view(text).substr(sent, 65536));
@@ -133,7 +133,7 @@ TEST_P(HandOverTest, WhatIsQueuedLeavesFirst) {
     mail.deliver(*next);
     return peer.got.size() >= sent || peer.over();
   }));
-  EXPECT_TRUE(peer.got == text.substr(0, sent)) << "each octet, once, in order";
+  EXPECT_TRUE(peer.got == text.substr(0, sent)) << "each byte, once, in order";
   EXPECT_TRUE(pump(loop, [&] { return mail.deliver(*next), done; }));
   EXPECT_EQ(after.adopted, 1);
 }

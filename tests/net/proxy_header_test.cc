@@ -78,12 +78,12 @@ TEST_P(ProxyHeaders, AreTheSameHoweverTheyAreCut) {
   const auto& [name, header, expected] = GetParam();
   const ReadHeader whole = parse(header, version_of(header));
   EXPECT_EQ(whole.text, expected);
-  std::vector<std::size_t> octets;
+  std::vector<std::size_t> cuts;
   for (std::size_t cut = 1; cut < header.size(); ++cut) {
     EXPECT_EQ(parse(header, version_of(header), {cut}), whole) << "cut at " << cut;
-    octets.push_back(cut);
+    cuts.push_back(cut);
   }
-  EXPECT_EQ(parse(header, version_of(header), octets), whole) << "octet by octet";
+  EXPECT_EQ(parse(header, version_of(header), cuts), whole) << "byte by byte";
 }
 
 TEST_P(ProxyHeaders, EndWhereTheyEnd) {
@@ -103,7 +103,7 @@ TEST_P(ProxyHeaders, AreRefusedInTheOtherVersion) {
   const bool v1 = version_of(header) == ProxyProtocol::v1;
   EXPECT_EQ(parse(header, v1 ? ProxyProtocol::v2 : ProxyProtocol::v1).text, kBad);
   EXPECT_EQ(parse(header.substr(0, 1), v1 ? ProxyProtocol::v2 : ProxyProtocol::v1).text, kBad)
-      << "at the first octet";
+      << "at the first byte";
 }
 
 constexpr std::string_view kV4Text = "192.0.2.1:56324 192.0.2.2:443";
@@ -153,9 +153,9 @@ const std::vector<Case>& v1_cases() {
       {"v6_as_tcp4", "PROXY TCP4 2001:db8::1 2001:db8::2 56324 443\r\n", kBad},
       {"v4_as_tcp6", "PROXY TCP6 192.0.2.1 192.0.2.2 56324 443\r\n", kBad},
       {"mixed_families", "PROXY TCP6 2001:db8::1 192.0.2.2 56324 443\r\n", kBad},
-      {"octet_too_large", "PROXY TCP4 192.0.2.256 192.0.2.2 56324 443\r\n", kBad},
-      {"three_octets", "PROXY TCP4 192.0.2 192.0.2.2 56324 443\r\n", kBad},
-      {"octet_with_zeros", "PROXY TCP4 192.0.02.1 192.0.2.2 56324 443\r\n", kBad},
+      {"number_too_large", "PROXY TCP4 192.0.2.256 192.0.2.2 56324 443\r\n", kBad},
+      {"three_numbers", "PROXY TCP4 192.0.2 192.0.2.2 56324 443\r\n", kBad},
+      {"number_with_zeros", "PROXY TCP4 192.0.02.1 192.0.2.2 56324 443\r\n", kBad},
       {"v6_zone", "PROXY TCP6 fe80::1%lo 2001:db8::2 56324 443\r\n", kBad},
       {"v6_brackets", "PROXY TCP6 [::1] ::2 56324 443\r\n", kBad},
       {"a_name", "PROXY TCP4 localhost 192.0.2.2 56324 443\r\n", kBad},
@@ -223,7 +223,7 @@ std::string name_of(const ::testing::TestParamInfo<Case>& info) {
 INSTANTIATE_TEST_SUITE_P(V1, ProxyHeaders, ::testing::ValuesIn(v1_cases()), name_of);
 INSTANTIATE_TEST_SUITE_P(V2, ProxyHeaders, ::testing::ValuesIn(v2_cases()), name_of);
 
-TEST(ProxyHeader, SignaturesAreRefusedAtTheFirstWrongOctet) {
+TEST(ProxyHeader, SignaturesAreRefusedAtTheFirstWrongByte) {
   for (const std::string& signature : {std::string("PROXY "), kProxySignature}) {
     for (std::size_t at = 0; at < signature.size(); ++at) {
       std::string text = signature.substr(0, at + 1);

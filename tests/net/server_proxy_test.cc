@@ -120,7 +120,7 @@ TEST_P(ServerProxyTest, WhereItSaysNothingTheSocketsAddressesStand) {
   }
 }
 
-TEST_P(ServerProxyTest, OctetsBehindTheHeaderAreTheHandlers) {
+TEST_P(ServerProxyTest, BytesBehindTheHeaderAreTheHandlers) {
   listen(limits());
   Peer peer = client();
   peer.write(std::string(kLine) + "one");

@@ -46,7 +46,7 @@ Socket listening(const ListenOptions& options = {}) {
 std::span<std::byte> bytes(std::string& text) { return std::as_writable_bytes(std::span(text)); }
 
 #if defined(TCP_NOTSENT_LOWAT)
-TEST_F(SocketTest, TheLimitOfUnsentOctetsIsInherited) {
+TEST_F(SocketTest, TheLimitOfUnsentBytesIsInherited) {
   ListenOptions options;
   options.unsent_limit = 65536;
   const Socket listener = Socket::listen(Address::loopback(0), options).value();

@@ -21,7 +21,7 @@ using std::chrono::milliseconds;
 
 class StreamIo : public LoopTest {};
 
-TEST_P(StreamIo, CarriesOctetsBothWays) {
+TEST_P(StreamIo, CarriesBytesBothWays) {
   for (FdPair (*make)() : {&make_tcp_pair, &make_socket_pair}) {
     Loop loop(options());
     Link link(loop, {}, make);
@@ -71,18 +71,18 @@ TEST_P(StreamIo, OnlyWhatACallbackWritesIsCollected) {
   Loop loop(options());
   Link link(loop);
   const std::string large(16 * 1024, 'x');
-  const auto octets = [](std::string_view text) { return std::as_bytes(std::span(text)); };
+  const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
   link.handler.when_open = [&](Stream& stream) {
-    EXPECT_NE(stream.collect(octets(large)), nullptr);
-    EXPECT_EQ(stream.collect(octets(large + "x")), nullptr);
+    EXPECT_NE(stream.collect(bytes(large)), nullptr);
+    EXPECT_EQ(stream.collect(bytes(large + "x")), nullptr);
   };
   link.start();
-  EXPECT_EQ(link.stream->collect(octets("outside")), nullptr);
+  EXPECT_EQ(link.stream->collect(bytes("outside")), nullptr);
   EXPECT_TRUE(pump(loop, [&] { return link.peer.read(), link.peer.got.size() >= large.size(); }));
   EXPECT_EQ(link.peer.got, large) << "what was not collected was not written";
   link.handler.when_data = [&](Stream& stream, std::string_view) {
     stream.shutdown();
-    EXPECT_EQ(stream.collect(octets("after the end")), nullptr);
+    EXPECT_EQ(stream.collect(bytes("after the end")), nullptr);
   };
   link.peer.write("go");
   EXPECT_TRUE(pump(loop, [&] { return link.handler.got == "go"; }));

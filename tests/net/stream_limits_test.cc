@@ -93,9 +93,9 @@ TEST_P(StreamLimits, WriteTimeOutInPlaceOfTheSharedOne) {
   link.stream->set_write_timeout(milliseconds(40));
   run_for(loop, milliseconds(50));
   EXPECT_EQ(link.handler.closes, 0) << "nothing is queued";
-  const std::string octets = pattern(8000000);
+  const std::string bytes = pattern(8000000);
   const TimePoint start = monotonic_now();
-  link.stream->write(octets);
+  link.stream->write(bytes);
   ASSERT_GT(link.stream->queued(), 0U);
   EXPECT_TRUE(run_to_close(loop, link));
   expect_between(start, milliseconds(40));
@@ -325,7 +325,7 @@ TEST(RateLimit, ARestIsNotMadeUpFor) {
   TimePoint now{hours(5)};
   EXPECT_EQ(limit.allowance(now), SIZE_MAX) << "none is set";
   limit.set(1000, now);
-  EXPECT_EQ(limit.allowance(now), 10U) << "the first octets need not wait";
+  EXPECT_EQ(limit.allowance(now), 10U) << "the first bytes need not wait";
   EXPECT_EQ(limit.allowance(now + hours(1)), 50U);
   limit.set(0, now);
   EXPECT_EQ(limit.allowance(now), SIZE_MAX);

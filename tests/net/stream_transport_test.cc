@@ -46,7 +46,7 @@ class StreamTransport : public LoopTest {
 
 TEST_P(StreamTransport, CarriesEverything) { expect_echo({}, 300000); }
 
-TEST_P(StreamTransport, AnOctetAtATime) {
+TEST_P(StreamTransport, AByteAtATime) {
   Script script;
   script.piece = 1;
   expect_echo(script, 2000);

@@ -29,7 +29,7 @@
 namespace reactor {
 namespace {
 
-std::span<const std::byte> octets(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 class UnixTest : public ::testing::Test {
  protected:
@@ -132,11 +132,11 @@ TEST_F(UnixTest, OfServersThatStartAtOnceOneWinsFork) {
         start.far.reset();
         end.far.reset();
         for (const int fd : {start.near.get(), end.near.get()}) ::fcntl(fd, F_SETFL, 0);
-        char octet = 0;
-        static_cast<void>(::read(start.near.get(), &octet, 1) == 0);
+        char byte = 0;
+        static_cast<void>(::read(start.near.get(), &byte, 1) == 0);
         const Result<Socket> mine = Socket::listen(folder_.socket(name), {});
         write_text(result.far.get(), mine ? "W" : "L");
-        return static_cast<int>(::read(end.near.get(), &octet, 1));
+        return static_cast<int>(::read(end.near.get(), &byte, 1));
       }));
     }
     start.far.reset();
@@ -199,7 +199,7 @@ TEST_F(UnixTest, AbstractNamesHaveALengthAndAnyBytes) {
     EXPECT_EQ(Address::parse(address.to_string()).has_value(), is_text) << "no text holds a NUL";
     const Socket accepted = get(Socket::accept(server.fd()));
     EXPECT_TRUE(accepted) << "each client reaches its own";
-    EXPECT_EQ(accepted.peer().value().size(), sizeof(sa_family_t)) << "two octets";
+    EXPECT_EQ(accepted.peer().value().size(), sizeof(sa_family_t)) << "two bytes";
     EXPECT_EQ(accepted.peer().value().to_string(), "unix:");
     servers.push_back(get(Socket::accept(server.fd())));
     EXPECT_FALSE(servers.back()) << "and no other one";
@@ -256,16 +256,16 @@ class Passing : public UnixTest {
   void send(std::size_t count, std::string_view text = "x") {
     const FdPair pipe = make_pipe();
     const std::vector<int> numbers(count, pipe.near.get());
-    ASSERT_TRUE(send_with_descriptors(ends.far.get(), octets(text), numbers).moved(text.size()));
+    ASSERT_TRUE(send_with_descriptors(ends.far.get(), bytes(text), numbers).moved(text.size()));
   }
 };
 
 TEST_F(Passing, SeveralDescriptorsComeInOrderAndAreClosedOnExec) {
   std::array<FdPair, 3> pipes{make_pipe(), make_pipe(), make_pipe()};
   const std::array<int, 3> sent{pipes[0].far.get(), pipes[1].far.get(), pipes[2].far.get()};
-  ASSERT_TRUE(send_with_descriptors(ends.far.get(), octets("three"), sent).moved(5));
+  ASSERT_TRUE(send_with_descriptors(ends.far.get(), bytes("three"), sent).moved(5));
   const ReceivedDescriptors got = get(receive());
-  EXPECT_TRUE(got.octets.moved(5));
+  EXPECT_TRUE(got.bytes.moved(5));
   ASSERT_EQ(got.descriptors, 3U);
   EXPECT_FALSE(places[3]);
   for (std::size_t i = 0; i < 3; ++i) {
@@ -275,7 +275,7 @@ TEST_F(Passing, SeveralDescriptorsComeInOrderAndAreClosedOnExec) {
   }
 }
 
-TEST_F(Passing, OctetsMayComeWithoutAndBeforeDescriptors) {
+TEST_F(Passing, BytesMayComeWithoutAndBeforeDescriptors) {
   write_text(ends.far.get(), "plain");
   EXPECT_EQ(get(receive()).descriptors, 0U);
   write_text(ends.far.get(), "before");
@@ -283,17 +283,17 @@ TEST_F(Passing, OctetsMayComeWithoutAndBeforeDescriptors) {
   send(2, "two");
   const ReceivedDescriptors first = get(receive());
   EXPECT_EQ(first.descriptors, 1U);
-  EXPECT_GT(first.octets.count(), 0U);
-  std::size_t descriptors = first.descriptors, count = first.octets.count();
+  EXPECT_GT(first.bytes.count(), 0U);
+  std::size_t descriptors = first.descriptors, count = first.bytes.count();
   while (descriptors < 3) {
     const ReceivedDescriptors next = get(receive());
-    ASSERT_TRUE(next.octets.ok());
+    ASSERT_TRUE(next.bytes.ok());
     descriptors += next.descriptors;
-    count += next.octets.count();
+    count += next.bytes.count();
     EXPECT_TRUE(next.descriptors == 0 || next.descriptors == 2) << "never those of two sends";
   }
   EXPECT_EQ(count, 12U);
-  EXPECT_TRUE(get(receive()).octets.would_block());
+  EXPECT_TRUE(get(receive()).bytes.would_block());
 }
 
 TEST_F(Passing, MoreThanWereWantedAreAllClosed) {
@@ -305,7 +305,7 @@ TEST_F(Passing, MoreThanWereWantedAreAllClosed) {
     EXPECT_EQ(FdGuard::open_descriptors(), before);
   }
   const std::vector<int> many(254, ends.near.get());
-  EXPECT_EQ(send_with_descriptors(ends.far.get(), octets("x"), many).error(),
+  EXPECT_EQ(send_with_descriptors(ends.far.get(), bytes("x"), many).error(),
             std::errc::invalid_argument);
 }
 
@@ -325,17 +325,17 @@ TEST_F(Passing, ControlDataThatIsCutOffClosesEveryDescriptor) {
   for (const UniqueFd& place : places) EXPECT_FALSE(place);
   EXPECT_EQ(FdGuard::open_descriptors().size(), before.size() + 1);
   const ReceivedDescriptors next = get(receive());
-  EXPECT_TRUE(next.octets.moved(4));
+  EXPECT_TRUE(next.bytes.moved(4));
   EXPECT_EQ(next.descriptors, 1U);
 }
 
 TEST_F(Passing, TheEndIsToldAndSigpipeKeptAway) {
   ends.near.reset();
-  EXPECT_EQ(send_with_descriptors(ends.far.get(), octets("x"), {}).error(), std::errc::broken_pipe);
+  EXPECT_EQ(send_with_descriptors(ends.far.get(), bytes("x"), {}).error(), std::errc::broken_pipe);
   ends = make_socket_pair();
   ends.far.reset();
   const ReceivedDescriptors got = get(receive());
-  EXPECT_TRUE(got.octets.end());
+  EXPECT_TRUE(got.bytes.end());
   ends.near.reset();
   EXPECT_EQ(receive().error(), std::errc::bad_file_descriptor);
 }
@@ -350,7 +350,7 @@ class Giver : public AcceptHandler {
   explicit Giver(int channel) : channel_(channel) {}
   void on_accept(Listener&, Socket connection) override {
     const int number = connection.fd();
-    EXPECT_TRUE(send_with_descriptors(channel_, octets("c"), std::span(&number, 1)).moved(1));
+    EXPECT_TRUE(send_with_descriptors(channel_, bytes("c"), std::span(&number, 1)).moved(1));
   }
 
  private:

@@ -29,10 +29,10 @@ constexpr std::size_t kMaxSize = 4 << 20;
 // The most messages of a batch if the kernel joins datagrams (UDP_GRO), as each may then hold many.
 constexpr unsigned kCoalescedMessages = 32;
 
-Address make_v4(std::span<const std::byte> octets, std::uint16_t port) noexcept {
+Address make_v4(std::span<const std::byte> bytes, std::uint16_t port) noexcept {
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  std::memcpy(&address.sin_addr, octets.data(), sizeof(address.sin_addr));
+  std::memcpy(&address.sin_addr, bytes.data(), sizeof(address.sin_addr));
   return Address::from(reinterpret_cast<const sockaddr*>(&address), sizeof(address))
       .with_port(port);
 }
@@ -50,8 +50,8 @@ Address make_v6(const PacketInfo& info, std::uint16_t port) noexcept {
 // family only, or zeros after it.
 bool has_name(const Address& address) noexcept {
   if (!address.is_unix()) return address.family() != AF_UNSPEC;
-  const std::string_view octets(reinterpret_cast<const char*>(address.data()), address.size());
-  return octets.find_first_not_of('\0', offsetof(sockaddr_un, sun_path)) != octets.npos;
+  const std::string_view bytes(reinterpret_cast<const char*>(address.data()), address.size());
+  return bytes.find_first_not_of('\0', offsetof(sockaddr_un, sun_path)) != bytes.npos;
 }
 
 }  // namespace

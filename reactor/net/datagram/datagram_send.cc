@@ -25,7 +25,7 @@
 namespace reactor {
 namespace {
 
-std::span<const std::byte> octets_of(std::string_view text) noexcept {
+std::span<const std::byte> bytes_of(std::string_view text) noexcept {
   return std::as_bytes(std::span(text));
 }
 
@@ -64,13 +64,13 @@ void Datagram::send(std::span<const std::byte> bytes) {
   send(OutgoingMessage{bytes, nullptr, 0, {}});
 }
 
-void Datagram::send(std::string_view text) { send(octets_of(text)); }
+void Datagram::send(std::string_view text) { send(bytes_of(text)); }
 
 void Datagram::send_to(std::span<const std::byte> bytes, const Address& to) {
   send_named({bytes, to.data(), to.size(), {}});
 }
 
-void Datagram::send_to(std::string_view text, const Address& to) { send_to(octets_of(text), to); }
+void Datagram::send_to(std::string_view text, const Address& to) { send_to(bytes_of(text), to); }
 
 void Datagram::send_to(std::span<const std::byte> bytes, const Address& to, const Address& from) {
   send_named({bytes, to.data(), to.size(), tells_local_ ? leaving_from(from) : PacketInfo{}});
@@ -82,7 +82,7 @@ void Datagram::reply(const Message& message, std::span<const std::byte> bytes) {
 }
 
 void Datagram::reply(const Message& message, std::string_view text) {
-  reply(message, octets_of(text));
+  reply(message, bytes_of(text));
 }
 
 void Datagram::flush() {

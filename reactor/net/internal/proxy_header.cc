@@ -32,9 +32,9 @@ constexpr unsigned kDatagram = 2;
 constexpr std::size_t kPathField = 108;  // bytes of a unix address, on all systems
 
 // The bytes of both addresses with their ports.
-constexpr std::array<std::size_t, 4> kAddressOctets = {0, 12, 36, 2 * kPathField};
+constexpr std::array<std::size_t, 4> kAddressBytes = {0, 12, 36, 2 * kPathField};
 
-unsigned octet_of(char c) noexcept { return static_cast<unsigned char>(c); }
+unsigned byte_of(char c) noexcept { return static_cast<unsigned char>(c); }
 
 template <class SystemAddress>
 Address address_of(const SystemAddress& address) noexcept {
@@ -87,13 +87,13 @@ bool parse_port(std::string_view text, std::uint16_t& port) noexcept {
 
 bool parse_address(bool v6, std::string_view host, std::string_view port, Address& out) noexcept {
   std::array<char, INET6_ADDRSTRLEN> text{};
-  std::array<std::byte, sizeof(in6_addr)> octets{};
+  std::array<std::byte, sizeof(in6_addr)> bytes{};
   std::uint16_t number = 0;
   if (host.size() >= text.size() || !parse_port(port, number)) return false;
   host.copy(text.data(), host.size());
   if (std::strlen(text.data()) != host.size()) return false;
-  if (::inet_pton(v6 ? AF_INET6 : AF_INET, text.data(), octets.data()) != 1) return false;
-  out = v6 ? v6_address(octets.data(), htons(number)) : v4_address(octets.data(), htons(number));
+  if (::inet_pton(v6 ? AF_INET6 : AF_INET, text.data(), bytes.data()) != 1) return false;
+  out = v6 ? v6_address(bytes.data(), htons(number)) : v4_address(bytes.data(), htons(number));
   return true;
 }
 
@@ -117,15 +117,15 @@ ProxyHeaderParser::Step ProxyHeaderParser::next(std::span<const std::byte> bytes
   return {state_, consumed};
 }
 
-State ProxyHeaderParser::take(char octet) noexcept {
-  if (taken_ < kept_.size()) kept_[taken_] = octet;
+State ProxyHeaderParser::take(char byte) noexcept {
+  if (taken_ < kept_.size()) kept_[taken_] = byte;
   ++taken_;
   if (protocol_ == ProxyProtocol::either) {
-    protocol_ = octet == kSignatureV1.front() ? ProxyProtocol::v1 : ProxyProtocol::v2;
+    protocol_ = byte == kSignatureV1.front() ? ProxyProtocol::v1 : ProxyProtocol::v2;
   }
   const std::string_view signature = protocol_ == ProxyProtocol::v1 ? kSignatureV1 : kSignatureV2;
   if (taken_ <= signature.size()) {
-    return octet == signature[taken_ - 1] ? State::more : State::bad;
+    return byte == signature[taken_ - 1] ? State::more : State::bad;
   }
   return protocol_ == ProxyProtocol::v1 ? take_v1() : take_v2();
 }
@@ -133,9 +133,9 @@ State ProxyHeaderParser::take(char octet) noexcept {
 // ---- Version 1: "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n" ----
 
 State ProxyHeaderParser::take_v1() noexcept {
-  const char octet = kept_[taken_ - 1];
+  const char byte = kept_[taken_ - 1];
   const bool after_return = kept_[taken_ - 2] == '\r';
-  if (after_return != (octet == '\n')) return State::bad;
+  if (after_return != (byte == '\n')) return State::bad;
   if (after_return) return parse_line();
   return taken_ < kMostV1 ? State::more : State::bad;
 }
@@ -162,7 +162,7 @@ State ProxyHeaderParser::parse_line() noexcept {
 // ---- Version 2 ----
 
 std::size_t ProxyHeaderParser::length_v2() const noexcept {
-  return kPreamble + octet_of(kept_[kLengthAt]) * 256 + octet_of(kept_[kLengthAt + 1]);
+  return kPreamble + byte_of(kept_[kLengthAt]) * 256 + byte_of(kept_[kLengthAt + 1]);
 }
 
 State ProxyHeaderParser::take_v2() noexcept {
@@ -173,19 +173,19 @@ State ProxyHeaderParser::take_v2() noexcept {
 }
 
 State ProxyHeaderParser::check_preamble() noexcept {
-  const unsigned command = octet_of(kept_[kCommandAt]);
-  const unsigned family = octet_of(kept_[kFamilyAt]) >> 4;
-  const unsigned protocol = octet_of(kept_[kFamilyAt]) & 15;
+  const unsigned command = byte_of(kept_[kCommandAt]);
+  const unsigned family = byte_of(kept_[kFamilyAt]) >> 4;
+  const unsigned protocol = byte_of(kept_[kFamilyAt]) & 15;
   if (length_v2() > kMostV2) return State::bad;
   if (command == kLocal) return State::more;  // the rest has to be ignored
   if (command != kProxy || family > kUnix || protocol > kDatagram) return State::bad;
-  return length_v2() >= kPreamble + kAddressOctets[family] ? State::more : State::bad;
+  return length_v2() >= kPreamble + kAddressBytes[family] ? State::more : State::bad;
 }
 
 void ProxyHeaderParser::read_addresses() noexcept {
-  const unsigned family = octet_of(kept_[kFamilyAt]) >> 4;
-  const unsigned protocol = octet_of(kept_[kFamilyAt]) & 15;
-  const bool known = octet_of(kept_[kCommandAt]) == kProxy && protocol != 0;
+  const unsigned family = byte_of(kept_[kFamilyAt]) >> 4;
+  const unsigned protocol = byte_of(kept_[kFamilyAt]) & 15;
+  const bool known = byte_of(kept_[kCommandAt]) == kProxy && protocol != 0;
   const char* const at = kept_.data() + kPreamble;
   if (!known || family == kUnspecified) return;
   if (family == kUnix) {
@@ -203,15 +203,15 @@ void ProxyHeaderParser::read_addresses() noexcept {
 
 namespace {
 
-void append(std::vector<std::byte>& out, const void* octets, std::size_t count) {
-  const auto* const begin = static_cast<const std::byte*>(octets);
+void append(std::vector<std::byte>& out, const void* bytes, std::size_t count) {
+  const auto* const begin = static_cast<const std::byte*>(bytes);
   out.insert(out.end(), begin, begin + count);
 }
 
 void append_number(std::vector<std::byte>& out, std::uint16_t port) {
-  const std::array<std::uint8_t, 2> octets = {static_cast<std::uint8_t>(port >> 8),
-                                              static_cast<std::uint8_t>(port & 255)};
-  append(out, octets.data(), octets.size());
+  const std::array<std::uint8_t, 2> bytes = {static_cast<std::uint8_t>(port >> 8),
+                                             static_cast<std::uint8_t>(port & 255)};
+  append(out, bytes.data(), bytes.size());
 }
 
 void append_host(std::vector<std::byte>& out, const Address& address) {
@@ -246,7 +246,7 @@ std::vector<std::byte> proxy_header(const ProxiedAddresses* addresses) {
   append(out, kSignatureV2.data(), kSignatureV2.size());
   out.push_back(static_cast<std::byte>(known ? kProxy : kLocal));
   out.push_back(static_cast<std::byte>(known ? family << 4 | kStream : 0U));
-  append_number(out, static_cast<std::uint16_t>(kAddressOctets[family]));
+  append_number(out, static_cast<std::uint16_t>(kAddressBytes[family]));
   if (!known) return out;
   append_host(out, addresses->source);
   append_host(out, addresses->destination);

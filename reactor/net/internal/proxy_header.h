@@ -53,7 +53,7 @@ class ProxyHeaderParser {
   static constexpr std::size_t kPreamble = 16;  // of version 2: up to and with the length
   static constexpr std::size_t kMostKept = kPreamble + 2 * 108;  // with two unix addresses
 
-  [[nodiscard]] State take(char octet) noexcept;
+  [[nodiscard]] State take(char byte) noexcept;
   [[nodiscard]] State take_v1() noexcept;
   [[nodiscard]] State take_v2() noexcept;
   [[nodiscard]] State parse_line() noexcept;

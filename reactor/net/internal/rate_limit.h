@@ -18,9 +18,9 @@ class RateLimit {
   // Sets the rate; 0: no limit. The first rate begins with 10 ms' worth. A new rate in place of an
   // old one keeps the state of the bucket; otherwise a caller that sets it at each read would have
   // no limit.
-  void set(std::uint64_t octets_a_second, TimePoint now) noexcept {
+  void set(std::uint64_t bytes_a_second, TimePoint now) noexcept {
     const bool begins = rate_ <= 0;
-    rate_ = static_cast<double>(octets_a_second);
+    rate_ = static_cast<double>(bytes_a_second);
     if (begins && rate_ > 0) paid_until_ = now - time_for(least());
   }
 
@@ -32,15 +32,15 @@ class RateLimit {
   }
   [[nodiscard]] TimePoint ready_at() const noexcept { return paid_until_ + time_for(least()); }
 
-  void took(std::size_t octets, TimePoint now) noexcept {
-    if (rate_ > 0) paid_until_ = counted_from(now) + time_for(static_cast<double>(octets));
+  void took(std::size_t bytes, TimePoint now) noexcept {
+    if (rate_ > 0) paid_until_ = counted_from(now) + time_for(static_cast<double>(bytes));
   }
 
  private:
   [[nodiscard]] double least() const noexcept { return std::max(1.0, rate_ / 100); }
   // Rounded up, so that the bucket has enough by then.
-  [[nodiscard]] Duration time_for(double octets) const noexcept {
-    return Duration(static_cast<std::int64_t>(std::ceil(octets * 1e9 / rate_)));
+  [[nodiscard]] Duration time_for(double bytes) const noexcept {
+    return Duration(static_cast<std::int64_t>(std::ceil(bytes * 1e9 / rate_)));
   }
   // Returns the time since when the bucket has been filling. It goes back at most 50 ms, or at very
   // low rates the time of two bytes, so that the bucket can hold one.

@@ -212,8 +212,8 @@ int send_datagram(int fd, const OutgoingMessage& message) noexcept {
 
 void drain_error_queue([[maybe_unused]] int fd) noexcept {
 #if defined(__linux__)
-  std::byte octet{};
-  iovec piece{&octet, 1};
+  std::byte byte{};
+  iovec piece{&byte, 1};
   msghdr header{};
   header.msg_iov = &piece;
   header.msg_iovlen = 1;

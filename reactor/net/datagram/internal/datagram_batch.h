@@ -100,8 +100,8 @@ class SendBatch {
   SendBatch(const SendBatch&) = delete;
   SendBatch& operator=(const SendBatch&) = delete;
 
-  [[nodiscard]] bool fits(std::size_t octets) const noexcept {
-    return count_ < kMessages && used_ + octets <= kBytes;
+  [[nodiscard]] bool fits(std::size_t size) const noexcept {
+    return count_ < kMessages && used_ + size <= kBytes;
   }
   // Copies a datagram, for which fits() must be true. Datagrams up to `segment_limit` bytes may be
   // joined; 0: none.

@@ -27,7 +27,7 @@ struct QueuedDatagram {
     return {bytes, to.data(), to.size(), info};
   }
   [[nodiscard]] std::size_t cost() const noexcept { return cost_of(bytes.size()); }
-  [[nodiscard]] static std::size_t cost_of(std::size_t octets) noexcept { return octets + 128; }
+  [[nodiscard]] static std::size_t cost_of(std::size_t size) noexcept { return size + 128; }
 
   bool is_charged;  // SendShares has admitted it
   std::vector<std::byte> bytes;
