@@ -28,8 +28,8 @@ Result<std::uint16_t> parse_port(std::string_view text) {
   return port;
 }
 
-// Returns the index of the interface with this name or number; 0 if there is none. Names with a
-// colon are refused because Linux reads `eth0:any` as `eth0`: such a name was once an alias
+// Returns the index of the interface with this name or number; 0 if there is none. A name with a
+// colon is refused, because Linux ignores the part after the colon, which once named an alias
 // (netdevice(7)).
 unsigned interface_index(const std::string& zone) {
   if (zone.find(':') != std::string::npos) return 0;

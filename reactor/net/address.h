@@ -13,8 +13,8 @@
 
 namespace reactor {
 
-// A socket address as a value: IPv4, IPv6, a unix path, or a Linux abstract name. It is cheap to
-// copy and compares by content. It resolves no host names, as that would block.
+// Address is a socket address as a value: IPv4, IPv6, a unix path, or a Linux abstract name. It is
+// cheap to copy and compares by content. It resolves no host names, because that would block.
 class Address {
  public:
   // The prefix of a unix path, or of `@NAME`, in text.
@@ -25,8 +25,8 @@ class Address {
 
   // Parses the forms that all our programs take and print:
   //   127.0.0.1:80  [::1]:80  [fe80::1%eth0]:80  localhost:80  :80  unix:PATH  unix:@NAME
-  // `:PORT` is any(): the v6 wildcard, which takes v4 too, or 0.0.0.0 if there is no v6. A name for
-  // which is_localhost() is true is 127.0.0.1. The port is 0..65535 in digits.
+  // `:PORT` means any(): the v6 wildcard, which takes v4 too, or 0.0.0.0 if there is no v6. A name
+  // for which is_localhost() is true means 127.0.0.1. The port is a decimal number, 0..65535.
   // Errors: Errc::bad_address, also for a NUL byte anywhere (use unix_abstract() for a name that
   // has one); Errc::address_too_long for a unix path or name over 107 bytes.
   [[nodiscard]] static Result<Address> parse(std::string_view text);
@@ -72,9 +72,9 @@ class Address {
   socklen_t length_ = 0;
 };
 
-// Returns whether `host` names this host's loopback interface, so that no name server may be asked
-// for it: `localhost` and all names below it, with or without a dot at the end, in upper or lower
-// case (RFC 6761 section 6.3, RFC 4343).
+// Returns whether `host` names this host's loopback interface: `localhost` and all names below it,
+// with or without a dot at the end, in upper or lower case (RFC 6761 section 6.3, RFC 4343). No
+// name server may be asked for such a name.
 [[nodiscard]] bool is_localhost(std::string_view host) noexcept;
 
 }  // namespace reactor

@@ -6,8 +6,8 @@
 //                                     |  '-- retry(): a full unix backlog
 //                                     '--fail()--> start_attempts(); the last one: finish(error)
 //
-// Only finish() runs the callback, and only the loop calls what leads there: connect(), add() and
-// no_more() never do.
+// Only finish() runs the callback, and only callbacks of the loop lead to finish(): connect(),
+// add() and no_more() never do.
 #include "reactor/net/connector.h"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ namespace {
 
 constexpr Duration kLeastDelay = std::chrono::milliseconds(10);
 
-// Returns the class of an error: the higher, the more it tells about the host.
+// Returns the class of an error. A higher class tells more about the host.
 int weight(std::error_code error) noexcept {
   const auto is_one_of = [&](auto... conditions) { return ((error == conditions) || ...); };
   using std::errc;
@@ -91,8 +91,8 @@ Result<std::unique_ptr<Connector>> Connector::connect(Loop& loop, const Address&
 
 void Connector::add(std::span<const Address> addresses) {
   if (!pending()) return;
-  // Memory is reserved here: attempts start in a timer's callback, where nobody could catch a
-  // bad_alloc.
+  // The memory is reserved here, because attempts start in a timer's callback, where nobody could
+  // catch a bad_alloc.
   running_.reserve(attempts_.size() + waiting_.size() + addresses.size());
   attempts_.reserve(attempts_.size() + waiting_.size() + addresses.size());
   waiting_.insert(waiting_.end(), addresses.begin(), addresses.end());
@@ -104,8 +104,8 @@ void Connector::no_more() {
   if (pending()) schedule();
 }
 
-// Uses the timer even to start at once: an attempt may end in the user's callback, and the user may
-// be calling us now.
+// Uses the timer even to start at once. An attempt may end in the user's callback, which must not
+// run inside the user's call of add() or no_more().
 void Connector::schedule() {
   if (running_.empty()) {
     delay_.start(Duration::zero());

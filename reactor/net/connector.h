@@ -18,7 +18,7 @@
 
 namespace reactor {
 
-// One address that a Connector tried.
+// ConnectAttempt is one address that a Connector tried.
 struct ConnectAttempt {
   Address address;
   // No error: the attempt goes on, or the callback got its socket. Otherwise the error of
@@ -27,26 +27,25 @@ struct ConnectAttempt {
   std::error_code error;
 };
 
-// Connects without blocking, and calls back once: with a connected, non-blocking socket, or with
-// the most telling error:
+// Connector connects without blocking, and calls back once: with a connected, non-blocking socket,
+// or with the most telling error:
 //
-//  * Errc::timed_out at the deadline, whatever errors the attempts had;
-//  * otherwise the error of one attempt. It is the first one of the most telling class that
-//  occurred.
-//    From most to least: the host answered (refused, reset); something else (permission,
-//    descriptors, local address in use); no answer (the kernel's timed_out); no way to the host
-//    (network or host unreachable, family or address not available here). attempts() has all
-//    errors;
+//  * Errc::timed_out at the deadline, even if attempts had other errors.
 //  * destination_address_required if there was no address at all.
+//  * Otherwise the error of one attempt: the first error of the most telling class. The classes,
+//    from most to least telling, are: the host answered (refused, reset); something else
+//    (permission, descriptors, local address in use); no answer (the kernel's timed_out); no way to
+//    the host (network or host unreachable, family or address not available here). attempts() has
+//    the errors of all attempts.
 //
 // Addresses are tried in the order given, except that families alternate, beginning with that of
 // the first address. The next attempt starts when the latest one has failed or is attempt_delay
-// old; earlier ones go on. If a unix socket's backlog is full, it is asked again every few
-// milliseconds until the deadline (connect(2) EAGAIN).
+// old. Earlier attempts go on. If the backlog of a unix socket is full, the Connector tries that
+// socket again every few milliseconds until the deadline (connect(2) EAGAIN).
 //
-// Belongs to its loop's thread, and keeps Loop::run() going until it has called back. Destroying it
-// cancels: all its sockets are closed and the callback never runs. Callbacks may call all of it and
-// may destroy it.
+// It belongs to its loop's thread, and keeps Loop::run() going until it has called back. Destroying
+// it closes all its sockets, and the callback never runs. Callbacks may call all of it and may
+// destroy it.
 class Connector {
  public:
   // Gets the socket or the error. Never called from inside connect(), add() or no_more().
@@ -73,7 +72,7 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  // Adds addresses after those that wait already. Does nothing once the callback has run.
+  // Adds addresses behind those that already wait. Does nothing once the callback has run.
   void add(std::span<const Address> addresses);
   // Declares that no more addresses follow: when all attempts have failed, the Connector fails.
   void no_more();
@@ -112,7 +111,7 @@ class Connector {
   std::vector<Address> waiting_;
   std::vector<ConnectAttempt> attempts_;
   std::vector<Running> running_;
-  TimePoint next_start_{};  // no attempt starts before this, while the latest one goes on
+  TimePoint next_start_{};  // of the next attempt, unless the latest one fails earlier
   Timer delay_;             // starts the next attempt, or finishes if there is none
   Timer retry_;
   Timer deadline_;

@@ -9,9 +9,9 @@
 
 namespace reactor {
 
-// An address and the kind of socket to open there, as a server's --bind takes and prints it. For
-// streams these are all forms of Address; for datagrams `udp:HOST:PORT`, `unixgram:PATH` and
-// `unixgram:@NAME`.
+// Endpoint is an address and the kind of socket to open there. A server's --bind takes and prints
+// it as text: for streams in each form of Address, for datagrams as `udp:HOST:PORT`,
+// `unixgram:PATH` or `unixgram:@NAME`.
 struct Endpoint {
   enum class Kind : std::uint8_t { stream, datagram };
 
@@ -22,7 +22,7 @@ struct Endpoint {
   Address address;
   Kind kind = Kind::stream;
 
-  // Parses these forms. Errors: those of Address::parse().
+  // Parses the forms above. Errors: those of Address::parse().
   [[nodiscard]] static Result<Endpoint> parse(std::string_view text);
   // Returns the form that parse() takes.
   [[nodiscard]] std::string to_string() const;

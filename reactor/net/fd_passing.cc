@@ -22,8 +22,8 @@ constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 constexpr int kReceiveFlags = MSG_DONTWAIT;
 #endif
 
-// SCM_PIDFD (Linux 6.5), which the headers may not define yet. SCM_CREDENTIALS is defined only on
-// Linux.
+// This is SCM_PIDFD (Linux 6.5), which the headers may not define yet. SCM_CREDENTIALS is defined
+// only on Linux.
 #if defined(SCM_CREDENTIALS)
 constexpr int kSenderPidfd = 4;
 #else
@@ -36,7 +36,7 @@ IoResult result_of(ssize_t count) noexcept {
   return IoResult::failed(errno);
 }
 
-// On the BSDs a full queue of a unix socket is ENOBUFS.
+// The BSDs report a full queue of a unix socket as ENOBUFS.
 IoResult result_of_send(ssize_t count) noexcept {
   return count < 0 && errno == ENOBUFS ? IoResult::blocked() : result_of(count);
 }

@@ -33,29 +33,29 @@ namespace reactor {
 inline constexpr std::size_t kMostDescriptors = 253;
 
 // Sends `bytes` (at least one) with copies of `descriptors` (0..kMostDescriptors), which stay the
-// caller's. For connected unix sockets of every type, streams too; also between processes that do
-// not trust each other. On a stream fewer bytes may be sent than were given: all descriptors went
-// with them, so send the rest without descriptors. Would-block: nothing was sent. Errors: those of
+// caller's. Works on connected unix sockets of every type, and between processes that do not trust
+// each other. A stream may take only some of the bytes. All descriptors went with those, so send
+// the rest without descriptors. Would-block: nothing was sent. Errors: those of
 // send_with_descriptor(); invalid_argument for too many descriptors.
 [[nodiscard]] IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
                                              std::span<const int> descriptors) noexcept;
 
 struct ReceivedDescriptors {
-  IoResult bytes = IoResult::blocked();  // bytes received; never is_error()
+  IoResult bytes = IoResult::blocked();  // how many came; never is_error()
   std::size_t descriptors = 0;           // how many came
 };
 
-// Receives bytes, and the descriptors that came with them. The descriptors are put into the first
-// of `places`, which are emptied before. They become close-on-exec; their other flags are as the
-// sender has them, O_NONBLOCK included.
+// Receives bytes, and the descriptors that came with them. Empties `places`, and puts the
+// descriptors into the first of them. The descriptors become close-on-exec. They share their other
+// flags with the sender, including O_NONBLOCK.
 //
-// A receive on a stream may return bytes from before the ones that were sent with descriptors, but
-// ends with those: descriptors of two sends never come together. If such bytes are read by recv(2)
-// or read(2), also by a Stream, their descriptors are lost.
+// On a stream, earlier bytes without descriptors may come together with bytes that have some. The
+// descriptors of two sends never come together. If recv(2), read(2) or a Stream reads bytes that
+// have descriptors, the descriptors are lost.
 //
 // Errors: Errc::control_truncated; Errc::surplus_descriptors if more came than `places` can take;
 // message_size if a message is longer than `buffer`; those of recvmsg(2). After the first three,
-// all descriptors that came are closed and the bytes are lost, so give the connection up.
+// the bytes are lost and all descriptors that came are closed, so close the connection.
 [[nodiscard]] Result<ReceivedDescriptors> receive_with_descriptors(int socket,
                                                                    std::span<std::byte> buffer,
                                                                    std::span<UniqueFd> places);

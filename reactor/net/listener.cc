@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: MIT
+// A Listener is in one of four states. The timer (TimerNode) has a different use in two of them.
+//
+//   accepting --pause()--> paused: a shared listener accepts one more, by timer
+//      |  ^                   |
+//      |  '----resume()-------'
+//      |
+//      +--no descriptor or memory: back_off()--> waiting: the timer leads back to accepting
+//      '--the socket is broken--> detached, for ever
 #include "reactor/net/listener.h"
 
 #include <string>
@@ -9,8 +17,8 @@
 namespace reactor {
 namespace {
 
-// The budget of one batch, in connections and in time. Most batches are so small that no clock is
-// read.
+// AcceptBudget limits one batch, in connections and in time. Most batches are so small that no
+// clock is read.
 class AcceptBudget {
  public:
   bool left() noexcept {
@@ -87,8 +95,8 @@ void Listener::pause() noexcept {
   if (shared_ && !armed()) loop_->arm(*this, TimePoint{});
 }
 
-// Accepts one connection after a pause of a shared listener. The event of a connection that came
-// before the pause may have woken no other process. For the same reason this tries again later if
+// Accepts one connection after a shared listener was paused. The event of a connection that came
+// before the pause may have woken no other process. For the same reason, this tries again later if
 // there is no descriptor for the connection.
 void Listener::accept_last() {
   const Lifetime::Watch listener(lifetime_);
@@ -97,7 +105,7 @@ void Listener::accept_last() {
 
 Result<> Listener::resume() noexcept {
   paused_ = false;
-  if (armed() || !attached()) return {};  // the retry timer will, or the listener has failed
+  if (armed() || !attached()) return {};  // the timer does it, or the listener has failed
   return loop_->set_interest(*this, Interest::read);
 }
 
@@ -138,8 +146,8 @@ bool Listener::accept_one(const Lifetime::Watch& listener) {
   return false;
 }
 
-// Pauses until kRetryDelay has passed. The kernel keeps the queued connections, and asking again at
-// once would only spin.
+// Pauses for kRetryDelay, because asking again at once would only spin. The kernel keeps the queued
+// connections.
 void Listener::back_off(std::error_code error) {
   if (exhaustions_++ == 0) {
     REACTOR_LOG(warn, "accepting on " + address_.to_string() + " pauses: " + error.message() +

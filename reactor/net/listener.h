@@ -15,30 +15,29 @@ namespace reactor {
 
 class Listener;
 
-// The callbacks of a Listener, which gets the accepted connections.
+// AcceptHandler gets the connections that a Listener accepts.
 class AcceptHandler {
  public:
   // Takes over a new connection; destroying `connection` closes it. This call may stop or destroy
   // the listener.
   virtual void on_accept(Listener& listener, Socket connection) = 0;
-  // Returns whether another connection can be handled now. If false, waiting connections stay in
-  // the kernel's queue and the next turn of the loop asks again. Something else must keep the loop
-  // busy until it is true again; otherwise pause the listener instead, as the loop would spin.
-  // Default: true.
+  // Returns whether another connection can be handled now. If not, waiting connections stay in the
+  // kernel's queue, and the next turn asks again. The loop does not sleep meanwhile, so return
+  // false only while it has other work, and otherwise pause the listener. Default: true.
   [[nodiscard]] virtual bool takes_more() const noexcept { return true; }
-  // The listening socket is broken, and is not polled any more. Not called when descriptors run out
-  // or a client goes away.
+  // Reports that the listening socket is broken and is no longer polled. Not called when
+  // descriptors run out or a client goes away. Default: logs the error.
   virtual void on_listener_error(Listener& listener, std::error_code error);
 
  protected:
   ~AcceptHandler() = default;
 };
 
-// Accepts connections. Each turn has a budget, in connections and in time, so that a storm of
-// connections does not starve the rest (G10). If the process is out of descriptors or memory, the
-// listener pauses and tries again by timer: it never spins, and the connections stay in the
-// kernel's queue. Belongs to its loop's thread; callbacks may call all of it. Destroying it closes
-// the socket. In a forked child that leaves a unix socket's file alone (G9).
+// Listener accepts connections. Each turn has a budget, in connections and in time, so that a storm
+// of connections does not starve the rest (G10). If the process is out of descriptors or memory,
+// the listener pauses and tries again by timer: it never spins, and the connections stay in the
+// kernel's queue. It belongs to its loop's thread, and callbacks may call all of it. Destroying it
+// closes the socket, but leaves a unix socket's file alone in a forked child (G9).
 class Listener final : private PollTarget, private TimerNode {
  public:
   static constexpr int kAcceptBudget = 256;  // connections in a turn
@@ -53,9 +52,9 @@ class Listener final : private PollTarget, private TimerNode {
       Loop& loop, const Address& address, AcceptHandler& handler, const ListenOptions& options = {},
       SourceLocation where = SourceLocation::current());
 
-  // Takes a socket that listens already (from a master or a service manager). `remove_file`: at the
-  // end, or if this call fails, unlink a unix socket's file if it still belongs to this socket.
-  // Errors: those of Loop::attach().
+  // Takes a socket that already listens (from a master or a service manager). If `remove_file` is
+  // true, a unix socket's file is removed at the end, or if this call fails, provided that it still
+  // belongs to this socket. Errors: those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
       Loop& loop, Socket socket, AcceptHandler& handler, bool remove_file = false,
       SourceLocation where = SourceLocation::current());
@@ -65,8 +64,8 @@ class Listener final : private PollTarget, private TimerNode {
   Listener& operator=(const Listener&) = delete;
 
   // Declares that several processes poll this socket from now on, so that the kernel need not wake
-  // them all for a connection (EPOLLEXCLUSIVE, on systems that have it). A pause then accepts one
-  // more connection, as its event may have woken only this process.
+  // them all for a connection (EPOLLEXCLUSIVE, on systems that have it). From then on, pause()
+  // accepts one more connection, because its event may have woken only this process.
   void share() noexcept;
 
   // pause() stops accepting; waiting connections stay in the kernel's queue. resume() goes on.
@@ -81,7 +80,7 @@ class Listener final : private PollTarget, private TimerNode {
   bool accept_now();
 
   [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
-  // Returns where it listens. If port 0 was asked for, this has the real port.
+  // Returns the address at which it listens, with the real port if port 0 was asked for.
   [[nodiscard]] const Address& address() const noexcept { return address_; }
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
   [[nodiscard]] SourceLocation where() const noexcept { return where_; }

@@ -32,7 +32,8 @@ bool is_v4(const V6Bytes& bytes, unsigned bits) noexcept {
   return bits >= kMappedBits && same_prefix(bytes, kV4Mapped, kMappedBits);
 }
 
-// Returns how many bits a prefix of `host` may have; 0 if `host` is no address.
+// Parses `host` into `bytes`. Returns the length of its address in bits, 32 or 128; 0 if it is no
+// address.
 unsigned parse_host(std::string_view host, V6Bytes& bytes) {
   const std::string text(host);
   bytes = kV4Mapped;

@@ -11,17 +11,17 @@
 
 namespace reactor {
 
-// A range of IPv4 or IPv6 addresses with a common prefix (CIDR, RFC 4632), as a value.
+// Network is a range of IPv4 or IPv6 addresses with a common prefix (CIDR, RFC 4632).
 class Network {
  public:
   // Parses "10.0.0.0/8" or "fd00::/8". An address without a length is that one host. IPv4 mapped
-  // into v6 ("::ffff:10.0.0.0/104") is IPv4. Zones and names are refused, and so are bits after the
+  // into v6 ("::ffff:10.0.0.0/104") is IPv4. Zones and names are refused. So are set bits after the
   // prefix: 10.0.0.1/8 could mean the host or the network. Errors: Errc::bad_address.
   [[nodiscard]] static Result<Network> parse(std::string_view text);
 
-  // Returns whether `address` is in this network, whatever its port and zone. An IPv4 address
-  // mapped into v6, as a socket at a v6 wildcard reports it, counts as IPv4. False for unix
-  // addresses.
+  // Returns whether `address` is in this network. Ignores its port and zone. An IPv4 address mapped
+  // into v6, as a socket at a v6 wildcard reports it, counts as IPv4. A unix address is in no
+  // network.
   [[nodiscard]] bool contains(const Address& address) const noexcept;
 
   // Returns the form that parse() takes: "10.0.0.0/8".

@@ -3,7 +3,13 @@
 // counts it and stops accepting at the limit. Then the ProxyGate holds it until its PROXY header
 // has come, if there is a gate, and start_connection() makes its C and Stream.
 //
-// server.h draws how a server ends.
+// A server has three states. In the last two, note_end() calls `done` from the loop when no
+// listener and no connection is left.
+//
+//   serving --hand_over()--> handing over: target_ is set, and doors_ repeats offer_all()
+//      |                           | drain()
+//      |                           v
+//      '-------drain()---------> draining: doors_ calls close_listeners()
 #include "reactor/net/server.h"
 
 #include <fcntl.h>
@@ -21,11 +27,13 @@
 namespace reactor {
 namespace {
 
-// Descriptors that connections may not use: for logs, wake-ups, and files that a handler opens.
+// The number of descriptors that connections may not use. They are for logs, wake-ups, and files
+// that a handler opens.
 constexpr std::size_t kDescriptorReserve = 64;
 
-// How often shared listeners are looked at without an event.
+// The interval of look_again().
 constexpr Duration kSecondLook = std::chrono::seconds(1);
+
 std::size_t descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
@@ -49,7 +57,8 @@ ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
       asking_(loop.deferred([this] { ask_all_to_end(); }, where)),
       drained_(loop.deferred(
           [this] {
-            // If connections_ is not 0 again, another connection came in: its end calls `done`.
+            // If connections_ is not 0, another connection came in meanwhile, and its end calls
+            // `done`.
             if (connections_ == 0 && done_) std::exchange(done_, {})();
           },
           where)),
@@ -138,8 +147,8 @@ void ServerBase::admit(Socket connection, SourceLocation where) {
   }
 }
 
-// A lingering connection is closed but still holds a descriptor: if a new connection needs its
-// place, it is reset.
+// A lingering connection is closed but still holds a descriptor. If a new connection needs the
+// descriptor, the oldest lingering one is reset.
 void ServerBase::count_up() noexcept {
   counter_->set(++connections_);
   Lingerers& lingerers = context_->lingerers;
@@ -239,8 +248,9 @@ void ServerBase::begin_end(Callback<void()> done) noexcept {
   if (std::exchange(draining_, true)) note_end();
 }
 
-// The first turn of a server with adopted sockets ends the drain of an earlier one that was killed.
-// By then share_listeners() has been called, if other processes have these sockets.
+// An earlier server of adopted sockets may have been killed during its drain, so the first turn
+// makes them accept new connections again. If other processes have these sockets, share_listeners()
+// was called before this turn.
 void ServerBase::on_doors() {
   if (target_ != nullptr) {
     offer_all();
@@ -255,9 +265,9 @@ void ServerBase::note_end() noexcept {
   if (connections_ == 0 && listeners_.empty()) drained_.schedule();
 }
 
-// Asks all connections to finish, which runs user code. If that throws, the next turn asks the
-// others. Inside a connection's callback everything is left to the next turn: no other Stream can
-// be read there, and input that has arrived for the others would be lost.
+// Asks all connections to finish, which runs user code. If that code throws, the next turn asks the
+// others. Inside a connection's callback, all of it waits for the next turn: no other Stream can be
+// read there, and the input that has arrived for them would be lost.
 void ServerBase::ask_all_to_end() {
   const Lifetime::Watch server(lifetime_);
   asking_.schedule();
@@ -267,7 +277,7 @@ void ServerBase::ask_all_to_end() {
 }
 
 void ServerBase::drain(Callback<void()> done) {
-  // A drain after hand_over() stops the offers and so is a first one too.
+  // The first drain after hand_over() has work to do too: it stops the offers.
   const bool first = !draining_ || target_ != nullptr;
   begin_end(std::move(done));
   if (!first) return;
@@ -283,15 +293,15 @@ void ServerBase::drain(Callback<void()> done) {
   ask_all_to_end();
 }
 
-// Accepts what is still queued, and closes the listeners. Connections beyond the limit are accepted
-// too, as closing the listener would cut them off. So would closing it while the process lacks
-// descriptors or memory: then this tries again later. The handlers of these connections may give
-// listeners back, throw, and destroy the server.
+// Accepts the connections that are still queued, and closes the listeners. Connections beyond the
+// limit are accepted too, because closing a listener cuts off its queue. For the same reason, this
+// tries again later if the process lacks descriptors or memory. The handlers of these connections
+// may give listeners back, throw, and destroy the server.
 void ServerBase::close_listeners() {
   limits_.max_connections = std::numeric_limits<std::size_t>::max();
   limits_.max_waiting_handshakes = std::numeric_limits<std::size_t>::max();
   const Lifetime::Watch server(lifetime_);
-  doors_.start(Duration::zero());  // goes on in the next turn if something throws
+  doors_.start(Duration::zero());  // if a handler throws, the next turn goes on
   bool starved = false;
   while (Listener* const listener = next_to_close()) {
     const std::uint64_t exhaustions = listener->exhaustions();
@@ -313,8 +323,8 @@ Listener* ServerBase::next_to_close() const noexcept {
   return listeners_.empty() ? nullptr : listeners_.back().get();
 }
 
-// Takes back what drain() has done to an adopted socket. The socket may live on with its owner, and
-// must accept new connections again.
+// Lets an adopted socket accept new connections again after drain() has refused them. The socket
+// may live on in another process.
 void ServerBase::let_in_again(const Listener& listener) const noexcept {
   if (refused_in_ == process_generation()) Socket::accept_new(listener.fd());
 }

@@ -36,44 +36,44 @@ class NetContext;
 class ProxyGate;
 
 struct ServerLimits {
-  // The most connections at once. At the limit accepting pauses and the kernel's queue fills. 0: as
-  // many as the process may open descriptors, less a reserve of 64. A closed connection that
-  // lingers (see Stream::close()) counts too, but keeps no new connection out: if a new one needs
-  // its place, the one that has lingered longest is reset.
+  // The most connections at once. At the limit, accepting pauses, and further connections wait in
+  // the kernel's queue. 0: the process's limit of descriptors, less a reserve of 64. A closed
+  // connection that lingers (see Stream::close()) counts too, but keeps no new connection out: if a
+  // new connection needs the room, the one that has lingered longest is reset.
   std::size_t max_connections = 0;
   StreamOptions stream = {};
   ListenOptions listen = {};  // for Server::listen(); adopted sockets have theirs already
   // The PROXY header that connections have to begin with. A connection that waits for its header
-  // counts, but its Stream and C are made only when the header has come.
+  // counts towards the limit, but its Stream and C are made only when the header has come.
   ProxyOptions proxy = {};
   // The most handshakes that wait for their turn on this loop, if `transports` is set
-  // (Transport::open_is_costly()). Above that no more connections are accepted: the kernel's queue
-  // holds them. A client that connects and sends nothing does not count. 0 stands for 1.
+  // (Transport::open_is_costly()). Above that, further connections wait in the kernel's queue. A
+  // client that connects and sends nothing does not count. 0 counts as 1.
   std::size_t max_waiting_handshakes = 64;
   // Makes a transport, such as TLS, for each connection; null: plain bytes. Must outlive the
   // server. hand_over() can't move connections with a transport, and asks them to finish.
   TransportFactory* transports = nullptr;
 };
 
-// The part of Server<C> that does not depend on C. Use Server<C>. It ends in one of two ways:
+// ServerBase is the part of Server<C> that does not depend on C. Programs use Server<C>. A server
+// ends in one of two ways:
 //
 //   drain():     accepts connections whose handshake has begun, and asks all to finish
-//   hand_over(): offers idle connections to another process, and asks the others to finish after 2
-//   s;
-//                a drain() afterwards ends the offers
+//   hand_over(): offers idle connections to another process, and after 2 s asks the others to
+//                finish; a later drain() ends the offers
 class ServerBase : public Service, private AcceptHandler, protected StreamOwner {
  public:
   ServerBase(const ServerBase&) = delete;
   ServerBase& operator=(const ServerBase&) = delete;
 
-  // Closes down without cutting off any connection. It refuses new connections
-  // (Socket::refuse_new()), still accepts those whose handshake has begun, for 0.25 s plus the time
-  // of TCP_DEFER_ACCEPT, and closes the listeners. It asks each connection by on_shutdown() to
-  // finish, and calls `done` from the loop when the last one is gone. Calling drain() again only
-  // replaces `done`.
+  // Closes down without cutting off any connection. Refuses new connections (Socket::refuse_new()),
+  // and asks each open one by on_shutdown() to finish. Still accepts connections whose handshake
+  // has begun: for 0.25 s plus the time of TCP_DEFER_ACCEPT. Then closes the listeners. Calls
+  // `done` from the loop when the last connection is gone. Calling drain() again only replaces
+  // `done`.
   void drain(Callback<void()> done = {}) override;
 
-  // The rest of the interface of Service.
+  // These are the other functions of Service.
   void hand_over(HandOverTarget& target, Callback<void()> done) override;
   void offer_again() override;
   Result<> adopt_connection(Socket connection, std::span<const std::byte> message) override;
@@ -91,10 +91,10 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   }
   // Returns how many connections were accepted since the start.
   [[nodiscard]] std::uint64_t accepted() const noexcept override { return accepted_; }
-  // Returns what happened to connections that need a PROXY header; zeros without
+  // Returns the counts of connections that needed a PROXY header; zeros without
   // ServerLimits::proxy.
   [[nodiscard]] ProxyStats proxy_stats() const noexcept;
-  // Returns where it listens; empty once it drains or hands over.
+  // Returns the addresses of its listeners; none once it drains or hands over.
   [[nodiscard]] std::vector<Address> addresses() const;
   [[nodiscard]] Loop& loop() const noexcept { return loop_; }
   [[nodiscard]] const ServerLimits& limits() const noexcept { return limits_; }
@@ -109,10 +109,11 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void count_down() noexcept;
   // Ends everything except the connections.
   void end_base() noexcept;
-  // For code that calls handlers: they may destroy the server.
+  // Code that calls handlers must watch it, because they may destroy the server.
   [[nodiscard]] Lifetime& lifetime() noexcept { return lifetime_; }
 
-  // Returns whether the connections that are left must finish here: no listener, no successor.
+  // Returns whether the connections that are left must finish here, because there is no listener
+  // and no successor.
   [[nodiscard]] bool finishing() const noexcept {
     return draining_ && target_ == nullptr && listeners_.empty();
   }
@@ -124,17 +125,17 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   };
 
   virtual void start_connection(Socket socket, SourceLocation where, const Origin& origin) = 0;
-  // Calls ask_to_end() for each connection. A handler may throw, or destroy the server, and then
-  // the others are not asked.
+  // Calls ask_to_end() for each connection. If a handler throws or destroys the server, the others
+  // are not asked.
   virtual void shut_connections_down() = 0;
-  // Calls offer() for each connection until that returns false; returns the last result. Handlers
-  // may do the same here.
+  // Calls offer() for each connection until it returns false, and returns the last result. Here
+  // too, handlers may throw or destroy the server.
   virtual bool offer_connections() = 0;
-  // Offers a connection to the target. Returns false if that is busy.
+  // Offers a connection to the target. Returns false if the target is busy.
   [[nodiscard]] bool offer(Stream& stream, HandledBy handled_by);
   // Asks all connections to end in the next turn.
   void ask_soon() noexcept { asking_.schedule(); }
-  // Asks the Stream to end, only once: the handler may take its time.
+  // Asks the Stream to end, but only once, because the handler may take its time.
   static void ask_to_end(Stream& stream) {
     if (!stream.closing() && !stream.asked_to_end()) stream.request_shutdown();
   }
@@ -177,7 +178,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   Deferred room_;
   Counter own_counter_;
   Counter* counter_ = &own_counter_;
-  Deferred asking_;  // asks the connections that an exception or a callback left out to end
+  Deferred asking_;  // calls ask_all_to_end() again, after an exception or inside a callback
   Deferred drained_;
   Timer doors_;  // see on_doors()
   Callback<void()> done_;
@@ -215,8 +216,8 @@ concept AdoptsUpgraded = requires(C& c) {
   { c.adopting_handler() } -> std::same_as<StreamHandler*>;
 };
 
-// A loop and the source line that gave it to a server. Dumps of the loop, and log lines about a
-// slow or stuck callback of a connection, name that line. Any Loop& converts to a LoopHere.
+// LoopHere is a loop and the source line that gave it to a server. Dumps of the loop, and log lines
+// about a slow or stuck callback of a connection, name that line. Any Loop& converts to a LoopHere.
 struct LoopHere {
   // NOLINTNEXTLINE(google-explicit-constructor): implicit, so that a Loop& is enough
   LoopHere(Loop& given, SourceLocation line = SourceLocation::current()) noexcept
@@ -226,14 +227,14 @@ struct LoopHere {
   SourceLocation where;
 };
 
-// Belongs to its loop's thread. Destroying it closes everything at once, without callbacks.
-// Callbacks may destroy it, those of its connections too; they must not use their C afterwards.
+// Server belongs to its loop's thread. Destroying it closes everything at once, without callbacks.
+// Callbacks may destroy it, including those of its connections, which must not use their C
+// afterwards.
 template <ConnectionHandler C>
 class Server final : public ServerBase {
  public:
   // Binds, listens and accepts. Takes one address or several, and at the end a `C::Context&` if C
-  // has one. Errors: those of Listener::listen(); addresses that were bound before the error are
-  // closed again.
+  // has one. Errors: those of Listener::listen(), after which no address stays bound.
   template <class... Context>
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
                                                               std::span<const Address> addresses,
@@ -254,9 +255,9 @@ class Server final : public ServerBase {
     return listen(here, address, ServerLimits{});
   }
 
-  // Takes sockets that listen already (from a prefork master or a service manager). Unless they are
-  // shared (share_listeners()), the first turn calls Socket::accept_new() for them, in case that an
-  // earlier server was killed amid its drain. Errors: those of Listener::adopt().
+  // Takes sockets that already listen (from a prefork master or a service manager). Unless they are
+  // shared (share_listeners()), the first turn calls Socket::accept_new() for them, in case an
+  // earlier server was killed during its drain. Errors: those of Listener::adopt().
   template <class... Context>
   [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
                                                              std::vector<Socket> sockets,
@@ -274,9 +275,9 @@ class Server final : public ServerBase {
     });
   }
 
-  // For an owner that is destroyed inside a connection's callback, if C has to outlive that
-  // callback. Inside such a callback it ends everything without callbacks and returns true; destroy
-  // the server later. Otherwise it does nothing and returns false.
+  // Helps an owner that is destroyed inside a connection's callback while C has to outlive that
+  // callback. Inside such a callback, ends everything without callbacks and returns true: destroy
+  // the server later. Otherwise does nothing and returns false.
   [[nodiscard]] bool end_in_callback() noexcept {
     bool inside = false;
     slab_.for_each([&](Connection& connection) {
@@ -315,7 +316,7 @@ class Server final : public ServerBase {
   };
   using Context = typename ContextOf<C>::type;
 
-  // The Stream must be the first member: on_stream_closed() casts it to its Connection.
+  // The Stream must be the first member, because on_stream_closed() casts it to its Connection.
   struct Connection {
     Connection(Server& server, std::uint32_t place, Socket socket,
                SourceLocation where) requires HasContext<C>
@@ -340,7 +341,8 @@ class Server final : public ServerBase {
   void start_connection(Socket socket, SourceLocation where, const Origin& origin) override {
     Connection* const connection = make_connection(std::move(socket), where, origin);
     if (connection == nullptr) return;
-    // It waited for its PROXY header or comes from another process. Its handler may throw below.
+    // The server already ends: this connection waited for its PROXY header or comes from another
+    // process. Its handler may throw below, so all are asked to end in the next turn.
     if (finishing()) ask_soon();
     if (origin.state == nullptr) {
       connection->stream.start(true);
@@ -403,7 +405,7 @@ class Server final : public ServerBase {
     return true;
   }
 
-  // Destroys what make_connection() has made, if anything.
+  // Destroys an unfinished connection, or none (null), and no longer counts it.
   void discard(Connection* connection) noexcept {
     if (connection != nullptr) destroy(*connection);
     count_down();

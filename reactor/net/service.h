@@ -15,51 +15,52 @@
 
 namespace reactor {
 
-// May be called only on the loop's thread. Callbacks may call all members, except where one says
-// otherwise.
+// All members must be called on the loop's thread. Callbacks may call each of them unless its
+// comment says otherwise.
 class Service {
  public:
   // Ends without cutting off any connection; see ServerBase::drain(). May be called after
   // hand_over() too.
   virtual void drain(Callback<void()> done = {}) = 0;
 
-  // Hands over to `successor`, which has the same listeners. Stops accepting at once, as queued
-  // connections are for the successor. Offers the successor each connection that is idle, now or
-  // later, and finishes the others as drain() does. Calls `done` from the loop when the last
-  // connection is gone. `successor` must outlive this Service.
+  // Hands the connections over to `successor`, which has the same listeners. Stops accepting at
+  // once, because the successor accepts the queued connections. Offers each connection to the
+  // successor as soon as it is idle, and finishes the others as drain() does. Calls `done` from the
+  // loop when the last connection is gone. `successor` must outlive this Service.
   virtual void hand_over(HandOverTarget& successor, Callback<void()> done) = 0;
-  // Offers the connections again for which HandOverReply::busy came.
+  // Offers again the connections for which the successor answered HandOverReply::busy.
   virtual void offer_again() = 0;
-  // Continues a connection from another process. `state` is what HandOverTarget::send() got there;
-  // it is empty if the connection was only accepted. Errors, after which the connection is closed:
-  // bad_file_descriptor if `connection` is empty; bad_message if no Service wrote this state;
-  // Errc::not_supported for an upgraded connection if this server can't continue those.
+  // Continues a connection from another process. `message` is the one that HandOverTarget::send()
+  // got there. It is empty if the connection was only accepted. Errors, after which the connection
+  // is closed: bad_file_descriptor if `connection` is empty; bad_message if no Service wrote the
+  // message; Errc::not_supported for an upgraded connection if this server can't continue those.
   virtual Result<> adopt_connection(Socket connection, std::span<const std::byte> message) = 0;
 
   // Declares that other processes have the same listeners and go on accepting when this one ends.
-  // So drain() does not refuse new connections at them (Socket::refuse_new()): only the process
-  // that ends them all may do that. A listener over which the kernel does not spread connections
-  // (Socket::is_balanced()) is polled as shared (Listener::share()).
+  // drain() then does not refuse new connections (Socket::refuse_new()), because that would affect
+  // all these processes. A listener that is not balanced (Socket::is_balanced()) is polled as
+  // shared (Listener::share()).
   virtual void share_listeners() = 0;
 
-  // Accepts from a sibling's listening socket too, until give_back() of the same descriptor. Makes
-  // a copy of the descriptor. Errors: those of Listener::adopt(); file_exists if it is borrowed
-  // already.
+  // Also accepts from a sibling's listening socket, until give_back() is called with the same
+  // descriptor. Works with a copy of the descriptor. Errors: those of Listener::adopt();
+  // file_exists if the socket is borrowed already.
   virtual Result<> borrow(int listening_fd) = 0;
   virtual void give_back(int listening_fd) noexcept = 0;
 
   // Sets `keep`, which is called for each accepted connection before anything else happens to it.
-  // If it returns false, the connection continues elsewhere (`keep` has sent a copy) and is closed
-  // here. It is closed too if `keep` throws. An empty `keep` keeps all. `keep` may replace itself.
+  // If `keep` returns false, it has sent a copy to another process, and the connection is closed
+  // here. The connection is also closed if `keep` throws. An empty `keep` keeps every connection.
+  // `keep` may replace itself.
   virtual void set_placement(Callback<bool(const Socket&)> keep) = 0;
   // Sets the counter that holds connections() from now on, for other processes to read. It must
   // outlive the Service.
   virtual void set_counter(Counter& connections) noexcept = 0;
-  // Calls `room` from the loop each time that a connection ends after the limit had stopped
-  // accepting, before a listener accepts another one.
+  // Calls `room` from the loop each time the server has room again after it was full, before a
+  // listener accepts the next connection.
   virtual void set_on_room(Callback<void()> room) = 0;
   // Calls `reached` once, from the loop, after `requests` more requests. If the protocol has no
-  // requests, accepted connections count. `reached` may set another limit.
+  // requests, accepted connections count instead. `reached` may set another limit.
   virtual void set_limit(std::uint64_t requests, Callback<void()> reached) = 0;
 
   [[nodiscard]] virtual std::size_t connections() const noexcept = 0;

@@ -11,9 +11,10 @@
 
 namespace reactor {
 
-// Memory for many objects of one type that never move. A chunk has 64 of them side by side; an
-// index names one. There is no header per object, and chunks are kept for later objects. Memory
-// that was freed last is used first, while it is in the cache.
+// Slab provides memory for many objects of one type, which never move. A chunk holds 64 objects
+// side by side, and an index names an object. There is no header per object, and chunks are kept
+// for later objects. The memory that was freed last is used first, because it may still be in the
+// cache.
 template <class T>
 class Slab {
  public:
@@ -37,17 +38,19 @@ class Slab {
     return (*chunks_[index / kObjects])[index % kObjects].data();
   }
 
-  // Takes the memory back. The caller has destroyed the object in it.
+  // Takes the memory back. The caller must have destroyed the object in it.
   void deallocate(std::uint32_t index) noexcept {
     used_[index / kObjects] &= ~bit(index);
     free_.push_back(index);  // never allocates: grow() has reserved the room
   }
 
   // Calls `bool visit(T&)` for each object in use until it returns false. `visit` may deallocate
-  // any object. If it destroys the Slab it must return false.
+  // any object. If `visit` destroys the Slab, it must return false.
   template <class Visit>
   void for_each(Visit&& visit) {
     for (std::size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
+      // `ahead` has a bit for each object that was not visited yet. used_ is read again after each
+      // visit, because `visit` may have changed it.
       for (std::uint64_t ahead = ~std::uint64_t{0}; (used_[chunk] & ahead) != 0;) {
         const auto place = static_cast<std::size_t>(std::countr_zero(used_[chunk] & ahead));
         ahead &= ~((std::uint64_t{2} << place) - 1);

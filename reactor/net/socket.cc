@@ -26,8 +26,8 @@ constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 constexpr int kSocketFlags = 0;
 #endif
 
-// Does what kSocketFlags does on Linux, on systems without these flags. Sets SO_NOSIGPIPE where
-// there is no MSG_NOSIGNAL.
+// Does on other systems what kSocketFlags does on Linux. Also sets SO_NOSIGPIPE on systems that
+// have it instead of MSG_NOSIGNAL.
 bool finish_socket([[maybe_unused]] int fd) noexcept {
 #if defined(__linux__)
   return true;
@@ -70,7 +70,7 @@ Result<> set_tcp_options(int fd, const ListenOptions& options) {
   return options.tcp.apply(fd);
 }
 
-// Works before and after listen(2) on Linux and FreeBSD. macOS refuses it before.
+// Call it after listen(2): macOS refuses the option before.
 Result<> set_fast_open([[maybe_unused]] int fd, int queue) noexcept {
   if (queue == 0) return {};
 #if defined(TCP_FASTOPEN)
@@ -96,9 +96,9 @@ std::error_code bind_to(int fd, const Address& address, const ListenOptions& opt
   return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
-// Binds a client's socket. If no port is given, connect() chooses it, and so can take one that is
-// free towards the peer. If a port is given, an earlier connection from it may still be in
-// TIME_WAIT, hence SO_REUSEADDR (ip(7), socket(7)).
+// Binds a client's socket. If no port is given, connect() chooses one, which only has to be free
+// towards this peer. If a port is given, SO_REUSEADDR is set, because an earlier connection from
+// that port may still be in TIME_WAIT (ip(7), socket(7)).
 std::error_code bind_client(int fd, const Address& local) {
   if (local.port() != 0) set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 #if defined(IP_BIND_ADDRESS_NO_PORT)
@@ -205,10 +205,12 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
   return as_it_is(std::move(*fd));
 }
 
-// Calls connect(2) again, as SO_ERROR alone is also 0 if its error was taken. Linux returns the
-// error of the first connect and clears it; on other systems SO_ERROR still has it.
+// Calls connect(2) again, because SO_ERROR can't tell success from an error that was already taken:
+// it is 0 in both cases. Linux returns the error of the first connect and clears it. On other
+// systems SO_ERROR still has it.
 std::error_code Socket::finish_connect(int fd, const Address& address) noexcept {
-  if (address.is_unix()) return take_error(fd);  // done at once; a second connect may give EAGAIN
+  if (address.is_unix())
+    return take_error(fd);  // was done at once; another connect may give EAGAIN
   if (::connect(fd, address.data(), address.size()) == 0 || errno == EISCONN) return {};
   const std::error_code error = last_system_error();
   if (error == std::errc::connection_already_in_progress) return error;

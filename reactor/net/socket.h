@@ -62,25 +62,24 @@ class [[nodiscard]] IoResult {
 
 // The settings of a listening socket.
 struct ListenOptions {
-  int backlog = 2048;       // connections that wait for accept(2); clipped by net.core.somaxconn
-  bool reuse_port = false;  // several sockets per address, the kernel spreads connections over
-                            // them: SO_REUSEPORT, SO_REUSEPORT_LB on FreeBSD
-  bool v6_only = false;     // false: a v6 wildcard takes v4 connections too (ipv6(7))
-  // For protocols in which the client speaks first: the kernel holds a connection back until its
-  // first bytes have come, or for this time (TCP_DEFER_ACCEPT, whole seconds; 0 is off). For HTTP,
-  // not for echo.
+  int backlog = 2048;  // connections that wait for accept(2); clipped by net.core.somaxconn
+  // Allows several sockets per address, over which the kernel spreads connections (SO_REUSEPORT;
+  // SO_REUSEPORT_LB on FreeBSD).
+  bool reuse_port = false;
+  bool v6_only = false;  // false: a v6 wildcard takes v4 connections too (ipv6(7))
+  // The longest time that the kernel holds a connection back while its first bytes have not come
+  // (TCP_DEFER_ACCEPT, whole seconds; 0: off). Set it only if the client speaks first, as in HTTP.
   std::chrono::seconds defer_accept{0};
-  // The most bytes that the kernel takes from us before it can send them (TCP_NOTSENT_LOWAT). 0: as
-  // many as its buffer holds, some megabytes. With a limit, we notice earlier that a peer does not
-  // read.
+  // The most unsent bytes that the kernel buffers for us (TCP_NOTSENT_LOWAT). 0: as many as its
+  // buffer holds, some megabytes. With a limit, we notice sooner that a peer does not read.
   int unsent_limit = 0;
   // The permissions of a unix socket's file, 0..0777. The file has them before anybody can connect.
   // -1 leaves them to the umask.
   int unix_mode = -1;
-  // The most connections that may deliver bytes with their SYN, before the handshake is over; 0:
-  // none (TCP_FASTOPEN; net.ipv4.tcp_fastopen has to allow it). For protocols in which the same
-  // bytes may arrive twice. It is set once the socket listens; if the system refuses it, that is
-  // the error of listen() or adopt_listening().
+  // The most connections at once that may send bytes with their SYN, before the handshake is over;
+  // 0: none (TCP_FASTOPEN; net.ipv4.tcp_fastopen has to allow it). Set it only if the protocol
+  // allows the same bytes to arrive twice. If the system refuses the option, listen() or
+  // adopt_listening() fails with that error.
   int fast_open = 0;
   TcpOptions tcp = {};  // of the accepted connections; listen() reports errors of these options
 };
@@ -94,32 +93,32 @@ struct PeerCredentials {
 
 // The settings of a connection to make.
 struct ConnectOptions {
-  // The time after which a Connector gives up, counted from its making. kForever leaves that to the
-  // kernel, which tries a TCP address for minutes.
+  // The time after which a Connector gives up, counted from its construction. kForever leaves that
+  // to the kernel, which tries a TCP address for minutes.
   Duration timeout = std::chrono::seconds(30);
-  // The time after which a Connector tries the next address too if one does not answer. Less than
-  // 10 ms counts as 10, to be fair to the network (RFC 8305 section 5).
+  // The time that a Connector waits for one address before it also tries the next one. Less than 10
+  // ms counts as 10 ms, to be fair to the network (RFC 8305 section 5).
   Duration attempt_delay = std::chrono::milliseconds(250);
-  // The address to connect from; port 0: any port. Addresses of another family can't be reached
-  // then. If this is a unix path, its file is left behind.
+  // The address to connect from; port 0: any port. Only peers of the same family can then be
+  // reached. The file of a unix path is left behind.
   std::optional<Address> local;
-  // TCP_NODELAY is on unless `tcp` says otherwise. An error of these options is an error of the
-  // attempt. With fast_open a Connector takes the first address that it tries, as that connect()
-  // succeeds without an answer from the peer.
+  // TCP_NODELAY is on unless `tcp` says otherwise. If one of these options fails, so does the
+  // attempt. With fast_open a Connector takes the first address that it tries, because its
+  // connect() succeeds before the peer answers.
   TcpOptions tcp = {};
 };
 
-// Owns one socket, or none. A Socket that is made of a descriptor from elsewhere (inetd,
-// socketpair(2), another process) makes it non-blocking. So code that takes a Socket (a Stream,
-// Listener, Server or Datagram) need not care where it comes from.
+// Socket owns one socket, or none. It makes a descriptor from elsewhere (inetd, socketpair(2),
+// another process) non-blocking. So the code that takes a Socket (a Stream, Listener, Server or
+// Datagram) need not care where the descriptor came from.
 class Socket {
  public:
   Socket() noexcept = default;
-  // Sets O_NONBLOCK, which belongs to the open file: other processes that share it see the change.
-  // If `fd` is no descriptor, the first call that uses it reports bad_file_descriptor.
+  // Sets O_NONBLOCK. The flag belongs to the open file, so other processes that share the file see
+  // the change. If `fd` is not open, the first call that uses it reports bad_file_descriptor.
   explicit Socket(UniqueFd fd) noexcept;
-  // Leaves the flags alone. For a descriptor that is non-blocking already, or whose Transport never
-  // waits, as that of open_shared_pipe().
+  // Leaves the flags alone. Use it for a descriptor that is already non-blocking, or whose
+  // Transport never waits (open_shared_pipe()).
   [[nodiscard]] static Socket as_it_is(UniqueFd fd) noexcept {
     Socket socket;
     socket.fd_ = std::move(fd);
@@ -134,16 +133,16 @@ class Socket {
   // is left behind after an error.
   [[nodiscard]] static Result<Socket> listen(const Address& address, const ListenOptions& options);
 
-  // Like listen(), for a TCP address, but the socket does not listen before start_listening():
-  // until then the kernel gives it no connection. Errors: those of socket(2) and bind(2).
+  // Does the same for a TCP address, but the socket does not listen yet: the kernel gives it no
+  // connection before start_listening(). Errors: those of socket(2) and bind(2).
   [[nodiscard]] static Result<Socket> reserve(const Address& address, const ListenOptions& options);
   // Makes a reserved socket listen. Errors: those of listen(2).
   [[nodiscard]] std::error_code start_listening(const ListenOptions& options) const;
 
-  // Takes over a stream socket that a parent or a service manager has made and that listens
-  // already. It becomes non-blocking and close-on-exec. `options` apply as far as they can be set
-  // late: not the backlog, reuse_port, v6_only and unix_mode. After an error the caller still owns
-  // `fd`. Errors: bad_file_descriptor; Errc::not_listening if it is anything else.
+  // Takes over a listening stream socket from a parent or a service manager, and makes it
+  // non-blocking and close-on-exec. Ignores the `options` that can't be set this late: backlog,
+  // reuse_port, v6_only and unix_mode. After an error the caller still owns `fd`. Errors:
+  // bad_file_descriptor; Errc::not_listening if `fd` is anything else; those of the other options.
   [[nodiscard]] static Result<Socket> adopt_listening(int fd, const ListenOptions& options);
 
   // Returns a new socket of any kind, non-blocking and close-on-exec. Errors: those of socket(2).
@@ -157,8 +156,8 @@ class Socket {
   [[nodiscard]] static Result<Socket> connect(const Address& address,
                                               const ConnectOptions& options = {});
   // Returns the outcome of connect() to `address`. Errors: connection_already_in_progress if there
-  // is none yet; those of connect(2); connection_aborted (Linux) if the error was cleared before
-  // (take_error()), as libkqueue does when it reports the descriptor.
+  // is none yet; those of connect(2); connection_aborted (Linux) if the error was already cleared,
+  // by take_error() or by libkqueue when it reported the descriptor.
   [[nodiscard]] static std::error_code finish_connect(int fd, const Address& address) noexcept;
 
   // Returns one accepted connection, non-blocking and close-on-exec; an empty Socket means
@@ -172,25 +171,25 @@ class Socket {
   [[nodiscard]] Result<Address> local() const { return local_address(fd()); }
   [[nodiscard]] Result<Address> peer() const { return peer_address(fd()); }
 
-  // Call recv(2) or send(2) once, never with SIGPIPE. receive() into an empty buffer returns end of
+  // Call recv(2) or send(2) once, without SIGPIPE. receive() into an empty buffer returns end of
   // stream.
   [[nodiscard]] static IoResult receive(int fd, std::span<std::byte> buffer) noexcept;
   [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
-  // Calls sendfile(2) once, for up to `count` bytes from `offset` of a regular file, never with
+  // Calls sendfile(2) once, for up to `count` bytes from `offset` of a regular file, without
   // SIGPIPE. End of stream means the end of the file. Errors: operation_not_supported if the system
-  // has no such call; that or invalid_argument if it can't serve these two descriptors.
+  // has no such call; the same or invalid_argument if it can't serve these two descriptors.
   [[nodiscard]] static IoResult send_file(int fd, int file, std::uint64_t offset,
                                           std::size_t count) noexcept;
-  // Like receive(), but the bytes stay in the socket and are received again (recv(2) MSG_PEEK).
+  // Returns bytes that the next receive() returns again (recv(2) MSG_PEEK).
   [[nodiscard]] static IoResult peek(int fd, std::span<std::byte> buffer) noexcept;
   // Shuts down the writing side (shutdown(2)): the peer reads the rest and then the end. Returns
   // false if the connection is gone, or `fd` is no socket.
   static bool shutdown_write(int fd) noexcept;
-  // Makes a listening TCP socket, which is to be closed, drop the SYNs of new connections, so that
-  // its queue can be emptied. Handshakes that have begun go on. This holds for all copies of the
-  // socket, in all processes, until accept_new(). A client tries again after a second, and reaches
-  // whichever server listens there by then. Errors: not_supported if the kernel has no such filter
-  // (socket(7) SO_ATTACH_FILTER).
+  // Makes a listening TCP socket drop the SYNs of new connections, so that its queue can be emptied
+  // before the socket is closed. Handshakes that have begun go on. All copies of the socket, in all
+  // processes, drop SYNs until accept_new(). A client tries again after a second, and then reaches
+  // the server that listens there by that time. Errors: not_supported if the kernel has no such
+  // filter (socket(7) SO_ATTACH_FILTER).
   static Result<> refuse_new(int listening_fd) noexcept;
   static void accept_new(int listening_fd) noexcept;
   // Returns how long after refuse_new() a connection may still come into the queue: the time of
@@ -240,7 +239,7 @@ inline IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept 
   return count >= 0 ? IoResult::bytes(static_cast<std::size_t>(count)) : not_moved(errno);
 }
 
-// How to go on after a failed accept (accept(2), "Error handling").
+// AcceptFailure tells how to go on after a failed accept (accept(2), "Error handling").
 enum class AcceptFailure : std::uint8_t {
   retry,  // that connection is gone (ECONNABORTED, network errors): accept the next one
   pause,  // no descriptor or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): connections stay queued

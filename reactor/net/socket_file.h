@@ -7,9 +7,9 @@
 
 namespace reactor {
 
-// Owns the file of a unix socket, and removes it when it is destroyed. It leaves the file alone if
-// another server has put its own in that place, or if this process is a forked child (G9). Make it
-// right after bind(2): whatever fails later, the file does not stay.
+// SocketFile owns the file of a unix socket, and its destructor removes the file. The file stays if
+// another server has put its own in that place, or if this process is a forked child (G9). Make a
+// SocketFile right after bind(2), so that no file is left behind if a later step fails.
 class SocketFile {
  public:
   // Owns no file.
@@ -20,9 +20,9 @@ class SocketFile {
   SocketFile& operator=(SocketFile&&) = delete;
   ~SocketFile();
 
-  // Owns the file at `address` instead of the one before, which is left alone.
+  // Owns the file at `address` from now on. The previous file stays.
   void take(const Address& address) noexcept;
-  // Leaves the file alone from here on.
+  // Gives up the file, which then stays.
   void release() noexcept { address_ = Address(); }
 
  private:

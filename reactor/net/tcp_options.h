@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TcpOptions are options of a TCP socket (tcp(7)). An option that is left empty stays as it is.
+// TcpOptions holds options of a TCP socket (tcp(7)). An empty option does not change the socket.
 // Accepted sockets inherit all options of their listening socket except quick_ack and fast_open.
 #pragma once
 
@@ -11,8 +11,8 @@
 
 namespace reactor {
 
-// Probes an idle connection. A peer that has vanished is noticed after idle + interval * count:
-// std::errc::timed_out.
+// KeepAlive makes the kernel probe an idle connection. If the peer has vanished, the connection
+// fails after idle + interval * count, with std::errc::timed_out.
 struct KeepAlive {
   bool on = true;
   std::chrono::seconds idle{60};      // before the first probe, 1..32767
@@ -23,23 +23,22 @@ struct KeepAlive {
 struct TcpOptions {
   std::optional<bool> no_delay;         // TCP_NODELAY; every Socket of this library has it on
   std::optional<KeepAlive> keep_alive;  // SO_KEEPALIVE, TCP_KEEPIDLE, _KEEPINTVL, _KEEPCNT
-  // How long sent bytes may stay unacknowledged, up to 24 days; 0: the system's time
+  // The longest time that sent bytes may stay unacknowledged, up to 24 days; 0: the system's time
   // (TCP_USER_TIMEOUT).
   std::optional<std::chrono::milliseconds> user_timeout;
-  // Sends acknowledgements at once for now; the kernel may return to delaying them by itself
-  // (TCP_QUICKACK).
+  // Sends acknowledgements at once. The kernel may later delay them again (TCP_QUICKACK).
   std::optional<bool> quick_ack;
   // The congestion control: "cubic", "reno", or another one that the kernel has and allows
   // (TCP_CONGESTION). The text is the caller's and must outlive this object.
   std::string_view congestion_control;
-  // Set before connect(): sends the first written bytes with the SYN if the server has given a
-  // cookie before (TCP_FASTOPEN_CONNECT). connect() then succeeds at once, and the first write
-  // reports its errors.
+  // Sends the first written bytes with the SYN, if the server gave a cookie earlier
+  // (TCP_FASTOPEN_CONNECT). Set it before connect(), which then succeeds at once. The first write
+  // reports the errors of connect().
   bool fast_open = false;
 
-  // Sets the options on `fd` and stops at the first that fails. Errors: Errc::not_supported if the
-  // system or the socket has no such option; no_such_file_or_directory for an unknown congestion
-  // control; those of setsockopt(2).
+  // Sets the options on `fd`, and stops at the first one that fails. Errors: Errc::not_supported if
+  // the system or the socket has no such option; no_such_file_or_directory for an unknown
+  // congestion control; those of setsockopt(2).
   Result<> apply(int fd) const;
 };
 

@@ -15,21 +15,21 @@
 
 namespace reactor {
 
-// Belongs to one Stream (Stream::set_transport()). The Stream calls it from the loop's thread, and
-// never from inside one of its calls. The descriptor is the Stream's and is usually non-blocking:
-// no call may wait.
+// A Transport belongs to one Stream (Stream::set_transport()). The Stream calls it from the loop's
+// thread, and never from inside another of these calls. The descriptor belongs to the Stream and is
+// usually non-blocking. No call may wait.
 class Transport {
  public:
   virtual ~Transport() = default;
 
   // Opens the transport before the first byte, for example by a handshake. Called at start(), and
-  // again each time the descriptor is ready for read_needs(), as long as it returns would-block.
-  // on_open() follows when it returns ok (with any count). End of stream, an error, and the time
-  // limit end the Stream by on_close(). Default: ok.
+  // again each time the descriptor is ready for read_needs(), as long as open() returns
+  // would-block. on_open() follows when open() returns ok (with any count). End of stream, an
+  // error, or the time limit closes the Stream, and on_close() follows. Default: ok.
   virtual IoResult open(int fd);
-  // Returns whether a call of open() may take much processor time, as a handshake does. If so, all
-  // costly openings of the loop run one after the other, for 1 ms and one more call in each turn,
-  // so that other connections do not wait for them (G10). Default: no.
+  // Returns whether a call of open() may take much processor time, as a handshake does. If so, the
+  // loop runs its costly openings one after the other, so that other connections do not wait for
+  // them (G10). A turn starts no further call once 1 ms has passed. Default: no.
   [[nodiscard]] virtual bool open_is_costly() const noexcept { return false; }
   // Returns the time limit for opening, greater than zero. It includes the waits for other
   // openings. When it passes, the Stream fails with Errc::timed_out.
@@ -38,14 +38,13 @@ class Transport {
   // Reads into `buffer`, which has at least one byte. Zero bytes mean would-block; end of stream
   // means that the peer has ended its writing.
   virtual IoResult read(int fd, std::span<std::byte> buffer) = 0;
-  // Writes a part of `bytes`, which is not empty. After would-block the next call begins with the
-  // same bytes, maybe at another address in memory, and is not shorter.
+  // Writes a part of `bytes`, which is not empty. After would-block, the next call passes the same
+  // bytes again, perhaps at another address in memory and with more bytes behind them.
   virtual IoResult write(int fd, std::span<const std::byte> bytes) = 0;
 
-  // Tells the peer that no more will be written. Called once everything is written. After
-  // would-block it is called again when the descriptor is ready for write_needs(); after any other
-  // result, never. Errors are not reported. The Stream then closes the descriptor or goes on
-  // reading.
+  // Tells the peer that no more bytes follow. Called once everything is written. After would-block
+  // it is called again when the descriptor is ready for write_needs(). Any other result is final.
+  // Errors are not reported. The Stream then closes the descriptor or goes on reading.
   virtual IoResult end_writing(int fd) = 0;
 
   // Return what the descriptor must be ready for after would-block: read_needs() after open() or
@@ -61,12 +60,12 @@ class Transport {
   // start, and shutdown() closes the Stream.
   [[nodiscard]] virtual bool can_read() const noexcept { return true; }
 
-  // Closes whatever the transport holds open besides the Stream's descriptor. Called when the
-  // Stream has ended, before on_close(); none of the calls above follow. Default: nothing.
+  // Closes everything that the transport holds open besides the Stream's descriptor. Called when
+  // the Stream has ended, before on_close(). None of the calls above follow. Default: nothing.
   virtual void release() noexcept;
 
-  // Returns the error code to report for `failed`, a result of open(), read() or write() that errno
-  // can't describe. Default: failed.error().
+  // Returns the error code to report for `failed`, a result of open(), read() or write(). Override
+  // it if errno can't describe the failure. Default: failed.error().
   [[nodiscard]] virtual std::error_code error(IoResult failed) const noexcept;
 
  protected:

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+// The states of a lingering socket:
+//
+//   start(): shut down for writing --> reading --linger_bytes: hold_back()--> waiting
+//                                         |                                      |
+//                                         '-the peer closed, or time is over-----'--> end()
+//
+// While it waits, the kernel's buffer fills and stops the peer. The timer then ends it.
 #include "reactor/net/internal/linger.h"
 
 #include <sys/resource.h>
@@ -14,7 +21,7 @@
 namespace reactor {
 namespace {
 
-// Returns the share of the process's descriptors that may linger.
+// Returns how many of the process's descriptors may linger.
 std::size_t share_of_descriptors() noexcept {
   constexpr rlim_t kShare = 8;
   rlimit limit{};
@@ -36,7 +43,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
 
   bool start(Duration time) {
     Loop& loop = all_.loop_;
-    if (!Socket::shutdown_write(fd_.get())) return false;  // nothing can be lost any more
+    if (!Socket::shutdown_write(fd_.get())) return false;  // the connection is gone
     if (!loop.attach(*this, Interest::read)) return false;
     end_ = saturating_add(loop.now(), time);
     loop.arm(*this, idle_end());
@@ -56,7 +63,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
       return;
     }
     moved_ += result.count();
-    if (moved_ >= kProgress) {  // less does not count: the peer is as good as idle
+    if (moved_ >= kProgress) {  // a peer that sends less is as good as idle
       moved_ = 0;
       postpone_lazily(idle_end());
     }
@@ -82,7 +89,7 @@ class Lingerers::Lingerer final : public PollTarget, public TimerNode {
     return std::min(end_, saturating_add(all_.loop_.now(), idle_));
   }
 
-  // Stops reading; the timer then ends this lingerer.
+  // Stops reading, so that the timer ends this lingerer.
   void hold_back() {
     if (!all_.loop_.set_interest(*this, Interest::none)) all_.end(*this);
   }

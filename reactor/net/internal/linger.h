@@ -13,16 +13,16 @@ namespace reactor {
 
 struct StreamOptions;
 
-// Holds sockets of closed connections while their peers may still be sending. Closing such a socket
-// at once would answer the peer's bytes with a reset, which can destroy the last answer before the
-// peer has read it (RFC 9112 section 9.6). So each is shut down for writing, then read, and its
-// input dropped, until the peer closes or the limits in StreamOptions are reached. Owns the
-// descriptors. Private to net/.
+// Lingerers holds the sockets of closed connections while their peers may still be sending. Closing
+// such a socket at once would answer the peer's bytes with a reset, which can destroy the last
+// answer before the peer has read it (RFC 9112 section 9.6). So each socket is shut down for
+// writing. Then its input is read and dropped until the peer closes or a limit of StreamOptions is
+// reached. Lingerers owns the descriptors. Private to net/.
 //
-// A peer decides how long its connection lingers, so there is a bound. All lingering sockets of a
-// loop hold at most an eighth of the descriptors that the process may have, but kLeast are always
-// allowed. Beyond that, the one that has lingered longest in the largest group is reset. A server
-// has a further bound for its own: see ServerBase::count_up().
+// The peer decides how long its connection lingers, so the number of sockets is bounded. All
+// lingering sockets of a loop hold at most an eighth of the descriptors that the process may have,
+// but kLeast are always allowed. Beyond that, the socket that has lingered longest in the largest
+// group is reset. Each server has a further bound: see ServerBase::count_up().
 class Lingerers {
  public:
   static constexpr std::size_t kLeast = 16;
@@ -32,9 +32,10 @@ class Lingerers {
   Lingerers(const Lingerers&) = delete;
   Lingerers& operator=(const Lingerers&) = delete;
 
-  // Takes over a descriptor that no poller watches. `options` has its limits; all sockets with the
-  // same `options`, as those of a server have, form a group. `options` may be destroyed first. If
-  // there is no memory, the descriptor is closed at once.
+  // Takes over a descriptor that no poller watches. `options` has the limits of this socket. All
+  // sockets with the same `options` object form a group, for example those of one server. `options`
+  // may be destroyed earlier than the socket. If there is no memory, the descriptor is closed at
+  // once.
   void add(UniqueFd fd, const StreamOptions& options) noexcept;
   // Returns how many sockets linger, in all or in one group.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

@@ -5,8 +5,8 @@
 
 namespace reactor {
 
-// The loop tells the Streams that are attached to it that it ends. A Stream that has not started is
-// not attached; if it announced addresses, it has to be told here that the loop is gone.
+// The loop itself tells attached Streams that it ends. A Stream that has not started is not
+// attached. If such a Stream announced addresses, it learns here that the loop is gone.
 NetContext::~NetContext() {
   for (const auto& [key, said] : announced) said.stream->clear(Stream::kUnattached);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// NetContext is what the Streams of one loop share: the batch of collected writes, which callback
-// runs, errors on their way to on_close(), lingering sockets, and openings. Private to net/.
+// NetContext holds everything that the Streams of one loop share: the batch of collected writes,
+// the Stream whose callback runs, errors on their way to on_close(), lingering sockets, and
+// openings. Private to net/.
 #pragma once
 
 #include <array>

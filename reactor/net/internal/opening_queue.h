@@ -8,18 +8,18 @@
 
 namespace reactor {
 
-// Runs the costly steps of openings (Transport::open_is_costly()), which are handshakes, one after
-// the other. A step of TLS takes a millisecond, a request only microseconds, and clients come in
-// bursts. So the steps wait here and run within kBudget of each turn of the loop, and established
-// connections have their turn in between (G10). One turn takes at most the budget and one step.
-// Belongs to its loop's thread. Private to net/.
+// OpeningQueue runs the costly steps of openings (Transport::open_is_costly()), which are
+// handshakes, one after the other. A step of TLS takes a millisecond, a request only microseconds,
+// and clients come in bursts. So the steps wait here, and each turn of the loop runs them for
+// kBudget. Established connections have their turn in between (G10). A turn takes at most the
+// budget and one step. OpeningQueue belongs to its loop's thread. Private to net/.
 class OpeningQueue {
  public:
-  // After this time since the first step began, no further step begins in the same turn.
+  // No step begins later than this after the first step of the same turn.
   static constexpr Duration kBudget = std::chrono::milliseconds(1);
 
-  // A step that waits. It is a member of the object that it opens. Destroying it takes it out of
-  // the queue.
+  // Step is one step that may wait in the queue. It is a member of the object that it opens.
+  // Destroying it takes it out of the queue.
   class Step : private ListLink {
    public:
     Step() = default;
@@ -49,8 +49,8 @@ class OpeningQueue {
   OpeningQueue(const OpeningQueue&) = delete;
   OpeningQueue& operator=(const OpeningQueue&) = delete;
 
-  // Runs `step` in a later turn, after the steps that wait already. Does nothing if `step` waits
-  // already.
+  // Runs `step` in a later turn, after the steps that already wait. Does nothing if `step` already
+  // waits.
   void add(Step& step) noexcept;
   // Returns how many steps wait.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A header is peeked at (MSG_PEEK) before it is read, so no byte after it is ever taken, and none
-// has to be kept. Of an unfinished header, all bytes that have come are read at once; otherwise the
-// poller would report them again and again.
+//   admit() --> Visitor --read(), until the header is complete--> pass() --> the server
+//      |           |
+//      '-----------+--not allowed, malformed, too late or gone--> turn_away(): counted and logged
+//
+// A header is peeked at (MSG_PEEK) before it is read, so the bytes behind it stay in the socket for
+// the Stream. All bytes of an unfinished header are read at once, because the poller would report
+// them again and again.
 #include "reactor/net/internal/proxy_gate.h"
 
 #include <algorithm>

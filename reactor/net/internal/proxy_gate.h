@@ -18,19 +18,20 @@ namespace reactor {
 
 class ProxyHeaderParser;
 
-// Holds accepted connections until their PROXY header has come, and reads exactly that header. A
-// connection that passes is then a socket like any other, and its Stream need not know of the
-// header. Other connections are closed without an answer, and logged at a bounded rate. Belongs to
-// its loop's thread; destroying it closes the waiting connections. Private to net/.
+// ProxyGate holds accepted connections until their PROXY header has come, and reads exactly that
+// header. A connection that passes is then a socket like any other, and its Stream need not know of
+// the header. Other connections are closed without an answer, and logged at a bounded rate.
+// ProxyGate belongs to its loop's thread. Destroying it closes the waiting connections. Private to
+// net/.
 class ProxyGate {
  public:
-  // Gets a connection that has passed. `addresses` is valid until return; null: use the socket's
-  // own.
+  // Gets a connection that has passed. `addresses` is valid until it returns. Null: the socket's
+  // own addresses apply.
   using Passed = Callback<void(Socket, SourceLocation, const ProxiedAddresses* addresses)>;
   using Dropped = Callback<void()>;
 
-  // One of `passed` and `dropped` is called for each admitted connection, once, maybe inside
-  // admit(), and also if admit() throws. `dropped` must not throw. `options` must outlive the gate.
+  // Each admitted connection leads to exactly one call of `passed` or `dropped`, perhaps inside
+  // admit(), and even if admit() throws. `dropped` must not throw. `options` must outlive the gate.
   ProxyGate(Loop& loop, const ProxyOptions& options, Passed passed, Dropped dropped);
   ~ProxyGate();
   ProxyGate(const ProxyGate&) = delete;
@@ -51,7 +52,8 @@ class ProxyGate {
     TimePoint next{};         // no log line before this
     std::uint64_t since = 0;  // connections dropped without a log line
   };
-  // Shows what is wrong with a header. `seen` is the beginning of the connection, if it is known.
+  // Evidence shows the fault of a header. `seen` is the beginning of the connection, if it is
+  // known.
   struct Evidence {
     const ProxyHeaderParser* parser;
     std::span<const std::byte> seen;

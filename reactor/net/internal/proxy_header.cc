@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+// The parser looks at one byte at a time, and keeps the first kMostKept bytes:
+//
+//   signature --"PROXY "--> take_v1(), until CR LF ----------> parse_line() ------> done
+//       '--version 2------> take_v2(), until the preamble's end: check_preamble()
+//                           take_v2(), until the length's end -> read_addresses() -> done
+//
+// Each step refuses a wrong byte as soon as it can tell.
 #include "reactor/net/internal/proxy_header.h"
 
 #include <arpa/inet.h>
@@ -18,8 +25,8 @@ using State = ProxyHeaderParser::State;
 constexpr std::string_view kSignatureV1 = "PROXY ";
 constexpr std::string_view kSignatureV2("\r\n\r\n\0\r\nQUIT\n", 12);
 
-// In version 2, one byte after the signature has version and command, the next one family and
-// protocol, and two have the length of the rest.
+// In version 2, the signature is followed by one byte with version and command, one byte with
+// family and protocol, and two bytes with the length of the rest.
 constexpr std::size_t kCommandAt = 12;
 constexpr std::size_t kFamilyAt = 13;
 constexpr std::size_t kLengthAt = 14;
@@ -31,7 +38,7 @@ constexpr unsigned kDatagram = 2;
 
 constexpr std::size_t kPathField = 108;  // bytes of a unix address, on all systems
 
-// The bytes of both addresses with their ports.
+// The size of both addresses with their ports, by Family.
 constexpr std::array<std::size_t, 4> kAddressBytes = {0, 12, 36, 2 * kPathField};
 
 unsigned byte_of(char c) noexcept { return static_cast<unsigned char>(c); }
@@ -57,8 +64,9 @@ Address v6_address(const void* host, std::uint16_t network_order_port) noexcept 
   return address_of(address);
 }
 
-// Makes an address of a path field, which zeros fill up. A name that begins with a zero is a Linux
-// abstract name. Its length is not in the header, so zeros at its end are not taken as part of it.
+// Makes an address of a path field, which is padded with zeros. A name that begins with a zero is a
+// Linux abstract name. The header does not have its length, so zeros at its end do not count as a
+// part of it.
 Address unix_address(const char* room) noexcept {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -78,7 +86,7 @@ std::string_view next_word(std::string_view& line) noexcept {
   return word;
 }
 
-// Parses a port as the protocol demands: decimal, without leading zeros.
+// Parses a port, which the protocol wants decimal and without leading zeros.
 bool parse_port(std::string_view text, std::uint16_t& port) noexcept {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   const bool padded = text.size() > 1 && text.front() == '0';

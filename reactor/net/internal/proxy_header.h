@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ProxyHeaderParser parses the header of the PROXY protocol, versions 1 and 2 (haproxy's
-// proxy-protocol.txt), by which a proxy says for which client it connects. Private to net/.
+// proxy-protocol.txt), by which a proxy names the client for which it connects. Private to net/.
 #pragma once
 
 #include <array>
@@ -14,13 +14,13 @@
 
 namespace reactor {
 
-// A strict, incremental parser that does not allocate. It takes the header in any pieces and not
-// one byte more. A connection without a header is bad. TLVs are skipped unread.
+// The parser is strict and incremental, and does not allocate. It takes the header in any pieces,
+// and no byte behind it. A connection without a header is bad. TLVs are skipped unread.
 class ProxyHeaderParser {
  public:
   static constexpr std::size_t kMostV1 = 107;  // bytes, with CRLF
-  // The most bytes of version 2, whose length field could say up to 65,551. Addresses take 232,
-  // TLVs the rest: a client's certificate fits.
+  // The most bytes of version 2, although its length field allows 65,551. Addresses take up to 232.
+  // The rest is for TLVs, and enough for a client's certificate.
   static constexpr std::size_t kMostV2 = 4096;
 
   enum class State : std::uint8_t { more, done, bad };
@@ -43,14 +43,14 @@ class ProxyHeaderParser {
   // Returns whether the signature has come. If so, even a bad header is one of the right version.
   [[nodiscard]] bool signed_well() const noexcept;
 
-  // Returns the client's addresses, once done. None if the socket's own addresses apply: for a
-  // health check by the proxy itself, or a family that it does not know.
+  // Returns the addresses of the client's connection, once done. None if the socket's own addresses
+  // apply: for a health check by the proxy itself, or if the proxy does not know the family.
   [[nodiscard]] const std::optional<ProxiedAddresses>& addresses() const noexcept {
     return addresses_;
   }
 
  private:
-  static constexpr std::size_t kPreamble = 16;  // of version 2: up to and with the length
+  static constexpr std::size_t kPreamble = 16;  // of version 2: up to and including the length
   static constexpr std::size_t kMostKept = kPreamble + 2 * 108;  // with two unix addresses
 
   [[nodiscard]] State take(char byte) noexcept;

@@ -10,14 +10,13 @@
 
 namespace reactor {
 
-// Limits the bytes a second, as a bucket that fills with time. The bucket holds 50 ms' worth at
-// most, so that a connection that paused may not make up for more. An allowance is 10 ms' worth at
-// least (or 0), so that a waiting Stream is not called for each byte. Private to net/.
+// RateLimit limits the bytes per second, as a bucket that fills with time. The bucket holds 50 ms'
+// worth at most, so that a connection can't make up for a longer pause. An allowance is 0 or at
+// least 10 ms' worth, so that a waiting Stream is not called for each byte. Private to net/.
 class RateLimit {
  public:
-  // Sets the rate; 0: no limit. The first rate begins with 10 ms' worth. A new rate in place of an
-  // old one keeps the state of the bucket; otherwise a caller that sets it at each read would have
-  // no limit.
+  // Sets the rate; 0: no limit. The first rate begins with 10 ms' worth. A new rate keeps the state
+  // of the bucket. Otherwise a caller that sets the rate at each read would have no limit.
   void set(std::uint64_t bytes_a_second, TimePoint now) noexcept {
     const bool begins = rate_ <= 0;
     rate_ = static_cast<double>(bytes_a_second);
@@ -42,15 +41,15 @@ class RateLimit {
   [[nodiscard]] Duration time_for(double bytes) const noexcept {
     return Duration(static_cast<std::int64_t>(std::ceil(bytes * 1e9 / rate_)));
   }
-  // Returns the time since when the bucket has been filling. It goes back at most 50 ms, or at very
-  // low rates the time of two bytes, so that the bucket can hold one.
+  // Returns the time at which the bucket began to fill. This is at most 50 ms ago, or at very low
+  // rates the time of two bytes, so that the bucket can hold one.
   [[nodiscard]] TimePoint counted_from(TimePoint now) const noexcept {
     constexpr Duration kLongestRest = std::chrono::milliseconds(50);
     return std::max(paid_until_, now - std::max(kLongestRest, time_for(2)));
   }
 
   double rate_ = 0;
-  TimePoint paid_until_{};  // the bytes that were moved use up the rate until this time
+  TimePoint paid_until_{};  // the moved bytes have used up the rate until this time
 };
 
 }  // namespace reactor

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+// The steps at a path that exists already. The lock of its folder keeps other servers out
+// meanwhile.
+//
+//   bind(): address in use --> connect(): refused, so its server is dead --> unlink() --> bind()
+//      | no such file              | accepted, or its backlog is full
+//      v                           v
+//   the caller listens          address_in_use
 #include "reactor/net/internal/unix_path.h"
 
 #include <fcntl.h>
@@ -31,8 +38,8 @@ bool is_socket(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-// Returns whether no server answers at the path. A live one takes the connection, or would if its
-// backlog were not full (unix(7)).
+// Returns whether the server of the path is dead: it refuses a connection. A live one accepts it,
+// or reports that its backlog is full (unix(7)).
 bool is_dead(int fd, const Address& address) {
   int type = 0;
   socklen_t length = sizeof(type);
@@ -54,8 +61,8 @@ std::error_code bind_to(int fd, const Address& address) {
   return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
-// Sets the mode, but not through a link that somebody may have put there meanwhile. EOPNOTSUPP:
-// this libc can't do that (before glibc 2.32), or the file is a link.
+// Sets the mode, but not through a link that another process may have put there meanwhile.
+// EOPNOTSUPP means that this libc can't do that (before glibc 2.32), or that the file is a link.
 bool set_mode(const std::string& path, mode_t mode) {
   if (::fchmodat(AT_FDCWD, path.c_str(), mode, AT_SYMLINK_NOFOLLOW) == 0) return true;
   return errno == EOPNOTSUPP && is_socket(path) && ::chmod(path.c_str(), mode) == 0;
@@ -75,8 +82,8 @@ SocketFolderLock::SocketFolderLock(const Address& address) noexcept {
   }
 }
 
-// Unlocks explicitly: closing alone would leave the folder locked if a fork has copied the
-// descriptor.
+// Unlocks explicitly. If a fork has copied the descriptor, closing alone would leave the folder
+// locked.
 SocketFolderLock::~SocketFolderLock() {
   if (folder_) ::flock(folder_.get(), LOCK_UN);
 }

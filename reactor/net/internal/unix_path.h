@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Makes the file of a unix socket without a race: a dead server's file is replaced, a live one's
-// never. Private to net/.
+// These functions make the file of a unix socket without a race. They replace the file of a dead
+// server, but never that of a live one. Private to net/.
 #pragma once
 
 #include <sys/un.h>
@@ -15,8 +15,8 @@
 
 namespace reactor {
 
-// The path of a unix socket, or of its folder, as a C string. It takes no memory, for functions
-// that must not throw.
+// SocketPath is the path of a unix socket, or of its folder, as a C string. It allocates nothing,
+// for functions that must not throw.
 class SocketPath {
  public:
   explicit SocketPath(std::string_view path) noexcept {
@@ -28,11 +28,12 @@ class SocketPath {
   std::array<char, sizeof(sockaddr_un::sun_path) + 1> text_{};
 };
 
-// Locks the folder of a unix socket (flock(2)); hold it from before bind_unix() until listen() is
-// done. A socket that is bound but does not listen yet looks like a dead server's. With the lock,
-// of several servers that start at the same moment one binds, and the others find it alive. The
-// lock leaves no file behind. It does nothing for addresses without a path. If the folder can't be
-// read, or stays locked for a quarter of a second, it goes on without the lock.
+// SocketFolderLock locks the folder of a unix socket (flock(2)). Hold it from before bind_unix()
+// until listen() is done: a socket that is bound but does not listen yet looks like that of a dead
+// server. If several servers start at the same moment, the lock lets one of them finish first, and
+// the others find it alive. The lock leaves no file behind, and does nothing for addresses without
+// a path. If the folder can't be read, or stays locked for a quarter of a second, the constructor
+// returns without the lock.
 class SocketFolderLock {
  public:
   explicit SocketFolderLock(const Address& address) noexcept;
@@ -44,11 +45,11 @@ class SocketFolderLock {
   UniqueFd folder_;
 };
 
-// Binds a unix socket. A file that a dead server left behind is replaced. `mode`: the file's
-// permissions, 0..0777, whatever the umask; -1 leaves them to the umask. Nobody can connect under
-// other permissions: they are set before listen(), and on Linux before the file exists. After an
-// error no file is left. After success the caller owns the file (SocketFile). Errors:
-// address_in_use if a server answers or the file is no socket; those of bind(2), chmod(2).
+// Binds a unix socket. A file that a dead server left behind is replaced. `mode` is the file's
+// permissions, 0..0777, regardless of the umask; -1 leaves them to the umask. Nobody can connect
+// under other permissions, because they are set before listen(), and on Linux before the file
+// exists. After an error no file is left. After success the caller owns the file (SocketFile).
+// Errors: address_in_use if a server answers or the file is no socket; those of bind(2), chmod(2).
 [[nodiscard]] std::error_code bind_unix(int fd, const Address& address, int mode);
 
 }  // namespace reactor

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// IPv4 addresses that are mapped into IPv6 (RFC 4291 section 2.5.5.2). Private to net/.
+// These constants describe IPv4 addresses that are mapped into IPv6 (RFC 4291 section 2.5.5.2).
+// Private to net/.
 #pragma once
 
 #include <array>
