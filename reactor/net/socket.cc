@@ -209,8 +209,7 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
 // it is 0 in both cases. Linux returns the error of the first connect and clears it. On other
 // systems SO_ERROR still has it.
 std::error_code Socket::finish_connect(int fd, const Address& address) noexcept {
-  if (address.is_unix())
-    return take_error(fd);  // was done at once; another connect may give EAGAIN
+  if (address.is_unix()) return take_error(fd);  // done at once; a second connect may give EAGAIN
   if (::connect(fd, address.data(), address.size()) == 0 || errno == EISCONN) return {};
   const std::error_code error = last_system_error();
   if (error == std::errc::connection_already_in_progress) return error;

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The part of Datagram that opens, receives and calls back. datagram_send.cc sends.
 //
-// A batch of received datagrams is in the loop's DatagramExchange, with the place up to which it
-// was delivered. So if a handler throws, the rest is delivered in the next turn, before anything
-// else is received.
+//   on_ready() --> receive_batch() --> the loop's DatagramExchange --> deliver() --> on_datagram()
+//                                                  ^                      | a handler threw
+//                                                  '----- on_expire() <---'
+//
+// The DatagramExchange keeps the received batch, and the position up to which it was delivered. So
+// if a handler throws, the rest is delivered in the next turn, before anything else is received.
+//
+// The timer (TimerNode) also sends collected datagrams (soon()), and asks the kernel again after a
+// pause (retry_at()).
 #include "reactor/net/datagram/datagram.h"
 
 #include <sys/un.h>
@@ -26,7 +32,8 @@ namespace {
 
 constexpr std::size_t kMaxSize = 4 << 20;
 
-// The most messages of a batch if the kernel joins datagrams (UDP_GRO), as each may then hold many.
+// The most messages of a batch if the kernel joins datagrams (UDP_GRO), because each message may
+// then hold many.
 constexpr unsigned kCoalescedMessages = 32;
 
 Address make_v4(std::span<const std::byte> bytes, std::uint16_t port) noexcept {
@@ -46,8 +53,8 @@ Address make_v6(const PacketInfo& info, std::uint16_t port) noexcept {
       .with_port(port);
 }
 
-// Returns whether `address` is a name. A unix socket may have none: the kernel then gives its
-// family only, or zeros after it.
+// Returns whether `address` names a socket. For a unix socket without a name, the kernel gives only
+// the family, or the family and zeros.
 bool has_name(const Address& address) noexcept {
   if (!address.is_unix()) return address.family() != AF_UNSPEC;
   const std::string_view bytes(reinterpret_cast<const char*>(address.data()), address.size());
@@ -76,7 +83,7 @@ Address Message::local() const noexcept {
 }
 
 // The kernel gives the address from which a reply would leave (PacketInfo::source). It differs from
-// the destination if other hosts share that.
+// the destination if other hosts have the destination too.
 bool Message::unicast() const noexcept {
   const PacketInfo& info = received_->info;
   if (info.family == AF_UNSPEC) return !socket_->tells_local_;
@@ -169,7 +176,7 @@ void Datagram::on_ready(Ready ready) {
   if (entry.alive()) report(entry);
 }
 
-// Callbacks come last, as they may throw.
+// Callbacks come last, because they may throw.
 void Datagram::on_expire() {
   Entry entry(*this);
   reading_waits_ = writing_waits_ = false;
@@ -180,8 +187,8 @@ void Datagram::on_expire() {
   if (entry.alive()) report(entry);
 }
 
-// Receives with one system call in a turn, or without batches as many datagrams as such a call
-// could return (G10).
+// Receives with one system call in a turn. Without batches, receives as many datagrams as such a
+// call could return (G10).
 void Datagram::receive_batch(Entry& entry) {
   DatagramExchange::Delivery& delivery = exchange_->delivery;
   if (delivery.socket != nullptr) {  // an exception left this batch
@@ -295,8 +302,8 @@ void Datagram::update_interest() {
   const bool writes = queue_ != nullptr && !writing_waits_ && queue_->awaits_own_buffer();
   const Interest interest =
       (reads ? Interest::read : Interest::none) | (writes ? Interest::write : Interest::none);
-  // If this fails, somebody else has closed the descriptor, and no event comes any more (G8); or
-  // the kernel has no memory for it now, and the loop tries again.
+  // This may fail for two reasons. If other code has closed the descriptor, no event comes any more
+  // (G8). If the kernel has no memory now, the loop tries again.
   static_cast<void>(loop_->set_interest(*this, interest));
 }
 
@@ -315,8 +322,8 @@ bool Datagram::is_peer(const sockaddr* name, socklen_t size) const noexcept {
 }
 
 // Returns whether the sender is not the peer of this connected socket: its datagram was queued
-// before connect(2), and the kernel leaves it in the queue. Unknown (false) if the peer has no
-// name, as it may get one later.
+// before connect(2), and the kernel leaves it in the queue. Returns false if the peer has no name,
+// because it may get one later.
 bool Datagram::is_stranger(const ReceivedMessage& received) const noexcept {
   return has_name(peer_) && !is_peer(received.name, received.name_size);
 }

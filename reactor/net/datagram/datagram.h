@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Datagram is a message socket (UDP or unix) in a loop. DatagramHandler has its callbacks.
 //
-// Many datagrams move in one system call, on systems that have such a call. Waiting datagrams are
+// On systems that have such a call, many datagrams move in one system call. Waiting datagrams are
 // received together and delivered one by one. The datagrams that handlers send meanwhile are
 // collected, and are sent together after the last one was delivered. Datagrams that are sent
 // outside callbacks are sent before the loop next sleeps. All Datagrams of a loop share the buffers
@@ -30,7 +30,7 @@ class SendShares;
 struct OutgoingMessage;
 struct ReceivedMessage;
 
-// A received datagram. Valid until on_datagram() returns.
+// Message is a received datagram. It is valid until on_datagram() returns.
 class Message {
  public:
   // Returns the content, which is yours to overwrite. It may be empty: an empty datagram is
@@ -42,8 +42,8 @@ class Message {
   // Returns whether the datagram was larger than DatagramOptions::max_size; the rest is lost.
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
   // Returns whether control data that came with the datagram was dropped (recvmsg(2) MSG_CTRUNC):
-  // descriptors, which were closed, or credentials of a unix peer. On an adopted socket with more
-  // options than a Datagram sets it may also be the packet info, so that local() may be wrong.
+  // descriptors, which were closed, or credentials of a unix peer. If an adopted socket has more
+  // options than a Datagram sets, the packet info may be lost too, and local() may then be wrong.
   [[nodiscard]] bool control_truncated() const noexcept;
   // Returns the sender's address. A unix socket without a name can't be answered.
   [[nodiscard]] Address from() const noexcept;
@@ -51,8 +51,8 @@ class Message {
   // (but not on systems without IP_PKTINFO). It may be a group or a broadcast address.
   [[nodiscard]] Address local() const noexcept;
   // Returns whether the datagram was sent to an address of this host, and not to a group or a
-  // broadcast address. False if the system should have said so and did not (control_truncated()).
-  // True for a socket at a wildcard on systems without IP_PKTINFO, as it can't know.
+  // broadcast address. Returns false if the packet info was lost (control_truncated()). On systems
+  // without IP_PKTINFO, a socket at a wildcard can't know, and this returns true.
   [[nodiscard]] bool unicast() const noexcept;
 
  private:
@@ -67,22 +67,23 @@ class Message {
   bool truncated_;
 };
 
-// The callbacks of a Datagram. They may call all of it and may destroy it.
+// DatagramHandler gets the callbacks of a Datagram. They may call all of its functions, and may
+// destroy it.
 class DatagramHandler {
  public:
   virtual void on_datagram(Datagram& socket, const Message& message) = 0;
 
-  // All datagrams that were received together have been delivered.
+  // Called when all datagrams that were received together have been delivered.
   virtual void on_batch_end(Datagram& socket);
 
-  // The queue was not empty, and now it is (see writable()).
+  // Called when the queue has become empty (see writable()).
   virtual void on_drain(Datagram& socket);
 
   // Reports an error after which the socket goes on. Either the network has answered an earlier
   // datagram with it (connection_refused, host_unreachable, ...; usually on connected sockets only,
   // udp(7)), or a datagram could not be sent (message_size, permission_denied, ...). Several errors
   // of one batch make one call, with the first of them; DatagramStats counts them all. Never called
-  // inside send(). Default: nothing, as datagrams may get lost.
+  // inside send(). Default: does nothing, because datagrams may get lost anyway.
   virtual void on_error(Datagram& socket, std::error_code error);
 
  protected:
@@ -102,11 +103,11 @@ struct DatagramOptions {
   // counted. Until then the kernel is asked again after 5 ms, 10 ms, and so on up to every 320 ms,
   // as no poller can tell when the receiver has room. kForever: never dropped.
   Duration receiver_patience = std::chrono::seconds(5);
-  // False: each datagram takes one system call, and is sent inside send().
+  // If false, each datagram takes one system call, and is sent inside send().
   bool batches = true;
-  // Lets the kernel or the network card cut datagrams of one size to one receiver out of one piece
-  // (UDP_SEGMENT), and deliver received ones in one piece (UDP_GRO), if they can. on_datagram()
-  // sees no difference.
+  // Datagrams of one size to one receiver go to the kernel as one piece, which the kernel or the
+  // network card cuts up (UDP_SEGMENT). Received datagrams come from the kernel in one piece
+  // (UDP_GRO). Both happen only if the system can. on_datagram() sees no difference.
   bool segmentation_offload = true;
   bool receive_offload = true;
   // Allows several sockets per address, over which the kernel spreads senders (SO_REUSEPORT).
@@ -120,11 +121,11 @@ struct DatagramOptions {
   // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's. Clipped by net.core.rmem_max, wmem_max.
   int receive_buffer = 0;
   int send_buffer = 0;
-  // For connect(): the address to send from. None: the system chooses.
+  // The address from which connect() sends. None: the system chooses.
   Address local;
 };
 
-// Counts of datagrams and calls since the socket was made.
+// DatagramStats counts datagrams and calls since the socket was made.
 struct DatagramStats {
   std::uint64_t received = 0, sent = 0;
   std::uint64_t truncated = 0;          // of the received ones
@@ -137,32 +138,32 @@ struct DatagramStats {
 // A Datagram belongs to its loop's thread.
 class Datagram final : private PollTarget, private TimerNode {
  public:
-  // The first delay before the kernel is asked again, if it can't report room. The delay then
-  // doubles up to the longest one.
+  // The delays before the kernel is asked again, if it can't report room: from the first to the
+  // longest, each twice as long as the one before.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);
   static constexpr Duration kLongestRetryDelay = std::chrono::milliseconds(320);
 
-  // Receives datagrams sent to `local`. A unix path that a dead server left behind is replaced; if
-  // a server still lives there the error is address_in_use. The file is removed with the Datagram.
-  // `handler` must outlive the Datagram. Errors: those of socket(2), bind(2), setsockopt(2),
-  // Loop::attach().
+  // Receives datagrams sent to `local`. A unix path that a dead server left behind is replaced. If
+  // a server still lives there, the error is address_in_use. The Datagram removes the file when it
+  // is destroyed. `handler` must outlive the Datagram. Errors: those of socket(2), bind(2),
+  // setsockopt(2), Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> bind(
       Loop& loop, const Address& local, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
   // Sends to, and receives from, `peer` only. Datagrams that others sent to options.local before
-  // the socket was connected are dropped. on_error() reports that the peer is not there. Sends from
+  // the socket was connected are dropped. If there is no peer, on_error() reports it. Sends from
   // options.local if that is given. Otherwise the kernel gives a unix socket a name (Linux), so
-  // that it can be answered. Errors: those of bind() and of connect(2).
+  // that the peer can answer. Errors: those of bind() and of connect(2).
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> connect(
       Loop& loop, const Address& peer, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
   // Takes an existing socket (from a master or a service manager), which becomes non-blocking and
   // close-on-exec. A connected one receives from its peer only, as after connect(). Options that
-  // belong to bind(2) do nothing. `remove_file`: at the end, or if this call fails, unlink the
-  // socket's file if it still belongs to this socket. Errors: not_a_socket; wrong_protocol_type if
-  // it is no datagram socket; those of Loop::attach().
+  // apply only before bind(2) do nothing. If `remove_file` is true, the socket's file is removed at
+  // the end, or if this call fails, provided that it still belongs to this socket. Errors:
+  // not_a_socket; wrong_protocol_type if it is no datagram socket; those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> adopt(
       Loop& loop, Socket socket, DatagramHandler& handler, const DatagramOptions& options = {},
       bool remove_file = false, SourceLocation where = SourceLocation::current());
@@ -173,22 +174,22 @@ class Datagram final : private PollTarget, private TimerNode {
   Datagram(const Datagram&) = delete;
   Datagram& operator=(const Datagram&) = delete;
 
-  // A unix socket that is not connected gives no receiver all of its send buffer: a receiver that
-  // has not read earlier datagrams has to wait while others are served (SendShares). So a receiver
-  // that never reads does not block the others, unless many do so together.
+  // A unix socket that is not connected never gives all of its send buffer to one receiver. A
+  // receiver that has not read earlier datagrams has to wait while others are served (SendShares).
+  // So a receiver that never reads does not block the others, unless there are many such receivers.
   //
-  // Sends one datagram, which is copied; it may be empty. on_error() reports errors. While the
-  // kernel takes no more, a lack of memory for the queue is one of them (not_enough_memory): the
-  // datagram is then dropped and counted.
+  // Sends one datagram, which may be empty, and copies it. on_error() reports errors. One of them
+  // is not_enough_memory: the kernel takes no more, and there is no memory to queue the datagram,
+  // which is then dropped and counted.
   void send(std::span<const std::byte> bytes);  // for connected sockets only
   void send(std::string_view text);
-  // Sends to `to`. On a connected socket this is send() if `to` is the peer; other receivers work
-  // only if the system allows them.
+  // Sends to `to`. On a connected socket, this is the same as send() if `to` is the peer. Other
+  // receivers work only if the system allows them.
   void send_to(std::span<const std::byte> bytes, const Address& to);
   void send_to(std::string_view text, const Address& to);
-  // Sends from `from`, an address of this host, if the socket is bound to a wildcard. For an answer
-  // that comes later, pass Message::local(). If the system refuses `from`, it chooses an address
-  // itself.
+  // Sends from `from`, an address of this host, if the socket is bound to a wildcard. To answer a
+  // message later, pass its Message::local(). If the system refuses `from`, the datagram leaves
+  // from an address that the system chooses.
   void send_to(std::span<const std::byte> bytes, const Address& to, const Address& from);
   // Sends to the sender of `message`, from the address that `message` was sent to.
   void reply(const Message& message, std::span<const std::byte> bytes);
@@ -197,22 +198,23 @@ class Datagram final : private PollTarget, private TimerNode {
   // Sends the collected datagrams at once. Call it before a long computation.
   void flush();
 
-  // Returns whether nothing is queued. While false, stop producing; continue at on_drain().
+  // Returns whether nothing is queued. If not, stop producing, and continue at on_drain().
   [[nodiscard]] bool writable() const noexcept { return queue_ == nullptr; }
   // Returns the size of the queue, as DatagramOptions::queue_limit counts it.
   [[nodiscard]] std::size_t queued() const noexcept;
 
-  // pause_reading() stops receiving, resume_reading() goes on. In a pause the kernel's buffer
-  // fills, and then the kernel drops datagrams. Those that were received together with the current
-  // one are still delivered.
+  // pause_reading() stops receiving, and resume_reading() goes on. During a pause the kernel's
+  // buffer fills, and then the kernel drops datagrams. Datagrams that were received together with
+  // the current one are still delivered.
   void pause_reading();
   void resume_reading();
 
-  // Join or leave a multicast group (ip(7), ipv6(7)). The interface is an index (if_nametoindex(3);
-  // 0: the system chooses) or, for v4, its address. On a v6 socket that also sends to v4 groups,
-  // the settings below apply to those too (Linux). Errors: Errc::not_supported for a v6 or unix
-  // address where it is not allowed; those of setsockopt(2): no_such_device, address_in_use if the
-  // socket is a member already, address_not_available if it is not.
+  // Join or leave a multicast group (ip(7), ipv6(7)). The interface is given by its index
+  // (if_nametoindex(3); 0: the system chooses) or, for v4, by its address. If a v6 socket also
+  // sends to v4 groups, the settings below apply to those groups too (Linux). Errors:
+  // Errc::not_supported for an address of a family that the call does not take; those of
+  // setsockopt(2): no_such_device, address_in_use if the socket is a member already,
+  // address_not_available if it is not.
   Result<> join(const Address& group, unsigned interface = 0);
   Result<> join(const Address& group, const Address& interface);
   Result<> leave(const Address& group, unsigned interface = 0);
@@ -222,15 +224,16 @@ class Datagram final : private PollTarget, private TimerNode {
   Result<> set_multicast_interface(const Address& interface);
   // Sets whether datagrams to groups reach members on this host too. Default: yes.
   Result<> set_multicast_loop(bool on);
-  // Sets the hop limit of datagrams to groups, 0..255: one more than the routers that may forward
-  // them. 0 stays on this host. Default: 1, no router. Errors: invalid_argument out of this range.
+  // Sets the hop limit of datagrams to groups, 0..255: the number of routers that may forward them,
+  // plus one. With 0 they stay on this host. Default: 1, no router. Errors: invalid_argument
+  // outside this range.
   Result<> set_multicast_ttl(int hops);
   Result<> set_broadcast(bool on);
 
   // Returns the descriptor, for setting options. Options by which the kernel queues errors
   // (IP_RECVERR, SO_TIMESTAMPING) must be set before adopt().
   [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
-  // Returns where it is bound. If port 0 was asked for, this has the real port.
+  // Returns the address to which it is bound, with the real port if port 0 was asked for.
   [[nodiscard]] const Address& address() const noexcept { return address_; }
   // Returns the peer's address. Errors: not_connected.
   [[nodiscard]] Result<Address> peer() const { return socket_.peer(); }
@@ -243,7 +246,7 @@ class Datagram final : private PollTarget, private TimerNode {
   [[nodiscard]] bool coalesces() const noexcept { return coalesces_; }
 
  private:
-  // Lives on the stack while callbacks run, and says whether the Datagram survived them.
+  // An Entry lives on the stack while callbacks run, and knows whether the Datagram survived them.
   class Entry {
    public:
     explicit Entry(Datagram& socket) noexcept : socket_(&socket) { socket.entry_ = this; }
@@ -252,7 +255,7 @@ class Datagram final : private PollTarget, private TimerNode {
     ~Entry() {
       if (!alive()) return;
       socket_->entry_ = nullptr;
-      if (socket_->error_ || socket_->drained_) socket_->soon();  // an exception left these
+      if (socket_->error_ || socket_->drained_) socket_->soon();  // left by an exception
     }
     [[nodiscard]] bool alive() const noexcept { return socket_ != nullptr; }
     void forget() noexcept { socket_ = nullptr; }
@@ -302,9 +305,9 @@ class Datagram final : private PollTarget, private TimerNode {
   void retry(DatagramLine& line, TimePoint now);
 
   void note_error(int number);
-  void soon();  // lets on_expire() come in this turn
+  void soon();  // on_expire() follows in this turn
   void retry_at(TimePoint time);
-  void expire_at(TimePoint time);  // on_expire() comes then or earlier
+  void expire_at(TimePoint time);  // on_expire() follows then or earlier
   void update_interest();
 
   Loop* loop_;

@@ -47,8 +47,8 @@ PacketInfo leaving_from(const Address& from) noexcept {
   return info;
 }
 
-// Returns whether the error may mean that the source is not an address of this host. The kernel's
-// version decides which of these errors comes.
+// Returns whether the error may mean that the source is not an address of this host. The error
+// depends on the kernel's version.
 bool may_be_the_source(int number, const OutgoingMessage& message) noexcept {
   return message.info.family != AF_UNSPEC &&
          (number == EINVAL || number == EADDRNOTAVAIL || number == ENETUNREACH);
@@ -91,7 +91,8 @@ void Datagram::flush() {
 
 std::size_t Datagram::queued() const noexcept { return queue_ == nullptr ? 0 : queue_->cost; }
 
-// The BSDs accept no name on a connected socket, not even the peer's (EISCONN, send(2)).
+// Leaves out the peer's name, because the BSDs refuse every name on a connected socket (EISCONN,
+// send(2)).
 void Datagram::send_named(OutgoingMessage message) {
   if (is_peer(message.name, message.name_size)) message.name = nullptr, message.name_size = 0;
   send(message);
@@ -100,7 +101,7 @@ void Datagram::send_named(OutgoingMessage message) {
 void Datagram::send(const OutgoingMessage& message) {
   DatagramExchange& exchange = *exchange_;
   if (must_wait(message) || !admits(message)) {
-    exchange.flush();  // otherwise this one could overtake collected ones to the same receiver
+    exchange.flush();  // or this datagram could overtake collected ones to the same receiver
     return enqueue(message, false);
   }
   if (!batches_) return send_or_queue(message);
@@ -133,24 +134,24 @@ void Datagram::send_collected() {
   batch.clear();
 }
 
-// Handles the failure `number` of message `index`: sends its datagrams once more, one by one, and
-// learns from the outcome what the kernel can't do.
+// Handles the failure `number` of message `index`. Sends its datagrams once more, one by one, and
+// so finds out whether joined datagrams were the reason.
 void Datagram::settle_failure(unsigned index, int number) {
   const SendBatch& batch = exchange_->outgoing;
   const bool joined = batch.datagrams(index) > 1;
   const bool refused = joined && (number == EIO || number == EINVAL || number == EMSGSIZE);
   if (is_network_error(number) && !refused && !may_be_the_source(number, batch.message(index))) {
-    note_error(number);  // it may be an earlier datagram's error
+    note_error(number);  // an earlier datagram may have caused it
     return send_one_by_one(index, number);
   }
   const std::uint32_t before = source_refusals_;
   const std::uint64_t sent = stats_.sent;
   send_one_by_one(index);
-  // Only go on if the piece itself was the reason, not its source or its receiver: port 0, from
-  // which any peer may send to us, is refused too.
+  // Go on only if the joining was the reason, and not the source or the receiver. Port 0, for
+  // example, can send to us but can't receive, so any peer can cause a refusal.
   if (!refused || source_refusals_ != before || stats_.sent == sent) return;
-  // EIO: the network card can't cut pieces (udp(7)). Otherwise the datagrams are too long for the
-  // path in one packet, and have to be sent in fragments.
+  // EIO means that the network card can't cut up pieces (udp(7)). Otherwise a datagram of this size
+  // does not fit into one packet on this path, and must be sent alone, as fragments.
   segment_limit_ = number == EIO ? 0 : batch.segment(index) - 1;
 }
 
@@ -169,7 +170,7 @@ void Datagram::send_or_queue(const OutgoingMessage& message, int noted) {
   if (must_wait(message) || try_to_send(message, noted) == Fate::blocked) enqueue(message, true);
 }
 
-// `noted` is an error of the same message that note_error() has got already.
+// `noted` is an error of the same message that was already passed to note_error(); 0: none.
 Datagram::Fate Datagram::try_to_send(const OutgoingMessage& message, int noted) {
   ++stats_.send_calls;
   int number = send_datagram(fd(), message);
@@ -179,6 +180,7 @@ Datagram::Fate Datagram::try_to_send(const OutgoingMessage& message, int noted) 
     plain.info = {};
     number = send_datagram(fd(), plain);
   } else if (is_network_error(number) && number != noted) {
+    // An earlier datagram may have caused the error (udp(7)), so this one is sent again.
     note_error(noted = number);
     number = send_datagram(fd(), message);
   }
@@ -204,8 +206,8 @@ bool Datagram::admits(const OutgoingMessage& message) {
   return shares_->admits(receiver, message.bytes.size(), loop_->start_time());
 }
 
-// `charged`: admits() said yes. A queued datagram is charged to its receiver only once, however
-// often the kernel has no room for it.
+// `charged` says that admits() has charged the datagram to its receiver. That happens only once for
+// each datagram, however often the kernel has no room for it.
 void Datagram::enqueue(const OutgoingMessage& message, bool charged) {
   const std::string_view name = Queue::line_of(message);
   const std::size_t cost = QueuedDatagram::cost_of(message.bytes.size());
@@ -264,7 +266,8 @@ void Datagram::send_to_own_buffer() {
     return update_interest();
   }
   if (queue_->cost < before) return;
-  // The poller reported room, but there is none. With ENOBUFS, the network card's queue is full.
+  // The poller reported room, but there is none. After ENOBUFS, it is the network card's queue that
+  // is full.
   writing_waits_ = true;
   retry_at(saturating_add(loop_->now(), kRetryDelay));
 }

@@ -19,7 +19,8 @@ constexpr unsigned kFirstHighPort = 1024;
 constexpr unsigned kCellBits = 12;
 constexpr Duration kBurst = std::chrono::seconds(1);
 
-// Returns the address as IPv6, with IPv4 mapped into it. All zero for the wildcard of both.
+// Returns the address as IPv6, with IPv4 mapped into it. Returns zeros for the wildcard of either
+// family.
 V6Bytes bytes_of(const Address& address) noexcept {
   V6Bytes bytes{};
   if (address.family() == AF_INET6) {
@@ -50,7 +51,7 @@ std::uint64_t source_of(const V6Bytes& bytes) noexcept {
 
 ReflectionGuard::ReflectionGuard(const ReflectionLimits& limits, std::vector<Address> own)
     : limits_(limits), own_(std::move(own)) {
-  std::random_device random;  // so that nobody can choose sources that share a cell
+  std::random_device random;  // so that an attacker can't choose sources that share a cell
   seed_ = (std::uint64_t{random()} << 32U) | random();
   if (limits_.rate > 0) paid_until_.resize(std::size_t{1} << kCellBits);
 }
@@ -76,6 +77,8 @@ bool ReflectionGuard::is_own(const Address& from) const noexcept {
   });
 }
 
+// Each answer moves the time in the source's cell forward by 1 s / rate. If that time is already
+// kBurst ahead, the source is too fast.
 bool ReflectionGuard::is_too_fast(const Address& from, TimePoint now) noexcept {
   if (limits_.rate == 0) return false;
   const std::uint64_t hash = (source_of(bytes_of(from)) ^ seed_) * 0x9e3779b97f4a7c15ULL;

@@ -14,21 +14,22 @@ namespace reactor {
 class Message;
 
 struct ReflectionLimits {
-  // Whether to answer sources with a port below 1024 too. Such a source is more often another
+  // If true, sources with a port below 1024 are answered too. Such a source is more often another
   // service (echo, chargen, DNS) than a client.
   bool low_ports = false;
-  // The most answers a second to one source. A source is an IPv4 address, or the /64 network of an
-  // IPv6 address. The answers for one second may be sent at once. 0: no limit.
+  // The most answers per second to one source. A source is an IPv4 address, or the /64 network of
+  // an IPv6 address. The answers for one second may be sent at once. 0: no limit.
   std::uint32_t rate = 1000;
 };
 
-// Decides whether a datagram server may answer a source. The source of a UDP datagram can be
-// forged. So a server that answers everybody can be made to send to a third party, to all hosts of
-// a network, or to another server that answers it again, for ever (RFC 862 and CERT CA-1996-01).
+// ReflectionGuard decides whether a datagram server may answer a source. The source of a UDP
+// datagram can be forged. So an attacker can make a server that answers everybody send to a third
+// party, to all hosts of a network, or to another server that answers in turn, for ever (RFC 862
+// and CERT CA-1996-01).
 //
-// The guard takes a fixed 32 KiB. By chance, two sources share a cell and its limit: 1 in 4,096.
-// Datagrams of unix sockets, whose sources can't be forged, are always answered. Belongs to one
-// thread; needs no loop.
+// The guard takes a fixed 32 KiB. The chance that two sources share a cell, and so its limit, is 1
+// in 4,096. Datagrams of unix sockets are always answered, because their sources can't be forged.
+// The guard belongs to one thread, and needs no loop.
 class ReflectionGuard {
  public:
   enum class Verdict : std::uint8_t {
@@ -39,8 +40,8 @@ class ReflectionGuard {
     too_fast,
   };
 
-  // `own` are the addresses to which the server is bound. For a wildcard each source with the same
-  // port counts as own: it is this host, or a server of the same kind on another one.
+  // `own` are the addresses to which the server is bound. For a wildcard, each source with the same
+  // port counts as own: it is this host, or a server of the same kind on another host.
   ReflectionGuard(const ReflectionLimits& limits, std::vector<Address> own);
 
   // Decides about a datagram, and counts the answer if it may be sent. `now` must not be earlier

@@ -15,7 +15,8 @@
 
 namespace reactor {
 
-// The Buffers below have members of these types, which must not be in an unnamed namespace either.
+// These types are not in the unnamed namespace, because the Buffers below, which are not in it,
+// have members of them.
 #if defined(__linux__)
 using MessageHeader = mmsghdr;
 #else
@@ -25,23 +26,23 @@ struct MessageHeader {
 };
 #endif
 
-// Room for PacketInfo and the size of UDP_SEGMENT.
+// OutgoingControl has room for PacketInfo and the size of UDP_SEGMENT.
 struct alignas(cmsghdr) OutgoingControl {
   std::array<std::byte, 128> bytes;
 };
 
-// Room for all control data that Linux puts before the size of UDP_GRO, without which joined
-// datagrams could not be told apart. Times, marks and drop counts, which an adopted socket may be
-// set up to get, take 200 bytes. Control data after that size may be cut off.
+// IncomingControl has room for the size of UDP_GRO, without which joined datagrams can't be told
+// apart, and for all control data that Linux puts before it. Times, marks and drop counts take 200
+// bytes, if the options of an adopted socket ask for them. Control data behind the size of UDP_GRO
+// may be cut off.
 struct alignas(cmsghdr) IncomingControl {
   std::array<std::byte, 256> bytes;
 };
 
 namespace {
 
-// The space between two messages is a cache line more than a power of two. Only the first bytes of
-// small datagrams are touched, and with this spacing they do not compete for the same few sets of
-// the cache.
+// The gap behind the room of each message. Without it, the messages would lie a power of two apart,
+// and the first bytes of small datagrams would compete for the same few sets of the cache.
 constexpr std::size_t kSpacing = 192;
 constexpr std::size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS, as older kernels have it
 constexpr std::size_t kMaxJoined = 65000;
@@ -50,8 +51,8 @@ bool is_zero(std::span<const std::byte> bytes) noexcept {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
-// Returns whether the address is multicast, in v6 or mapped into it (RFC 4291 section 2.7). No
-// reply can come from such an address.
+// Returns whether the address is a multicast address, of v6 or of v4 mapped into v6 (RFC 4291
+// section 2.7). No reply can come from such an address.
 bool is_group(const in6_addr& address) noexcept {
   if (IN6_IS_ADDR_MULTICAST(&address)) return true;
   return IN6_IS_ADDR_V4MAPPED(&address) && (address.s6_addr[12] & 0xf0) == 0xe0;
@@ -158,8 +159,8 @@ void put_segment(ControlWriter& writer, std::size_t segment) noexcept {
 #endif
 }
 
-// The calls for a single message are cheaper, so one message never takes recvmmsg(2) or
-// sendmmsg(2).
+// recvmmsg(2) and sendmmsg(2) are not used for a single message, because the plain calls are
+// cheaper.
 int receive_messages(int fd, std::span<MessageHeader> headers) noexcept {
 #if defined(__linux__)
   if (headers.size() > 1) {
@@ -312,7 +313,7 @@ struct SendBatch::Buffers {
   std::array<OutgoingControl, kMessages> controls{};
   std::array<PacketInfo, kMessages> infos{};
   std::array<std::size_t, kMessages> segments{};  // bytes of the first datagram of each message
-  std::array<bool, kMessages> complete{};         // a shorter datagram has ended the message
+  std::array<bool, kMessages> complete{};         // nothing can be joined to the message any more
   std::unique_ptr<std::byte[]> memory{new std::byte[kBytes]};
 };
 
@@ -341,8 +342,8 @@ void SendBatch::add(const OutgoingMessage& message, std::size_t segment_limit) n
   writer.attach_to(header);
 }
 
-// Joins the datagram to the last message, if it fits there; its bytes already follow those of that
-// message. Returns whether it did.
+// Joins the datagram to the last message, if it fits there, and returns whether it did. The bytes
+// of the datagram already follow those of that message.
 bool SendBatch::join(const OutgoingMessage& message, std::size_t segment_limit) noexcept {
   if (count_ == 0 || message.bytes.empty() || message.bytes.size() > segment_limit) return false;
   const unsigned i = count_ - 1;

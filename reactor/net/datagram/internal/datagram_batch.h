@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Wraps the system calls that receive and send datagrams, many in one call on systems that have
-// such a call. Private to net/. Nothing here logs or throws, and only the constructors allocate.
+// These types wrap the system calls that receive and send datagrams: many in one call, on systems
+// that have such a call. Nothing here logs or throws, and only the constructors allocate. Private
+// to net/.
 #pragma once
 
 #include <netinet/in.h>
@@ -14,17 +15,17 @@
 
 namespace reactor {
 
-// The local addresses of a datagram, so that a reply can be sent from the same one (ip(7)
-// IP_PKTINFO, ipv6(7)).
+// PacketInfo has the local addresses of a datagram, so that a reply can leave from the same address
+// (ip(7) IP_PKTINFO, ipv6(7)).
 struct PacketInfo {
-  int family = AF_UNSPEC;  // AF_INET or AF_INET6, of the addresses below; else nothing is known
+  int family = AF_UNSPEC;  // AF_INET, AF_INET6, or AF_UNSPEC: nothing is known
   unsigned interface = 0;
-  std::array<std::byte, 16> destination{};  // from the header: a group or broadcast address, maybe
+  std::array<std::byte, 16> destination{};  // from the header; may be a group or broadcast address
   std::array<std::byte, 16> source{};       // an address of this host to reply from; all zero: any
 };
 
-// One message from the kernel: a datagram, or several of one sender that the kernel has joined
-// (UDP_GRO).
+// ReceivedMessage is one message from the kernel: a datagram, or several datagrams of one sender
+// that the kernel has joined (UDP_GRO).
 struct ReceivedMessage {
   std::span<std::byte> bytes;
   std::size_t segment = 0;  // bytes of each datagram except the last; 0: there is only one
@@ -45,18 +46,18 @@ struct OutgoingMessage {
 // Sends one datagram. Returns 0 or an errno.
 [[nodiscard]] int send_datagram(int fd, const OutgoingMessage& message) noexcept;
 
-// Empties the error queue of a socket, if it was set up to have one (ip(7) IP_RECVERR): the poller
-// reports the socket until the queue is empty.
+// Empties the error queue of a socket that has one (ip(7) IP_RECVERR). Until the queue is empty,
+// the poller keeps reporting the socket.
 void drain_error_queue(int fd) noexcept;
 
-// Returns whether an error is about the network or the peer. It is often about an earlier datagram
-// (udp(7)), and the socket goes on.
+// Returns whether an error is about the network or the peer. An earlier datagram has often caused
+// such an error (udp(7)), and the socket still works.
 [[nodiscard]] bool is_network_error(int number) noexcept;
 // Returns whether an error means that the kernel has no room now.
 [[nodiscard]] bool is_full(int number) noexcept;
 
-// Buffers to receive many messages by one recvmmsg(2), or by several recvmsg(2) on systems without
-// it.
+// ReceiveBatch has buffers to receive many messages by one recvmmsg(2), or by several recvmsg(2) on
+// other systems.
 class ReceiveBatch {
  public:
   static constexpr unsigned kMessages = 64;
@@ -88,8 +89,9 @@ class ReceiveBatch {
   unsigned messages_ = 0, used_ = 0;
 };
 
-// Collects datagrams of one socket, to be sent by one sendmmsg(2). Datagrams of one size to one
-// receiver become one message, which the kernel or the network card cuts up again (UDP_SEGMENT).
+// SendBatch collects datagrams of one socket, and sends them by one sendmmsg(2). Datagrams of one
+// size to one receiver become one message, which the kernel or the network card cuts up again
+// (UDP_SEGMENT).
 class SendBatch {
  public:
   static constexpr unsigned kMessages = 64;
@@ -103,8 +105,8 @@ class SendBatch {
   [[nodiscard]] bool fits(std::size_t size) const noexcept {
     return count_ < kMessages && used_ + size <= kBytes;
   }
-  // Copies a datagram, for which fits() must be true. Datagrams up to `segment_limit` bytes may be
-  // joined; 0: none.
+  // Copies a datagram, for which fits() must be true. Datagrams of up to `segment_limit` bytes may
+  // be joined; 0: none.
   void add(const OutgoingMessage& message, std::size_t segment_limit) noexcept;
 
   [[nodiscard]] unsigned size() const noexcept { return count_; }

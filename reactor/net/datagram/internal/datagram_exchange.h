@@ -15,8 +15,9 @@ class DatagramExchange final : public LoopExtension {
   // Returns the loop's DatagramExchange, which is made at the first call.
   [[nodiscard]] static DatagramExchange& of(Loop& loop);
 
-  // The received batch, which is to be delivered from `next` on. It survives an exception of the
-  // handler: the rest is delivered before anything else is received.
+  // Delivery is the received batch, of which the messages from `next` on are still to be delivered.
+  // It survives an exception of the handler: the rest is delivered before anything else is
+  // received.
   struct Delivery {
     Datagram* socket = nullptr;  // null: there is no batch
     unsigned next = 0, count = 0;
@@ -28,7 +29,7 @@ class DatagramExchange final : public LoopExtension {
 
   // The Datagram that owns the collected datagrams; null if there are none.
   Datagram* collector = nullptr;
-  std::uint32_t collected_in = 0;  // process generation: a forked child does not send them again
+  std::uint32_t collected_in = 0;  // process generation: a forked child must not send them too
   SendBatch outgoing;
   // True while a batch is delivered: the collected datagrams are sent at its end.
   bool in_batch = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The queue of a Datagram, which exists only while the kernel takes no more. Private to net/.
+// A Datagram has a queue only while the kernel takes no more. Private to net/.
 #pragma once
 
 #include <cstddef>
@@ -35,20 +35,21 @@ struct QueuedDatagram {
   PacketInfo info;
 };
 
-// The datagrams that wait for one receiver.
+// DatagramLine holds the datagrams that wait for one receiver.
 struct DatagramLine {
   std::list<QueuedDatagram> datagrams;  // never empty in a queue
   std::size_t cost = 0;                 // of all datagrams in the line
-  // The poller can't tell when a unix receiver has room. So the kernel is asked at `retry_at`, and
-  // each time the pause is doubled. These three are only for lines of unix receivers.
+  // The poller can't tell when a unix receiver has room. So the kernel is asked again at
+  // `retry_at`, and each failure doubles the pause. Only the lines of unix receivers use these
+  // three.
   Duration pause = Datagram::kRetryDelay;
   TimePoint retry_at{};
   TimePoint gives_up_at{};
 };
 
-// The queue has a line for each unix receiver, so that one that does not read blocks no other. All
-// other datagrams are in the line "": with UDP it is our own send buffer that is full, for all
-// receivers alike. A datagram never overtakes another one in the same line.
+// The queue has a line for each unix receiver, so that a receiver that does not read blocks no
+// other. All other datagrams are in the line "": with UDP it is our own send buffer that is full,
+// and it is full for all receivers. A datagram never overtakes another one in the same line.
 struct Datagram::Queue {
   // Returns the name of the line for `message`: the bytes of a unix receiver's address; "" for UDP
   // and for the peer of a connected socket.

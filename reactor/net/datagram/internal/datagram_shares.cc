@@ -11,7 +11,7 @@
 namespace reactor {
 namespace {
 
-// The kernel's overhead for each datagram, roughly.
+// The kernel charges roughly this much for each datagram, besides its bytes.
 constexpr std::size_t kOverhead = 1024;
 
 std::size_t send_buffer(int fd) noexcept {
@@ -32,13 +32,13 @@ bool SendShares::admits(std::string_view receiver, std::size_t bytes, TimePoint 
   const std::size_t hash = std::hash<std::string_view>{}(receiver) ^ seed_;
   Cell& cell = cells_[(hash * 0x9e3779b97f4a7c15ULL) >> 56];
   const std::size_t charge = bytes + kOverhead;
-  // The little that each receiver gets without a check.
+  // Each receiver gets a little without a check.
   if (cell.pause == Duration::zero() && cell.charged + charge <= room_ / 64) {
     cell.charged += charge;
     return true;
   }
   const std::size_t unread = unread_bytes(fd_);
-  // The receiver, or all of them, have read: its charge begins anew.
+  // This receiver, or all together, have read enough. Its charge begins anew.
   if (unread <= std::max(cell.mark, room_ / 4)) {
     cell = {charge, unread, {}, {}};
     return true;
@@ -49,8 +49,8 @@ bool SendShares::admits(std::string_view receiver, std::size_t bytes, TimePoint 
   return true;
 }
 
-// Returns whether the receiver may get a test datagram. The last part of the buffer is kept for
-// receivers that have not failed a test, and for small datagrams.
+// Returns whether the receiver may get a test datagram. The last part of the buffer is reserved for
+// small datagrams, and for receivers that have not failed a test.
 bool SendShares::may_test(const Cell& cell, std::size_t charge, std::size_t unread,
                           TimePoint now) const noexcept {
   const bool large = charge > room_ / 32;

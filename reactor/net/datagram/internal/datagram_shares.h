@@ -10,19 +10,19 @@
 
 namespace reactor {
 
-// Decides whether a unix receiver may get another datagram. Linux charges unread datagrams to the
-// sender's buffer (SO_SNDBUF), so one receiver that never reads could use up all of it, and no
-// other would get an answer. The kernel does not say which receiver has read how much, only how
-// many bytes all of them together have not read (SIOCOUTQ). So:
+// SendShares decides whether a unix receiver may get another datagram. Linux charges unread
+// datagrams to the sender's buffer (SO_SNDBUF), so one receiver that never reads could use up all
+// of it, and no other would get an answer. The kernel does not say which receiver has read how
+// much, only how many bytes all of them together have not read (SIOCOUTQ). So:
 //
 //  * Each receiver may get a little without a check.
-//  * More than that it may get if the sum of unread bytes is low, or is at most what it was when
-//    this receiver's charge last began: the receiver must have read since.
+//  * It may get more if the sum of unread bytes is low. It may also get more if the sum is not
+//    higher than when this receiver's charge last began, because it must have read since.
 //  * Otherwise it gets one datagram as a test, and another one after 100 ms, 200 ms and so on: the
 //    sum may have risen because of other receivers.
 //
-// Receivers are told apart by a hash of their name; two that share a cell share its limit. Several
-// processes that send through one socket see the same sum. Private to net/.
+// A hash of the receiver's name selects a cell. Two receivers that share a cell share its limit.
+// Several processes that send through one socket see the same sum. Private to net/.
 class SendShares {
  public:
   static constexpr Duration kFirstPause = std::chrono::milliseconds(100);

@@ -46,8 +46,8 @@ std::error_code bind_to(int fd, const Address& local, const DatagramOptions& opt
   return ::bind(fd, local.data(), local.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
-// Gives a unix client a name, if the kernel can choose one: without a name it could not be
-// answered.
+// Gives a unix client a name, if the kernel can choose one. Without a name, the peer could not
+// answer it.
 void bind_to_some_name([[maybe_unused]] int fd) noexcept {
 #if defined(__linux__)
   sockaddr name{};
@@ -68,9 +68,9 @@ bool is_any(const Address& address) noexcept {
   return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
 }
 
-// Returns whether the address is a group or a broadcast address. A socket bound to it receives what
-// others receive too, and has to answer from an address of its own. connect(2) refuses a broadcast
-// address (ip(7)).
+// Returns whether the address is a group or a broadcast address. A socket that is bound to it must
+// answer from another address. connect(2) tells a broadcast address, because it refuses one
+// (ip(7)).
 bool is_shared(const Address& address) {
   if (address.family() == AF_INET6) {
     sockaddr_in6 v6{};
@@ -85,8 +85,8 @@ bool is_shared(const Address& address) {
   return probe && ::connect(probe->fd(), address.data(), address.size()) != 0 && errno == EACCES;
 }
 
-// Makes received datagrams come with their local address. A v6 socket that takes v4 too gets it in
-// both forms if the kernel can: only the v4 form has the source for an answer to a broadcast.
+// Makes received datagrams come with their local address. A v6 socket that takes v4 too asks for
+// the address in both forms, because only the v4 form has a source for the answer to a broadcast.
 bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
   bool told = false;
 #if defined(IP_PKTINFO)
@@ -98,8 +98,8 @@ bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
   return told;
 }
 
-// Returns whether the socket has an error queue. Nothing here asks for one, but the maker of an
-// adopted socket may have.
+// Returns whether the socket has an error queue. Nothing here asks for one, but the program that
+// made an adopted socket may have.
 bool has_error_queue([[maybe_unused]] int fd) noexcept {
   bool found = false;
 #if defined(__linux__)

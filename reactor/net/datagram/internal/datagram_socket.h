@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Opens and sets up datagram sockets. Private to net/.
+// These functions open and set up datagram sockets. Private to net/.
 #pragma once
 
 #include "reactor/base/result.h"
@@ -10,7 +10,7 @@ namespace reactor {
 
 struct DatagramOptions;
 
-// The features of a socket that the kernel has granted.
+// DatagramTraits has the features that the kernel has granted to a socket.
 struct DatagramTraits {
   bool tells_local = false;   // IP_PKTINFO: received datagrams come with their local address
   bool segments = false;      // UDP_SEGMENT (udp(7)): sends joined datagrams
@@ -26,10 +26,10 @@ struct DatagramTraits {
 // Makes the socket non-blocking and close-on-exec. Errors: not_a_socket; wrong_protocol_type for a
 // socket of another type; those of fcntl(2).
 [[nodiscard]] Result<> adopt_datagram_socket(int fd);
-// Returns how many bytes a unix socket has sent that are not read yet, which Linux charges to its
-// send buffer (unix(7) SIOCOUTQ). 0 on systems that do not.
+// Returns how many bytes a unix socket has sent that no receiver has read yet. Linux charges them
+// to the socket's send buffer (unix(7) SIOCOUTQ). 0 on other systems.
 [[nodiscard]] std::size_t unread_bytes(int fd) noexcept;
-// Sets the options, as far as the kernel has them. Returns what it has got.
+// Sets the options that the kernel has. Returns the features that it has granted.
 [[nodiscard]] DatagramTraits equip_datagram_socket(int fd, const Address& local,
                                                    const DatagramOptions& options) noexcept;
 

@@ -17,8 +17,8 @@ Result<> set_option(int fd, int level, int name, const Value& value) {
   return last_system_error();
 }
 
-// Sets an option for both families. On Linux a v6 socket that takes v4 too sends to v4 groups by
-// the v4 options. Other systems refuse these, and the error is ignored.
+// Sets an option for both families. On Linux, the v4 options apply when a v6 socket sends to v4
+// groups. Other systems refuse them, and the error is ignored.
 template <class Six, class Four>
 Result<> set_both(int fd, int family, int name6, const Six& value6, int name4, const Four& value4) {
   if (family != AF_INET6) return set_option(fd, IPPROTO_IP, name4, value4);
@@ -28,7 +28,7 @@ Result<> set_both(int fd, int family, int name6, const Six& value6, int name4, c
 
 int level_of(int family) noexcept { return family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP; }
 
-// Changes membership by interface index, which works for both families (RFC 3678 section 5.1).
+// Changes the membership by interface index, which works for both families (RFC 3678 section 5.1).
 Result<> change(int fd, int what, const Address& group, unsigned interface) {
   if (group.family() != AF_INET && group.family() != AF_INET6) return Errc::not_supported;
   group_req request{};
@@ -77,7 +77,7 @@ Result<> set_interface(int fd, const Address& interface) {
   return set_option(fd, IPPROTO_IP, IP_MULTICAST_IF, v4_of(interface));
 }
 
-// The v4 option takes a byte on every system, an int only on some.
+// Every system takes a byte for the v4 option, but only some take an int.
 Result<> set_loop(int fd, int family, bool on) {
   return set_both(fd, family, IPV6_MULTICAST_LOOP, unsigned{on}, IP_MULTICAST_LOOP,
                   static_cast<unsigned char>(on));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sets the multicast options of a datagram socket (ip(7), ipv6(7)). The comments of Datagram
-// describe them. Private to net/.
+// These functions set the multicast options of a datagram socket (ip(7), ipv6(7)). The comments of
+// Datagram describe them. Private to net/.
 #pragma once
 
 #include "reactor/base/result.h"
