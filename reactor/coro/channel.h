@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Channel<T> is a bounded queue between coroutines of one loop. push() waits while the channel is
-// full, pop() while it is empty, so a slow consumer holds back a fast producer.
+// full, and pop() while it is empty. So a slow consumer holds back a fast producer.
 //
 //   Channel<std::string> lines(16);
 //   ... co_await lines.push("hello");
@@ -18,10 +18,10 @@
 
 namespace reactor::coro {
 
-// Any number of coroutines may push and pop; they are served in their order of arrival. Destroying
-// a task that waits in pop() loses no value. If a task is destroyed that waits in push(), the
-// channel may already have taken its value. T must be moved without an exception. Destroying the
-// channel closes it for all waiting coroutines. Belongs to its loop's thread.
+// Any number of coroutines may push and pop; they are served in their order of arrival. If a task
+// is destroyed while it waits in pop(), no value is lost. If it waits in push(), the channel may
+// already have taken its value. Moving a T must not throw. Destroying the channel closes it for all
+// waiting coroutines. It belongs to its loop's thread.
 template <class T>
 class Channel {
   static_assert(std::is_nothrow_move_constructible_v<T>,
@@ -40,20 +40,20 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
   ~Channel();
 
-  // `bool taken = co_await channel.push(value)`: false if the channel was closed; the value is then
-  // lost.
+  // `bool taken = co_await channel.push(value)` adds a value. It returns false if the channel was
+  // closed; the value is then lost.
   [[nodiscard]] Push push(T value) { return Push(*this, std::move(value)); }
-  // `std::optional<T> value = co_await channel.pop()`: empty if the channel was closed and has no
-  // more values.
+  // `std::optional<T> value = co_await channel.pop()` takes a value. It returns nothing if the
+  // channel was closed and has no more values.
   [[nodiscard]] Pop pop() noexcept { return Pop(*this); }
 
-  // Both return at once, and may be called from callbacks too. try_push() returns false and leaves
-  // `value` untouched if the channel is full or closed. try_pop() returns nothing if the channel is
-  // empty.
+  // try_push() and try_pop() return at once, and may be called from callbacks too. try_push()
+  // returns false and leaves `value` untouched if the channel is full or closed. try_pop() returns
+  // nothing if the channel is empty.
   [[nodiscard]] bool try_push(T&& value);
   [[nodiscard]] std::optional<T> try_pop();
 
-  // Refuses all pushes from here on; coroutines that wait in push() get false. The values in the
+  // Refuses all pushes from now on. Coroutines that wait in push() get false. The values in the
   // channel can still be taken.
   void close() noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_; }
@@ -61,7 +61,7 @@ class Channel {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  // A coroutine that waits. It is in a list of the channel until it resumes.
+  // A Seat is a waiting coroutine. It is in a list of the channel until it resumes.
   struct Seat : ListLink {
     explicit Seat(Channel& at) noexcept : channel(&at) {}
     Seat(Seat&& other) noexcept : channel(other.channel) {}
@@ -132,8 +132,8 @@ class Channel<T>::Pop : private PopSeat {
   explicit Pop(Channel& at) noexcept : PopSeat(at) {}
   Pop(Pop&&) noexcept = default;
   ~Pop() {
-    // This was woken for a value but is destroyed before it resumed. The next popper gets the
-    // value.
+    // If this Pop was woken for a value, but is destroyed before it resumes, the next popper gets
+    // the value.
     if (!this->promised || this->channel == nullptr) return;
     this->unlink();
     --this->channel->promised_;
@@ -182,9 +182,9 @@ std::optional<T> Channel<T>::try_pop() {
 template <class T>
 void Channel<T>::close() noexcept {
   closed_ = true;
-  // The coroutines woken here find the channel closed. Pushers no longer need it. Poppers do, so
-  // they stay in the list woken_, through which the destructor can tell them that the channel is
-  // gone.
+  // The coroutines that wake here find the channel closed. Pushers no longer use it, but poppers
+  // do. So poppers stay in the list woken_, through which the destructor can tell them that the
+  // channel is gone.
   while (ListLink* link = pushers_.first()) {
     link->unlink();
     static_cast<Seat*>(link)->waiter.wake();

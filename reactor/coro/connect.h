@@ -13,7 +13,7 @@
 
 namespace reactor::coro {
 
-// The awaitable of connect().
+// connect() returns this awaitable.
 class Connect : private Waiter {
  public:
   Connect(std::vector<Address> addresses, std::unique_ptr<Transport> transport,
@@ -46,13 +46,13 @@ class Connect : private Waiter {
   std::error_code error_;
 };
 
-// If a type is not trivially destructible, GCC 12 destroys a temporary of it twice if it is an
-// argument in a co_await expression.
+// GCC 12 destroys an argument in a co_await expression twice, unless its type is trivially
+// destructible.
 static_assert(std::is_trivially_destructible_v<ConnectOptions>);
 
-// `Result<Stream> stream = co_await connect(address)` connects to the address, or to whichever of
-// several addresses answers first. Errors: those of Connector. `stream` must outlive the
-// connection. Destroying the task gives up all attempts. Throws std::bad_alloc.
+// `Result<Stream> stream = co_await connect(address)` connects to the address, or to the first of
+// several addresses that answers. Errors: those of Connector. `stream` must outlive the connection.
+// Destroying the task gives up all attempts. Throws std::bad_alloc.
 [[nodiscard]] inline Connect connect(std::span<const Address> addresses,
                                      const ConnectOptions& options = {},
                                      const StreamOptions& stream = Stream::default_options(),

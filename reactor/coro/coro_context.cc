@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+// The end of a spawned task:
+//
+//   the task's last step --> Root::on_task_done() --> bury(): into ended_
+//     --> the undertaker --> clear_away(): Root::failure(), and on_end(), which destroys the task
+//
+// The exception that failure() returns is kept until drain() throws it in the loop. drain() also
+// resumes the coroutines that Waiter::wake() has put into ready_.
 #include "reactor/coro/coro_context.h"
 
 #include <new>
@@ -11,7 +18,8 @@
 namespace reactor::coro {
 namespace {
 
-// How many exceptions can be kept without allocating, because memory may be short at that time.
+// The number of exceptions that can be kept without allocating, because memory may be short at that
+// time.
 constexpr std::size_t kLikelyFailures = 4;
 
 void end_all(IntrusiveList& residents) noexcept {
@@ -68,8 +76,8 @@ void Context::on_loop_end() noexcept {
   end_all(streams);
 }
 
-// Returns the coroutine to run next, usually the undertaker. If clear_away() is already running,
-// because a destructor in it ended this task, it will take this task too, and nothing has to run.
+// Returns the coroutine to run next, usually the undertaker. If a destructor that clear_away() runs
+// has ended this task, clear_away() takes this task too, and nothing else has to run.
 std::coroutine_handle<> Context::bury(Root& root) noexcept {
   ended_.append(root.ended_);
   return clearing_ ? std::noop_coroutine() : undertaker_.coroutine();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Context is what the coroutines of one loop share. A suspended coroutine continues in one of two
-// ways:
+// Context is the part of a loop that its coroutines share. A suspended coroutine continues in one
+// of two ways:
 //
 // * An event of the loop (bytes, time, a signal) resumes it at once, from the loop's callback:
 //   Waiter::resume().
@@ -48,13 +48,14 @@ class Promise {
  public:
   Context* context = nullptr;            // copied from the awaiting task
   std::coroutine_handle<> continuation;  // the coroutine that awaits this task
-  Joiner* joiner = nullptr;              // or the object to tell of its end
+  Joiner* joiner = nullptr;              // or the object that learns of its end
   std::exception_ptr error;              // the exception that left the task's body
 };
 
-// A suspended coroutine, as seen by the code that will resume it. It is the base of most awaiters,
-// which lie in the coroutine's frame: destroying the frame destroys the Waiter, and then nobody
-// wakes it any more. The link may be used for a list of waiting coroutines, until wake() takes it.
+// A Waiter is a suspended coroutine, as seen by the code that will resume it. It is the base of
+// most awaiters, which lie in the coroutine's frame. Destroying the frame destroys the Waiter, and
+// so nothing wakes the coroutine any more. A list of waiting coroutines may use the link until
+// wake() takes it.
 class Waiter : public ListLink {
  public:
   Waiter() noexcept = default;
@@ -73,8 +74,8 @@ class Waiter : public ListLink {
   [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept { return coroutine_; }
   [[nodiscard]] Context& context() const noexcept { return *context_; }
 
-  // Resumes the coroutine now. Call it from a callback of the loop, as the last action: *this may
-  // be gone afterwards.
+  // Resumes the coroutine now. A callback of the loop may call it as its last action, because *this
+  // may be gone afterwards.
   void resume();
   // Resumes the coroutine before the loop next waits, at most once.
   void wake() noexcept;
@@ -84,14 +85,14 @@ class Waiter : public ListLink {
   Context* context_;
 };
 
-// An object that lives with a loop and has to learn of its end. If it is made while the loop ends,
-// it is not registered with the context.
+// A Resident is an object that has to learn of its loop's end. A context that ends does not
+// register new residents.
 class Resident : public ListLink {
  public:
   Resident() noexcept = default;
   Resident(const Resident&) = delete;
   Resident& operator=(const Resident&) = delete;
-  // The loop ends: stop everything that needs it. The link is already free.
+  // Called when the loop ends: stop everything that needs the loop. The link is already free.
   virtual void on_context_end() noexcept = 0;
 
  protected:
@@ -100,7 +101,7 @@ class Resident : public ListLink {
 
 class Context final : public LoopExtension {
  public:
-  // How many coroutines resume before the loop looks for events again (G10).
+  // The most coroutines that resume before the loop looks for events again (G10).
   static constexpr int kBudget = 256;
 
   // Returns the loop's context, which the first call makes.
@@ -113,8 +114,7 @@ class Context final : public LoopExtension {
 
   // Ends all tasks, and detaches the objects that the context does not own.
   void on_loop_end() noexcept override;
-  // Returns this, or null from on_loop_end() on. For residents, which are not accepted any more
-  // then.
+  // Returns this, or null from on_loop_end() on, when residents can't register any more.
   [[nodiscard]] Context* if_open() noexcept { return open ? this : nullptr; }
 
   void schedule(Waiter& waiter) noexcept {
@@ -126,14 +126,16 @@ class Context final : public LoopExtension {
   [[nodiscard]] std::coroutine_handle<> bury(Root& root) noexcept;
 
   Loop& loop;
-  bool open = true;       // until on_loop_end(); declared before the groups, which ask for it
-  IntrusiveList groups;   // residents; they learn of the loop's end first, because
-  IntrusiveList streams;  // their tasks own these
+  bool open = true;  // until on_loop_end(); declared before `tasks`, which asks for it
+  // Residents. The groups learn of the loop's end first, because their tasks own the streams.
+  IntrusiveList groups;
+  IntrusiveList streams;
   std::unique_ptr<TaskGroup> tasks;  // those of spawn()
 
  private:
-  // A coroutine that calls clear_away() each time it is resumed. A task that ends transfers control
-  // to it. So code that resumes a coroutine need not check afterwards whether a task has ended.
+  // The Undertaker is a coroutine that calls clear_away() each time it is resumed. A task that ends
+  // transfers control to it. So the code that resumes a coroutine need not check afterwards whether
+  // a task has ended.
   class Undertaker {
    public:
     struct promise_type;
@@ -158,7 +160,7 @@ class Context final : public LoopExtension {
   IntrusiveList ready_;
   IntrusiveList ended_;
   bool clearing_ = false;
-  std::vector<std::exception_ptr> failures_;  // to be thrown out of the loop's run(), one per turn
+  std::vector<std::exception_ptr> failures_;  // drain() throws them, one per turn
   Undertaker undertaker_;
   Deferred drain_;
 };

@@ -23,7 +23,7 @@ struct Received {
   bool control_truncated = false;  // see Message::control_truncated()
 };
 
-// A datagram socket (UDP or unix) for coroutines.
+// Datagram is a datagram socket (UDP or unix) for coroutines.
 //
 //   auto socket = coro::Datagram::bind(loop, address).value();
 //   for (;;) {
@@ -31,10 +31,10 @@ struct Received {
 //     socket->transport().send_to(std::span(buffer).first(got.size), got.from, got.local);
 //   }
 //
-// Sending never waits: it is done on transport(), a reactor::Datagram. While no coroutine receives,
-// the kernel's buffer fills, and then the kernel drops datagrams; datagrams that were already read
-// in a batch are kept here. If the socket is destroyed, a waiting receive() returns
-// operation_canceled. Belongs to its loop's thread.
+// Sending never waits: transport(), a reactor::Datagram, does it. While no coroutine receives, the
+// kernel's buffer fills, and then the kernel drops datagrams. Datagrams that were already read in a
+// batch are kept here. If the socket is destroyed, a waiting receive() returns operation_canceled.
+// Belongs to its loop's thread.
 class Datagram final : private DatagramHandler {
  public:
   // Errors: those of the functions of reactor::Datagram with the same names.
@@ -52,24 +52,24 @@ class Datagram final : private DatagramHandler {
   ~Datagram();
 
   class Receive;
-  // Receives the next datagram into `buffer`. One coroutine at a time. Errors: those that the
-  // network or the system reported for an earlier datagram of ours (DatagramHandler::on_error());
-  // not_enough_memory if a datagram that came while nobody received could not be kept. If several
-  // came while nobody received, only the last one is returned. The socket still works after an
-  // error.
+  // Receives the next datagram into `buffer`. Only one coroutine may receive at a time. Errors:
+  // those that the network or the system reported for an earlier datagram of ours
+  // (DatagramHandler::on_error()); not_enough_memory if a datagram that came while no coroutine
+  // received could not be kept. If several errors came while no coroutine received, only the last
+  // one is returned. The socket still works after an error.
   [[nodiscard]] Receive receive(std::span<std::byte> buffer) noexcept;
 
   [[nodiscard]] const Address& address() const noexcept { return socket_->address(); }
   [[nodiscard]] reactor::Datagram& transport() noexcept { return *socket_; }
 
  private:
-  // A receive() that waits, or is about to.
+  // A Call is a receive() that waits, or is about to wait.
   struct Call : Waiter {
     Call(Datagram& its_socket, std::span<std::byte> room) noexcept
         : socket(&its_socket), buffer(room) {}
     void take(std::span<const std::byte> bytes, const Received& about);
 
-    Datagram* socket;  // null if it was destroyed while this waited
+    Datagram* socket;  // null if the Datagram was destroyed while this waited
     std::span<std::byte> buffer;
     Received received;
     std::error_code error;

@@ -5,8 +5,8 @@
 
 namespace reactor::coro {
 
-// A gate: closed until set(), then open until reset(). Destroying it resumes the waiting
-// coroutines. Belongs to its loop's thread.
+// Event is a gate: set() opens it, and reset() closes it. It begins closed. Destroying it resumes
+// the waiting coroutines. It belongs to its loop's thread.
 class Event {
  public:
   Event() noexcept = default;
@@ -14,7 +14,7 @@ class Event {
   Event& operator=(const Event&) = delete;
   ~Event() { set(); }
 
-  // Opens the gate: all waiting coroutines resume before the loop next waits.
+  // Opens the gate. All waiting coroutines resume before the loop next waits.
   void set() noexcept {
     set_ = true;
     while (ListLink* link = waiters_.first()) static_cast<Waiter*>(link)->wake();

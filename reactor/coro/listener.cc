@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+// An accept() that has to wait:
+//
+//   begin(): the listener accepts --> on_accept(): it pauses, and the coroutine is woken
+//                                       | destroyed meanwhile     | resumed
+//                                       v                         v
+//                                     accepted_: the connection   await_resume(): the Stream
+//                                     waits for the next accept()
 #include "reactor/coro/listener.h"
 
 #include <utility>
@@ -36,14 +43,14 @@ Listener::~Listener() {
   if (!waiting_->given) give(std::make_error_code(std::errc::operation_canceled));
 }
 
-// Only wakes the coroutine: if it ran in here, it could destroy the listener that is accepting.
+// Only wakes the coroutine. If it ran in here, it could destroy the listener that is accepting.
 void Listener::give(std::error_code error) {
   waiting_->error = error;
   waiting_->given = true;
   waiting_->wake();
 }
 
-// This is called only while a coroutine waits: otherwise the listener is paused.
+// Called only while a coroutine waits, because otherwise the listener is paused.
 void Listener::on_accept(reactor::Listener& listener, Socket connection) {
   listener.pause();
   waiting_->socket = std::move(connection);
@@ -60,8 +67,8 @@ Listener::Accept::~Accept() {
   if (!call_.waits || call_.listener == nullptr) return;
   Listener& listener = *call_.listener;
   listener.waiting_ = nullptr;
-  // The connection was accepted for a coroutine that was destroyed before it resumed. The next
-  // accept() gets it.
+  // The coroutine was destroyed before it resumed. If a connection was accepted for it, the next
+  // accept() gets that connection.
   if (call_.socket) listener.accepted_ = std::move(call_.socket);
   listener.listener_->pause();
 }

@@ -10,14 +10,15 @@
 
 namespace reactor::coro {
 
-// Accepts connections one by one, for programs that decide when to accept; serve() is simpler.
+// Listener accepts connections one by one, for programs that decide when to accept. serve() is
+// simpler.
 //
 //   auto listener = coro::Listener::listen(loop, address).value();
 //   for (;;) group.spawn(talk((co_await listener->accept()).value()));
 //
 // While no coroutine waits in accept(), connections stay in the kernel's backlog. Destroying the
-// listener closes the socket; a waiting accept() returns operation_canceled. Belongs to its loop's
-// thread.
+// listener closes the socket, and a waiting accept() returns operation_canceled. It belongs to its
+// loop's thread.
 class Listener final : private AcceptHandler {
  public:
   // Errors: those of reactor::Listener::listen(). `stream` must outlive the connections.
@@ -34,19 +35,19 @@ class Listener final : private AcceptHandler {
   ~Listener();
 
   class Accept;
-  // `Result<Stream> stream = co_await listener.accept()`. One coroutine at a time. Errors: those of
-  // a broken listening socket (accept(2)). If the process is out of descriptors, accept() waits
-  // until there are some.
+  // `Result<Stream> stream = co_await listener.accept()` returns the next connection. Only one
+  // coroutine may wait at a time. Errors: those of a broken listening socket (accept(2)). If the
+  // process is out of descriptors, accept() waits until there are some.
   [[nodiscard]] Accept accept() noexcept;
 
-  // Returns the address it listens at: with the real port if port 0 was asked for.
+  // Returns the address at which it listens, with the real port if port 0 was asked for.
   [[nodiscard]] const Address& address() const noexcept { return listener_->address(); }
 
  private:
-  // An accept() that waits, or is about to.
+  // A Call is an accept() that waits, or is about to wait.
   struct Call : Waiter {
     explicit Call(Listener& its_listener) noexcept : listener(&its_listener) {}
-    Listener* listener;  // null if it was destroyed while this waited
+    Listener* listener;  // null if the Listener was destroyed while this waited
     const StreamOptions* options = nullptr;
     bool waits = false;
     bool given = false;  // `socket` or `error` is set, and the coroutine was woken

@@ -12,8 +12,8 @@ namespace reactor::coro {
 class Spawned;
 class TaskGroup;
 
-// A task that nobody awaits; it runs in a TaskGroup. For authors of servers. Made by `new`; it
-// deletes itself in on_end().
+// A Root is a task that no coroutine awaits. It runs in a TaskGroup. It is made by `new`, and
+// deletes itself in on_end(). Only authors of servers need it.
 class Root : public ListLink, private Joiner {
  public:
   explicit Root(TaskGroup& group);

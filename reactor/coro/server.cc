@@ -7,7 +7,7 @@
 
 namespace reactor::coro {
 
-// Lives until its task is done and its stream is gone, whichever comes last.
+// A Connection lives until its task is done and its stream is gone.
 class Server::Connection final : public Root, private StreamWatcher {
  public:
   Connection(Server& server, Socket socket, SourceLocation where)
@@ -19,7 +19,7 @@ class Server::Connection final : public Root, private StreamWatcher {
     server.connections_.append(place_);
   }
   ~Connection() override {
-    clear();  // before the Stream, to which the task may have a reference
+    clear();  // before stream_, to which the task may have a reference
     place_.unlink();
     if (state_ != nullptr) state_->forget_watcher();  // also ends a stream that never opened
   }
@@ -123,7 +123,7 @@ void Server::start_connection(Socket socket, SourceLocation where, const Origin&
   const Lifetime::Watch server(lifetime());
   std::unique_ptr<Connection> connection;
   try {
-    // A connection with a state was served without a transport there, so it continues without one.
+    // A connection with a state had no transport in its old process, so it gets none here.
     const bool plain = limits().transports == nullptr || origin.state != nullptr;
     std::unique_ptr<Transport> transport = plain ? nullptr : limits().transports->make_transport();
     if (server.over()) return;
@@ -135,13 +135,13 @@ void Server::start_connection(Socket socket, SourceLocation where, const Origin&
     if (!server.over()) count_down();
     throw;
   }
-  // Only a connection that had to wait for its PROXY header can start this late.
+  // A connection that had to wait for its PROXY header may start this late.
   if (finishing()) connection->drain_soon();
   connection.release()->start();
 }
 
-// At each step a connection may end, or an exception may leave a coroutine. `asked` keeps the list
-// complete in either case.
+// At each step, a connection may end or an exception may leave a coroutine. `asked` keeps the list
+// complete in both cases.
 void Server::shut_connections_down() {
   struct Asked {
     IntrusiveList& connections;

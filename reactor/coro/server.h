@@ -22,8 +22,9 @@
 
 namespace reactor::coro {
 
-// The argument of serve(): a function or callable object that makes the coroutine of a connection.
-// Its form is `Task<void> f(Stream stream)` or `Task<void> f(Stream& stream)`.
+// StreamCoroutine is the argument of serve(): a function or callable object that makes the
+// coroutine of a connection. Its form is `Task<void> f(Stream stream)` or `Task<void> f(Stream&
+// stream)`.
 template <class F>
 concept StreamCoroutine = requires(F& f, Stream& stream) {
   { f(stream) } -> std::same_as<Task<void>>;
@@ -32,22 +33,22 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
   { f(std::move(stream)) } -> std::same_as<Task<void>>;
 };
 
-// Accepts connections and runs a coroutine for each. The coroutine begins when the connection is
-// open (over TLS: after the handshake). It is built on ServerBase like reactor::Server, so the
-// contracts of ServerLimits and Service hold here, and a prefork::Worker can serve() it. A
-// connection counts until its coroutine has ended and its output is sent. ServerLimits::transports
-// must outlive it.
+// Server accepts connections and runs a coroutine for each. The coroutine begins when the
+// connection is open (over TLS: after the handshake). Like reactor::Server, this Server is a
+// ServerBase. So the contracts of ServerLimits and Service hold here, and a prefork::Worker can
+// serve() it. A connection counts until its coroutine has ended and its output is sent.
+// ServerLimits::transports must outlive the Server.
 //
 // drain() lets the coroutines finish: see Stream::draining(). hand_over() does the same, because a
-// coroutine can't move to another process. There is no deadline here: destroy the server, or end
-// the process.
+// coroutine can't move to another process. Neither has a deadline: to enforce one, destroy the
+// server or end the process.
 //
-// A std::system_error that leaves a coroutine (Result::value() throws it) reports an event of the
-// outside world: it ends that connection and is logged as debug. Any other exception leaves
+// A std::system_error that leaves a coroutine (Result::value() throws it) comes from the outside
+// world. It ends that connection, and is logged at level debug. Any other exception leaves
 // Loop::run().
 //
-// Belongs to its loop's thread. Destroying it ends all coroutines wherever they are suspended. It
-// must not be destroyed from inside one of them.
+// A Server belongs to its loop's thread. Destroying it ends all coroutines, wherever they are
+// suspended. It must not be destroyed from inside one of them.
 class Server final : public ServerBase {
  public:
   using Handler = Callback<Task<void>(Stream&)>;
@@ -94,8 +95,8 @@ class Server final : public ServerBase {
 // NOLINTBEGIN(performance-unnecessary-value-param): in a template the check overlooks moves
 
 // Binds, listens, accepts, and runs `handler(stream)` for each connection. The server keeps
-// `handler` and its captures. Errors: those of Server::listen(); addresses that were already bound
-// are then released.
+// `handler` and its captures. Errors: those of Server::listen(), after which no address stays
+// bound.
 template <class F>
 [[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here,
                                                     std::span<const Address> addresses,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Awaitables that wait for time, or for the coroutine's turn.
+// sleep_for() and sleep_until() wait for a time. yield() waits until the coroutine's next turn.
 #pragma once
 
 #include "reactor/coro/coro_context.h"
@@ -7,7 +7,7 @@
 
 namespace reactor::coro {
 
-// A timer inside an awaiter. It keeps Loop::run() going while it is set.
+// Alarm is a timer inside an awaiter. It keeps Loop::run() going while it is set.
 class Alarm : private TimerNode {
  public:
   Alarm(const Alarm&) = delete;
@@ -30,7 +30,7 @@ class Alarm : private TimerNode {
   SourceLocation where_;
 };
 
-// The awaitable of sleep_for() and sleep_until().
+// sleep_for() and sleep_until() return this awaitable.
 class Sleep : private Alarm, private Waiter {
  public:
   Sleep(Duration delay, TimePoint deadline, SourceLocation where) noexcept
@@ -54,8 +54,8 @@ class Sleep : private Alarm, private Waiter {
 };
 
 // `co_await sleep_for(delay)` is never early. Like a Timer, it is late by at most a tick (0.52 ms)
-// plus the time that the loop is busy. With zero or less it waits for the loop's next timer phase,
-// with kForever until the task is destroyed.
+// plus the time that the loop is busy. With zero or less, it waits for the loop's next timer phase.
+// With kForever, it waits until the task is destroyed.
 [[nodiscard]] inline Sleep sleep_for(Duration delay,
                                      SourceLocation where = SourceLocation::current()) noexcept {
   return {delay, TimePoint{}, where};
@@ -65,7 +65,7 @@ class Sleep : private Alarm, private Waiter {
   return {Duration::zero(), deadline, where};
 }
 
-// The awaitable of yield().
+// yield() returns this awaitable.
 class Yield : private Waiter {
  public:
   Yield() noexcept = default;
@@ -79,7 +79,8 @@ class Yield : private Waiter {
   void await_resume() const noexcept {}
 };
 
-// `co_await yield()` lets the other ready coroutines run first, and from time to time the loop.
+// `co_await yield()` lets the other ready coroutines run first, and from time to time lets the loop
+// look for events.
 [[nodiscard]] inline Yield yield() noexcept { return {}; }
 
 }  // namespace reactor::coro

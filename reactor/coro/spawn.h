@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tasks that nobody awaits. There are three ways to run one, which differ in the task's owner:
+// spawn() and TaskGroup run tasks that no coroutine awaits. The three ways to do so differ in the
+// task's owner:
 //
 //   spawn(loop, work()).detach();            // the loop: until it ends, or the loop does
 //   Spawned job = spawn(loop, work());       // the handle: destroying it ends the task
@@ -19,8 +20,8 @@
 
 namespace reactor::coro {
 
-// Owns a number of running tasks. Destroying it ends the tasks that still run, wherever they are
-// suspended. It must not be destroyed from inside one of them. It may outlive its loop.
+// TaskGroup owns any number of running tasks. Destroying it ends the tasks that still run, wherever
+// they are suspended. It must not be destroyed from inside one of them. It may outlive its loop.
 class TaskGroup final : private Resident {
  public:
   // Throws std::bad_alloc, but only if it is the first group or task of this loop.
@@ -28,12 +29,12 @@ class TaskGroup final : private Resident {
   explicit TaskGroup(Context& context) noexcept;
   ~TaskGroup() { cancel(); }
 
-  // Starts `task`. Throws std::bad_alloc. While the loop ends, and after that, only destroys the
-  // task.
+  // Starts `task`. Throws std::bad_alloc. While the loop ends, and afterwards, this only destroys
+  // the task.
   void spawn(Task<void> task);
   // Returns the number of tasks that are not done.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  // Ends all tasks. Not from inside one of them.
+  // Ends all tasks. Must not be called from inside one of them.
   void cancel() noexcept;
   class Join;
   // `co_await group.join()` waits until size() is 0. The group must outlive the wait.
@@ -69,8 +70,8 @@ class TaskGroup::Join : private Waiter {
 
 inline TaskGroup::Join TaskGroup::join() noexcept { return Join(*this); }
 
-// A running task. Destroying this handle, or assigning to it, ends the task wherever it is
-// suspended. Not from inside the task.
+// Spawned is the handle of a running task. Destroying the handle, or assigning to it, ends the task
+// wherever it is suspended. The task itself must not do that.
 class [[nodiscard]] Spawned {
  public:
   Spawned() noexcept = default;
@@ -92,7 +93,7 @@ class [[nodiscard]] Spawned {
   Root* root_ = nullptr;
 };
 
-// Starts `task`. Throws std::bad_alloc. While the loop ends, only destroys the task.
+// Starts `task`. Throws std::bad_alloc. While the loop ends, this only destroys the task.
 Spawned spawn(Loop& loop, Task<void> task);
 
 }  // namespace reactor::coro

@@ -25,11 +25,12 @@
 
 namespace reactor::coro {
 
-// Owns a connection; move-only. Destroying it closes the connection: written bytes are still sent
-// in the background, and a coroutine that waits in one of its calls gets operation_canceled.
+// Stream owns a connection, and is move-only. Destroying it closes the connection: written bytes
+// are still sent in the background, and a coroutine that waits in one of its calls gets
+// operation_canceled.
 //
 // Destroying a task that waits in a call leaves the connection open. Bytes that read_exactly() had
-// already put into its buffer are then lost. A part of a cancelled write() has usually been sent,
+// already put into its buffer are then lost. A cancelled write() may have sent a part of its bytes,
 // so nothing sensible can be written after it.
 //
 // One coroutine may read while another writes, but two coroutines must not read, nor two write. A
@@ -37,8 +38,8 @@ namespace reactor::coro {
 // detached; arriving bytes do not change it. While a view is valid, new input stays in the kernel.
 // AddressSanitizer builds poison the bytes of an old view.
 //
-// An empty Stream (default-constructed or moved from) may only be assigned to or destroyed. Belongs
-// to its loop's thread, and must not be awaited after the loop's end.
+// An empty Stream (default-constructed or moved from) may only be assigned to or destroyed. A
+// Stream belongs to its loop's thread, and must not be awaited after the loop's end.
 class Stream {
  public:
   Stream() noexcept = default;
@@ -46,9 +47,9 @@ class Stream {
   Stream(Loop& loop, Socket socket, const StreamOptions& options = default_options(),
          SourceLocation where = SourceLocation::current());
   // Does the same over a transport, such as tls::ClientContext::transport_for() returns. The first
-  // calls wait for the handshake, and return its error if it fails. If the Stream is destroyed
-  // before the handshake is done, the connection is closed at once. The transport's context must
-  // outlive the connection.
+  // calls wait for the handshake, and if it fails, they return its error. If the Stream is
+  // destroyed before the handshake is done, the connection is closed at once. The transport's
+  // context must outlive the connection.
   Stream(Loop& loop, Socket socket, std::unique_ptr<Transport> transport,
          const StreamOptions& options = default_options(),
          SourceLocation where = SourceLocation::current());
@@ -57,14 +58,14 @@ class Stream {
 
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
-  // Reads the available bytes, at least one, into `buffer` (not empty), which the kernel fills
-  // directly. Returns 0 at the end.
+  // Reads the available bytes, at least one, into `buffer`, which must not be empty. The kernel
+  // fills it directly. Returns 0 at the end.
   [[nodiscard]] ReadInto read(std::span<std::byte> buffer) noexcept {
     return ReadInto(*state_, ReadCall::Want::some, buffer);
   }
-  // Fills all of `buffer`. Returns its size, or 0 if the stream ended before the first byte.
-  // Errc::unexpected_end if it ended later: the bytes that came are at the start of `buffer`, but
-  // their number is not returned; use read() to learn it.
+  // Fills all of `buffer`. Returns its size, or 0 if the stream ended before the first byte. If the
+  // stream ended later, returns Errc::unexpected_end: the bytes that came are at the start of
+  // `buffer`, but only read() would return their number.
   [[nodiscard]] ReadExactly read_exactly(std::span<std::byte> buffer) noexcept {
     return ReadExactly(*state_, ReadCall::Want::exactly, buffer);
   }
@@ -91,10 +92,10 @@ class Stream {
     return ReadView(*state_, ReadCall::Want::all, std::string_view(), max);
   }
 
-  // Sends `bytes` after all earlier writes. The call itself sends as much as it can, awaiting it
-  // sends the rest. Small writes of one turn are sent together in one system call. It waits only
-  // while more than StreamOptions::high_water bytes are queued because the peer does not read.
-  // Bytes that were taken can still be lost if the connection fails later; flush() tells. Errors:
+  // Sends `bytes` after all earlier writes. The call itself sends as much as it can, and awaiting
+  // it sends the rest. Small writes of one turn are sent together in one system call. A write waits
+  // only while more than StreamOptions::high_water bytes are queued because the peer does not read.
+  // Bytes of a finished write can still be lost if the connection then fails; see flush(). Errors:
   // broken_pipe after shutdown(), close() or an end without an error. Throws std::bad_alloc.
   [[nodiscard]] Write write(std::span<const std::byte> bytes) { return {*state_, bytes}; }
   [[nodiscard]] Write write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
@@ -115,11 +116,11 @@ class Stream {
   // first byte then returns the end; a read that has begun continues.
   [[nodiscard]] bool draining() const noexcept { return state_->draining(); }
 
-  // As reactor::Stream's.
+  // These return the same as the functions of reactor::Stream.
   [[nodiscard]] Result<Address> peer() const { return state_->stream.peer(); }
   [[nodiscard]] Result<Address> local() const { return state_->stream.local(); }
-  // Returns the underlying stream, for its settings and counters. Its handler and its end belong to
-  // this Stream.
+  // Returns the underlying stream, for its settings and counters. Do not set its handler, and do
+  // not end it.
   [[nodiscard]] reactor::Stream& transport() const noexcept { return state_->stream; }
 
   // Returns StreamOptions with their default values.

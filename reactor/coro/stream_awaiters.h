@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The awaitables that the calls of coro::Stream return. Each has one call of stream_calls.h, starts
-// it, and turns what became of it into the result. Programs do not need to name these types.
+// The calls of coro::Stream return these awaitables. Each has one call of stream_calls.h, starts
+// it, and turns its outcome into the result. Programs do not need to name these types.
 #pragma once
 
 #include <concepts>
@@ -17,7 +17,7 @@
 
 namespace reactor::coro {
 
-// The common part of the awaiters of reads. `Call` is ReadCall or ViewCall.
+// Read is the common part of the awaiters of reads. `Call` is ReadCall or ViewCall.
 template <class Call>
 class Read {
  public:
@@ -39,8 +39,8 @@ class Read {
   }
 
  protected:
-  // For await_resume(): ends the wait, because the awaiter may live on, and returns whether the
-  // read failed.
+  // Ends the wait, because the awaiter may live on, and returns whether the read failed. For
+  // await_resume().
   [[nodiscard]] bool went_wrong() noexcept {
     return call_.course != 0 && StreamState::settle(call_);
   }
@@ -54,7 +54,7 @@ class Read {
   Call call_;
 };
 
-// The awaitable of Stream::read().
+// Stream::read() returns this awaitable.
 class ReadInto : public Read<ReadCall> {
  public:
   using Read::Read;
@@ -66,7 +66,7 @@ class ReadInto : public Read<ReadCall> {
   [[nodiscard]] Result<std::size_t> await_resume() noexcept { return count(); }
 };
 
-// The awaitable of Stream::read_exactly().
+// Stream::read_exactly() returns this awaitable.
 class ReadExactly : public Read<ReadCall> {
  public:
   using Read::Read;
@@ -74,7 +74,7 @@ class ReadExactly : public Read<ReadCall> {
   [[nodiscard]] Result<std::size_t> await_resume() noexcept { return count(); }
 };
 
-// The awaitable of Stream::read_some() and read_all().
+// Stream::read_some() and read_all() return this awaitable.
 class ReadView : public Read<ViewCall> {
  public:
   using Read::Read;
@@ -84,14 +84,15 @@ class ReadView : public Read<ViewCall> {
   }
 };
 
-// The awaitable of Stream::read_until() and read_line().
+// Stream::read_until() and read_line() return this awaitable.
 class ReadUntil : public Read<ViewCall> {
  public:
   using Read::Read;
   [[nodiscard]] Result<std::optional<std::string_view>> await_resume() noexcept;
 };
 
-// The awaitable of Stream::write() and flush(). The call writes at once and waits for the rest.
+// Stream::write() and flush() return this awaitable. The call writes at once and waits for the
+// rest.
 class Write {
  public:
   Write(StreamState& state, std::span<const std::byte> bytes) {

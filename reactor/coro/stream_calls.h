@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The calls of coroutines on a stream, as StreamState sees them: what the call wants, how far it
-// has come, and the coroutine that waits for it. The awaiters (stream_awaiters.h) are built on
-// them. Programs do not need this header.
+// ReadCall, ViewCall and WriteCall are the calls of coroutines on a stream, as StreamState sees
+// them: the wish, the progress, and the waiting coroutine. The awaiters (stream_awaiters.h) are
+// built on them. Programs do not need this header.
 #pragma once
 
 #include <coroutine>
@@ -17,8 +17,8 @@ namespace reactor::coro {
 
 class StreamState;
 
-// A Waiter that keeps only the coroutine handle until it is woken. A call that is done at once, or
-// that the loop resumes, never pays for the rest.
+// LateWaiter is a Waiter that keeps only the coroutine handle until it is woken. A call that is
+// done at once, or that the loop resumes, never pays for the rest of a Waiter.
 class LateWaiter {
  public:
   // The state of the call, in one byte. 0: done without error.
@@ -28,7 +28,7 @@ class LateWaiter {
     kStreamFailed = 3,   // the stream failed or ended
     kCanceled = 4,       // std::errc::operation_canceled
     kFailure = 7,        // mask of the four above
-    kPending = 1 << 3,   // the call itself could not do all of it
+    kPending = 1 << 3,   // begin() was called, so `rest` is set
     kFlush = 1 << 4,     // the call is a flush
     kWaits = 1 << 5,     // set until the coroutine resumes or is destroyed
     kWoken = 1 << 6,     // waiter_ is the union's live member; kWaits stays set
@@ -81,7 +81,7 @@ class LateWaiter {
   std::uint8_t course = 0;  // bits of Course; last, so that derived members follow it closely
 };
 
-// A read.
+// ReadCall is one read.
 struct ReadCall : LateWaiter {
   enum class Want : std::uint8_t {
     some,       // the available bytes, into `target`
@@ -101,7 +101,7 @@ struct ReadCall : LateWaiter {
   std::size_t count = 0;        // bytes put into the target, or in the view
 };
 
-// A read that returns a view of the state's buffer.
+// ViewCall is a read that returns a view of the state's buffer.
 struct ViewCall : ReadCall {
   ViewCall(StreamState& stream, Want wanted, std::string_view end, std::size_t most) noexcept
       : ReadCall(stream, wanted, {}), delimiter(end), max(most) {}
@@ -111,8 +111,8 @@ struct ViewCall : ReadCall {
   std::size_t scanned = 0;  // bytes of the buffer that were searched
 };
 
-// A write or a flush. Bytes beyond the high-water mark stay in the caller's memory until the write
-// is done.
+// WriteCall is a write or a flush. Bytes beyond the high-water mark stay in the caller's memory
+// until the write is done.
 struct WriteCall : LateWaiter {
   // NOLINTNEXTLINE(modernize-use-equals-default): the union would delete it
   WriteCall() noexcept {}

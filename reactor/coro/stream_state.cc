@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: MIT
+// read_buffer() chooses the memory for the next bytes, and on_data() sees to the reader:
+//
+//   a read() waits (filler_)        its buffer: the reader resumes at once
+//   a read_exactly() waits          its buffer: the reader resumes when the buffer is full
+//   another reader waits            input_: the reader resumes when it is satisfied
+//   no reader waits                 input_: reading pauses until the next read
+//   no reader waits, but a view     none: reading pauses until the next read
+//   shows input_
+//
+// A reader that was woken, but has not resumed yet, does not count as waiting.
 #include "reactor/coro/stream_state.h"
 
 #include <algorithm>
@@ -11,8 +21,8 @@
 namespace reactor::coro {
 namespace {
 
-// How many bytes one read may add to the buffer: as many as it holds, within these limits, so that
-// a long text takes few reads.
+// One read may add as many bytes to the buffer as it holds already, within these limits. So a long
+// text takes few reads.
 constexpr std::size_t kLeastPart = 4096;
 constexpr std::size_t kLargestPart = 64 * 1024;
 
@@ -104,7 +114,7 @@ void StreamState::set_transport(std::unique_ptr<Transport> transport) {
   mark(kOpening);
 }
 
-// A waiting reader needs nothing here: its bytes come later.
+// Does nothing for a waiting reader, whose bytes come later.
 void StreamState::on_open(reactor::Stream&) {
   unmark(kOpening);
   if (watcher_ != nullptr) {
@@ -128,8 +138,8 @@ std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
   return input_->reserve(part).first(part);
 }
 
-// Pauses reading until the next read begins, because a view shows the buffer, which must not change
-// or move.
+// Pauses reading until the next read begins. Until then a view shows the buffer, which must not
+// change or move.
 std::span<std::byte> StreamState::put_off() noexcept {
   mark(kPaused);
   return {};
@@ -247,8 +257,8 @@ void StreamState::copy_out(ReadCall& reader) {
   input_.reset();
 }
 
-// Completes a read at the end of the stream, where no more bytes will come: after the peer's end,
-// our own, or an error.
+// Completes a read for which no more bytes will come: the peer or this side has ended the stream,
+// or an error has.
 void StreamState::finish_at_end(ReadCall& reader) {
   const std::size_t rest = marked(kInput) ? input_->size() : 0;
   const bool cut = (reader.want == ReadCall::Want::exactly && reader.count > 0) ||
@@ -275,8 +285,8 @@ std::string_view StreamState::text(std::size_t count) const noexcept {
 
 // ---- Writing ----
 
-// Returns whether the write is done without waiting. The reason of a failure is known only when the
-// stream has ended.
+// Returns whether the write is done without waiting. The reason for a failure is known only when
+// the stream has ended.
 bool StreamState::write(WriteCall& writer) {
   if (marked(kClosed | kFinished)) {
     writer.fail(WriteCall::kStreamFailed);
@@ -350,7 +360,7 @@ void StreamState::drain() noexcept {
   if (reader() != nullptr && idle(*reader())) wake_reader();
 }
 
-// Only wakes the coroutines: if one ran in here, its exception could not leave this noexcept
+// Only wakes the coroutines. If one ran in here, its exception could not leave this noexcept
 // function.
 void StreamState::on_close(reactor::Stream&, std::error_code error) noexcept {
   mark(kClosed);
@@ -370,8 +380,8 @@ Result<Socket> StreamState::detach() {
   return stream.detach();
 }
 
-// Returns false for a stream that has ended, is still in its handshake, or is a parent process's
-// (G9).
+// Returns false for a stream that has ended, is still in its handshake, or belongs to a parent
+// process (G9).
 bool StreamState::lives_on() const noexcept {
   if (marked(kClosed | kOpening) || stream.fd() < 0 || context_ == nullptr) return false;
   return context_->loop.in_own_process();

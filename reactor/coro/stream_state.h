@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // StreamState is the implementation of a coro::Stream and the handler of its reactor::Stream. A
-// waiting reader lends the kernel its own buffer. Bytes that arrive while nobody reads, or that
-// follow those asked for, go into a bounded buffer; reading from the socket then pauses until the
-// next read.
+// waiting reader lends the kernel its own buffer. Bytes that no reader waits for, and bytes behind
+// those that a reader wants, go into a bounded buffer. Reading from the socket then pauses until
+// the next read.
 //
 // A coro::Stream owns its StreamState. After the coro::Stream is gone, the StreamState closes the
 // connection and deletes itself when that is done.
@@ -25,13 +25,15 @@ namespace reactor::coro {
 
 class StreamState;
 
-// Learns that a connection has opened and that it is gone. Implemented by the server.
+// A StreamWatcher learns when a connection has opened and when it is gone. The server implements
+// it.
 class StreamWatcher {
  public:
-  // The connection is open, and this is its first callback: make a coro::Stream of `state` here.
-  // Before that, no coro::Stream exists. If the connection ends earlier, this is never called.
+  // Called when the connection is open, as its first callback: make a coro::Stream of `state` here.
+  // No coro::Stream exists before. If the connection ends earlier, this is never called.
   virtual void on_stream_open(StreamState& state) = 0;
-  // The connection is closed and its coro::Stream is gone. The state is gone when this returns.
+  // Called when the connection is closed and its coro::Stream is gone. The state is gone when this
+  // returns.
   virtual void on_stream_gone() noexcept = 0;
 
  protected:
@@ -60,7 +62,7 @@ class StreamState final : private StreamHandler, private Resident {
   void abandon() noexcept;
   // Called when the server is destroyed, together with its options.
   void forget_watcher() noexcept;
-  // Lets only reads continue that have begun: see Stream::draining().
+  // Lets only those reads continue that have begun: see Stream::draining().
   void drain() noexcept;
   [[nodiscard]] bool draining() const noexcept { return (marks_ & kDraining) != 0; }
   // Returns the error that ended the connection, if one did.
@@ -91,7 +93,7 @@ class StreamState final : private StreamHandler, private Resident {
   [[nodiscard]] static bool settle(ReadCall& call) noexcept;
   [[nodiscard]] static std::error_code error_of(const ReadCall& call) noexcept;
 
-  // The fast path of begin(). Returns false if that has to be called.
+  // The fast path of begin(). Returns false if begin() has to be called.
   [[nodiscard]] bool collects(std::span<const std::byte> bytes) {
     return marks_ == 0 && stream.collect(bytes) != nullptr;
   }

@@ -7,7 +7,7 @@
 //   }
 //
 // A task is lazy: it begins when it is awaited (`int n = co_await answer();`) or spawned (spawn.h).
-// It runs in the loop of the coroutine that began it; this is how `sleep_for` and others find their
+// It runs in the loop of the coroutine that began it, and so `sleep_for` and others find their
 // loop. The frame is one allocation. Awaiting allocates nothing.
 //
 // Destroying a task ends it wherever it is suspended. The tasks that it awaits and the locals of
@@ -32,7 +32,7 @@ namespace reactor::coro {
 template <class T>
 class Task;
 
-// Details of Task: the types of its promise.
+// This namespace has details of Task: the types of its promise.
 namespace task {
 
 struct FinalAwaiter {
@@ -94,8 +94,8 @@ struct PromiseOf<void> {
 
 }  // namespace task
 
-// Move-only. A default-constructed or moved-from task is empty and may only be assigned to or
-// destroyed. T is void or a movable object type. Belongs to its loop's thread.
+// Task is move-only. A default-constructed or moved-from task is empty, and may only be assigned to
+// or destroyed. T is void or a movable object type. A task belongs to its loop's thread.
 template <class T = void>
 class [[nodiscard]] Task {
  public:
@@ -150,8 +150,8 @@ class [[nodiscard]] Task {
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     // Runs the task by a nested resume() and not by a symmetric transfer. Compilers turn a transfer
-    // into a jump only when they optimise. Without that, a series of tasks that end at once would
-    // overflow the stack.
+    // into a jump only when they optimise. Without the jump, a series of tasks that end at once
+    // would overflow the stack.
     template <std::derived_from<Promise> P>
     [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) noexcept {
       coroutine.promise().context = parent.promise().context;
@@ -183,15 +183,15 @@ struct IsTask<Task<T>> : std::true_type {};
 
 }  // namespace task
 
-// Anything that a task can await: a Task, or an awaiter such as sleep_for() and Stream::read()
-// return.
+// Awaitable is anything that a task can await: a Task, or an awaiter such as sleep_for() and
+// Stream::read() return.
 template <class A>
 concept Awaitable = task::IsTask<A>::value || requires(A& a) {
   { a.await_ready() } -> std::same_as<bool>;
   a.await_resume();
 };
 
-// Turns an awaitable into a task, for combinators: a task stays as it is, anything else gets a
+// Turns an awaitable into a task, for combinators. A task stays as it is, and anything else gets a
 // frame of its own.
 template <class T>
 [[nodiscard]] Task<T> to_task(Task<T> task) noexcept {

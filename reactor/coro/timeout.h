@@ -10,7 +10,7 @@
 
 namespace reactor::coro {
 
-// The result type of with_timeout(): a Result<T>, but for T = Result<U> just Result<U>.
+// AsResult has the result type of with_timeout(): Result<T>, or T itself if it is a Result.
 template <class T>
 struct AsResult {
   using type = Result<T>;
@@ -20,7 +20,7 @@ struct AsResult<Result<T>> {
   using type = Result<T>;
 };
 
-// The awaitable of with_timeout().
+// with_timeout() returns this awaitable.
 template <class T>
 class Timeout : private Alarm, private Waiter, private Joiner {
  public:
@@ -63,8 +63,8 @@ class Timeout : private Alarm, private Waiter, private Joiner {
 
   Duration delay_;
   Task<T> task_;
-  // False while await_suspend() runs. A task that ends in there must not resume the parent:
-  // await_suspend() returns false instead, and the parent goes on.
+  // False while await_suspend() runs. A task that ends during that call must not resume the parent.
+  // Instead, await_suspend() returns false, and the parent goes on.
   bool begun_ = false;
 };
 

@@ -5,7 +5,7 @@
 
 namespace reactor::coro {
 
-// The watcher ends with the first signal: this awaiter may outlive the await, and a second signal
+// Ends the watcher with the first signal. This awaiter may outlive its await, and a second signal
 // must not resume the coroutine while it waits for something else.
 bool Signal::begin() {
   const auto came = [this] {
@@ -37,7 +37,7 @@ bool Readiness::begin() {
   return !error_;
 }
 
-// The descriptor stays open.
+// Tells the poller, because the descriptor stays open.
 void Readiness::end() noexcept {
   if (attached()) context().loop.detach(*this, Detach::staying);
 }

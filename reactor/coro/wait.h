@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Awaitables that wait for a signal, the end of a child, or a descriptor.
+// signal(), child_exit(), readable() and writable() wait for a signal, for the end of a child, or
+// for a descriptor.
 #pragma once
 
 #include <sys/types.h>
@@ -10,7 +11,7 @@
 
 namespace reactor::coro {
 
-// The awaitable of signal().
+// signal() returns this awaitable.
 class Signal : private Waiter {
  public:
   Signal(int number, SourceLocation where) noexcept : number_(number), where_(where) {}
@@ -41,7 +42,7 @@ class Signal : private Waiter {
   return {number, where};
 }
 
-// The awaitable of child_exit().
+// child_exit() returns this awaitable.
 class ChildExit : private Waiter {
  public:
   ChildExit(pid_t pid, SourceLocation where) noexcept : pid_(pid), where_(where) {}
@@ -66,13 +67,13 @@ class ChildExit : private Waiter {
 
 // `ExitStatus status = co_await child_exit(pid)` waits until that child of this process has ended,
 // and reaps it. status.error(): those of Loop::on_exit() and ExitStatus. If the task is destroyed,
-// somebody else has to wait for the child.
+// other code has to reap the child.
 [[nodiscard]] inline ChildExit child_exit(
     pid_t pid, SourceLocation where = SourceLocation::current()) noexcept {
   return {pid, where};
 }
 
-// The awaitable of readable() and writable().
+// readable() and writable() return this awaitable.
 class Readiness : private PollTarget, private Waiter {
  public:
   Readiness(int fd, Interest interest, SourceLocation where) noexcept
@@ -99,9 +100,9 @@ class Readiness : private PollTarget, private Waiter {
   std::error_code error_;
 };
 
-// `co_await readable(fd)` waits until a read would not block, which is a hint (G5). `fd` is not
-// owned; it should be non-blocking, and must stay open while it is awaited. A descriptor has at
-// most one watcher at a time (G8). Errors: those of Loop::attach().
+// `co_await readable(fd)` waits until a read would not block, which is only a hint (G5). `fd` stays
+// the caller's. It should be non-blocking, and must stay open while it is awaited. A descriptor has
+// at most one watcher at a time (G8). Errors: those of Loop::attach().
 [[nodiscard]] inline Readiness readable(int fd,
                                         SourceLocation where = SourceLocation::current()) noexcept {
   return {fd, Interest::read, where};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// when_all() waits for every one of several tasks, when_any() for the first. An exception that
+// when_all() waits for all of several tasks, and when_any() for the first one. An exception that
 // leaves a task ends the others and is passed on. To end a task means to destroy it wherever it is
 // suspended, before the awaiting coroutine resumes. All tasks begin in the same turn, in their
 // order.
@@ -17,7 +17,7 @@
 
 namespace reactor::coro {
 
-// The type that stands for T in tuples and variants: std::monostate for void.
+// ValueOf is T in tuples and variants, with std::monostate in place of void.
 template <class T>
 using ValueOf = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
@@ -31,12 +31,12 @@ template <class T>
   }
 }
 
-// Begins tasks, and resumes the awaiting coroutine when enough of them are done.
+// Gathering begins tasks, and resumes the awaiting coroutine when enough of them are done.
 class Gathering : protected Waiter {
  protected:
   enum class Until : std::uint8_t { all, first };
 
-  // One task's entry in the gathering.
+  // A Seat is one task's entry in the gathering.
   class Seat final : public Joiner {
    public:
     explicit Seat(Gathering* gathering = nullptr) noexcept : gathering_(gathering) {}
@@ -77,14 +77,14 @@ class Gathering : protected Waiter {
   }
 
   Until until_;
-  // False until all tasks have begun. A task that ends before must not resume the parent: begun()
-  // tells await_suspend() whether the parent goes on at once.
+  // False until all tasks have begun. A task that ends earlier must not resume the parent. Instead,
+  // begun() tells await_suspend() whether the parent goes on at once.
   bool begun_ = false;
   std::size_t running_ = 0;
   const Seat* first_ = nullptr;
 };
 
-// The awaitable of when_all().
+// when_all() returns this awaitable.
 template <class... T>
 class WhenAll : private Gathering {
  public:
@@ -122,7 +122,7 @@ class WhenAll : private Gathering {
   std::array<Seat, sizeof...(T) + 1> seats_;
 };
 
-// The awaitable of when_all() with a vector.
+// when_all() returns this awaitable for a vector.
 template <class T>
 class WhenAllOf : private Gathering {
  public:
@@ -153,7 +153,7 @@ class WhenAllOf : private Gathering {
   std::vector<Seat> seats_;
 };
 
-// The awaitable of when_any().
+// when_any() returns this awaitable.
 template <class... T>
 class WhenAny : private Gathering {
  public:
@@ -192,14 +192,14 @@ class WhenAny : private Gathering {
   std::array<Seat, sizeof...(T)> seats_;
 };
 
-// Tells which of several tasks was first, and its value.
+// First has the index of the task that was first, and its value.
 template <class T>
 struct First {
   std::size_t index;
   ValueOf<T> value;
 };
 
-// The awaitable of when_any() with a vector.
+// when_any() returns this awaitable for a vector.
 template <class T>
 class WhenAnyOf : private Gathering {
  public:
