@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A suspended task may be destroyed at every kind of await. It leaves nothing behind, and the event
-// that it waited for has no effect any more. The sanitizers make these tests strict.
+// for which it waited has no effect any more. The sanitizers make these tests strict.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,13 +11,13 @@
 namespace reactor::coro {
 namespace {
 
-// More bytes than a connection takes while nobody reads.
+// A connection takes fewer bytes than this while nobody reads.
 const std::string& much() {
   static const std::string text(4 << 20, 'x');
   return text;
 }
 
-// Everything that the awaits below wait for. stir() makes all of it happen, but sends the signal
+// The awaits below wait for these things. stir() makes all of them happen, but sends the signal
 // only if a task still awaits one.
 struct World {
   explicit World(Loop& in) : loop(in), line(in), full(in), channel(1), filled(1), group(in) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Channel and Event: sending, waiting, and closing.
+// These tests send, wait and close with Channel and Event.
 #include "tests/coro/coro_test.h"
 
 namespace reactor::coro {

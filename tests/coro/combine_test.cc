@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// with_timeout(), when_all(), when_any().
+// These tests cover with_timeout(), when_all() and when_any().
 #include "reactor/base/error.h"
 #include "tests/coro/coro_test.h"
 
@@ -18,7 +18,7 @@ Task<int> behind(Event& gate, int value, int& alive) {
   co_await gate.wait();
   co_return value;
 }
-// All tasks have to be alive at the same time.
+// All these tasks have to be alive at the same time.
 Task<> open_for(int many, Event& gate, int& alive) {
   EXPECT_EQ(alive, many);
   gate.set();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// connect(): returns a Stream to a server, or the error.
+// connect() returns a Stream to a server, or the error.
 #include "tests/coro/coro_test.h"
 
 namespace reactor::coro {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Helpers of the tests of coroutines.
+// This header has helpers for the tests of coroutines.
 #pragma once
 
 #include <array>
@@ -47,7 +47,7 @@ class Alive {
   int* count_;
 };
 
-// A connection: a coroutine's Stream, and the peer at the other end.
+// Line is a connection: a coroutine's Stream, and the peer at the other end.
 struct Line {
   explicit Line(Loop& loop, const StreamOptions& options = Stream::default_options()) {
     FdPair pair = make_tcp_pair();

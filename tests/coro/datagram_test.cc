@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// coro::Datagram: receiving one datagram at a time, errors, and the end.
+// These tests cover coro::Datagram: receiving one datagram at a time, errors, and the end.
 #include "reactor/base/error.h"
 #include "tests/coro/coro_test.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// G12: any closure may own anything that lives with a loop, and may be destroyed before, at, or
-// after the loop's end. The tests try each kind of thing with each kind of closure.
+// Any closure may own anything that lives with a loop, and may be destroyed before, at, or after
+// the loop's end (G12). The tests try each kind of thing with each kind of closure.
 #include <unistd.h>
 
 #include <array>
@@ -29,7 +29,7 @@ Owned own(T thing) {
   return std::make_shared<T>(std::move(thing));
 }
 
-// ---- What is owned ----
+// ---- The owned things ----
 
 const StreamOptions kStreamOptions;
 
@@ -93,7 +93,7 @@ Owned make_limited_stream(Loop& loop) {
   pair.stream->write("xx");
   return own(std::move(pair));
 }
-// The Stream lingers, and its owner keeps nothing of it.
+// The Stream lingers, and its owner has no part of it any more.
 Owned make_lingering_stream(Loop& loop) {
   Pair pair(loop);
   pair.stream->start();
@@ -183,7 +183,7 @@ Owned make_coro_server(Loop& loop) {
   return own(with_client(loop, get(serve(loop, Address::loopback(0), reads))));
 }
 
-// A request without an answer yet. The Responder is destroyed before or after its server.
+// The request has no answer yet. The Responder is destroyed before or after its server.
 template <bool kServerFirst>
 Owned make_http_server(Loop& loop) {
   struct Waiting {
@@ -226,8 +226,7 @@ Owned make_group(Loop& loop) {
   group->spawn(sleep_for_long());  // this task has not begun
   return group;
 }
-// A task reads from a Stream that another owner holds. The task is woken when the Stream is
-// destroyed.
+// A task reads from a Stream that has another owner, and is woken when the Stream is destroyed.
 Owned make_readers(Loop& loop) {
   struct Both {
     explicit Both(Loop& its_loop) : line(its_loop), group(its_loop) {}
@@ -277,7 +276,7 @@ constexpr std::array kThings = {
     Thing{"reading task", &make_readers},
 };
 
-// ---- Who owns it ----
+// ---- Their owners ----
 
 enum class Closure { posted, timer, io, signal, deferred, on_slow, coroutine, new_coroutine };
 constexpr std::array kClosures = {Closure::posted,    Closure::timer,        Closure::io,
@@ -289,7 +288,7 @@ Task<> keep_for_long(Owned owned) {
   owned.reset();
 }
 
-// A loop, and closures that own things.
+// Keeper has a loop, and closures that own things.
 class Keeper {
  public:
   explicit Keeper(LoopOptions options) {
@@ -299,7 +298,8 @@ class Keeper {
 
   Loop& loop() { return *loop_; }
 
-  // Gives `owned` to a new closure. Returns the handle of the closure, empty if that has none.
+  // Gives `owned` to a new closure. Returns the closure's handle, or an empty one if the closure
+  // has none.
   Owned keep(Closure closure, Owned owned) {
     switch (closure) {
       case Closure::posted:

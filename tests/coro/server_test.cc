@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// serve() and Listener: one coroutine per connection, limits, drain.
+// These tests cover serve() and Listener: one coroutine per connection, limits, drain.
 #include <sys/socket.h>
 
 #include <cstring>
@@ -22,7 +22,7 @@ class Serving : public CoroTest {
   }
 };
 
-// The handlers that serve() takes. It does not compile with any other.
+// serve() takes these handlers, and does not compile with any other.
 static_assert(StreamCoroutine<Task<> (*)(Stream)>);
 static_assert(StreamCoroutine<Task<> (*)(Stream&)>);
 static_assert(!StreamCoroutine<int (*)(Stream)>, "no coroutine");

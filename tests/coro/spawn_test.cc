@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The owner of a task that runs by itself, and the way of its exceptions.
+// These tests cover the owners of spawned tasks, and the way that their exceptions take.
 #include "tests/coro/coro_test.h"
 
 namespace reactor::coro {
@@ -97,7 +97,7 @@ TEST_P(Spawning, ATaskThatADestructorOfAnotherResumesIsClearedAwayToo) {
   EXPECT_EQ(alive, 0);
 }
 
-// A task argument that spawns its task again when it is destroyed.
+// This argument of a task spawns the task again when it is destroyed.
 struct SpawnsAgain {
   TaskGroup* group;
   int* times;
@@ -135,7 +135,7 @@ TEST_P(Spawning, EachOfManyExceptionsOfATurnLeavesRun) {
   EXPECT_EQ(count, 1);
 }
 
-// Tests wait by these functions. None of them may treat a body that throws like one that ends.
+// Tests wait by these functions, none of which may take a body that throws for one that ends.
 TEST_P(Spawning, AnExceptionReachesATestThatWaitsForTheEnd) {
   const auto body = []() -> Task<> {
     throw std::runtime_error("out of a task");

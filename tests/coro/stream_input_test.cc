@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// coro::Stream: bytes that come while no coroutine reads, and an end that comes together with a
-// drain.
+// In these tests of coro::Stream, bytes come while no coroutine reads, or the end comes together
+// with a drain.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -110,7 +110,7 @@ TEST_P(StreamInput, AReaderThatADrainWokeIsNotResumedByTheEndAsWell) {
   }
 }
 
-// As above, with bytes instead of the end. The next read gets them.
+// Here bytes come instead of the end, and the next read gets them.
 TEST_P(StreamInput, BytesThatMeetADrainAreTheNextReads) {
   Loop loop(options());
   Line line(loop);

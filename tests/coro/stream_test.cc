@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// coro::Stream: all ways of reading, writing, and the end.
+// These tests cover coro::Stream: all ways of reading and writing, and the end.
 #include <sys/socket.h>
 
 #include <cstring>
@@ -137,8 +137,8 @@ TEST_P(Streams, ReadUntilADelimiter) {
 
 // ---- Views ----
 
-// A view keeps its bytes until the next read, whatever arrives. After that, reading it is an error
-// that sanitizers report.
+// A view keeps its bytes until the next read, even if more bytes arrive. After that, reading it is
+// an error that sanitizers report.
 TEST_P(Streams, AViewIsValidUntilTheNextRead) {
   enum class Way { line, delimiter, some };
   for (const Way way : {Way::line, Way::delimiter, Way::some}) {

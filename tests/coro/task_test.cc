@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Task: results, exceptions, lazy start, and destruction.
+// These tests cover Task: results, exceptions, lazy start, and destruction.
 #include "tests/coro/coro_test.h"
 
 namespace reactor::coro {

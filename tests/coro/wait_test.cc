@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Awaiting time, signals, child exits and descriptors.
+// These tests await times, signals, child exits and descriptors.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,8 +96,8 @@ TEST_P(Waiting, ADescriptorIsAwaited) {
   EXPECT_TRUE(run(loop, body()));
 }
 
-// The coroutine's frame, with all awaiters in it, may be gone before the loop reports that it was
-// slow.
+// The coroutine's frame, with all its awaiters, may be gone before the loop reports that the
+// coroutine was slow.
 TEST_P(Waiting, ASlowCoroutineThatEndedIsNamedByWhatItWaitedForLast) {
   LoopOptions chosen = options();
   chosen.slow_callback = 10ms;

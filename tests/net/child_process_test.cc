@@ -26,8 +26,8 @@ extern char** environ;
 namespace reactor {
 namespace {
 
-// A Process, with pipes for all three standard streams unless `options` says otherwise, together
-// with its output and its exit status.
+// Running is a Process with its output and exit status. It has pipes for all three standard
+// streams, unless `options` says otherwise.
 struct Running {
   Result<> start(Loop& loop, std::vector<std::string> arguments) {
     options.arguments = std::move(arguments);
@@ -346,14 +346,14 @@ TEST_P(ChildProcessTest, AGroupOfItsOwnIsKilledAsAWhole) {
     const bool leads = ::getsid(child.process->pid()) == child.process->pid();
     EXPECT_EQ(leads, group == ProcessGroup::session);
     child.process.reset();
-    EXPECT_TRUE(pump(loop, [&] {  // until every process that held the other end is gone
+    EXPECT_TRUE(pump(loop, [&] {  // until no process has the other end any more
       char byte = 0;
       return ::read(pipe.near.get(), &byte, 1) == 0;
     }));
   }
 }
 
-// After waitpid() the child's pid is free, but it still names a process group, which another
+// After waitpid(), the child's pid is free. But it still names a process group, which another
 // process has joined. kill() must not reach that process.
 TEST_P(ChildProcessTest, WhatAnotherHasWaitedForIsNotKilledAnyMore) {
   Loop loop(options());

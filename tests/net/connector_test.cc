@@ -33,8 +33,8 @@ Address local_of(const Socket& socket) { return get(socket.local()); }
 // Returns a port that refuses connections: its listening socket is closed again.
 Address closed_tcp_port() { return local_of(listen_on(Address::loopback(0))); }
 
-// An address of this host that neither accepts nor refuses connections, because its backlog is
-// full.
+// Blackhole is an address of this host that neither accepts nor refuses connections, because its
+// backlog is full.
 class Blackhole {
  public:
   explicit Blackhole(const Address& where) : listener_(listen_on(where, 0)) {
@@ -61,7 +61,7 @@ TEST(FinishConnect, AConnectThatIsNotDecidedYetHasNotFailed) {
             std::errc::connection_already_in_progress);
 }
 
-// Records the calls of the callback.
+// ConnectOutcome records the calls of the callback.
 struct ConnectOutcome {
   Connector::Done callback() {
     return [this](Result<Socket> result) {
@@ -93,7 +93,7 @@ class ConnectorTest : public LoopTest {
                                    const ConnectOptions& settings = quick()) {
     return get(Connector::connect(loop, addresses, settings, outcome.callback()));
   }
-  // Runs the loop until the callback, and two turns longer to see that it is called only once.
+  // Runs the loop until the callback, and for two more turns to see that it is called only once.
   void finish() {
     ASSERT_TRUE(run_bounded(loop, [&] { return outcome.done(); }));
     ASSERT_TRUE(loop.poll() && loop.poll());
@@ -105,7 +105,7 @@ class ConnectorTest : public LoopTest {
     return Socket::listen(*v6, {}).has_value();
   }
   Address v6_loopback() { return get(Address::parse("[::1]:0")); }
-  // The error of an attempt to connect to a closed port.
+  // Returns the error of an attempt to connect to a closed port.
   static std::errc refused() {
     return on_libkqueue(GetParam()) ? std::errc::connection_aborted : std::errc::connection_refused;
   }
@@ -346,7 +346,7 @@ TEST_P(ConnectorTest, AnExceptionOutOfTheCallbackLeavesRun) {
 TEST_P(ConnectorTest, TheCallbackMayDestroyTheConnector) {
   const Socket server = listen_on(Address::loopback(0));
   const Blackhole dead(Address::loopback(0));
-  // Each case makes another part of the Connector call the callback.
+  // In each case, a different part of the Connector calls the callback.
   const std::vector<std::vector<Address>> cases = {
       {local_of(server)},                  // from the watcher
       {dead.address(), local_of(server)},  // while another attempt is under way
@@ -492,7 +492,8 @@ TEST_P(ConnectorUnixTest, ConnectsToAnAbstractName) {
   EXPECT_TRUE(outcome.socket) << outcome.error.message();
 }
 
-// A unix socket with a full backlog fails with EAGAIN, which is no reason to give up.
+// If the backlog of a unix socket is full, connect(2) fails with EAGAIN, which is no reason to give
+// up.
 TEST_P(ConnectorUnixTest, AFullBacklogIsAskedAgain) {
   Blackhole full(path());
   const auto connector = start({path()});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datagrams on connected sockets.
+// These tests cover datagrams on connected sockets.
 #include <array>
 #include <filesystem>
 #include <string>
@@ -27,7 +27,7 @@ TEST_P(ConnectedTest, HearsItsPeerOnly) {
   EXPECT_EQ(handler.got, std::vector<std::string>{"peer"});
 }
 
-// Datagrams that other sockets sent before connect() are in the queue ahead of those of the peer.
+// Datagrams that other sockets sent before connect() are queued ahead of the peer's.
 TEST_P(ConnectedTest, HearsNobodyFromBefore) {
   const TemporaryFolder folder;
   for (const bool is_unix : {false, true}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Datagrams under difficulties: network errors, and control data that does not fit. Also multicast
-// groups and broadcasts.
+// These tests cover datagrams with network errors, with control data that does not fit, to
+// multicast groups, and to broadcast addresses.
 #include <ifaddrs.h>
 #if defined(__linux__)
 #include <linux/net_tstamp.h>
@@ -130,8 +130,8 @@ TEST_P(DatagramLimitsTest, AQueueOfTimesDoesNotSpin) {
 
 // ---- Control data ----
 
-// Descriptors that a unix peer sends along are not received. (If they were, the fixture would
-// report a leak.)
+// Descriptors that a unix peer sends with a datagram are not received. If they were, the fixture
+// would report a leak.
 TEST_P(DatagramLimitsTest, DescriptorsSentAlongAreNotTaken) {
   Loop loop(options());
   const TemporaryFolder folder;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datagrams that the kernel splits (UDP_SEGMENT) and joins (UDP_GRO), and its refusals to do so.
+// The kernel may cut up (UDP_SEGMENT) and join (UDP_GRO) datagrams, or refuse to do so.
 #include <netinet/udp.h>
 #if defined(__linux__)
 #include <linux/net_tstamp.h>
@@ -20,8 +20,8 @@ namespace {
 
 class OffloadTest : public LoopTest {};
 
-// Sends datagrams of these sizes in one batch to a plain socket, and returns the sizes that it
-// gets.
+// Sends datagrams of these sizes in one batch to a plain socket, and returns the sizes that arrive
+// there.
 std::vector<std::size_t> sizes_sent(Loop& loop, Datagram& client,
                                     const std::vector<std::size_t>& sizes) {
   DatagramPeer peer(Address::loopback(0));
@@ -46,8 +46,8 @@ TEST_P(OffloadTest, JoinedDatagramsArriveAsTheyWereSent) {
   EXPECT_TRUE(client->segments());
 }
 
-// The kernel refuses to segment for a socket without checksums. A network card without this feature
-// fails in the same way.
+// The kernel refuses to cut up datagrams for a socket without checksums. A network card that can't
+// do it fails in the same way.
 TEST_P(OffloadTest, ARefusalFallsBackToPlainOnes) {
   const std::vector<std::size_t> sizes(30, 1000);
   Loop loop(options());
@@ -81,7 +81,7 @@ TEST_P(OffloadTest, AReceiverThatIsRefusedSwitchesNothingOff) {
   EXPECT_TRUE(server->segments());
 }
 
-// A burst that arrives in one piece is handed over as the datagrams that were sent, and max_size
+// A burst that arrives in one piece is delivered as the datagrams that were sent. max_size
 // truncates each of them separately.
 TEST_P(OffloadTest, CoalescedDatagramsAreHandedOverOneByOne) {
   for (const std::size_t max_size : {std::size_t{65536}, std::size_t{64}}) {

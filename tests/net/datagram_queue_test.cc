@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datagrams that wait because the kernel or their receiver has no room.
+// In these tests, datagrams wait because the kernel or their receiver has no room.
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -38,7 +38,7 @@ TEST_P(FullQueueTest, QueuesWhatAUnixReceiverDoesNotReadAndDrains) {
       socket->flush();
     }
     ASSERT_FALSE(socket->writable());
-    sent.emplace_back();  // an empty datagram keeps its place as well
+    sent.emplace_back();  // an empty datagram keeps its place too
     connected ? socket->send("") : socket->send_to("", peer.address());
     sent.emplace_back("last");
     connected ? socket->send("last") : socket->send_to("last", peer.address());
@@ -112,7 +112,7 @@ TEST_P(FullQueueTest, EachReceiverKeepsItsOrder) {
   EXPECT_EQ(second.got, sent);
 }
 
-// The second exception is thrown while the socket catches up on work that the first exception
+// The second exception is thrown while the socket does the work that the first exception has
 // interrupted.
 TEST_P(FullQueueTest, ExceptionsDoNotStopIt) {
   Loop loop(options());

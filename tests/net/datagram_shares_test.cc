@@ -55,9 +55,9 @@ TEST_P(DatagramSharesTest, ThoseWhoReadAreNotHeldUp) {
   EXPECT_EQ(server->stats().sent, 1100U);
 }
 
-// The receiver's own queue is full, and ever more is unread elsewhere. Each time the kernel is
-// asked again, the waiting datagram must not count again: its receiver would soon have to wait for
-// tests.
+// The receiver's own queue is full, and more and more bytes of other receivers are unread. The
+// waiting datagram must not be charged again each time the kernel is asked. Otherwise its receiver
+// would soon have to wait for tests.
 TEST_P(DatagramSharesTest, ADatagramThatWaitsIsChargedOnce) {
   Loop loop(options());
   const TemporaryFolder folder;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Datagrams without batches: each answer leaves in a call of its own, from the address to which the
-// question was sent.
+// These tests send datagrams without batches: each answer takes a call of its own, and leaves from
+// the address to which the question was sent.
 #include "tests/support/datagram_kit.h"
 
 namespace reactor {
@@ -25,8 +25,7 @@ TEST_P(DatagramSource, AnAnswerWithoutBatchesLeavesOnce) {
   EXPECT_TRUE(handler.errors.empty());
 }
 
-// The source address did not cause this error, so the socket does not retry without a source
-// address.
+// The source address did not cause this error, so the socket does not try again without one.
 TEST_P(DatagramSource, AnAnswerThatIsTooLargeIsTriedOnce) {
   Loop loop(options());
   DatagramOptions settings;

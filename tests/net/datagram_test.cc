@@ -97,7 +97,7 @@ TEST_P(DatagramTest, ABatchIsFewCallsAndWithoutBatchesOneEach) {
   }
 }
 
-// G10: a flood of datagrams delays other work by no more than one batch.
+// A flood of datagrams delays other work by no more than one batch (G10).
 TEST_P(DatagramTest, G10_AFloodLeavesTimeForOthers) {
   Loop loop(options());
   DatagramRecorder handler;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Datagrams over unix sockets: names, files, and sockets that several receivers share.
+// These tests cover datagrams over unix sockets: names, files, and sockets that several receivers
+// share.
 #include <sys/stat.h>
 
 #include <atomic>
@@ -36,8 +37,8 @@ TEST_P(UnixDatagramTest, AClientWithoutANameIsGivenOne) {
 
 // A datagram wakes every receiver that shares the socket, and all but one find nothing. A receiver
 // that finds nothing must not discard the next datagram. That could only happen if the next one
-// came at this very moment, so the test sends very many, with a pause after each for all receivers
-// to look.
+// came at this very moment. So the test sends very many, and after each it waits until all
+// receivers have looked.
 TEST_P(UnixDatagramTest, ASharedSocketLosesNothing) {
   constexpr std::size_t kCount = 10000;
   Loop loop(options());

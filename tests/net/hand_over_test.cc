@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Connections that move between two servers. They pass through a socket pair, as they do between
-// two processes.
+// In these tests, connections move between two servers. They pass through a socket pair, as they do
+// between two processes.
 
 #include <unistd.h>
 
@@ -189,7 +189,7 @@ TEST_P(HandOverTest, OneThatIsNeverIdleIsAskedToFinish) {
   EXPECT_EQ(before.asked_to_end, 1);
 }
 
-// A successor without room until `room` is set.
+// A successor that has no room until `room` is set.
 struct Busy final : HandOverTarget {
   HandOverReply send(int, std::span<const std::byte>) noexcept override {
     return room ? HandOverReply::taken : HandOverReply::busy;
@@ -197,8 +197,8 @@ struct Busy final : HandOverTarget {
   bool room = false;
 };
 
-// The server waits longer than the 2 s that it gives a connection that is never idle. The backend
-// makes no difference here.
+// The server waits longer than the 2 s that it gives a connection that is never idle. One backend
+// is enough for this slow test.
 TEST_P(HandOverTest, ABusySuccessorIsWaitedFor) {
   if (GetParam() != available_backends().front()) GTEST_SKIP();
   Peer peer = client();
@@ -404,8 +404,8 @@ TEST_P(HandOverTest, AServerThatEndsAmidItsDrainLeavesASocketThatLivesOnAsItWas)
   }
 }
 
-// An earlier server was killed amid its drain. If others share the socket, one of them may be
-// ending it.
+// An earlier server was killed during its drain. If other processes share the socket, one of them
+// may be draining it.
 TEST_P(HandOverTest, AnAdoptedSocketThatRefusesAcceptsAgainUnlessItIsShared) {
   const Socket original = get(Socket::listen(Address::loopback(0), {}));
   if (!Socket::refuse_new(original.fd())) GTEST_SKIP() << "this system can't refuse";

@@ -23,7 +23,7 @@ using std::chrono::seconds;
 
 class HostilePeers : public LoopTest {};
 
-// Answers the first bytes of a body that it does not want, and closes.
+// This handler answers the first bytes of a body that it does not want, and closes.
 class Refuser final : public StreamHandler {
  public:
   void on_data(Stream& stream, std::span<std::byte>) override {

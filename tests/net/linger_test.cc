@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Closed connections that linger, and the limits on their number.
+// These tests cover closed connections that linger, and the limits on their number.
 #include "reactor/net/internal/linger.h"
 
 #include <sys/resource.h>
@@ -23,7 +23,8 @@ class LingerTest : public LoopTest {};
 
 INSTANTIATE_TEST_SUITE_P(Backends, LingerTest, every_backend(), BackendName());
 
-// Answers the first bytes and closes, as a server does after an error in an unfinished request.
+// This handler answers the first bytes and closes, as a server does after an error in an unfinished
+// request.
 class LastWord final : public StreamHandler {
   void on_data(Stream& stream, std::span<std::byte>) override {
     stream.write("bye");

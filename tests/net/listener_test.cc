@@ -25,7 +25,7 @@ using std::chrono::milliseconds;
 class ListenerTest : public LoopTest {};
 class ListenerTestFork : public LoopTest {};
 
-// Keeps the connections that it gets.
+// This handler keeps the connections that it gets.
 class Keeper : public AcceptHandler {
  public:
   void on_accept(Listener& listener, Socket connection) override {
@@ -122,7 +122,7 @@ TEST_P(ListenerTest, APausedOneThatSharesItsSocketTakesNoEvent) {
   EXPECT_TRUE(poll_until(loop, [&] { return keeper.connections.size() == 1; }));
 }
 
-// The connection may have woken only this process, so no other process would accept it.
+// The connection may have woken only this process. Then no other process would accept it.
 TEST_P(ListenerTest, APausedOneThatSharesItsSocketWaitsForADescriptorToo) {
   Loop loop(options());
   Keeper keeper;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The behaviour of the kernel for listening sockets that are about to be closed, or that many
-// processes poll.
+// These tests show what the kernel does with listening sockets that are about to be closed, or that
+// many processes poll.
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -135,7 +135,7 @@ TEST_P(ListeningLoop, DrainLosesNoCompletedHandshakeInAStorm) {
   for (Peer& peer : peers) {
     if (!becomes_ready(peer.fd.get(), POLLIN, milliseconds(0))) continue;  // still waits to connect
     peer.read();
-    if (peer.error == ECONNREFUSED) continue;  // was not accepted either
+    if (peer.error == ECONNREFUSED) continue;  // the kernel has not accepted it either
     (peer.got == "hello" ? served : failed)++;
   }
   EXPECT_GE(served, 250U);
@@ -241,7 +241,7 @@ TEST_P(ListeningLoop, AConnectionNeedNotWakeEveryChild) {
     EXPECT_TRUE(once_undisturbed([&] { return wakes(true) >= 1; }));
     return;
   }
-  // A process that is not asleep yet when the connection comes finds it later.
+  // If a process does not sleep yet when the connection comes, it finds the connection later.
   EXPECT_TRUE(once_undisturbed([&] { return wakes(true) == 1; }));
   EXPECT_TRUE(once_undisturbed([&] { return wakes(false) == 3; })) << "or this test can't fail";
 }

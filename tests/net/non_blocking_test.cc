@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Descriptors that the application opened and left blocking. Every class that takes such a
-// descriptor makes it non-blocking, so it can never block the loop.
+// In these tests, the application has opened a descriptor and left it blocking. Every class that
+// takes such a descriptor makes it non-blocking, so that it can never block the loop.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Transports that take long to open, as for a TLS handshake. Other connections do not wait for
+// These transports take long to open, as for a TLS handshake. Other connections do not wait for
 // them.
 #include <memory>
 #include <optional>
@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// This is longer than all steps of a turn may take together, so a turn has time for only one step.
+// This is longer than the steps of a turn may take together, so a turn has time for only one step.
 constexpr Duration kLongStep = milliseconds(2);
 
 // Waits for a byte, uses up CPU time, and then carries bytes unchanged.
@@ -62,7 +62,7 @@ struct Factory final : TransportFactory {
 
 class Opening : public LoopTest {
  protected:
-  // Returns Links that have begun to open, and whose peers have sent their first byte.
+  // Returns Links that have begun to open, and whose peers have sent one byte.
   static std::vector<std::unique_ptr<Link>> start_many(Loop& loop, SlowOpening::Notes& notes,
                                                        int count) {
     std::vector<std::unique_ptr<Link>> links;
@@ -137,7 +137,7 @@ TEST_P(Opening, TheOnlyOneMayEndWhileItWaits) {
   EXPECT_EQ(notes.steps, 0);
 }
 
-// The first byte and the end of the time for the handshake come in the same turn.
+// The first byte comes in the turn in which the time for the handshake ends.
 TEST_P(Opening, ItsTimeMayEndWhileItWaits) {
   Loop loop(options());
   SlowOpening::Notes notes{.limit = milliseconds(5)};

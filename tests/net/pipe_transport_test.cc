@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A Stream at one end of a pipe, and a descriptor at the other.
+// PipeLink has a Stream at one end of a pipe, and a descriptor at the other.
 struct PipeLink {
   PipeLink(Loop& loop, bool reads) {
     FdPair pair = make_pipe();
@@ -33,7 +33,7 @@ struct PipeLink {
 
 class Pipes : public LoopTest {};
 
-// The caller of start() may still have something to prepare.
+// The caller of start() may still have to prepare something.
 TEST_P(Pipes, WhatIsThereAlreadyIsNotReadInsideStart) {
   Loop loop(options());
   FdPair pair = make_pipe();

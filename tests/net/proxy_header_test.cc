@@ -20,7 +20,7 @@ constexpr std::string_view kLocal = "local";
 constexpr std::string_view kBad = "bad";
 constexpr std::string_view kMore = "more";
 
-// The result of the parser as text, and the number of bytes that it consumed.
+// ReadHeader is the result of the parser as text, and the number of bytes that it consumed.
 struct ReadHeader {
   std::string text;
   std::size_t consumed = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which sources a datagram server answers.
+// These tests cover the sources that a datagram server answers.
 #include "reactor/net/datagram/reflection_guard.h"
 
 #include <gtest/gtest.h>
@@ -80,7 +80,7 @@ TEST(ReflectionGuardTest, ASourceHasARateAndMaySaveUpOneSecond) {
   EXPECT_EQ(judge(guard, "[2001:db8::2]:5000"), Verdict::too_fast) << "the same network";
 }
 
-// With so few sources, hardly any two share a cell by chance.
+// There are so few sources that hardly any two share a cell by chance.
 TEST(ReflectionGuardTest, OtherSourcesHaveTheirOwnRate) {
   ReflectionGuard guard({.rate = 1}, {});
   int answers = 0;
@@ -95,7 +95,7 @@ TEST(ReflectionGuardTest, ZeroIsNoLimit) {
   EXPECT_EQ(burst(guard, "192.0.2.1:5000", kStart), 100'000U);
 }
 
-// ---- What a Message says about its destination ----
+// ---- The destination of a Message ----
 
 class UnicastTest : public LoopTest {
  protected:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// User code of a Server: what its callbacks and the handlers of its connections may do to it (G2,
-// G6, G11).
+// The callbacks of a Server and the handlers of its connections are user code. These tests do to
+// the server all that such code may do (G2, G6, G11).
 #include <unistd.h>
 
 #include <array>
@@ -328,8 +328,8 @@ TEST_P(ServerCallbacks, AnExceptionAmidADrainAsksTheOthersToo) {
 }
 
 // The server can't read the other Streams inside the callback that calls drain(). It reads them in
-// the next turn, before it asks them to end. Otherwise their input would be lost, and the answers
-// to it as well.
+// the next turn, before it asks them to end. Otherwise it would lose their input, and never answer
+// it.
 TEST_P(ServerCallbacks, ADrainInACallbackReadsWhatTheOthersWereSent) {
   listen();
   bool drained = false;

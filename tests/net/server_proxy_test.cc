@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Server behind a proxy that speaks the PROXY protocol.
+// These tests put a Server behind a proxy that speaks the PROXY protocol.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,17 +24,17 @@ using std::chrono::milliseconds;
 constexpr std::string_view kLine = "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n";
 constexpr std::string_view kSaid = "<192.0.2.1:56324 192.0.2.2:443>";
 
-// Records what the connections of a test did.
+// Notes records the actions of a test's connections.
 struct Notes {
   int opened = 0, alive = 0, shutdowns = 0;
   std::string closed_peers;  // in on_close()
   bool pause_at_open = false;
   bool migrates = false;
-  std::string adopted;       // the states that connections came with
+  std::string adopted;       // the states with which connections came
   Stream* stream = nullptr;  // the last Stream that was opened
 };
 
-// Sends the addresses first, then echoes.
+// This handler sends the addresses first, and then echoes.
 class Named final : public StreamHandler {
  public:
   using Context = Notes;
@@ -358,7 +358,7 @@ TEST_P(ServerProxyTest, AStreamThatWasAnnouncedMayDieUnstarted) {
   EXPECT_NE(next.stream->peer().value(), somebody) << (next.stream.get() == before);
 }
 
-// A successor that stands for another process.
+// This successor stands for another process.
 class Heir final : public HandOverTarget {
  public:
   HandOverReply send(int fd, std::span<const std::byte> state) noexcept override {

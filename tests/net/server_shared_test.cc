@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Servers that share their listening sockets with other processes.
+// In these tests, servers share their listening sockets with other processes.
 #include <memory>
 #include <utility>
 #include <vector>

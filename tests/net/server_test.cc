@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 
 class ServerTest : public LoopTest {};
 
-// The numbers of Numbered objects: how many were made, are alive and were closed.
+// Tally counts the Numbered objects that were made, are alive, and were closed.
 struct Tally {
   int made = 0, alive = 0, closed = 0;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The memory that a peer costs if it does not read. It is at most the high-water mark and one
-// write, or 16 KiB of small writes that were collected before there was a queue.
+// A peer that does not read costs limited memory: the high-water mark and one write, or 16 KiB of
+// small writes that were collected before there was a queue.
 #include <algorithm>
 #include <string>
 

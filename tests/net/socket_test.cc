@@ -151,7 +151,7 @@ TEST_F(SocketTest, TheAddressIsFreeAgainAtOnce) {
     address = listener.local().value();
     const Socket client = Socket::connect(address).value();
     Socket server = Socket::accept(listener.fd()).value();
-    server = Socket();  // this side closes first, so it goes to TIME_WAIT
+    server = Socket();  // this side closes first, so its port is in TIME_WAIT
   }
 }
 

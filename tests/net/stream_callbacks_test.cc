@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// User code of a Stream: what each function of a StreamHandler may do, in every combination, on
-// Streams with and without extras (G11).
+// A StreamHandler is user code. These tests try everything that each of its functions may do, in
+// every combination, on Streams with and without extras (G11).
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -365,7 +365,7 @@ TEST_P(StreamCallbacks, OnFlushedComesEvenIfOnDrainThrows) {
 
 // ---- Lent memory ----
 
-// Keeps pointers to memory that it was lent, against the rules.
+// Against the rules, this handler keeps pointers to memory that it was lent.
 struct LentKeeper final : Recorder {
   void on_data(Stream& stream, std::span<std::byte> bytes) override {
     input = bytes.data();

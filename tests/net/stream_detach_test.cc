@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Detaching and aborting a Stream, and its counters.
+// These tests detach and abort Streams, and read their counters.
 #include <sys/socket.h>
 
 #include <memory>
@@ -115,7 +115,7 @@ TEST_P(StreamDetach, NotWithATransport) {
   EXPECT_EQ(link.stream->detach().error(), Errc::not_supported);
 }
 
-// A handler that detaches its connection. That makes room for another connection in the server.
+// This handler detaches its connection, which makes room for another connection in the server.
 class Leaver final : public StreamHandler {
  public:
   using Context = Socket;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The ends of a Stream: by the peer, by close(), by an error, by time, by its destruction.
-// on_close() is called exactly once, or never if the Stream was destroyed first.
+// A Stream ends by its peer, by close(), by an error, by time, or by its destruction. on_close() is
+// called exactly once, or never if the Stream was destroyed first.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -190,7 +190,7 @@ TEST_P(StreamEnd, HalfCloseByUsLeavesReadingOpen) {
   EXPECT_FALSE(link.handler.error) << "both sides are over";
 }
 
-// Both sides have half-closed: whatever on_end() does, the Stream is over.
+// Both sides have half-closed, so the Stream is over, no matter what on_end() does.
 TEST_P(StreamEnd, BothSidesHalfClosedItEndsEvenIfOnEndThrows) {
   for (const bool extras : {false, true}) {
     for (const bool before : {false, true}) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Stream::send_file().
+// These tests cover Stream::send_file().
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -244,7 +244,7 @@ TEST_P(StreamFile, KeepsToTheRateAndTheTimes) {
   EXPECT_EQ(link.handler.error, Errc::timed_out);
 }
 
-// A transport that takes every byte once `takes` is set, and none before.
+// This transport takes no byte until `takes` is set, and then every byte.
 struct Drain final : Transport {
   explicit Drain(bool& is_open, std::size_t& all) : takes(is_open), taken(all) {}
   IoResult read(int, std::span<std::byte>) override { return IoResult::blocked(); }

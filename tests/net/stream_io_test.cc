@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reading and writing of a Stream, and backpressure on its peer.
+// These tests read from and write to Streams, and put backpressure on their peers.
 #include <sys/socket.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The limits of a Stream: timeouts for reading, for writing and in all, and bytes per second.
+// These tests cover the limits of a Stream: timeouts for reading, for writing and for all of it,
+// and bytes per second.
 #include <sys/socket.h>
 
 #include <memory>
@@ -17,7 +18,8 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-// A busy machine may be that late. If a limit were put off, the test would not end even then.
+// A busy machine may be this late. If a limit were put off, the test would not end even after this
+// time.
 constexpr Duration kLate = kLimit / 2;
 
 class StreamLimits : public LoopTest {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Timeouts of a Stream, and the lingering close.
+// These tests cover timeouts of a Stream, and the lingering close.
 #include <sys/socket.h>
 
 #include <memory>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The features that only unix sockets have: files, modes, abstract names, credentials, and passed
-// descriptors. fd_passing_test.cc covers descriptors over message_pair().
+// These tests cover the features that only unix sockets have: files, modes, abstract names,
+// credentials, and passed descriptors. fd_passing_test.cc covers descriptors over message_pair().
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
@@ -344,7 +344,7 @@ TEST_F(Passing, TheEndIsToldAndSigpipeKeptAway) {
 
 class UnixLoopTest : public LoopTest {};
 
-// A front server that passes its connections to the process that serves them.
+// This front server passes its connections to the process that serves them.
 class Giver : public AcceptHandler {
  public:
   explicit Giver(int channel) : channel_(channel) {}
