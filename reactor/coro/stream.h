@@ -109,7 +109,7 @@ class Stream {
   void close() { state_->close(); }
   // Returns the non-blocking socket and leaves this Stream empty. A coroutine that waits in a call
   // gets operation_canceled. Errors, which change nothing: those of reactor::Stream::detach(), and
-  // device_or_resource_busy also if there are bytes that nobody has read yet.
+  // device_or_resource_busy if there are unread bytes.
   [[nodiscard]] Result<Socket> detach();
 
   // Returns whether the server is shutting down (Server::drain()). A read that would wait for its

@@ -232,8 +232,8 @@ Result<Socket> Socket::accept(int listening_fd) noexcept {
   return as_it_is(std::move(connection));
 }
 
-// EINTR should not occur, as the call does not block (recv(2)). If it does, the poller reports the
-// socket again.
+// EINTR should not occur, because the call does not block (recv(2)). If it does, the poller reports
+// the socket again.
 IoResult Socket::not_moved(int number) noexcept {
   if (number == EAGAIN || number == EWOULDBLOCK || number == EINTR) return IoResult::blocked();
   return IoResult::failed(number);

@@ -376,7 +376,7 @@ TEST_P(Ownership, AtTheLoopsEnd) {
     const std::weak_ptr<void> seen = owned;
     const Owned handle = keeper.keep(closure, std::move(owned));
     keeper.end_loop();
-    EXPECT_TRUE(seen.expired()) << "whoever has the handle";
+    EXPECT_TRUE(seen.expired()) << "no matter who has the handle";
   });
 }
 

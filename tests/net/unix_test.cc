@@ -174,8 +174,8 @@ TEST_F(UnixTest, AServerThatIsAboutToListenIsNotReplacedFork) {
 }
 
 TEST_F(UnixTest, AFolderThatCanNotBeLockedIsNoHindrance) {
-  // This test may run as root, which can read the folder whatever its mode. So another descriptor
-  // holds the lock instead.
+  // This test may run as root, which can read the folder in any mode. So another descriptor holds
+  // the lock instead.
   const UniqueFd folder(::open(folder_.file("").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
   EXPECT_TRUE(Socket::listen(folder_.socket(), {}));

@@ -101,7 +101,7 @@ struct DatagramOptions {
   std::size_t receiver_limit = 512 * 1024;
   // If such a receiver takes nothing for this long, the datagrams queued for it are dropped and
   // counted. Until then the kernel is asked again after 5 ms, 10 ms, and so on up to every 320 ms,
-  // as no poller can tell when the receiver has room. kForever: never dropped.
+  // because no poller can tell when the receiver has room. kForever: never dropped.
   Duration receiver_patience = std::chrono::seconds(5);
   // If false, each datagram takes one system call, and is sent inside send().
   bool batches = true;

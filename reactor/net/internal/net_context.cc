@@ -39,7 +39,7 @@ OpeningQueue& NetContext::openings() {
   return *openings_;
 }
 
-// The table never moves, as a signal handler may read it (Loop::current()).
+// The table never moves, because a signal handler may read it (Loop::current()).
 std::uint8_t NetContext::find_place(SourceLocation place) noexcept {
   std::size_t number = 0;
   while (number < places_used_ && (places_[number].line() != place.line() ||
