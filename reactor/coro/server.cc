@@ -118,7 +118,7 @@ Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket>
 }
 
 // A connection that another process handed over may come with its handler's state. A coroutine
-// can't use that, so it is ignored.
+// can't use that state, so it is ignored.
 void Server::start_connection(Socket socket, SourceLocation where, const Origin& origin) {
   const Lifetime::Watch server(lifetime());
   std::unique_ptr<Connection> connection;

@@ -33,10 +33,10 @@ namespace reactor::coro {
 // already put into its buffer are then lost. A cancelled write() may have sent a part of its bytes,
 // so nothing sensible can be written after it.
 //
-// One coroutine may read while another writes, but two coroutines must not read, nor two write. A
-// view that a read returns is valid until the next read begins, or until the Stream is destroyed or
-// detached; arriving bytes do not change it. While a view is valid, new input stays in the kernel.
-// AddressSanitizer builds poison the bytes of an old view.
+// One coroutine may read while another writes. Two coroutines must not read at the same time, and
+// two must not write. A view that a read returns is valid until the next read begins, or until the
+// Stream is destroyed or detached; arriving bytes do not change it. While a view is valid, new
+// input stays in the kernel. AddressSanitizer builds poison the bytes of an old view.
 //
 // An empty Stream (default-constructed or moved from) may only be assigned to or destroyed. A
 // Stream belongs to its loop's thread, and must not be awaited after the loop's end.

@@ -40,8 +40,8 @@ class Address {
   // but a NUL byte is allowed. Linux only (unix(7)).
   [[nodiscard]] static Result<Address> unix_abstract(std::string_view name);
 
-  // Convert from and to the system's form. `length` is what the kernel gave; a unix socket without
-  // a name has only its family. An address that is longer than all known kinds is cut off.
+  // These convert from and to the system's form. `length` is what the kernel gave; a unix socket
+  // without a name has only its family. An address that is longer than all known kinds is cut off.
   [[nodiscard]] static Address from(const sockaddr* address, socklen_t length) noexcept;
   [[nodiscard]] const sockaddr* data() const noexcept { return &storage_.generic; }
   [[nodiscard]] socklen_t size() const noexcept { return length_; }

@@ -192,8 +192,8 @@ class Socket {
   // filter (socket(7) SO_ATTACH_FILTER).
   static Result<> refuse_new(int listening_fd) noexcept;
   static void accept_new(int listening_fd) noexcept;
-  // Returns how long after refuse_new() a connection may still come into the queue: the time of
-  // TCP_DEFER_ACCEPT and of a handshake.
+  // Returns how long after refuse_new() a connection may still enter the queue: the time of
+  // TCP_DEFER_ACCEPT plus that of a handshake.
   [[nodiscard]] static std::chrono::milliseconds latest_arrival(int listening_fd) noexcept;
   // Returns whether the kernel spreads connections over several sockets like this one
   // (ListenOptions::reuse_port).

@@ -47,9 +47,9 @@ class Transport {
   // Errors are not reported. The Stream then closes the descriptor or goes on reading.
   virtual IoResult end_writing(int fd) = 0;
 
-  // Return what the descriptor must be ready for after would-block: read_needs() after open() or
-  // read(), write_needs() after write() or end_writing(). Override them for protocols that may have
-  // to send before they can receive, or the reverse.
+  // Return the readiness to wait for after would-block: read_needs() after open() or read(), and
+  // write_needs() after write() or end_writing(). Override them for protocols that may have to send
+  // before they can receive, or the reverse.
   [[nodiscard]] virtual Interest read_needs() const noexcept { return Interest::read; }
   [[nodiscard]] virtual Interest write_needs() const noexcept { return Interest::write; }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Socket::peer_credentials(): SO_PEERCRED on Linux, getpeereid(3) and LOCAL_PEERPID elsewhere.
+// Socket::peer_credentials() uses SO_PEERCRED on Linux, and getpeereid(3) and LOCAL_PEERPID
+// elsewhere.
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/un.h>

@@ -15,7 +15,7 @@ namespace reactor {
 // budget and one step. OpeningQueue belongs to its loop's thread. Private to net/.
 class OpeningQueue {
  public:
-  // No step begins later than this after the first step of the same turn.
+  // Once this time has passed since a turn's first step, the turn begins no further step.
   static constexpr Duration kBudget = std::chrono::milliseconds(1);
 
   // Step is one step that may wait in the queue. It is a member of the object that it opens.
