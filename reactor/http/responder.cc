@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
+// Responder and Exchange point to each other until one of them ends the response. A Responder
+// without an Exchange is dead.
 #include "reactor/http/responder.h"
 
 #include <utility>
 
 #include "reactor/http/internal/exchange.h"
-#include "reactor/http/internal/http_connection.h"
+#include "reactor/net/stream/stream.h"
 
 namespace reactor::http {
 
@@ -19,30 +21,30 @@ Responder::Responder(Responder&& other) noexcept
 
 Responder& Responder::operator=(Responder&& other) noexcept {
   if (this == &other) return *this;
-  if (exchange_ != nullptr) exchange_->connection.abandon(*exchange_);
+  if (exchange_ != nullptr) exchange_->abandon();
   exchange_ = std::exchange(other.exchange_, nullptr);
   if (exchange_ != nullptr) exchange_->responder = this;
   return *this;
 }
 
 Responder::~Responder() {
-  if (exchange_ != nullptr) exchange_->connection.abandon(*exchange_);
+  if (exchange_ != nullptr) exchange_->abandon();
 }
 
 void Responder::send(const Response& response) {
-  if (exchange_ != nullptr) exchange_->connection.send(*exchange_, response);
+  if (exchange_ != nullptr) exchange_->send(response);
 }
 
 void Responder::begin(const Response& response, std::optional<std::uint64_t> length) {
-  if (exchange_ != nullptr) exchange_->connection.begin(*exchange_, response, length);
+  if (exchange_ != nullptr) exchange_->begin(response, length);
 }
 
 void Responder::write(std::string_view content) {
-  if (exchange_ != nullptr) exchange_->connection.write(*exchange_, content);
+  if (exchange_ != nullptr) exchange_->write(content);
 }
 
 void Responder::finish() {
-  if (exchange_ != nullptr) exchange_->connection.finish(*exchange_);
+  if (exchange_ != nullptr) exchange_->finish();
 }
 
 bool Responder::writable() const noexcept {
@@ -58,17 +60,15 @@ void Responder::on_close(Callback<void()> callback) {
 }
 
 void Responder::on_body(Callback<void(std::string_view, bool)> callback) {
-  if (exchange_ == nullptr) return;
-  exchange_->on_body = std::move(callback);
-  exchange_->connection.want_body(*exchange_);
+  if (exchange_ != nullptr) exchange_->set_on_body(std::move(callback));
 }
 
 void Responder::pause_body() {
-  if (exchange_ != nullptr) exchange_->connection.pause_body(*exchange_, true);
+  if (exchange_ != nullptr) exchange_->pause_body();
 }
 
 void Responder::resume_body() {
-  if (exchange_ != nullptr) exchange_->connection.pause_body(*exchange_, false);
+  if (exchange_ != nullptr) exchange_->resume_body();
 }
 
 }  // namespace reactor::http

@@ -71,7 +71,6 @@ class Responder {
   void resume_body();
 
  private:
-  friend class Connection;
   friend struct Exchange;
   explicit Responder(Exchange& exchange) noexcept;
 

@@ -77,16 +77,16 @@ Response& Response::close() noexcept {
 
 Responder Response::defer() {
   REACTOR_CHECK(connection_ != nullptr && !deferred_);
-  Responder responder = connection_->defer();
+  Responder responder = connection_->defer(*stream_, *request_);
   deferred_ = true;
   return responder;
 }
 
 Response& Response::upgrade(std::string_view protocol, StreamHandler& next) {
   REACTOR_CHECK(connection_ != nullptr);
-  if (!connection_->asks_to_tunnel()) {
+  if (request_->method != Method::connect) {
     header("Upgrade", protocol);  // first, because it may throw
-    if (!connection_->asks_to_upgrade()) failed_ = true;
+    if (request_->upgrade.empty()) failed_ = true;
     code_ = 101;
   }
   next_ = &next;

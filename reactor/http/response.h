@@ -7,12 +7,14 @@
 #include "reactor/http/responder.h"
 
 namespace reactor {
+class Stream;
 class StreamHandler;
-}
+}  // namespace reactor
 
 namespace reactor::http {
 
 class Connection;
+struct Request;
 
 // Fields that many answers share. They are checked once; each answer then takes them in one copy.
 class PreparedFields {
@@ -116,8 +118,10 @@ class Response {
   bool closes_ = false;
   bool failed_ = false;
   bool deferred_ = false;
-  Connection* connection_ = nullptr;  // set while its handler runs
-  StreamHandler* next_ = nullptr;     // set by upgrade()
+  Connection* connection_ = nullptr;  // set, like the next two, while its handler runs
+  Stream* stream_ = nullptr;
+  const Request* request_ = nullptr;
+  StreamHandler* next_ = nullptr;  // set by upgrade()
   std::string fields_;
   std::string body_;
 };

@@ -14,38 +14,13 @@
 
 #include "reactor/base/internal/poison.h"
 #include "reactor/base/log.h"
-#include "reactor/http/internal/status.h"
+#include "reactor/http/internal/response_writer_inline.h"
 
 namespace reactor::http {
 namespace {
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-// The state of a connection that moves to another process: one byte of version, then the
-// milliseconds left as four bytes, the least significant first. Later versions append to it.
-constexpr std::byte kStateVersion{1};
-constexpr std::size_t kStateSize = 5;
-
-std::vector<std::byte> write_wait(Duration left) {
-  using std::chrono::milliseconds;
-  const auto clamped = std::clamp(std::chrono::duration_cast<milliseconds>(left), milliseconds(0),
-                                  milliseconds(UINT32_MAX));
-  std::vector<std::byte> state{kStateVersion};
-  for (unsigned shift = 0; shift < 32; shift += 8) {
-    state.push_back(static_cast<std::byte>(clamped.count() >> shift));
-  }
-  return state;
-}
-
-std::optional<Duration> read_wait(std::span<const std::byte> state) {
-  if (state.size() < kStateSize || state[0] != kStateVersion) return std::nullopt;
-  std::uint32_t wait = 0;
-  for (std::size_t i = kStateSize - 1; i > 0; --i) {
-    wait = (wait << 8) | std::to_integer<std::uint32_t>(state[i]);
-  }
-  return std::chrono::milliseconds(wait);
 }
 
 std::span<const std::byte> bytes_of(std::string_view text) {
@@ -67,6 +42,12 @@ Refusal refusal_of(const ChunkedDecoder::Step& step, std::string_view rest) {
   Refusal why{step.status, step.reason};
   if (!rest.empty()) why.byte = rest.front();
   return why;
+}
+
+// Makes the response the last one if bytes follow a request with Upgrade: they may belong to the
+// requested protocol (RFC 9931).
+void note_followed_upgrade(Request& request, std::string_view input) {
+  if (!input.empty() && !request.upgrade.empty()) request.keep_alive = false;
 }
 
 }  // namespace
@@ -178,6 +159,54 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   return input;
 }
 
+[[gnu::always_inline]] inline bool Connection::call_handler(Stream& stream, Request& request,
+                                                            Response& response) {
+  Handler& handler = shared_->handler;
+  response.reset();
+  response.connection_ = this;
+  response.stream_ = &stream;
+  response.request_ = &request;
+  bool well = true;
+  try {
+    handler(request, response);
+  } catch (...) {
+    well = false;
+    log_exception("handler");
+  }
+  response.connection_ = nullptr;
+  if (exchange_ != nullptr) exchange_->running = false;
+  return well;
+}
+
+[[gnu::always_inline]] inline void Connection::handle(Stream& stream, Request& request,
+                                                      std::string_view& input) {
+  Shared& shared = *shared_;
+  if (clock_ == Clock::request) clock_ = Clock::stale;
+  if (shared.requests_left != 0 && --shared.requests_left == 0) [[unlikely]]
+    shared.limit_reached.schedule();
+  Response& response = shared.response;
+  const bool well = call_handler(stream, request, response);
+  if (!well || response.deferred_ || response.next_ != nullptr || exchange_ != nullptr)
+      [[unlikely]] {
+    respond_otherwise(stream, request, response, input, well);
+    return;
+  }
+  const SentResponse sent =
+      send_response_inline(stream, shared.date, response, ResponseContext::of(request, leaves()));
+  if (shared.options.access_log != nullptr) [[unlikely]]
+    log_response(stream, request, sent, sent.reason());
+  // A client that expects the connection to go on may be sending its next request already.
+  if (!sent.keep_alive) {
+    stream.close(!input.empty() || ResponseContext::of(request).may_be_followed());
+  }
+}
+
+// Not inlined: keeps the path of a request without content short.
+[[gnu::noinline]] void Connection::handle_with_content(Stream& stream, Request& request,
+                                                       std::string_view& input) {
+  handle(stream, request, input);
+}
+
 // Takes one request from the front of `input`.
 [[gnu::always_inline]] inline bool Connection::take_request(Stream& stream,
                                                             std::string_view& input) {
@@ -186,7 +215,7 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   if (result.incomplete()) return false;
   if (result.error()) {
     request = {};  // may hold parts of an unfinished parse
-    refuse(stream, refusal_of(result, input));
+    refuse(stream, request, refusal_of(result, input));
     return false;
   }
   const std::string_view head = input.substr(0, result.consumed);
@@ -195,70 +224,60 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   const PoisonAtExit lent_head(bytes_of(head));
   const PoisonAtExit lent_fields(std::as_bytes(request.fields));
   if (!result.plain) [[unlikely]] {
-    if (request.has_body()) return begin_content(stream, head, input);
-    note_followed_upgrade(input);
+    if (request.has_body()) return begin_content(stream, request, head, input);
+    note_followed_upgrade(request, input);
   }
-  answer(stream, input);
+  handle(stream, request, input);
   return true;
-}
-
-// Makes the answer the last one if bytes follow a request with Upgrade: they may belong to the
-// requested protocol (RFC 9931).
-void Connection::note_followed_upgrade(std::string_view input) {
-  if (!input.empty() && !shared_->request.upgrade.empty()) shared_->request.keep_alive = false;
 }
 
 // ---- Content ----
 
-bool Connection::begin_content(Stream& stream, std::string_view head, std::string_view& input) {
-  Request& request = shared_->request;
-  const Content how = content_of();
+bool Connection::begin_content(Stream& stream, Request& request, std::string_view head,
+                               std::string_view& input) {
+  Response& response = shared_->response;
+  const Content use = choose_use(request, response);
   if (stream.closing()) return false;  // on_head destroyed the server
-  if (how == Content::refuse) {
-    refuse_content(stream);
+  if (use == Content::refuse) {
+    respond_and_close(stream, request, response);
     return false;
   }
-  if (how == Content::collect && request.content_length > shared_->options.collected_body) {
-    refuse(stream, kTooMuch);
+  if (use == Content::collect && request.content_length > shared_->options.collected_body) {
+    refuse(stream, request, kTooMuch);
     return false;
   }
   // The whole content is here already, so the request needs no Exchange.
-  if (how != Content::stream && !request.chunked && input.size() >= request.content_length) {
+  if (use != Content::stream && !request.chunked && input.size() >= request.content_length) {
     const std::string_view body = input.substr(0, request.content_length);
     const PoisonAtExit lent(bytes_of(body));
-    if (how == Content::collect) request.body = body;
+    if (use == Content::collect) request.body = body;
     input.remove_prefix(request.content_length);
-    note_followed_upgrade(input);
-    answer(stream, input);
+    note_followed_upgrade(request, input);
+    handle_with_content(stream, request, input);
     return true;
   }
   exchange_ = std::make_unique<Exchange>(*this, stream);
-  Exchange& exchange = *exchange_;
-  exchange.how = how;
-  exchange.chunked = request.chunked;
-  exchange.missing = request.content_length;
-  exchange.reading = true;
-  exchange.begun = stream.loop().now();
+  exchange_->expect_content(request, use);
+  exchange_->wants_continue = request.expect_continue && input.empty();
   clock_ = Clock::stale;  // set_content_deadline() sets another one
-  exchange.wants_continue = request.expect_continue && input.empty();
-  if (how == Content::stream) return begin_stream(stream, input);
-  exchange.head.append(bytes_of(head));
-  if (exchange.wants_continue) stream.write(kContinue);
+  if (use == Content::stream) return begin_stream(stream, request, input);
+  exchange_->saved_head.append(bytes_of(head));
+  if (exchange_->wants_continue) stream.write(kContinue);
   return feed(stream, input);
 }
 
 // Calls the handler before the content arrives.
-bool Connection::begin_stream(Stream& stream, std::string_view& input) {
-  answer(stream, input);
+bool Connection::begin_stream(Stream& stream, Request& request, std::string_view& input) {
+  handle_with_content(stream, request, input);
   return exchange_ == nullptr || waits(stream) || feed(stream, input);
 }
 
-Content Connection::content_of() {
+// Calls on_head. The response is for Content::refuse.
+Content Connection::choose_use(const Request& request, Response& response) {
   if (!shared_->options.on_head) return Content::collect;
-  Response& response = shared_->response;
   response.reset();
   try {
-    return shared_->options.on_head(shared_->request, response);
+    return shared_->options.on_head(request, response);
   } catch (...) {
     log_exception("on_head");
   }
@@ -286,7 +305,7 @@ bool Connection::feed_chunked(Stream& stream, std::string_view& input) {
   while (!exchange_->paused) {
     const ChunkedDecoder::Step step = exchange_->decoder.next(input, shared_->options.limits);
     input.remove_prefix(step.consumed);
-    if (step.state == State::error) refuse(stream, refusal_of(step, input));
+    if (step.state == State::error) refuse_content(stream, refusal_of(step, input));
     if (step.state == State::done) return content_whole(stream, input);
     if (step.state != State::data || !take_content(stream, step.data)) return false;
   }
@@ -298,56 +317,50 @@ bool Connection::feed_chunked(Stream& stream, std::string_view& input) {
 bool Connection::take_content(Stream& stream, std::string_view part) {
   Exchange& exchange = *exchange_;
   exchange.received += part.size();
-  if (exchange.how == Content::collect) {
+  if (exchange.use == Content::collect) {
     if (exchange.content.size() + part.size() > shared_->options.collected_body) {
-      refuse(stream, kTooMuch);
+      refuse_content(stream, kTooMuch);
       return false;
     }
     exchange.content.append(bytes_of(part));
-  } else if (exchange.on_body) {
-    const PoisonAtExit lent(bytes_of(part));
-    run(exchange, [&] { exchange.on_body(part, false); });
+  } else {
+    exchange.pass_on(part);
   }
   return exchange_ != nullptr && !stream.closing();
 }
 
 // Parses the saved head again: the request's views pointed into an earlier read.
-void Connection::parse_again(Exchange& exchange) {
+Request& Connection::parse_again(std::string_view head) {
   ParseProgress progress;
-  static_cast<void>(
-      shared_->parser.parse(text_of(exchange.head.data()), progress, shared_->request));
+  static_cast<void>(shared_->parser.parse(head, progress, shared_->request));
+  return shared_->request;
+}
+
+// Refuses a request amid its content.
+void Connection::refuse_content(Stream& stream, const Refusal& why) {
+  if (exchange_->head_sent) {  // a response has begun and can't be replaced
+    stream.fail(make_error_code(std::errc::operation_canceled));
+    return;
+  }
+  ByteBuffer& head = exchange_->saved_head;
+  if (head.empty()) return refuse(stream, {}, why);
+  refuse(stream, parse_again(text_of(head.data())), why);  // the log needs the request
 }
 
 bool Connection::content_whole(Stream& stream, std::string_view& input) {
   exchange_->reading = false;
-  if (exchange_->how == Content::stream) {
-    if (exchange_->wants_upgrade && !input.empty()) exchange_->answer.keep_alive = false;
-    Callback<void(std::string_view, bool)> call = exchange_->on_body.take();
-    if (call) run(*exchange_, [&] { call({}, true); });
+  if (exchange_->use == Content::stream) {
+    if (exchange_->wants_upgrade && !input.empty()) exchange_->context.keep_alive = false;
+    exchange_->pass_on_end();
     return true;
   }
   const std::unique_ptr<Exchange> whole = std::move(exchange_);
-  parse_again(*whole);
-  const PoisonAtExit lent_fields(std::as_bytes(shared_->request.fields));
-  shared_->request.body = text_of(whole->content.data());
-  note_followed_upgrade(input);
-  answer(stream, input);
+  Request& request = parse_again(text_of(whole->saved_head.data()));
+  const PoisonAtExit lent_fields(std::as_bytes(request.fields));
+  request.body = text_of(whole->content.data());
+  note_followed_upgrade(request, input);
+  handle_with_content(stream, request, input);
   return true;
-}
-
-// An exception ends the connection, because nobody knows how much of the exchange was done.
-template <class Call>
-void Connection::run(Exchange& exchange, Call&& call) {
-  Stream& stream = exchange.stream;
-  exchange.running = true;
-  try {
-    call();
-  } catch (...) {
-    log_exception("callback");
-    stream.fail(make_error_code(std::errc::operation_canceled));
-  }
-  exchange.running = false;
-  drop_if_over(stream);
 }
 
 // ---- Other events ----
@@ -355,9 +368,7 @@ void Connection::run(Exchange& exchange, Call&& call) {
 void Connection::on_end(Stream& stream) { go_on(stream); }
 
 void Connection::on_drain(Stream& stream) {
-  if (exchange_ != nullptr && exchange_->on_drain) {
-    run(*exchange_, [&exchange = *exchange_] { exchange.on_drain(); });
-  }
+  if (exchange_ != nullptr) exchange_->drained();
   go_on(stream);
 }
 
@@ -373,40 +384,12 @@ void Connection::on_timeout(Stream& stream) {
 }
 
 void Connection::refuse_late(Stream& stream) {
-  shared_->request = {};
   try {
-    refuse(stream, {408, exchange_ == nullptr ? "no whole head in time" : "content too slow"});
+    if (exchange_ != nullptr) return refuse_content(stream, {408, "content too slow"});
+    refuse(stream, {}, {408, "no whole head in time"});
   } catch (const std::bad_alloc&) {
     give_up(stream);
   }
-}
-
-void Connection::on_shutdown(Stream& stream) {
-  leaving_ = true;
-  if (idle()) leave(stream);  // else set_clock() does it after the answer
-}
-
-// Migrates only between requests. The only state to pass on is then the time left for the wait for
-// the next request.
-HandOver Connection::on_hand_over(Stream& stream, std::vector<std::byte>& state) {
-  if (!idle() || !progress_.fresh()) return HandOver::later;
-  state = write_wait(stream.time_left());
-  return HandOver::now;
-}
-
-// Goes on with the wait for the next request. A state that can't be read is from another version of
-// the program; the wait then starts anew.
-void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
-  const Duration keep_alive = shared_->options.keep_alive;
-  const Duration left = read_wait(state).value_or(keep_alive);
-  if (keep_alive <= Duration::zero()) return;
-  stream.set_deadline(saturating_add(stream.loop().now(), std::min(left, keep_alive)));
-  clock_ = Clock::stale;
-}
-
-StreamHandler* Connection::adopting_handler() {
-  auto& adopt = shared_->adopt_upgraded;
-  return adopt ? adopt() : nullptr;
 }
 
 void Connection::set_clock(Stream& stream) {
@@ -429,17 +412,10 @@ void Connection::set_clock(Stream& stream) {
   }
 }
 
-// Allows body_timeout, and one second more for each `body_rate` bytes that came.
 void Connection::set_content_deadline(Stream& stream) {
   const Options& options = shared_->options;
   if (clock_ == Clock::request && options.body_rate == 0) return;  // the deadline doesn't move
-  TimePoint deadline = saturating_add(exchange_->begun, options.body_timeout);
-  if (options.body_rate > 0) {
-    const std::uint64_t earned = exchange_->received / options.body_rate;
-    deadline = saturating_add(
-        deadline, std::chrono::seconds(std::min<std::uint64_t>(earned, std::uint64_t{1} << 32U)));
-  }
-  stream.set_deadline(deadline);
+  stream.set_deadline(exchange_->content_deadline(options));
   clock_ = Clock::request;
 }
 

@@ -46,10 +46,11 @@ struct Shared {
   std::span<std::byte> input;
   HeldCallback<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;
+  // Memory for the request that is parsed and for its response. take_request(), parse_again() and
+  // handle() pass them on; nothing else looks for them here.
   Request request;
   Response response;
   DateCache date;
-  Stream* stream = nullptr;         // the Stream whose handler runs
   std::uint64_t requests_left = 0;  // until limit_reached is scheduled; 0: no limit
   Deferred limit_reached;
   std::uint32_t spread = 1;  // the random generator for drain_spread
@@ -78,18 +79,16 @@ class Connection final : public StreamHandler {
   void on_loop_end(Stream& stream) noexcept override;
 
   // Called by Response while the handler runs.
-  [[nodiscard]] Responder defer();
-  [[nodiscard]] bool asks_to_upgrade() const noexcept;
-  [[nodiscard]] bool asks_to_tunnel() const noexcept;
+  [[nodiscard]] Responder defer(Stream& stream, const Request& request);
 
-  // Called by Responder; it has calls of the same names.
-  void send(Exchange& exchange, const Response& response);
-  void begin(Exchange& exchange, const Response& response, std::optional<std::uint64_t> length);
-  void write(Exchange& exchange, std::string_view content);
-  void finish(Exchange& exchange);
-  void abandon(Exchange& exchange);  // its Responder was destroyed
-  void want_body(Exchange& exchange);
-  void pause_body(Exchange& exchange, bool paused);
+  // Called by Exchange.
+  [[nodiscard]] DateCache& date() noexcept { return shared_->date; }
+  // Returns whether input waits that came after the request.
+  [[nodiscard]] bool has_input() const noexcept { return partial_ != nullptr; }
+  // Returns whether the next response is the last one.
+  [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
+  void drop_if_over(Stream& stream);
+  void go_on_soon(Stream& stream);
 
  private:
   // What the Stream's timer is set for.
@@ -106,48 +105,39 @@ class Connection final : public StreamHandler {
   void give_up(Stream& stream);
   void settle(Stream& stream);
   void go_on(Stream& stream);
-  void go_on_soon(Stream& stream);
   // Returns the rest of `input` from which no more requests can be taken now.
   std::string_view take_requests(Stream& stream, std::string_view input);
-  void note_followed_upgrade(std::string_view input);
   // These return whether there may be more input to take.
   [[nodiscard]] bool take_request(Stream& stream, std::string_view& input);
-  [[nodiscard]] bool begin_content(Stream& stream, std::string_view head, std::string_view& input);
-  [[nodiscard]] bool begin_stream(Stream& stream, std::string_view& input);
+  [[nodiscard]] bool begin_content(Stream& stream, Request& request, std::string_view head,
+                                   std::string_view& input);
+  [[nodiscard]] bool begin_stream(Stream& stream, Request& request, std::string_view& input);
   [[nodiscard]] bool feed(Stream& stream, std::string_view& input);
   [[nodiscard]] bool feed_counted(Stream& stream, std::string_view& input);
   [[nodiscard]] bool feed_chunked(Stream& stream, std::string_view& input);
   [[nodiscard]] bool take_content(Stream& stream, std::string_view part);
   [[nodiscard]] bool content_whole(Stream& stream, std::string_view& input);
 
-  void parse_again(Exchange& exchange);
-  [[nodiscard]] Content content_of();
-  [[nodiscard]] bool call_handler(Stream& stream);
-  void answer(Stream& stream, std::string_view& input);
-  void answer_otherwise(Stream& stream, std::string_view& input, bool well);
-  void hand_over(Stream& stream, std::string_view rest);
+  [[nodiscard]] Request& parse_again(std::string_view head);
+  [[nodiscard]] Content choose_use(const Request& request, Response& response);
+  void handle(Stream& stream, Request& request, std::string_view& input);
+  void handle_with_content(Stream& stream, Request& request, std::string_view& input);
+  [[nodiscard]] bool call_handler(Stream& stream, Request& request, Response& response);
+  void respond_otherwise(Stream& stream, const Request& request, const Response& response,
+                         std::string_view& input, bool well);
+  void respond_and_close(Stream& stream, const Request& request, const Response& response);
+  void upgrade(Stream& stream, const Request& request, const Response& response,
+               std::string_view rest);
   static void catch_up(Stream& stream, std::string_view rest);
-  void refuse(Stream& stream, const Refusal& why);
-  void refuse_content(Stream& stream);
+  void refuse(Stream& stream, const Request& request, const Refusal& why);
+  void refuse_content(Stream& stream, const Refusal& why);
   void refuse_late(Stream& stream);
-  [[nodiscard]] bool respond(Stream& stream, const Response& response, AnswerContext to);
-  bool respond_slowly(Stream& stream, const Response& response, AnswerContext to);  // not inline
-  void respond_with_error(Stream& stream, int status, bool head_only);
-  void send_error(Stream& stream, int status, bool head_only, std::string_view reason);
-  void log_answer(Stream& stream, int status, std::uint64_t octets);
-  void log_refusal(Stream& stream, int status, std::uint64_t octets, std::string_view reason);
-  void keep_from_going_on(Exchange& exchange);
-  void answered(Exchange& exchange);
-  void drop_if_over(Stream& stream);
-  // Runs a callback of an exchange, which may be gone afterwards.
-  template <class Call>
-  void run(Exchange& exchange, Call&& call);
+  void log_response(Stream& stream, const Request& request, SentResponse sent,
+                    std::string_view reason);
 
   void leave(Stream& stream);
   void set_clock(Stream& stream);
   void set_content_deadline(Stream& stream);
-  // Returns whether the next answer is the last one.
-  [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
   // Returns whether no request is held, not even a part of one.
   [[nodiscard]] bool idle() const noexcept { return partial_ == nullptr && exchange_ == nullptr; }
   // Returns whether input must wait, for the handler to answer or for the client to read.

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The wire format of answers: status line, fields, framing. Private to http/.
+// ResponseHead: all that the head of a response says, and the values that decide it. Private to
+// http/. response_writer.h writes them.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <string_view>
 
-#include "reactor/http/internal/date.h"
 #include "reactor/http/request.h"
 #include "reactor/http/response.h"
-#include "reactor/net/stream/stream.h"
 
 namespace reactor::http {
 
@@ -23,57 +19,66 @@ enum class Framing : std::uint8_t {
   until_close,  // the content ends with the connection: HTTP/1.0 without a length
 };
 
-// Copies what the access log needs of a request that is answered later.
-struct RequestNote {
-  RequestNote(const Request& request, const Stream& stream);
-
-  std::optional<Address> peer;
-  std::string method_token;
-  std::string target;
-  std::string referer;
-  std::string user_agent;
-  TimePoint begun;
-};
-
-// The properties of a request that decide how its answer is framed.
-struct AnswerContext {
+// The properties of a request and its connection that decide how the response is framed.
+struct ResponseContext {
   std::uint8_t minor_version = 1;
   bool keep_alive = false;  // the client lets the connection stay open
   bool head_only = false;   // HEAD: the framing of a GET, but no content
   bool connect = false;     // CONNECT: a 2xx would turn the connection into a tunnel
+  bool last = false;        // we close the connection after this response
 
-  [[nodiscard]] static AnswerContext of(const Request& from) noexcept {
-    return {from.minor_version, from.keep_alive, from.method == Method::head,
-            from.method == Method::connect};
+  [[nodiscard, gnu::always_inline]] static ResponseContext of(const Request& request,
+                                                              bool last = false) noexcept {
+    return {request.minor_version, request.keep_alive, request.method == Method::head,
+            request.method == Method::connect, last};
   }
   // Returns whether bytes may follow the request: the client may have sent them already.
   [[nodiscard]] bool may_be_followed() const noexcept { return keep_alive || connect; }
+  // Returns whether a Response may have that status. A 2xx to CONNECT would announce a tunnel,
+  // which only Response::upgrade() makes.
+  [[nodiscard]] bool allows(int code) const noexcept { return !connect || code >= 300; }
 };
 
-struct AnswerHead {
+struct ResponseHead {
+  int code = 200;
+  std::string_view prepared = {};  // "Name: value\r\n"...
+  std::string_view fields = {};    // the same; they follow `prepared`
   Framing framing = Framing::length;
   std::uint64_t length = 0;
   std::uint8_t minor_version = 1;
   bool keep_alive = false;
   bool upgrade = false;
+
+  // Returns the head of that response, without its framing.
+  [[nodiscard, gnu::always_inline]] static ResponseHead of(const Response& response,
+                                                           ResponseContext context) noexcept {
+    return {.code = response.code(),
+            .prepared = response.prepared_fields(),
+            .fields = response.fields(),
+            .minor_version = context.minor_version,
+            .keep_alive = context.keep_alive && !response.closes() && !context.last};
+  }
 };
 
-// Returns whether answers with that status never have content (RFC 9110 sections 15.2, 15.3.5,
+// What became of a response. It has 16 bytes, so it is returned in registers.
+struct SentResponse {
+  std::uint64_t bytes = 0;  // of content
+  std::int16_t status = 0;
+  bool keep_alive = false;  // the connection may take another request
+  bool replaced = false;    // an error was sent in place of the handler's response
+
+  // Returns why the response was replaced, for the access log; "" if it was not.
+  [[nodiscard]] std::string_view reason() const noexcept {
+    if (!replaced) return {};
+    return status == 500 ? "the handler made a mistake" : "CONNECT is not handled";
+  }
+};
+
+// Returns whether responses with that status never have content (RFC 9110 sections 15.2, 15.3.5,
 // 15.4.5).
 [[nodiscard]] constexpr bool has_no_content(int code) noexcept {
+  if (code == 200) return false;  // first, because nearly all responses have it
   return code < 200 || code == 204 || code == 304;
 }
-
-// Writes the head and then `content`. Returns false, and writes nothing, if the head is longer than
-// the room of a Stream (64 KiB).
-[[nodiscard]] bool write_answer(Stream& stream, DateCache& date, const Response& response,
-                                const AnswerHead& head, std::string_view content);
-
-// Writes `content` as one or more chunks. Writes nothing if it is empty, because an empty chunk
-// ends the content.
-void write_chunk(Stream& stream, std::string_view content);
-
-inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace reactor::http

@@ -1,91 +1,39 @@
 // SPDX-License-Identifier: MIT
-// The inline version of write_answer(). Private to http/.
+// Writes responses to a Stream: status line, fields, framing, content. Private to http/.
+//
+//   send_response()    a whole Response, or an error in place of one that is wrong
+//   send_error()       a whole response that needs no Response, and no memory
+//   write_response()   a head, and content that goes with it
+//   write_chunk()      a piece of content after the head
 #pragma once
 
-#include <charconv>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <span>
 #include <string_view>
 
+#include "reactor/http/internal/date.h"
 #include "reactor/http/internal/response_head.h"
-#include "reactor/http/internal/status.h"
+#include "reactor/net/stream/stream.h"
 
 namespace reactor::http {
 
-// Appends pieces of text. The caller made sure that there is room for all of them.
-class Pen {
- public:
-  explicit Pen(std::span<std::byte> room) : start_(room.data()), at_(room.data()) {}
-  Pen& operator<<(std::string_view text) {
-    if (text.empty()) return *this;  // memcpy(3) must not get the null pointer of an empty view
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
-    return *this;
-  }
-  Pen& number(std::uint64_t value, int base = 10) {
-    auto* const text = reinterpret_cast<char*>(at_);
-    at_ += std::to_chars(text, text + 20, value, base).ptr - text;
-    return *this;
-  }
-  [[nodiscard]] std::size_t written() const { return static_cast<std::size_t>(at_ - start_); }
+inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
- private:
-  std::byte* start_;
-  std::byte* at_;
-};
+// Sends the response. Sends an error instead if the handler made a mistake (500), did not handle
+// CONNECT (501), or made a head that is longer than the room of a Stream (500).
+SentResponse send_response(Stream& stream, DateCache& date, const Response& response,
+                           ResponseContext context);
 
-inline constexpr std::size_t kFixedHead = 256;  // for status line, Date, framing, Connection
+// Sends an error response whose content is the reason phrase. Allocates nothing, so it also works
+// without memory and in the destructor of a Responder.
+SentResponse send_error(Stream& stream, DateCache& date, int status, bool head_only);
 
-// Takes and returns the Pen by value: a Pen whose address is taken would cost each answer a stack
-// guard.
-[[gnu::noinline]] inline Pen write_status_line(Pen pen, int code, std::string_view date_line) {
-  pen << "HTTP/1.1 ";
-  pen.number(static_cast<std::uint64_t>(code)) << " " << reason_phrase(code) << "\r\n" << date_line;
-  return pen;
-}
+// Writes the head and then `content`. Returns false, and writes nothing, if the head is longer than
+// the room of a Stream (64 KiB).
+[[nodiscard]] bool write_response(Stream& stream, DateCache& date, const ResponseHead& head,
+                                  std::string_view content);
 
-[[gnu::always_inline]] inline void write_framing(Pen& pen, const AnswerHead& head) {
-  if (head.framing == Framing::length) [[likely]] {
-    pen << "Content-Length: ";
-    pen.number(head.length) << "\r\n";
-  } else if (head.framing == Framing::chunked) {
-    pen << "Transfer-Encoding: chunked\r\n";
-  }
-  if (head.upgrade) {
-    pen << "Connection: upgrade\r\n";
-  } else if (!head.keep_alive) {
-    pen << "Connection: close\r\n";
-  } else if (head.minor_version == 0) {
-    pen << "Connection: keep-alive\r\n";
-  }
-}
-
-[[gnu::always_inline]] inline bool write_answer_inline(Stream& stream, DateCache& date,
-                                                       const Response& response,
-                                                       const AnswerHead& head,
-                                                       std::string_view content) {
-  const std::string_view prepared = response.prepared_fields();
-  const std::string_view fields = response.fields();
-  const std::size_t head_size = kFixedHead + prepared.size() + fields.size();
-  if (head_size > Stream::kWriteRoom) return false;
-  const bool together = head_size + content.size() <= Stream::kWriteRoom;
-  Pen pen(stream.write_room(together ? head_size + content.size() : head_size));
-  const DateCache::Lines& lines = date.lines();
-  if (response.code() == 200) [[likely]] {
-    pen << std::string_view(lines.data(), lines.size());
-  } else {
-    pen = write_status_line(pen, response.code(),
-                            {lines.data() + DateCache::kStatus, DateCache::kLine});
-  }
-  pen << prepared << fields;
-  write_framing(pen, head);
-  pen << "\r\n";
-  if (together) pen << content;
-  stream.wrote(pen.written());
-  if (!together) stream.write(content);
-  return true;
-}
+// Writes `content` as one or more chunks. Writes nothing if it is empty, because an empty chunk
+// ends the content.
+void write_chunk(Stream& stream, std::string_view content);
 
 }  // namespace reactor::http

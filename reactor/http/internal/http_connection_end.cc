@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// The part of Connection that ends it here: drains it, hands it over to another process, closes it.
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <vector>
+
+#include "reactor/http/internal/http_connection.h"
+
+namespace reactor::http {
+namespace {
+
+// The state of a connection that moves to another process: one byte of version, then the
+// milliseconds left as four bytes, the least significant first. Later versions append to it.
+constexpr std::byte kStateVersion{1};
+constexpr std::size_t kStateSize = 5;
+
+std::vector<std::byte> write_wait(Duration left) {
+  using std::chrono::milliseconds;
+  const auto clamped = std::clamp(std::chrono::duration_cast<milliseconds>(left), milliseconds(0),
+                                  milliseconds(UINT32_MAX));
+  std::vector<std::byte> state{kStateVersion};
+  for (unsigned shift = 0; shift < 32; shift += 8) {
+    state.push_back(static_cast<std::byte>(clamped.count() >> shift));
+  }
+  return state;
+}
+
+std::optional<Duration> read_wait(std::span<const std::byte> state) {
+  if (state.size() < kStateSize || state[0] != kStateVersion) return std::nullopt;
+  std::uint32_t wait = 0;
+  for (std::size_t i = kStateSize - 1; i > 0; --i) {
+    wait = (wait << 8) | std::to_integer<std::uint32_t>(state[i]);
+  }
+  return std::chrono::milliseconds(wait);
+}
+
+}  // namespace
+
+void Connection::on_shutdown(Stream& stream) {
+  leaving_ = true;
+  if (idle()) leave(stream);  // else set_clock() does it after the answer
+}
+
+// Migrates only between requests. The only state to pass on is then the time left for the wait for
+// the next request.
+HandOver Connection::on_hand_over(Stream& stream, std::vector<std::byte>& state) {
+  if (!idle() || !progress_.fresh()) return HandOver::later;
+  state = write_wait(stream.time_left());
+  return HandOver::now;
+}
+
+// Goes on with the wait for the next request. A state that can't be read is from another version of
+// the program; the wait then starts anew.
+void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
+  const Duration keep_alive = shared_->options.keep_alive;
+  const Duration left = read_wait(state).value_or(keep_alive);
+  if (keep_alive <= Duration::zero()) return;
+  stream.set_deadline(saturating_add(stream.loop().now(), std::min(left, keep_alive)));
+  clock_ = Clock::stale;
+}
+
+StreamHandler* Connection::adopting_handler() {
+  auto& adopt = shared_->adopt_upgraded;
+  return adopt ? adopt() : nullptr;
+}
+
+// Closes an idle connection after a random part of drain_spread.
+void Connection::leave(Stream& stream) {
+  const Duration spread = shared_->options.drain_spread;
+  if (spread <= Duration::zero()) {
+    stream.close(true);
+    return;
+  }
+  shared_->spread = shared_->spread * 1664525 + 1013904223;
+  const auto share = static_cast<double>(shared_->spread >> 8) / 0x1000000;
+  const auto delay = static_cast<Duration::rep>(static_cast<double>(spread.count()) * share);
+  stream.set_deadline(saturating_add(stream.loop().now(), Duration(delay)));
+  clock_ = Clock::idle;
+}
+
+// Ends a connection that has no memory for its input; the others go on. Called in a catch block for
+// std::bad_alloc, which our own code threw, or the handler of an upgraded connection. An exception
+// of that handler is not ours to handle, so it is rethrown.
+[[gnu::noinline]] void Connection::give_up(Stream& stream) {
+  if (&stream.handler() != this) throw;
+  stream.fail(std::make_error_code(std::errc::not_enough_memory));
+}
+
+void Connection::on_close(Stream&, std::error_code) noexcept {
+  const std::unique_ptr<Exchange> lost = std::move(exchange_);
+  if (lost != nullptr) lost->lose_connection();
+}
+
+// Disconnects the Responder. Moves the exchange out first, because destroying what its callbacks
+// own may destroy this Connection.
+void Connection::on_loop_end(Stream&) noexcept {
+  const std::unique_ptr<Exchange> dropped = std::move(exchange_);
+}
+
+}  // namespace reactor::http

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Adds requests to the access log: at once, or by a note of a request that is answered later.
+// Private to http/.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "reactor/base/clock.h"
+#include "reactor/http/access_log.h"
+#include "reactor/http/internal/response_head.h"
+#include "reactor/net/address.h"
+
+namespace reactor {
+class Stream;
+}
+
+namespace reactor::http {
+
+// Adds a request whose views are still valid. `reason` says why it was refused, or is "".
+void log_request(AccessLog& log, const Stream& stream, const Request& request, SentResponse sent,
+                 std::string_view reason);
+
+// Copies what the access log needs of a request that is answered later.
+class RequestNote {
+ public:
+  // The log must outlive the note.
+  RequestNote(AccessLog& log, const Request& request, const Stream& stream);
+
+  // Adds the request to the log; `now` ends the time that it took.
+  void log(TimePoint now, SentResponse sent, std::string_view reason) const;
+
+ private:
+  AccessLog& log_;
+  std::optional<Address> peer_;
+  std::string method_token_;
+  std::string target_;
+  std::string referer_;
+  std::string user_agent_;
+  std::uint8_t minor_version_;
+  TimePoint begun_;
+};
+
+}  // namespace reactor::http
