@@ -29,18 +29,18 @@ namespace reactor::http {
 
 // Collects lines and writes them in batches: as soon as there are 16 KiB, or after
 // Options::batch_time. A batch takes one write(2) to a file, and one for every 4 KiB to anything
-// else. Never waits for the reader of the log. If there is no room, up to 64 KiB of lines are kept;
-// further lines are lost and counted, and the program's log reports how many. A line is written
-// whole or not at all if the system can do that, so several processes may write to one file or to
-// one pipe.
+// else. The log never waits for its reader. While the reader is behind, up to 64 KiB of lines are
+// kept. Further lines are lost, and the program's log reports how many. If the system allows it, a
+// line is written whole or not at all, so several processes may write to one file or to one pipe.
 //
-// Everything that comes from a peer is escaped, so that nobody can forge a line: control
-// characters, quotes, backslashes and all bytes that are not ASCII become \xHH, in JSON \u00HH. A
-// line has at most 4,096 bytes (a pipe on Linux takes that many in one piece); longer texts are cut
-// and end in "...".
+// All text that comes from a peer is escaped, so a peer can't forge a line: control characters,
+// quotes, backslashes and all bytes that are not ASCII become \xHH, in JSON \u00HH. A line has at
+// most 4,096 bytes, which a pipe on Linux takes in one piece. Longer texts are cut and end in
+// "...".
 //
 // If a request was refused (a rule of HTTP, a limit, a timeout) or its handler failed, its line
-// ends with the reason: in JSON the last member, in the other formats one more field, in quotes.
+// ends with the reason. In JSON the reason is the last member. In the other formats it is one more
+// field, in quotes.
 //
 // Belongs to its loop's thread and process, so each worker opens its own. In a forked child it
 // drops the parent's lines instead of writing them twice.
@@ -51,7 +51,7 @@ class AccessLog {
     combined,  // the same, and "REFERER" "USER-AGENT"
     json,      // {"time":"2000-10-10T13:55:36-07:00","peer":HOST,"method":..,"target":..,
                //  "protocol":..,"status":200,"octets":2326,"referer":..,"user_agent":..,
-               //  "seconds":0.000123,"reason":..}: one object a line, null for what there is not
+               //  "seconds":0.000123,"reason":..}: one object a line, null if unknown
   };
 
   struct Options {
@@ -66,28 +66,29 @@ class AccessLog {
     Duration report_interval = std::chrono::seconds(60);
   };
 
-  // A request and its answer. The views are used only during add().
+  // A request and its response. The views are used only during add().
   struct Entry {
-    // The client: the host of `peer`, or `peer_text` if that is not empty. A text that contains
-    // blanks is logged in JSON only; the other formats show "-".
+    // The client: `peer_text`, or the host of `peer` if `peer_text` is empty. A text that contains
+    // blanks is logged in JSON only. The other formats show "-".
     const Address* peer = nullptr;
     std::string_view peer_text;
     // Both are empty if the request was refused because of its head, or before the head was
-    // complete. They are then logged as "-", in JSON as null.
+    // complete. They are then logged as "-" (in JSON as null).
     std::string_view method_token;
     std::string_view target;
     std::uint8_t minor_version = 1;
     int status = 0;
-    std::uint64_t octets = 0;  // of the content that was sent
+    std::uint64_t bytes = 0;  // of the content that was sent
     std::string_view referer;
     std::string_view user_agent;
-    // The time until the answer. It is 0 if the answer was given in the turn of the loop that read
-    // the request, even if the handler took long. Logged in JSON only, in microseconds.
+    // The time from the request to the end of its response. It is 0 if the response was sent in the
+    // turn of the loop that read the request, even if the handler took long. Logged in JSON only,
+    // to the microsecond.
     Duration time{};
     std::string_view reason;  // why the request was refused; "" if it was not
   };
 
-  // Opens the log; the loop must outlive it. Errors: those of open(2); no_such_device_or_address
+  // Opens the log. The loop must outlive it. Errors: those of open(2); no_such_device_or_address
   // for a socket; bad_file_descriptor if standard output is closed.
   [[nodiscard]] static Result<std::unique_ptr<AccessLog>> open(Loop& loop, Options options);
   // Checks whether open() would succeed. Creates the file if it doesn't exist.
@@ -98,18 +99,18 @@ class AccessLog {
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
-  // Adds a line; allocates nothing. The time in the line is the loop's now() as local time; the
+  // Adds a line. Allocates nothing. The time in the line is the loop's now() as local time. The
   // wall clock is read once a second.
   void add(const Entry& entry) noexcept;
 
-  // Writes the collected lines now, as far as that is possible without waiting.
+  // Writes as many of the collected lines as possible without waiting.
   void flush() noexcept;
 
-  // Opens the path again after a rotation. Lines collected so far go to the old file. On an error
-  // the old file stays in use. Errors: those of open(). Does nothing for standard output.
+  // Opens the path again after a rotation. Lines collected so far go to the old file. If that
+  // fails, the old file stays in use. Errors: those of open(). Does nothing for standard output.
   Result<> reopen();
 
-  // How many lines could not be written since the log was opened.
+  // Returns how many lines were lost since the log was opened.
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
 
  private:
@@ -117,9 +118,9 @@ class AccessLog {
 
   // How to write without waiting.
   enum class Kind : std::uint8_t {
-    file,    // a write doesn't wait for a reader
+    file,    // a write never waits for a reader
     own,     // opened here with O_NONBLOCK, which affects no other process
-    shared,  // the flags are shared with other processes: poll(2) before each write
+    shared,  // other processes share the flags, so O_NONBLOCK can't be set: poll(2) first
   };
   struct Target {
     UniqueFd fd;
@@ -156,7 +157,7 @@ class AccessLog {
   int error_ = 0;   // errno of the last write, 0 if it succeeded
   int reason_ = 0;  // errno of the last write that failed
   std::uint32_t process_;
-  bool torn_ = false;  // the front line was written in part
+  bool torn_ = false;  // only a part of the front line was written
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::array<char, kRoom> room_;

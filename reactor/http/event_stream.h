@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// EventStream: Server-Sent Events (WHATWG HTML, section 9.2) on a deferred answer.
+// EventStream: Server-Sent Events (WHATWG HTML, section 9.2) in a deferred response.
 #pragma once
 
 #include <chrono>
@@ -16,10 +16,10 @@ namespace reactor::http {
 //   events->on_close([&] { events.reset(); });
 //   events->send("42", "temperature");
 //
-// Movable. Belongs to the loop's thread. The destructor finishes the answer.
+// Movable. Belongs to the loop's thread. The destructor finishes the response.
 class EventStream {
  public:
-  // Sends the head: content type text/event-stream, not to be cached.
+  // Sends the head, with the content type text/event-stream and a ban on caching.
   explicit EventStream(Responder responder);
   EventStream(EventStream&&) noexcept = default;
   EventStream& operator=(EventStream&&) = delete;
@@ -27,18 +27,18 @@ class EventStream {
   EventStream& operator=(const EventStream&) = delete;
   ~EventStream() { responder_.finish(); }
 
-  // Returns whether the client is still there.
+  // Returns whether the client is still connected.
   explicit operator bool() const noexcept { return static_cast<bool>(responder_); }
 
   // Sends one event. `data` may have several lines, which end in LF, CR or CRLF. Returns false, and
-  // sends nothing, if `event` or `id` contains a line end or `id` a NUL.
+  // sends nothing, if `event` or `id` contains a line end, or if `id` contains a NUL.
   bool send(std::string_view data, std::string_view event = {}, std::string_view id = {});
   // Sends a comment, which clients ignore. It keeps middleboxes from closing an idle connection.
   void comment(std::string_view text = {});
-  // Tells the client how long to wait before it connects again.
+  // Tells the client how long to wait before it reconnects.
   void retry(std::chrono::milliseconds delay);
 
-  // These are the same as Responder's.
+  // These are Responder's.
   [[nodiscard]] bool writable() const noexcept { return responder_.writable(); }
   void on_drain(Callback<void()> callback) { responder_.on_drain(std::move(callback)); }
   void on_close(Callback<void()> callback) { responder_.on_close(std::move(callback)); }
@@ -48,8 +48,8 @@ class EventStream {
   void flush();
 
   Responder responder_;
-  // The lines of the event that is being built. Each event begins by clearing it, because an event
-  // that ran out of memory leaves a part here.
+  // The lines of the event that is being built. Each event first clears them, because an earlier
+  // event may have run out of memory and left a part here.
   std::string text_;
 };
 

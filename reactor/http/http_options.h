@@ -16,23 +16,23 @@ namespace reactor::http {
 
 class AccessLog;
 
-// Answers one request, or defers the answer. The request's views, also its body, are valid until
-// the handler returns. If the handler throws, the client gets a 500, what() is logged, and the loop
-// goes on.
+// Answers one request, or defers the response. The request's views, including its body, are valid
+// until the handler returns. If the handler throws, the client gets a 500, what() is logged, and
+// the loop continues.
 using Handler = Callback<void(const Request&, Response&)>;
 
 // What the server does with a request's content.
 enum class Content : std::uint8_t {
   collect,  // calls the handler with all of it in Request::body
   stream,   // calls the handler at once; Responder::on_body() gets the content
-  discard,  // calls the handler, with an empty body, when all of it has come
+  discard,  // drops it, then calls the handler with an empty body
   refuse,   // sends the response that on_head filled in, and reads no content
 };
 
 struct Options {
   // Returns the listen options that suit HTTP. The client speaks first, so the kernel hands over a
-  // connection together with its request. Answers that a client does not read wait in the server,
-  // where they hold back further requests, and not in the kernel.
+  // connection only when its request has come. Responses that a client does not read wait in the
+  // server instead of the kernel, because there they hold back further requests.
   [[nodiscard]] static ListenOptions listening() noexcept {
     ListenOptions options;
     options.defer_accept = std::chrono::seconds(1);
@@ -42,34 +42,34 @@ struct Options {
   Options() { transport.listen = listening(); }
 
   Limits limits;
-  // The most bytes of content that are collected for a handler (413 if exceeded). limits.body
-  // applies too.
+  // The most bytes of content that are collected for a handler. A client that sends more gets a
+  // 413. limits.body applies too.
   std::size_t collected_body = 1024 * 1024;
   // The longest time from the opening of a connection, or from the first byte of a later request,
   // to the end of the request's head. If it passes, the client gets a 408.
   Duration header_timeout = std::chrono::seconds(60);
-  // The longest time for a request's content. Each `body_rate` bytes that came add a second; if
-  // that is 0, nothing does. If the time passes, the client gets a 408. It stands still during
-  // pause_body().
+  // The longest time for a request's content. Each `body_rate` received bytes add a second to it,
+  // unless `body_rate` is 0. If the time passes, the client gets a 408. The time stands still
+  // during pause_body().
   Duration body_timeout = std::chrono::seconds(60);
   std::uint32_t body_rate = 500;
   // The longest time that a connection may wait for its next request.
   Duration keep_alive = std::chrono::seconds(75);
-  // When the server drains, idle connections are closed at random moments within this time. So
-  // their clients don't all reconnect at once, and a request that is on its way is still answered.
+  // When the server drains, idle connections are closed at random moments within this time. Their
+  // clients then don't all reconnect at once, and requests on their way are still answered.
   Duration drain_spread = std::chrono::seconds(1);
-  // Called at the end of the head of each request that has content; decides what becomes of it.
-  // Without it, Content::collect applies. The request's views are valid until it returns. Fill in
-  // the response for Content::refuse only.
+  // Called when the head of a request with content is complete. Decides what the server does with
+  // the content. If this is empty, Content::collect applies. The request's views are valid until it
+  // returns. Fill in the response for Content::refuse only.
   Callback<Content(const Request&, Response&)> on_head;
-  // Makes the handler of an upgraded connection that comes from another process, after the handler
-  // there agreed in on_hand_over(). on_adopt() of the new handler follows. The handler must outlive
-  // the connection. If this is empty or returns null, such connections are closed.
+  // Returns the handler for an upgraded connection that another process handed over, after the
+  // handler there agreed in on_hand_over(). The new handler's on_adopt() is called next. It must
+  // outlive the connection. If this is empty or returns null, such connections are closed.
   Callback<StreamHandler*()> on_adopt_upgraded;
   // The log of all requests; null: none. Must outlive the server.
   AccessLog* access_log = nullptr;
-  // Limits of connections, listening and the write queue. The idle timeout in it is set from
-  // keep_alive.
+  // Limits of connections, listening and the write queue. The server sets the idle timeout in it
+  // to keep_alive.
   ServerLimits transport;
 };
 

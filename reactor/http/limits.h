@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Limits: how much of one request we read or hold.
+// Limits: how many bytes of one request we read or hold.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace reactor::http {
 
-// Each limit counts bytes on the wire, unless it says otherwise. If a request exceeds a limit, it
-// is answered with the status named here and the connection is closed.
+// Each limit counts bytes on the wire, unless it says otherwise. A request that exceeds a limit
+// gets the status in parentheses, and the connection is closed.
 struct Limits {
   // The request line without its CRLF (414; 501 if the method alone is longer). At least 8,000 is
   // recommended (RFC 9112 section 3). At most 1 GiB.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Method: the request methods that have a name here; all others are `other`.
+// Method: the request methods. Those without a name here are `other`.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace reactor::http {
 
-// The methods of RFC 9110 section 9.3, and PATCH (RFC 5789). `other` is any other token; the
-// request has its text.
+// The methods of RFC 9110 section 9.3, and PATCH (RFC 5789). `other` is any other token, whose text
+// is in Request::method_token.
 enum class Method : std::uint8_t {
   get,
   head,

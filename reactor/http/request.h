@@ -11,7 +11,7 @@
 
 namespace reactor::http {
 
-// One field line. The name is as received (in any case); the value is without the blanks around it.
+// One field line. The name is as received, in any case. The value has no blanks around it.
 struct Field {
   std::string_view name;
   std::string_view value;
@@ -25,9 +25,9 @@ enum class TargetForm : std::uint8_t {
   asterisk,   // *, only with OPTIONS
 };
 
-// The result of RequestParser. All views point into the parser's input, and `fields` into the
-// parser. They are valid until either changes, so a handler that answers later has to copy whatever
-// it still needs.
+// The result of RequestParser. All views point into the parser's input, and `fields` points into
+// the parser. They are valid until either changes, so a handler that answers later must copy
+// whatever it still needs.
 struct Request {
   std::string_view method_token;  // as received; never empty
   std::string_view target;        // as received, with characters of RFC 3986 only; never empty
@@ -37,16 +37,16 @@ struct Request {
   std::string_view upgrade;       // the value of Upgrade if Connection names it (1.1 only), else ""
   std::string_view body;          // "" after parse(); a server sets it
   std::span<const Field> fields;  // all field lines in the order received
-  std::uint64_t content_length = 0;  // 0 also if there is none or the body is chunked
+  std::uint64_t content_length = 0;  // also 0 if there is none or the body is chunked
   Method method = Method::other;
   TargetForm form = TargetForm::origin;
   std::uint8_t minor_version = 1;  // as received: 1 for HTTP/1.1
   bool chunked = false;            // the body is chunked: see ChunkedDecoder
   bool has_content_length = false;
-  // The peer allows the connection to go on (RFC 9112 section 9.3). Always false with CONNECT,
-  // because the bytes that follow belong to a tunnel. A server also clears it if bytes already
-  // follow a request with Upgrade, because they may belong to the other protocol. After such
-  // requests the connection goes on only by Response::upgrade().
+  // The peer allows another request on this connection (RFC 9112 section 9.3). Always false with
+  // CONNECT, because the bytes that follow belong to a tunnel. A server also clears it if bytes
+  // already follow a request with Upgrade, because they may belong to the other protocol. Only
+  // Response::upgrade() then keeps the connection open.
   bool keep_alive = false;
   // The client waits for 100 (Continue). Always false with HTTP/1.0 (RFC 9110 section 10.1.1).
   bool expect_continue = false;
@@ -54,7 +54,7 @@ struct Request {
   // Returns whether the head is followed by content.
   [[nodiscard]] bool has_body() const noexcept { return chunked || content_length != 0; }
 
-  // Returns the value of the first field with that name, in any case; nothing if there is none.
+  // Returns the value of the first field with that name (in any case), or nothing if there is none.
   // Takes time linear in the fields.
   [[nodiscard]] std::optional<std::string_view> field(std::string_view name) const noexcept;
 
@@ -62,7 +62,7 @@ struct Request {
   // whole target in the authority and asterisk forms.
   [[nodiscard]] std::string_view path() const noexcept;
 
-  // Returns the part of the target after its first '?', undecoded; "" if there is none.
+  // Returns the part of the target after its first '?', undecoded, or "" if it has none.
   [[nodiscard]] std::string_view query() const noexcept;
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Responder: the answer that a handler gives later or piece by piece.
+// Responder: sends a response later, or piece by piece.
 //
 //   [&](const Request&, Response& response) {
-//     waiting.push_back(response.defer());           // later: waiting.front().send(answer);
+//     waiting.push_back(response.defer());         // later: waiting.front().send(Response()...);
 //   }
 #pragma once
 
@@ -18,15 +18,15 @@ class Response;
 struct Exchange;
 
 // Made by Response::defer(). Movable. Belongs to the loop's thread; any callback may call it. Later
-// requests of the same connection wait for the answer, so that answers leave in order.
+// requests of the same connection wait for the response, so responses leave in order.
 //
-// A Responder that is destroyed before it sent anything answers with a 500. One that is destroyed
-// in the middle of an answer resets the connection, so that the client does not take the part for
-// the whole. A Responder that has answered, or whose client is gone, is dead: it tests as false and
-// its calls do nothing.
+// If a Responder is destroyed before it sent anything, the client gets a 500. If it is destroyed in
+// the middle of a response, the connection is reset, so that the client can't mistake the part for
+// the whole. A Responder is dead when its response is complete or its client is gone. It then tests
+// as false, and its calls do nothing.
 class Responder {
  public:
-  // Makes a dead Responder, to be assigned to.
+  // Makes a dead Responder, for a later assignment.
   Responder() noexcept = default;
   Responder(Responder&& other) noexcept;
   Responder& operator=(Responder&& other) noexcept;
@@ -34,39 +34,38 @@ class Responder {
   Responder& operator=(const Responder&) = delete;
   ~Responder();
 
-  // Returns whether the client still waits for the answer or for the rest of it.
+  // Returns whether the client still waits for the response or for the rest of it.
   explicit operator bool() const noexcept { return exchange_ != nullptr; }
 
-  // Sends the whole answer. If the handler made a mistake in it (Response::failed()), sends a 500
-  // instead.
+  // Sends the whole response, or a 500 if the handler made a mistake in it (Response::failed()).
   void send(const Response& response);
 
-  // Sends the head of an answer whose content follows by write(); response.content() is not sent.
-  // If `length` is given, it is sent as Content-Length, and exactly that many bytes must follow.
-  // Without it the content is chunked; with HTTP/1.0 it ends with the connection.
+  // Sends the head of a response. write() sends its content; response.content() is not sent. If
+  // `length` is given, it is sent as Content-Length, and exactly that many bytes must follow. If
+  // not, the content is chunked. To an HTTP/1.0 client it then ends with the connection.
   void begin(const Response& response, std::optional<std::uint64_t> length = std::nullopt);
-  // Sends content; call it only after begin(). The content is dropped if the request was a HEAD,
-  // and with 204 and 304.
+  // Sends content. Call it only after begin(). The content is dropped if the request was a HEAD or
+  // the status is 204 or 304.
   void write(std::string_view content);
   // Ends the content. If fewer bytes than the announced length were written, the connection is
   // reset.
   void finish();
 
-  // Returns whether little is queued. Stop producing while it is false, and go on when on_drain()
-  // calls back. More than StreamOptions::queue_limit queued bytes end the connection.
+  // Returns whether the queue has room. Stop producing while it is false, and continue when
+  // on_drain() calls back. More than StreamOptions::queue_limit queued bytes end the connection.
   [[nodiscard]] bool writable() const noexcept;
   void on_drain(Callback<void()> callback);
 
-  // Calls back if the connection ends before the answer is complete. The Responder is dead by then.
-  // Not called if the server was destroyed.
+  // Calls back if the connection ends before the response is complete. The Responder is dead by
+  // then. Does not call back if the server was destroyed.
   void on_close(Callback<void()> callback);
 
   // Sets the callback for the content of a request for which Options::on_head chose
-  // Content::stream. Set it in the handler; content that comes without it is dropped. `part` is
-  // valid until the callback returns. The last call has `last` set; its part may be empty. Also
-  // sends the 100 (Continue) for which a client may wait.
+  // Content::stream. Set it in the handler, because content that comes without it is dropped.
+  // `part` is valid until the callback returns. The last call has `last` set, and its part may be
+  // empty. Also sends the 100 (Continue) if the client waits for it.
   void on_body(Callback<void(std::string_view part, bool last)> callback);
-  // Stops and resumes reading the content, so that the client has to wait with the rest.
+  // Stop and resume reading the content. The client has to wait with the rest meanwhile.
   void pause_body();
   void resume_body();
 

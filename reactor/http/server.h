@@ -22,17 +22,17 @@
 
 namespace reactor::http {
 
-// Supports keep-alive, pipelining (answers leave in order, those of one read together), HEAD,
+// Supports keep-alive, pipelining (responses leave in order, those of one read together), HEAD,
 // HTTP/1.0, collected and streamed bodies, Expect: 100-continue, and upgrades. A malformed request
-// is refused with the right status, and the connection is closed in a way that lets the answer
-// arrive. CONNECT is answered with a 501 unless the handler upgrades or refuses it; after an answer
-// that makes no tunnel the connection is closed, and nothing after the request is read. From a
-// client that does not read its answers, nothing more is read.
+// is refused with the right status, and the connection is closed in a way that lets the response
+// arrive. A CONNECT gets a 501 unless the handler upgrades or refuses it. If the response to a
+// CONNECT makes no tunnel, the connection is closed, and nothing after the request is read. The
+// server reads nothing more from a client that does not read its responses.
 //
 // Belongs to its loop's thread. Handlers and callbacks may call drain() and may destroy the server.
-// Destroying it closes all connections at once; a function that is running is destroyed after it
-// has returned. Responders may outlive the server and are then dead. If a handler destroyed the
-// server, they are dead once that handler has returned.
+// Destroying it closes all connections at once. A handler or callback that is running is destroyed
+// after it has returned. Responders may outlive the server, and are then dead. If a handler
+// destroyed the server, they are dead once that handler has returned.
 class Server final : public reactor::Service {
  public:
   // Binds, listens and accepts. Errors: those of reactor::Server::listen().
@@ -43,7 +43,7 @@ class Server final : public reactor::Service {
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here, const Address& address,
                                                               Handler handler,
                                                               Options options = {});
-  // Takes sockets that are listening already. Errors: those of reactor::Server::adopt().
+  // Takes sockets that listen already. Errors: those of reactor::Server::adopt().
   [[nodiscard]] static Result<std::unique_ptr<Server>> adopt(LoopHere here,
                                                              std::vector<Socket> sockets,
                                                              Handler handler, Options options = {});

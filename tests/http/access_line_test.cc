@@ -34,10 +34,10 @@ std::pair<std::string, std::string> split_stamp(std::string line, Format format)
   std::string stamp = line.substr(begin, end - begin);
   line.erase(begin, end - begin);
   for (std::size_t i = 0; i + 6 < stamp.size(); ++i) {  // the zone stays as it is
-    char& octet = stamp[i];
-    if (octet >= '0' && octet <= '9') octet = '0';
-    if (octet >= 'A' && octet <= 'Z') octet = 'A';
-    if (octet >= 'a' && octet <= 'z') octet = 'a';
+    char& byte = stamp[i];
+    if (byte >= '0' && byte <= '9') byte = '0';
+    if (byte >= 'A' && byte <= 'Z') byte = 'A';
+    if (byte >= 'a' && byte <= 'z') byte = 'a';
   }
   return {line, stamp};
 }
@@ -155,16 +155,16 @@ TEST_P(AccessLine, HttpVersion) {
 
 // ---- Escaping and length ----
 
-TEST_P(AccessLine, EveryOctetOfAPeerIsHarmless) {
+TEST_P(AccessLine, EveryByteOfAPeerIsHarmless) {
   std::string all;
-  for (int octet = 0; octet < 256; ++octet) all += static_cast<char>(octet);
+  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
   AccessLog::Entry hostile = entry();
   std::string escaped, json;
   std::array<char, 8> text{};
-  for (int octet = 0; octet < 256; ++octet) {
-    const bool plain = octet >= 0x20 && octet < 0x7f && octet != '"' && octet != '\\';
+  for (int byte = 0; byte < 256; ++byte) {
+    const bool plain = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
     const auto add = [&](std::string& to, const char* format) {
-      std::snprintf(text.data(), text.size(), plain ? "%c" : format, octet);
+      std::snprintf(text.data(), text.size(), plain ? "%c" : format, byte);
       to += text.data();
     };
     add(escaped, "\\x%02X");
@@ -198,7 +198,7 @@ TEST_P(AccessLine, LongTextsAreCutAndSoIsTheLine) {
       AccessLog::Entry longest = entry();
       longest.peer_text = longest.method_token = longest.target = text;
       longest.referer = longest.user_agent = longest.reason = text;
-      longest.octets = UINT64_MAX;
+      longest.bytes = UINT64_MAX;
       longest.status = INT_MAX;
       longest.time = Duration::max();
       const std::string line = line_of(format, longest);

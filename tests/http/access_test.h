@@ -34,7 +34,7 @@ class AccessTest : public LoopTest {
     entry.method_token = "GET";
     entry.target = "/a?b=c";
     entry.status = 200;
-    entry.octets = 2326;
+    entry.bytes = 2326;
     entry.referer = "http://example.com/";
     entry.user_agent = "curl/8.0";
     entry.time = std::chrono::microseconds(1'000'123);

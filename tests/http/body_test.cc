@@ -252,12 +252,12 @@ TEST(ChunkedDecoder, KeepsLittleAndCounts) {
 }
 
 TEST(ChunkedDecoder, JudgesDamagedBodiesAlikeHoweverTheyCome) {
-  constexpr auto kOctets = "\r\n\t :;=\"\\0019afxg\0\x80"sv;
+  constexpr auto kBytes = "\r\n\t :;=\"\\0019afxg\0\x80"sv;
   std::mt19937 random(11);
   for (int round = 0; round < 400; ++round) {
     std::string text = "5;a=\"b\"\r\nhello\r\n0a\r\n0123456789\r\n0\r\nX: y\r\n\r\n";
     for (auto edits = 1 + random() % 2; edits != 0; --edits) {
-      text[random() % text.size()] = kOctets[random() % kOctets.size()];
+      text[random() % text.size()] = kBytes[random() % kBytes.size()];
     }
     decode(text);
   }

@@ -84,7 +84,7 @@ inline Outcome parse_once(RequestParser& parser, std::string_view text) {
   return parse_cut(parser, text, {});
 }
 
-inline Outcome parse_octets(RequestParser& parser, std::string_view text) {
+inline Outcome parse_bytewise(RequestParser& parser, std::string_view text) {
   std::vector<std::size_t> cuts;
   for (std::size_t cut = 0; cut < text.size(); ++cut) cuts.push_back(cut);
   return parse_cut(parser, text, cuts);
@@ -107,7 +107,7 @@ inline Outcome parse_all_ways(std::string_view text, std::string& differs,
   };
   compare(parse_once(portable, text), "portable");
   for (RequestParser* parser : {&native, &portable}) {
-    compare(parse_octets(*parser, text), "by octets");
+    compare(parse_bytewise(*parser, text), "by bytes");
     for (std::size_t cut = 0; cut < text.size(); ++cut) {
       compare(parse_cut(*parser, text, {cut}), "cut at " + std::to_string(cut));
     }

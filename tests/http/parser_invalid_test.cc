@@ -36,7 +36,7 @@ TEST_P(Refused, WithItsStatus) {
 // ended.
 class RefusedAtOnce : public ::testing::TestWithParam<Case> {};
 
-TEST_P(RefusedAtOnce, ByTheOctetThatIsWrong) {
+TEST_P(RefusedAtOnce, ByTheByteThatIsWrong) {
   const std::string& text = GetParam().text;
   for (const ScanPath path : {ScanPath::native, ScanPath::portable}) {
     RequestParser parser({}, path);
@@ -47,7 +47,7 @@ TEST_P(RefusedAtOnce, ByTheOctetThatIsWrong) {
     EXPECT_EQ(outcome.status, GetParam().status) << outcome;
     const std::size_t wrong = outcome.status == 505 ? text.find("2.0") : text.size() - 1;
     EXPECT_EQ(outcome.consumed, wrong) << outcome;
-    EXPECT_EQ(testing::parse_octets(parser, text), outcome);
+    EXPECT_EQ(testing::parse_bytewise(parser, text), outcome);
   }
 }
 
@@ -334,9 +334,9 @@ INSTANTIATE_TEST_SUITE_P(
     name_of);
 
 INSTANTIATE_TEST_SUITE_P(
-    Octets, RefusedAtOnce,
+    Bytes, RefusedAtOnce,
     ::testing::Values(
-        Case{"Method", "GE(", 400}, Case{"FirstOctet", "\x16", 400}, Case{"LfBefore", "\n", 400},
+        Case{"Method", "GE(", 400}, Case{"FirstByte", "\x16", 400}, Case{"LfBefore", "\n", 400},
         Case{"CrX", "\rG", 400}, Case{"TargetControl", "GET /\x01", 400},
         Case{"TargetUtf8", "GET /abcdefghijklmnopqrstuvwxyz\xc3", 400},
         Case{"TargetBar", "GET /a|", 400}, Case{"TripletFirst", "GET /%g", 400},

@@ -50,7 +50,7 @@ TEST(RequestParserPieces, TakesPipelinesApart) {
       Outcome expected = testing::parse_once(alone, sample);
       ASSERT_EQ(expected.state, ParseResult::State::complete);
       EXPECT_EQ(testing::parse_once(parser, stream.substr(at)), expected);
-      EXPECT_EQ(testing::parse_octets(parser, stream.substr(at, sample.size() + 1)), expected);
+      EXPECT_EQ(testing::parse_bytewise(parser, stream.substr(at, sample.size() + 1)), expected);
       at += expected.consumed;
     }
     EXPECT_EQ(at, stream.size());
@@ -95,7 +95,7 @@ TEST(RequestParserPieces, GiveTheSameAtEachPairOfCuts) {
 
 // The parser does not scan bytes again that it has checked. It resumes at progress.offset, and
 // looks at no more than the last few bytes before it.
-TEST(RequestParserPieces, KeepsItsPlaceSoThatOctetsStayLinear) {
+TEST(RequestParserPieces, KeepsItsPlaceSoThatBytesStayLinear) {
   const std::string text = "GET /" + std::string(8000, 'a') + " HTTP/1.1\r\nHost: a\r\n" +
                            std::string(4000, 'n') + ": " + std::string(8000, 'v') + "\r\n\r\n";
   for (const ScanPath path : kPaths) {
@@ -138,7 +138,7 @@ TEST(RequestParserPieces, ServesManyConnectionsAtOnce) {
 }
 
 TEST(RequestParserPieces, JudgesDamagedRequestsAlikeHoweverTheyCome) {
-  constexpr auto kOctets = "\r\n\t :,;/*\0\x01\x7f\x80\xff#aZ09-._\"@[]%HTTP"sv;
+  constexpr auto kBytes = "\r\n\t :,;/*\0\x01\x7f\x80\xff#aZ09-._\"@[]%HTTP"sv;
   std::mt19937 random(20240229);
   const auto below = [&random](std::size_t bound) { return random() % bound; };
   int complete = 0;
@@ -146,10 +146,10 @@ TEST(RequestParserPieces, JudgesDamagedRequestsAlikeHoweverTheyCome) {
     std::string text = samples()[below(samples().size())];
     for (std::size_t edits = 1 + below(3); edits != 0; --edits) {
       const std::size_t at = below(text.size());
-      const char octet = kOctets[below(kOctets.size())];
+      const char byte = kBytes[below(kBytes.size())];
       const std::size_t kind = below(3);
-      if (kind == 0) text[at] = octet;
-      if (kind == 1) text.insert(at, 1, octet);
+      if (kind == 0) text[at] = byte;
+      if (kind == 1) text.insert(at, 1, byte);
       if (kind == 2) text.erase(at, 1);
     }
     std::string differs;
@@ -163,20 +163,20 @@ TEST(RequestParserPieces, JudgesDamagedRequestsAlikeHoweverTheyCome) {
 // The parser has shortcuts for these common lines. A line with one byte changed, or in another
 // case, must be parsed as if there were no shortcut. HTTP/1.0 requests show whether the parser saw
 // keep-alive.
-TEST(RequestParserPieces, KnowsItsCommonLinesToTheLastOctet) {
+TEST(RequestParserPieces, KnowsItsCommonLinesToTheLastByte) {
   for (const std::string_view line : {"Connection: keep-alive\r\n"sv, "Host: a.example:80\r\n"sv}) {
     const std::string before =
         line[0] == 'H' ? "GET / HTTP/1.0\r\n" : "GET / HTTP/1.0\r\nHost: a\r\n";
     for (std::size_t at = 0; at < line.size(); ++at) {
-      for (int octet = 0; octet < 256; ++octet) {
+      for (int byte = 0; byte < 256; ++byte) {
         std::string changed(line);
-        changed[at] = static_cast<char>(octet);
+        changed[at] = static_cast<char>(byte);
         // The tail lets the shortcut read beyond the line. If the change hits the line's end, the
         // tail also makes it a longer line, which the shortcut does not know.
         const std::string text = before + changed + "X: y\r\n\r\n";
         RequestParser parser;
         const Outcome once = testing::parse_once(parser, text);
-        ASSERT_EQ(testing::parse_octets(parser, text), once) << changed;
+        ASSERT_EQ(testing::parse_bytewise(parser, text), once) << changed;
         RequestParser portable({}, ScanPath::portable);
         ASSERT_EQ(testing::parse_once(portable, text), once) << changed;
       }
@@ -222,7 +222,7 @@ struct LimitCase {
 
 class RequestParserLimits : public ::testing::TestWithParam<LimitCase> {};
 
-TEST_P(RequestParserLimits, TakeWhatFitsAndNoOctetMore) {
+TEST_P(RequestParserLimits, TakeWhatFitsAndNoByteMore) {
   const LimitCase& param = GetParam();
   std::string differs;
   EXPECT_EQ(parse_all_ways(param.fits, differs, param.limits).state, ParseResult::State::complete);
@@ -235,14 +235,14 @@ TEST_P(RequestParserLimits, TakeWhatFitsAndNoOctetMore) {
 
 std::string limit_name(const ::testing::TestParamInfo<LimitCase>& info) { return info.param.name; }
 
-Limits line_limit(std::size_t octets) {
+Limits line_limit(std::size_t bytes) {
   Limits limits;
-  limits.request_line = octets;
+  limits.request_line = bytes;
   return limits;
 }
-Limits header_limit(std::size_t octets) {
+Limits header_limit(std::size_t bytes) {
   Limits limits;
-  limits.header_bytes = octets;
+  limits.header_bytes = bytes;
   return limits;
 }
 Limits field_limit(std::size_t count) {
@@ -304,9 +304,9 @@ TEST(RequestParserBounds, BoundWhatAConnectionMustKeep) {
   const std::string longest = "\r\n\r\nGET /" + std::string(36, 'a') +
                               " HTTP/1.1\r\nHost: a\r\nX: " + std::string(44, 'v') + "\r\n\r\n";
   ASSERT_EQ(longest.size(), parser.max_head());
-  EXPECT_EQ(testing::parse_octets(parser, longest).state, ParseResult::State::complete);
+  EXPECT_EQ(testing::parse_bytewise(parser, longest).state, ParseResult::State::complete);
   const std::string endless = longest.substr(0, longest.size() - 4) + "vvvv";
-  EXPECT_EQ(testing::parse_octets(parser, endless).state, ParseResult::State::error);
+  EXPECT_EQ(testing::parse_bytewise(parser, endless).state, ParseResult::State::error);
 }
 
 }  // namespace

@@ -32,16 +32,16 @@ constexpr std::string_view kToken =
 constexpr std::array<std::string_view, 22> kTargetParts = {
     "/", "?", ";", "=", "&", ":", "@", "!", "~", "$",   "[",
     "]", "_", "a", "b", "c", "X", "0", "1", "9", "%20", "%aF"};
-constexpr std::string_view kValueOctets = "a b\tc:,;\"\\()\x80\xc3\xff~!09XYZ";
+constexpr std::string_view kValueBytes = "a b\tc:,;\"\\()\x80\xc3\xff~!09XYZ";
 
-rc::Gen<std::string> text_of(std::string_view octets) {
+rc::Gen<std::string> text_of(std::string_view bytes) {
   return rc::gen::container<std::string>(
-      rc::gen::map(rc::gen::inRange<std::size_t>(0, octets.size()),
-                   [octets](std::size_t index) { return octets[index]; }));
+      rc::gen::map(rc::gen::inRange<std::size_t>(0, bytes.size()),
+                   [bytes](std::size_t index) { return bytes[index]; }));
 }
 
-rc::Gen<std::string> non_empty(std::string_view octets) {
-  return rc::gen::suchThat(text_of(octets), [](const std::string& text) { return !text.empty(); });
+rc::Gen<std::string> non_empty(std::string_view bytes) {
+  return rc::gen::suchThat(text_of(bytes), [](const std::string& text) { return !text.empty(); });
 }
 
 rc::Gen<std::string> any_target() {
@@ -77,7 +77,7 @@ std::ostream& operator<<(std::ostream& out, const Head& head) { return out << he
 rc::Gen<Head> any_head() {
   const auto field = rc::gen::pair(
       rc::gen::map(text_of(kToken), [](std::string name) { return "X" + std::move(name); }),
-      text_of(kValueOctets));
+      text_of(kValueBytes));
   return rc::gen::map(
       rc::gen::tuple(non_empty(kToken), any_target(), rc::gen::inRange(0, 10),
                      rc::gen::resize(12, rc::gen::container<Fields>(rc::gen::scale(8.0, field)))),

@@ -54,11 +54,11 @@ void compare_all(std::string_view text, std::size_t from) {
   ASSERT_EQ(at(scan::token<Block>(begin, begin + from, end)), by_table(chars::kToken, text, from));
 }
 
-TYPED_TEST(Scan, KnowsEachOctetAtEachPlace) {
-  for (int octet = 0; octet < 256; ++octet) {
+TYPED_TEST(Scan, KnowsEachByteAtEachPlace) {
+  for (int byte = 0; byte < 256; ++byte) {
     for (std::size_t place = 0; place < 70; ++place) {
       std::string text(70, 'a');
-      text[place] = static_cast<char>(octet);
+      text[place] = static_cast<char>(byte);
       compare_all<TypeParam>(text, 0);
       compare_all<TypeParam>(text.substr(0, place + 1), place / 2);
     }
@@ -88,8 +88,8 @@ TYPED_TEST(Scan, AgreesOnRandomText) {
   for (int round = 0; round < 20000; ++round) {
     std::string text(random() % 80, 'a');
     const auto rarity = 1 + random() % 40;
-    for (char& octet : text) {
-      if (random() % rarity == 0) octet = static_cast<char>(random() % 256);
+    for (char& byte : text) {
+      if (random() % rarity == 0) byte = static_cast<char>(random() % 256);
     }
     compare_all<TypeParam>(text, text.empty() ? 0 : random() % text.size());
   }
@@ -97,15 +97,15 @@ TYPED_TEST(Scan, AgreesOnRandomText) {
 
 // A mask may mark a byte that is in the class, but must mark every byte that is outside.
 TYPED_TEST(Scan, MarksNothingThatIsOutside) {
-  for (int octet = 0; octet < 256; ++octet) {
+  for (int byte = 0; byte < 256; ++byte) {
     char block[64];
-    std::fill(std::begin(block), std::end(block), static_cast<char>(octet));
-    const char value = static_cast<char>(octet);
-    EXPECT_EQ(TypeParam::outside_label(block) == 0, chars::is(chars::kLabel, value)) << octet;
+    std::fill(std::begin(block), std::end(block), static_cast<char>(byte));
+    const char value = static_cast<char>(byte);
+    EXPECT_EQ(TypeParam::outside_label(block) == 0, chars::is(chars::kLabel, value)) << byte;
     const bool target =
         chars::is(chars::kTarget, value) && value != '!' && value != '$' && value != '~';
-    EXPECT_EQ(TypeParam::outside_target(block) == 0, target) << octet;
-    EXPECT_EQ(TypeParam::outside_value(block) == 0, octet >= 0x20 && octet <= 0x7e) << octet;
+    EXPECT_EQ(TypeParam::outside_target(block) == 0, target) << byte;
+    EXPECT_EQ(TypeParam::outside_value(block) == 0, byte >= 0x20 && byte <= 0x7e) << byte;
   }
 }
 
@@ -114,8 +114,8 @@ TEST(Chars, ClassesAreThoseOfTheGrammar) {
   int targets = 0;
   int values = 0;
   int hex = 0;
-  for (int octet = 0; octet < 256; ++octet) {
-    const char value = static_cast<char>(octet);
+  for (int byte = 0; byte < 256; ++byte) {
+    const char value = static_cast<char>(byte);
     tokens += chars::is(chars::kToken, value) ? 1 : 0;
     targets += chars::is(chars::kTarget, value) ? 1 : 0;
     values += chars::is(chars::kValue, value) ? 1 : 0;

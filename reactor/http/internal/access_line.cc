@@ -37,7 +37,7 @@ constexpr std::string_view kDigits = "0123456789ABCDEF";
 // The bytes that no format escapes.
 constexpr std::array<bool, 256> make_plain() {
   std::array<bool, 256> table{};
-  for (std::size_t octet = 0x20; octet < 0x7f; ++octet) table[octet] = true;
+  for (std::size_t byte = 0x20; byte < 0x7f; ++byte) table[byte] = true;
   table['"'] = false;
   table['\\'] = false;
   return table;
@@ -98,10 +98,10 @@ class Line {
     return plain;
   }
 
-  void put_escaped(unsigned octet) noexcept {
+  void put_escaped(unsigned byte) noexcept {
     put(escape_);
-    *at_++ = kDigits[octet >> 4U];
-    *at_++ = kDigits[octet & 15U];
+    *at_++ = kDigits[byte >> 4U];
+    *at_++ = kDigits[byte & 15U];
   }
 
   char* begin_;
@@ -112,11 +112,11 @@ class Line {
 using HostText = std::array<char, Address::kUnixPrefix.size() + sizeof(sockaddr_un::sun_path)>;
 
 // inet_ntop(3) would take several times as long.
-std::string_view format_v4(const std::uint8_t* octets, HostText& text) noexcept {
+std::string_view format_v4(const std::uint8_t* bytes, HostText& text) noexcept {
   char* at = text.data();
   for (int i = 0; i < 4; ++i) {
     if (i > 0) *at++ = '.';
-    at = std::to_chars(at, at + 3, octets[i]).ptr;
+    at = std::to_chars(at, at + 3, bytes[i]).ptr;
   }
   return {text.data(), static_cast<std::size_t>(at - text.data())};
 }
@@ -177,7 +177,7 @@ void put_common(Line& line, const Entry& entry, std::string_view stamp) noexcept
   line.put("\" ");
   line.put(status_of(entry));
   line.put(" ");
-  entry.octets == 0 ? line.put("-") : line.put(entry.octets);
+  entry.bytes == 0 ? line.put("-") : line.put(entry.bytes);
 }
 
 void put_combined(Line& line, const Entry& entry) noexcept {
@@ -213,7 +213,7 @@ void put_json(Line& line, const Entry& entry, std::string_view stamp) noexcept {
   line.put(",\"status\":");
   line.put(status_of(entry));
   line.put(",\"octets\":");
-  line.put(entry.octets);
+  line.put(entry.bytes);
   line.put(",\"referer\":");
   line.put_quoted(entry.referer, kMostReferer, "null");
   line.put(",\"user_agent\":");

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The half of Connection that reads requests; answering.cc has the half that answers.
+// The part of Connection that reads requests and calls the handler.
 //
-// In the common case all requests of one read are parsed in the loop's scratch buffer and answered
-// from there. Only unfinished input is copied at the end of a read: a part of a head into partial_;
-// a head whose content is still to come, with the content so far, into exchange_.
+//   on_data -> take_input -> take_requests -+-> take_request -> handle
+//                                           |      +-> begin_content -> ...
+//                                           +-> feed -> take_content -> content_whole -> handle
+//
+// In the common case all requests of one read are parsed in the loop's scratch buffer and handled
+// there. Only unfinished input is copied at the end of a read: a part of a head into partial_; a
+// head whose content is still to come, with the content so far, into exchange_.
+//
+// The path of a request without content is one inlined function, so that the arguments that its
+// steps pass to each other cost nothing. What such a request does not need is kept out of line.
 #include "reactor/http/internal/http_connection.h"
 
 #include <algorithm>
@@ -37,15 +44,15 @@ Refusal refusal_of(const ParseResult& result, std::string_view input) {
   return why;
 }
 
-// A wrong byte of content is reported without its offset, which is not counted.
+// Reports a wrong byte of content without its offset, because offsets in content are not counted.
 Refusal refusal_of(const ChunkedDecoder::Step& step, std::string_view rest) {
   Refusal why{step.status, step.reason};
   if (!rest.empty()) why.byte = rest.front();
   return why;
 }
 
-// Makes the response the last one if bytes follow a request with Upgrade: they may belong to the
-// requested protocol (RFC 9931).
+// Makes the response the last one if bytes follow a request with Upgrade, because they may belong
+// to the requested protocol (RFC 9931).
 void note_followed_upgrade(Request& request, std::string_view input) {
   if (!input.empty() && !request.upgrade.empty()) request.keep_alive = false;
 }
@@ -91,8 +98,8 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
 }
 
 [[gnu::noinline]] void Connection::take_partial(Stream& stream) {
-  // The buffer is owned here meanwhile: requests taken from it must find partial_ empty, as in an
-  // idle connection.
+  // This function owns the buffer meanwhile, because the requests in it must find partial_ empty,
+  // as in an idle connection.
   std::unique_ptr<ByteBuffer> earlier = std::move(partial_);
   if (earlier == nullptr || stream.closing()) return;
   std::size_t left = 0;
@@ -105,7 +112,7 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
   if (left > 0) partial_ = std::move(earlier);
 }
 
-// Decides what to wait for next, after input was taken or an answer was given: closes the
+// Decides what to wait for next, after input was taken or a response was sent. Closes the
 // connection, or sets its clock and pauses or resumes reading.
 void Connection::settle(Stream& stream) {
   if (stream.closing() || &stream.handler() != this) return;
@@ -122,17 +129,17 @@ void Connection::settle(Stream& stream) {
   full ? stream.pause_reading() : stream.resume_reading();
 }
 
-// Takes up partial_, then decides what to wait for next. Every callback of the Stream that may end
-// a wait ends with this call, so no input is left behind in partial_.
+// Takes the input in partial_, then decides what to wait for next. Each callback of the Stream that
+// can end a wait ends with this call, so no input is forgotten in partial_.
 void Connection::go_on(Stream& stream) {
   if (!waits(stream)) take_partial(stream);
   settle(stream);
 }
 
-// Does what go_on() does when a Responder was called. A handler may be running, and no handler is
-// called inside another handler's call, so on_timeout() takes up partial_.
+// Does what go_on() does, after a call of a Responder. A handler may be running, and handlers are
+// never nested, so on_timeout() takes the input in partial_ later.
 void Connection::go_on_soon(Stream& stream) {
-  if (taking_) return;  // take_requests() goes on by itself
+  if (taking_) return;  // take_requests() continues by itself
   if (waits(stream) || (partial_ == nullptr && !stream.ended())) {
     settle(stream);
     return;
@@ -146,8 +153,7 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   return exchange_ != nullptr && (exchange_->paused || !exchange_->reading);
 }
 
-// Takes requests and content off the input. Requires that `input` is not empty and waits() is
-// false.
+// Takes requests and content off the input. `input` must not be empty, and waits() must be false.
 [[gnu::always_inline]] inline std::string_view Connection::take_requests(Stream& stream,
                                                                          std::string_view input) {
   taking_ = true;
@@ -201,7 +207,7 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   }
 }
 
-// Not inlined: keeps the path of a request without content short.
+// Not inlined, to keep the path of a request without content short.
 [[gnu::noinline]] void Connection::handle_with_content(Stream& stream, Request& request,
                                                        std::string_view& input) {
   handle(stream, request, input);
@@ -220,7 +226,7 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   }
   const std::string_view head = input.substr(0, result.consumed);
   input.remove_prefix(result.consumed);
-  // Lent to the handler; what is needed later was copied.
+  // The handler gets views of these bytes. We have copied whatever is needed later.
   const PoisonAtExit lent_head(bytes_of(head));
   const PoisonAtExit lent_fields(std::as_bytes(request.fields));
   if (!result.plain) [[unlikely]] {
@@ -246,7 +252,7 @@ bool Connection::begin_content(Stream& stream, Request& request, std::string_vie
     refuse(stream, request, kTooMuch);
     return false;
   }
-  // The whole content is here already, so the request needs no Exchange.
+  // If the whole content is here already, the request needs no Exchange.
   if (use != Content::stream && !request.chunked && input.size() >= request.content_length) {
     const std::string_view body = input.substr(0, request.content_length);
     const PoisonAtExit lent(bytes_of(body));
@@ -272,7 +278,7 @@ bool Connection::begin_stream(Stream& stream, Request& request, std::string_view
   return exchange_ == nullptr || waits(stream) || feed(stream, input);
 }
 
-// Calls on_head. The response is for Content::refuse.
+// Asks on_head, which fills in the response for Content::refuse.
 Content Connection::choose_use(const Request& request, Response& response) {
   if (!shared_->options.on_head) return Content::collect;
   response.reset();
@@ -286,7 +292,7 @@ Content Connection::choose_use(const Request& request, Response& response) {
   return Content::refuse;
 }
 
-// Takes the bytes of the pending content off the input.
+// Takes bytes of content off the input.
 bool Connection::feed(Stream& stream, std::string_view& input) {
   return exchange_->chunked ? feed_chunked(stream, input) : feed_counted(stream, input);
 }
@@ -312,7 +318,7 @@ bool Connection::feed_chunked(Stream& stream, std::string_view& input) {
   return false;
 }
 
-// Passes on or collects a piece of content. Returns false if the exchange or the connection is
+// Collects a piece of content, or passes it on. Returns false if the exchange or the connection is
 // over.
 bool Connection::take_content(Stream& stream, std::string_view part) {
   Exchange& exchange = *exchange_;
@@ -329,7 +335,7 @@ bool Connection::take_content(Stream& stream, std::string_view part) {
   return exchange_ != nullptr && !stream.closing();
 }
 
-// Parses the saved head again: the request's views pointed into an earlier read.
+// Parses the saved head again, because the request's views pointed into an earlier read.
 Request& Connection::parse_again(std::string_view head) {
   ParseProgress progress;
   static_cast<void>(shared_->parser.parse(head, progress, shared_->request));

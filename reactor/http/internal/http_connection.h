@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Connection: HTTP/1.1 on one Stream. Private to http/.
 //
-//   idle -> request head -> (content) -> handler -> answer -> idle
+//   idle -> request head -> (content) -> handler -> response -> idle
 //
-// Only one request at a time is in progress. Later input waits in `partial_`, and so does input
-// that came while the client did not read its answers.
+// Only one request at a time is in progress. Later input waits in `partial_`. So does input that
+// came while the client did not read its responses.
+//
+//   http_connection.cc             reads requests and their content, and calls the handler
+//   http_connection_response.cc    sends the responses that are not plain
+//   http_connection_end.cc         drains, hands over to another process, and closes
+//   exchange.cc                    does what takes longer than one read
 #pragma once
 
 #include <memory>
@@ -24,7 +29,7 @@
 namespace reactor::http {
 
 // The state that all connections of one server share. A connection that waits for a request owns
-// next to nothing: the memory for an answer is here, and is used again for the next one.
+// next to nothing: the memory for a request and its response is here, and is reused for the next.
 struct Shared {
   // The most bytes that one read takes, and how many bytes of input may wait in partial_ before
   // reading is paused.
@@ -42,18 +47,17 @@ struct Shared {
   Handler handler;
   Options options;
   // The first part of the loop's scratch, into which requests are read. It is short because input
-  // that can't be answered yet is kept.
+  // is kept in the connection if it can't be handled yet.
   std::span<std::byte> input;
   HeldCallback<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;
-  // Memory for the request that is parsed and for its response. take_request(), parse_again() and
-  // handle() pass them on; nothing else looks for them here.
+  // The memory for a request and its response. The functions that fill it pass it on as arguments.
   Request request;
   Response response;
   DateCache date;
   std::uint64_t requests_left = 0;  // until limit_reached is scheduled; 0: no limit
   Deferred limit_reached;
-  std::uint32_t spread = 1;  // the random generator for drain_spread
+  std::uint32_t spread = 1;  // the state of the random generator for drain_spread
   bool draining = false;
 };
 
@@ -72,8 +76,8 @@ class Connection final : public StreamHandler {
   void on_shutdown(Stream& stream) override;
   HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state) override;
   void on_adopt(Stream& stream, std::span<const std::byte> state) override;
-  // Called by the server: returns the handler of an upgraded connection that comes from another
-  // process, or null to close the connection.
+  // Called by the server. Returns the handler for an upgraded connection that another process
+  // handed over, or null to close the connection.
   [[nodiscard]] StreamHandler* adopting_handler();
   void on_close(Stream& stream, std::error_code error) noexcept override;
   void on_loop_end(Stream& stream) noexcept override;
@@ -83,7 +87,7 @@ class Connection final : public StreamHandler {
 
   // Called by Exchange.
   [[nodiscard]] DateCache& date() noexcept { return shared_->date; }
-  // Returns whether input waits that came after the request.
+  // Returns whether input waits that came after the request in progress.
   [[nodiscard]] bool has_input() const noexcept { return partial_ != nullptr; }
   // Returns whether the next response is the last one.
   [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
@@ -95,8 +99,8 @@ class Connection final : public StreamHandler {
   enum class Clock : std::uint8_t {
     idle,     // the wait for the next request
     request,  // the deadline of the current request's head or content
-    stale,    // the deadline of a request that is over; to be replaced
-    none,     // nothing: we wait for the handler, or for the client to read
+    stale,    // the deadline of a request that is over; set_clock() replaces it
+    none,     // nothing; we wait for the handler, or for the client to read
     soon,     // an immediate on_timeout(), which takes partial_
   };
 
@@ -105,7 +109,7 @@ class Connection final : public StreamHandler {
   void give_up(Stream& stream);
   void settle(Stream& stream);
   void go_on(Stream& stream);
-  // Returns the rest of `input` from which no more requests can be taken now.
+  // Returns the rest of `input`, from which nothing more can be taken now.
   std::string_view take_requests(Stream& stream, std::string_view input);
   // These return whether there may be more input to take.
   [[nodiscard]] bool take_request(Stream& stream, std::string_view& input);
@@ -150,10 +154,10 @@ class Connection final : public StreamHandler {
   Clock clock_ = Clock::idle;
   bool taking_ = false;  // take_requests() is running
   bool input_paused_ = false;
-  bool leaving_ = false;  // on_shutdown() was called: the next answer is the last
+  bool leaving_ = false;  // on_shutdown() was called: the next response is the last
 };
 
-// Logs the exception that a callback threw, of whatever type; call it in the catch block. The
+// Logs the exception that a callback threw, of whatever type. Call it in the catch block. The
 // exception affects no other connection.
 void log_exception(std::string_view callback) noexcept;
 

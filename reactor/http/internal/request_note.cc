@@ -14,7 +14,7 @@ std::optional<Address> peer_of(const Stream& stream) {
 AccessLog::Entry entry_of(SentResponse sent, std::string_view reason) {
   AccessLog::Entry entry;
   entry.status = sent.status;
-  entry.octets = sent.bytes;
+  entry.bytes = sent.bytes;
   entry.reason = reason;
   return entry;
 }

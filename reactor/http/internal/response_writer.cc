@@ -21,7 +21,7 @@ SentResponse send_response(Stream& stream, DateCache& date, const Response& resp
 SentResponse replace_response(Stream& stream, DateCache& date, int status, bool head_only) {
   if (status == 500) {
     REACTOR_LOG(error,
-                "http handler: status out of 200..599, forbidden or too many octets in a "
+                "http handler: status out of 200..599, forbidden or too many bytes in a "
                 "field, or an upgrade that nobody asked for");
   }
   SentResponse sent = send_error(stream, date, status, head_only);

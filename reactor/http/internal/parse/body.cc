@@ -55,9 +55,9 @@ namespace {
 
 constexpr int kMaxDigits = 16;  // of a 64-bit size in hexadecimal; leading zeros count
 
-unsigned hex_value(char octet) {
-  return octet <= '9' ? static_cast<unsigned>(octet - '0')
-                      : static_cast<unsigned>((octet | 0x20) - 'a') + 10;
+unsigned hex_value(char byte) {
+  return byte <= '9' ? static_cast<unsigned>(byte - '0')
+                     : static_cast<unsigned>((byte | 0x20) - 'a') + 10;
 }
 
 }  // namespace
@@ -72,7 +72,7 @@ ChunkedDecoder::Step ChunkedDecoder::next(std::string_view input, const Limits& 
       if (remaining_ == 0) phase_ = Phase::data_cr;
       return {.state = State::data, .consumed = at + size, .data = input.substr(at, size)};
     }
-    const Fault fault = take_octet(input[at], limits);
+    const Fault fault = take_byte(input[at], limits);
     if (fault.status != 0) {
       phase_ = Phase::failed;
       return {
@@ -86,37 +86,37 @@ ChunkedDecoder::Step ChunkedDecoder::next(std::string_view input, const Limits& 
   return {.state = phase_ == Phase::done ? State::done : State::more, .consumed = at};
 }
 
-ChunkedDecoder::Fault ChunkedDecoder::take_octet(char octet, const Limits& limits) noexcept {
+ChunkedDecoder::Fault ChunkedDecoder::take_byte(char byte, const Limits& limits) noexcept {
   switch (phase_) {
     case Phase::data_cr:
       phase_ = Phase::data_lf;
-      return octet == '\r' ? Fault{} : Fault{400, "chunk data longer than its size (RFC 9112 7.1)"};
+      return byte == '\r' ? Fault{} : Fault{400, "chunk data longer than its size (RFC 9112 7.1)"};
     case Phase::data_lf:
       phase_ = Phase::size;
-      return octet == '\n' ? Fault{} : Fault{400, "bare CR behind chunk data (RFC 9112 7.1)"};
+      return byte == '\n' ? Fault{} : Fault{400, "bare CR behind chunk data (RFC 9112 7.1)"};
     default:
-      return phase_ < Phase::data ? take_size_line(octet, limits) : take_trailer(octet, limits);
+      return phase_ < Phase::data ? take_size_line(byte, limits) : take_trailer(byte, limits);
   }
 }
 
-ChunkedDecoder::Fault ChunkedDecoder::take_size_line(char octet, const Limits& limits) noexcept {
+ChunkedDecoder::Fault ChunkedDecoder::take_size_line(char byte, const Limits& limits) noexcept {
   if (phase_ == Phase::size_lf) {
-    if (octet != '\n') return {400, "bare CR in a chunk line (RFC 9112 7.1)"};
+    if (byte != '\n') return {400, "bare CR in a chunk line (RFC 9112 7.1)"};
     begin_chunk();
     return {};
   }
-  if (phase_ > Phase::digits) return take_extension(octet, limits);
-  if (chars::is(chars::kHex, octet)) {
+  if (phase_ > Phase::digits) return take_extension(byte, limits);
+  if (chars::is(chars::kHex, byte)) {
     if (digits_ == kMaxDigits) return {400, "chunk size out of range"};
     ++digits_;
-    remaining_ = remaining_ << 4U | hex_value(octet);
+    remaining_ = remaining_ << 4U | hex_value(byte);
     phase_ = Phase::digits;
     return {};
   }
-  if (phase_ == Phase::digits && octet == '\r') return end_of_size(limits);
-  const bool extended = phase_ == Phase::digits && (octet == ';' || chars::blank(octet));
+  if (phase_ == Phase::digits && byte == '\r') return end_of_size(limits);
+  const bool extended = phase_ == Phase::digits && (byte == ';' || chars::blank(byte));
   if (!extended) return {400, "malformed chunk size (RFC 9112 7.1)"};
-  phase_ = octet == ';' ? Phase::ext_begin : Phase::size_blank;
+  phase_ = byte == ';' ? Phase::ext_begin : Phase::size_blank;
   return {};
 }
 
@@ -141,23 +141,23 @@ void ChunkedDecoder::begin_chunk() noexcept {
   overhead_ = 0;
 }
 
-ChunkedDecoder::Fault ChunkedDecoder::take_extension(char octet, const Limits& limits) noexcept {
+ChunkedDecoder::Fault ChunkedDecoder::take_extension(char byte, const Limits& limits) noexcept {
   if (++overhead_ > limits.chunk_extensions) return {400, "chunk extensions too long"};
   const bool may_end =
       phase_ == Phase::ext_name || phase_ == Phase::ext_token || phase_ == Phase::ext_closed;
-  if (may_end && octet == '\r') return end_of_size(limits);
-  phase_ = behind_extension_octet(phase_, octet);
+  if (may_end && byte == '\r') return end_of_size(limits);
+  phase_ = behind_extension_byte(phase_, byte);
   return phase_ == Phase::failed ? Fault{400, "malformed chunk extension (RFC 9112 7.1.1)"}
                                  : Fault{};
 }
 
-ChunkedDecoder::Phase ChunkedDecoder::behind_extension_octet(Phase phase, char octet) noexcept {
-  const bool token = chars::is(chars::kToken, octet);
-  const bool blank = chars::blank(octet);
+ChunkedDecoder::Phase ChunkedDecoder::behind_extension_byte(Phase phase, char byte) noexcept {
+  const bool token = chars::is(chars::kToken, byte);
+  const bool blank = chars::blank(byte);
   switch (phase) {
     case Phase::size_blank:
       if (blank) return phase;
-      return octet == ';' ? Phase::ext_begin : Phase::failed;
+      return byte == ';' ? Phase::ext_begin : Phase::failed;
     case Phase::ext_begin:
       if (blank) return phase;
       return token ? Phase::ext_name : Phase::failed;
@@ -166,46 +166,45 @@ ChunkedDecoder::Phase ChunkedDecoder::behind_extension_octet(Phase phase, char o
       [[fallthrough]];
     case Phase::ext_blank:
       if (blank) return Phase::ext_blank;
-      if (octet == '=') return Phase::ext_equals;
-      return octet == ';' ? Phase::ext_begin : Phase::failed;
+      if (byte == '=') return Phase::ext_equals;
+      return byte == ';' ? Phase::ext_begin : Phase::failed;
     case Phase::ext_equals:
       if (blank) return phase;
-      if (octet == '"') return Phase::ext_quoted;
+      if (byte == '"') return Phase::ext_quoted;
       return token ? Phase::ext_token : Phase::failed;
     case Phase::ext_quoted:
-      if (octet == '"') return Phase::ext_closed;
-      if (octet == '\\') return Phase::ext_escape;
-      return chars::is(chars::kQuoted, octet) ? phase : Phase::failed;
+      if (byte == '"') return Phase::ext_closed;
+      if (byte == '\\') return Phase::ext_escape;
+      return chars::is(chars::kQuoted, byte) ? phase : Phase::failed;
     case Phase::ext_escape:
-      return chars::is(chars::kValue, octet) ? Phase::ext_quoted : Phase::failed;
+      return chars::is(chars::kValue, byte) ? Phase::ext_quoted : Phase::failed;
     case Phase::ext_token:
       if (token) return phase;
       [[fallthrough]];
     default:  // ext_closed, ext_after
       if (blank) return Phase::ext_after;
-      return octet == ';' ? Phase::ext_begin : Phase::failed;
+      return byte == ';' ? Phase::ext_begin : Phase::failed;
   }
 }
 
-ChunkedDecoder::Fault ChunkedDecoder::take_trailer(char octet, const Limits& limits) noexcept {
+ChunkedDecoder::Fault ChunkedDecoder::take_trailer(char byte, const Limits& limits) noexcept {
   if (++overhead_ > limits.trailer_bytes) return {431, "trailer section too long"};
   switch (phase_) {
     case Phase::trailer:
-      phase_ = octet == '\r' ? Phase::last_lf : Phase::trailer_name;
-      if (octet == '\r' || chars::is(chars::kToken, octet)) return {};
+      phase_ = byte == '\r' ? Phase::last_lf : Phase::trailer_name;
+      if (byte == '\r' || chars::is(chars::kToken, byte)) return {};
       return {400, "malformed trailer (RFC 9112 7.1.2)"};
     case Phase::trailer_name:
-      if (octet == ':') phase_ = Phase::trailer_value;
-      if (octet == ':' || chars::is(chars::kToken, octet)) return {};
+      if (byte == ':') phase_ = Phase::trailer_value;
+      if (byte == ':' || chars::is(chars::kToken, byte)) return {};
       return {400, "malformed trailer name (RFC 9112 7.1.2)"};
     case Phase::trailer_value:
-      if (octet == '\r') phase_ = Phase::trailer_lf;
-      if (octet == '\r' || chars::is(chars::kValue, octet)) return {};
+      if (byte == '\r') phase_ = Phase::trailer_lf;
+      if (byte == '\r' || chars::is(chars::kValue, byte)) return {};
       return {400, "control character or bare LF in a trailer (RFC 9112 7.1.2)"};
     default:  // trailer_lf, last_lf
       phase_ = phase_ == Phase::last_lf ? Phase::done : Phase::trailer;
-      return octet == '\n' ? Fault{}
-                           : Fault{400, "bare CR in the trailer section (RFC 9112 7.1.2)"};
+      return byte == '\n' ? Fault{} : Fault{400, "bare CR in the trailer section (RFC 9112 7.1.2)"};
   }
 }
 

@@ -47,11 +47,11 @@ class ChunkedDecoder {
   enum class Phase : std::uint8_t;
   struct Fault;
 
-  Fault take_octet(char octet, const Limits& limits) noexcept;
-  Fault take_size_line(char octet, const Limits& limits) noexcept;
-  Fault take_extension(char octet, const Limits& limits) noexcept;
-  static Phase behind_extension_octet(Phase phase, char octet) noexcept;
-  Fault take_trailer(char octet, const Limits& limits) noexcept;
+  Fault take_byte(char byte, const Limits& limits) noexcept;
+  Fault take_size_line(char byte, const Limits& limits) noexcept;
+  Fault take_extension(char byte, const Limits& limits) noexcept;
+  static Phase behind_extension_byte(Phase phase, char byte) noexcept;
+  Fault take_trailer(char byte, const Limits& limits) noexcept;
   Fault end_of_size(const Limits& limits) noexcept;
   void begin_chunk() noexcept;
 

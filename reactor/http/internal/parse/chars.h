@@ -21,31 +21,31 @@ enum Class : std::uint8_t {
 
 namespace detail {
 
-constexpr bool among(std::string_view set, unsigned octet) {
-  return set.find(static_cast<char>(octet)) != std::string_view::npos;
+constexpr bool among(std::string_view set, unsigned byte) {
+  return set.find(static_cast<char>(byte)) != std::string_view::npos;
 }
 
-constexpr std::uint8_t classes_of(unsigned octet) {
-  const unsigned lower = octet | 0x20U;
+constexpr std::uint8_t classes_of(unsigned byte) {
+  const unsigned lower = byte | 0x20U;
   const bool letter = lower >= 'a' && lower <= 'z';
-  const bool digit = octet >= '0' && octet <= '9';
-  const bool visible = octet >= 0x21 && octet <= 0x7e;
-  const bool value = visible || octet >= 0x80 || octet == ' ' || octet == '\t';
+  const bool digit = byte >= '0' && byte <= '9';
+  const bool visible = byte >= 0x21 && byte <= 0x7e;
+  const bool value = visible || byte >= 0x80 || byte == ' ' || byte == '\t';
   unsigned out = 0;
-  if (letter || digit || (visible && among("!#$%&'*+-.^_`|~", octet))) out |= kToken;
-  if (visible && !among("\"#%<>\\^`{|}", octet)) out |= kTarget;
+  if (letter || digit || (visible && among("!#$%&'*+-.^_`|~", byte))) out |= kToken;
+  if (visible && !among("\"#%<>\\^`{|}", byte)) out |= kTarget;
   if (value) out |= kValue;
-  if (letter || digit || (visible && among("-._~!$&'()*+,;=", octet))) out |= kRegName;
+  if (letter || digit || (visible && among("-._~!$&'()*+,;=", byte))) out |= kRegName;
   if (digit || (lower >= 'a' && lower <= 'f')) out |= kHex;
   if (digit) out |= kDigit;
-  if (letter || digit || octet == '-' || octet == '.') out |= kLabel;
-  if (value && octet != '"' && octet != '\\') out |= kQuoted;
+  if (letter || digit || byte == '-' || byte == '.') out |= kLabel;
+  if (value && byte != '"' && byte != '\\') out |= kQuoted;
   return static_cast<std::uint8_t>(out);
 }
 
 constexpr std::array<std::uint8_t, 256> make_table() {
   std::array<std::uint8_t, 256> table{};
-  for (unsigned octet = 0; octet < 256; ++octet) table[octet] = classes_of(octet);
+  for (unsigned byte = 0; byte < 256; ++byte) table[byte] = classes_of(byte);
   return table;
 }
 
@@ -53,20 +53,20 @@ inline constexpr std::array<std::uint8_t, 256> kTable = make_table();
 
 }  // namespace detail
 
-constexpr bool is(Class wanted, char octet) noexcept {
-  return (detail::kTable[static_cast<unsigned char>(octet)] & wanted) != 0;
+constexpr bool is(Class wanted, char byte) noexcept {
+  return (detail::kTable[static_cast<unsigned char>(byte)] & wanted) != 0;
 }
 
 // Returns whether every byte is in the class; true for an empty text.
 constexpr bool all(Class wanted, std::string_view text) noexcept {
-  for (const char octet : text) {
-    if (!is(wanted, octet)) return false;
+  for (const char byte : text) {
+    if (!is(wanted, byte)) return false;
   }
   return true;
 }
 
-constexpr char lower(char octet) noexcept {
-  return octet >= 'A' && octet <= 'Z' ? static_cast<char>(octet | 0x20) : octet;
+constexpr char lower(char byte) noexcept {
+  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte;
 }
 
 // Compares without regard to the case of ASCII letters.
@@ -78,7 +78,7 @@ constexpr bool same(std::string_view a, std::string_view b) noexcept {
   return true;
 }
 
-constexpr bool blank(char octet) noexcept { return octet == ' ' || octet == '\t'; }
+constexpr bool blank(char byte) noexcept { return byte == ' ' || byte == '\t'; }
 
 // Returns the text without the blanks (OWS) at both ends.
 constexpr std::string_view trim(std::string_view text) noexcept {

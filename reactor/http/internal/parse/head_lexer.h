@@ -193,15 +193,15 @@ class HeadLexer {
     return true;
   }
 
-  // Limits this part of the head to `octets` bytes from cursor_.section on.
-  void limit(std::size_t octets) {
-    end_ = bounded(cursor_.section, input_end_, octets);
-    octets_ = octets;
+  // Limits this part of the head to `bytes` bytes from cursor_.section on.
+  void limit(std::size_t bytes) {
+    end_ = bounded(cursor_.section, input_end_, bytes);
+    bytes_ = bytes;
   }
 
   // Saves where to go on when more input comes. Fails if the limit has been reached instead.
   bool suspend(Phase phase) {
-    if (phase != Phase::start && static_cast<std::size_t>(end_ - cursor_.section) >= octets_) {
+    if (phase != Phase::start && static_cast<std::size_t>(end_ - cursor_.section) >= bytes_) {
       if (phase == Phase::method) return fail(501, "method as long as a request line may be", end_);
       if (phase < Phase::field_start) return fail(414, "request line too long", end_);
       return fail(431, "header section too long", end_);
@@ -232,7 +232,7 @@ class HeadLexer {
   ParseCursor& cursor_;
   const char* at_;
   const char* end_ = nullptr;  // the end of the input, or of the limit if that is less
-  std::size_t octets_ = 0;     // the limit, in bytes from cursor_.section on
+  std::size_t bytes_ = 0;      // the limit, in bytes from cursor_.section on
   ParseResult result_;
 };
 

@@ -89,9 +89,9 @@ std::uint32_t HeadRules::length(std::string_view value, std::uint32_t flags,
   constexpr std::uint64_t kMax = std::numeric_limits<std::uint64_t>::max();
   if (value.empty() || (flags & kLength) != 0) return kLength | kBadLength;
   std::uint64_t length = 0;
-  for (const char octet : value) {
-    if (!chars::is(chars::kDigit, octet)) return kLength | kBadLength;
-    const auto digit = static_cast<std::uint64_t>(octet - '0');
+  for (const char byte : value) {
+    if (!chars::is(chars::kDigit, byte)) return kLength | kBadLength;
+    const auto digit = static_cast<std::uint64_t>(byte - '0');
     if (length > (kMax - digit) / 10) return kLength | kBadLength;
     length = length * 10 + digit;
   }

@@ -27,8 +27,8 @@ std::size_t reg_name_length(std::string_view text) {
 }
 
 bool valid_ipv4(std::string_view text) {
-  for (int octets = 4; octets > 0; --octets) {
-    const std::size_t length = octets == 1 ? text.size() : text.find('.');
+  for (int parts = 4; parts > 0; --parts) {
+    const std::size_t length = parts == 1 ? text.size() : text.find('.');
     if (length == 0 || length > 3) return false;  // npos is > 3 too
     unsigned value = 0;
     for (const char digit : text.substr(0, length)) {
@@ -36,7 +36,7 @@ bool valid_ipv4(std::string_view text) {
       value = value * 10 + static_cast<unsigned>(digit - '0');
     }
     if (value > 255 || (length > 1 && text[0] == '0')) return false;
-    text.remove_prefix(octets == 1 ? length : length + 1);
+    text.remove_prefix(parts == 1 ? length : length + 1);
   }
   return true;
 }

@@ -18,9 +18,9 @@ struct ParseCursor {
   Phase phase = Phase::start;
 };
 
-// Returns the end of what may be read: `end`, or `from + octets` if that comes first.
-inline const char* bounded(const char* from, const char* end, std::size_t octets) noexcept {
-  return static_cast<std::size_t>(end - from) > octets ? from + octets : end;
+// Returns the end of what may be read: `end`, or `from + bytes` if that comes first.
+inline const char* bounded(const char* from, const char* end, std::size_t bytes) noexcept {
+  return static_cast<std::size_t>(end - from) > bytes ? from + bytes : end;
 }
 
 // Returns whether `text` is at `at`. Compares them as one word.

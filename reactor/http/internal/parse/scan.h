@@ -51,8 +51,8 @@ struct PortableBlock {
 
  private:
   static constexpr std::uint64_t kHigh = 0x8080808080808080U;
-  static constexpr std::uint64_t every(unsigned octet) noexcept {
-    return 0x0101010101010101U * octet;
+  static constexpr std::uint64_t every(unsigned byte) noexcept {
+    return 0x0101010101010101U * byte;
   }
 
   // The first byte becomes the lowest on every machine.
@@ -76,9 +76,9 @@ struct PortableBlock {
     return at_least & ~above & ~word & kHigh;
   }
 
-  // Sets the high bit of each byte other than `octet`, which is below 0x80. Ignore all other bits.
-  static constexpr std::uint64_t differs(std::uint64_t word, unsigned octet) noexcept {
-    const std::uint64_t x = word ^ every(octet);
+  // Sets the high bit of each byte other than `byte`, which is below 0x80. Ignore all other bits.
+  static constexpr std::uint64_t differs(std::uint64_t word, unsigned byte) noexcept {
+    const std::uint64_t x = word ^ every(byte);
     return ((x & ~kHigh) + ~kHigh) | x;
   }
 };
@@ -97,8 +97,8 @@ struct Window {
   [[nodiscard]] const char* end() const noexcept { return last + Block::kWidth + 1; }
   // Returns whether the window has that many bytes from `at` on. Uses `last`, so that end() need
   // not be in a register.
-  [[nodiscard]] bool has(const char* at, std::ptrdiff_t octets) const noexcept {
-    return at - last <= Block::kWidth + 1 - octets;
+  [[nodiscard]] bool has(const char* at, std::ptrdiff_t bytes) const noexcept {
+    return at - last <= Block::kWidth + 1 - bytes;
   }
 };
 

@@ -27,22 +27,22 @@ struct Sse2Block {
   }
 
   static Mask outside_target(const char* at) noexcept {
-    const __m128i octets = load(at);
-    const __m128i between = equal(_mm_or_si128(octets, every(0x62)), '~');
-    const __m128i others = _mm_or_si128(between, equal(octets, '`'));
-    return signs(_mm_or_si128(outside<'&', 'z'>(octets), others));
+    const __m128i bytes = load(at);
+    const __m128i between = equal(_mm_or_si128(bytes, every(0x62)), '~');
+    const __m128i others = _mm_or_si128(between, equal(bytes, '`'));
+    return signs(_mm_or_si128(outside<'&', 'z'>(bytes), others));
   }
 
   static Mask outside_name(const char* at) noexcept {
-    const __m128i octets = load(at);
-    const __m128i others = outside<'a', 'z'>(_mm_or_si128(octets, every(0x20)));
-    return signs(_mm_andnot_si128(equal(octets, '-'), others));
+    const __m128i bytes = load(at);
+    const __m128i others = outside<'a', 'z'>(_mm_or_si128(bytes, every(0x20)));
+    return signs(_mm_andnot_si128(equal(bytes, '-'), others));
   }
 
   static Mask outside_label(const char* at) noexcept {
-    const __m128i octets = load(at);
-    const __m128i letters = outside<'a', 'z'>(_mm_or_si128(octets, every(0x20)));
-    const __m128i others = _mm_or_si128(outside<'-', '9'>(octets), equal(octets, '/'));
+    const __m128i bytes = load(at);
+    const __m128i letters = outside<'a', 'z'>(_mm_or_si128(bytes, every(0x20)));
+    const __m128i others = _mm_or_si128(outside<'-', '9'>(bytes), equal(bytes, '/'));
     return signs(_mm_and_si128(letters, others));
   }
 
@@ -50,17 +50,15 @@ struct Sse2Block {
   static __m128i load(const char* at) noexcept {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
   }
-  static __m128i every(char octet) noexcept { return _mm_set1_epi8(octet); }
-  static __m128i equal(__m128i octets, char octet) noexcept {
-    return _mm_cmpeq_epi8(octets, every(octet));
+  static __m128i every(char byte) noexcept { return _mm_set1_epi8(byte); }
+  static __m128i equal(__m128i bytes, char byte) noexcept {
+    return _mm_cmpeq_epi8(bytes, every(byte));
   }
   template <char low, char high>
-  static __m128i outside(__m128i octets) noexcept {
-    return _mm_adds_epu8(_mm_sub_epi8(octets, every(low)), every(0x7f - (high - low)));
+  static __m128i outside(__m128i bytes) noexcept {
+    return _mm_adds_epu8(_mm_sub_epi8(bytes, every(low)), every(0x7f - (high - low)));
   }
-  static Mask signs(__m128i octets) noexcept {
-    return static_cast<Mask>(_mm_movemask_epi8(octets));
-  }
+  static Mask signs(__m128i bytes) noexcept { return static_cast<Mask>(_mm_movemask_epi8(bytes)); }
 };
 
 #if defined(__AVX2__)
@@ -75,22 +73,22 @@ struct Avx2Block {
   }
 
   static Mask outside_target(const char* at) noexcept {
-    const __m256i octets = load(at);
-    const __m256i between = equal(_mm256_or_si256(octets, every(0x62)), '~');
-    const __m256i others = _mm256_or_si256(between, equal(octets, '`'));
-    return signs(_mm256_or_si256(outside<'&', 'z'>(octets), others));
+    const __m256i bytes = load(at);
+    const __m256i between = equal(_mm256_or_si256(bytes, every(0x62)), '~');
+    const __m256i others = _mm256_or_si256(between, equal(bytes, '`'));
+    return signs(_mm256_or_si256(outside<'&', 'z'>(bytes), others));
   }
 
   static Mask outside_name(const char* at) noexcept {
-    const __m256i octets = load(at);
-    const __m256i others = outside<'a', 'z'>(_mm256_or_si256(octets, every(0x20)));
-    return signs(_mm256_andnot_si256(equal(octets, '-'), others));
+    const __m256i bytes = load(at);
+    const __m256i others = outside<'a', 'z'>(_mm256_or_si256(bytes, every(0x20)));
+    return signs(_mm256_andnot_si256(equal(bytes, '-'), others));
   }
 
   static Mask outside_label(const char* at) noexcept {
-    const __m256i octets = load(at);
-    const __m256i letters = outside<'a', 'z'>(_mm256_or_si256(octets, every(0x20)));
-    const __m256i others = _mm256_or_si256(outside<'-', '9'>(octets), equal(octets, '/'));
+    const __m256i bytes = load(at);
+    const __m256i letters = outside<'a', 'z'>(_mm256_or_si256(bytes, every(0x20)));
+    const __m256i others = _mm256_or_si256(outside<'-', '9'>(bytes), equal(bytes, '/'));
     return signs(_mm256_and_si256(letters, others));
   }
 
@@ -98,16 +96,16 @@ struct Avx2Block {
   static __m256i load(const char* at) noexcept {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
   }
-  static __m256i every(char octet) noexcept { return _mm256_set1_epi8(octet); }
-  static __m256i equal(__m256i octets, char octet) noexcept {
-    return _mm256_cmpeq_epi8(octets, every(octet));
+  static __m256i every(char byte) noexcept { return _mm256_set1_epi8(byte); }
+  static __m256i equal(__m256i bytes, char byte) noexcept {
+    return _mm256_cmpeq_epi8(bytes, every(byte));
   }
   template <char low, char high>
-  static __m256i outside(__m256i octets) noexcept {
-    return _mm256_adds_epu8(_mm256_sub_epi8(octets, every(low)), every(0x7f - (high - low)));
+  static __m256i outside(__m256i bytes) noexcept {
+    return _mm256_adds_epu8(_mm256_sub_epi8(bytes, every(low)), every(0x7f - (high - low)));
   }
-  static Mask signs(__m256i octets) noexcept {
-    return static_cast<Mask>(_mm256_movemask_epi8(octets));
+  static Mask signs(__m256i bytes) noexcept {
+    return static_cast<Mask>(_mm256_movemask_epi8(bytes));
   }
 };
 
@@ -132,23 +130,23 @@ struct NeonBlock {
   }
 
   static Mask outside_target(const char* at) noexcept {
-    const uint8x16_t octets = load(at);
-    const uint8x16_t between = vceqq_u8(vorrq_u8(octets, vdupq_n_u8(0x62)), vdupq_n_u8('~'));
-    const uint8x16_t others = vorrq_u8(between, vceqq_u8(octets, vdupq_n_u8('`')));
-    return marked(vbicq_u8(within<'&', 'z'>(octets), others));
+    const uint8x16_t bytes = load(at);
+    const uint8x16_t between = vceqq_u8(vorrq_u8(bytes, vdupq_n_u8(0x62)), vdupq_n_u8('~'));
+    const uint8x16_t others = vorrq_u8(between, vceqq_u8(bytes, vdupq_n_u8('`')));
+    return marked(vbicq_u8(within<'&', 'z'>(bytes), others));
   }
 
   static Mask outside_name(const char* at) noexcept {
-    const uint8x16_t octets = load(at);
-    const uint8x16_t letter = within<'a', 'z'>(vorrq_u8(octets, vdupq_n_u8(0x20)));
-    return marked(vorrq_u8(letter, vceqq_u8(octets, vdupq_n_u8('-'))));
+    const uint8x16_t bytes = load(at);
+    const uint8x16_t letter = within<'a', 'z'>(vorrq_u8(bytes, vdupq_n_u8(0x20)));
+    return marked(vorrq_u8(letter, vceqq_u8(bytes, vdupq_n_u8('-'))));
   }
 
   static Mask outside_label(const char* at) noexcept {
-    const uint8x16_t octets = load(at);
-    const uint8x16_t letter = within<'a', 'z'>(vorrq_u8(octets, vdupq_n_u8(0x20)));
-    const uint8x16_t other = within<'-', '9'>(octets);
-    return marked(vbicq_u8(vorrq_u8(letter, other), vceqq_u8(octets, vdupq_n_u8('/'))));
+    const uint8x16_t bytes = load(at);
+    const uint8x16_t letter = within<'a', 'z'>(vorrq_u8(bytes, vdupq_n_u8(0x20)));
+    const uint8x16_t other = within<'-', '9'>(bytes);
+    return marked(vbicq_u8(vorrq_u8(letter, other), vceqq_u8(bytes, vdupq_n_u8('/'))));
   }
 
  private:
@@ -156,8 +154,8 @@ struct NeonBlock {
     return vld1q_u8(reinterpret_cast<const std::uint8_t*>(at));
   }
   template <std::uint8_t low, std::uint8_t high>
-  static uint8x16_t within(uint8x16_t octets) noexcept {
-    return vcleq_u8(vsubq_u8(octets, vdupq_n_u8(low)), vdupq_n_u8(high - low));
+  static uint8x16_t within(uint8x16_t bytes) noexcept {
+    return vcleq_u8(vsubq_u8(bytes, vdupq_n_u8(low)), vdupq_n_u8(high - low));
   }
   static Mask marked(uint8x16_t common) noexcept {
     const uint8x8_t narrow = vshrn_n_u16(vreinterpretq_u16_u8(common), 4);
