@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Lines that still have to be written are in room_[begin_, end_). All of them are whole, except the
-// front one after a partial write (torn_). After a failed write only the timer tries again, so that
-// a log that nobody reads costs a few system calls a second instead of one for each request.
+// room_[begin_, end_) has the lines that are still to be written. All are whole, except the first
+// one after a partial write (torn_). After a failed write only the timer tries again. So a log that
+// nobody reads costs a few system calls a second instead of one for each request.
 #include "reactor/http/access_log.h"
 
 #include <fcntl.h>
@@ -62,8 +62,8 @@ Result<AccessLog::Target> AccessLog::open_path(const char* path) {
   constexpr int kFlags = O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   constexpr mode_t kMode = 0644;
   UniqueFd fd(::open(path, O_WRONLY | kFlags, kMode));
-  // open(2) of a FIFO for writing fails while it has no reader. Opened for reading and writing, it
-  // holds the first lines until one comes (fifo(7)).
+  // A FIFO without a reader can't be opened for writing only. If it is opened for reading too, it
+  // holds the first lines until a reader comes (fifo(7)).
   if (!fd && errno == ENXIO) fd.reset(::open(path, O_RDWR | kFlags, kMode));
   if (!fd) return last_system_error();
   const Kind kind = is_file(fd.get()) ? Kind::file : Kind::own;
@@ -71,8 +71,8 @@ Result<AccessLog::Target> AccessLog::open_path(const char* path) {
 }
 
 // Opens a pipe or a terminal again through /dev/fd, because O_NONBLOCK on standard output itself
-// would apply to every process that shares it. On a system where that only duplicates the
-// descriptor, the result lacks O_NONBLOCK; then it is Kind::shared.
+// would apply to every process that shares it. On some systems that only duplicates the descriptor.
+// The result then lacks O_NONBLOCK, and is used as Kind::shared.
 Result<AccessLog::Target> AccessLog::open_standard_output() {
   const bool file = is_file(STDOUT_FILENO);
   if (!file) {
@@ -84,7 +84,7 @@ Result<AccessLog::Target> AccessLog::open_standard_output() {
   return Target{std::move(fd), file ? Kind::file : Kind::shared};
 }
 
-// Does not open a FIFO: opening and closing it would look like the end of file to its reader.
+// Does not open a FIFO, because its reader would take the closing for the end of the file.
 Result<> AccessLog::check(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode)) {
@@ -170,7 +170,7 @@ std::string_view AccessLog::pending() const noexcept {
   return {room_.data() + begin_, end_ - begin_};
 }
 
-// The parent writes the lines that were collected before a fork; the child drops them.
+// Lines that were collected before a fork are written by the parent. The child drops them here.
 void AccessLog::adopt_process() noexcept {
   if (process_ == process_generation()) [[likely]]
     return;
@@ -218,15 +218,16 @@ void AccessLog::write_batch() noexcept {
   if (begin_ == end_) begin_ = end_ = 0;
 }
 
-// Returns how many bytes to write at once: all for a file, else as many whole lines as a pipe takes
-// in one piece or not at all (pipe(7), PIPE_BUF).
+// Returns how many bytes to write at once. A file takes all. A pipe takes up to PIPE_BUF bytes in
+// one piece or not at all (pipe(7)), so it gets as many whole lines as fit into that.
 std::size_t AccessLog::piece_of(std::string_view text) const noexcept {
   if (target_.kind == Kind::file || text.size() <= PIPE_BUF) return text.size();
   const std::size_t last = text.rfind('\n', PIPE_BUF - 1);
   return (last != std::string_view::npos ? last : text.find('\n')) + 1;
 }
 
-// Returns the result of write(2), or -1 if poll(2) says that there is no room. Sets error_ with -1.
+// Returns the result of write(2), or -1 if poll(2) says that there is no room. If it returns -1, it
+// sets error_.
 ssize_t AccessLog::write_piece(std::string_view text) noexcept {
   const int fd = target_.fd.get();
   if (target_.kind == Kind::shared) {
@@ -251,7 +252,7 @@ ssize_t AccessLog::write_piece(std::string_view text) noexcept {
   return written;
 }
 
-// Drops the rest of a line whose beginning went to the previous target.
+// Drops the rest of a line whose first part went to the previous file.
 void AccessLog::lose_torn() noexcept {
   if (!torn_) return;
   begin_ += pending().find('\n') + 1;

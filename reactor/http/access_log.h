@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// AccessLog: writes one line for each request that was answered.
+// AccessLog: writes one line for each request and its response.
 //
 //   auto log = reactor::http::AccessLog::open(loop, {.path = "/var/log/app/access.log"}).value();
 //   options.access_log = log.get();

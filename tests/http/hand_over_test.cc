@@ -77,7 +77,7 @@ TEST_P(HttpHandOver, AThousandIdleConnectionsGoOnThere) {
   for (Peer& peer : peers) ASSERT_TRUE(answers(peer, "new")) << peer.got << peer.end;
 }
 
-TEST_P(HttpHandOver, AnAnswerThatComesLaterComesAndThenTheConnectionMovesAtOnce) {
+TEST_P(HttpHandOver, AResponseThatComesLaterComesAndThenTheConnectionMovesAtOnce) {
   serve_both();
   Peer peer = client(get_request("/later"));
   EXPECT_TRUE(run_bounded(loop, [&] { return static_cast<bool>(responder); }));

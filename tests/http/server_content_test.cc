@@ -208,7 +208,7 @@ TEST_P(ContentTest, APauseBetweenChunksLosesNothing) {
   EXPECT_TRUE(until(peer, "done"));
 }
 
-TEST_P(ContentTest, AnAnswerBeforeTheEndOfTheContentEndsTheConnection) {
+TEST_P(ContentTest, AResponseBeforeTheEndOfTheContentEndsTheConnection) {
   serve_stream();
   Peer peer = client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc");
   ASSERT_TRUE(run_bounded(loop, [&] { return parts == 1; }));
@@ -217,7 +217,7 @@ TEST_P(ContentTest, AnAnswerBeforeTheEndOfTheContentEndsTheConnection) {
   EXPECT_NE(peer.got.find("Connection: close\r\n"), std::string::npos);
   peer.write(std::string(997, 'x'));
   EXPECT_TRUE(until_over(peer));
-  EXPECT_EQ(peer.error, 0) << "the answer must not be lost to a reset";
+  EXPECT_EQ(peer.error, 0) << "the response must not be lost to a reset";
 }
 
 TEST_P(ContentTest, AStreamHandlerMayAnswerAtOnce) {
@@ -318,7 +318,7 @@ TEST_P(ContentTest, ContinueIsSentWhenAStreamIsWanted) {
   EXPECT_TRUE(until(peer, "got abc"));
 }
 
-TEST_P(ContentTest, ContinueIsNotSentBehindAnAnswer) {
+TEST_P(ContentTest, ContinueIsNotSentBehindAResponse) {
   serve([this](const Request&, Response& response) { responder = response.defer(); },
         choosing(Content::stream));
   Peer peer =

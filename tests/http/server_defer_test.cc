@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Answers that come after the handler has returned, or in pieces.
+// Responses that come after the handler has returned, or in pieces.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -39,7 +39,7 @@ class DeferTest : public HttpTest {
   std::vector<Responder> responders;
 };
 
-TEST_P(DeferTest, AnAnswerMayComeLater) {
+TEST_P(DeferTest, AResponseMayComeLater) {
   serve_later();
   Peer peer = client(get_request());
   ASSERT_TRUE(until_asked(1));
@@ -57,7 +57,7 @@ TEST_P(DeferTest, AnAnswerMayComeLater) {
   EXPECT_TRUE(until(peer, "again"));
 }
 
-TEST_P(DeferTest, AnswersKeepTheOrderOfTheRequests) {
+TEST_P(DeferTest, ResponsesKeepTheOrderOfTheRequests) {
   serve_later();
   Peer peer = client(get_request("/1") + get_request("/2") + get_request("/3"));
   ASSERT_TRUE(until_asked(1));
@@ -72,7 +72,7 @@ TEST_P(DeferTest, AnswersKeepTheOrderOfTheRequests) {
   EXPECT_LT(peer.got.find("</2>"), peer.got.find("</3>"));
 }
 
-TEST_P(DeferTest, AnAnswerWithinTheHandlerIsLikeAnyOther) {
+TEST_P(DeferTest, AResponseWithinTheHandlerIsLikeAnyOther) {
   int calls = 0;
   serve([&](const Request&, Response& response) {
     Responder responder = response.defer();
@@ -86,7 +86,7 @@ TEST_P(DeferTest, AnAnswerWithinTheHandlerIsLikeAnyOther) {
 }
 
 // The client already sends its next requests while the server closes the connection.
-TEST_P(DeferTest, TheLastAnswerIsNotLostToAReset) {
+TEST_P(DeferTest, TheLastResponseIsNotLostToAReset) {
   const LogCapture log;
   for (const bool dropped : {false, true}) {
     targets.clear();
@@ -155,7 +155,7 @@ TEST_P(DeferTest, AResponderMayOutliveItsServer) {
   responders[0].send(text("nobody"));
 }
 
-TEST_P(DeferTest, AClientThatHalfClosedGetsItsAnswer) {
+TEST_P(DeferTest, AClientThatHalfClosedGetsItsResponse) {
   serve_later();
   Peer peer = client(get_request("/1") + get_request("/2"));
   ::shutdown(peer.fd.get(), SHUT_WR);
@@ -169,9 +169,9 @@ TEST_P(DeferTest, AClientThatHalfClosedGetsItsAnswer) {
   EXPECT_EQ(peer.error, 0);
 }
 
-// The server sees the half-close after it has sent the answer, and before it takes up the next
+// The server sees the half-close after it has sent the response, and before it takes up the next
 // request.
-TEST_P(DeferTest, AHalfCloseBesideAnAnswerLosesNoRequest) {
+TEST_P(DeferTest, AHalfCloseBesideAResponseLosesNoRequest) {
   serve_later();
   Peer peer = client(get_request("/1") + get_request("/2"));
   ASSERT_TRUE(until_asked(1));
@@ -183,7 +183,7 @@ TEST_P(DeferTest, AHalfCloseBesideAnAnswerLosesNoRequest) {
   EXPECT_NE(peer.got.find("<2>"), std::string::npos);
 }
 
-TEST_P(DeferTest, WhatIsReadAheadOfAnAnswerIsBounded) {
+TEST_P(DeferTest, WhatIsReadAheadOfAResponseIsBounded) {
   serve_later();
   Peer peer = client(get_request());
   ASSERT_TRUE(until_asked(1));
@@ -223,7 +223,7 @@ TEST_P(DeferTest, PiecesAreChunked) {
   EXPECT_EQ(peer.got.find("Content-Length"), std::string::npos);
   peer.got.clear();
   responders[0].write("hello");
-  responders[0].write("");  // does not end the answer
+  responders[0].write("");  // does not end the response
   responders[0].write(std::string(26, 'z'));
   responders[0].finish();
   const std::string expected = "5\r\nhello\r\n1a\r\n" + std::string(26, 'z') + "\r\n0\r\n\r\n";
@@ -318,7 +318,7 @@ TEST_P(DeferTest, HeadAnd204HaveNoPieces) {
   EXPECT_EQ(count(peer.got, "Transfer-Encoding: chunked"), 1U) << "HEAD tells what GET would have";
 }
 
-TEST_P(DeferTest, AResponderThatIsDroppedAmidItsAnswerIsAReset) {
+TEST_P(DeferTest, AResponderThatIsDroppedAmidItsResponseIsAReset) {
   serve_later();
   Peer peer = client("GET / HTTP/1.0\r\n\r\n");
   ASSERT_TRUE(until_asked(1));
@@ -375,7 +375,7 @@ TEST_P(DeferTest, ACallbackThatThrowsEndsTheConnection) {
   EXPECT_FALSE(responders.at(0));
 }
 
-TEST_P(DeferTest, DrainWaitsForDeferredAnswers) {
+TEST_P(DeferTest, DrainWaitsForDeferredResponses) {
   serve_later();
   Peer peer = client(get_request());
   ASSERT_TRUE(until_asked(1));

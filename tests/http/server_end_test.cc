@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Clients that leave before their answer is complete.
+// Clients that leave before their response is complete.
 #include <optional>
 #include <vector>
 
@@ -29,7 +29,7 @@ class ServerEndTest : public HttpTest {
   Responder responder;
 };
 
-TEST_P(ServerEndTest, AClientThatGoesAmidAnAnswerIsToldToItsResponder) {
+TEST_P(ServerEndTest, AClientThatGoesAmidAResponseIsToldToItsResponder) {
   SKIP_BACKEND_ON_LIBKQUEUE("takes the error of a reset, which then reads as an end");
   for (const std::optional<std::uint64_t> length : {std::optional<std::uint64_t>(10), {}}) {
     Peer peer = ask();
@@ -54,7 +54,7 @@ TEST_P(ServerEndTest, AClientThatGoesAmidAnAnswerIsToldToItsResponder) {
   }
 }
 
-TEST_P(ServerEndTest, AClientThatGoesAfterItsAnswerIsToldNobody) {
+TEST_P(ServerEndTest, AClientThatGoesAfterItsResponseIsToldNobody) {
   Peer peer = ask();
   int closed = 0;
   responder.on_close([&] { ++closed; });

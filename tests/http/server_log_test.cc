@@ -50,7 +50,7 @@ class ServerLogTest : public HttpTest {
 
 using Lines = std::vector<std::string>;
 
-TEST_P(ServerLogTest, ALineForEachAnswer) {
+TEST_P(ServerLogTest, ALineForEachResponse) {
   serve(
       [](const Request& request, Response& response) {
         if (request.target == "/throw") throw std::runtime_error("oops");
@@ -70,7 +70,7 @@ TEST_P(ServerLogTest, ALineForEachAnswer) {
              "\"GET /throw HTTP/1.1\" 500 21 \"-\" \"-\" \"the handler threw\""}));
 }
 
-TEST_P(ServerLogTest, ADeferredAnswerIsLoggedWithItsOwnRequest) {
+TEST_P(ServerLogTest, ADeferredResponseIsLoggedWithItsOwnRequest) {
   std::vector<Responder> responders;
   serve([&](const Request&, Response& response) { responders.push_back(response.defer()); },
         logging());
@@ -87,7 +87,7 @@ TEST_P(ServerLogTest, ADeferredAnswerIsLoggedWithItsOwnRequest) {
                             "\"GET /2 HTTP/1.1\" 200 7 \"-\" \"-\""}));
 }
 
-TEST_P(ServerLogTest, AnAnswerThatIsCutShortIsLoggedAsFarAsItWent) {
+TEST_P(ServerLogTest, AResponseThatIsCutShortIsLoggedAsFarAsItWent) {
   SKIP_BACKEND_ON_LIBKQUEUE("takes the error of a reset, which then reads as an end");
   std::vector<Responder> responders;
   serve([&](const Request&, Response& response) { responders.push_back(response.defer()); },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The last answer of a connection. It arrives whatever the client still sends, no bytes after it
+// The last response of a connection. It arrives whatever the client still sends, no bytes after it
 // are read as a request, and a refusal gives its reason.
 #include <sys/socket.h>
 
@@ -65,7 +65,7 @@ TEST_P(RefuseTest, NothingBehindAConnectIsARequest) {
   }
 }
 
-TEST_P(RefuseTest, NothingThatComesAfterTheAnswerToAConnectIsARequest) {
+TEST_P(RefuseTest, NothingThatComesAfterTheResponseToAConnectIsARequest) {
   serve_status(405);
   Peer peer = client(kConnect);
   ASSERT_TRUE(until(peer, "no"));
@@ -174,9 +174,9 @@ struct Early {
   std::string head;  // 8,000,000 bytes follow
 };
 
-class EarlyAnswerTest : public RefuseTest {};
+class EarlyResponseTest : public RefuseTest {};
 
-TEST_P(EarlyAnswerTest, ReachesAClientThatSendsEightMegabytesBeforeItReads) {
+TEST_P(EarlyResponseTest, ReachesAClientThatSendsEightMegabytesBeforeItReads) {
   const std::string chunked = kPost + "Transfer-Encoding: chunked\r\n\r\n";
   const std::string counted = kPost + "Content-Length: 8000000\r\n";
   const Early cases[] = {
@@ -189,8 +189,8 @@ TEST_P(EarlyAnswerTest, ReachesAClientThatSendsEightMegabytesBeforeItReads) {
       {"unknown coding", 501, kPost + "Transfer-Encoding: x, chunked\r\n\r\n"},
       {"another version", 505, "POST / HTTP/2.0\r\n\r\n"},
       {"refused by on_head", 401, counted + "X-Refuse: y\r\n\r\n"},
-      {"early answer", 403, counted + "X-Stream: y\r\n\r\n"},
-      {"late answer to a stream", 404, counted + "X-Later: y\r\n\r\n"},
+      {"early response", 403, counted + "X-Stream: y\r\n\r\n"},
+      {"late response to a stream", 404, counted + "X-Later: y\r\n\r\n"},
   };
   Options options;
   options.on_head = [](const Request& request, Response& response) {
@@ -228,7 +228,7 @@ TEST_P(EarlyAnswerTest, ReachesAClientThatSendsEightMegabytesBeforeItReads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, EarlyAnswerTest, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, EarlyResponseTest, every_backend(), BackendName());
 
 // ---- Reasons ----
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// HTTP connections: the order of answers, limits, timeouts, upgrades to another protocol, and
+// HTTP connections: the order of responses, limits, timeouts, upgrades to another protocol, and
 // drain.
 #include "reactor/http/server.h"
 
@@ -35,7 +35,7 @@ TEST_P(HttpServerTest, AnswersInOrderAndKeepsTheConnection) {
   EXPECT_TRUE(until(peer, "\r\n\r\n/3"));
 }
 
-TEST_P(HttpServerTest, AnErrorComesBehindTheAnswersAndEndsTheConnection) {
+TEST_P(HttpServerTest, AnErrorComesBehindTheResponsesAndEndsTheConnection) {
   int calls = 0;
   serve([&](const Request&, Response&) { ++calls; });
   Peer peer = client(get_request() + get_request() + "BAD\r\n\r\n" + get_request());
@@ -275,7 +275,7 @@ TEST_P(HttpServerTest, WhatNobodyReadsIsBoundedAndNothingIsLost) {
     static_cast<void>(loop.poll());
   }
   run_for(loop, milliseconds(20));
-  EXPECT_EQ(server->connections(), 1U) << "30 MB of answers wait for it, not in memory";
+  EXPECT_EQ(server->connections(), 1U) << "30 MB of responses wait for it, not in memory";
   ASSERT_TRUE(pump(
       loop,
       [&] {
@@ -369,8 +369,8 @@ TEST_P(HttpServerTest, ARequestThatComesWhileItDrainsIsAnswered) {
   EXPECT_NE(peer.got.find("\r\nConnection: close\r\n"), std::string::npos);
 }
 
-// The head of such an answer was sent before the drain, so it has no Connection: close.
-TEST_P(HttpServerTest, ADrainEndsAConnectionWhoseAnswerHadBegun) {
+// The head of such a response was sent before the drain, so it has no Connection: close.
+TEST_P(HttpServerTest, ADrainEndsAConnectionWhoseResponseHadBegun) {
   for (const Duration spread : {Duration::zero(), Duration(milliseconds(20))}) {
     Options options;
     options.drain_spread = spread;

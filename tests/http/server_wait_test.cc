@@ -20,14 +20,14 @@ class WaitTest : public HttpTest {
     options.on_head = [](const Request&, Response&) { return Content::stream; };
     return options;
   }
-  // Begins an answer, and writes until the client would have to read.
+  // Begins a response, and writes until the client would have to read.
   void begin_large() {
     responder.begin(Response());
     const std::string piece(100000, 'x');
     for (int i = 0; i < 1000 && responder.writable(); ++i) responder.write(piece);
     EXPECT_FALSE(responder.writable());
   }
-  // Collects the content in `body`, and ends the answer after it.
+  // Collects the content in `body`, and ends the response after it.
   void collect() {
     responder.on_body([this](std::string_view part, bool last) {
       body += part;
@@ -39,7 +39,7 @@ class WaitTest : public HttpTest {
   std::string body;
 };
 
-TEST_P(WaitTest, AnAnswerThatEndsWhenTheQueueDrainsIsFollowedByTheNextRequest) {
+TEST_P(WaitTest, AResponseThatEndsWhenTheQueueDrainsIsFollowedByTheNextRequest) {
   serve([this](const Request& request, Response& response) {
     if (request.target == "/next") {
       response.body("next");
@@ -74,7 +74,7 @@ TEST_P(WaitTest, ABodyThatGoesOnWhenTheQueueDrainsIsWhole) {
   EXPECT_EQ(body, "ab");
 }
 
-TEST_P(WaitTest, ABodyBehindALargeEarlyAnswerIsReadWhenTheQueueDrains) {
+TEST_P(WaitTest, ABodyBehindALargeEarlyResponseIsReadWhenTheQueueDrains) {
   int drains = 0;
   serve(
       [&](const Request&, Response& response) {

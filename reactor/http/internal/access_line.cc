@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// A text from a peer is never written as it came: put_foreign() escapes it and cuts it. Each text
+// has a maximum, so the line always fits into its memory and no write needs a check.
 #include "reactor/http/internal/access_line.h"
 
 #include <arpa/inet.h>
@@ -18,8 +20,8 @@ namespace {
 using Entry = AccessLog::Entry;
 using Format = AccessLog::Format;
 
-// The most bytes that each text takes after escaping. Together with kMostRest they fit into
-// kMostAccessLine.
+// The most bytes that each text may take after escaping. All of them and kMostRest together fit
+// into kMostAccessLine.
 constexpr std::size_t kMostPeer = 128;
 constexpr std::size_t kMostMethod = 64;
 constexpr std::size_t kMostTarget = 2048;
@@ -59,8 +61,7 @@ class Line {
 
   void put(std::uint64_t number) noexcept { at_ = std::to_chars(at_, at_ + 20, number).ptr; }
 
-  // Appends `text` escaped, in at most `most` bytes. A text that needs more is cut and ends in
-  // kCut.
+  // Appends `text` escaped, in at most `most` bytes. Cuts a longer text, which then ends in kCut.
   void put_foreign(std::string_view text, std::size_t most) noexcept {
     std::size_t left = most - kCut.size();
     while (!text.empty()) {
@@ -111,7 +112,7 @@ class Line {
 
 using HostText = std::array<char, Address::kUnixPrefix.size() + sizeof(sockaddr_un::sun_path)>;
 
-// inet_ntop(3) would take several times as long.
+// Formats an IPv4 address. inet_ntop(3) would take several times as long.
 std::string_view format_v4(const std::uint8_t* bytes, HostText& text) noexcept {
   char* at = text.data();
   for (int i = 0; i < 4; ++i) {
@@ -159,7 +160,7 @@ std::uint64_t status_of(const Entry& entry) noexcept {
 void put_common(Line& line, const Entry& entry, std::string_view stamp) noexcept {
   HostText text;
   const std::string_view peer = peer_of(entry, text);
-  // A blank would shift the columns that follow.
+  // A blank in the first column would shift all others.
   const bool whole = !peer.empty() && peer.find(' ') == std::string_view::npos;
   line.put_foreign(whole ? peer : "-", kMostPeer);
   line.put(" - - [");
@@ -244,7 +245,7 @@ std::size_t format_access_line(std::span<char> out, Format format, const Entry& 
   return line.size();
 }
 
-// strftime(3) is not used because its month names follow the locale.
+// Formats without strftime(3), whose month names follow the locale.
 std::size_t format_access_stamp(std::span<char> out, Format format, std::time_t wall) noexcept {
   static constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};

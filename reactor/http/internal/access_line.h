@@ -11,7 +11,7 @@
 
 namespace reactor::http {
 
-// The longest line, in bytes with its line end. A pipe takes that much in one piece on Linux
+// The most bytes of a line with its line end. On Linux a pipe takes that many in one piece
 // (PIPE_BUF).
 inline constexpr std::size_t kMostAccessLine = 4096;
 

@@ -7,7 +7,7 @@
 
 namespace reactor::http {
 
-// strftime(3) is not used because its names of days and months follow the locale.
+// Formats without strftime(3), whose names of days and months follow the locale.
 void DateCache::refresh(TimePoint now) {
   static constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed",
                                                        "Thu", "Fri", "Sat"};

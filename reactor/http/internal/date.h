@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// DateCache: the first lines of most responses. Private to http/.
 #pragma once
 
 #include <array>
@@ -9,20 +10,20 @@
 
 namespace reactor::http {
 
-// Caches the status line of a 200 and the Date line (RFC 9110 section 5.6.7, IMF-fixdate). They are
-// formatted at most once per second and only on demand, so they are right also after a long idle
-// time.
+// Caches the status line of a 200 and the Date line (RFC 9110 section 5.6.7, IMF-fixdate). It
+// formats them at most once per second, and only on demand, so they are also right after a long
+// idle time.
 class DateCache {
  public:
-  static constexpr std::size_t kStatus = 17;  // "HTTP/1.1 200 OK\r\n", the start of most answers
+  static constexpr std::size_t kStatus = 17;  // "HTTP/1.1 200 OK\r\n", the start of most responses
   static constexpr std::size_t kLine = 37;    // "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
   using Lines = std::array<char, kStatus + kLine>;
 
   // The loop must outlive the cache.
   explicit DateCache(const Loop& loop) noexcept : loop_(loop) {}
 
-  // Returns both lines, one after the other, for the loop's time; valid until the next call. The
-  // wall clock is read when the cached second has passed.
+  // Returns both lines, one after the other, for the loop's time. They are valid until the next
+  // call. The wall clock is read when the cached second has passed.
   [[nodiscard]] const Lines& lines() {
     const TimePoint now = loop_.now();
     if (now >= valid_until_) [[unlikely]]

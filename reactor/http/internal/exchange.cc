@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A Responder calls the Exchange from any callback, also while the handler or another callback of
-// the same exchange runs (`running`). Then the exchange is only marked as over, and ends when that
-// callback has returned.
+// A Responder may call its Exchange at any time, even while the handler or another callback of the
+// same exchange runs (`running`). If that completes the response, the exchange is only marked as
+// over. It ends when the callback has returned.
 #include "reactor/http/internal/exchange.h"
 
 #include <algorithm>
@@ -61,20 +61,21 @@ void Exchange::pause_body() {
   if (!reading || paused) return;
   paused = true;
   paused_at = stream.loop().now();
-  connection.go_on_soon(stream);
+  connection.proceed_soon(stream);
 }
 
 void Exchange::resume_body() {
   if (!reading || !paused) return;
   paused = false;
   begun += stream.loop().now() - paused_at;
-  connection.go_on_soon(stream);
+  connection.proceed_soon(stream);
 }
 
 // ---- The response ----
 
+// The handler is running.
 Responder Exchange::defer(const Request& request, AccessLog* log) {
-  running = true;  // the handler is running
+  running = true;
   context = ResponseContext::of(request);
   wants_upgrade = !request.upgrade.empty();
   if (log != nullptr) note = std::make_unique<RequestNote>(*log, request, stream);
@@ -195,8 +196,8 @@ void Exchange::disconnect() noexcept {
   responder = nullptr;
 }
 
-// Runs a callback. An exception ends the connection, because nobody knows how much of the exchange
-// was done.
+// Runs a callback. An exception ends the connection, because it may have left the response
+// incomplete.
 template <class Call>
 void Exchange::run(Call&& call) {
   running = true;

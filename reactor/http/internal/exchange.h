@@ -76,7 +76,7 @@ struct Exchange {
   Stream& stream;
 
   // The request.
-  ByteBuffer saved_head;  // the head, for views of a handler that is yet to be called
+  ByteBuffer saved_head;  // for the handler, which is called when the content is complete
   ByteBuffer content;     // the content collected so far
   ChunkedDecoder decoder;
   std::uint64_t missing = 0;   // bytes still to come, if it has a Content-Length

@@ -10,7 +10,8 @@
 // head whose content is still to come, with the content so far, into exchange_.
 //
 // The path of a request without content is one inlined function, so that the arguments that its
-// steps pass to each other cost nothing. What such a request does not need is kept out of line.
+// steps pass to each other cost nothing. Code that such a request does not need is kept out of
+// line.
 #include "reactor/http/internal/http_connection.h"
 
 #include <algorithm>
@@ -39,7 +40,7 @@ constexpr Refusal kTooMuch{413, "more content than is collected"};
 Refusal refusal_of(const ParseResult& result, std::string_view input) {
   Refusal why{result.status, result.reason};
   if (result.consumed == ParseResult::kWhole) return why;
-  why.place = result.consumed;
+  why.offset = result.consumed;
   if (result.consumed < input.size()) why.byte = input[result.consumed];
   return why;
 }
@@ -131,14 +132,14 @@ void Connection::settle(Stream& stream) {
 
 // Takes the input in partial_, then decides what to wait for next. Each callback of the Stream that
 // can end a wait ends with this call, so no input is forgotten in partial_.
-void Connection::go_on(Stream& stream) {
+void Connection::proceed(Stream& stream) {
   if (!waits(stream)) take_partial(stream);
   settle(stream);
 }
 
-// Does what go_on() does, after a call of a Responder. A handler may be running, and handlers are
+// Does what proceed() does, after a call of a Responder. A handler may be running, and handlers are
 // never nested, so on_timeout() takes the input in partial_ later.
-void Connection::go_on_soon(Stream& stream) {
+void Connection::proceed_soon(Stream& stream) {
   if (taking_) return;  // take_requests() continues by itself
   if (waits(stream) || (partial_ == nullptr && !stream.ended())) {
     settle(stream);
@@ -201,7 +202,7 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
       send_response_inline(stream, shared.date, response, ResponseContext::of(request, leaves()));
   if (shared.options.access_log != nullptr) [[unlikely]]
     log_response(stream, request, sent, sent.reason());
-  // A client that expects the connection to go on may be sending its next request already.
+  // A client that expects the connection to stay open may be sending its next request already.
   if (!sent.keep_alive) {
     stream.close(!input.empty() || ResponseContext::of(request).may_be_followed());
   }
@@ -220,13 +221,13 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
   const ParseResult result = shared_->parser.parse(input, progress_, request);
   if (result.incomplete()) return false;
   if (result.error()) {
-    request = {};  // may hold parts of an unfinished parse
+    request = {};  // drops the views of an unfinished parse
     refuse(stream, request, refusal_of(result, input));
     return false;
   }
   const std::string_view head = input.substr(0, result.consumed);
   input.remove_prefix(result.consumed);
-  // The handler gets views of these bytes. We have copied whatever is needed later.
+  // The handler has views of these bytes, but only until it returns.
   const PoisonAtExit lent_head(bytes_of(head));
   const PoisonAtExit lent_fields(std::as_bytes(request.fields));
   if (!result.plain) [[unlikely]] {
@@ -278,7 +279,6 @@ bool Connection::begin_stream(Stream& stream, Request& request, std::string_view
   return exchange_ == nullptr || waits(stream) || feed(stream, input);
 }
 
-// Asks on_head, which fills in the response for Content::refuse.
 Content Connection::choose_use(const Request& request, Response& response) {
   if (!shared_->options.on_head) return Content::collect;
   response.reset();
@@ -371,17 +371,17 @@ bool Connection::content_whole(Stream& stream, std::string_view& input) {
 
 // ---- Other events ----
 
-void Connection::on_end(Stream& stream) { go_on(stream); }
+void Connection::on_end(Stream& stream) { proceed(stream); }
 
 void Connection::on_drain(Stream& stream) {
   if (exchange_ != nullptr) exchange_->drained();
-  go_on(stream);
+  proceed(stream);
 }
 
 void Connection::on_timeout(Stream& stream) {
   if (clock_ == Clock::soon) {
     clock_ = Clock::stale;
-    go_on(stream);
+    proceed(stream);
   } else if (idle() && progress_.fresh()) {
     stream.close();
   } else {

@@ -92,7 +92,7 @@ class Connection final : public StreamHandler {
   // Returns whether the next response is the last one.
   [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
   void drop_if_over(Stream& stream);
-  void go_on_soon(Stream& stream);
+  void proceed_soon(Stream& stream);
 
  private:
   // What the Stream's timer is set for.
@@ -108,7 +108,7 @@ class Connection final : public StreamHandler {
   void take_partial(Stream& stream);
   void give_up(Stream& stream);
   void settle(Stream& stream);
-  void go_on(Stream& stream);
+  void proceed(Stream& stream);
   // Returns the rest of `input`, from which nothing more can be taken now.
   std::string_view take_requests(Stream& stream, std::string_view input);
   // These return whether there may be more input to take.
@@ -123,9 +123,12 @@ class Connection final : public StreamHandler {
   [[nodiscard]] bool content_whole(Stream& stream, std::string_view& input);
 
   [[nodiscard]] Request& parse_again(std::string_view head);
+  // Asks on_head, which fills in the response for Content::refuse.
   [[nodiscard]] Content choose_use(const Request& request, Response& response);
+  // Calls the handler, and sends its response unless that is deferred. `input` follows the request.
   void handle(Stream& stream, Request& request, std::string_view& input);
   void handle_with_content(Stream& stream, Request& request, std::string_view& input);
+  // Returns whether the handler returned, so false if it threw.
   [[nodiscard]] bool call_handler(Stream& stream, Request& request, Response& response);
   void respond_otherwise(Stream& stream, const Request& request, const Response& response,
                          std::string_view& input, bool well);
@@ -144,7 +147,7 @@ class Connection final : public StreamHandler {
   void set_content_deadline(Stream& stream);
   // Returns whether no request is held, not even a part of one.
   [[nodiscard]] bool idle() const noexcept { return partial_ == nullptr && exchange_ == nullptr; }
-  // Returns whether input must wait, for the handler to answer or for the client to read.
+  // Returns whether input must wait until the handler responds or the client reads.
   [[nodiscard]] bool waits(const Stream& stream) const noexcept;
 
   Shared* shared_;
@@ -157,8 +160,8 @@ class Connection final : public StreamHandler {
   bool leaving_ = false;  // on_shutdown() was called: the next response is the last
 };
 
-// Logs the exception that a callback threw, of whatever type. Call it in the catch block. The
-// exception affects no other connection.
+// Logs an exception of any type that a callback threw. Call it in the catch block. The exception
+// affects no other connection.
 void log_exception(std::string_view callback) noexcept;
 
 }  // namespace reactor::http

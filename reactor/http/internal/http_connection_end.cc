@@ -10,7 +10,7 @@
 namespace reactor::http {
 namespace {
 
-// The state of a connection that moves to another process: one byte of version, then the
+// The state that moves with a connection to another process: one byte of version, then the
 // milliseconds left as four bytes, the least significant first. Later versions append to it.
 constexpr std::byte kStateVersion{1};
 constexpr std::size_t kStateSize = 5;
@@ -39,19 +39,19 @@ std::optional<Duration> read_wait(std::span<const std::byte> state) {
 
 void Connection::on_shutdown(Stream& stream) {
   leaving_ = true;
-  if (idle()) leave(stream);  // else set_clock() does it after the answer
+  if (idle()) leave(stream);  // else set_clock() does it after the response
 }
 
-// Migrates only between requests. The only state to pass on is then the time left for the wait for
-// the next request.
+// Moves the connection only between requests. Its whole state is then the time that is left to wait
+// for the next request.
 HandOver Connection::on_hand_over(Stream& stream, std::vector<std::byte>& state) {
   if (!idle() || !progress_.fresh()) return HandOver::later;
   state = write_wait(stream.time_left());
   return HandOver::now;
 }
 
-// Goes on with the wait for the next request. A state that can't be read is from another version of
-// the program; the wait then starts anew.
+// Continues to wait for the next request. A state that can't be read comes from another version of
+// the program. The wait then starts anew.
 void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
   const Duration keep_alive = shared_->options.keep_alive;
   const Duration left = read_wait(state).value_or(keep_alive);
@@ -65,7 +65,7 @@ StreamHandler* Connection::adopting_handler() {
   return adopt ? adopt() : nullptr;
 }
 
-// Closes an idle connection after a random part of drain_spread.
+// Closes an idle connection at a random moment within drain_spread.
 void Connection::leave(Stream& stream) {
   const Duration spread = shared_->options.drain_spread;
   if (spread <= Duration::zero()) {
@@ -79,9 +79,9 @@ void Connection::leave(Stream& stream) {
   clock_ = Clock::idle;
 }
 
-// Ends a connection that has no memory for its input; the others go on. Called in a catch block for
-// std::bad_alloc, which our own code threw, or the handler of an upgraded connection. An exception
-// of that handler is not ours to handle, so it is rethrown.
+// Ends a connection that has no memory for its input. The others continue. Called in a catch block
+// for std::bad_alloc. If the handler of an upgraded connection threw it, it is rethrown, because
+// it is not ours to handle.
 [[gnu::noinline]] void Connection::give_up(Stream& stream) {
   if (&stream.handler() != this) throw;
   stream.fail(std::make_error_code(std::errc::not_enough_memory));
@@ -92,8 +92,8 @@ void Connection::on_close(Stream&, std::error_code) noexcept {
   if (lost != nullptr) lost->lose_connection();
 }
 
-// Disconnects the Responder. Moves the exchange out first, because destroying what its callbacks
-// own may destroy this Connection.
+// Disconnects the Responder. Moves the exchange out first, because its callbacks may own objects
+// whose destruction destroys this Connection.
 void Connection::on_loop_end(Stream&) noexcept {
   const std::unique_ptr<Exchange> dropped = std::move(exchange_);
 }

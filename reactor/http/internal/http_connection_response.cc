@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The half of Connection that answers, at once or through a Responder. connection.cc has the half
-// that reads requests.
+// The part of Connection that ends all handler calls but the plain ones: errors, upgrades, deferred
+// responses, and responses to requests whose content is not read.
 #include <algorithm>
 #include <exception>
 #include <string>
@@ -21,8 +21,8 @@ std::string name_of_peer(const Stream& stream) {
 
 }  // namespace
 
-// Not inlined: the strings that are built here would slow down every answer. If there is no memory
-// for them, only the line is lost; the caller goes on.
+// Not inlined, because the strings that are built here would slow down every response. If there is
+// no memory for them, only the line is lost, and the caller continues.
 [[gnu::noinline]] void log_exception(std::string_view callback) noexcept {
   try {
     throw;
@@ -36,8 +36,8 @@ std::string name_of_peer(const Stream& stream) {
 
 // ---- Responses ----
 
-// Handles every handler call that did not end in a plain response: it deferred the response,
-// upgraded the connection, threw, or ignored content that is still to come.
+// Ends a handler call that deferred the response, upgraded the connection, threw, or ignored
+// content that is still to come.
 [[gnu::noinline]] void Connection::respond_otherwise(Stream& stream, const Request& request,
                                                      const Response& response,
                                                      std::string_view& input, bool well) {
@@ -54,7 +54,7 @@ std::string name_of_peer(const Stream& stream) {
   }
 }
 
-// Sends the response to a request whose content is not read.
+// Responds to a request whose content is not read, so no other request can follow.
 void Connection::respond_and_close(Stream& stream, const Request& request,
                                    const Response& response) {
   exchange_.reset();
@@ -82,19 +82,18 @@ void Connection::upgrade(Stream& stream, const Request& request, const Response&
   if (input_paused_) stream.resume_reading();
   try {
     catch_up(stream, rest);
-  } catch (...) {  // the calls that did not come any more would be missing
+  } catch (...) {  // the new handler would miss the remaining calls
     stream.fail(make_error_code(std::errc::operation_canceled));
     throw;
   }
 }
 
-// Opens the Stream for its new handler, and repeats what was told to the Connection only. The
-// handler may close the Stream, or set another handler, in each of these calls.
+// Opens the Stream for its new handler, and repeats the events that only the Connection got. In
+// each of these calls the handler may close the Stream or set another handler.
 void Connection::catch_up(Stream& stream, std::string_view rest) {
   stream.handler().on_open(stream);
   if (!rest.empty() && !stream.closing()) {
-    // The bytes are in a buffer of ours that is not const, and the handler that gets them may
-    // change them.
+    // The bytes are in our own buffer, which is not const, and a handler may change its input.
     auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(rest.data()));
     stream.handler().on_data(stream, {bytes, rest.size()});
   }
@@ -113,6 +112,7 @@ void Connection::refuse(Stream& stream, const Request& request, const Refusal& w
   stream.close(true);
 }
 
+// Logs the request in progress. If it was deferred, only its note is still valid.
 [[gnu::noinline]] void Connection::log_response(Stream& stream, const Request& request,
                                                 SentResponse sent, std::string_view reason) {
   AccessLog* const log = shared_->options.access_log;
@@ -140,7 +140,7 @@ void Connection::drop_if_over(Stream& stream) {
   if (!done->sent.keep_alive) {
     stream.close(done->reading || partial_ != nullptr || done->context.may_be_followed());
   } else {
-    go_on_soon(stream);
+    proceed_soon(stream);
   }
 }
 

@@ -11,12 +11,12 @@ namespace reactor::http {
 
 struct Refusal {
   int status = 400;
-  const char* rule = "";  // the broken rule; never from the peer, valid forever
-  // The byte that broke the rule, if it was a single one: its offset in the request, and its value.
-  std::optional<std::uint64_t> place = std::nullopt;
+  const char* rule = "";  // the broken rule; not from the peer, valid forever
+  // If a single byte broke the rule: its offset in the request, and its value.
+  std::optional<std::uint64_t> offset = std::nullopt;
   std::optional<char> byte = std::nullopt;
 
-  // Returns "RULE; byte 27 is 0x20", for the log. ASCII without quotes.
+  // Returns a text for the log, such as "RULE; byte 27 is 0x20". It is ASCII without quotes.
   [[nodiscard]] std::string text() const;
 };
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Adds requests to the access log: at once, or by a note of a request that is answered later.
-// Private to http/.
+// RequestNote: what the access log needs of a request whose response comes later. Private to http/.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +18,18 @@ class Stream;
 
 namespace reactor::http {
 
-// Adds a request whose views are still valid. `reason` says why it was refused, or is "".
+// Adds a request to the log while its views are still valid. `reason` says why the request was
+// refused, or is "".
 void log_request(AccessLog& log, const Stream& stream, const Request& request, SentResponse sent,
                  std::string_view reason);
 
-// Copies what the access log needs of a request that is answered later.
+// Copies what the log needs, because the views of the request will no longer be valid.
 class RequestNote {
  public:
   // The log must outlive the note.
   RequestNote(AccessLog& log, const Request& request, const Stream& stream);
 
-  // Adds the request to the log; `now` ends the time that it took.
+  // Adds the request to the log. `now` is the end of its response.
   void log(TimePoint now, SentResponse sent, std::string_view reason) const;
 
  private:

@@ -60,7 +60,7 @@ struct ResponseHead {
   }
 };
 
-// What became of a response. It has 16 bytes, so it is returned in registers.
+// The outcome of sending a response. It has 16 bytes, so it is returned in registers.
 struct SentResponse {
   std::uint64_t bytes = 0;  // of content
   std::int16_t status = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//
 // Reads the chunked transfer coding with the state machine of ChunkedDecoder::Phase. Lines are
-// parsed byte by byte; chunk data is passed on in one piece, as far as the input has it.
+// parsed byte by byte. Chunk data is passed on in one piece, as far as the input has it.
+//
 //          +----------------------------------------------------+
 //          v                                                    |
 //   size, digits -> (extension) -> size_lf -> data -> data_cr -> data_lf
@@ -20,8 +20,8 @@ enum class ChunkedDecoder::Phase : std::uint8_t {
   size,  // before the first digit
   digits,
   // Chunk extensions, RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token /
-  // quoted-string ) ] ). Bad whitespace (BWS) must be accepted wherever the grammar has it (RFC
-  // 9110 section 5.6.3) and nowhere else: after the size only if an extension follows.
+  // quoted-string ) ] ). Bad whitespace (BWS) must be accepted where the grammar has it (RFC 9110
+  // section 5.6.3), and nowhere else: after the size only if an extension follows.
   size_blank,
   ext_begin,  // after ";"
   ext_name,
@@ -120,8 +120,7 @@ ChunkedDecoder::Fault ChunkedDecoder::take_size_line(char byte, const Limits& li
   return {};
 }
 
-// Checks the size against the limit as soon as it is known: before the line's LF and before any
-// data.
+// Checks the size against the limit as soon as it is known, before the line's LF and any data.
 ChunkedDecoder::Fault ChunkedDecoder::end_of_size(const Limits& limits) noexcept {
   if (remaining_ > limits.body || total_ > limits.body - remaining_) {
     return {413, "chunked body above the limit of a body"};

@@ -11,36 +11,36 @@
 
 namespace reactor::http {
 
-// Decodes one body. Copyable, 24 bytes, allocates nothing. It is strict: a chunk size has
-// hexadecimal digits and nothing else, every line ends in CRLF, and extensions follow the grammar
-// (with its bad whitespace). Extensions and trailers are checked and dropped: nothing in a trailer
-// ever reaches the framing or a handler.
+// Decodes one body. It has 24 bytes, may be copied, and allocates nothing. It is strict: a chunk
+// size has only hexadecimal digits, each line ends in CRLF, and extensions follow the grammar (with
+// its bad whitespace). Extensions and trailers are checked and dropped, so that nothing in a
+// trailer can reach the framing or a handler.
 class ChunkedDecoder {
  public:
   enum class State : std::uint8_t {
     data,   // `data` holds bytes of the body: use them, then call again with the rest of the input
-    more,   // the whole input was consumed and the body goes on
+    more,   // the whole input was consumed, and the body is not complete
     done,   // the body is complete; the input after `consumed` is the next request
-    error,  // answer `status` and close
+    error,  // respond with `status` and close
   };
 
   struct Step {
     State state = State::more;
     std::uint16_t status = 0;  // error: 400, 413 or 431
-    // Bytes of the input to drop, including `data`; error: the offset of the wrong byte.
+    // Bytes of the input to drop, including `data`. error: the offset of the wrong byte.
     std::size_t consumed = 0;
     std::string_view data{};  // data: a part of the input, never empty
     const char* reason = "";  // error: a text for the log, valid forever
   };
 
-  // Consumes bytes from the front of the input, at most to the end of one piece of data.
-  // limits.body is checked against the size that a chunk announces, before its data arrives. How
-  // the input is cut makes no difference to the result for the whole body. After `done` or `error`
-  // each further call returns that state again and consumes nothing; a repeated error has status
-  // 400 and another reason. Not thread-safe. Callbacks may call it.
+  // Consumes bytes from the front of the input, at most to the end of one piece of data. Checks the
+  // size that a chunk announces against limits.body before the data arrives. The result for the
+  // whole body does not depend on how the input is cut. After `done` or `error` each further call
+  // returns that state again and consumes nothing. A repeated error has status 400 and another
+  // reason. Not thread-safe. Callbacks may call it.
   Step next(std::string_view input, const Limits& limits) noexcept;
 
-  // Bytes of content in all chunks that have begun, whether received or only announced.
+  // Returns the bytes of content in all chunks that have begun, received or only announced.
   [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
 
  private:
@@ -55,7 +55,7 @@ class ChunkedDecoder {
   Fault end_of_size(const Limits& limits) noexcept;
   void begin_chunk() noexcept;
 
-  // Bytes of the chunk's data still to come; its size while its line is read.
+  // Bytes of the chunk's data still to come. While the chunk's line is read: its size so far.
   std::uint64_t remaining_ = 0;
   std::uint64_t total_ = 0;
   std::uint32_t overhead_ = 0;  // bytes of extensions so far, later of trailers

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The character classes of HTTP as a table: testing a byte takes one load and one mask. Internal.
+// The character classes of HTTP as a table. Testing a byte takes one load and one mask. Internal.
 #pragma once
 
 #include <array>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The fast path for lines in the form that nearly all clients send. Internal.
 //
-// Each function takes a whole line of common bytes, or does nothing: the strict HeadLexer then
-// takes that line. The HeadLexer accepts every line that is accepted here, with the same outcome (a
-// test compares them), and no error is ever found here. Reads stay in the window, which must fit
-// (see scan::Window).
+// Each function takes a whole line of common bytes, or does nothing and leaves the line to the
+// strict HeadLexer. The HeadLexer accepts each line that is accepted here, with the same outcome (a
+// test compares them). No errors are found here. Reads stay in the window, which must fit (see
+// scan::Window).
 #pragma once
 
 #include <array>
@@ -25,12 +25,12 @@ namespace reactor::http {
 inline constexpr std::ptrdiff_t kBehindTarget = 11;  // " HTTP/1.1" CRLF
 
 // Returns the end of a target that has an uncommon byte at `from` and is followed by " HTTP/1." and
-// three more bytes; nullptr if there is none. Not inlined: it would take registers from the common
-// path.
+// three more bytes, or nullptr if there is none. Not inlined, because it would take registers from
+// the other targets.
 template <class Block>
 [[gnu::noinline]] const char* uncommon_target_end(scan::Window<Block> window, const char* begin,
                                                   const char* from) noexcept {
-  if (*from == '\0') return nullptr;  // also if `from` is in kNowhere
+  if (*from == '\0') return nullptr;  // `from` may be in kNowhere
   const char* const stop = scan::target<Block>(begin, from, window.end());
   if (window.end() - stop < kBehindTarget) return nullptr;
   return holds<std::uint64_t>(stop, " HTTP/1.") ? stop : nullptr;
@@ -38,9 +38,9 @@ template <class Block>
 
 // Takes "GET /path HTTP/1.1" CRLF. Returns the end of the line, or nullptr.
 template <class Block>
-[[gnu::always_inline]] inline const char* common_request_line(const scan::Window<Block>& window,
-                                                              const char* begin,
-                                                              Request& request) noexcept {
+[[gnu::always_inline]] inline const char* fast_request_line(const scan::Window<Block>& window,
+                                                            const char* begin,
+                                                            Request& request) noexcept {
   const char* const from = begin + 4;
   if (!holds<std::uint32_t>(begin, "GET ") || *from != '/') return nullptr;
   const char* stop = scan::near_stop<Block, &Block::outside_target>(window, from);
@@ -58,11 +58,11 @@ template <class Block>
 }
 
 // Takes "Host: name" or "Host: name:port" CRLF, if the name has only letters, digits, '-' and '.',
-// and the port at most four digits. One scan both finds the end and checks the syntax. Returns the
-// end of the line, or nullptr.
+// and the port has at most four digits. One scan both finds the end and checks the syntax. Returns
+// the end of the line, or nullptr.
 template <class Block>
-[[gnu::always_inline]] inline const char* common_host(const scan::Window<Block>& window,
-                                                      const char* at, Field& field) noexcept {
+[[gnu::always_inline]] inline const char* fast_host(const scan::Window<Block>& window,
+                                                    const char* at, Field& field) noexcept {
   if (at > window.last || !is_any_case({at, 4}, "host")) return nullptr;
   if (!holds<std::uint16_t>(at + 4, ": ")) return nullptr;
   const char* const from = at + 6;
@@ -78,8 +78,8 @@ template <class Block>
   return stop + 2;
 }
 
-// Eight bytes to be found in upper or lower case, as one word. `any_case` has bit 0x20 set for the
-// letters only, so setting these bits in the input maps it to `lower` exactly if it matches.
+// Eight bytes to find in upper or lower case, as one word. `any_case` has bit 0x20 set only for the
+// letters. Setting these bits in a matching input, and in no other, gives `lower`.
 struct TextWord {
   std::uint64_t lower;
   std::uint64_t any_case;
@@ -104,8 +104,8 @@ struct TextWord {
 
 // Takes "Connection: keep-alive" CRLF, in any case. Returns the end of the line, or nullptr.
 template <class Block>
-[[gnu::always_inline]] inline const char* common_keep_alive(const scan::Window<Block>& window,
-                                                            const char* at, Field& field) noexcept {
+[[gnu::always_inline]] inline const char* fast_keep_alive(const scan::Window<Block>& window,
+                                                          const char* at, Field& field) noexcept {
   constexpr TextWord kFirst("connecti");
   constexpr TextWord kSecond("on: keep");
   constexpr TextWord kThird("-alive\r\n");
@@ -119,8 +119,8 @@ template <class Block>
 
 // Takes "Name: value" CRLF with exactly one blank. Returns the end of the line, or nullptr.
 template <class Block>
-[[gnu::always_inline]] inline const char* common_field(const scan::Window<Block>& window,
-                                                       const char* at, Field& field) noexcept {
+[[gnu::always_inline]] inline const char* fast_field(const scan::Window<Block>& window,
+                                                     const char* at, Field& field) noexcept {
   const char* const colon = scan::near_stop<Block, &Block::outside_name>(window, at);
   if (!holds<std::uint16_t>(colon, ": ") || colon == at) return nullptr;
   const char* const from = colon + 2;
@@ -137,16 +137,16 @@ inline bool at_empty_line(const scan::Window<Block>& window, const char* at) noe
   return window.end() - at >= 2 && holds<std::uint16_t>(at, "\r\n");
 }
 
-// Takes field lines until one is empty or not common, or there is no room for more fields. Tries
-// Host first, because it nearly always comes first. Returns where it stopped; `field` is then
-// behind the last field taken.
+// Takes field lines until one is empty or not common, or until there is no room for more fields.
+// Tries Host first, because it nearly always comes first. Returns where it stopped. `field` then
+// points behind the last field taken.
 template <class Block>
-[[gnu::always_inline]] inline const char* common_fields(const scan::Window<Block>& window,
-                                                        const char* at, Field*& field,
-                                                        const Field* full, HeadRules& rules,
-                                                        Request& request) noexcept {
+[[gnu::always_inline]] inline const char* fast_fields(const scan::Window<Block>& window,
+                                                      const char* at, Field*& field,
+                                                      const Field* full, HeadRules& rules,
+                                                      Request& request) noexcept {
   if (field < full) {
-    if (const char* const next = common_host(window, at, *field); next != nullptr) {
+    if (const char* const next = fast_host(window, at, *field); next != nullptr) {
       rules.note_plain_host(field->value, request);
       at = next;
       ++field;
@@ -155,11 +155,11 @@ template <class Block>
   for (; field < full; ++field) {
     if (at > window.last && at_empty_line(window, at)) break;
     Field found;
-    const char* next = common_keep_alive(window, at, found);
+    const char* next = fast_keep_alive(window, at, found);
     if (next != nullptr) {
       rules.note_keep_alive();
     } else {
-      next = common_field(window, at, found);
+      next = fast_field(window, at, found);
       if (next == nullptr) break;
       rules.note(found.name, found.value, request);
     }

@@ -5,9 +5,9 @@
 //   (CRLFs)                                   |  ^------------------------+
 //                                             +-> end
 //
-// The lexer goes from left to right and stops at the first byte that no valid request has at its
-// cursor. If the input ends first, it saves phase and offset in ParseProgress, and the next call
-// goes on in the middle of the token.
+// The lexer goes from left to right. It fails at the first byte that no valid request can have
+// there. If the input ends first, it saves phase and offset in ParseProgress, and the next lexer
+// continues in the middle of the token.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace reactor::http {
 
 inline constexpr std::uint8_t kMaxEmptyLines = 2;  // RFC 9112 section 2.2 asks for one
 
-// The result of reading "HTTP/" DIGIT "." DIGIT CRLF, RFC 9112 section 2.3.
+// The result of reading "HTTP/" DIGIT "." DIGIT CRLF (RFC 9112 section 2.3).
 struct Version {
   std::uint16_t status = 0;  // 0: well-formed so far
   bool whole = false;
@@ -33,8 +33,7 @@ struct Version {
   std::uint8_t length = 0;
 };
 
-// Checks the text from left to right, even if it is only the beginning of a version. `length` is
-// the number of good bytes.
+// Reads a version, even if the text is only its beginning. `length` is the number of good bytes.
 Version read_version(std::string_view text) noexcept;
 
 template <class Block>
@@ -52,9 +51,9 @@ class HeadLexer {
         at_(cursor.at) {}
 
   // Takes one line at the cursor: the request line with the empty lines before it, a field line, or
-  // the empty line at the end. Returns true if the line is taken; the cursor is then at the next
-  // field_start or at the end. If it returns false, result() says why; if that is `incomplete`,
-  // progress is set.
+  // the empty line at the end. Returns true if the line is taken. The cursor is then at the next
+  // field_start or at the end. If it returns false, result() says why. If the result is
+  // `incomplete`, progress is set.
   bool take_line() {
     const bool taken = cursor_.phase < Phase::field_start ? request_line() : field_line();
     cursor_.at = at_;
@@ -75,7 +74,7 @@ class HeadLexer {
     return true;
   }
 
-  // Skips the empty lines that an old client may send after a body: RFC 9112 section 2.2.
+  // Skips the empty lines that an old client may send after a body (RFC 9112 section 2.2).
   bool empty_lines() {
     for (end_ = input_end_; at_ != end_ && (*at_ == '\r' || *at_ == '\n'); at_ += 2) {
       if (*at_ == '\n') return fail(400, "bare LF before the request (RFC 9112 2.2)");
@@ -148,8 +147,8 @@ class HeadLexer {
     if (cursor_.phase <= Phase::name && !name()) return false;
     const char* const behind = at_;
     if (!value()) return false;
-    // If the line was resumed, the field's views are wrong, but the whole head is then parsed once
-    // more.
+    // If the line was resumed, these views are wrong. That does no harm, because the whole head is
+    // then parsed once more.
     Field& field = fields_[cursor_.fields - 1];
     field.name = {from, std::max(from, behind - 1)};
     field.value = chars::trim({behind, at_ - 2});
@@ -193,13 +192,13 @@ class HeadLexer {
     return true;
   }
 
-  // Limits this part of the head to `bytes` bytes from cursor_.section on.
+  // Limits this part of the head to `bytes` from cursor_.section on.
   void limit(std::size_t bytes) {
     end_ = bounded(cursor_.section, input_end_, bytes);
     bytes_ = bytes;
   }
 
-  // Saves where to go on when more input comes. Fails if the limit has been reached instead.
+  // Saves where to continue when more input comes. Fails instead if the limit is reached.
   bool suspend(Phase phase) {
     if (phase != Phase::start && static_cast<std::size_t>(end_ - cursor_.section) >= bytes_) {
       if (phase == Phase::method) return fail(501, "method as long as a request line may be", end_);
@@ -231,7 +230,7 @@ class HeadLexer {
   Request& request_;
   ParseCursor& cursor_;
   const char* at_;
-  const char* end_ = nullptr;  // the end of the input, or of the limit if that is less
+  const char* end_ = nullptr;  // the end of the input, or the limit if that comes first
   std::size_t bytes_ = 0;      // the limit, in bytes from cursor_.section on
   ParseResult result_;
 };

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// The notes of a head are bits (HeadRules::Flag). Each field adds bits, and judge() looks only at
+// their sum. A rule about several fields is therefore a test of several bits.
 #include "reactor/http/internal/parse/head_rules.h"
 
 #include <limits>
@@ -30,8 +32,8 @@ std::size_t scheme_length(std::string_view target) {
 }
 
 // Sets the form of a target that is not in origin form, and the host of an absolute one. Returns
-// false if the target is malformed or its method must not have that form. Origin form, the common
-// one, is handled by judge().
+// false if the target is malformed, or if its method must not have that form. judge() handles the
+// origin form, which nearly all targets have.
 bool judge_other_target(Request& request) {
   const std::string_view target = request.target;
   if (request.method == Method::connect) {
@@ -46,15 +48,15 @@ bool judge_other_target(Request& request) {
   if (rest.size() == target.size()) return false;
   const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
   request.form = TargetForm::absolute;
-  request.host = authority;  // takes precedence over the Host field: RFC 9112 section 3.2.2
+  request.host = authority;  // overrides the Host field (RFC 9112 section 3.2.2)
   return !authority.empty() && authority[0] != ':' &&
          valid_authority(authority, PortRule::optional);
 }
 
 }  // namespace
 
-std::uint32_t HeadRules::rare_fact(std::string_view name, std::string_view value,
-                                   std::uint32_t flags, Request& request) noexcept {
+std::uint32_t HeadRules::rare_field(std::string_view name, std::string_view value,
+                                    std::uint32_t flags, Request& request) noexcept {
   if (is_any_case(name, "content-length")) return length(value, flags, request.content_length);
   if (is_any_case(name, "transfer-encoding")) return codings(value, flags);
   if (!is_any_case(name, "upgrade")) return 0;
@@ -115,7 +117,7 @@ std::uint32_t HeadRules::codings(std::string_view value, std::uint32_t flags) no
   return flags;
 }
 
-// Checks the rules of RFC 9112 section 6, the expectations, and the limit of the body.
+// Checks the rules of RFC 9112 section 6, the expectations, and the limit of the body's length.
 Verdict HeadRules::judge_framing(const Limits& limits, const Request& request,
                                  std::uint32_t flags) noexcept {
   if ((flags & kCoding) != 0) {

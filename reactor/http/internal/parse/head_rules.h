@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// HeadRules: what the fields of one head together say about framing, connection and host. Internal.
+// HeadRules: the rules about framing, connection and host that the fields of one head must follow
+// together. Internal.
 //
 // Fields are noted as they are parsed, and judged once at the end of the head. So the verdict does
-// not depend on where the input was cut, nor on the order of the fields if several rules are
-// broken.
+// not depend on where the input was cut, or on the order of the fields if several rules are broken.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,10 @@
 
 namespace reactor::http {
 
-// Returns whether the text is equal to `lower` in any case, with a few comparisons of words.
-// `lower` has no upper-case letters. Setting bit 0x20 maps only letters to letters. It maps only
-// '-' and CR to '-', and no text here contains a CR, so the result is exact.
+// Returns whether the text equals `lower`, without regard to case, with a few comparisons of words.
+// `lower` has no upper-case letters. Setting bit 0x20 turns only letters into letters. It turns
+// only
+// '-' and CR into '-', and no text here contains a CR, so the result is exact.
 template <std::size_t with_nul>
 inline bool is_any_case(std::string_view text, const char (&lower)[with_nul]) noexcept {
   constexpr std::size_t size = with_nul - 1;
@@ -46,8 +47,8 @@ struct Verdict {
 
 class HeadRules {
  public:
-  // Notes what the field says, if it matters here. The values of Host, Content-Length and Upgrade
-  // are stored in the request. The name must be a token.
+  // Notes a field, if it matters here. Stores the values of Host, Content-Length and Upgrade in the
+  // request. The name must be a token.
   [[gnu::always_inline]] void note(std::string_view name, std::string_view value,
                                    Request& request) noexcept {
     // The lengths of "upgrade", "content-length" and "transfer-encoding".
@@ -59,14 +60,14 @@ class HeadRules {
     } else if (name.size() == 6) {
       if (is_any_case(name, "expect")) flags_ |= expectations(value);
     } else if (name.size() < 32 && (kRareSizes >> name.size() & 1U) != 0) {
-      flags_ |= rare_fact(name, value, flags_, request);
+      flags_ |= rare_field(name, value, flags_, request);
     }
   }
 
   // Notes that the request line was "GET /... HTTP/1.1".
   void note_plain_line() noexcept { flags_ |= kPlainLine; }
 
-  // Does what note() does, for a Host whose syntax was checked already.
+  // Does what note() does for a Host field whose syntax was already checked.
   void note_plain_host(std::string_view value, Request& request) noexcept {
     note_host(value, request);
     flags_ |= kPlainHost;
@@ -75,8 +76,8 @@ class HeadRules {
   // Does what note() does for "Connection: keep-alive".
   void note_keep_alive() noexcept { flags_ |= kKeepAlive; }
 
-  // Completes the request and returns true if the head is as plain as most: "GET /... HTTP/1.1",
-  // one plain Host, and nothing about a body, an upgrade or the end of the connection.
+  // Completes the request and returns true if the head is plain, as most are: "GET /... HTTP/1.1",
+  // one plain Host, and no field about a body, an upgrade or the end of the connection.
   [[nodiscard]] bool judge_plain(Request& request) const noexcept {
     if ((flags_ & ~kKeepAlive) != (kPlainLine | kHost | kPlainHost)) return false;
     request.body = {};
@@ -90,8 +91,7 @@ class HeadRules {
     return true;
   }
 
-  // Judges the whole head and completes the request, whose method, target and version are already
-  // set.
+  // Judges the whole head and completes the request. Its method, target and version must be set.
   [[nodiscard]] Verdict judge(const Limits& limits, Request& request) const noexcept;
 
  private:
@@ -123,10 +123,10 @@ class HeadRules {
     flags_ |= is_any_case(value, "keep-alive") ? kKeepAlive : connection_options(value);
   }
 
-  // These return the flags that a field's value adds. They are static, so that this object stays in
-  // a register.
-  static std::uint32_t rare_fact(std::string_view name, std::string_view value, std::uint32_t flags,
-                                 Request& request) noexcept;
+  // These return the flags that a field adds. They are static, so that this object stays in a
+  // register.
+  static std::uint32_t rare_field(std::string_view name, std::string_view value,
+                                  std::uint32_t flags, Request& request) noexcept;
   static std::uint32_t connection_options(std::string_view value) noexcept;
   static std::uint32_t expectations(std::string_view value) noexcept;
   static std::uint32_t length(std::string_view value, std::uint32_t flags,

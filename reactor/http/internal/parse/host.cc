@@ -41,9 +41,9 @@ bool valid_ipv4(std::string_view text) {
   return true;
 }
 
-// Counts the 16-bit groups of (a part of) an IPv6 address: up to four hexadecimal digits each,
-// between colons. If allowed, the last two may be an IPv4 address. Returns 0 for an empty text and
-// -1 for anything malformed.
+// Counts the 16-bit groups of an IPv6 address or of a part of one: up to four hexadecimal digits
+// each, between colons. If allowed, the last two may be an IPv4 address. Returns 0 for an empty
+// text and -1 for a malformed one.
 int ipv6_groups(std::string_view text, bool may_end_in_ipv4) {
   int groups = 0;
   while (!text.empty()) {

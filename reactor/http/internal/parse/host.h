@@ -12,9 +12,9 @@ enum class PortRule : std::uint8_t { optional, required };
 
 // Returns whether the text is a uri-host [":" port]. The host is an IPv6 literal in brackets or a
 // registered name, which includes IPv4 addresses. It may be empty, because a Host field without a
-// value is legal (RFC 9112 section 3.2). The port has only digits and is at most 65535; with
+// value is legal (RFC 9112 section 3.2). The port has only digits and is at most 65535. With
 // `optional` it may be missing or empty ("host:"). IPvFuture and zone identifiers are refused,
-// because nothing sends them.
+// because no client sends them.
 [[nodiscard]] bool valid_authority(std::string_view text, PortRule rule) noexcept;
 
 }  // namespace reactor::http

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// ParseCursor: how far one head has been parsed. Internal.
+// ParseCursor: how far one head has been parsed in this call. Internal.
+//
+// It is to ParseProgress what a pointer is to an offset: it is valid only as long as the input.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +14,7 @@ enum class Phase : std::uint8_t { start, method, target, version, field_start, n
 
 struct ParseCursor {
   const char* at = nullptr;  // the next byte to read
-  // The beginning of the request line, later that of the header section.
+  // The start of the request line, later the start of the header section.
   const char* section = nullptr;
   std::size_t fields = 0;  // field lines that have begun
   Phase phase = Phase::start;
@@ -23,7 +25,7 @@ inline const char* bounded(const char* from, const char* end, std::size_t bytes)
   return static_cast<std::size_t>(end - from) > bytes ? from + bytes : end;
 }
 
-// Returns whether `text` is at `at`. Compares them as one word.
+// Returns whether the bytes at `at` are `text`. Compares them as one word.
 template <class Word, std::size_t with_nul>
 inline bool holds(const char* at, const char (&text)[with_nul]) noexcept {
   static_assert(sizeof(Word) == with_nul - 1);

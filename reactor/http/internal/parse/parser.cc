@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: MIT
-// A head is parsed line by line in one of two ways: the fast path (common_head.h) takes a line of
-// the common form, the strict HeadLexer any other line and a line that is not whole yet.
+// A head is parsed line by line. The fast path (fast_path.h) takes lines of the common form. The
+// strict HeadLexer takes all other lines, and lines that are not complete yet.
 //
-// A resumed HeadLexer checks bytes but no longer knows where earlier tokens began. When it reaches
-// the end of the head, the head (now known to be whole and well-formed) is parsed once more from
-// its start. So no byte is read more than a few times, however the input was cut.
+//   parse_head: fast path for the whole head
+//        | a line is not common
+//        v
+//   take_mixed: HeadLexer for that line, fast path for the lines after it, and so on
+//        | the input ends: progress is saved
+//        v
+//   resume:     HeadLexer to the end of the head, then parse_head again from its start
+//
+// A resumed HeadLexer checks bytes, but no longer knows where earlier tokens began. So the head is
+// parsed once more when it is complete. No byte is read more than a few times, however the input
+// was cut.
 #include "reactor/http/internal/parse/parser.h"
 
 #include <algorithm>
@@ -60,8 +68,7 @@ RequestParser::RequestParser(const Limits& limits, ScanPath path)
       fields_(new Field[limits_.fields]),
       path_(path) {}
 
-// Not inlined, like everything below except parse_head(): that leaves the registers to the common
-// path.
+// Not inlined, like the next two functions, to leave the registers to the fast path.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::take_odd_line(std::string_view input,
                                                            ParseProgress& progress,
@@ -74,8 +81,8 @@ template <class Block>
   return result;
 }
 
-// Goes on in the middle of the line in which the last call ended, to the end of the head if the
-// input has it.
+// Continues in the middle of the line in which the last call ended, up to the end of the head or of
+// the input.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::resume(std::string_view input, ParseProgress& progress,
                                                     Request& request) noexcept {
@@ -89,8 +96,8 @@ template <class Block>
   return result;
 }
 
-// Goes on at the cursor, whose line the fast path did not take. Later lines may take the fast path
-// again.
+// Continues at the cursor, with a line that the fast path did not take. Later lines may take the
+// fast path again.
 template <class Block>
 [[gnu::noinline]] ParseResult RequestParser::take_mixed(std::string_view input,
                                                         ParseProgress& progress, Request& request,
@@ -111,8 +118,8 @@ template <class Block>
     }
     if (!Window::fits(visible)) continue;
     Field* field = fields + cursor.fields;
-    cursor.at = common_fields(Window::of(input.data(), visible), cursor.at, field,
-                              fields + limits_.fields, rules, request);
+    cursor.at = fast_fields(Window::of(input.data(), visible), cursor.at, field,
+                            fields + limits_.fields, rules, request);
     cursor.fields = static_cast<std::size_t>(field - fields);
   }
   request.fields = {fields, cursor.fields};
@@ -136,7 +143,7 @@ ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& pro
   const char* const begin = input.data();
   const std::size_t visible = std::min(input.size(), window_);
   const auto window = Window::of(begin, visible);
-  const char* at = Window::fits(visible) ? common_request_line(window, begin, request) : nullptr;
+  const char* at = Window::fits(visible) ? fast_request_line(window, begin, request) : nullptr;
   if (at == nullptr) {
     return take_mixed<Block>(input, progress, request, {begin, begin, 0, Phase::start},
                              HeadRules());
@@ -145,7 +152,7 @@ ParseResult RequestParser::parse_head(std::string_view input, ParseProgress& pro
   rules.note_plain_line();
   Field* const fields = fields_.get();
   Field* field = fields;
-  at = common_fields(window, at, field, fields + limits_.fields, rules, request);
+  at = fast_fields(window, at, field, fields + limits_.fields, rules, request);
   if (!at_empty_line(window, at) || !rules.judge_plain(request)) {
     const char* const section = request.target.data() + request.target.size() + kBehindTarget;
     const auto taken = static_cast<std::size_t>(field - fields);

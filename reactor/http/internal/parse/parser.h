@@ -13,19 +13,19 @@
 
 namespace reactor::http {
 
-class HeadRules;     // internal
-struct ParseCursor;  // internal
+class HeadRules;
+struct ParseCursor;
 
-// All that a connection keeps of an unfinished head: where its parsing goes on. Each request needs
-// a fresh one; parse() leaves it fresh when the request is complete.
+// Where the parsing of an unfinished head continues. A connection keeps nothing else of it. Each
+// request needs a fresh one. parse() leaves it fresh when the request is complete.
 struct ParseProgress {
-  std::uint32_t offset = 0;      // bytes that were checked
+  std::uint32_t offset = 0;      // bytes that were checked so far
   std::uint32_t line = 0;        // offset of the request line, later of the header section
   std::uint16_t fields = 0;      // field lines that have begun
   std::uint8_t phase = 0;        // a Phase
   std::uint8_t empty_lines = 0;  // skipped before the request line
 
-  // Returns whether no byte of a request was seen yet.
+  // Returns whether no byte of the request was seen yet.
   [[nodiscard]] bool fresh() const noexcept { return offset == 0; }
 };
 
@@ -34,16 +34,16 @@ struct ParseResult {
   static constexpr std::uint32_t kWhole = 0xffffffff;
 
   State state = State::incomplete;
-  // complete: the request has neither content nor Upgrade. A hint for a fast path: it may be false
-  // for such a request too.
+  // complete: the request has neither content nor Upgrade. This is only a hint for a fast path: it
+  // may be false for such a request too.
   bool plain = false;
-  // error: the status to answer with: 400, 413, 414, 417, 431, 501 or 505.
+  // error: the status for the response: 400, 413, 414, 417, 431, 501 or 505.
   std::uint16_t status = 0;
   // complete: the length of the head; the body or the next request follows. error: the offset of
   // the byte that broke the rule, or of the first byte beyond a limit. It is kWhole if no single
-  // byte did: well-formed fields contradict each other, or one has a forbidden meaning.
+  // byte is wrong: well-formed fields contradict each other, or one has a forbidden meaning.
   std::uint32_t consumed = 0;
-  const char* reason = "";  // error: a text for the log, never from the peer; valid forever
+  const char* reason = "";  // error: a text for the log; not from the peer, valid forever
 
   [[nodiscard]] bool complete() const noexcept { return state == State::complete; }
   [[nodiscard]] bool incomplete() const noexcept { return state == State::incomplete; }
@@ -51,13 +51,14 @@ struct ParseResult {
 };
 
 // How bytes are searched. `native` uses the widest vector instructions that the build allows (AVX2,
-// SSE2, NEON), or falls back to `portable`, which uses machine words. The outcomes are the same.
+// SSE2, NEON). If there are none, it uses `portable`, which works on machine words. Both have the
+// same outcome.
 enum class ScanPath : std::uint8_t { native, portable };
 
 // One parser serves all connections of a thread: the state of each request is in its ParseProgress.
-// It is strict: whatever RFC 9112 allows a recipient to repair (bare LF, obs-fold, repeated
-// Content-Length, ...) is an error, because another recipient on the path may have repaired it
-// differently.
+// It is strict: if RFC 9112 allows a recipient to repair something (bare LF, obs-fold, repeated
+// Content-Length, ...), that is an error here, because another recipient on the path may have
+// repaired it differently.
 class RequestParser {
  public:
   // Allocates the room for limits.fields fields. Nothing is allocated later.
@@ -66,13 +67,13 @@ class RequestParser {
   // Parses the head of the request that starts at the first byte of `input`.
   //
   // complete: `request` is set. The bytes after `consumed` were not looked at.
-  // incomplete: call again with the same progress and with more input, which starts with the same
-  //   bytes; they may have moved. The work is linear in the bytes, however many calls there are.
-  //   A byte that no valid request has at its cursor is an error as soon as it arrives, and so is a
-  //   byte beyond a limit. So the input never needs to be longer than max_head(). What fields mean
+  // incomplete: call again with the same progress and with more input. It must start with the same
+  //   bytes, which may have moved. The work is linear in the bytes, however many calls there are.
+  //   A byte that no valid request can have there is an error as soon as it arrives. So is a byte
+  //   beyond a limit, so the input never needs to be longer than max_head(). The meaning of fields
   //   (Host, Content-Length, ...) is judged at the end of the head.
-  // error: answer `status`, close the connection, and read nothing more: the end of this request is
-  //   unknown. Progress and request are then unspecified.
+  // error: respond with `status`, close the connection, and read nothing more, because the end of
+  //   this request is unknown. Progress and request are then unspecified.
   // The outcome depends on the bytes alone, not on how they were cut.
   //
   // Not thread-safe. Callbacks may call it, but the fields of the earlier request are then invalid.
@@ -80,7 +81,7 @@ class RequestParser {
 
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
 
-  // The length in bytes of the longest head that the limits allow.
+  // Returns the length in bytes of the longest head that the limits allow.
   [[nodiscard]] std::size_t max_head() const noexcept;
 
  private:
@@ -97,7 +98,7 @@ class RequestParser {
   ParseResult resume(std::string_view input, ParseProgress& progress, Request& request) noexcept;
 
   Limits limits_;
-  std::size_t window_;  // the fast path sees this many bytes: no limit can be exceeded in them
+  std::size_t window_;  // bytes that the fast path may look at; no limit is exceeded in them
   std::unique_ptr<Field[]> fields_;
   ScanPath path_;
 };

@@ -2,9 +2,9 @@
 // Scanning: finds the end of a run of bytes of one class. Internal.
 //
 // A `Block` looks at kWidth bytes at once and marks those outside the *common* part of a class.
-// Each byte has kBits bits in the mask, the first byte the lowest ones. A marked byte may still
-// belong to the class (obs-text in a value, '_' in a name): from the first marked byte on, the rest
-// of the run is looked up in the table byte by byte.
+// Each byte has kBits bits in the mask. The first byte has the lowest bits. A marked byte may still
+// belong to the class (obs-text in a value, '_' in a name). So from the first marked byte on, each
+// byte of the run is looked up in the table.
 #pragma once
 
 #include <bit>
@@ -16,7 +16,8 @@
 
 namespace reactor::http::scan {
 
-// Looks at eight bytes in a machine word. Exact: nothing is borrowed or carried between bytes.
+// Looks at eight bytes in a machine word. The masks are exact, because no sum below carries into
+// the next byte.
 struct PortableBlock {
   using Mask = std::uint64_t;
   static constexpr std::ptrdiff_t kWidth = 8;
@@ -28,7 +29,8 @@ struct PortableBlock {
   }
 
   // Common: kTarget except '!', '$' and '~'. Five bytes from '&' to 'z' are not in kTarget: '`' and
-  // '<', '>', '\', '^'. Setting 0x62 turns the last four into '~', and no other byte in this range.
+  // '<', '>', '\', '^'. Setting the bits 0x62 turns the last four, and no other byte from '&' to
+  // 'z', into '~'.
   static Mask outside_target(const char* at) noexcept {
     const std::uint64_t word = load(at);
     return ~(within<'&', 'z'>(word) & differs(word | every(0x62), '~') & differs(word, '`')) &
@@ -55,7 +57,7 @@ struct PortableBlock {
     return 0x0101010101010101U * byte;
   }
 
-  // The first byte becomes the lowest on every machine.
+  // The first byte becomes the lowest byte of the word on every machine.
   static std::uint64_t load(const char* at) noexcept {
     std::uint64_t word = 0;
     if constexpr (std::endian::native == std::endian::little) {
@@ -66,8 +68,7 @@ struct PortableBlock {
     return word;
   }
 
-  // Sets the high bit of each byte from `low` to `high`, which are below 0x80. All other bits are
-  // 0.
+  // Sets the high bit of each byte in `low`..`high`, which are below 0x80. All other bits are 0.
   template <unsigned low, unsigned high>
   static constexpr std::uint64_t within(std::uint64_t word) noexcept {
     const std::uint64_t seven = word & ~kHigh;
@@ -76,7 +77,8 @@ struct PortableBlock {
     return at_least & ~above & ~word & kHigh;
   }
 
-  // Sets the high bit of each byte other than `byte`, which is below 0x80. Ignore all other bits.
+  // Sets the high bit of each byte that is not `byte`, which is below 0x80. The other bits are
+  // undefined.
   static constexpr std::uint64_t differs(std::uint64_t word, unsigned byte) noexcept {
     const std::uint64_t x = word ^ every(byte);
     return ((x & ~kHigh) + ~kHigh) | x;
@@ -84,10 +86,10 @@ struct PortableBlock {
 };
 
 // Text that is read block by block. The last block overlaps the one before, so that nothing after
-// the end is read. A text that is too short for this has no window; ask fits() first.
+// the end is read. A text that is too short for this has no window, so ask fits() first.
 template <class Block>
 struct Window {
-  const char* last;  // the last place at which a block and one more byte fit
+  const char* last;  // the last position at which a block and one more byte fit
 
   static bool fits(std::size_t size) noexcept { return size > std::size_t{Block::kWidth}; }
   static Window of(const char* begin, std::size_t size) noexcept {
@@ -95,8 +97,8 @@ struct Window {
   }
 
   [[nodiscard]] const char* end() const noexcept { return last + Block::kWidth + 1; }
-  // Returns whether the window has that many bytes from `at` on. Uses `last`, so that end() need
-  // not be in a register.
+  // Returns whether the window has that many bytes from `at` on. Uses only `last`, so that end()
+  // takes no register.
   [[nodiscard]] bool has(const char* at, std::ptrdiff_t bytes) const noexcept {
     return at - last <= Block::kWidth + 1 - bytes;
   }
@@ -108,8 +110,8 @@ inline std::size_t before(typename Block::Mask mask) noexcept {
   return static_cast<unsigned>(std::countr_zero(mask)) / unsigned{Block::kBits};
 }
 
-// Returns the first uncommon byte in [from, window.end()), or the end if there is none, or `from`
-// if that is not in the window.
+// Returns the first uncommon byte in [from, window.end()), or window.end() if there is none.
+// Returns `from` if that is not in the window.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* uncommon(const Window<Block>& window, const char* from) noexcept {
   for (; from <= window.last; from += Block::kWidth) {
@@ -122,12 +124,12 @@ inline const char* uncommon(const Window<Block>& window, const char* from) noexc
   return mask == 0 ? window.end() : from + before<Block>(mask);
 }
 
-// The fast path reads up to eight bytes where a run ends. If a run does not end in the window, it
-// reads these bytes instead, which are outside every window and compare unequal to any text.
+// The fast path reads up to eight bytes from the end of a run on. If a run does not end in the
+// window, it reads these bytes instead. They are outside every window and differ from any text.
 inline constexpr char kNowhere[16] = {};
 
-// Returns the first uncommon byte in [from, window.end() - 1), or kNowhere + 1, so that callers can
-// read the byte before it too. `from` is behind window.last.
+// Returns the first uncommon byte in [from, window.end() - 1). Returns kNowhere + 1 if there is
+// none, so that callers can read the byte before it too. `from` is behind window.last.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* tail_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
@@ -137,7 +139,8 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return mask == 0 ? kNowhere + 1 : from + before<Block>(mask);
 }
 
-// Returns the first uncommon byte from `from` on, or a place in kNowhere. For runs of any length.
+// Returns the first uncommon byte from `from` on, or a position in kNowhere. For runs of any
+// length.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* stop(const Window<Block>& window,
                                                const char* from) noexcept {
@@ -147,14 +150,14 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return tail_stop<Block, outside>(window, from);
 }
 
-// Not inlined: it would take registers from the common path, in which the run ends in the first
-// block.
+// Not inlined, because it would take registers from the usual case, in which the run ends in the
+// first block.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::noinline]] const char* far_stop(Window<Block> window, const char* from) noexcept {
   return stop<Block, outside>(window, from);
 }
 
-// Does the same as stop(), for runs that mostly end within a block.
+// Does what stop() does. For runs that mostly end within a block.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* near_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
@@ -167,7 +170,7 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 }
 
 // Returns the first byte in [from, end) that is not in the class, or end. Memory from `begin` on
-// may be read, and begin <= from.
+// may be read. `begin` is not behind `from`.
 template <class Block, chars::Class wanted, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* run(const char* begin, const char* from, const char* end) noexcept {
   const auto size = static_cast<std::size_t>(end - begin);
@@ -183,7 +186,8 @@ const char* value(const char* begin, const char* from, const char* end) noexcept
   return run<Block, chars::kValue, &Block::outside_value>(begin, from, end);
 }
 
-// Returns the end of a run of kTarget and pct-encoded triplets: '%' and two hexadecimal digits.
+// Returns the end of a run of kTarget and percent-encoded triplets ('%' and two hexadecimal
+// digits).
 template <class Block>
 const char* target(const char* begin, const char* from, const char* end) noexcept {
   for (;;) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// NativeBlock: the widest vector block that the build's target surely has. Internal. No other file
-// has intrinsics.
+// NativeBlock: the widest vector block that every machine of the build's target has. Internal. This
+// is the only file with intrinsics.
 #pragma once
 
 #include "reactor/http/internal/parse/scan.h"
@@ -15,8 +15,8 @@ namespace reactor::http::scan {
 
 #if defined(__SSE2__)
 
-// Tests a range without a comparison: subtracting `low` moves the range to 0, and then a saturating
-// addition sets the sign bit of each byte beyond the range. The sign bits are the mask.
+// Tests a range without a comparison. Subtracting `low` moves the range to 0. A saturating addition
+// then sets the sign bit of each byte beyond the range. The sign bits are the mask.
 struct Sse2Block {
   using Mask = std::uint32_t;
   static constexpr std::ptrdiff_t kWidth = 16;
