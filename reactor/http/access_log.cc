@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // room_[begin_, end_) has the lines that are still to be written. All are whole, except the first
 // one after a partial write (torn_). After a failed write only the timer tries again. So a log that
-// nobody reads costs a few system calls a second instead of one for each request.
+// has no reader costs a few system calls a second instead of one for each request.
 #include "reactor/http/access_log.h"
 
 #include <fcntl.h>
@@ -218,8 +218,8 @@ void AccessLog::write_batch() noexcept {
   if (begin_ == end_) begin_ = end_ = 0;
 }
 
-// Returns how many bytes to write at once. A file takes all. A pipe takes up to PIPE_BUF bytes in
-// one piece or not at all (pipe(7)), so it gets as many whole lines as fit into that.
+// Returns how many bytes to write at once. A file gets all of them. A pipe gets as many whole lines
+// as fit into PIPE_BUF bytes, because it takes these in one piece or not at all (pipe(7)).
 std::size_t AccessLog::piece_of(std::string_view text) const noexcept {
   if (target_.kind == Kind::file || text.size() <= PIPE_BUF) return text.size();
   const std::size_t last = text.rfind('\n', PIPE_BUF - 1);

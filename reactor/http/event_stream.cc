@@ -44,7 +44,7 @@ void EventStream::retry(std::chrono::milliseconds delay) {
   flush();
 }
 
-// Appends each line of the text as a line that starts with `name`.
+// Appends each line of the text, with `name` in front of it.
 void EventStream::add_lines(std::string_view name, std::string_view text) {
   for (;;) {
     const std::size_t end = std::min(text.find_first_of(kLineEnds), text.size());

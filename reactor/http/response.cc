@@ -20,8 +20,8 @@ bool is_framing(std::string_view name) {
                      [name](std::string_view ours) { return chars::same(name, ours); });
 }
 
-// Appends the whole field or, if memory runs out, nothing: a part of a field would run into the
-// next one.
+// Appends the whole field. If memory runs out, appends nothing, because a part of a field would run
+// into the next one.
 bool append_field(std::string& text, std::string_view name, std::string_view value) {
   if (name.empty() || !chars::all(chars::kToken, name) || !chars::all(chars::kValue, value) ||
       is_framing(name)) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// http::Server is a reactor::Server<Connection> and the Shared that its connections use. Both lie
+// in Parts, because they must outlive a handler that destroys the http::Server.
 #include "reactor/http/server.h"
 
 #include "reactor/http/internal/http_connection.h"
@@ -15,8 +17,8 @@ struct Server::Parts {
 
   Shared shared;  // outlives the connections
   std::unique_ptr<reactor::Server<Connection>> server;
-  // For ~Server() inside a handler: `end` destroys the Parts that `last_owner` has got. Both are
-  // made in advance, because a destructor must not run out of memory.
+  // If a handler destroys the Server, its Parts move to `last_owner`, and `end` destroys them
+  // later. Both are made in advance, because a destructor must not run out of memory.
   std::unique_ptr<Parts>* last_owner = nullptr;
   Deferred end;
 };
@@ -32,8 +34,8 @@ Options with_keep_alive(Options options) {
 
 Server::Server(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
 
-// A handler may destroy the server. The handler itself and the code to which it returns belong to
-// parts_, which is then destroyed later, from the loop.
+// A handler may destroy the server. The handler and the code to which it returns belong to parts_,
+// so the loop then destroys parts_ later.
 Server::~Server() {
   if (parts_ == nullptr || parts_->server == nullptr) return;
   if (!parts_->server->end_in_callback()) return;
@@ -102,7 +104,7 @@ void Server::set_on_room(Callback<void()> room) { parts_->server->set_on_room(st
 void Server::set_limit(std::uint64_t requests, Callback<void()> reached) {
   Shared& shared = parts_->shared;
   const std::uint64_t left = reached ? requests : 0;
-  // This may throw, so it comes before the count: at its end limit_reached is needed.
+  // This may throw, so it comes before the count, which must not reach 0 without limit_reached.
   shared.limit_reached =
       left > 0 ? parts_->server->loop().deferred(std::move(reached)) : Deferred();
   shared.requests_left = left;

@@ -73,7 +73,7 @@ void Exchange::resume_body() {
 
 // ---- The response ----
 
-// The handler is running.
+// Called while the handler runs.
 Responder Exchange::defer(const Request& request, AccessLog* log) {
   running = true;
   context = ResponseContext::of(request);
@@ -179,7 +179,7 @@ void Exchange::settle_keep_alive() {
   context.last = connection.leaves();
 }
 
-// The response is complete or was abandoned.
+// Ends the response, which is complete or was abandoned. *this may be gone afterwards.
 void Exchange::complete(std::string_view reason) {
   over = true;
   log(reason);

@@ -41,7 +41,7 @@ struct Exchange {
   Exchange& operator=(const Exchange&) = delete;
   ~Exchange() { disconnect(); }
 
-  // Called by Responder; the first seven have calls of the same names there.
+  // Called by Responder, which has calls of the same names. They may end the exchange.
   void send(const Response& response);
   void begin(const Response& response, std::optional<std::uint64_t> length);
   void write(std::string_view piece);
@@ -49,7 +49,8 @@ struct Exchange {
   void set_on_body(Callback<void(std::string_view, bool)> callback);
   void pause_body();
   void resume_body();
-  void abandon();  // its Responder is destroyed
+  // Called when the Responder is destroyed without a complete response.
+  void abandon();
 
   // Called by Connection, when the head of a request with content was parsed.
   void expect_content(const Request& request, Content its_use);
@@ -61,15 +62,15 @@ struct Exchange {
   // the read is no longer than the missing content. Chunked content has no known end; kChunkedRead
   // limits its reads.
   [[nodiscard]] std::span<std::byte> read_buffer(std::span<std::byte> input) const noexcept;
-  // Returns when the wait for content ends: after body_timeout, and one second more for each
-  // `body_rate` bytes that came.
+  // Returns when the wait for content ends: after body_timeout, plus one second for each
+  // `body_rate` received bytes.
   [[nodiscard]] TimePoint content_deadline(const Options& options) const noexcept;
 
   // These call the handler's callbacks. *this may be gone afterwards.
   void pass_on(std::string_view part);
   void pass_on_end();
   void drained();
-  // The connection is closed: logs a response that was cut off, and calls on_close.
+  // Called when the connection is closed. Logs a response that was cut off, and calls on_close.
   void lose_connection() noexcept;
 
   Connection& connection;

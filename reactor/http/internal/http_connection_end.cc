@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of Connection that ends it here: drains it, hands it over to another process, closes it.
+// The part of Connection that ends it in this process: it is drained, handed over to another
+// process, or closed.
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -42,8 +43,8 @@ void Connection::on_shutdown(Stream& stream) {
   if (idle()) leave(stream);  // else set_clock() does it after the response
 }
 
-// Moves the connection only between requests. Its whole state is then the time that is left to wait
-// for the next request.
+// Lets the connection move only between requests. Its state is then only the time that is left to
+// wait for the next request.
 HandOver Connection::on_hand_over(Stream& stream, std::vector<std::byte>& state) {
   if (!idle() || !progress_.fresh()) return HandOver::later;
   state = write_wait(stream.time_left());
@@ -51,7 +52,7 @@ HandOver Connection::on_hand_over(Stream& stream, std::vector<std::byte>& state)
 }
 
 // Continues to wait for the next request. A state that can't be read comes from another version of
-// the program. The wait then starts anew.
+// the program. In that case the wait starts again.
 void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
   const Duration keep_alive = shared_->options.keep_alive;
   const Duration left = read_wait(state).value_or(keep_alive);

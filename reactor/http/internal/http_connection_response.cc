@@ -49,7 +49,7 @@ std::string name_of_peer(const Stream& stream) {
   } else if (response.next_ != nullptr && !response.failed()) {
     upgrade(stream, request, response, input);
     input = {};
-  } else {  // a plain response, while content is still to come
+  } else {  // a plain response, although content is still to come
     respond_and_close(stream, request, response);
   }
 }

@@ -25,7 +25,7 @@ class Pen {
     at_ += text.size();
     return *this;
   }
-  // Compilers inline std::to_chars() or not, as they like.
+  // Does not use std::to_chars(), because the compiler inlines that here only by chance.
   [[gnu::always_inline]] Pen& decimal(std::uint64_t value) {
     std::size_t digits = 1;
     for (std::uint64_t rest = value / 10; rest != 0; rest /= 10) ++digits;
