@@ -166,7 +166,7 @@ class Cell {
   void expect_answer() {
     static const std::map<Answer, std::string> kLines = {
         {Answer::none, "committed"},
-        {Answer::kill, ") sent its master what no worker sends; it is killed"},
+        {Answer::kill, ") sent its master a byte that no worker sends, and is killed"},
         {Answer::heir, "log worker 0 "},
         {Answer::mend, "they listen again"}};
     expect_line(kLines.at(act_.answer));

@@ -18,6 +18,7 @@
 
 #include "reactor/base/byte_buffer.h"
 #include "reactor/base/held_callback.h"
+#include "reactor/base/internal/jitter.h"
 #include "reactor/http/http_options.h"
 #include "reactor/http/internal/date.h"
 #include "reactor/http/internal/exchange.h"
@@ -57,7 +58,7 @@ struct Shared {
   DateCache date;
   std::uint64_t requests_left = 0;  // until limit_reached is scheduled; 0: no limit
   Deferred limit_reached;
-  std::uint32_t spread = 1;  // the state of the random generator for drain_spread
+  Jitter jitter;  // for drain_spread
   bool draining = false;
 };
 

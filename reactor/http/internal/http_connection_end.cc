@@ -73,10 +73,8 @@ void Connection::leave(Stream& stream) {
     stream.close(true);
     return;
   }
-  shared_->spread = shared_->spread * 1664525 + 1013904223;
-  const auto share = static_cast<double>(shared_->spread >> 8) / 0x1000000;
-  const auto delay = static_cast<Duration::rep>(static_cast<double>(spread.count()) * share);
-  stream.set_deadline(saturating_add(stream.loop().now(), Duration(delay)));
+  const Duration delay = shared_->jitter.part_of(spread);
+  stream.set_deadline(saturating_add(stream.loop().now(), delay));
   clock_ = Clock::idle;
 }
 

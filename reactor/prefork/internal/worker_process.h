@@ -4,7 +4,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "reactor/base/clock.h"
@@ -13,7 +12,7 @@
 
 namespace reactor::prefork {
 
-// Ends each log line about a worker that did what no sound worker does.
+// The end of each log line about a worker that broke the rules.
 inline constexpr const char* kSuspicion =
     "If this happens again, suspect that clients run their code in the workers";
 
@@ -27,16 +26,12 @@ struct WorkerProcess {
 
   pid_t pid = 0;
   unsigned slot = 0;
-  bool outdated = false;  // it gets a successor as soon as it serves
   // Of the plan that the worker was started with, which a reload does not change.
   Duration timeout{}, graceful_timeout{};
   State state = State::starting;
   Control control;
-  bool wants_successor = false;
-  bool broke_rules = false;  // it sent what Control does not allow
   std::uint32_t seat = 0;
   TimePoint started{};
-  std::optional<TimePoint> ready_since;
   TimePoint deadline = TimePoint::max();  // for becoming ready, or for ending
   std::uint64_t turns = 0;                // of its loop, at the last look
   TimePoint moved{};                      // when `turns` was last seen to change

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// Jitter: random parts of durations, so that things that began together do not end together. The
+// numbers are easy to guess. Private to the library.
+#pragma once
+
+#include <cstdint>
+
+#include "reactor/base/clock.h"
+
+namespace reactor {
+
+class Jitter {
+ public:
+  explicit Jitter(std::uint32_t seed = 1) noexcept : state_(seed) {}
+
+  // Returns a random duration from 0 up to, but not including, `whole`, which is not negative.
+  [[nodiscard]] Duration part_of(Duration whole) noexcept {
+    state_ = state_ * 1664525 + 1013904223;  // a linear congruential generator (Numerical Recipes)
+    const double share = static_cast<double>(state_ >> 8U) / 0x1000000;
+    return Duration(static_cast<Duration::rep>(static_cast<double>(whole.count()) * share));
+  }
+
+ private:
+  std::uint32_t state_;
+};
+
+}  // namespace reactor
