@@ -15,15 +15,15 @@
 
 #include "reactor/base/log.h"
 #include "reactor/prefork/fork_server.h"
-#include "reactor/prefork/internal/membership.h"
 #include "reactor/prefork/internal/stuck_report.h"
+#include "reactor/prefork/internal/worker_forked.h"
 
 namespace reactor::prefork {
 namespace {
 
-LoopOptions loop_options(const Plan& plan, Membership* membership) {
+LoopOptions loop_options(const Plan& plan, Worker::Forked* forked) {
   LoopOptions options{.backend = plan.backend};
-  if (membership != nullptr) options.stats = &membership->scoreboard.seat(membership->seat).loop;
+  if (forked != nullptr) options.stats = &forked->scoreboard.seat(forked->seat).loop;
   return options;
 }
 
@@ -36,17 +36,17 @@ std::uint64_t with_jitter(std::uint64_t requests) {
 }  // namespace
 
 Worker::Worker(Options& options, const Plan& plan, unsigned index, Sockets sockets,
-               std::unique_ptr<Membership> membership)
+               std::unique_ptr<Forked> forked)
     : options_(options),
       plan_(plan),
       index_(index),
       sockets_(std::move(sockets)),
-      membership_(std::move(membership)),
-      own_loop_(std::in_place, loop_options(plan, membership_.get())),
+      forked_(std::move(forked)),
+      own_loop_(std::in_place, loop_options(plan, forked_.get())),
       loop_(*own_loop_) {
   watch_signals();
-  if (membership_ == nullptr) return;
-  Membership& own = *membership_;
+  if (forked_ == nullptr) return;
+  Forked& own = *forked_;
   own.siblings = std::make_unique<Siblings>(loop_, own.scoreboard, own.listeners, own.mailboxes,
                                             index_, own.seat);
   report_when_stuck(loop_, index_, options_.report_descriptor);
@@ -71,9 +71,9 @@ void Worker::watch_signals() {
   signals_.front().ref();  // keeps an idle worker running until it drains
   on(SIGQUIT, [this] { end_now("QUIT"); });
   watch_reopen();
-  if (membership_ != nullptr) return;
-  // Without a master this process handles the master's signals itself. Forked workers ignore them;
-  // so Ctrl-C in a terminal, which reaches all, is left to the master.
+  if (forked_ != nullptr) return;
+  // Without a master this process handles the master's signals itself. Forked workers ignore them:
+  // Ctrl-C in a terminal reaches all processes, and is for the master.
   on(SIGINT, [this] { draining_ ? end_now("INT while it drains") : drain(); });
   const auto ignore = [](int number) {
     REACTOR_LOG(warn, "signal " + std::to_string(number) + " ignored: no workers to act on");
@@ -95,14 +95,14 @@ void Worker::reopen() {
 }
 
 void Worker::watch_master() {
-  master_ = loop_.watch(membership_->control.fd(), Interest::read, [this](Ready) { hear_master(); })
-                .value();
+  master_ =
+      loop_.watch(forked_->control.fd(), Interest::read, [this](Ready) { hear_master(); }).value();
   master_.unref();
 }
 
 void Worker::hear_master() {
   for (;;) {
-    WorkerControl::Received received = membership_->control.receive();
+    WorkerControl::Received received = forked_->control.receive();
     if (received.ended) {
       master_.stop();
       end_now("the master is gone");
@@ -123,11 +123,11 @@ void Worker::pause_master() {
 
 void Worker::hear(const Message& message, UniqueFd descriptor) {
   if (message.kind == Message::Kind::serve) {
-    membership_->held = false;
+    forked_->held = false;
   } else if (message.kind == Message::Kind::retire) {
     retire(message.value);
   } else {
-    membership_->siblings->hear(message, std::move(descriptor));
+    forked_->siblings->hear(message, std::move(descriptor));
     if (message.kind == Message::Kind::sibling && !beat_) start_beating();
   }
 }
@@ -135,10 +135,10 @@ void Worker::hear(const Message& message, UniqueFd descriptor) {
 // During an upgrade the loop does not run yet, because it would accept connections that still
 // belong to the old program. Returns false if there will be nothing to serve.
 bool Worker::wait_to_serve() {
-  while (membership_ != nullptr && membership_->held) {
-    pollfd news{membership_->control.fd(), POLLIN, 0};
+  while (forked_ != nullptr && forked_->held) {
+    pollfd news{forked_->control.fd(), POLLIN, 0};
     ::poll(&news, 1, -1);
-    WorkerControl::Received next = membership_->control.receive();
+    WorkerControl::Received next = forked_->control.receive();
     if (next.ended) return false;
     if (next.later) ::poll(nullptr, 0, WorkerControl::kRetryDelay / std::chrono::milliseconds(1));
     if (!next.message) continue;
@@ -153,20 +153,20 @@ bool Worker::wait_to_serve() {
 void Worker::start_beating() {
   const bool limited = plan_.timeout > Duration::zero();
   const Duration beat = limited ? beat_of(plan_.timeout) : std::chrono::seconds(1);
-  beat_ = loop_.every(beat, [this] { membership_->siblings->beat(); });
+  beat_ = loop_.every(beat, [this] { forked_->siblings->beat(); });
   beat_.unref();
 }
 
 void Worker::say_ready() {
-  if (membership_ == nullptr) {
+  if (forked_ == nullptr) {
     if (options_.on_ready) options_.on_ready();
-  } else if (!membership_->control.say_ready()) {
+  } else if (!forked_->control.say_ready()) {
     end_now("the master is gone, or can't be told that it is ready");
   }
 }
 
 void Worker::renew() {
-  if (membership_ != nullptr) membership_->control.ask_for_successor();
+  if (forked_ != nullptr) forked_->control.ask_for_successor();
 }
 
 int Worker::execute(WorkerFunction& serve) noexcept {
@@ -175,7 +175,7 @@ int Worker::execute(WorkerFunction& serve) noexcept {
   } catch (const std::exception& error) {
     REACTOR_LOG(error, std::string("worker ends by an exception: ") + error.what());
   } catch (...) {
-    REACTOR_LOG(error, "worker ends by an exception that is no std::exception");
+    REACTOR_LOG(error, "worker ends by an exception that is not a std::exception");
   }
   return kExitFailed;
 }
@@ -183,7 +183,8 @@ int Worker::execute(WorkerFunction& serve) noexcept {
 int Worker::serve_by_model(WorkerFunction& serve) {
   if (plan_.model == Model::prefork) return serve(*this);
   if (!sockets_.datagrams.empty()) {
-    REACTOR_LOG(error, "a process per connection: datagrams have none; serve them in the loop");
+    REACTOR_LOG(error,
+                "a process per connection can't serve datagrams; serve them in the worker's loop");
     return kExitFailed;
   }
   ServerLimits limits;
@@ -200,19 +201,19 @@ int Worker::serve_by_model(WorkerFunction& serve) {
   return status;
 }
 
-// Closes what is open here but not watched by the loop.
+// Closes the descriptors that are open here but that the loop does not watch.
 void Worker::close_in_child() {
   if (options_.on_fork) options_.on_fork();
-  if (membership_ == nullptr) return;
-  membership_->control.close_notices();
-  membership_->listeners.close();
-  membership_->mailboxes.close();
+  if (forked_ == nullptr) return;
+  forked_->control.close_notices();
+  forked_->listeners.close();
+  forked_->mailboxes.close();
 }
 
 int Worker::serve(Service& service) {
   if (child_ != nullptr) return child_->serve(service);
   service_ = &service;
-  if (membership_ != nullptr) membership_->siblings->serve(service, plan_.processors.empty());
+  if (forked_ != nullptr) forked_->siblings->serve(service, plan_.processors.empty());
   if (plan_.max_requests > 0) {
     service.set_limit(with_jitter(plan_.max_requests), [this] { renew(); });
   }
@@ -256,12 +257,12 @@ void Worker::count_down(Duration left) {
 // retiring already, it stops handing over and drains what is left.
 void Worker::drain() {
   if (!begin_drain()) {
-    if (retiring_) membership_->siblings->finish_here();
+    if (retiring_) forked_->siblings->finish_here();
     return;
   }
-  if (membership_ != nullptr) {
-    membership_->siblings->withdraw();
-    membership_->listeners.close();
+  if (forked_ != nullptr) {
+    forked_->siblings->withdraw();
+    forked_->listeners.close();
   }
   service_ != nullptr ? drain_service() : stop_soon();
 }
@@ -273,7 +274,7 @@ void Worker::drain_service() {
 // Drains again if connections were still waiting for this worker.
 void Worker::take_rest() {
   using Rest = Siblings::Rest;
-  const Rest rest = membership_ == nullptr ? Rest::none : membership_->siblings->take_rest();
+  const Rest rest = forked_ == nullptr ? Rest::none : forked_->siblings->take_rest();
   if (rest == Rest::none) {
     loop_.stop();
   } else if (rest == Rest::came) {
@@ -288,9 +289,9 @@ void Worker::retire(unsigned heir) {
   if (!begin_drain()) return;
   if (service_ != nullptr) {
     retiring_ = true;
-    membership_->siblings->hand_over(heir, [this] { loop_.stop(); });
-    // Connections that no worker has taken at half of the timeout are asked to end, instead of
-    // being cut off at its end.
+    forked_->siblings->hand_over(heir, [this] { loop_.stop(); });
+    // After half of the timeout the connections that are left are asked to end, so that none is cut
+    // off at its end.
     give_up_ = loop_.after(plan_.graceful_timeout / 2, [this] { drain(); });
   } else {
     stop_soon();

@@ -16,8 +16,7 @@ namespace reactor::prefork {
 
 class Child;
 class ForkServer;
-struct Membership;  // internal
-struct Message;     // internal
+struct Message;  // internal
 
 // The worker's side of prefork: its loop, its listeners, and its answers to the master's messages.
 // run() makes it in the worker process. Thread: the loop's. Callbacks may call everything but run()
@@ -27,9 +26,11 @@ class Worker {
   struct Sockets {
     std::vector<Socket> listeners, datagrams;
   };
-  // `membership`: how a forked worker reaches its master and siblings; null with workers = 0.
+  struct Forked;  // internal: a forked worker's links to its master and siblings
+
+  // Called by prefork::run(). `forked` is null with workers = 0.
   Worker(Options& options, const Plan& plan, unsigned index, Sockets sockets,
-         std::unique_ptr<Membership> membership);
+         std::unique_ptr<Forked> forked);
   // For the process of one connection (Model::fork).
   Worker(Options& options, const Plan& plan, unsigned index, Child& child);
   Worker(const Worker&) = delete;
@@ -103,7 +104,7 @@ class Worker {
   Plan plan_;
   unsigned index_;
   Sockets sockets_;
-  std::unique_ptr<Membership> membership_;
+  std::unique_ptr<Forked> forked_;
   std::optional<Loop> own_loop_;  // empty in the process of a connection
   Loop& loop_;
   Child* child_ = nullptr;

@@ -30,8 +30,8 @@ CRASH = re.compile(r"was killed by signal (4|5|6|7|8|11|31)\b|CHECK|terminate ca
 DATAGRAMS = ("udp:", "unixgram:")
 REPLACED = re.compile(r"worker \d+ \(pid \d+\) (exited|was killed).*; next start in")
 REFUSED = re.compile(
-    r"reload refused|going on with the old configuration|no upgrade: |we go on as before|"
-    r"can't reopen|no room for worker")
+    r"reload refused|going on with the old configuration|no upgrade: |"
+    r"this program goes on as before|can't reopen|no room for worker")
 # A worker has ended as it starts so often that its next start is put off.
 PUT_OFF = re.compile(r"exited with 1; next start in [1-9]")
 

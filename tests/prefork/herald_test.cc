@@ -165,7 +165,7 @@ TEST_F(HeraldTest, AfterAnUpgradeTheOldProgramIsSilent) {
   serve();
   herald_->note("an upgrade starts as process 4711");
   EXPECT_EQ(heard(), Datagrams{"STATUS=2 workers; an upgrade starts as process 4711"});
-  EXPECT_TRUE(herald_->hand_over(4711));
+  EXPECT_TRUE(herald_->change_main_pid(4711));
   EXPECT_EQ(heard(), Datagrams{"MAINPID=4711\nREADY=1"});
   pass(seconds(20), {kFirst, kFirst + 1});
   die(kFirst);
@@ -183,7 +183,7 @@ TEST_F(HeraldTest, AManagerThatReadsLateHearsAllInOrder) {
   herald_->reload_refused(*crew_, "a reason");
   herald_->look(*crew_);
   EXPECT_LE(herald_->next_turn(), clock_.now() + Notifier::kRetryDelay);
-  EXPECT_FALSE(herald_->hand_over(4711)) << "nor is the new program announced before";
+  EXPECT_FALSE(herald_->change_main_pid(4711)) << "nor is the new program announced before";
   empty();
   EXPECT_EQ(
       heard(),
@@ -198,12 +198,12 @@ TEST_F(HeraldTest, AManagerThatReadsLateHearsAllInOrder) {
 TEST_F(HeraldTest, TheProgramSpeaksOnWhileItsSuccessorCanNotBeAnnounced) {
   serve();
   fill();
-  EXPECT_FALSE(herald_->hand_over(4711));
+  EXPECT_FALSE(herald_->change_main_pid(4711));
   pass(seconds(3), {kFirst, kFirst + 1});
   herald_->look(*crew_);
   empty();
   EXPECT_EQ(heard(), Datagrams{"WATCHDOG=1"});
-  EXPECT_TRUE(herald_->hand_over(4711));
+  EXPECT_TRUE(herald_->change_main_pid(4711));
   EXPECT_EQ(heard(), Datagrams{"MAINPID=4711\nREADY=1"});
 }
 

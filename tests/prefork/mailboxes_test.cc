@@ -18,7 +18,7 @@
 namespace reactor::prefork {
 namespace {
 
-std::vector<std::byte> octets(std::size_t count) {
+std::vector<std::byte> some_bytes(std::size_t count) {
   std::vector<std::byte> bytes(count);
   for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::byte>(i * 7);
   return bytes;
@@ -43,16 +43,16 @@ TEST_F(MailboxesTest, KeepConnectionsAndTheirStatesApartAndInOrder) {
   EXPECT_EQ(boxes.count(), 3U);
   const std::array<std::size_t, 4> sizes{0, 1, 1000, Mailboxes::kMaxState};
   for (const std::size_t size : sizes) {
-    EXPECT_TRUE(boxes.send(1, theirs_.get(), octets(size)).value());
+    EXPECT_TRUE(boxes.send(1, theirs_.get(), some_bytes(size)).value());
   }
   EXPECT_FALSE(boxes.receive(boxes.out_of(0)).value().connection);
   for (const std::size_t size : sizes) {
-    const Letter letter = boxes.receive(boxes.out_of(1)).value();
-    ASSERT_TRUE(letter.connection);
-    EXPECT_TRUE(std::ranges::equal(letter.state, octets(size)));
-    ASSERT_EQ(::write(letter.connection.get(), "x", 1), 1);
-    char octet = 0;
-    ASSERT_EQ(::read(ours_.get(), &octet, 1), 1);
+    const MailedConnection mailed = boxes.receive(boxes.out_of(1)).value();
+    ASSERT_TRUE(mailed.connection);
+    EXPECT_TRUE(std::ranges::equal(mailed.state, some_bytes(size)));
+    ASSERT_EQ(::write(mailed.connection.get(), "x", 1), 1);
+    char byte = 0;
+    ASSERT_EQ(::read(ours_.get(), &byte, 1), 1);
   }
   EXPECT_FALSE(boxes.receive(boxes.out_of(1)).value().connection);
 }
@@ -60,7 +60,7 @@ TEST_F(MailboxesTest, KeepConnectionsAndTheirStatesApartAndInOrder) {
 TEST_F(MailboxesTest, RefuseAStateThatIsTooLarge) {
   Mailboxes boxes;
   ASSERT_FALSE(boxes.grow(1));
-  const Result<bool> sent = boxes.send(0, theirs_.get(), octets(Mailboxes::kMaxState + 1));
+  const Result<bool> sent = boxes.send(0, theirs_.get(), some_bytes(Mailboxes::kMaxState + 1));
   EXPECT_EQ(sent.error(), std::errc::message_size);
   EXPECT_FALSE(boxes.receive(boxes.out_of(0)).value().connection);
 }
@@ -68,7 +68,7 @@ TEST_F(MailboxesTest, RefuseAStateThatIsTooLarge) {
 TEST_F(MailboxesTest, SayWhenTheyAreFull) {
   Mailboxes boxes;
   ASSERT_FALSE(boxes.grow(1));
-  const std::vector<std::byte> state = octets(Mailboxes::kMaxState);
+  const std::vector<std::byte> state = some_bytes(Mailboxes::kMaxState);
   int sent = 0;
   while (sent < 100'000 && boxes.send(0, theirs_.get(), state).value()) ++sent;
   ASSERT_GT(sent, 1);
@@ -82,7 +82,7 @@ TEST_F(MailboxesTest, SayWhenTheyAreFull) {
 TEST_F(MailboxesTest, OfAnEarlierProgramAreOnlyReceivedFrom) {
   Mailboxes old;
   ASSERT_FALSE(old.grow(2));
-  ASSERT_TRUE(old.send(1, theirs_.get(), octets(5)).value());
+  ASSERT_TRUE(old.send(1, theirs_.get(), some_bytes(5)).value());
   std::vector<std::pair<UniqueFd, UniqueFd>> ends;
   for (unsigned slot = 0; slot < 2; ++slot) {
     ends.emplace_back(UniqueFd(::dup(old.into(slot))), UniqueFd(::dup(old.out_of(slot))));
@@ -93,9 +93,9 @@ TEST_F(MailboxesTest, OfAnEarlierProgramAreOnlyReceivedFrom) {
   EXPECT_EQ(later.count(), 3U);
   ASSERT_EQ(later.earlier().size(), 2U);
   EXPECT_FALSE(later.waits(1));
-  const Letter letter = later.receive(later.earlier()[1].get()).value();
-  EXPECT_TRUE(letter.connection);
-  EXPECT_EQ(letter.state.size(), 5U);
+  const MailedConnection mailed = later.receive(later.earlier()[1].get()).value();
+  EXPECT_TRUE(mailed.connection);
+  EXPECT_EQ(mailed.state.size(), 5U);
 
   ASSERT_TRUE(later.send(1, theirs_.get(), {}).value());
   EXPECT_FALSE(old.receive(old.out_of(1)).value().connection);
@@ -108,19 +108,19 @@ TEST_F(MailboxesTest, OfAnEarlierProgramAreOnlyReceivedFrom) {
 TEST_F(MailboxesTest, GiveNothingWithoutAFreeDescriptor) {
   Mailboxes boxes;
   ASSERT_FALSE(boxes.grow(1));
-  ASSERT_TRUE(boxes.send(0, theirs_.get(), octets(3)).value());
+  ASSERT_TRUE(boxes.send(0, theirs_.get(), some_bytes(3)).value());
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const UniqueFd lowest(::dup(STDERR_FILENO));
   const rlimit none{static_cast<rlim_t>(lowest.get()), before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const Result<Letter> refused = boxes.receive(boxes.out_of(0));
+  const Result<MailedConnection> refused = boxes.receive(boxes.out_of(0));
   EXPECT_EQ(refused.error(), std::errc::too_many_files_open);
   EXPECT_TRUE(boxes.waits(0));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-  const Letter letter = boxes.receive(boxes.out_of(0)).value();
-  EXPECT_TRUE(letter.connection);
-  EXPECT_EQ(letter.state.size(), 3U);
+  const MailedConnection mailed = boxes.receive(boxes.out_of(0)).value();
+  EXPECT_TRUE(mailed.connection);
+  EXPECT_EQ(mailed.state.size(), 3U);
 }
 
 // ---- Messages from strangers ----
@@ -148,7 +148,7 @@ TEST_F(MailboxesTest, DropWhatNoWorkerOfThisVersionSends) {
     SCOPED_TRACE(stranger.name);
     ASSERT_FALSE(
         send_with_descriptor(boxes.into(0), stranger.bytes, stranger.descriptor).is_error());
-    ASSERT_TRUE(boxes.send(0, theirs_.get(), octets(2)).value());
+    ASSERT_TRUE(boxes.send(0, theirs_.get(), some_bytes(2)).value());
     const auto open_before = FdGuard::open_descriptors();
     EXPECT_EQ(boxes.receive(boxes.out_of(0)).error(), std::errc::bad_message);
     EXPECT_EQ(FdGuard::open_descriptors(), open_before);

@@ -74,9 +74,9 @@ TEST(ShortageInAChild, LeavesAConnectionInItsMailbox) {
                 const int copy = ::dup(boxes.out_of(0));
                 ASSERT_TRUE(boxes.send(0, theirs.get(), {}).value());
                 refuse(SYS_recvmsg, boxes.out_of(0), number);
-                const Result<Letter> letter = boxes.receive(boxes.out_of(0));
-                ASSERT_FALSE(letter);
-                EXPECT_TRUE(is_transient(letter.error()));
+                const Result<MailedConnection> mailed = boxes.receive(boxes.out_of(0));
+                ASSERT_FALSE(mailed);
+                EXPECT_TRUE(is_transient(mailed.error()));
                 EXPECT_TRUE(boxes.receive(copy).value().connection);
               }),
               0);

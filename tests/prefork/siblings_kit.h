@@ -100,7 +100,7 @@ class SiblingsTest : public LoopTest {
     connection_ = Socket(UniqueFd(ends[0]));
     peer_.reset(ends[1]);
     for (unsigned slot = 0; slot < 3; ++slot) seats_[slot] = sit(slot);
-    siblings_ = std::make_unique<Siblings>(loop_, *scoreboard_, slots_, mailboxes_, 0,
+    siblings_ = std::make_unique<Siblings>(loop_, *scoreboard_, listeners_, mailboxes_, 0,
                                            static_cast<std::uint32_t>(0));
     siblings_->serve(service_, true);
   }
@@ -147,7 +147,7 @@ class SiblingsTest : public LoopTest {
   LogCapture log_;
   Loop loop_{options()};
   std::unique_ptr<Scoreboard> scoreboard_ = Scoreboard::make().value();
-  ListenerTable slots_;
+  ListenerTable listeners_;
   Mailboxes mailboxes_;
   Socket connection_;
   UniqueFd peer_;

@@ -50,7 +50,7 @@ TEST_P(SiblingsTest, APauseOfAllMakesNobodyLookStuck) {
     siblings_->beat();
   });
   loop_.poll().value();
-  std::this_thread::sleep_for(3 * Siblings::kStuck);
+  std::this_thread::sleep_for(3 * BorrowedQueues::kStuck);
   loop_.poll().value();
   EXPECT_FALSE(log_.contains("is stuck"));
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; })) << "but soon";
@@ -111,7 +111,7 @@ TEST_P(SiblingsTest, AWorkerThatStartsWithoutAFreeDescriptorHasNoRoom) {
   const UniqueFd lowest(::dup(STDERR_FILENO));
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  Siblings siblings(loop_, *scoreboard_, slots_, mailboxes_, 1, 1);
+  Siblings siblings(loop_, *scoreboard_, listeners_, mailboxes_, 1, 1);
   EXPECT_TRUE(scoreboard_->has_room(1));
   const rlimit none{static_cast<rlim_t>(lowest.get()), before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
@@ -139,7 +139,7 @@ TEST_P(SiblingsTest, WithoutADescriptorConnectionsWaitInTheMailbox) {
 TEST_P(SiblingsTest, EachComplaintIsInTheLog) {
   const std::array<std::byte, 4> other_version{std::byte{2}};
   ASSERT_TRUE(send_with_descriptor(mailboxes_.into(0), other_version, connection_.fd()).ok());
-  EXPECT_TRUE(run_bounded(loop_, [&] { return log_.contains("is no connection"); }));
+  EXPECT_TRUE(run_bounded(loop_, [&] { return log_.contains("is not a connection"); }));
   service_.refuse = true;
   ASSERT_TRUE(mailboxes_.send(0, connection_.fd(), {}).value());
   EXPECT_TRUE(run_bounded(loop_, [&] { return log_.contains("can't take a connection over"); }));
@@ -161,7 +161,7 @@ TEST_P(SiblingsTest, TheConnectionsOfAnEarlierProgramAreTaken) {
   fresh.adopt(std::move(ends));
   ASSERT_FALSE(fresh.grow(1));
   PlayedService service;
-  Siblings siblings(loop_, *scoreboard_, slots_, fresh, 0, 0);
+  Siblings siblings(loop_, *scoreboard_, listeners_, fresh, 0, 0);
   siblings.serve(service, true);
   ASSERT_TRUE(old.send(0, connection_.fd(), {}).value());
   EXPECT_TRUE(run_bounded(loop_, [&] { return service.taken == 1; }));

@@ -74,9 +74,9 @@ TEST_F(InheritanceTest, GivesEachGroupOnceAndClosesTheRest) {
   earlier.close_rest();
   EXPECT_TRUE(earlier.take_groups("unix:/a path with blanks").empty());
   earlier.say_ready();
-  char octet = 0;
-  EXPECT_EQ(::read(old_.get(), &octet, 1), 1);
-  EXPECT_EQ(octet, 'R');
+  char byte = 0;
+  EXPECT_EQ(::read(old_.get(), &byte, 1), 1);
+  EXPECT_EQ(byte, 'R');
   EXPECT_FALSE(earlier.end_of_earlier());
   for (const int fd : {fds[0], fds[1]}) UniqueFd(fd).reset();  // these are copies of this end, too
   old_.reset();

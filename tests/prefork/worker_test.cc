@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "reactor/net/server.h"
-#include "reactor/prefork/internal/membership.h"
+#include "reactor/prefork/internal/worker_forked.h"
 #include "tests/support/fd_guard.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_test.h"
@@ -39,10 +39,9 @@ class WorkerTest : public BackendTest {
     options_.backend = GetParam();
     auto control = make_control().value();
     master_ = std::move(control.master);
-    auto membership = std::make_unique<Membership>(
-        Membership{std::move(control.worker), *scoreboard_, seat, slots_, mailboxes_, held_});
-    worker_ =
-        std::make_unique<Worker>(options_, options_, 0, Worker::Sockets{}, std::move(membership));
+    auto forked = std::make_unique<Worker::Forked>(
+        Worker::Forked{std::move(control.worker), *scoreboard_, seat, slots_, mailboxes_, held_});
+    worker_ = std::make_unique<Worker>(options_, options_, 0, Worker::Sockets{}, std::move(forked));
     server_ = Server<Idle>::listen(worker_->loop(), Address::loopback(0), {}).value();
     client_ = Socket::connect(server_->addresses().at(0)).value();
     ASSERT_TRUE(run_bounded(worker_->loop(), [&] { return server_->connections() == 1; }));
@@ -78,8 +77,8 @@ TEST_P(WorkerTest, StaysUntilItsConnectionsAreTaken) {
   retire();
   bool taken = false;
   Timer heir = worker_->loop().after(milliseconds(100), [&] {
-    Result<Letter> letter = mailboxes_.receive(mailboxes_.out_of(1));
-    taken = letter && letter->connection;
+    Result<MailedConnection> mailed = mailboxes_.receive(mailboxes_.out_of(1));
+    taken = mailed && mailed->connection;
   });
   heir.unref();
   EXPECT_EQ(worker_->serve(*server_), kExitOk);

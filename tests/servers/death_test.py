@@ -261,7 +261,7 @@ class FailingFork(unittest.TestCase):
                 self.limit_processes(server.pid, 5)  # old: 3; new: master, 1 worker
                 server.signal(signal.SIGUSR2)
                 connections = []
-                while "we go on as before" not in server.log():
+                while "this program goes on as before" not in server.log():
                     connections.append(server.connect())
                     self.assertTrue(support.is_ok(connections[-1]))
                     self.assertLess(len(connections), 1000, server.log())

@@ -144,7 +144,7 @@ class Manager(unittest.TestCase):
             for _ in range(50):
                 with server.connect() as connection:
                     self.assertTrue(support.is_ok(connection))
-            self.assertNotIn("we go", server.log())
+            self.assertNotIn("this program ends", server.log())
             sender, main = self.hear_main()
             try:
                 self.assertEqual(sender, server.pid)
@@ -160,7 +160,7 @@ class Manager(unittest.TestCase):
             server.ready()
             self.fill()
             server.signal(signal.SIGUSR2)
-            wait_until(lambda: "we go on as before" in server.log(), "the end of the upgrade")
+            wait_until(lambda: "this program goes on as before" in server.log(), "the end of the upgrade")
             self.assertIn("the service manager can't be told in time, and is ended", server.log())
             with server.connect() as connection:
                 self.assertTrue(support.is_ok(connection))

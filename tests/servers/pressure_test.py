@@ -147,7 +147,7 @@ class Pressure(support.BackendTest):
                 if min(shares) > 20:  # 50 would be even; the kernel chooses by a hash
                     return
                 # On a busy machine a worker may wait so long that its siblings serve its backlog.
-                self.assertIn(" is stuck: ", server.log(), shares)
+                self.assertIn(" is stuck; ", server.log(), shares)
             self.fail(f"never even: {shares}")
 
     def shares_of_200(self, server):

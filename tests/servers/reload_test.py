@@ -193,7 +193,7 @@ class Resize(NothingLost):
         with self.server(ECHO, "-w", "1") as server:
             (worker,) = server.workers()
             server.signal(signal.SIGTTOU)
-            wait_until(lambda: "no fewer workers than 1" in server.log(), "the warning")
+            wait_until(lambda: "the number of workers stays" in server.log(), "the warning")
             self.assertEqual(server.workers(), [worker])
 
 

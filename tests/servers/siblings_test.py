@@ -48,7 +48,7 @@ class Stuck(support.BackendTest):
             self.assertGreater(len(meanwhile), 100 * took)
             # Without the siblings, one in four would have waited for the victim.
             self.assertLess(percentile(meanwhile, 99), max(0.05, 3 * percentile(before, 99)))
-            self.assertIn("is stuck: we accept from its queue", server.log())
+            self.assertIn("is stuck; this worker accepts from its queue", server.log())
 
     def test_it_takes_part_again_afterwards(self):
         with self.server(ECHO, "-w", "2") as server:
@@ -152,7 +152,7 @@ class Balance(support.BackendTest):
             found = sorted(loads())
             if found[-1] - found[0] <= 2:
                 return
-            self.assertIn(" is stuck: ", server.log(), found)
+            self.assertIn(" is stuck; ", server.log(), found)
         self.fail(f"never even: {found}")
 
     def test_long_lived_connections_end_even(self):

@@ -124,7 +124,7 @@ class Upgrade(support.BackendTest):
                     workers = server.workers()
                     upgraded.replace(text=text)
                     server.signal(signal.SIGUSR2)
-                    wait_until(lambda: "we go on as before" in server.log(), "the way back")
+                    wait_until(lambda: "this program goes on as before" in server.log(), "the way back")
                     self.assertEqual(upgraded.pid(), server.pid)
                     self.assertEqual(server.workers(), workers)
                     self.assertTrue(support.is_ok(idle))
@@ -158,7 +158,7 @@ class Upgrade(support.BackendTest):
         """Starts an upgrade that fails, and checks that no client notices."""
         server.signal(signal.SIGUSR2)
         begin()
-        ask_until(server, lambda: server.log().count("we go on as before") == count)
+        ask_until(server, lambda: server.log().count("this program goes on as before") == count)
         self.assertEqual(len(server.workers()), 2)
 
     def test_no_workers_are_refused_at_once(self):
@@ -251,7 +251,7 @@ class Upgrade(support.BackendTest):
                     upgraded.configure("workers = 1\n" + later.format(folder))
                     server.signal(signal.SIGUSR2)
                     found = wait_until(lambda: support.in_group(server.pid)[1:] and re.search(
-                        r"process (\d+) is ready; we go", server.log()), "the new program")
+                        r"process (\d+) is ready; this program ends", server.log()), "the new program")
                     new = int(found[1])
                     try:
                         self.assertEqual(server.wait(), 0)
@@ -286,7 +286,7 @@ class Upgrade(support.BackendTest):
                 server.signal(signal.SIGUSR2)
                 wait_until(lambda: "no upgrade: one is under way" in server.log(), "the refusal")
                 server.signal(signal.SIGTTIN)
-                wait_until(lambda: "no more workers amid an upgrade" in server.log(), "another one")
+                wait_until(lambda: "can't add workers during an upgrade" in server.log(), "another one")
                 server.signal(signal.SIGHUP)
                 wait_until(lambda: server.log().count("is ready") == 4, "the reload")
                 with server.connect() as connection:

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Alone: what remains of a master if there are no workers. The Worker handles the signals; this
+// adds the messages to the service manager, and the duties of process 1.
 #include "reactor/prefork/internal/alone.h"
 
 #include <sys/wait.h>
@@ -11,9 +13,9 @@
 #include <vector>
 
 #include "reactor/base/log.h"
-#include "reactor/prefork/internal/membership.h"
 #include "reactor/prefork/internal/system/isolation.h"
 #include "reactor/prefork/internal/system/signal_pipe.h"
+#include "reactor/prefork/internal/worker_forked.h"
 #include "reactor/prefork/notify.h"
 #include "reactor/prefork/worker.h"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Control: both ends of the channel between the master and a worker. Neither of them ever waits.
 #include "reactor/prefork/internal/control.h"
 
 #include <sys/socket.h>

@@ -4,7 +4,7 @@
 //   master -- socket: Message, some with a descriptor --> worker
 //   master <-- pipe: Notice, one byte each ------------- worker
 //
-// A client may have taken a worker over, so the worker's way to the master is as narrow as
+// A client may have taken over a worker, so the worker's way to the master is as narrow as
 // possible. It is a pipe because a pipe can't carry descriptors: closing a descriptor that a
 // stranger made can block (SO_LINGER). For the same reason the socket is shut down in the direction
 // to the master. A worker sends each Notice at most once, in the order of their numbers. Everything
@@ -30,10 +30,10 @@ enum class Notice : std::uint8_t {
 // Sent by the master.
 struct Message {
   enum class Kind : std::uint8_t {
-    retire,   // a successor has the slot: hand over, finish, end. `value`: the slot that takes over
+    retire,   // hand over to the slot `value`, finish, and end: a successor has the slot
     look,     // look at the scoreboard for slots that nobody serves, and accept from their queues
     sibling,  // `slot` was added; the descriptor is its listener or a mailbox end, see `value`
-    serve,    // a worker that was started with Membership::held begins to accept
+    serve,    // a worker that was started with Worker::Forked::held begins to accept
     drop,     // the new program of an upgrade does not have the address `value`: end its listeners
   };
   static constexpr std::uint32_t kMailboxIn = 0xffffffff;
@@ -54,7 +54,7 @@ class Control {
     ready,
     renew,
     ended,        // no process has the other end any more
-    broken_rules  // a byte that is no Notice, a repeated Notice, or one out of order
+    broken_rules  // a byte that is not a Notice, a repeated one, or one out of order
   };
 
   Control() noexcept = default;
@@ -79,13 +79,13 @@ class Control {
 // The worker's end.
 class WorkerControl {
  public:
-  // The result of receive(): a message, perhaps with a descriptor; no message for now; no message
-  // for lack of memory, or of a number for its descriptor (`later`); or the end.
+  // The result of receive(): a message, perhaps with a descriptor. Without a message nothing waits,
+  // unless `later` or `ended` is set.
   struct Received {
     std::optional<Message> message;
     UniqueFd descriptor;
-    bool later = false;  // fd() stays readable: wait for kRetryDelay
-    bool ended = false;
+    bool later = false;  // no memory, or no free descriptor: call it again after kRetryDelay
+    bool ended = false;  // the master is gone
   };
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(20);
 

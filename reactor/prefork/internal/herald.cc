@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Herald: compares the crew with what the manager heard last, once in each turn of the master, and
+// sends the difference.
 #include "reactor/prefork/internal/herald.h"
 
 #include <algorithm>
@@ -58,8 +60,8 @@ void Herald::reload_refused(const Crew& crew, const std::string& why) {
 
 // Both go in one datagram, because the manager ignores READY=1 from a process that is not the main
 // one yet.
-bool Herald::hand_over(pid_t successor) {
-  if (voice_ == Voice::serving && !notifier_.main_pid(successor)) return false;
+bool Herald::change_main_pid(pid_t next) {
+  if (voice_ == Voice::serving && !notifier_.main_pid(next)) return false;
   voice_ = Voice::none;
   next_watchdog_ = TimePoint::max();
   return true;

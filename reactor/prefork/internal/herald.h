@@ -27,8 +27,8 @@ namespace reactor::prefork {
 
 class Herald {
  public:
-  // `succeeds`: this program is to take over from another one, which the manager knows. The manager
-  // hears nothing from this one before begin().
+  // `succeeds`: another program started this one as its upgrade. The manager knows that program,
+  // and hears nothing from this one before begin().
   Herald(const RunClock& clock, bool succeeds) noexcept
       : clock_(clock), voice_(succeeds ? Voice::none : Voice::starting) {}
 
@@ -44,13 +44,12 @@ class Herald {
   void reload_begins();
   // `why`: part of a sentence.
   void reload_refused(const Crew& crew, const std::string& why);
-  // Sets the latest event that is more than a change in the number of workers. The status shows it
-  // from now on.
+  // Sets the latest event besides changes in the number of workers. The status shows it from now
+  // on.
   void note(std::string text) { note_ = std::move(text); }
-  // Tells the manager that `successor` is the master now, and ready. The successor says the rest.
-  // Returns false if the manager can't be told now, because it has a full queue: call this again
-  // after Notifier::kRetryDelay.
-  [[nodiscard]] bool hand_over(pid_t successor);
+  // Tells the manager that process `next` is the master now, and ready. That process says the rest.
+  // Returns false if the manager's queue is full: call this again after Notifier::kRetryDelay.
+  [[nodiscard]] bool change_main_pid(pid_t next);
   // Tells the manager that the end has begun. `limit`: how long it may take.
   void stop(const std::string& status, Duration limit);
 

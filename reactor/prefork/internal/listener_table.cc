@@ -2,8 +2,8 @@
 // ListenerTable: opens the sockets of all addresses, and knows which socket is whose. A group of
 // sockets is balanced if the kernel spreads connections over one socket per slot; else all slots
 // share the group's only socket. A group is lent while another program owns its sockets: before
-// take_possession() an earlier program, after hand_over() a later one. This program uses lent
-// sockets but does not change what they do.
+// take_possession() an earlier program, after give_up_possession() a later one. This program uses
+// lent sockets but does not change what they do.
 #include "reactor/prefork/internal/listener_table.h"
 
 #include <fcntl.h>
@@ -105,7 +105,7 @@ std::error_code ListenerTable::take_earlier(ListenerGroup&& earlier, bool ours) 
   for (const int fd : earlier.descriptors) group.sockets.emplace_back(UniqueFd(fd));
   const Result<Address> local = group.sockets.front().local();
   if (!local) return local.error();
-  if (ours) group.file = &place_for_file(*local);
+  if (ours) group.file = &file_for(*local);
   group.bound = {*local, kind_of(is_for_datagrams(group.sockets.front().fd()))};
   listeners_.push_back(std::move(group));
   return {};
@@ -142,16 +142,14 @@ std::vector<ListenerGroup> ListenerTable::describe() const {
 }
 
 // Called before the address is bound, so that taking the file afterwards can't fail.
-SocketFile& ListenerTable::place_for_file(const Address& address) {
-  return files_[address.to_string()];
-}
+SocketFile& ListenerTable::file_for(const Address& address) { return files_[address.to_string()]; }
 
 std::error_code ListenerTable::open_group(const Address& address, const Options& options) {
   const bool balanced = is_spread(address, options);
   ListenOptions listen = options.listen;
   listen.reuse_port = balanced;
   Group group{.bound = {address}, .key = {}, .balanced = balanced, .sockets = {}};
-  group.file = &place_for_file(address);
+  group.file = &file_for(address);
   Address& bound = group.bound.address;
   for (unsigned slot = 0; slot < (balanced ? options.workers : 1); ++slot) {
     Result<Socket> socket =
@@ -173,7 +171,7 @@ std::error_code ListenerTable::open_datagrams(const Address& address, const Opti
   DatagramOptions datagrams;
   datagrams.v6_only = options.listen.v6_only;
   datagrams.unix_mode = options.listen.unix_mode;
-  SocketFile& file = place_for_file(address);
+  SocketFile& file = file_for(address);
   Result<Socket> socket = open_datagram_socket(address, {}, datagrams);
   if (!socket) return socket.error();
   file.take(address);
@@ -260,7 +258,7 @@ std::error_code ListenerTable::take_possession() {
   return first;
 }
 
-void ListenerTable::hand_over() noexcept {
+void ListenerTable::give_up_possession() noexcept {
   for (Group& group : listeners_) group.lent = true;
   for (auto& [path, file] : files_) file.release();
 }

@@ -16,7 +16,7 @@
 
 namespace reactor::prefork {
 
-// The listening sockets of all workers, and the sockets for datagrams. They are bound once, before
+// The listening sockets of all slots, and the sockets for datagrams. They are bound once, before
 // the first fork, and the master keeps them open for good. Private to prefork.
 class ListenerTable {
  public:
@@ -37,19 +37,19 @@ class ListenerTable {
   [[nodiscard]] bool open(const Options& options, Inheritance& earlier, Failure& failure);
   // Describes the sockets for a later program.
   [[nodiscard]] std::vector<ListenerGroup> describe() const;
-  // Leaves the sockets to the later program: from here on this program does not change what they
+  // Leaves the sockets to the later program. From here on this program does not change what they
   // do, and its destructor leaves the files.
-  void hand_over() noexcept;
-  // Ends a group that a later program does not have, and gives up its sockets, for the caller to
-  // close or to empty. From here on the group is empty. Sockets that this program opened let no new
-  // connections in, and the file of a unix socket is removed.
+  void give_up_possession() noexcept;
+  // Ends a group that a later program does not have. Returns its sockets, for the caller to close
+  // or to empty. Sockets that this program opened let no new connections in, and the file of a unix
+  // socket is removed.
   [[nodiscard]] std::vector<UniqueFd> drop(unsigned group);
   // Called when the sockets of an earlier program become this program's. Until then this program
   // does not change what they do. Sockets that it added to their groups begin to listen now, and
   // the destructor will remove the files of unix sockets. Errors: those of listen(2).
   [[nodiscard]] std::error_code take_possession();
   // The number of slots: at least as many as workers, more if an earlier program had more.
-  [[nodiscard]] unsigned count() const noexcept { return slots_; }
+  [[nodiscard]] unsigned slots() const noexcept { return slots_; }
 
   // The addresses, with real ports, in the order of the options; several for SystemdSockets.
   [[nodiscard]] std::vector<Endpoint> addresses() const;
@@ -95,10 +95,10 @@ class ListenerTable {
 
   // Closes this process's sockets; the copies that workers adopted stay open.
   void close() noexcept { listeners_.clear(); }
-  // Gives up the sockets that this process opened, for the caller to close. Inherited sockets stay,
-  // because another process has them too: the destructor lets connections in there again.
+  // Returns the sockets that this process opened, for the caller to close. Inherited sockets stay
+  // here, because another process has them too; the destructor lets connections in there again.
   [[nodiscard]] std::vector<UniqueFd> release_own();
-  // Gives up all sockets at the end.
+  // Returns all sockets, for the caller to close at the end.
   [[nodiscard]] std::vector<UniqueFd> release_all();
 
  private:
@@ -131,7 +131,7 @@ class ListenerTable {
   [[nodiscard]] std::error_code open_datagrams(const Address& address, const Options& options);
   [[nodiscard]] std::error_code add_datagrams(Socket socket);
   [[nodiscard]] std::error_code adopt_group(int fd, const Options& options);
-  [[nodiscard]] SocketFile& place_for_file(const Address& address);
+  [[nodiscard]] SocketFile& file_for(const Address& address);
   [[nodiscard]] ListenOptions options_for(const Group& group) const;
   [[nodiscard]] bool is_only_one_at_its_address(const Group& group) const;
   [[nodiscard]] Result<> mend(Group& group, Socket& listener, bool& moved);

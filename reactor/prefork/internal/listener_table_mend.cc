@@ -15,10 +15,10 @@
 namespace reactor::prefork {
 namespace {
 
-// Follows the kernel's order when the sockets of these slots left the group and joined it again.
-// The kernel puts the last socket into the place of one that leaves, and adds one that begins to
-// listen at the end. If several left, nobody knows which was first; this takes them in the order of
-// the slots, and a wrong guess only sends connections to a worker on another processor.
+// Follows the kernel's order after the sockets of these slots left the group and joined it again.
+// If a socket leaves, the kernel moves the last one there; a socket that begins to listen becomes
+// the last. If several left, their order is unknown. This function takes the order of the slots; a
+// wrong guess only sends connections to a worker on another processor.
 void note_moves(std::vector<std::size_t>& order, const std::vector<std::size_t>& moved) {
   for (const std::size_t slot : moved) {
     *std::find(order.begin(), order.end(), slot) = order.back();
@@ -36,12 +36,12 @@ std::vector<std::size_t> ListenerTable::Group::kernel_order() const {
 }
 
 unsigned ListenerTable::mend() {
-  std::vector<std::pair<Group*, std::size_t>> places;
+  std::vector<std::pair<Group*, std::size_t>> listeners;  // a group, and a slot in it
   std::vector<int> numbers;
   for (Group& group : listeners_) {
     if (group.lent || group.datagrams()) continue;
     for (std::size_t slot = 0; slot < group.sockets.size(); ++slot) {
-      places.emplace_back(&group, slot);
+      listeners.emplace_back(&group, slot);
       numbers.push_back(group.sockets[slot].fd());
     }
   }
@@ -49,16 +49,18 @@ unsigned ListenerTable::mend() {
   bool failed = false;
   std::map<Group*, std::vector<std::size_t>> moves;
   for (const std::size_t deaf : deaf_.find(numbers)) {
-    auto& [group, slot] = places[deaf];
+    auto& [group, slot] = listeners[deaf];
     bool moved = false;
     const Result<> done = mend(*group, group->sockets[slot], moved);
     if (moved) moves[group].push_back(slot);
     if (done) {
       ++mended;
     } else if (!std::exchange(failed, true) && !cannot_mend_) {
-      REACTOR_LOG(error, "a worker made the listening socket of " + group->bound.to_string() +
-                             " deaf, and it can't be opened again: " + done.error().message() +
-                             "; restart the server, and what passed it the socket, if it did");
+      REACTOR_LOG(
+          error,
+          "a worker made the listening socket of " + group->bound.to_string() +
+              " deaf, and it can't be opened again: " + done.error().message() +
+              "; restart the server, and also the program that passed it the socket, if one did");
     }
   }
   for (const auto& [group, moved] : moves) {

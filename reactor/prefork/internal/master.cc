@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Master: its turn, the signals, and the processes that it becomes. master_reload.cc has the
+// reload, master_upgrade.cc the upgrade, master_listeners.cc the number of workers.
 #include "reactor/prefork/internal/master.h"
 
 #include <poll.h>
@@ -14,10 +16,10 @@
 #include "reactor/base/log.h"
 #include "reactor/prefork/descriptor_limit.h"
 #include "reactor/prefork/internal/alone.h"
-#include "reactor/prefork/internal/membership.h"
 #include "reactor/prefork/internal/system/close_apart.h"
 #include "reactor/prefork/internal/system/isolation.h"
 #include "reactor/prefork/internal/system/parent.h"
+#include "reactor/prefork/internal/worker_forked.h"
 #include "reactor/prefork/processors.h"
 
 namespace reactor::prefork {
@@ -86,7 +88,7 @@ Master::Master(Options& options, WorkerFunction serve, ListenerTable& listeners,
       upgraded_(earlier),
       herald_(clock_, upgraded_),
       crew_(
-          {options, std::move(serve)}, listeners.count(), listeners.groups(), scoreboard, clock_,
+          {options, std::move(serve)}, listeners.slots(), listeners.groups(), scoreboard, clock_,
           calls_,
           [this](WorkerProcess& process, WorkerControl& control, Crew::Generation& generation,
                  SignalBlock& blocked) { become_worker(process, control, generation, blocked); }) {
@@ -109,7 +111,7 @@ int Master::run() {
                     explain_limit(error, fixed_descriptors(crew_.slots(), listeners_.groups())));
     return kExitNotReady;
   }
-  place(crew_.plan());
+  steer(crew_.plan());
   for (;;) {
     crew_.advance();
     if (crew_.hopeless() && state_ == State::serving) {
@@ -134,8 +136,9 @@ int Master::run() {
   return exit_code_;
 }
 
-// Sets how connections find a worker under this plan, and logs it.
-void Master::place(const Plan& plan) {
+// Steers connections to the workers on the processors that receive them, if the plan asks for that,
+// and logs how many addresses are steered.
+void Master::steer(const Plan& plan) {
   std::vector<int> of_slots;
   const std::vector<int>& processors = plan.processors;
   for (unsigned slot = 0; slot < crew_.slots() && !processors.empty(); ++slot) {
@@ -165,8 +168,8 @@ void Master::mend_listeners(bool worker_died) {
   const unsigned mended = listeners_.mend();
   if (mended == 0) return;
   REACTOR_LOG(error, "a worker had made " + std::to_string(mended) + " listening sockets deaf; " +
-                         "they listen again, the workers are replaced. " + kSuspicion);
-  place(crew_.plan());
+                         "they listen again, and the workers are replaced. " + kSuspicion);
+  steer(crew_.plan());
   crew_.renew_all();
 }
 
@@ -185,10 +188,9 @@ void Master::become_worker(WorkerProcess& process, WorkerControl& control,
   try {
     Worker::Sockets sockets{listeners_.listeners_of(process.slot).value(),
                             listeners_.datagrams().value()};
-    auto membership = std::make_unique<Membership>(Membership{
+    auto forked = std::make_unique<Worker::Forked>(Worker::Forked{
         std::move(control), scoreboard_, process.seat, listeners_, mailboxes_, crew_.held()});
-    Worker worker(options_, generation.plan, process.slot, std::move(sockets),
-                  std::move(membership));
+    Worker worker(options_, generation.plan, process.slot, std::move(sockets), std::move(forked));
     blocked.lift();  // now the worker handles the signals
     status = worker.execute(generation.serve);
   } catch (const std::exception& error) {
@@ -200,7 +202,7 @@ void Master::become_worker(WorkerProcess& process, WorkerControl& control,
 void Master::announce_ready() {
   if (announced_ || state_ != State::serving || !crew_.complete()) return;
   if (crew_.held()) {
-    earlier_.say_ready();  // take_over() follows when the earlier program lets go
+    earlier_.say_ready();  // take_possession() follows when the earlier program lets go
     return;
   }
   announced_ = true;
@@ -210,12 +212,12 @@ void Master::announce_ready() {
 }
 
 // Called when the earlier program let go or died: its sockets belong to this program now.
-void Master::take_over() {
+void Master::take_possession() {
   if (const std::error_code error = listeners_.take_possession()) {
     REACTOR_LOG(error, "can't listen at each socket: " + error.message());
   }
   crew_.release();
-  place(crew_.plan());
+  steer(crew_.plan());
 }
 
 // ---- News ----
@@ -229,7 +231,7 @@ void Master::wait_for_news() {
   const int count = ::poll(fds.data(), static_cast<nfds_t>(fds.size()), plan_wait());
   if (!clock_.begin_turn(monotonic_now())) herald_.resume();
   if (count <= 0) return;
-  if (fds[2].revents != 0 && earlier_.end_of_earlier()) take_over();
+  if (fds[2].revents != 0 && earlier_.end_of_earlier()) take_possession();
   for (std::size_t i = 3; i < fds.size(); ++i) {
     if (fds[i].revents != 0) crew_.read_control(fds[i].fd);
   }
@@ -288,47 +290,6 @@ void Master::handle_signal(int number) {
     default:
       REACTOR_LOG(warn, "signal " + std::to_string(number) + " ignored: not supported");
   }
-}
-
-void Master::reload() {
-  if (!options_.on_reload) {
-    REACTOR_LOG(info, "reload: the workers are replaced");
-    herald_.reload_begins();
-    crew_.renew_all();
-    return;
-  }
-  std::optional<Options::Reload> next = options_.on_reload();
-  if (!next) {
-    herald_.reload_refused(crew_, "the log says why");
-    return;
-  }
-  if (next->plan.workers == 0) {
-    refuse_reload("workers = 0 needs a restart");
-    return;
-  }
-  next->plan.workers = std::min(next->plan.workers, kMostWorkers);
-  if (const std::string why = why_no_room(next->plan.workers); !why.empty()) {
-    refuse_reload(why);
-    return;
-  }
-  REACTOR_LOG(info, "reload: the workers are replaced by " + std::to_string(next->plan.workers) +
-                        " with the new configuration");
-  herald_.reload_begins();
-  crew_.reload(std::move(*next), [this](Crew::Generation& tried) { return enact(tried); });
-}
-
-// Makes the slots and the steering that the next generation needs. The steps that can fail come
-// first.
-std::string Master::enact(Crew::Generation& next) {
-  if (std::string why = make_room_for(next.plan.workers); !why.empty()) return why;
-  place(next.plan);
-  if (next.on_adopted) next.on_adopted();
-  return {};
-}
-
-void Master::refuse_reload(const std::string& why) {
-  REACTOR_LOG(error, "reload refused, all stays as it is: " + why);
-  herald_.reload_refused(crew_, why);
 }
 
 // ---- The end ----

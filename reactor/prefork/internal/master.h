@@ -37,10 +37,10 @@ class Master {
 
   [[noreturn]] void become_worker(WorkerProcess& process, WorkerControl& control,
                                   Crew::Generation& generation, SignalBlock& blocked);
-  void place(const Plan& plan);
+  void steer(const Plan& plan);
   void mend_listeners(bool worker_died);
   void announce_ready();
-  void take_over();
+  void take_possession();
   [[nodiscard]] std::string why_no_upgrade() const;
   void upgrade();
   void look_at_upgrade();

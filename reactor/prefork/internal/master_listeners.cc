@@ -13,8 +13,8 @@ namespace reactor::prefork {
 void Master::resize(int by) {
   const int workers = static_cast<int>(crew_.wanted_at_last()) + by;
   if (workers < 1 || workers > static_cast<int>(kMostWorkers)) {
-    REACTOR_LOG(warn, "there are no fewer workers than 1, and no more than " +
-                          std::to_string(kMostWorkers));
+    REACTOR_LOG(warn,
+                "the number of workers stays: it can be from 1 to " + std::to_string(kMostWorkers));
     return;
   }
   const unsigned slots = crew_.slots();
@@ -25,13 +25,13 @@ void Master::resize(int by) {
   }
   REACTOR_LOG(info, std::to_string(workers) + " workers from now on");
   crew_.resize(by);
-  if (crew_.slots() > slots) place(crew_.plan());
+  if (crew_.slots() > slots) steer(crew_.plan());
 }
 
 std::string Master::why_no_room(unsigned workers) const {
   if (workers <= crew_.slots() || !(upgrade_.running() || crew_.held())) return {};
-  return "no more workers amid an upgrade, as the other program would not know their sockets; try "
-         "again when it is over";
+  return "can't add workers during an upgrade, because the other program would not know their "
+         "sockets; try again when it is over";
 }
 
 // Makes listeners and mailboxes for new slots, for all or for none, and sends them to all workers.

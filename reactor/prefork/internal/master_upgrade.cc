@@ -14,9 +14,9 @@ namespace reactor::prefork {
 std::string Master::why_no_upgrade() const {
   if (upgrade_.running() || crew_.held()) return "one is under way already";
   if (::getpid() == 1) {
-    return "in the place of process 1 it would end with this program; start another container";
+    return "the new program would end with this one, which is process 1; start another container";
   }
-  if (options_.upgrade.command.empty()) return "nothing says how to start the new program";
+  if (options_.upgrade.command.empty()) return "no command is set for the new program";
   return {};
 }
 
@@ -44,10 +44,10 @@ void Master::look_at_upgrade() {
       return;
     case Upgrade::News::failed:
       if (state_ != State::serving) return;
-      REACTOR_LOG(error, "upgrade: " + upgrade_.failure() + "; we go on as before");
+      REACTOR_LOG(error, "upgrade: " + upgrade_.failure() + "; this program goes on as before");
       herald_.note("the last upgrade failed: " + upgrade_.failure());
       listeners_.accept_new();  // the new program may have changed our sockets
-      place(crew_.plan());
+      steer(crew_.plan());
       return;
     case Upgrade::News::ready:
       give_way();
@@ -59,10 +59,10 @@ void Master::look_at_upgrade() {
 // serves on.
 void Master::give_way() {
   const pid_t pid = upgrade_.pid();
-  if (!herald_.hand_over(pid)) return;  // tried again soon
-  REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " is ready; we go");
+  if (!herald_.change_main_pid(pid)) return;  // tried again soon
+  REACTOR_LOG(info, "upgrade: process " + std::to_string(pid) + " is ready; this program ends");
   for (const int group : upgrade_.dropped()) drop(static_cast<unsigned>(group));
-  listeners_.hand_over();
+  listeners_.give_up_possession();
   upgrade_.let_go();
   state_ = State::draining;
   deadline_ =

@@ -15,8 +15,8 @@ Result<std::unique_ptr<Scoreboard>> Scoreboard::make() {
   void* const memory =
       ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return last_system_error();
-  // Nothing is constructed here: fresh pages are zero, which is how all members begin, and writing
-  // to them would allocate them all.
+  // Nothing is constructed here. Fresh pages are zero, and so is each member at first; writing to
+  // the pages would allocate them all.
   static_assert(std::is_trivially_destructible_v<Shared>);
   return std::unique_ptr<Scoreboard>(new Scoreboard(static_cast<Shared*>(memory)));
 }

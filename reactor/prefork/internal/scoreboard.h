@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Scoreboard: what the master and its workers tell each other in shared memory. Only the worker of
-// a seat writes to it, unless a member says otherwise. But if a client took a worker over, that
-// worker can write to all of the memory. So each number is checked before it becomes an index, and
-// decides nothing but where a connection goes. Private to prefork.
+// Scoreboard: the numbers that the master and its workers share in memory. Each worker writes to
+// its own seat only, unless a member says otherwise. But a worker that a client took over can write
+// to all of the memory. So each number is checked before it becomes an index, and it decides only
+// where a connection goes. Private to prefork.
 #pragma once
 
 #include <algorithm>
@@ -71,7 +71,7 @@ class Scoreboard {
     const std::uint32_t seat = shared_->occupants[slot].load(std::memory_order_acquire) - 1;
     return seat < kSeats ? &shared_->seats[seat] : nullptr;  // kNobody is out of range
   }
-  // Counts the connections of the slot's worker, and those that are on their way to it.
+  // Returns how many connections the slot's worker has, with those that are on their way to it.
   [[nodiscard]] std::uint64_t load(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     const auto on_the_way = static_cast<std::uint64_t>(std::max(coming(slot).load(), 0));
@@ -85,8 +85,8 @@ class Scoreboard {
     if (seat == nullptr || seat->accepts.load() == 0) return false;
     return load(slot) < seat->capacity.get();
   }
-  // Whether a new connection finds room there, within the limit of the worker.
-  [[nodiscard]] bool has_place(unsigned slot) noexcept {
+  // Whether the worker has room for a new connection, also within its limit.
+  [[nodiscard]] bool takes_new(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     if (seat == nullptr || !has_room(slot)) return false;
     return seat->most.get() == 0 || load(slot) < seat->most.get();

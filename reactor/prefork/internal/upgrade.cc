@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: MIT
+// Upgrade and Inheritance: the two ends of the channel between the old program and the new one.
+// upgrade.h has the messages. The states of the new program, as the old one sees it:
+//
+//   starting -- `R` --> ready -- let_go() --> it owns the sockets
+//      |                  |
+//      |                  +-- too late ------------------+
+//      +-- too late -------------------------------------+--> ending -- kKillDelay --> SIGKILL
+//      +-- end of file --> silent -- kKillDelay ---------+
+//
+// In each state its end is noticed by waitpid(2), and means that the upgrade has failed.
 #include "reactor/prefork/internal/upgrade.h"
 
 #include <fcntl.h>
@@ -237,13 +247,14 @@ Inheritance Inheritance::take() {
   const bool named = parse_number(value, number) && is_unix_socket(number);
   ::unsetenv(Upgrade::kName);
   if (!named) {
-    REACTOR_LOG(error, std::string(Upgrade::kName) + " names no unix socket and is ignored");
+    REACTOR_LOG(
+        error, std::string(Upgrade::kName) + " is not the number of a unix socket, and is ignored");
     return inheritance;
   }
   inheritance.channel_.reset(number);
   if (make_private(number) && inheritance.read()) return inheritance;
-  REACTOR_LOG(error, std::string("can't take over from an earlier program: what came through ") +
-                         Upgrade::kName + " makes no sense, or is not whole");
+  REACTOR_LOG(error, std::string("can't take over from an earlier program: the text from ") +
+                         Upgrade::kName + " is damaged or incomplete");
   inheritance.channel_.reset();
   inheritance.inherited_ = {};
   inheritance.broken_ = true;
@@ -280,7 +291,7 @@ bool Inheritance::parse(std::string_view line) {
     if (!parse_descriptors(word(line), group.descriptors)) return false;
     if (group.descriptors.empty()) return false;
     group.key = line;
-    group.place = static_cast<int>(inherited_.groups.size());
+    group.index = static_cast<int>(inherited_.groups.size());
     inherited_.groups.push_back(std::move(group));
     return true;
   }
@@ -314,7 +325,7 @@ std::vector<std::pair<UniqueFd, UniqueFd>> Inheritance::take_mailboxes() {
 void Inheritance::close_rest() {
   for (const ListenerGroup& group : inherited_.groups) {
     REACTOR_LOG(warn, group.key + " is not in this configuration: it ends with the old program");
-    dropped_.push_back(group.place);
+    dropped_.push_back(group.index);
     for (const int fd : group.descriptors) UniqueFd(fd).reset();
   }
   inherited_.groups.clear();

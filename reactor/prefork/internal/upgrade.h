@@ -16,8 +16,8 @@
 //   group BALANCED FD,FD,... KEY     the listeners of one address; KEY as Bind's to_string()
 //   mailboxes IN,OUT,IN,OUT,...
 //   end
-// When it could serve, it answers `R` and the places of the groups that it did not take, as `R0,2`.
-// Programs of earlier versions send and read only the R.
+// When it could serve, it answers `R` and the numbers of the groups that it did not take, as
+// `R0,2`. Programs of earlier versions send and read only the R.
 #pragma once
 
 #include <sys/types.h>
@@ -41,7 +41,7 @@ struct ListenerGroup {
   std::string key;
   bool balanced = false;
   std::vector<int> descriptors;
-  int place = 0;  // in the old program's list
+  int index = 0;  // in the old program's list
 };
 
 // The descriptors that the old program leaves to the new one.
@@ -79,7 +79,7 @@ class Upgrade {
   // never blocks.
   [[nodiscard]] News look();
   [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
-  // The groups of the UpgradeState that the new program does not have, by their places. Complete
+  // The groups of the UpgradeState that the new program does not have, by their numbers. Complete
   // after News::ready.
   [[nodiscard]] const std::vector<int>& dropped() const noexcept { return dropped_; }
 
@@ -118,9 +118,9 @@ class Inheritance {
 
   // Whether an old program waits for this one.
   explicit operator bool() const noexcept { return static_cast<bool>(channel_); }
-  // Whether an old program waits, but what it sent can't be read. This program must not go on
-  // without it: it would bind the addresses beside the old program, and be ended by it amid
-  // serving.
+  // Whether an old program waits, but its text can't be read. This program must end then. If it
+  // went on, it would bind the addresses beside the old program, which would end it while it
+  // serves.
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   // Returns the groups of this key and drops them here; empty if there are none.
   [[nodiscard]] std::vector<ListenerGroup> take_groups(const std::string& key);

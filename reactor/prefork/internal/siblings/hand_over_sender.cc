@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+// HandOverSender: the service offers connections to send(), and look() watches every kLookInterval
+// whether the mailboxes become empty. Connections that were sent and not taken are this worker's
+// responsibility until then; take_back() gets them out again.
 #include "reactor/prefork/internal/siblings/hand_over_sender.h"
 
 #include <algorithm>
@@ -10,12 +13,12 @@
 namespace reactor::prefork {
 
 HandOverSender::HandOverSender(Loop& loop, Scoreboard& scoreboard, Mailboxes& mailboxes,
-                               MailReceiver& incoming, const LastCall& last_call, unsigned own_slot,
+                               MailReceiver& receiver, const LastCall& last_call, unsigned own_slot,
                                const Seat& own_seat)
     : loop_(loop),
       scoreboard_(scoreboard),
       mailboxes_(mailboxes),
-      receiver_(incoming),
+      receiver_(receiver),
       last_call_(last_call),
       own_(own_slot),
       seat_(own_seat) {}
@@ -109,8 +112,8 @@ void HandOverSender::take_back() {
     if (sent_to_[slot]) count += receiver_.take_all(slot);
   }
   if (count == 0) return;
-  const std::string what = " connections, which no worker has room for, go on in worker ";
-  REACTOR_LOG(info, std::to_string(count) + what + std::to_string(own_));
+  REACTOR_LOG(info, std::to_string(count) + " connections go on in worker " + std::to_string(own_) +
+                        ", because no other worker has room");
   last_sent_ = loop_.now();
   hold_until_ = saturating_add(loop_.now(), pause_);
   pause_ = std::min(pause_ * 2, kLongestPause);

@@ -31,7 +31,7 @@ class HandOverSender final : private HandOverTarget {
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::seconds(8);
 
-  HandOverSender(Loop& loop, Scoreboard& scoreboard, Mailboxes& mailboxes, MailReceiver& incoming,
+  HandOverSender(Loop& loop, Scoreboard& scoreboard, Mailboxes& mailboxes, MailReceiver& receiver,
                  const LastCall& last_call, unsigned own_slot, const Seat& own_seat);
   HandOverSender(const HandOverSender&) = delete;
   HandOverSender& operator=(const HandOverSender&) = delete;
@@ -68,7 +68,7 @@ class HandOverSender final : private HandOverTarget {
   TimePoint hold_until_{};
   Duration pause_ = kFirstPause;
   Duration patience_ = kPatience;
-  bool ended_ = false;  // the service ran out of connections; any that it has now came back
+  bool ended_ = false;  // the service has said that it has no connection; any later one came back
 };
 
 }  // namespace reactor::prefork

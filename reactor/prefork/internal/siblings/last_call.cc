@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// LastCall: each socket has a Listener of its own until closing_ ends. Then close() accepts until
+// the queue is empty, and drops the Listener.
 #include "reactor/prefork/internal/siblings/last_call.h"
 
 #include <algorithm>
@@ -17,7 +19,7 @@ void LastCall::start(Service& service, std::vector<UniqueFd> sockets) {
     Result<std::unique_ptr<Listener>> listener =
         Listener::adopt(loop_, Socket(std::move(socket)), *this);
     if (!listener) {
-      REACTOR_LOG(error, "can't accept what is queued at an address that ends: " +
+      REACTOR_LOG(error, "can't accept the queued connections of an address that is dropped: " +
                              listener.error().message());
       continue;
     }

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+// MailReceiver: take_from() empties one mailbox, and ends in one of these ways:
+//
+//   nothing waits                      the watcher calls again when something does
+//   no descriptor, or no memory        pause(): all watchers rest for kRetryDelay
+//   this worker is full                the connection goes back into the mailbox, and pause()
+//   nobody can send to it any more     forget(): it is not watched any more
 #include "reactor/prefork/internal/siblings/mail_receiver.h"
 
 #include <string>
@@ -62,13 +68,13 @@ int MailReceiver::take_from(Source source, Limit limit) {
   int taken = 0;
   int put_back_again = 0;
   while (taken + put_back_again < kPerTurn) {
-    Result<Letter> letter = mailboxes_.receive(source.mailbox);
-    if (letter && letter->ended) {
+    Result<MailedConnection> mailed = mailboxes_.receive(source.mailbox);
+    if (mailed && mailed->ended) {
       forget(source);
       return taken;
     }
-    if (letter && !letter->connection) return taken;
-    if (!letter && letter.error() == std::errc::too_many_files_open) {
+    if (mailed && !mailed->connection) return taken;
+    if (!mailed && mailed.error() == std::errc::too_many_files_open) {
       complain(
           Complaint::no_descriptor,
           "connections from other workers wait: no descriptor is free; raise the limit (ulimit -n) "
@@ -76,24 +82,24 @@ int MailReceiver::take_from(Source source, Limit limit) {
       pause();
       return taken;
     }
-    if (!letter && is_transient(letter.error())) {
+    if (!mailed && is_transient(mailed.error())) {
       pause();
       return taken;
     }
-    if (letter && limit == Limit::kept && put_back(source, *letter)) {
+    if (mailed && limit == Limit::kept && put_back(source, *mailed)) {
       pause();
-      // Each letter is tried once, because connections behind it may be taken.
+      // Each connection is tried once, because those behind it may be taken.
       if (source.slot && ++put_back_again >= scoreboard_.coming(*source.slot).load()) return taken;
       continue;
     }
     ++taken;
     if (source.slot) scoreboard_.coming(*source.slot).fetch_sub(1);
-    if (letter) {
-      take(std::move(*letter));
+    if (mailed) {
+      take(std::move(*mailed));
     } else {
-      complain(
-          Complaint::no_connection,
-          "a message in a mailbox is no connection of this program: " + letter.error().message());
+      complain(Complaint::no_connection,
+               "a message in a mailbox is not a connection from this program: " +
+                   mailed.error().message());
     }
   }
   return taken;
@@ -101,11 +107,11 @@ int MailReceiver::take_from(Source source, Limit limit) {
 
 // Puts a new connection back into the mailbox if this worker is full. Returns false if the
 // connection has to be taken here.
-bool MailReceiver::put_back(Source source, const Letter& letter) {
-  const bool is_new = letter.state.empty();
+bool MailReceiver::put_back(Source source, const MailedConnection& mailed) {
+  const bool is_new = mailed.state.empty();
   if (!is_new || service_->connections() < service_->most_connections()) return false;
   const Result<bool> sent =
-      mailboxes_.send(source.slot.value_or(own_), letter.connection.get(), {});
+      mailboxes_.send(source.slot.value_or(own_), mailed.connection.get(), {});
   if (!sent || !*sent) return false;
   if (!source.slot) scoreboard_.coming(own_).fetch_add(1);
   return true;
@@ -118,9 +124,9 @@ void MailReceiver::forget(Source source) {
   std::erase_if(earlier_, [&](const IoWatcher& each) { return each.fd() == source.mailbox; });
 }
 
-void MailReceiver::take(Letter letter) {
+void MailReceiver::take(MailedConnection mailed) {
   const Result<> taken =
-      service_->adopt_connection(Socket(std::move(letter.connection)), letter.state);
+      service_->adopt_connection(Socket(std::move(mailed.connection)), mailed.state);
   if (!taken)
     complain(Complaint::not_taken, "can't take a connection over: " + taken.error().message());
 }

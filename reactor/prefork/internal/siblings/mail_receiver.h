@@ -53,9 +53,9 @@ class MailReceiver {
 
   [[nodiscard]] Result<IoWatcher> watch(Source source);
   int take_from(Source source, Limit limit);
-  [[nodiscard]] bool put_back(Source source, const Letter& letter);
+  [[nodiscard]] bool put_back(Source source, const MailedConnection& mailed);
   void forget(Source source);
-  void take(Letter letter);
+  void take(MailedConnection mailed);
   void pause();
   void have_room();
   void go_on();

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Mailboxes: each is a pair of unix sockets that keep messages apart (SOCK_SEQPACKET or similar). A
+// message is a version byte and the state, with the connection's descriptor attached.
 #include "reactor/prefork/internal/siblings/mailboxes.h"
 
 #include <poll.h>
@@ -101,19 +103,19 @@ Result<bool> Mailboxes::send(unsigned slot, int connection,
   return result.error();
 }
 
-Result<Letter> Mailboxes::receive(int mailbox) noexcept {
+Result<MailedConnection> Mailboxes::receive(int mailbox) noexcept {
   // A worker has no other thread that could take the free descriptor before the call below.
   if (lowest_free_descriptor(mailbox) < 0) return make_error_code(std::errc::too_many_files_open);
-  Letter letter;
-  const IoResult result = receive_with_descriptor(mailbox, buffer_, letter.connection);
-  letter.ended = result.end() && is_shut(mailbox);
-  if (result.would_block() || letter.ended) return letter;
+  MailedConnection mailed;
+  const IoResult result = receive_with_descriptor(mailbox, buffer_, mailed.connection);
+  mailed.ended = result.end() && is_shut(mailbox);
+  if (result.would_block() || mailed.ended) return mailed;
   if (result.is_error()) return result.error();
-  if (result.end() || buffer_[0] != kVersion || !is_stream_socket(letter.connection.get())) {
+  if (result.end() || buffer_[0] != kVersion || !is_stream_socket(mailed.connection.get())) {
     return make_error_code(std::errc::bad_message);
   }
-  letter.state = std::span(buffer_).subspan(1, result.count() - 1);
-  return letter;
+  mailed.state = std::span(buffer_).subspan(1, result.count() - 1);
+  return mailed;
 }
 
 }  // namespace reactor::prefork

@@ -19,7 +19,7 @@
 namespace reactor::prefork {
 
 // A connection on its way to another worker, with the state that the receiver needs.
-struct Letter {
+struct MailedConnection {
   UniqueFd connection;
   std::span<const std::byte> state;  // valid until the next receive()
   bool ended = false;                // nobody can send to this mailbox any more
@@ -42,14 +42,14 @@ class Mailboxes {
   [[nodiscard]] std::span<const UniqueFd> earlier() const noexcept { return earlier_; }
 
   [[nodiscard]] unsigned count() const noexcept { return static_cast<unsigned>(boxes_.size()); }
-  // out_of() is readable while a letter waits; into() is writable while one more fits.
+  // out_of() is readable while a connection waits; into() is writable while one more fits.
   [[nodiscard]] int out_of(unsigned slot) const noexcept { return boxes_[slot].out.get(); }
   [[nodiscard]] int into(unsigned slot) const noexcept { return boxes_[slot].in.get(); }
 
   // Called in a worker: takes one end of a mailbox that the master made after the fork.
   void learn(unsigned slot, End end, UniqueFd descriptor);
 
-  // Whether a letter waits in the mailbox of `slot`.
+  // Whether a connection waits in the mailbox of `slot`.
   [[nodiscard]] bool waits(unsigned slot) const noexcept;
 
   // Closes this process's ends.
@@ -66,7 +66,7 @@ class Mailboxes {
   // If no descriptor is free, the connection stays in the mailbox, and the error is
   // too_many_files_open. Other errors: those of recvmsg(2); bad_message for a message that no
   // worker of this version sends, whose descriptor is closed.
-  [[nodiscard]] Result<Letter> receive(int mailbox) noexcept;
+  [[nodiscard]] Result<MailedConnection> receive(int mailbox) noexcept;
 
  private:
   struct Box {

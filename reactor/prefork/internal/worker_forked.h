@@ -9,11 +9,12 @@
 #include "reactor/prefork/internal/scoreboard.h"
 #include "reactor/prefork/internal/siblings/mailboxes.h"
 #include "reactor/prefork/internal/siblings/siblings.h"
+#include "reactor/prefork/worker.h"
 
 namespace reactor::prefork {
 
 // A forked worker's links to its master and its siblings. Private to prefork.
-struct Membership {
+struct Worker::Forked {
   WorkerControl control;
   Scoreboard& scoreboard;
   std::uint32_t seat;

@@ -27,7 +27,7 @@ const Mendable kMendables[] = {
 #endif
 };
 
-class SlotsMendTest : public ::testing::Test {
+class ListenerTableMendTest : public ::testing::Test {
  protected:
   static ino_t inode(const Socket& socket) {
     struct stat status {};
@@ -43,18 +43,18 @@ class SlotsMendTest : public ::testing::Test {
     options.reuse_port = false;
     ListenerTable::Failure failure;
     Inheritance none;
-    ListenerTable slots;
-    ASSERT_TRUE(slots.open(options, none, failure));
-    ASSERT_EQ(slots.mend(), 0U);
-    const std::vector<Socket> copies = slots.listeners_of(0).value();
+    ListenerTable table;
+    ASSERT_TRUE(table.open(options, none, failure));
+    ASSERT_EQ(table.mend(), 0U);
+    const std::vector<Socket> copies = table.listeners_of(0).value();
     const Socket& copy = copies.front();
     harm.act(copy.fd());
-    EXPECT_EQ(slots.mend(), 1U);
-    EXPECT_EQ(slots.mend(), 0U);
+    EXPECT_EQ(table.mend(), 1U);
+    EXPECT_EQ(table.mend(), 0U);
     EXPECT_FALSE(log.contains("can't be opened again"));
-    const std::vector<Socket> now = slots.listeners_of(0).value();
+    const std::vector<Socket> now = table.listeners_of(0).value();
     EXPECT_EQ(inode(now.front()), inode(copy));
-    const Socket client = Socket::connect(slots.addresses()[0].address).value();
+    const Socket client = Socket::connect(table.addresses()[0].address).value();
     pollfd wait{now.front().fd(), POLLIN, 0};
     EXPECT_EQ(::poll(&wait, 1, 10'000), 1);
     EXPECT_TRUE(Socket::accept(now.front().fd()).value());
@@ -65,7 +65,7 @@ class SlotsMendTest : public ::testing::Test {
 };
 
 // Only the process that passed this listener could make a new one.
-TEST_F(SlotsMendTest, AnInheritedListener) {
+TEST_F(ListenerTableMendTest, AnInheritedListener) {
   for (const Mendable& harm : kMendables) {
     SCOPED_TRACE(harm.name);
     Socket made = Socket::listen(Address::loopback(0), {}).value();
@@ -74,7 +74,7 @@ TEST_F(SlotsMendTest, AnInheritedListener) {
 }
 
 // A new listener would lose the clients that wait in the queue of the old one.
-TEST_F(SlotsMendTest, AListenerOfOurOwn) {
+TEST_F(ListenerTableMendTest, AListenerOfOurOwn) {
   for (const Mendable& harm : kMendables) {
     SCOPED_TRACE(harm.name);
     mends(Address::loopback(0), harm);

@@ -15,7 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // Three slots with a listener each.
-class SiblingsQueuesTest : public SiblingsTest {
+class BorrowedQueuesTest : public SiblingsTest {
  protected:
   using Kind = Message::Kind;
 
@@ -25,11 +25,11 @@ class SiblingsQueuesTest : public SiblingsTest {
     options.workers = 3;
     ListenerTable::Failure failure;
     Inheritance none;
-    ASSERT_TRUE(slots_.open(options, none, failure));
+    ASSERT_TRUE(listeners_.open(options, none, failure));
     SiblingsTest::SetUp();
-    if (slots_.listener(1, 0) < 0) GTEST_SKIP() << "all workers share one listener here";
+    if (listeners_.listener(1, 0) < 0) GTEST_SKIP() << "all workers share one listener here";
   }
-  [[nodiscard]] int queue(unsigned slot) const { return slots_.listener(slot, 0); }
+  [[nodiscard]] int queue(unsigned slot) const { return listeners_.listener(slot, 0); }
   [[nodiscard]] bool borrowed(std::initializer_list<unsigned> slots) const {
     std::set<int> queues;
     for (const unsigned slot : slots) queues.insert(queue(slot));
@@ -62,7 +62,7 @@ class SiblingsQueuesTest : public SiblingsTest {
   std::vector<Socket> connect_until_one_waits(unsigned slot) {
     std::vector<Socket> clients;
     for (int i = 0; i < 100 && !waits(slot); ++i) {
-      clients.push_back(get(Socket::connect(slots_.addresses().at(0).address)));
+      clients.push_back(get(Socket::connect(listeners_.addresses().at(0).address)));
     }
     EXPECT_TRUE(waits(slot));
     return clients;
@@ -74,7 +74,7 @@ class SiblingsQueuesTest : public SiblingsTest {
   }
 };
 
-TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsServedUntilItHasOne) {
+TEST_P(BorrowedQueuesTest, ASlotWithoutAWorkerIsServedUntilItHasOne) {
   EXPECT_TRUE(borrowed({}));
   vacate(1);
   EXPECT_TRUE(borrowed({1}));
@@ -95,7 +95,7 @@ TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsServedUntilItHasOne) {
   EXPECT_EQ(receive(1), 1) << "for its own worker";
 }
 
-TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsSeenAtABeatIfNoMessageComes) {
+TEST_P(BorrowedQueuesTest, ASlotWithoutAWorkerIsSeenAtABeatIfNoMessageComes) {
   scoreboard_->set_occupant(1, Scoreboard::kNobody);
   scoreboard_->set_occupant(2, Scoreboard::kNobody);
   siblings_->beat();
@@ -106,13 +106,13 @@ TEST_P(SiblingsQueuesTest, ASlotWithoutAWorkerIsSeenAtABeatIfNoMessageComes) {
   EXPECT_FALSE(log_.contains("is stuck"));
 }
 
-TEST_P(SiblingsQueuesTest, OurOwnSlotIsNotBorrowed) {
+TEST_P(BorrowedQueuesTest, OurOwnSlotIsNotBorrowed) {
   vacate(0);
   siblings_->beat();
   EXPECT_TRUE(borrowed({}));
 }
 
-TEST_P(SiblingsQueuesTest, AFullSiblingsIsServedUntilItHasRoom) {
+TEST_P(BorrowedQueuesTest, AFullSiblingsIsServedUntilItHasRoom) {
   seats_[1]->most.set(2);
   seats_[1]->connections.set(1);
   siblings_->beat();
@@ -129,7 +129,7 @@ TEST_P(SiblingsQueuesTest, AFullSiblingsIsServedUntilItHasRoom) {
   EXPECT_FALSE(log_.contains("is stuck"));
 }
 
-TEST_P(SiblingsQueuesTest, ASiblingWithoutDescriptorsIsFullToo) {
+TEST_P(BorrowedQueuesTest, ASiblingWithoutDescriptorsIsFullToo) {
   seats_[2]->capacity.set(2);
   seats_[2]->connections.set(1);
   siblings_->beat();
@@ -142,7 +142,7 @@ TEST_P(SiblingsQueuesTest, ASiblingWithoutDescriptorsIsFullToo) {
   EXPECT_TRUE(borrowed({})) << "it goes away, and its successor has the queue";
 }
 
-TEST_P(SiblingsQueuesTest, AStuckSiblingsIsServedUntilItMoves) {
+TEST_P(BorrowedQueuesTest, AStuckSiblingsIsServedUntilItMoves) {
   const std::vector<Socket> clients = connect_until_one_waits(1);
   seats_[2]->capacity.set(Seat::kUnlimited);
   const auto two_moves = [&] { seats_[2]->loop.turns.add(); };
@@ -157,9 +157,9 @@ TEST_P(SiblingsQueuesTest, AStuckSiblingsIsServedUntilItMoves) {
   EXPECT_EQ(lines("worker 1 is stuck"), 1) << "said once a minute";
 }
 
-TEST_P(SiblingsQueuesTest, OneThatSleepsIsNotStuck) {
+TEST_P(BorrowedQueuesTest, OneThatSleepsIsNotStuck) {
   const TimePoint begin = monotonic_now();
-  for (int looks = 0; looks < 8 || monotonic_now() - begin < 3 * Siblings::kStuck; ++looks) {
+  for (int looks = 0; looks < 8 || monotonic_now() - begin < 3 * BorrowedQueues::kStuck; ++looks) {
     siblings_->beat();
     EXPECT_TRUE(loop_.run_once(milliseconds(10)));
   }
@@ -169,10 +169,10 @@ TEST_P(SiblingsQueuesTest, OneThatSleepsIsNotStuck) {
 
 // The worker of slot 1 turns before it counts as stuck. The connections that have waited in its
 // queue stay its own, however many they are.
-TEST_P(SiblingsQueuesTest, OneThatMovesIsNotStuckThoughMuchWaits) {
+TEST_P(BorrowedQueuesTest, OneThatMovesIsNotStuckThoughMuchWaits) {
   const std::vector<Socket> clients = connect_until_one_waits(1);
   const TimePoint begin = monotonic_now();
-  for (int looks = 0; looks < 8 || monotonic_now() - begin < 3 * Siblings::kStuck; ++looks) {
+  for (int looks = 0; looks < 8 || monotonic_now() - begin < 3 * BorrowedQueues::kStuck; ++looks) {
     for (Seat* const seat : seats_) seat->loop.turns.add();
     siblings_->beat();
     EXPECT_TRUE(loop_.run_once(milliseconds(10)));
@@ -180,7 +180,7 @@ TEST_P(SiblingsQueuesTest, OneThatMovesIsNotStuckThoughMuchWaits) {
   EXPECT_TRUE(borrowed({}));
 }
 
-TEST_P(SiblingsQueuesTest, AQueueThatCanNotBeHadIsAskedForAgain) {
+TEST_P(BorrowedQueuesTest, AQueueThatCanNotBeHadIsAskedForAgain) {
   service_.refuse_loans = true;
   vacate(1);
   EXPECT_TRUE(borrowed({}));
@@ -195,15 +195,15 @@ TEST_P(SiblingsQueuesTest, AQueueThatCanNotBeHadIsAskedForAgain) {
 }
 
 // The address ends, but each client that connected before that is served.
-TEST_P(SiblingsQueuesTest, ADroppedAddressIsServedUpToItsLastClient) {
-  const Address address = slots_.addresses().at(0).address;
+TEST_P(BorrowedQueuesTest, ADroppedAddressIsServedUpToItsLastClient) {
+  const Address address = listeners_.addresses().at(0).address;
   vacate(1);
   EXPECT_TRUE(borrowed({1}));
   std::vector<Socket> clients;
   for (int i = 0; i < 12; ++i) clients.push_back(get(Socket::connect(address)));
   siblings_->hear({.kind = Kind::drop, .value = 0}, {});
   EXPECT_TRUE(service_.loans.empty());
-  EXPECT_EQ(slots_.listener(0, 0), -1);
+  EXPECT_EQ(listeners_.listener(0, 0), -1);
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 12; })) << "from each queue";
   EXPECT_TRUE(run_bounded(loop_, [&] { return refuses(address); }));
   EXPECT_EQ(service_.taken, 12);
@@ -212,7 +212,7 @@ TEST_P(SiblingsQueuesTest, ADroppedAddressIsServedUpToItsLastClient) {
 }
 
 // A handshake that has begun may take a moment, whatever other address is dropped at the same time.
-TEST_P(SiblingsQueuesTest, OneDroppedAddressDoesNotShortenTheTimeOfAnother) {
+TEST_P(BorrowedQueuesTest, OneDroppedAddressDoesNotShortenTheTimeOfAnother) {
   const TemporaryFolder folder;
   LastCall last_call(loop_);
   const auto start = [&](const Address& address) {
@@ -232,8 +232,8 @@ TEST_P(SiblingsQueuesTest, OneDroppedAddressDoesNotShortenTheTimeOfAnother) {
   EXPECT_TRUE(run_bounded(loop_, [&] { return last_call.over(); }));
 }
 
-TEST_P(SiblingsQueuesTest, AWorkerStaysForTheLastClientsOfADroppedAddress) {
-  const Socket client = get(Socket::connect(slots_.addresses().at(0).address));
+TEST_P(BorrowedQueuesTest, AWorkerStaysForTheLastClientsOfADroppedAddress) {
+  const Socket client = get(Socket::connect(listeners_.addresses().at(0).address));
   siblings_->hear({.kind = Kind::drop, .value = 0}, {});
   retire(0);
   service_.end_all();
@@ -243,8 +243,8 @@ TEST_P(SiblingsQueuesTest, AWorkerStaysForTheLastClientsOfADroppedAddress) {
   EXPECT_TRUE(run_bounded(loop_, [&] { return done_; }));
 }
 
-TEST_P(SiblingsQueuesTest, AtTheEndTheLastClientsOfADroppedAddressAreTakenAtOnce) {
-  const Socket client = get(Socket::connect(slots_.addresses().at(0).address));
+TEST_P(BorrowedQueuesTest, AtTheEndTheLastClientsOfADroppedAddressAreTakenAtOnce) {
+  const Socket client = get(Socket::connect(listeners_.addresses().at(0).address));
   siblings_->hear({.kind = Kind::drop, .value = 0}, {});
   EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::came);
   EXPECT_EQ(service_.taken, 1);
@@ -252,7 +252,7 @@ TEST_P(SiblingsQueuesTest, AtTheEndTheLastClientsOfADroppedAddressAreTakenAtOnce
   EXPECT_EQ(siblings_->take_rest(), Siblings::Rest::none);
 }
 
-TEST_P(SiblingsQueuesTest, OneThatLeavesGivesAllBack) {
+TEST_P(BorrowedQueuesTest, OneThatLeavesGivesAllBack) {
   seats_[2]->most.set(1);
   seats_[2]->connections.set(1);
   siblings_->beat();
@@ -270,9 +270,9 @@ TEST_P(SiblingsQueuesTest, OneThatLeavesGivesAllBack) {
 
 // Before a worker can look after a new slot, the master sends it the slot's listener and both ends
 // of the slot's mailbox.
-TEST_P(SiblingsQueuesTest, ASlotThatIsNewIsLookedAfterLikeTheOthers) {
-  ASSERT_FALSE(slots_.grow(slots_.count() + 1));
-  const std::vector<Socket> listeners = get(slots_.listeners_of(3));
+TEST_P(BorrowedQueuesTest, ASlotThatIsNewIsLookedAfterLikeTheOthers) {
+  ASSERT_FALSE(listeners_.grow(listeners_.slots() + 1));
+  const std::vector<Socket> listeners = get(listeners_.listeners_of(3));
   Mailboxes masters;
   ASSERT_FALSE(masters.grow(4));
   const auto tell = [&](std::uint32_t value, int fd) {
@@ -299,7 +299,7 @@ TEST_P(SiblingsQueuesTest, ASlotThatIsNewIsLookedAfterLikeTheOthers) {
   EXPECT_TRUE(run_bounded(loop_, [&] { return service_.taken == 1; }));
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, SiblingsQueuesTest, every_backend(), BackendName());
+INSTANTIATE_TEST_SUITE_P(Backends, BorrowedQueuesTest, every_backend(), BackendName());
 
 }  // namespace
 }  // namespace reactor::prefork

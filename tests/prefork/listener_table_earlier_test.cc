@@ -20,7 +20,7 @@
 namespace reactor::prefork {
 namespace {
 
-class EarlierSlotsTest : public ::testing::Test {
+class ListenerTableEarlierTest : public ::testing::Test {
  protected:
   // Starts the earlier program, with four workers.
   void start_old(const Bind& bind) {
@@ -52,13 +52,13 @@ class EarlierSlotsTest : public ::testing::Test {
     fresh_.emplace();
     ASSERT_TRUE(fresh_->open(options_, inheritance_, failure_)) << failure_.error.message();
   }
-  static ino_t inode(const ListenerTable& slots, unsigned slot) {
+  static ino_t inode(const ListenerTable& table, unsigned slot) {
     struct stat status {};
-    EXPECT_EQ(::fstat(slots.listeners_of(slot).value().at(0).fd(), &status), 0);
+    EXPECT_EQ(::fstat(table.listeners_of(slot).value().at(0).fd(), &status), 0);
     return status.st_ino;
   }
-  static bool listens(const ListenerTable& slots, unsigned slot) {
-    return socket_option(slots.listener(slot, 0), SOL_SOCKET, SO_ACCEPTCONN) != 0;
+  static bool listens(const ListenerTable& table, unsigned slot) {
+    return socket_option(table.listener(slot, 0), SOL_SOCKET, SO_ACCEPTCONN) != 0;
   }
 
   FdGuard guard_;
@@ -70,23 +70,23 @@ class EarlierSlotsTest : public ::testing::Test {
   std::optional<ListenerTable> old_, fresh_;
 };
 
-TEST_F(EarlierSlotsTest, AreTheSameSockets) {
+TEST_F(ListenerTableEarlierTest, AreTheSameSockets) {
   start_old(Address::loopback(0));
   start_new(4);
   EXPECT_EQ(fresh_->addresses(), old_->addresses());
-  EXPECT_EQ(fresh_->count(), 4U);
+  EXPECT_EQ(fresh_->slots(), 4U);
   for (unsigned slot = 0; slot < 4; ++slot) EXPECT_EQ(inode(*fresh_, slot), inode(*old_, slot));
 }
 
-TEST_F(EarlierSlotsTest, AreAllKeptByFewerWorkers) {
+TEST_F(ListenerTableEarlierTest, AreAllKeptByFewerWorkers) {
   start_old(Address::loopback(0));
   start_new(2);
   const unsigned all = old_->listener(0, 0) >= 0 ? 4 : 2;
-  EXPECT_EQ(fresh_->count(), all) << "a queue that nobody has would lose connections";
+  EXPECT_EQ(fresh_->slots(), all) << "a queue that nobody has would lose connections";
   EXPECT_EQ(inode(*fresh_, all - 1), inode(*old_, all - 1));
 }
 
-TEST_F(EarlierSlotsTest, AnAddressThatTheNewProgramDoesNotHaveEnds) {
+TEST_F(ListenerTableEarlierTest, AnAddressThatTheNewProgramDoesNotHaveEnds) {
   const TemporaryFolder folder;
   const Endpoint ends = folder.socket();
   start_old(Address::loopback(0));
@@ -108,7 +108,7 @@ TEST_F(EarlierSlotsTest, AnAddressThatTheNewProgramDoesNotHaveEnds) {
 }
 
 // Its listener goes on with the process that passed it.
-TEST_F(EarlierSlotsTest, AnInheritedSocketThatEndsHereStaysAsItIs) {
+TEST_F(ListenerTableEarlierTest, AnInheritedSocketThatEndsHereStaysAsItIs) {
   Socket made = Socket::listen(Address::loopback(0), {}).value();
   const Address address = made.local().value();
   options_.addresses = {InheritedSocket{::dup(made.fd())}};
@@ -122,11 +122,11 @@ TEST_F(EarlierSlotsTest, AnInheritedSocketThatEndsHereStaysAsItIs) {
 }
 
 // If a new socket listened earlier, it would get connections that no worker accepts yet.
-TEST_F(EarlierSlotsTest, ThoseThatAreMadeBesideThemListenOnlyWhenAllAreOurs) {
+TEST_F(ListenerTableEarlierTest, ThoseThatAreMadeBesideThemListenOnlyWhenAllAreOurs) {
   start_old(Address::loopback(0));
   if (old_->listener(0, 0) < 0) GTEST_SKIP() << "all workers share one listener here";
   start_new(6);
-  EXPECT_EQ(fresh_->count(), 6U);
+  EXPECT_EQ(fresh_->slots(), 6U);
   for (unsigned slot = 0; slot < 6; ++slot) EXPECT_EQ(listens(*fresh_, slot), slot < 4) << slot;
   ASSERT_FALSE(fresh_->grow(7));
   EXPECT_FALSE(listens(*fresh_, 6));
@@ -136,7 +136,7 @@ TEST_F(EarlierSlotsTest, ThoseThatAreMadeBesideThemListenOnlyWhenAllAreOurs) {
   EXPECT_TRUE(listens(*fresh_, 7)) << "from here on as any other";
 }
 
-TEST_F(EarlierSlotsTest, AreNotOursToMendBeforeThat) {
+TEST_F(ListenerTableEarlierTest, AreNotOursToMendBeforeThat) {
   start_old(Address::loopback(0));
   start_new(4);
   EXPECT_EQ(fresh_->mend(), 0U);
@@ -149,9 +149,9 @@ TEST_F(EarlierSlotsTest, AreNotOursToMendBeforeThat) {
 
 #if defined(__linux__)
 // If the earlier program stays after all, its clients must find it unchanged.
-TEST_F(EarlierSlotsTest, AreNotMadeDeafBeforeThat) {
-  const auto refuses = [](const ListenerTable& slots) {
-    const int fd = slots.listener(0, 0);
+TEST_F(ListenerTableEarlierTest, AreNotMadeDeafBeforeThat) {
+  const auto refuses = [](const ListenerTable& table) {
+    const int fd = table.listener(0, 0);
     socklen_t count = 0;  // the number of the filter's instructions
     EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &count), 0);
     return count > 0;
@@ -165,7 +165,7 @@ TEST_F(EarlierSlotsTest, AreNotMadeDeafBeforeThat) {
   EXPECT_TRUE(refuses(*old_));
   fresh_->accept_new();
   EXPECT_FALSE(refuses(*old_));
-  fresh_->hand_over();
+  fresh_->give_up_possession();
   fresh_->refuse_new();
   EXPECT_FALSE(refuses(*old_)) << "they are a later program's";
 }
@@ -173,7 +173,7 @@ TEST_F(EarlierSlotsTest, AreNotMadeDeafBeforeThat) {
 
 #if defined(__linux__)
 // It was killed amid its drain. No worker of this program has made the listeners deaf.
-TEST_F(EarlierSlotsTest, LetConnectionsInAgainOnceTheyAreOurs) {
+TEST_F(ListenerTableEarlierTest, LetConnectionsInAgainOnceTheyAreOurs) {
   start_old(Address::loopback(0));
   start_new(4);
   old_->refuse_new();
@@ -183,7 +183,7 @@ TEST_F(EarlierSlotsTest, LetConnectionsInAgainOnceTheyAreOurs) {
 }
 #endif
 
-TEST_F(EarlierSlotsTest, AUnixSocketsFileIsTheOneProgramsOrTheOthers) {
+TEST_F(ListenerTableEarlierTest, AUnixSocketsFileIsTheOneProgramsOrTheOthers) {
   const TemporaryFolder folder;
   start_old(folder.socket());
   start_new(4);
@@ -191,7 +191,7 @@ TEST_F(EarlierSlotsTest, AUnixSocketsFileIsTheOneProgramsOrTheOthers) {
   EXPECT_EQ(folder.files(), 1U) << "it gave up";
   start_new(4);
   ASSERT_FALSE(fresh_->take_possession());
-  old_->hand_over();
+  old_->give_up_possession();
   old_.reset();
   EXPECT_EQ(folder.files(), 1U);
   fresh_.reset();
@@ -199,13 +199,13 @@ TEST_F(EarlierSlotsTest, AUnixSocketsFileIsTheOneProgramsOrTheOthers) {
 }
 
 // The process that passed the socket to the earlier program keeps the file.
-TEST_F(EarlierSlotsTest, TheFileOfAnInheritedSocketIsItsMakers) {
+TEST_F(ListenerTableEarlierTest, TheFileOfAnInheritedSocketIsItsMakers) {
   const TemporaryFolder folder;
   Socket made = Socket::listen(folder.socket(), {}).value();
   start_old(InheritedSocket{made.release().release()});
   start_new(4);
   ASSERT_FALSE(fresh_->take_possession());
-  old_->hand_over();
+  old_->give_up_possession();
   old_.reset();
   fresh_.reset();
   EXPECT_EQ(folder.files(), 1U);
