@@ -15,6 +15,7 @@
 #include "reactor/net/socket.h"
 #include "reactor/poller/readiness.h"
 #include "reactor/prefork/bind.h"
+#include "reactor/prefork/exit_code.h"
 #include "reactor/prefork/identity.h"
 
 namespace reactor::prefork {
@@ -25,14 +26,6 @@ class Worker;
 // Its result is the exit status of the process; 0 means a normal end. An exception is logged and
 // counts as 1.
 using WorkerFunction = Callback<int(Worker&)>;
-
-// The result of run(), meant to be the result of main() as well.
-enum ExitCode : int {
-  kExitOk = 0,      // after TERM, INT or QUIT, even if the graceful timeout expired
-  kExitFailed = 1,  // any other error; with workers = 0 also an exception from the worker function
-  kExitNotReady = 3,   // no worker became ready
-  kExitNoListener = 4  // an address could not be bound, or an inherited socket could not be used
-};
 
 // How a worker serves its connections. The worker function is the same for both.
 enum class Model : std::uint8_t {
@@ -116,7 +109,7 @@ struct Options : Plan {
   Upgrade upgrade = {};
 
   // Called in each worker after the fork, and with Model::fork in the process of each connection,
-  // before the worker function. It releases what belongs to the parent process alone.
+  // before the worker function. It releases resources that belong to the parent process alone.
   Callback<void()> on_fork = {};
   // Called in this process when the new program serves after an upgrade, before this one ends.
   Callback<void()> on_upgraded = {};
@@ -145,7 +138,7 @@ struct Options : Plan {
     Plan plan;
     WorkerFunction serve;
     // Called in the master, at most once, when the first worker of the new generation is ready and
-    // nothing can go wrong any more. Changes in the master what goes with the new configuration.
+    // nothing can go wrong any more. Adapts the master to the new configuration.
     // An exception leaves run(), as one of on_reload does.
     Callback<void()> on_adopted = {};
   };

@@ -22,8 +22,8 @@
 
 namespace servers {
 
-// The exit code for a command line or a configuration that can't be used (docs/operations.md).
-inline constexpr int kExitUsage = 2;
+// For a command line or a configuration that can't be used (docs/operations.md).
+using reactor::prefork::kExitUsage;
 
 enum class Program { echo, http_ok };
 
