@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Child: serve() runs the loop turn by turn, because the end of the connection is not an event of
+// the loop: the last turn may have left work that is due.
 #include "reactor/prefork/child.h"
 
 #include <csignal>

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+// ForkServer: the states of a connection.
+//
+//   accepted -- queued in waiting_ -- start_child() --> its child serves it -- on_exit() --> over
+//                  |        ^
+//                  +--------+ fork(2) failed: again_ tries later, and so does the end of a child
 #include "reactor/prefork/fork_server.h"
 
 #include <fcntl.h>
@@ -166,7 +171,7 @@ void ForkServer::become_child(pid_t parent, SignalBlock& blocked) noexcept {
   } catch (const std::exception& error) {
     REACTOR_LOG(error, std::string("a connection ends by an exception: ") + error.what());
   } catch (...) {
-    REACTOR_LOG(error, "a connection ends by an exception that is no std::exception");
+    REACTOR_LOG(error, "a connection ends by an exception that is not a std::exception");
   }
   ::_exit(status);
 }

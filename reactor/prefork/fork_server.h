@@ -85,8 +85,9 @@ class ForkServer final : public ServerBase {
 
   Result<> adopt_connection(Socket connection, std::span<const std::byte> state) override;
 
-  // Called first in each child, to close what only the parent may have open. After it, the child
-  // closes the descriptors that the parent's loop watches. The callback must open nothing.
+  // Called first in each child, to close the descriptors that only the parent may have open. After
+  // it, the child closes the descriptors that the parent's loop watches. The callback must open
+  // nothing.
   void set_on_fork(Callback<void()> on_fork) { on_fork_ = std::move(on_fork); }
 
   // Sends a signal to each child, for example SIGUSR1 to reopen log files.

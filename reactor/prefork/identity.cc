@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Identity: names and numbers from the databases of the system, and the change of user, which has
+// no way back.
 #include "reactor/prefork/identity.h"
 
 #include <grp.h>

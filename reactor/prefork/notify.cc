@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Notifier: messages go out in order. The first one that does not fit into the manager's queue, and
+// all after it, wait in waiting_.
 #include "reactor/prefork/notify.h"
 
 #include <sys/socket.h>
@@ -55,7 +57,7 @@ std::string_view first_line(std::string_view message) {
   return message.substr(0, message.find('\n'));
 }
 
-// The name of the first variable.
+// Returns the name of the first variable, which tells the kind of the message.
 std::string_view kind_of(std::string_view message) { return message.substr(0, message.find('=')); }
 
 // WATCHDOG_PID names the process that the watchdog is for; without it, it is for any process.

@@ -20,7 +20,7 @@ namespace reactor::prefork {
 // the earlier one. A message is dropped only if the manager is gone. Both are logged.
 class Notifier {
  public:
-  // How long after a full queue flush() or main_pid() should be called again.
+  // How long to wait after a full queue, before flush() or main_pid() is called again.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
 
   // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. They stay set, for a program that is

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// PidFile: pid_file.h tells what the locks mean. The guard is held without a gap from take() to the
+// end of the last successor, so that no other server can come between.
 #include "reactor/prefork/pid_file.h"
 
 #include <fcntl.h>
@@ -27,7 +29,7 @@ constexpr int kSetLock = F_SETLK;
 constexpr int kGetLock = F_GETLK;
 #endif
 
-// With O_NONBLOCK a FIFO is refused, not waited for.
+// O_NONBLOCK makes open(2) refuse a FIFO instead of waiting for its other end.
 constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 constexpr pid_t kUnknown = -1;
 

@@ -15,8 +15,8 @@ namespace reactor::prefork {
 
 // A file that holds the pid of the running master. The master holds locks on the file for as long
 // as it runs. The locks, not the number in the file, say whether a master runs and which process it
-// is: a file that a crash left behind blocks nobody, and a number of another pid namespace misleads
-// nobody.
+// is: a file that a crash left behind blocks no start, and a number from another pid namespace
+// misleads no reader.
 //
 //   byte 0        the guard: a lock of the open file (fcntl(2), "Open file description locks"), so
 //                 that a successor shares it. The process that has it holds the pid file.

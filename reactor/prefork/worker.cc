@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Worker: runs the loop, and ends it in one of these ways. TERM drains: the server ends, so queued
 // connections are served and busy ones may finish. Message::Kind::retire from the master hands idle
-// connections over to another worker and, after half of the graceful timeout, drains what is left.
+// connections over to another worker and, after half of the graceful timeout, drains the rest.
 // QUIT, the end of the master, and the end of the graceful timeout stop the loop at once.
 #include "reactor/prefork/worker.h"
 
@@ -243,8 +243,8 @@ bool Worker::begin_drain() {
   return true;
 }
 
-// Counts in steps. If no process runs for a while (SIGSTOP, the freezer), only one step of that
-// counts.
+// Counts in steps, so that a time in which no process runs (SIGSTOP, the freezer) counts as one
+// step at most.
 void Worker::count_down(Duration left) {
   const Duration step = std::min<Duration>(left, std::chrono::seconds(1));
   deadline_ = loop_.after(step, [this, left = left - step] {
@@ -254,7 +254,7 @@ void Worker::count_down(Duration left) {
 }
 
 // Drains because the server ends: no other worker takes the connections over. If this worker is
-// retiring already, it stops handing over and drains what is left.
+// retiring already, it stops handing over and drains the rest.
 void Worker::drain() {
   if (!begin_drain()) {
     if (retiring_) forked_->siblings->finish_here();

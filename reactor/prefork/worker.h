@@ -46,7 +46,7 @@ class Worker {
   [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(sockets_.listeners); }
   // Returns one socket per Endpoint for datagrams, in their order, for Datagrams to adopt; empty at
   // the second call. The workers share these sockets: any worker may receive a datagram, and when a
-  // worker ends, the others read what is left in the queue.
+  // worker ends, the others read the rest of the queue.
   [[nodiscard]] std::vector<Socket> datagrams() noexcept { return std::move(sockets_.datagrams); }
 
   // Runs the loop for `service`, which adopted listeners(). Tells the master that this worker

@@ -130,8 +130,8 @@ std::vector<ListenerGroup> ListenerTable::describe() const {
   for (const Group& group : listeners_) {
     ListenerGroup described{.key = group.key, .balanced = group.balanced, .descriptors = {}};
     for (const Socket& socket : group.sockets) described.descriptors.push_back(socket.fd());
-    // The later program takes this order for the kernel's, and the first socket for the inherited
-    // one.
+    // The later program assumes that the kernel has this order, and that the first socket is the
+    // inherited one.
     const std::vector<std::size_t> order = group.kernel_order();
     for (std::size_t i = 0; i < order.size() && !group.inherited; ++i) {
       described.descriptors[i] = group.sockets[order[i]].fd();

@@ -71,7 +71,7 @@ unsigned ListenerTable::mend() {
   return mended;
 }
 
-// `moved`: whether the socket has left its group of the kernel meanwhile, or had left it before.
+// Reports in `moved` whether the socket left the kernel's group, here or before.
 Result<> ListenerTable::mend(Group& group, Socket& listener, bool& moved) {
   const Address& address = group.bound.address;
   const Admission before = Admission::of(listener.fd());

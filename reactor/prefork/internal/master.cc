@@ -160,8 +160,8 @@ void Master::steer(const Plan& plan) {
   REACTOR_LOG(info, text);
 }
 
-// A worker can make the listeners deaf for all processes. It may die as it does so, so its death is
-// a reason to look.
+// A worker can make the listeners deaf for all processes. It may die right afterwards, so this also
+// looks at each death of a worker.
 void Master::mend_listeners(bool worker_died) {
   if (state_ != State::serving || (!worker_died && clock_.now() < next_mend_)) return;
   next_mend_ = saturating_add(clock_.now(), std::chrono::seconds(1));

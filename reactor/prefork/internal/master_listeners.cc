@@ -8,8 +8,8 @@
 
 namespace reactor::prefork {
 
-// Adds or removes a worker. If a generation is on trial, it changes too, and the log has its
-// number.
+// Adds or removes a worker. If a generation is on trial, it changes too, and the log names its
+// number of workers.
 void Master::resize(int by) {
   const int workers = static_cast<int>(crew_.wanted_at_last()) + by;
   if (workers < 1 || workers > static_cast<int>(kMostWorkers)) {

@@ -71,7 +71,7 @@ void Master::give_way() {
   if (options_.on_upgraded) options_.on_upgraded();
 }
 
-// The workers accept what is queued there before they close their copies.
+// The workers accept the queued connections of the group before they close their copies.
 void Master::drop(unsigned group) {
   close_apart(listeners_.drop(group));
   crew_.tell_all({.kind = Message::Kind::drop, .value = group});

@@ -11,8 +11,8 @@
 //     +------- died() --------+------- died() ------+ +-- ready(): the old leaves -+
 //
 // Slots from number wanted() on are retired. They keep their listeners, and the other workers
-// accept from them. The worker of a retired slot is surplus. It leaves when every worker that stays
-// has shown that it serves; otherwise nobody might.
+// accept from them. The worker of a retired slot is surplus. It leaves only after every worker that
+// stays has shown that it serves.
 //
 // Workers that are outdated, or that asked for a successor, are replaced one at a time, the oldest
 // first. So there is at most one worker more than wanted.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// The report of a stuck worker. All of it runs in a signal handler, on top of the callback that
+// does not return: so it allocates nothing, takes no lock, and reads only what was set before.
 #include "reactor/prefork/internal/stuck_report.h"
 
 #include <unistd.h>

@@ -8,7 +8,7 @@
 //      +-- too late -------------------------------------+--> ending -- kKillDelay --> SIGKILL
 //      +-- end of file --> silent -- kKillDelay ---------+
 //
-// In each state its end is noticed by waitpid(2), and means that the upgrade has failed.
+// If it exits in any of these states, waitpid(2) tells, and the upgrade has failed.
 #include "reactor/prefork/internal/upgrade.h"
 
 #include <fcntl.h>
@@ -177,7 +177,7 @@ Upgrade::News Upgrade::look() {
   return state_ == State::ready ? News::ready : News::none;
 }
 
-// The new program sends all of it at once.
+// Reads the answer of the new program, which comes in one piece.
 void Upgrade::hear() {
   std::array<char, 4096> buffer;
   const ssize_t count = ::read(channel_.get(), buffer.data(), buffer.size());

@@ -66,7 +66,7 @@ bool Balancer::send_to(unsigned slot, const Socket& connection) {
   return false;
 }
 
-// Returns whether most connections end so soon that moving them is no use.
+// Returns whether most connections end so soon that moving them is not worth it.
 bool Balancer::lives_are_short(std::uint64_t own) {
   const TimePoint now = loop_.now();
   const std::uint64_t accepted = service_->accepted() - epoch_accepted_;

@@ -20,8 +20,8 @@ class Balancer {
   Balancer(const Balancer&) = delete;
   Balancer& operator=(const Balancer&) = delete;
 
-  // Decides about each connection that `service` accepts from here on. `even_out`: also while this
-  // worker has room.
+  // Decides about each connection that `service` accepts from here on. `even_out`: moves
+  // connections even while this worker has room.
   void start(Service& service, bool even_out);
   // Gives no more connections away.
   void stop();

@@ -108,8 +108,7 @@ bool BorrowedQueues::connections_wait(unsigned slot) const {
 // ---- Borrowing ----
 
 // Borrows from the slot, or gives back, whichever is due. If that fails, it looks again soon. The
-// receiving end of a new slot's mailbox comes last, after the listeners, so that a slot without it
-// is not yet complete.
+// master sends the receiving end of a new slot's mailbox last, so a slot without it is incomplete.
 void BorrowedQueues::settle(unsigned slot) {
   Sibling& sibling = siblings_[slot];
   const bool known = mailboxes_.out_of(slot) >= 0;

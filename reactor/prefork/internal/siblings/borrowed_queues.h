@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// BorrowedQueues: the queues of other workers' slots that this worker serves, because nobody else
-// does. A slot's queue is its listeners and its mailbox. Private to prefork.
+// BorrowedQueues: this worker also serves the queues of slots that no other worker serves now. A
+// slot's queue is its listeners and its mailbox. Private to prefork.
 //
 // A slot is borrowed while it has no worker that is ready, and while its worker is stuck or full.
 // The states of a sibling:

@@ -31,7 +31,7 @@ void LastCall::start(Service& service, std::vector<UniqueFd> sockets) {
   closing_.start(std::max<Duration>(end_ - loop_.now(), Duration::zero()));
 }
 
-// A handler in the service may throw: then the next turn goes on.
+// If a handler in the service throws, the next turn goes on.
 void LastCall::close() {
   closing_.start(Duration::zero());
   while (!listeners_.empty()) {

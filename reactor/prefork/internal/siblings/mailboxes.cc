@@ -24,8 +24,8 @@ constexpr std::byte kVersion{1};
 // that takes none.
 constexpr int kRoom = 16384;
 
-// Whether nobody can send to the mailbox any more. Reading 0 bytes does not prove it, because an
-// empty message gives that too.
+// Returns whether the mailbox is shut, so that nobody can send to it. Reading 0 bytes does not
+// prove that, because an empty message gives 0 bytes too.
 bool is_shut(int mailbox) noexcept {
 #if defined(POLLRDHUP)
   constexpr short kShut = POLLHUP | POLLRDHUP;

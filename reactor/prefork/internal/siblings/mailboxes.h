@@ -33,7 +33,7 @@ class Mailboxes {
 
   // Makes the mailboxes that are missing, up to `count`. Errors: those of socketpair(2).
   [[nodiscard]] std::error_code grow(unsigned count);
-  // Drops those from number `count` on, which no worker knows yet.
+  // Drops the mailboxes from number `count` on, which no worker knows yet.
   void shrink(unsigned count);
 
   // Takes the mailboxes of an earlier program, only to receive from them.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Siblings: the order in which its parts begin and end, and what the master's messages mean to
-// them.
+// Siblings: starts and ends its parts in the right order, and passes the master's messages to them.
 #include "reactor/prefork/internal/siblings/siblings.h"
 
 #include <sys/resource.h>
@@ -12,7 +11,7 @@
 namespace reactor::prefork {
 namespace {
 
-// Kept free for what a connection needs for a moment, such as a file that it sends.
+// So many descriptors stay free for the short needs of connections, such as a file to be sent.
 constexpr std::size_t kSpareDescriptors = 4;
 
 // Takes the lowest free descriptor as the number of descriptors in use. `any`: an open one.

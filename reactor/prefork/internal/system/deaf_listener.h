@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Deaf listeners: a listening socket is shared by several processes, and each of them can spoil it
-// for all. shutdown(2) ends it; a filter, the backlog and other options change what it lets in. So
-// one worker can cut off the whole server. It can also clear O_NONBLOCK, so that accept(2) waits in
-// all processes, which stops their loops. Private to prefork.
+// Deaf listeners: several processes share a listening socket, and each of them can spoil it for
+// all. shutdown(2) ends it; a filter, the backlog and other options keep connections out. So one
+// worker can cut off the whole server. It can also clear O_NONBLOCK: then accept(2) waits in all
+// processes, which stops their loops. Private to prefork.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,8 @@ struct Admission {
 
 class DeafListeners {
  public:
-  // Returns the indices of those listeners that were shut down, have a filter, block, or let in
-  // other connections than when this function saw them first. Costs one poll(2), and for each
+  // Returns the indices of the deaf listeners: those that were shut down, have a filter, block, or
+  // have other settings than when this function first saw them. Costs one poll(2), and for each
   // listener some calls of getsockopt(2) and fcntl(2).
   [[nodiscard]] std::vector<std::size_t> find(std::span<const int> listeners);
 
@@ -46,7 +46,7 @@ class DeafListeners {
   // operation_not_permitted if an option can't be set back.
   [[nodiscard]] Result<> repair(int listener, const Address& address) const;
 
-  // Forgets what find() saw at this number, because it stands for another socket now.
+  // Forgets the settings that find() saw at this number, because it stands for another socket now.
   void forget(int listener) { seen_.erase(listener); }
 
  private:

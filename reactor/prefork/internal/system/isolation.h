@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Isolation: what a new worker process gives up before the application's code runs in it, so that a
-// client that takes the worker over finds less to go on with. Private to prefork.
+// Isolation: a new worker process gives up rights before the application's code runs in it, so that
+// a client that takes over the worker gains less. Private to prefork.
 #pragma once
 
 #include <sys/types.h>

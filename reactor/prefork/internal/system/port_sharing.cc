@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Port sharing: on Linux, SO_REUSEPORT can be set after listen(2). So the first socket of a group
+// listens alone, which fails if another server has the address, and is opened for others then.
 #include "reactor/prefork/internal/system/port_sharing.h"
 
 #include <net/if.h>

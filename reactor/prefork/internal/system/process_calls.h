@@ -10,7 +10,7 @@
 
 namespace reactor::prefork {
 
-// How long a process may take for something that takes no time, such as ending, before it gets
+// How long a process may take for a step that should be immediate, such as its exit, before it gets
 // SIGKILL.
 inline constexpr Duration kKillDelay = std::chrono::seconds(2);
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// SignalPipe: the handler writes the number of the signal into the pipe. If the pipe is full, it
+// sets a bit in g_unwritten instead, so that no signal is lost.
 #include "reactor/prefork/internal/system/signal_pipe.h"
 
 #include <unistd.h>
@@ -25,9 +27,9 @@ std::array<struct sigaction, kSignals.size()> g_previous;
 
 extern "C" void reactor_prefork_handler(int number) {
   const int saved_errno = errno;
-  const auto octet = static_cast<unsigned char>(number);
+  const auto byte = static_cast<unsigned char>(number);
   // A full pipe wakes the master anyway. After any other failure poll(2) fails with EINTR.
-  if (::write(g_write_end.load(), &octet, 1) != 1) {
+  if (::write(g_write_end.load(), &byte, 1) != 1) {
     g_unwritten.fetch_or(std::uint64_t{1} << static_cast<unsigned>(number));
   }
   errno = saved_errno;
@@ -84,8 +86,8 @@ SignalPipe::~SignalPipe() {
 }
 
 int SignalPipe::next() noexcept {
-  unsigned char octet = 0;
-  if (::read(read_end_.get(), &octet, 1) == 1) return octet;
+  unsigned char byte = 0;
+  if (::read(read_end_.get(), &byte, 1) == 1) return byte;
   const std::uint64_t unwritten = g_unwritten.load();
   if (unwritten == 0) return 0;
   const int number = std::countr_zero(unwritten);
