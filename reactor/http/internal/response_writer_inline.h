@@ -55,7 +55,8 @@ inline constexpr std::size_t kFixedHead = 256;  // for status line, Date, framin
 // guard.
 [[gnu::noinline]] inline Pen write_status_line(Pen pen, int code, std::string_view date_line) {
   pen << "HTTP/1.1 ";
-  pen.decimal(static_cast<std::uint64_t>(code)) << " " << reason_phrase(code) << "\r\n" << date_line;
+  pen.decimal(static_cast<std::uint64_t>(code)) << " " << reason_phrase(code) << "\r\n"
+                                                << date_line;
   return pen;
 }
 
