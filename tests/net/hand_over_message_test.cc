@@ -117,8 +117,8 @@ std::vector<Case> cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, HandOverMessages, ::testing::ValuesIn(cases()),
-                         [](const ::testing::TestParamInfo<Case>& info) {
-                           return std::string(info.param.name);
+                         [](const ::testing::TestParamInfo<Case>& tested) {
+                           return std::string(tested.param.name);
                          });
 
 TEST(HandOverMessage, NamesNoAddressesIfTheyAreOfTwoFamilies) {
