@@ -161,6 +161,8 @@ void Loop::postpone(TimerNode& node, TimePoint deadline) noexcept {
   core_->timers.postpone(node, deadline);
 }
 
+void Loop::call_soon(PollTarget& target) noexcept { core_->calls.add(target); }
+
 std::span<std::byte> Loop::scratch() {
   if (core_->scratch == nullptr) core_->scratch = std::make_unique<std::byte[]>(kScratchSize);
   const std::span<std::byte> scratch(core_->scratch.get(), kScratchSize);

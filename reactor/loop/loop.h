@@ -3,8 +3,8 @@
 // back.
 //
 // A turn has these phases, in this order:
-//   deferred calls; timeout computed; wait; now() updated; I/O; signals and children; due timers;
-//   posted calls
+//   deferred calls; timeout computed; wait; now() updated; I/O; signals and children; due timers
+//   and calls of call_soon(); posted calls
 //
 // It gives these guarantees. Each is tested by its number on every backend; README.md words them in
 // full, docs/architecture.md explains how they are kept.
@@ -220,6 +220,12 @@ class Loop {
   void arm(TimerNode& node, TimePoint deadline) noexcept;
   void disarm(TimerNode& node) noexcept;
   void postpone(TimerNode& node, TimePoint deadline) noexcept;
+
+  // Calls target.on_call() once, in the phase of due timers, after the calls that wait already: in
+  // this turn, unless its timers have begun. The loop does not sleep before that, and run() goes
+  // on. The call replaces the target's timer, and arm() replaces the call. Until then armed() is
+  // true and deadline() is TimePoint::min(); disarm() takes the call back.
+  void call_soon(PollTarget& target) noexcept;
 
   // Returns 64 KiB to read into, lent until the callback returns: the next callback uses the same
   // memory. AddressSanitizer builds poison it after on_data(); each call here unpoisons it. Only

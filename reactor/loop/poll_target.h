@@ -3,22 +3,26 @@
 
 #include <cstdint>
 
-#include "reactor/loop/dispatchable.h"
+#include "reactor/loop/timer_queue.h"
 #include "reactor/poller/readiness.h"
 
 namespace reactor {
 
 // PollTarget is a descriptor's registration with a loop, for writers of transports such as Stream
 // and Listener. The loop calls the object itself, so there is no callback to store and nothing to
-// allocate. 16 bytes. The owner has to detach it before it is destroyed. See Loop::attach() and
-// detach().
-class PollTarget : public Dispatchable {
+// allocate. A target is also a timer node, and can be called soon. 40 bytes. The owner has to
+// detach and disarm it before it is destroyed. See Loop::attach(), arm() and call_soon().
+class PollTarget : public TimerNode {
  public:
   PollTarget(const PollTarget&) = delete;
   PollTarget& operator=(const PollTarget&) = delete;
 
   // Called while the descriptor is ready for something that was asked for. May destroy this object.
   virtual void on_ready(Ready ready) = 0;
+  // Loop::call_soon() was called. May destroy this object.
+  virtual void on_call() {}
+  // The time of Loop::arm() has come. May destroy this object.
+  void on_expire() override {}
   // The loop ends while this is attached. The whole loop still works but accepts nothing new. After
   // the call, this object may only be destroyed. The call itself may destroy it.
   virtual void on_loop_end() noexcept {}

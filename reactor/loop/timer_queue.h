@@ -87,6 +87,13 @@ class TimerQueue {
     node.unlink();
   }
 
+  // Disarms a node that the loop calls without the wheel (Loop::call_soon()). Its deadline becomes
+  // TimePoint::min(), as nothing comes before that call.
+  void withdraw(TimerNode& node) noexcept {
+    disarm(node);
+    node.deadline_ = TimePoint::min();
+  }
+
   // Disarms lazily a node whose order() is kStopped from now on.
   void disarm_lazily(TimerNode& node) noexcept {
     if (may_be_due(node)) {

@@ -92,7 +92,7 @@ void Listener::share() noexcept {
 void Listener::pause() noexcept {
   if (std::exchange(paused_, true) || !attached()) return;
   static_cast<void>(loop_->set_interest(*this, Interest::none));
-  if (shared_ && !armed()) loop_->arm(*this, TimePoint{});
+  if (shared_ && !armed()) loop_->call_soon(*this);
 }
 
 // Accepts one connection after a shared listener was paused. The event of a connection that came
@@ -157,6 +157,7 @@ void Listener::back_off(std::error_code error) {
   loop_->arm(*this, saturating_add(loop_->now(), kRetryDelay));
 }
 
+// The retry delay is over.
 void Listener::on_expire() {
   if (paused_) {
     if (shared_) accept_last();
@@ -165,6 +166,9 @@ void Listener::on_expire() {
   static_cast<void>(loop_->set_interest(*this, Interest::read));
   accept_batch();
 }
+
+// A shared listener was paused, and perhaps resumed since.
+void Listener::on_call() { on_expire(); }
 
 HandleInfo Listener::describe() const noexcept { return {"listener", fd(), {}, where_}; }
 

@@ -38,7 +38,7 @@ class AcceptHandler {
 // the listener pauses and tries again by timer: it never spins, and the connections stay in the
 // kernel's queue. It belongs to its loop's thread, and callbacks may call all of it. Destroying it
 // closes the socket, but leaves a unix socket's file alone in a forked child (G9).
-class Listener final : private PollTarget, private TimerNode {
+class Listener final : private PollTarget {
  public:
   static constexpr int kAcceptBudget = 256;  // connections in a turn
   // The budget in time, including on_accept(). It is checked after each kAcceptStride connections.
@@ -96,6 +96,7 @@ class Listener final : private PollTarget, private TimerNode {
                                                               SourceLocation where);
   void on_ready(Ready ready) override;
   void on_expire() override;
+  void on_call() override;
   [[nodiscard]] HandleInfo describe() const noexcept override;
   bool accept_batch();
   bool accept_one(const Lifetime::Watch& listener);

@@ -58,6 +58,7 @@ Core::Core(LoopOptions loop_options, Backend chosen, std::unique_ptr<Poller> pol
       signals(*this),
       children(*this, options.child_method),
       slow(options, *stats),
+      calls(timers, slow),
       generation_(process_generation()) {}
 
 Core::~Core() {
@@ -157,7 +158,7 @@ bool Core::work_is_waiting() const noexcept {
 }
 
 bool Core::anything_to_wait_for() noexcept {
-  return keeping > 0 || registry.keeping() > 0 || work_is_waiting();
+  return keeping > 0 || registry.keeping() > 0 || work_is_waiting() || !calls.empty();
 }
 
 Duration Core::next_timeout() noexcept {

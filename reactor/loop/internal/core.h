@@ -9,6 +9,7 @@
 
 #include "reactor/base/intrusive_list.h"
 #include "reactor/base/stats.h"
+#include "reactor/loop/internal/call_queue.h"
 #include "reactor/loop/internal/children.h"
 #include "reactor/loop/internal/post_queue.h"
 #include "reactor/loop/internal/registry.h"
@@ -81,6 +82,7 @@ class Core {
   Signals signals;
   Children children;
   SlowWatch slow;
+  CallQueue calls;
   IntrusiveList scheduled;        // deferred calls for the next turn
   HandleState* newest = nullptr;  // start of the list of all live handles
   std::size_t keeping = 0;        // active handles that keep run() going, except the registry's

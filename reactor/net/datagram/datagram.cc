@@ -176,8 +176,11 @@ void Datagram::on_ready(Ready ready) {
   if (entry.alive()) report(entry);
 }
 
+void Datagram::on_expire() { proceed(); }
+void Datagram::on_call() { proceed(); }
+
 // Callbacks come last, because they may throw.
-void Datagram::on_expire() {
+void Datagram::proceed() {
   Entry entry(*this);
   reading_waits_ = writing_waits_ = false;
   if (exchange_->collector == this) send_collected();
@@ -286,15 +289,14 @@ void Datagram::note_error(int number) {
   if (entry_ == nullptr) soon();
 }
 
-void Datagram::soon() { expire_at(TimePoint{}); }
-
-void Datagram::retry_at(TimePoint time) {
-  expire_at(time);
-  update_interest();
+void Datagram::soon() {
+  const bool called = armed() && deadline() == TimePoint::min();
+  if (!called) loop_->call_soon(*this);
 }
 
-void Datagram::expire_at(TimePoint time) {
+void Datagram::retry_at(TimePoint time) {
   if (!armed() || deadline() > time) loop_->arm(*this, time);
+  update_interest();
 }
 
 void Datagram::update_interest() {

@@ -136,7 +136,7 @@ struct DatagramStats {
 };
 
 // A Datagram belongs to its loop's thread.
-class Datagram final : private PollTarget, private TimerNode {
+class Datagram final : private PollTarget {
  public:
   // The delays before the kernel is asked again, if it can't report room: from the first to the
   // longest, each twice as long as the one before.
@@ -277,6 +277,7 @@ class Datagram final : private PollTarget, private TimerNode {
                                                               SourceLocation where);
   void on_ready(Ready ready) override;
   void on_expire() override;
+  void on_call() override;
   [[nodiscard]] HandleInfo describe() const noexcept override;
 
   void receive_batch(Entry& entry);
@@ -305,9 +306,9 @@ class Datagram final : private PollTarget, private TimerNode {
   void retry(DatagramLine& line, TimePoint now);
 
   void note_error(int number);
-  void soon();  // on_expire() follows in this turn
-  void retry_at(TimePoint time);
-  void expire_at(TimePoint time);  // on_expire() follows then or earlier
+  void soon();                    // lets proceed() come in this turn
+  void retry_at(TimePoint time);  // lets proceed() come then or earlier
+  void proceed();
   void update_interest();
 
   Loop* loop_;

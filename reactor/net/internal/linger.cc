@@ -31,7 +31,7 @@ std::size_t share_of_descriptors() noexcept {
 
 }  // namespace
 
-class Lingerers::Lingerer final : public PollTarget, public TimerNode {
+class Lingerers::Lingerer final : public PollTarget {
  public:
   Lingerer(Lingerers& all, UniqueFd fd, const StreamOptions& options)
       : PollTarget(fd.get()),

@@ -41,7 +41,7 @@ std::string what_is_wrong(const ProxyHeaderParser& parser, ProxyProtocol wanted,
 
 }  // namespace
 
-class ProxyGate::Visitor final : public PollTarget, public TimerNode {
+class ProxyGate::Visitor final : public PollTarget {
  public:
   Visitor(ProxyGate& gate, Socket connection, const Address& from, SourceLocation origin)
       : PollTarget(connection.fd()),

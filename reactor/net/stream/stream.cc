@@ -6,8 +6,8 @@
 //    callbacks run elsewhere: on_close() in finish(), which does the same by itself; on_shutdown()
 //    in request_shutdown() inside a callback, and on_loop_end(), as nothing is done after them.
 //  * close() and fail() only set flags. What these demand is done by after_callback() or, outside
-//    callbacks, by the timer node, which is armed for "now": so on_close() never runs inside
-//    close() or fail().
+//    callbacks, by on_call(), which comes from the loop: so on_close() never runs inside close()
+//    or fail().
 //
 // Most Streams read and write with recv(2) and send(2) alone, and take a fast path. A Stream with
 // Extras (kExtras) takes a slow one, in stream_extras.cc, stream_file.cc and stream_limits.cc.
@@ -87,7 +87,7 @@ void Stream::start(bool likely_readable) {
   if (!context_->in_callback()) {
     begin(likely_readable);
   } else {  // callbacks never nest: the loop calls on_open() later
-    loop().arm(*this, TimePoint{});
+    loop().call_soon(*this);
   }
 }
 

@@ -135,10 +135,10 @@ struct StreamOptions {
   std::size_t linger_bytes = 64 << 20;
 };
 
-// A Stream takes 104 bytes, and has no buffer while nothing is queued. Needs of few Streams (a
+// A Stream takes 96 bytes, and has no buffer while nothing is queued. Needs of few Streams (a
 // transport, files, rates, extra timeouts, byte counts) are in a block of their own, Extras, which
 // is made when first needed. A Stream with Extras is a little slower; the others pay nothing.
-class Stream final : private PollTarget, private TimerNode {
+class Stream final : private PollTarget {
  public:
   static constexpr std::size_t kWriteRoom = 64 * 1024;  // the most bytes that write_room() lends
 
@@ -329,7 +329,7 @@ class Stream final : private PollTarget, private TimerNode {
     kLinger = 1 << 7,          // unread input is expected at the end
     kFailed = 1 << 8,          // the context keeps the error
     kClosed = 1 << 9,          // on_close() was, or is being, called; or detached
-    kFixedDeadline = 1 << 10,  // the timer node has the time of set_deadline(), or of end_soon()
+    kFixedDeadline = 1 << 10,  // the timer node has the time of set_deadline()
     kMoreInput = 1 << 11,      // the last read filled its buffer
     kUnattached = 1 << 12,     // not in the loop, but a callback runs, or announce() was called
     kQueued = 1 << 13,         // something still has to be written
@@ -351,6 +351,7 @@ class Stream final : private PollTarget, private TimerNode {
 
   void on_ready(Ready ready) override;
   void on_expire() override;
+  void on_call() override;
   void on_loop_end() noexcept override;
   [[nodiscard]] HandleInfo describe() const noexcept override;
 

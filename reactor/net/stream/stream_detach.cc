@@ -23,7 +23,7 @@ Result<Socket> Stream::detach() {
   set(kClosing | kClosed);
   if (context_->active == this) set(kUnattached);
   context_->announced.erase(this);
-  if (owner_ != nullptr) loop().arm(*this, TimePoint{});  // the loop tells the owner
+  if (owner_ != nullptr) loop().call_soon(*this);  // the loop tells the owner
   return socket;
 }
 

@@ -49,10 +49,21 @@ void Stream::fail(std::error_code error) noexcept {
   if (context_->active != this) end_soon();
 }
 
-// Lets the timer call finish(), as on_close() must not run inside close() or write().
+// Does what close() or fail(), detach() or start() left for the loop.
+void Stream::on_call() {
+  if (can_finish()) {
+    finish();
+  } else if (has(kClosed)) {  // by detach()
+    owner_->on_stream_closed(*this);
+  } else {
+    begin(true);  // start() was called inside a callback
+  }
+}
+
+// Lets the loop call finish(), as on_close() must not run inside close() or write().
 void Stream::end_soon() noexcept {
-  set(kFixedDeadline);
-  loop().arm(*this, TimePoint{});
+  set(kFixedDeadline);  // no limit in time replaces the call
+  loop().call_soon(*this);
 }
 
 Stream::Alive Stream::finish() {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The timeouts of a Stream that need no Extras. The Stream's one timer node serves them all: the
-// idle timeout, the write timeout, set_deadline(), Transport::open_limit(), and calls that have to
-// come from the loop (start() inside a callback, the end, on_stream_closed() after detach()).
+// idle timeout, the write timeout, set_deadline(), and Transport::open_limit().
 #include <algorithm>
 
 #include "reactor/net/stream/internal/stream_inside.h"
@@ -9,19 +8,6 @@
 namespace reactor {
 
 void Stream::on_expire() {
-  if (can_finish()) {
-    finish();
-    return;
-  }
-  if (has(kClosed)) {  // detach() left this for the loop
-    owner_->on_stream_closed(*this);
-    return;
-  }
-  // This was start() inside a callback.
-  if (!has(kStarted) && !opening()) {
-    begin(true);
-    return;
-  }
   // This is the open limit or the write timeout. What follows is on_timeout(), for the idle timeout
   // or the deadline.
   if (!has(kStarted) || (has(kQueued) && !has(kFixedDeadline))) {
