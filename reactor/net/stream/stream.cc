@@ -40,6 +40,9 @@ Stream::Stream(Loop& loop, Socket socket, StreamHandler& handler, const StreamOp
       options_(&options),
       owner_(owner) {
   static_assert(sizeof(Stream) <= 104);
+  static_assert(sizeof(PollTarget) + sizeof(handler_) + sizeof(context_) + sizeof(flags_) +
+                    sizeof(place_) + 1 + sizeof(idle_ms_) ==
+                64);
   set_fd(socket.release().release());
   place_ = context_->number_of(where);
   set_idle_timeout(options.idle_timeout);
@@ -217,7 +220,7 @@ Stream::Alive Stream::read_once() {
     const std::size_t count = result.count();
     if (count == buffer.size()) [[unlikely]]
       set(kMoreInput);
-    touch(loop().now());
+    touch_plainly(loop().now());
     handler_->on_data(*this, buffer.first(count));
   });
 }

@@ -31,6 +31,7 @@
 #include "reactor/loop/loop.h"
 #include "reactor/net/hand_over.h"
 #include "reactor/net/socket.h"
+#include "reactor/net/stream/stream_options.h"
 
 namespace reactor {
 
@@ -111,28 +112,6 @@ class StreamHandler {
   StreamHandler(const StreamHandler&) = default;
   StreamHandler& operator=(const StreamHandler&) = default;
   ~StreamHandler() = default;
-};
-
-// The settings of a Stream. Many Streams can share one object. It belongs to the owner of the
-// listener or server and must outlive the Streams that point to it.
-struct StreamOptions {
-  std::size_t low_water = 16 * 1024;  // when the queue has fallen to so many bytes, reading goes on
-  std::size_t high_water = 64 * 1024;   // when so many bytes are queued, reading pauses
-  std::size_t queue_limit = 16 << 20;   // when more bytes are queued, the Stream fails (queue_full)
-  Duration idle_timeout = Duration{0};  // without a read or a write; 0: none. Precise to a tick
-  Duration write_timeout = std::chrono::seconds(30);  // without progress while bytes are queued
-
-  // How long a closed connection waits for the next 4 KiB of a peer that is still sending. Many
-  // clients send a whole body before they read. They get the last answer only if all of that body
-  // is read and dropped, because closing earlier resets the connection (RFC 9112 section 9.6). Less
-  // than 4 KiB does not extend the wait, so a byte now and then does not keep the connection. If 0
-  // or less, the connection is closed at once.
-  Duration linger_idle = std::chrono::seconds(2);
-  // The longest that a closed connection lingers in all.
-  Duration linger_time = std::chrono::seconds(30);
-  // The most bytes that are read and dropped. Then reading stops, so that the kernel holds the peer
-  // back, and the connection is closed within `linger_idle`: a peer that reads gets its answer.
-  std::size_t linger_bytes = 64 << 20;
 };
 
 // A Stream takes 96 bytes, and has no buffer while nothing is queued. Needs of few Streams (a
@@ -397,7 +376,14 @@ class Stream final : private PollTarget {
   void enqueue(std::span<const std::byte> bytes);
   void send_fin_if_due() noexcept;
   void touch(TimePoint now) noexcept;
+  void touch_plainly(TimePoint now) noexcept;
   void arm_timer() noexcept;
+  void set_main_due(TimePoint due) noexcept;
+  void main_limit_passed();
+  // Whether on_call() is on its way.
+  [[nodiscard]] bool call_waits() const noexcept {
+    return armed() && deadline() == TimePoint::min();
+  }
   void end_soon() noexcept;
   void update_interest();
   [[nodiscard]] Interest wanted_interest() const noexcept;
@@ -406,7 +392,6 @@ class Stream final : private PollTarget {
 
   // The slow path, and whatever else needs extras:
   Extras& extras();
-  Extras& timed_extras();
   [[nodiscard]] bool opening() const noexcept;
   [[nodiscard]] bool before_opening() const noexcept;
   void open_transport();
@@ -427,17 +412,20 @@ class Stream final : private PollTarget {
   void read_again();
   void update_slowly();
   void watch_times();
-  void on_times();
+  void arm_for_next();
+  void move_waiting();
   [[nodiscard]] bool has_room() const noexcept;
   [[nodiscard]] bool has_files() const noexcept;
   [[nodiscard]] Interest slow_interest() const noexcept;
 
-  // These and both bases fill the first cache line, which is all that an event touches.
+  // The base and these fill the first 64 bytes, which is all of the Stream that a plain read or
+  // write touches.
   StreamHandler* handler_;
+  NetContext* context_;
   std::uint16_t flags_ = 0;
   std::uint8_t place_;  // the number of the source line that made it: NetContext::place()
   std::uint32_t idle_ms_ = 0;
-  NetContext* context_;
+
   const StreamOptions* options_;
   std::unique_ptr<ByteBuffer> queue_;
   StreamOwner* owner_;

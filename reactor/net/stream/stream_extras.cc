@@ -13,6 +13,7 @@ namespace reactor {
 Stream::Extras& Stream::extras() {
   if (extras_ == nullptr) {
     extras_ = std::make_unique<Extras>();
+    if (armed() && !call_waits()) extras_->deadlines.set_main(deadline());
     set(kExtras);
   }
   return *extras_;
@@ -52,7 +53,7 @@ void Stream::open_transport() {
   Extras& extras = *extras_;
   if (!extras.opening) {
     extras.opening = true;
-    loop().arm(*this, saturating_add(loop().start_time(), extras.transport->open_limit()));
+    set_main_due(saturating_add(loop().start_time(), extras.transport->open_limit()));
   }
   if (!extras.transport->open_is_costly()) {
     continue_opening();
@@ -72,7 +73,7 @@ void Stream::continue_opening() {
     transport_failed(result);
   } else {
     extras.opening = false;
-    loop().disarm(*this);
+    set_main_due(Deadlines::kNever);
     open_here(extras.likely_readable);
   }
 }
@@ -202,7 +203,7 @@ void Stream::read_into(std::span<std::byte> buffer, TimePoint now) {
   if (count == buffer.size()) set(kMoreInput);
   extras.bytes_read += count;
   extras.read_rate.took(count, now);
-  extras.reading.moved();
+  extras.deadlines.was_read();
   touch(now);
   handler_->on_data(*this, buffer.first(count));
 }
@@ -230,7 +231,7 @@ void Stream::sent(std::size_t count, TimePoint now) noexcept {
   if (count == 0) return;
   extras_->bytes_written += count;
   extras_->write_rate.took(count, now);
-  extras_->writing.moved();
+  extras_->deadlines.was_written();
 }
 
 // Writes the bytes before the first file. Returns whether anything was written.

@@ -1,53 +1,135 @@
 // SPDX-License-Identifier: MIT
-// The limits of a Stream in time and in bytes a second. One timer serves them all. It is set to the
-// earliest limit. If that limit moves to a later time the timer is not set again: it fires and
-// watch_times() then sets it for the next one.
+// The limits of a Stream in time and in bytes a second. The Stream's one timer node serves them
+// all. Most Streams have only one limit at a time: its due time is the node's deadline. A Stream
+// with Extras keeps the due times in Deadlines, and the node is armed for the earliest. If that
+// moves to a later time the node is not armed again: it expires and on_expire() then arms it for
+// the next one.
 #include <algorithm>
 
 #include "reactor/net/stream/internal/stream_inside.h"
 
 namespace reactor {
 
-// Returns the extras with their timer. The timer is made before a limit is set, because
-// watch_times() must not throw.
-Stream::Extras& Stream::timed_extras() {
-  Extras& extras = this->extras();
-  if (!extras.timer) {
-    extras.timer = loop().timer([this] { on_times(); }, context_->place(place_));
-    extras.timer.unref();  // the Stream itself keeps the loop running while it is attached
+// ---- The main limit: of the opening, set_deadline(), of writing, or of idleness ----
+
+void Stream::set_idle_timeout(Duration timeout) noexcept {
+  constexpr Duration kLongest = std::chrono::hours(24 * 24);
+  const auto rounded =
+      std::chrono::ceil<std::chrono::milliseconds>(std::clamp(timeout, Duration::zero(), kLongest));
+  idle_ms_ = static_cast<std::uint32_t>(rounded.count());
+  if (has(kClosing)) return;
+  clear(kFixedDeadline);
+  arm_timer();
+}
+
+void Stream::set_deadline(TimePoint deadline) noexcept {
+  if (has(kClosing) || !has(kStarted)) return;
+  set(kFixedDeadline);
+  set_main_due(deadline);
+}
+
+// Starts the write timeout if something is queued, and otherwise the idle timeout. They wait for a
+// set_deadline() to pass.
+void Stream::arm_timer() noexcept {
+  if (!has(kStarted) || has(kFixedDeadline)) return;
+  Duration timeout = std::chrono::milliseconds(idle_ms_);
+  if (has(kQueued)) {
+    const bool replaced = has(kExtras) && extras_->deadlines.has_write_timeout();
+    timeout = replaced ? Duration::zero() : options_->write_timeout;
   }
-  return extras;
+  set_main_due(timeout > Duration::zero() ? saturating_add(loop().start_time(), timeout)
+                                          : Deadlines::kNever);
+}
+
+// Restarts the idle timeout, as bytes were moved.
+void Stream::touch(TimePoint now) noexcept {
+  touch_plainly(now);
+  if (!has(kExtras) || idle_ms_ == 0 || has(kFixedDeadline | kQueued)) return;
+  extras_->deadlines.postpone_main(now + std::chrono::milliseconds(idle_ms_));
+}
+
+void Stream::set_main_due(TimePoint due) noexcept {
+  if (has(kExtras)) {
+    extras_->deadlines.set_main(due);
+    arm_for_next();
+  } else if (due == Deadlines::kNever) {
+    loop().disarm(*this);
+  } else {
+    loop().arm(*this, due);
+  }
+}
+
+void Stream::main_limit_passed() {
+  // This is the open limit or the write timeout.
+  if (!has(kStarted) || (has(kQueued) && !has(kFixedDeadline))) {
+    if (opening()) report_failure(Errc::timed_out);
+    fail(Errc::timed_out);
+    finish();
+    return;
+  }
+  // This is the idle timeout or set_deadline().
+  clear(kFixedDeadline);
+  arm_timer();  // first, in case the handler throws
+  call([this] { handler_->on_timeout(*this); });
+}
+
+// ---- All limits ----
+
+void Stream::on_expire() {
+  using Limit = Deadlines::Limit;
+  switch (has(kExtras) ? extras_->deadlines.take_passed(loop().now()) : Limit::main) {
+    case Limit::main:
+      main_limit_passed();
+      return;
+    case Limit::total:
+    case Limit::writing:
+      fail(Errc::timed_out);
+      return;
+    case Limit::reading:
+      if (call([this] { handler_->on_timeout(*this); }) == Alive::no) return;
+      break;
+    case Limit::none:  // a rate allows bytes again, or a limit has moved to a later time
+      break;
+  }
+  move_waiting();
+}
+
+// Moves the bytes that waited for a rate. It does so at once, not by way of the poller, so that the
+// poller's interest need not change.
+void Stream::move_waiting() {
+  Extras& extras = *extras_;
+  if (extras.write_waits && has(kQueued) && flush_queue() == Alive::no) return;
+  if (extras.read_waits && attached() && !has(kNoRead) && read_slowly() == Alive::no) return;
+  update_interest();
 }
 
 void Stream::set_read_timeout(Duration timeout) {
-  Extras& extras = timed_extras();
-  extras.reading = {timeout};
+  extras().deadlines.set_read_timeout(timeout);
   update_interest();
 }
 
 void Stream::set_write_timeout(Duration timeout) {
-  Extras& extras = timed_extras();
-  extras.writing = {timeout};
+  extras().deadlines.set_write_timeout(timeout);
   if (!has(kClosing)) arm_timer();
   update_interest();
 }
 
 void Stream::set_total_deadline(TimePoint deadline) {
-  timed_extras().total_due = deadline;
+  extras().deadlines.set_total(deadline);
   update_interest();
 }
 
 void Stream::set_read_rate(std::uint64_t octets) {
-  timed_extras().read_rate.set(octets, loop().start_time());
+  extras().read_rate.set(octets, loop().start_time());
   update_interest();
 }
 
 void Stream::set_write_rate(std::uint64_t octets) {
-  timed_extras().write_rate.set(octets, loop().start_time());
+  extras().write_rate.set(octets, loop().start_time());
   update_interest();
 }
 
-// Sets the timer for the earliest limit. Called after each change that may start or stop a wait.
+// Starts and ends the waits of Deadlines and of the rates. Called after each change that may do so.
 void Stream::watch_times() {
   Extras& extras = *extras_;
   if (has(kClosed)) return;
@@ -56,32 +138,21 @@ void Stream::watch_times() {
   const bool writes = has(kQueued) && !before_opening();
   extras.read_waits = reads && extras.read_rate.allowance(now) == 0;
   extras.write_waits = writes && extras.write_rate.allowance(now) == 0;
-  extras.reading.watch(reads && !extras.read_waits, now);
-  extras.writing.watch(writes && !extras.write_waits, now);
-  TimePoint soonest = std::min({extras.reading.due, extras.writing.due, extras.total_due});
-  if (extras.read_waits) soonest = std::min(soonest, extras.read_rate.ready_at());
-  if (extras.write_waits) soonest = std::min(soonest, extras.write_rate.ready_at());
-  if (soonest >= extras.timer_at) return;
-  extras.timer_at = soonest;
-  extras.timer.start(std::max(soonest, now) - now);
+  extras.deadlines.watch_reading(reads && !extras.read_waits, now);
+  extras.deadlines.watch_writing(writes && !extras.write_waits, now);
+  arm_for_next();
 }
 
-void Stream::on_times() {
-  Extras& extras = *extras_;
-  extras.timer_at = Extras::kNever;
-  const TimePoint now = loop().now();
-  if (std::min(extras.total_due, extras.writing.due) <= now) {
-    fail(Errc::timed_out);
-    return;
-  }
-  if (extras.reading.due <= now) {
-    extras.reading.moved();
-    if (call([this] { handler_->on_timeout(*this); }) == Alive::no) return;
-  }
-  // Moves bytes at once, not by way of the poller, so that the poller's interest need not change.
-  if (extras.write_waits && has(kQueued) && flush_queue() == Alive::no) return;
-  if (extras.read_waits && attached() && !has(kNoRead) && read_slowly() == Alive::no) return;
-  update_interest();
+// Arms the timer node for whatever comes next. A call that waits must not be replaced by a timer:
+// on_call() ends the Stream, or begins it and so comes here again.
+void Stream::arm_for_next() {
+  const Extras& extras = *extras_;
+  if (has(kClosed) || call_waits()) return;
+  TimePoint soonest = extras.deadlines.next_due();
+  if (extras.read_waits) soonest = std::min(soonest, extras.read_rate.ready_at());
+  if (extras.write_waits) soonest = std::min(soonest, extras.write_rate.ready_at());
+  if (soonest == Deadlines::kNever || (armed() && deadline() <= soonest)) return;
+  loop().arm(*this, soonest);
 }
 
 }  // namespace reactor

@@ -12,7 +12,9 @@ void StreamOwner::on_stream_idle(Stream&) noexcept {}
 
 Duration Stream::time_left() const noexcept {
   const TimePoint now = loop().start_time();
-  return armed() ? std::max(deadline(), now) - now : kForever;
+  TimePoint due = armed() ? deadline() : Deadlines::kNever;
+  if (has(kExtras)) due = extras_->deadlines.main();
+  return due == Deadlines::kNever ? kForever : std::max(due, now) - now;
 }
 
 // Calls on_open(), and then on_shutdown() if request_shutdown() came before, even if on_open()

@@ -11,6 +11,7 @@
 #include "reactor/net/internal/net_context.h"
 #include "reactor/net/internal/opening_queue.h"
 #include "reactor/net/internal/rate_limit.h"
+#include "reactor/net/stream/internal/deadlines.h"
 #include "reactor/net/stream/stream.h"
 #include "reactor/net/transport.h"
 
@@ -19,7 +20,6 @@ namespace reactor {
 // What only few Streams need. A Stream that has extras moves its bytes by read_slowly() and
 // send_slowly().
 struct Stream::Extras {
-  static constexpr TimePoint kNever = TimePoint::max();
   // The most bytes of files that are sent in a turn, so that a fast peer does not keep others
   // waiting (G10).
   static constexpr std::size_t kTurn = 512 * 1024;
@@ -38,27 +38,6 @@ struct Stream::Extras {
     bool copied = false;  // sendfile(2) can't send this file: it is read and written instead
   };
 
-  // A timeout that runs while the Stream waits for bytes to be read, or written.
-  struct Waiting {
-    Duration timeout{};  // 0: none
-    TimePoint due = kNever;
-
-    void watch(bool waits, TimePoint now) noexcept {
-      if (!waits || timeout <= Duration::zero()) {
-        due = kNever;
-      } else if (due == kNever) {
-        due = saturating_add(now, timeout);
-      }
-    }
-    // Bytes were moved, so the wait is over; watch() begins the next one.
-    void moved() noexcept { due = kNever; }
-  };
-
-  // The write timeout that the Stream's own timer node has to watch; 0: none, set_write_timeout()
-  // has replaced it.
-  [[nodiscard]] Duration write_timeout(const StreamOptions& options) const noexcept {
-    return writing.timeout > Duration::zero() ? Duration::zero() : options.write_timeout;
-  }
   [[nodiscard]] Interest read_needs() const noexcept {
     return transport == nullptr ? Interest::read : transport->read_needs();
   }
@@ -69,7 +48,6 @@ struct Stream::Extras {
   void end() {
     if (again) again.stop();
     step.cancel();
-    if (timer) timer.stop();
     files.clear();
     queued_before_files = 0;
     if (transport != nullptr) transport->release();
@@ -85,10 +63,7 @@ struct Stream::Extras {
   std::deque<Piece> files;              // the queue_ of the Stream comes after all of them
   std::size_t queued_before_files = 0;  // bytes in all Piece::before
 
-  Timer timer;  // set for the earliest of the times below
-  TimePoint timer_at = kNever;
-  Waiting reading, writing;
-  TimePoint total_due = kNever;
+  Deadlines deadlines;
   RateLimit read_rate, write_rate;
   bool read_waits = false, write_waits = false;  // the rate allows nothing now
 
@@ -134,10 +109,10 @@ void call_both(First&& first, Second&& second) {
   second();
 }
 
-// Restarts the idle timeout. This only stores the later deadline: the timer wheel looks at it when
-// the earlier one passes.
-inline void Stream::touch(TimePoint now) noexcept {
-  if (idle_ms_ == 0 || has(kFixedDeadline | kQueued)) return;
+// Restarts the idle timeout of a Stream without Extras. This only stores the later deadline: the
+// timer wheel looks at it when the earlier one passes.
+inline void Stream::touch_plainly(TimePoint now) noexcept {
+  if (idle_ms_ == 0 || has(kFixedDeadline | kQueued | kExtras)) return;
   postpone_lazily(now + std::chrono::milliseconds(idle_ms_));
 }
 
