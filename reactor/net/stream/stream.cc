@@ -18,7 +18,6 @@
 #include <new>
 #include <utility>
 
-#include "reactor/base/byte_buffer.h"
 #include "reactor/base/internal/check.h"
 #include "reactor/base/internal/poison.h"
 #include "reactor/net/stream/internal/stream_inside.h"
@@ -383,7 +382,7 @@ void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
 
 void Stream::enqueue(std::span<const std::byte> bytes) {
   const bool first = !has(kQueued);
-  if (queue_ == nullptr) queue_ = std::make_unique<ByteBuffer>();
+  if (queue_ == nullptr) queue_ = std::make_unique<WriteQueue>();
   set(kQueued);
   if (queued() + bytes.size() > options_->queue_limit) {
     fail(Errc::queue_full);
@@ -395,15 +394,15 @@ void Stream::enqueue(std::span<const std::byte> bytes) {
   update_interest();
 }
 
-// Writes as much of the queue as the kernel takes.
+// Writes as much of the queue as the kernel takes, and tells the handler.
 Stream::Alive Stream::flush_queue() {
   if (!has(kQueued) || has(kFailed)) return Alive::yes;
-  const bool moved = has(kExtras) ? flush_slowly() : flush_buffer(queue_);
+  const bool moved = write_queued();
   if (has(kFailed)) return Alive::yes;
-  if (queue_ == nullptr && !has(kExtras)) clear(kQueued);
   const bool empty = !has(kQueued);
   if (empty || moved) arm_timer();
-  const bool drained = has(kHeldBack) && queued() <= options_->low_water && !has_files();
+  const bool drained =
+      has(kHeldBack) && (queue_ == nullptr || queue_->drained(options_->low_water));
   if (drained) clear(kHeldBack);
   if (empty || drained || has(kExtras)) update_interest();
   if (!drained && !empty) return Alive::yes;
@@ -417,25 +416,10 @@ Stream::Alive Stream::flush_queue() {
   return call([&] { call_both(tell_drained, tell_flushed); });
 }
 
-// Writes as much of `buffer` as the kernel takes, and frees it once it is empty. Returns whether
-// anything was written.
-bool Stream::flush_buffer(std::unique_ptr<ByteBuffer>& buffer) {
-  const IoResult result =
-      has(kExtras) ? send_slowly(buffer->data()) : Socket::send(fd(), buffer->data());
-  if (result.is_error()) fail(result.error());
-  buffer->consume(result.count());
-  if (buffer->empty()) buffer.reset();
-  return result.count() > 0;
+std::size_t Stream::queued() const noexcept { return queue_ == nullptr ? 0 : queue_->bytes(); }
+
+bool Stream::has_room() const noexcept {
+  return queue_ == nullptr || queue_->below(options_->high_water);
 }
-
-std::size_t Stream::queued() const noexcept {
-  std::size_t sum = queue_ == nullptr ? 0 : queue_->size();
-  if (has(kExtras)) sum += extras_->queued_before_files;
-  return sum;
-}
-
-bool Stream::has_room() const noexcept { return queued() < options_->high_water && !has_files(); }
-
-bool Stream::has_files() const noexcept { return has(kExtras) && !extras_->files.empty(); }
 
 }  // namespace reactor

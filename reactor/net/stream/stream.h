@@ -35,11 +35,11 @@
 
 namespace reactor {
 
-class ByteBuffer;
 class NetContext;
 struct ProxiedAddresses;
 class Stream;
 class Transport;
+class WriteQueue;
 
 // The owner of a Stream, if that is not its handler: a Server.
 class StreamOwner {
@@ -362,7 +362,8 @@ class Stream final : private PollTarget {
   void heed(std::span<std::byte> buffer);
   void input_over(IoResult result);
   Alive flush_queue();
-  bool flush_buffer(std::unique_ptr<ByteBuffer>& buffer);
+  bool write_queued();
+  [[nodiscard]] std::size_t write_front();
   Alive finish();
   // Whether the Stream is closing, and nothing has to be written before on_close().
   [[nodiscard]] bool can_finish() const noexcept {
@@ -403,10 +404,8 @@ class Stream final : private PollTarget {
   Alive read_slowly();
   void read_into(std::span<std::byte> buffer, TimePoint now);
   IoResult send_slowly(std::span<const std::byte> bytes);
-  bool flush_slowly();
-  bool flush_before_file();
-  bool send_piece();
-  bool copy_piece(std::size_t most);
+  [[nodiscard]] std::size_t write_file();
+  [[nodiscard]] std::size_t copy_file(std::size_t most);
   void sent(std::size_t count, TimePoint now) noexcept;
   void end_writing();
   void read_again();
@@ -415,7 +414,6 @@ class Stream final : private PollTarget {
   void arm_for_next();
   void move_waiting();
   [[nodiscard]] bool has_room() const noexcept;
-  [[nodiscard]] bool has_files() const noexcept;
   [[nodiscard]] Interest slow_interest() const noexcept;
 
   // The base and these fill the first 64 bytes, which is all of the Stream that a plain read or
@@ -427,7 +425,7 @@ class Stream final : private PollTarget {
   std::uint32_t idle_ms_ = 0;
 
   const StreamOptions* options_;
-  std::unique_ptr<ByteBuffer> queue_;
+  std::unique_ptr<WriteQueue> queue_;  // null if nothing is queued
   StreamOwner* owner_;
   std::unique_ptr<Extras> extras_;
 };

@@ -3,7 +3,6 @@
 // calls on_close().
 #include <utility>
 
-#include "reactor/base/byte_buffer.h"
 #include "reactor/net/stream/internal/stream_inside.h"
 
 namespace reactor {

@@ -234,36 +234,4 @@ void Stream::sent(std::size_t count, TimePoint now) noexcept {
   extras_->deadlines.was_written();
 }
 
-// Writes the bytes before the first file. Returns whether anything was written.
-bool Stream::flush_before_file() {
-  Extras& extras = *extras_;
-  std::unique_ptr<ByteBuffer>& before = extras.files.front().before;
-  if (before == nullptr) return false;
-  const std::uint64_t written = extras.bytes_written;
-  const bool moved = flush_buffer(before);
-  extras.queued_before_files -= extras.bytes_written - written;
-  return moved;
-}
-
-// Writes the queue in order: for each file the bytes before it and then the file, and last queue_.
-// A turn writes at most about kTurn bytes of files. Returns whether anything was written.
-bool Stream::flush_slowly() {
-  Extras& extras = *extras_;
-  const std::uint64_t written = extras.bytes_written;
-  bool moved = false;
-  while (!extras.files.empty()) {
-    if (extras.bytes_written - written >= Extras::kTurn) return moved;
-    moved |= flush_before_file();
-    if (extras.files.front().before != nullptr || has(kFailed)) return moved;
-    moved |= send_piece();
-    if (has(kFailed) || extras.files.front().left > 0) return moved;
-    extras.files.pop_front();
-  }
-  if (queue_ != nullptr) moved |= flush_buffer(queue_);
-  if (queue_ != nullptr || has(kFailed)) return moved;
-  clear(kQueued);
-  end_writing();
-  return moved;
-}
-
 }  // namespace reactor

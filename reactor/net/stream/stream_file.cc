@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The part of Stream that sends files. send_file() moves the bytes queued so far into the file's
-// Piece, so that flush_slowly() sends all in order: for each Piece first these bytes, then the
-// file.
+// The part of Stream that writes its queue: bytes and files.
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,39 +20,65 @@ bool cannot_do_it(IoResult result) noexcept {
 
 }  // namespace
 
+// Writes the queue in order, until an entry can't be written whole. A turn writes about kWriteTurn
+// bytes at most. Returns whether anything was written.
+bool Stream::write_queued() {
+  std::size_t sum = 0;
+  while (queue_ != nullptr && sum < kWriteTurn) {
+    const WriteQueue::FilePart* const file = queue_->front_file();
+    const std::uint64_t whole = file != nullptr ? file->left : queue_->front_bytes().size();
+    const std::size_t count = file != nullptr ? write_file() : write_front();
+    queue_->wrote(count);
+    sum += count;
+    if (has(kFailed)) return sum > 0;
+    if (queue_->empty()) queue_.reset();
+    if (count < whole) return sum > 0;
+  }
+  if (queue_ != nullptr) return true;
+  clear(kQueued);
+  if (has(kExtras)) end_writing();
+  return sum > 0;
+}
+
+// Writes the bytes at the front of the queue, and returns how many the kernel took.
+std::size_t Stream::write_front() {
+  const std::span<const std::byte> bytes = queue_->front_bytes();
+  const IoResult result = has(kExtras) ? send_slowly(bytes) : Socket::send(fd(), bytes);
+  if (result.is_error()) fail(result.error());
+  return result.count();
+}
+
 void Stream::send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) {
   if (has(kClosing | kShutdown) || length == 0) return;
   if (context_->active == this) send_batch();
   if (has(kFailed)) return;
-  Extras& extras = this->extras();
-  extras.files.push_back({nullptr, std::move(file), offset, length});
-  if (queue_ != nullptr) extras.queued_before_files += queue_->size();
-  extras.files.back().before = std::move(queue_);
+  extras();
+  if (queue_ == nullptr) queue_ = std::make_unique<WriteQueue>();
+  queue_->append({std::move(file), offset, length});
   const bool first = !has(kQueued);
   if (first && context_->active != this) touch(loop().start_time());
   set(kQueued);
   if (first) {
-    flush_slowly();
+    write_queued();
     arm_timer();
   }
-  if (!extras.files.empty()) set(kHeldBack);
+  if (queue_ != nullptr && queue_->has_files()) set(kHeldBack);
   update_interest();
 }
 
-// Sends a part of the file at the front of the queue. Returns whether anything was sent.
-bool Stream::send_piece() {
-  Extras& extras = *extras_;
-  Extras::Piece& piece = extras.files.front();
+// Writes a piece of the file at the front of the queue, and returns its size.
+std::size_t Stream::write_file() {
+  WriteQueue::FilePart& part = *queue_->front_file();
   const TimePoint now = loop().start_time();
   const std::size_t most =
-      std::min(extras.write_rate.allowance(now),
-               static_cast<std::size_t>(std::min<std::uint64_t>(piece.left, Extras::kTurn)));
-  if (before_opening() || most == 0) return false;
-  if (extras.transport != nullptr || piece.copied) return copy_piece(most);
-  const IoResult result = Socket::send_file(fd(), piece.file.get(), piece.offset, most);
+      std::min(extras_->write_rate.allowance(now),
+               static_cast<std::size_t>(std::min<std::uint64_t>(part.left, kWriteTurn)));
+  if (before_opening() || most == 0) return 0;
+  if (extras_->transport != nullptr || part.copied) return copy_file(most);
+  const IoResult result = Socket::send_file(fd(), part.file.get(), part.offset, most);
   if (cannot_do_it(result)) {
-    piece.copied = true;
-    return copy_piece(most);
+    part.copied = true;
+    return copy_file(most);
   }
   if (result.end()) {
     fail(Errc::file_truncated);
@@ -62,35 +86,30 @@ bool Stream::send_piece() {
     fail(result.error());
   }
   sent(result.count(), now);
-  piece.offset += result.count();
-  piece.left -= result.count();
-  return result.count() > 0;
+  return result.count();
 }
 
-// Reads a part of the file and writes it, for a transport or a file that sendfile(2) can't send.
+// Reads a piece of the file and writes it, for a transport or a file that sendfile(2) can't send.
 // The buffer is on the stack: the callback that sends the file may be using the loop's buffers.
-bool Stream::copy_piece(std::size_t most) {
-  Extras::Piece& piece = extras_->files.front();
+std::size_t Stream::copy_file(std::size_t most) {
+  const WriteQueue::FilePart& part = *queue_->front_file();
   std::array<std::byte, 16 * 1024> buffer;
-  bool moved = false;
-  while (most > 0) {
-    const std::size_t wanted = std::min(buffer.size(), most);
+  std::size_t sum = 0;
+  while (sum < most) {
+    const std::size_t wanted = std::min(buffer.size(), most - sum);
     const ssize_t count =
-        ::pread(piece.file.get(), buffer.data(), wanted, static_cast<off_t>(piece.offset));
+        ::pread(part.file.get(), buffer.data(), wanted, static_cast<off_t>(part.offset + sum));
     if (count <= 0) {
       if (count == 0) fail(Errc::file_truncated);
       if (count < 0 && errno != EINTR) fail(last_system_error());
-      return moved;
+      return sum;
     }
     const std::span<const std::byte> bytes(buffer.data(), static_cast<std::size_t>(count));
     const std::size_t written = send_slowly(bytes).count();
-    moved |= written > 0;
-    piece.offset += written;
-    piece.left -= written;
-    most -= written;
-    if (written < bytes.size()) return moved;
+    sum += written;
+    if (written < bytes.size()) return sum;
   }
-  return moved;
+  return sum;
 }
 
 }  // namespace reactor

@@ -3,39 +3,30 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 
-#include "reactor/base/byte_buffer.h"
 #include "reactor/loop/loop.h"
 #include "reactor/net/internal/net_context.h"
 #include "reactor/net/internal/opening_queue.h"
 #include "reactor/net/internal/rate_limit.h"
 #include "reactor/net/stream/internal/deadlines.h"
+#include "reactor/net/stream/internal/write_queue.h"
 #include "reactor/net/stream/stream.h"
 #include "reactor/net/transport.h"
 
 namespace reactor {
 
+// A turn writes about so many bytes of the queue at most, so that a fast peer that gets files does
+// not keep others waiting (G10).
+inline constexpr std::size_t kWriteTurn = 512 * 1024;
+
 // What only few Streams need. A Stream that has extras moves its bytes by read_slowly() and
 // send_slowly().
 struct Stream::Extras {
-  // The most bytes of files that are sent in a turn, so that a fast peer does not keep others
-  // waiting (G10).
-  static constexpr std::size_t kTurn = 512 * 1024;
-
   // A call of the transport's open() that waits for its turn in the loop's OpeningQueue.
   struct OpeningStep final : OpeningQueue::Step {
     void run() override { stream->continue_opening(); }
     Stream* stream = nullptr;
-  };
-
-  // A part of a file that waits to be sent, after the bytes that were queued before it.
-  struct Piece {
-    std::unique_ptr<ByteBuffer> before;  // sent before the file; may be null
-    UniqueFd file;
-    std::uint64_t offset, left;
-    bool copied = false;  // sendfile(2) can't send this file: it is read and written instead
   };
 
   [[nodiscard]] Interest read_needs() const noexcept {
@@ -48,8 +39,6 @@ struct Stream::Extras {
   void end() {
     if (again) again.stop();
     step.cancel();
-    files.clear();
-    queued_before_files = 0;
     if (transport != nullptr) transport->release();
   }
 
@@ -59,9 +48,6 @@ struct Stream::Extras {
   bool opening = false;  // the transport's handshake has begun, and on_open() has not been called
   bool likely_readable = false;  // start() said so, or an event has come since
   bool ended_writing = false;    // Transport::end_writing() is done
-
-  std::deque<Piece> files;              // the queue_ of the Stream comes after all of them
-  std::size_t queued_before_files = 0;  // bytes in all Piece::before
 
   Deadlines deadlines;
   RateLimit read_rate, write_rate;
