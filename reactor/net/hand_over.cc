@@ -112,7 +112,7 @@ bool ServerBase::offer(Stream& stream, HandledBy handled_by) {
 Stream::Offer Stream::offer_to(HandOverTarget& target) {
   REACTOR_CHECK(!context_->in_callback());
   constexpr unsigned kNotIdle = kClosing | kPeerEnded | kShutdown | kQueued | kAskedToEnd;
-  if (has(kExtras) && extras_->transport != nullptr) return Offer::never;
+  if (transport() != nullptr) return Offer::never;
   if (has(kNotIdle) || !has(kStarted)) return Offer::not_idle;
   std::vector<std::byte> state;
   HandOver wish = HandOver::no;

@@ -9,8 +9,8 @@
 //    callbacks, by on_call(), which comes from the loop: so on_close() never runs inside close()
 //    or fail().
 //
-// Most Streams read and write with recv(2) and send(2) alone, and take a fast path. A Stream with
-// Extras (kExtras) takes a slow one, in stream_extras.cc, stream_file.cc and stream_limits.cc.
+// Most Streams read and write with recv(2) and send(2) alone. A Stream with Extras (kExtras) does
+// so by their Wire: stream_extras.cc, stream_file.cc and stream_limits.cc.
 #include "reactor/net/stream/stream.h"
 
 #include <algorithm>
@@ -94,7 +94,7 @@ void Stream::start(bool likely_readable) {
 }
 
 void Stream::begin(bool likely_readable) {
-  if (has(kExtras) && extras_->transport != nullptr) {
+  if (transport() != nullptr) {
     extras_->likely_readable = likely_readable;
     open_transport();
   } else {
@@ -197,20 +197,23 @@ void Stream::after_exception() {
   }
 }
 
-Stream::Alive Stream::read_turn() { return has(kExtras) ? read_slowly() : read_once(); }
-
 // Reads once a turn, so that a busy peer does not keep others waiting (G10). A read that does not
 // fill the buffer has drained the socket.
 Stream::Alive Stream::read_once() {
   return call([this, &context = *context_] {
-    const std::span<std::byte> buffer = handler_->read_buffer(*this);
+    std::span<std::byte> buffer = handler_->read_buffer(*this);
     if (context.active != this) [[unlikely]]
       return;
-    if (has(kNoRead)) [[unlikely]]
-      return heed(buffer);
     unpoison(buffer);  // the buffer may be in the scratch memory
     const PoisonAtExit lent(context.scratch);
-    const IoResult result = Socket::receive(fd(), buffer);
+    IoResult result = IoResult::blocked();
+    if (has(kNoRead | kExtras)) [[unlikely]] {
+      if (has(kNoRead)) return heed(buffer);
+      buffer = within_rate(buffer);
+      result = receive_by_wire(buffer);
+    } else {
+      result = Socket::receive(fd(), buffer);
+    }
     if (!result.ok()) [[unlikely]] {
       if (buffer.empty()) return heed(buffer);  // an empty read looks like an end
       if (!result.would_block()) input_over(result);
@@ -237,7 +240,7 @@ void Stream::heed(std::span<std::byte> buffer) {
 // Ends reading, after the peer's end or an error. Runs inside call().
 void Stream::input_over(IoResult result) {
   if (!result.end()) {
-    fail(result.error());
+    has(kExtras) ? wire_failed(result) : fail(result.error());
     return;
   }
   set(kPeerEnded);
@@ -358,7 +361,7 @@ void Stream::send_batch() {
 void Stream::send_or_queue(std::span<const std::byte> bytes) {
   if (has(kNoPlainWrite)) [[unlikely]] {
     const bool tries = !has(kQueued | kFailed);
-    const IoResult result = tries ? send_slowly(bytes) : IoResult::blocked();
+    const IoResult result = tries ? send_by_wire(bytes) : IoResult::blocked();
     if (result.count() < bytes.size()) send_rest(bytes, result);
     return;
   }

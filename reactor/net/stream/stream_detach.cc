@@ -11,7 +11,7 @@ void Stream::abort() {
 }
 
 Result<Socket> Stream::detach() {
-  if (has(kExtras) && extras_->transport != nullptr) return Errc::not_supported;
+  if (transport() != nullptr) return Errc::not_supported;
   if (context_->active == this) send_batch();
   if (has(kClosing) || !has(kStarted)) return std::make_error_code(std::errc::not_connected);
   if (has(kQueued)) return std::make_error_code(std::errc::device_or_resource_busy);

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "reactor/base/internal/check.h"
-#include "reactor/base/internal/poison.h"
 #include "reactor/base/log.h"
 #include "reactor/net/stream/internal/stream_inside.h"
 
@@ -19,15 +18,17 @@ Stream::Extras& Stream::extras() {
   return *extras_;
 }
 
-std::uint64_t Stream::bytes_read() const noexcept { return has(kExtras) ? extras_->bytes_read : 0; }
+std::uint64_t Stream::bytes_read() const noexcept {
+  return has(kExtras) ? extras_->wire.bytes_read() : 0;
+}
 std::uint64_t Stream::bytes_written() const noexcept {
-  return has(kExtras) ? extras_->bytes_written : 0;
+  return has(kExtras) ? extras_->wire.bytes_written() : 0;
 }
 
 // ---- The transport's beginning and end ----
 
 Transport* Stream::transport() const noexcept {
-  return has(kExtras) ? extras_->transport.get() : nullptr;
+  return has(kExtras) ? extras_->wire.transport() : nullptr;
 }
 
 bool Stream::opening() const noexcept { return has(kExtras) && extras_->opening; }
@@ -41,11 +42,11 @@ void Stream::set_transport(std::unique_ptr<Transport> transport) {
   static_cast<void>(context_->openings());  // made here, where an exception can be handled
   extras.again = loop().deferred(
       [this] {
-        if (attached() && !has(kNoRead)) read_slowly();
+        if (attached() && !has(kNoRead)) read_turn();
       },
       context_->place(place_));
   if (!transport->can_read()) set(kPeerEnded);
-  extras.transport = std::move(transport);
+  extras.wire.set_transport(std::move(transport));
   extras.step.stream = this;
 }
 
@@ -53,9 +54,9 @@ void Stream::open_transport() {
   Extras& extras = *extras_;
   if (!extras.opening) {
     extras.opening = true;
-    set_main_due(saturating_add(loop().start_time(), extras.transport->open_limit()));
+    set_main_due(saturating_add(loop().start_time(), extras.wire.transport()->open_limit()));
   }
-  if (!extras.transport->open_is_costly()) {
+  if (!extras.wire.transport()->open_is_costly()) {
     continue_opening();
     return;
   }
@@ -70,7 +71,7 @@ void Stream::continue_opening() {
   if (result.would_block()) {
     attach();
   } else if (!result.ok()) {
-    transport_failed(result);
+    wire_failed(result);
   } else {
     extras.opening = false;
     set_main_due(Deadlines::kNever);
@@ -78,10 +79,10 @@ void Stream::continue_opening() {
   }
 }
 
-void Stream::transport_failed(IoResult result) {
-  const std::error_code error = result.end() ? std::make_error_code(std::errc::connection_reset)
-                                             : extras_->transport->error(result);
-  report_failure(error);
+// Ends the Stream after an error of its Wire, or an end where none may be.
+void Stream::wire_failed(IoResult result) {
+  const std::error_code error = extras_->wire.error(result);
+  if (transport() != nullptr) report_failure(error);
   fail(error);
 }
 
@@ -100,7 +101,7 @@ void Stream::report_failure(std::error_code error) const {
 // certificate, may throw: the connection fails then.
 IoResult Stream::open_once() {
   try {
-    return extras_->transport->open(fd());
+    return extras_->wire.transport()->open(fd());
   } catch (...) {
     fail(std::make_error_code(std::errc::operation_canceled));
     throw;
@@ -111,9 +112,9 @@ IoResult Stream::open_once() {
 // If it would block, kQueued makes the Stream call it again when the descriptor is ready.
 void Stream::end_writing() {
   Extras& extras = *extras_;
-  if (extras.transport == nullptr || before_opening() || extras.ended_writing) return;
+  if (extras.wire.transport() == nullptr || before_opening() || extras.ended_writing) return;
   if (!has(kClosing | kShutdown) || has(kQueued | kFailed)) return;
-  if (!extras.transport->end_writing(fd()).would_block()) {
+  if (!extras.wire.transport()->end_writing(fd()).would_block()) {
     extras.ended_writing = true;
     return;
   }
@@ -127,11 +128,11 @@ void Stream::end_writing() {
 Interest Stream::slow_interest() const noexcept {
   const Extras& extras = *extras_;
   if (extras.step.waits()) return Interest::none;
-  if (extras.opening) return extras.read_needs();
+  if (extras.opening) return extras.wire.read_needs();
   Interest interest = Interest::none;
   const bool reads = !has(kNoRead) || drops_input();
-  if (reads && !extras.read_waits) interest = extras.read_needs();
-  if (has(kQueued) && !extras.write_waits) interest = interest | extras.write_needs();
+  if (reads && !extras.read_waits) interest = extras.wire.read_needs();
+  if (has(kQueued) && !extras.write_waits) interest = interest | extras.wire.write_needs();
   return interest;
 }
 
@@ -148,8 +149,9 @@ void Stream::update_slowly() {
 // input.
 void Stream::read_again() {
   const Extras& extras = *extras_;
-  if (extras.transport == nullptr || extras.opening || extras.read_waits || has(kNoRead)) return;
-  if (extras.transport->has_input()) extras_->again.schedule();
+  if (extras.wire.transport() == nullptr || extras.opening || extras.read_waits || has(kNoRead))
+    return;
+  if (extras.wire.transport()->has_input()) extras_->again.schedule();
 }
 
 void Stream::on_ready_slowly(Ready ready) {
@@ -159,11 +161,11 @@ void Stream::on_ready_slowly(Ready ready) {
     open_transport();
     return;
   }
-  const bool reads = any(ready.bits() & extras.read_needs());
-  if (any(ready.bits() & extras.write_needs()) && flush_queue() == Alive::no) return;
+  const bool reads = any(ready.bits() & extras.wire.read_needs());
+  if (any(ready.bits() & extras.wire.write_needs()) && flush_queue() == Alive::no) return;
   clear(kMoreInput);
   if (reads && !has(kNoRead)) {
-    read_slowly();
+    read_turn();
   } else if (reads && drops_input()) {
     drop_input();
   }
@@ -171,67 +173,40 @@ void Stream::on_ready_slowly(Ready ready) {
 
 // ---- Moving bytes ----
 
-Stream::Alive Stream::read_slowly() {
-  const TimePoint now = loop().start_time();
-  const std::size_t allowance = extras_->read_rate.allowance(now);
-  if (allowance == 0) {
-    update_interest();
-    return Alive::yes;
-  }
-  const Alive alive = call([&, &context = *context_] {
-    const std::span<std::byte> buffer = handler_->read_buffer(*this);
-    if (context.active != this) return;
-    if (has(kNoRead) || buffer.empty()) return heed(buffer);
-    unpoison(buffer);
-    const PoisonAtExit lent(context.scratch);
-    read_into(buffer.first(std::min(buffer.size(), allowance)), now);
-  });
-  if (alive == Alive::yes) update_interest();
-  return alive;
+// Reads once, within the rate. Afterwards the Stream may wait for something else.
+Stream::Alive Stream::read_turn() {
+  if (!has(kExtras)) return read_once();
+  const bool allowed = extras_->wire.may_read(loop().start_time()) > 0;
+  if (allowed && read_once() == Alive::no) return Alive::no;
+  update_interest();
+  return Alive::yes;
 }
 
-// Runs inside call(). on_data() may destroy the Stream.
-void Stream::read_into(std::span<std::byte> buffer, TimePoint now) {
-  Extras& extras = *extras_;
-  Transport* const transport = extras.transport.get();
-  const IoResult result =
-      transport == nullptr ? Socket::receive(fd(), buffer) : transport->read(fd(), buffer);
-  if (result.is_error() && transport != nullptr) return transport_failed(result);
-  if (result.end() || result.is_error()) return input_over(result);
-  const std::size_t count = result.count();
-  if (count == 0) return;
-  if (count == buffer.size()) set(kMoreInput);
-  extras.bytes_read += count;
-  extras.read_rate.took(count, now);
-  extras.deadlines.was_read();
+// Returns as much of `buffer` as the rate allows to fill. If it allows nothing, returns all of it:
+// receive_by_wire() then reads nothing.
+std::span<std::byte> Stream::within_rate(std::span<std::byte> buffer) const noexcept {
+  const std::size_t allowed = extras_->wire.may_read(loop().start_time());
+  return allowed == 0 ? buffer : buffer.first(std::min(buffer.size(), allowed));
+}
+
+IoResult Stream::receive_by_wire(std::span<std::byte> buffer) {
+  const TimePoint now = loop().start_time();
+  const IoResult result = extras_->wire.receive(fd(), buffer, now);
+  if (!result.ok()) return result;
+  extras_->deadlines.was_read();
   touch(now);
-  handler_->on_data(*this, buffer.first(count));
-}
-
-// Sends as much as the rate, the transport or the socket takes. An error ends the Stream, and the
-// caller sees would-block.
-IoResult Stream::send_slowly(std::span<const std::byte> bytes) {
-  Extras& extras = *extras_;
-  const TimePoint now = loop().start_time();
-  bytes = bytes.first(std::min(bytes.size(), extras.write_rate.allowance(now)));
-  if (before_opening() || bytes.empty()) return IoResult::blocked();
-  Transport* const transport = extras.transport.get();
-  const IoResult result =
-      transport == nullptr ? Socket::send(fd(), bytes) : transport->write(fd(), bytes);
-  if (result.is_error() || result.end()) {
-    transport == nullptr ? fail(result.error()) : transport_failed(result);
-    return IoResult::blocked();
-  }
-  sent(result.count(), now);
   return result;
 }
 
-// Counts bytes that were written, towards the rate and the write timeout too.
-void Stream::sent(std::size_t count, TimePoint now) noexcept {
-  if (count == 0) return;
-  extras_->bytes_written += count;
-  extras_->write_rate.took(count, now);
-  extras_->deadlines.was_written();
+// Sends by the Wire. An error ends the Stream, and the caller sees would-block.
+IoResult Stream::send_by_wire(std::span<const std::byte> bytes) {
+  Extras& extras = *extras_;
+  if (before_opening()) return IoResult::blocked();
+  const IoResult result = extras.wire.send(fd(), bytes, loop().start_time());
+  if (result.count() > 0) extras.deadlines.was_written();
+  if (result.ok() || result.would_block()) return result;
+  wire_failed(result);
+  return IoResult::blocked();
 }
 
 }  // namespace reactor

@@ -43,7 +43,7 @@ bool Stream::write_queued() {
 // Writes the bytes at the front of the queue, and returns how many the kernel took.
 std::size_t Stream::write_front() {
   const std::span<const std::byte> bytes = queue_->front_bytes();
-  const IoResult result = has(kExtras) ? send_slowly(bytes) : Socket::send(fd(), bytes);
+  const IoResult result = has(kExtras) ? send_by_wire(bytes) : Socket::send(fd(), bytes);
   if (result.is_error()) fail(result.error());
   return result.count();
 }
@@ -70,12 +70,10 @@ void Stream::send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length
 std::size_t Stream::write_file() {
   WriteQueue::FilePart& part = *queue_->front_file();
   const TimePoint now = loop().start_time();
-  const std::size_t most =
-      std::min(extras_->write_rate.allowance(now),
-               static_cast<std::size_t>(std::min<std::uint64_t>(part.left, kWriteTurn)));
-  if (before_opening() || most == 0) return 0;
-  if (extras_->transport != nullptr || part.copied) return copy_file(most);
-  const IoResult result = Socket::send_file(fd(), part.file.get(), part.offset, most);
+  const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(part.left, kWriteTurn));
+  if (before_opening() || extras_->wire.may_write(now) == 0) return 0;
+  if (transport() != nullptr || part.copied) return copy_file(most);
+  const IoResult result = extras_->wire.send_file(fd(), part.file.get(), part.offset, most, now);
   if (cannot_do_it(result)) {
     part.copied = true;
     return copy_file(most);
@@ -85,7 +83,7 @@ std::size_t Stream::write_file() {
   } else if (result.is_error()) {
     fail(result.error());
   }
-  sent(result.count(), now);
+  if (result.count() > 0) extras_->deadlines.was_written();
   return result.count();
 }
 
@@ -96,7 +94,9 @@ std::size_t Stream::copy_file(std::size_t most) {
   std::array<std::byte, 16 * 1024> buffer;
   std::size_t sum = 0;
   while (sum < most) {
-    const std::size_t wanted = std::min(buffer.size(), most - sum);
+    const std::size_t wanted =
+        std::min({buffer.size(), most - sum, extras_->wire.may_write(loop().start_time())});
+    if (wanted == 0) return sum;
     const ssize_t count =
         ::pread(part.file.get(), buffer.data(), wanted, static_cast<off_t>(part.offset + sum));
     if (count <= 0) {
@@ -105,7 +105,7 @@ std::size_t Stream::copy_file(std::size_t most) {
       return sum;
     }
     const std::span<const std::byte> bytes(buffer.data(), static_cast<std::size_t>(count));
-    const std::size_t written = send_slowly(bytes).count();
+    const std::size_t written = send_by_wire(bytes).count();
     sum += written;
     if (written < bytes.size()) return sum;
   }

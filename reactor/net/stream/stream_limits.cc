@@ -99,7 +99,7 @@ void Stream::on_expire() {
 void Stream::move_waiting() {
   Extras& extras = *extras_;
   if (extras.write_waits && has(kQueued) && flush_queue() == Alive::no) return;
-  if (extras.read_waits && attached() && !has(kNoRead) && read_slowly() == Alive::no) return;
+  if (extras.read_waits && attached() && !has(kNoRead) && read_turn() == Alive::no) return;
   update_interest();
 }
 
@@ -120,12 +120,12 @@ void Stream::set_total_deadline(TimePoint deadline) {
 }
 
 void Stream::set_read_rate(std::uint64_t octets) {
-  extras().read_rate.set(octets, loop().start_time());
+  extras().wire.set_read_rate(octets, loop().start_time());
   update_interest();
 }
 
 void Stream::set_write_rate(std::uint64_t octets) {
-  extras().write_rate.set(octets, loop().start_time());
+  extras().wire.set_write_rate(octets, loop().start_time());
   update_interest();
 }
 
@@ -136,8 +136,8 @@ void Stream::watch_times() {
   const TimePoint now = loop().start_time();
   const bool reads = attached() && !extras.opening && !has(kNoRead);
   const bool writes = has(kQueued) && !before_opening();
-  extras.read_waits = reads && extras.read_rate.allowance(now) == 0;
-  extras.write_waits = writes && extras.write_rate.allowance(now) == 0;
+  extras.read_waits = reads && extras.wire.may_read(now) == 0;
+  extras.write_waits = writes && extras.wire.may_write(now) == 0;
   extras.deadlines.watch_reading(reads && !extras.read_waits, now);
   extras.deadlines.watch_writing(writes && !extras.write_waits, now);
   arm_for_next();
@@ -149,8 +149,8 @@ void Stream::arm_for_next() {
   const Extras& extras = *extras_;
   if (has(kClosed) || call_waits()) return;
   TimePoint soonest = extras.deadlines.next_due();
-  if (extras.read_waits) soonest = std::min(soonest, extras.read_rate.ready_at());
-  if (extras.write_waits) soonest = std::min(soonest, extras.write_rate.ready_at());
+  if (extras.read_waits) soonest = std::min(soonest, extras.wire.may_read_at());
+  if (extras.write_waits) soonest = std::min(soonest, extras.wire.may_write_at());
   if (soonest == Deadlines::kNever || (armed() && deadline() <= soonest)) return;
   loop().arm(*this, soonest);
 }

@@ -3,13 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
 #include "reactor/loop/loop.h"
 #include "reactor/net/internal/net_context.h"
 #include "reactor/net/internal/opening_queue.h"
-#include "reactor/net/internal/rate_limit.h"
 #include "reactor/net/stream/internal/deadlines.h"
+#include "reactor/net/stream/internal/wire.h"
 #include "reactor/net/stream/internal/write_queue.h"
 #include "reactor/net/stream/stream.h"
 #include "reactor/net/transport.h"
@@ -20,8 +19,7 @@ namespace reactor {
 // not keep others waiting (G10).
 inline constexpr std::size_t kWriteTurn = 512 * 1024;
 
-// What only few Streams need. A Stream that has extras moves its bytes by read_slowly() and
-// send_slowly().
+// What only few Streams need. A Stream that has extras moves its bytes by their Wire.
 struct Stream::Extras {
   // A call of the transport's open() that waits for its turn in the loop's OpeningQueue.
   struct OpeningStep final : OpeningQueue::Step {
@@ -29,20 +27,14 @@ struct Stream::Extras {
     Stream* stream = nullptr;
   };
 
-  [[nodiscard]] Interest read_needs() const noexcept {
-    return transport == nullptr ? Interest::read : transport->read_needs();
-  }
-  [[nodiscard]] Interest write_needs() const noexcept {
-    return transport == nullptr ? Interest::write : transport->write_needs();
-  }
   // Stops and releases everything here, as the Stream has ended.
   void end() {
     if (again) again.stop();
     step.cancel();
-    if (transport != nullptr) transport->release();
+    if (wire.transport() != nullptr) wire.transport()->release();
   }
 
-  std::unique_ptr<Transport> transport;  // null: recv(2) and send(2) on the socket
+  Wire wire;
   Deferred again;  // reads input that the transport holds, of which the poller knows nothing
   OpeningStep step;
   bool opening = false;  // the transport's handshake has begun, and on_open() has not been called
@@ -50,10 +42,7 @@ struct Stream::Extras {
   bool ended_writing = false;    // Transport::end_writing() is done
 
   Deadlines deadlines;
-  RateLimit read_rate, write_rate;
   bool read_waits = false, write_waits = false;  // the rate allows nothing now
-
-  std::uint64_t bytes_read = 0, bytes_written = 0;
 };
 
 inline Stream::Alive Stream::after_callback(NetContext& context) {
