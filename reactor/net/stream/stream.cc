@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: MIT
-// The header draws the states. Two rules keep the code small:
+// The header draws the states. The Stream has the states and the callbacks. Its parts are values
+// that do not know it:
 //
-//  * Callbacks run in call(), which knows afterwards whether the Stream still exists: while one
-//    runs, NetContext::active names the Stream, and the destructor sets it to null. Three
-//    callbacks run elsewhere: on_close() in finish(), which does the same by itself; on_shutdown()
-//    in request_shutdown() inside a callback, and on_loop_end(), as nothing is done after them.
+//   Stream ----> WriteQueue           the bytes and files that are queued
+//     |  \-----> Extras --> Wire      a transport, rates and counters
+//     |                 \-> Deadlines the time limits, if there may be several
+//     v
+//   NetContext   what the Streams of a loop share. Its destructor clears kUnattached (a friend).
+//
+// Two rules keep the code small:
+//
+//  * User code runs in run(), which knows afterwards whether the Stream still exists: meanwhile
+//    NetContext::active names the Stream, and the destructor sets it to null. Most callbacks come
+//    by call(), which then does what they asked for. Only on_loop_end() is called elsewhere, as
+//    nothing is done after it.
 //  * close() and fail() only set flags. What these demand is done by after_callback() or, outside
 //    callbacks, by on_call(), which comes from the loop: so on_close() never runs inside close()
 //    or fail().

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Stream is a connected byte stream (TCP or unix) in a loop. StreamHandler has its callbacks.
+// Stream is a connected byte stream (TCP or unix) in a loop. StreamHandler has its callbacks,
+// StreamOptions its settings.
 //
 //           start()               peer's FIN
 //   created -------->    open    ------------> half-closed     start() first opens the transport
@@ -31,88 +32,15 @@
 #include "reactor/loop/loop.h"
 #include "reactor/net/hand_over.h"
 #include "reactor/net/socket.h"
+#include "reactor/net/stream/stream_handler.h"
 #include "reactor/net/stream/stream_options.h"
 
 namespace reactor {
 
 class NetContext;
 struct ProxiedAddresses;
-class Stream;
 class Transport;
 class WriteQueue;
-
-// The owner of a Stream, if that is not its handler: a Server.
-class StreamOwner {
- public:
-  // Called after on_close() or detach() if the Stream still exists: the owner may destroy it now.
-  virtual void on_stream_closed(Stream& stream) noexcept = 0;
-
-  // See Stream::offer(). Called inside the Stream's callbacks too: do nothing to the Stream yet.
-  virtual void on_stream_idle(Stream& stream) noexcept;
-
- protected:
-  ~StreamOwner() = default;
-};
-
-// The callbacks of a Stream. An object serves one Stream or many, and is not deleted through this.
-class StreamHandler {
- public:
-  // The Stream was started. A protocol in which the server speaks first sends its greeting here.
-  virtual void on_open(Stream& stream);
-
-  // Returns the buffer for the next bytes, which must stay valid until on_data() returns. Default:
-  // the loop's 64 KiB of scratch memory. An empty buffer pauses reading until resume_reading().
-  // on_data() does not follow if this call pauses, closes or fails the Stream.
-  virtual std::span<std::byte> read_buffer(Stream& stream);
-
-  // `bytes` were read: at least one byte, at most one buffer's worth in a turn. They are yours to
-  // overwrite until on_data() returns. AddressSanitizer builds then poison the scratch memory.
-  // An exception out of this or any other callback leaves Loop::run(), and the Stream stays open.
-  // In a prefork worker the exception ends the worker, so catch it there and fail() the Stream.
-  virtual void on_data(Stream& stream, std::span<std::byte> bytes) = 0;
-
-  // The peer will send no more. Default: close(), which writes the queue first.
-  virtual void on_end(Stream& stream);
-
-  // The write queue was above the high-water mark, or had a file in it (Stream::send_file()). Now
-  // it has fallen to the low-water mark and has no file.
-  virtual void on_drain(Stream& stream);
-
-  // The write queue is empty: the kernel has taken all of it. Comes after on_drain().
-  virtual void on_flushed(Stream& stream);
-
-  // The idle timeout, the read timeout or the deadline passed. Default: fail with Errc::timed_out.
-  virtual void on_timeout(Stream& stream);
-
-  // The server is going away: finish the work in progress, then close. Called once, even if it
-  // throws. Default: close().
-  virtual void on_shutdown(Stream& stream);
-
-  // Asks whether another process may continue this connection (Service::hand_over()). Nothing of it
-  // is buffered here. Return `now` to agree: fill `state`, which is empty, with what on_adopt()
-  // needs there; if the move succeeds, on_close() follows without an error. Return `later` to be
-  // asked again. Return `no` (the default) to keep the connection: on_shutdown() follows.
-  virtual HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state);
-
-  // Called instead of on_open() for a connection that comes from another process. That process may
-  // have run another version of the program, so do not trust `state`. Default: on_open().
-  virtual void on_adopt(Stream& stream, std::span<const std::byte> state);
-
-  // The Stream has ended: by close() (no error), by an error, or by a timeout. Called once, never
-  // from inside close() or write(), and never if the Stream was destroyed first. The socket is
-  // closed already; the Stream may be destroyed here.
-  virtual void on_close(Stream& stream, std::error_code error) noexcept;
-
-  // The Loop ends while this Stream is still in it: drop whatever would use the Stream later.
-  // on_close() will not come. The Stream may only be destroyed, here or later. Default: nothing.
-  virtual void on_loop_end(Stream& stream) noexcept;
-
- protected:
-  StreamHandler() = default;
-  StreamHandler(const StreamHandler&) = default;
-  StreamHandler& operator=(const StreamHandler&) = default;
-  ~StreamHandler() = default;
-};
 
 // A Stream takes 96 bytes, and has no buffer while nothing is queued. Needs of few Streams (a
 // transport, files, rates, extra timeouts, byte counts) are in a block of their own, Extras, which
@@ -275,6 +203,8 @@ class Stream final : private PollTarget {
   [[nodiscard]] Duration time_left() const noexcept;
 
   [[nodiscard]] Loop& loop() const noexcept;
+  // Returns the loop's scratch memory, which the default read_buffer() lends.
+  [[nodiscard]] std::span<std::byte> scratch() const noexcept;
   [[nodiscard]] StreamHandler& handler() const noexcept { return *handler_; }
   // Makes `handler` get all callbacks from the next one on.
   void set_handler(StreamHandler& handler) noexcept { handler_ = &handler; }
@@ -322,8 +252,7 @@ class Stream final : private PollTarget {
   static constexpr unsigned kDropsInput = kClosing | kLinger | kQueued;
   struct Extras;  // stream_inside.h
 
-  friend class StreamHandler;  // for the default read_buffer()
-  friend class NetContext;     // for its destructor
+  friend class NetContext;  // for its destructor
 
   // Returned by steps that may destroy *this; `no`: it is gone.
   enum class Alive : bool { no, yes };
@@ -345,6 +274,8 @@ class Stream final : private PollTarget {
   }
   void set(unsigned flags) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | flags); }
   void clear(unsigned flags) noexcept { flags_ = static_cast<std::uint16_t>(flags_ & ~flags); }
+  template <class Call>
+  Alive run(Call&& callback);
   template <class Call>
   Alive call(Call&& callback);
   Alive after_callback(NetContext& context);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The end of a Stream: shutdown(), close() and fail(), and finish(), which closes the socket and
-// calls on_close().
+// The end of a Stream: shutdown(), close() and fail(); finish(), which closes the socket and calls
+// on_close(); abort(); detach(), which gives the socket back; and the request of a server that goes
+// away.
 #include <utility>
 
 #include "reactor/net/stream/internal/stream_inside.h"
@@ -78,16 +79,14 @@ Stream::Alive Stream::finish() {
   queue_.reset();
   if (has(kExtras)) extras_->end();
   release_socket();
-  NetContext& context = *context_;
-  // As in call(), the destructor and end() set `active` to null.
-  context.active = this;
   set(kUnattached);
-  handler_->on_close(*this, error);
-  if (context.active == this && owner_ != nullptr) owner_->on_stream_closed(*this);
-  const bool destroyed = context.active != this;
+  NetContext& context = *context_;
+  const auto tell = [this, error, &context] {
+    handler_->on_close(*this, error);
+    if (context.active == this && owner_ != nullptr) owner_->on_stream_closed(*this);
+  };
+  if (run(tell) == Alive::no) return Alive::no;
   context.active = nullptr;
-  context.abandoned = false;
-  if (destroyed) return Alive::no;
   context.announced.erase(this);
   clear(kUnattached);
   return Alive::yes;
@@ -114,6 +113,59 @@ void Stream::release_socket() {
   UniqueFd socket(fd());
   set_fd(-1);
   if (has(kLinger)) context_->lingerers.add(std::move(socket), *options_);
+}
+
+// ---- Other ways to end ----
+
+void Stream::abort() {
+  if (has(kClosed)) return;
+  Socket::reset_on_close(fd());
+  fail(std::make_error_code(std::errc::connection_aborted));
+}
+
+Result<Socket> Stream::detach() {
+  if (transport() != nullptr) return Errc::not_supported;
+  if (context_->active == this) send_batch();
+  if (has(kClosing) || !has(kStarted)) return std::make_error_code(std::errc::not_connected);
+  if (has(kQueued)) return std::make_error_code(std::errc::device_or_resource_busy);
+  loop().detach(*this, Detach::staying);
+  loop().disarm(*this);
+  if (has(kExtras)) extras_->end();
+  Socket socket{UniqueFd(fd())};
+  set_fd(-1);
+  set(kClosing | kClosed);
+  if (context_->active == this) set(kUnattached);
+  context_->announced.erase(this);
+  if (owner_ != nullptr) loop().call_soon(*this);  // the loop tells the owner
+  return socket;
+}
+
+// Calls on_open(), and then on_shutdown() if request_shutdown() came before, even if on_open()
+// throws.
+void Stream::greet() {
+  const auto ask = [this, &context = *context_] {
+    const bool asked = context.active == this && has(kAskedToEnd) && !has(kClosing);
+    if (asked) handler_->on_shutdown(*this);
+  };
+  call_both([this] { handler_->on_open(*this); }, ask);
+}
+
+void Stream::request_shutdown() {
+  if (!has(kStarted)) {
+    set(kAskedToEnd);
+    return;
+  }
+  // Input that has arrived by now was sent before the peer could know, so it is read first.
+  const bool reads = attached() && !context_->in_callback() && !has(kNoRead | kMoreInput);
+  if (reads && read_turn() == Alive::no) return;
+  if (has(kClosing)) return;
+  set(kAskedToEnd);
+  const auto ask = [this] { handler_->on_shutdown(*this); };
+  if (context_->in_callback()) {
+    ask();  // after_callback() does what on_shutdown() decides
+  } else {
+    call(ask);
+  }
 }
 
 }  // namespace reactor

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
-// The default callbacks of StreamHandler. They have a file of their own because, if the compiler
-// saw them in stream.cc, it would compile each call there twice: inlined for the default, and more
-// slowly for all other handlers.
+// The default callbacks of StreamHandler and StreamOwner. They have a file of their own because, if
+// the compiler saw them in stream.cc, it would compile each call there twice: inlined for the
+// default, and more slowly for all other handlers.
+#include "reactor/net/stream/stream_handler.h"
+
 #include "reactor/net/internal/net_context.h"
 #include "reactor/net/stream/stream.h"
 
 namespace reactor {
 
-std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.context_->scratch; }
+void StreamOwner::on_stream_idle(Stream&) noexcept {}
+
+std::span<std::byte> Stream::scratch() const noexcept { return context_->scratch; }
+
+std::span<std::byte> StreamHandler::read_buffer(Stream& stream) { return stream.scratch(); }
 void StreamHandler::on_open(Stream&) {}
 void StreamHandler::on_end(Stream& stream) { stream.close(); }
 void StreamHandler::on_drain(Stream&) {}

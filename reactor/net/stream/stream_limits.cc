@@ -28,6 +28,13 @@ void Stream::set_deadline(TimePoint deadline) noexcept {
   set_main_due(deadline);
 }
 
+Duration Stream::time_left() const noexcept {
+  const TimePoint now = loop().start_time();
+  TimePoint due = armed() ? deadline() : Deadlines::kNever;
+  if (has(kExtras)) due = extras_->deadlines.main();
+  return due == Deadlines::kNever ? kForever : std::max(due, now) - now;
+}
+
 // Starts the write timeout if something is queued, and otherwise the idle timeout. They wait for a
 // set_deadline() to pass.
 void Stream::arm_timer() noexcept {

@@ -54,8 +54,9 @@ inline Stream::Alive Stream::after_callback(NetContext& context) {
 }
 
 // Runs a piece of user code. If it throws, the Stream is put in order before the exception goes on.
+// If the Stream still exists afterwards, NetContext::active still names it.
 template <class Call>
-Stream::Alive Stream::call(Call&& callback) {
+Stream::Alive Stream::run(Call&& callback) {
   NetContext& context = *context_;
   context.active = this;
   try {
@@ -69,7 +70,14 @@ Stream::Alive Stream::call(Call&& callback) {
     context.abandoned = false;
     return Alive::no;
   }
-  return after_callback(context);
+  return Alive::yes;
+}
+
+// Runs a piece of user code, and then does what it asked for.
+template <class Call>
+Stream::Alive Stream::call(Call&& callback) {
+  NetContext& context = *context_;
+  return run(callback) == Alive::yes ? after_callback(context) : Alive::no;
 }
 
 // Calls `second` after `first`, even if `first` throws.
