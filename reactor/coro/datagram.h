@@ -14,7 +14,7 @@
 
 namespace reactor::coro {
 
-// The result of receive().
+// Received is the result of receive().
 struct Received {
   std::size_t size = 0;    // bytes in the buffer; 0 is an empty datagram, never an end
   bool truncated = false;  // the datagram was larger than the buffer, or DatagramOptions::max_size

@@ -41,8 +41,8 @@ enum class HandOverReply : std::uint8_t {
   never,  // this connection can't be moved: finish it here
 };
 
-// Who handled a connection before it moved: the handler that its server made, or another one, as
-// after an HTTP upgrade.
+// HandledBy tells which handler a connection had before it moved: the one that its server made, or
+// another one, as after an HTTP upgrade.
 enum class HandledBy : std::uint8_t { server, other };
 
 // The way to another process that has the same kind of server.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The settings of the PROXY protocol on a server's listeners. A proxy in front of the server begins
-// each connection with a header that has the client's addresses (haproxy's proxy-protocol.txt).
+// ProxyOptions has the settings of the PROXY protocol on a server's listeners. A proxy in front of
+// the server begins each connection with a header that has the client's addresses (haproxy's
+// proxy-protocol.txt).
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@
 
 namespace reactor {
 
-// The header that each connection must begin with. The server never guesses whether there is one: a
-// client that can omit the header can also forge one.
+// ProxyProtocol is the header with which each connection must begin. The server never guesses
+// whether there is one: a client that can omit the header can also forge one.
 enum class ProxyProtocol : std::uint8_t {
   off,
   v1,      // a line of text
@@ -30,7 +31,7 @@ struct ProxyOptions {
   Duration time_limit = std::chrono::seconds(3);  // for the header, counted from accept()
 };
 
-// Counts what happened to accepted connections that had to begin with a header.
+// ProxyStats counts the outcomes of accepted connections that had to begin with a header.
 struct ProxyStats {
   std::uint64_t passed = 0;
   std::uint64_t not_allowed = 0;  // not from ProxyOptions::allow_from
@@ -39,7 +40,7 @@ struct ProxyStats {
   std::uint64_t gone = 0;  // closed by the peer, or failed, before the whole header came
 };
 
-// The two ends of the client's connection to the proxy.
+// ProxiedAddresses has the two ends of the client's connection to the proxy.
 struct ProxiedAddresses {
   Address source;       // the client
   Address destination;  // the address that the client connected to

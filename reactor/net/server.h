@@ -208,9 +208,9 @@ template <class C>
 concept ConnectionHandler = std::derived_from<C, StreamHandler> &&
     (HasContext<C> || std::default_initializable<C>);
 
-// A C that can continue a connection that was upgraded (from HTTP, for example) in another process.
-// adopting_handler() returns the handler to continue with, whose on_adopt() is called; null drops
-// the connection.
+// AdoptsUpgraded means that a C can continue a connection that was upgraded in another process, for
+// example from HTTP. adopting_handler() returns the handler that continues, whose on_adopt() is
+// called; null drops the connection.
 template <class C>
 concept AdoptsUpgraded = requires(C& c) {
   { c.adopting_handler() } -> std::same_as<StreamHandler*>;

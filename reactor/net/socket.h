@@ -23,8 +23,8 @@
 
 namespace reactor {
 
-// The result of one read or write, in 8 bytes: a count of bytes, would-block, end of stream, or an
-// errno. Would-block and end of stream are states, not errors.
+// IoResult is the result of one read or write, in 8 bytes: a count of bytes, would-block, end of
+// stream, or an errno. Would-block and end of stream are states, not errors.
 class [[nodiscard]] IoResult {
  public:
   [[nodiscard]] static constexpr IoResult bytes(std::size_t count) noexcept {
@@ -60,7 +60,7 @@ class [[nodiscard]] IoResult {
   std::int64_t value_;
 };
 
-// The settings of a listening socket.
+// ListenOptions has the settings of a listening socket.
 struct ListenOptions {
   int backlog = 2048;  // connections that wait for accept(2); clipped by net.core.somaxconn
   // Allows several sockets per address, over which the kernel spreads connections (SO_REUSEPORT;
@@ -84,14 +84,14 @@ struct ListenOptions {
   TcpOptions tcp = {};  // of the accepted connections; listen() reports errors of these options
 };
 
-// The process at the other end of a unix socket.
+// PeerCredentials names the process at the other end of a unix socket.
 struct PeerCredentials {
   pid_t pid = 0;  // 0 if unknown: FreeBSD, or a process of another pid namespace
   uid_t uid = 0;  // the effective user and group
   gid_t gid = 0;
 };
 
-// The settings of a connection to make.
+// ConnectOptions has the settings of a connection to make.
 struct ConnectOptions {
   // The time after which a Connector gives up, counted from its construction. kForever leaves that
   // to the kernel, which tries a TCP address for minutes.

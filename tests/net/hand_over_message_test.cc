@@ -18,45 +18,46 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-Bytes bytes_of(std::string_view text) {
+Bytes state_bytes(std::string_view text) {
   const auto bytes = std::as_bytes(std::span(text));
   return {bytes.begin(), bytes.end()};
 }
 
-std::string text_of(std::span<const std::byte> bytes) {
+std::string state_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The parts of a message, for tests to compare.
-struct Parts {
+// MessageParts has the parts of a message, for tests to compare.
+struct MessageParts {
   std::optional<ProxiedAddresses> addresses;
   HandledBy handled_by;
   std::string state;
-  bool operator==(const Parts&) const = default;
+  bool operator==(const MessageParts&) const = default;
 };
 
 // Decodes a copy of `message` that has memory of exactly its size, so that a sanitizer reports
 // reads beyond it. Returns nothing if the message is bad.
-std::optional<Parts> decode(std::span<const std::byte> message) {
+std::optional<MessageParts> decode_copy(std::span<const std::byte> message) {
   const Bytes exact(message.begin(), message.end());
   const Result<HandOverMessage> decoded = HandOverMessage::decode(exact);
-  if (decoded) return Parts{decoded->addresses, decoded->handled_by, text_of(decoded->state)};
+  if (decoded)
+    return MessageParts{decoded->addresses, decoded->handled_by, state_text(decoded->state)};
   EXPECT_EQ(decoded.error(), std::errc::bad_message);
   return std::nullopt;
 }
 
-struct Case {
+struct MessageCase {
   std::string_view name;
   std::optional<ProxiedAddresses> addresses;
 };
 
-class HandOverMessages : public ::testing::TestWithParam<Case> {
+class HandOverMessages : public ::testing::TestWithParam<MessageCase> {
  protected:
   [[nodiscard]] static const ProxiedAddresses* addresses() {
     return GetParam().addresses ? &*GetParam().addresses : nullptr;
   }
   [[nodiscard]] static Bytes encode(HandledBy handled_by, std::string_view state) {
-    return HandOverMessage::encode(addresses(), handled_by, bytes_of(state));
+    return HandOverMessage::encode(addresses(), handled_by, state_bytes(state));
   }
   // Returns the size of a message without a state.
   [[nodiscard]] static std::size_t head() { return encode(HandledBy::server, "").size(); }
@@ -70,8 +71,8 @@ TEST_P(HandOverMessages, ArriveAsTheyWereSent) {
   }();
   for (const HandledBy handled_by : {HandledBy::server, HandledBy::other}) {
     for (const std::string& state : {std::string(), std::string("s"), all_bytes}) {
-      EXPECT_EQ(decode(encode(handled_by, state)),
-                (Parts{GetParam().addresses, handled_by, state}));
+      EXPECT_EQ(decode_copy(encode(handled_by, state)),
+                (MessageParts{GetParam().addresses, handled_by, state}));
     }
   }
 }
@@ -80,7 +81,7 @@ TEST_P(HandOverMessages, AreRefusedIfTheHandlerIsUnknown) {
   Bytes message = encode(HandledBy::server, "state");
   for (unsigned byte = 2; byte < 256; ++byte) {
     message[head() - 1] = static_cast<std::byte>(byte);
-    EXPECT_EQ(decode(message), std::nullopt) << byte;
+    EXPECT_EQ(decode_copy(message), std::nullopt) << byte;
   }
 }
 
@@ -88,11 +89,11 @@ TEST_P(HandOverMessages, AreRefusedIfTheHandlerIsUnknown) {
 TEST_P(HandOverMessages, AreBadOrHaveAShorterStateIfTheyAreCut) {
   const Bytes message = encode(HandledBy::other, "state");
   for (std::size_t size = 0; size < message.size(); ++size) {
-    const std::optional<Parts> parts = decode(std::span(message).first(size));
+    const std::optional<MessageParts> parts = decode_copy(std::span(message).first(size));
     ASSERT_EQ(parts.has_value(), size >= head()) << size;
     if (!parts) continue;
-    EXPECT_EQ(*parts, (Parts{GetParam().addresses, HandledBy::other,
-                             std::string("state").substr(0, size - head())}));
+    EXPECT_EQ(*parts, (MessageParts{GetParam().addresses, HandledBy::other,
+                                    std::string("state").substr(0, size - head())}));
   }
 }
 
@@ -103,12 +104,12 @@ TEST_P(HandOverMessages, CrashNobodyIfAByteIsChanged) {
     for (unsigned byte = 0; byte < 256; ++byte) {
       Bytes changed = message;
       changed[at] = static_cast<std::byte>(byte);
-      static_cast<void>(decode(changed));
+      static_cast<void>(decode_copy(changed));
     }
   }
 }
 
-std::vector<Case> cases() {
+std::vector<MessageCase> message_cases() {
   const auto address = [](std::string_view text) { return Address::parse(text).value(); };
   return {{"none", std::nullopt},
           {"v4", ProxiedAddresses{address("192.0.2.1:56324"), address("192.0.2.2:443")}},
@@ -116,24 +117,24 @@ std::vector<Case> cases() {
           {"unix", ProxiedAddresses{address("unix:/run/client"), address("unix:/run/server")}}};
 }
 
-INSTANTIATE_TEST_SUITE_P(All, HandOverMessages, ::testing::ValuesIn(cases()),
-                         [](const ::testing::TestParamInfo<Case>& tested) {
-                           return std::string(tested.param.name);
+INSTANTIATE_TEST_SUITE_P(All, HandOverMessages, ::testing::ValuesIn(message_cases()),
+                         [](const ::testing::TestParamInfo<MessageCase>& one) {
+                           return std::string(one.param.name);
                          });
 
 TEST(HandOverMessage, NamesNoAddressesIfTheyAreOfTwoFamilies) {
   const ProxiedAddresses mixed{Address::loopback(1), Address::v6_loopback(2)};
-  EXPECT_EQ(decode(HandOverMessage::encode(&mixed, HandledBy::server, {})),
-            (Parts{std::nullopt, HandledBy::server, ""}));
+  EXPECT_EQ(decode_copy(HandOverMessage::encode(&mixed, HandledBy::server, {})),
+            (MessageParts{std::nullopt, HandledBy::server, ""}));
 }
 
 TEST(HandOverMessage, IsBadWithoutAHeaderOfVersion2) {
   const Bytes header = proxy_header(nullptr);
-  EXPECT_EQ(decode({}), std::nullopt);
-  EXPECT_EQ(decode(header), std::nullopt) << "nothing follows the header";
-  EXPECT_EQ(decode(bytes_of("state")), std::nullopt);
-  EXPECT_EQ(decode(Bytes(1000)), std::nullopt);
-  EXPECT_EQ(decode(bytes_of(std::string("PROXY UNKNOWN\r\n\0state", 21))), std::nullopt);
+  EXPECT_EQ(decode_copy({}), std::nullopt);
+  EXPECT_EQ(decode_copy(header), std::nullopt) << "nothing follows the header";
+  EXPECT_EQ(decode_copy(state_bytes("state")), std::nullopt);
+  EXPECT_EQ(decode_copy(Bytes(1000)), std::nullopt);
+  EXPECT_EQ(decode_copy(state_bytes(std::string("PROXY UNKNOWN\r\n\0state", 21))), std::nullopt);
 }
 
 }  // namespace

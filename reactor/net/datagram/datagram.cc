@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of Datagram that opens, receives and calls back. datagram_send.cc sends.
+// This file has the part of Datagram that opens, receives and calls back. datagram_send.cc has the
+// part that sends.
 //
 //   on_ready() --> receive_batch() --> the loop's DatagramExchange --> deliver() --> on_datagram()
 //                                                  ^                      | a handler threw

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The part of Datagram that sends. A datagram takes up to three steps: it is collected in the
-// loop's DatagramExchange, sent with others by one system call, and queued in the Datagram only if
-// the kernel has no room.
+// This file has the part of Datagram that sends. A datagram takes up to three steps: it is
+// collected in the loop's DatagramExchange, sent with others by one system call, and queued in the
+// Datagram only if the kernel has no room.
 //
 //   send() -> SendBatch --send_collected()--> the kernel
 //     |                     | refused: send_one_by_one(), each once more in its simplest form

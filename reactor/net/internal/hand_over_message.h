@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// HandOverMessage: what one process tells another one about a connection that it hands over. The
-// message of a connection that was only accepted is empty. Any other one has three parts:
+// HandOverMessage is the message that goes to another process together with a connection. It is
+// empty if the connection was only accepted. Otherwise it has three parts:
 //
 //   PROXY header, version 2        the addresses that a proxy announced, or LOCAL for none
 //   one byte                       who handled the connection
