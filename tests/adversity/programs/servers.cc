@@ -119,6 +119,7 @@ class ServerActor final : public Actor {
       const std::vector<std::byte> bytes = bytes_from(client->sent, amount % 5000 + 1);
       client->sent += bytes.size();
       client->stream->write(bytes);
+      if (!client->counts) client->release();  // the server may have closed, and then resets
     }
   }
   void hang_up(std::uint32_t amount) {
