@@ -36,8 +36,8 @@ struct Verdict {
 inline std::string hex(std::string_view text) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out = "\"";
-  for (const char octet : text) {
-    const auto value = static_cast<unsigned char>(octet);
+  for (const char byte : text) {
+    const auto value = static_cast<unsigned char>(byte);
     out += kDigits[value >> 4U];
     out += kDigits[value & 15U];
   }

@@ -64,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   entry.referer = take_field(rest);
   entry.user_agent = rest;
   entry.status = static_cast<int>(100 + draw.below(500));
-  entry.octets = draw.below(1U << 30U);
+  entry.bytes = draw.below(1U << 30U);
   entry.time = reactor::Duration(draw.below(1U << 30U));
   for (const auto format :
        {AccessLog::Format::common, AccessLog::Format::combined, AccessLog::Format::json}) {

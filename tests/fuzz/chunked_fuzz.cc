@@ -77,9 +77,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (int round = 0; round < 3; ++round) {
     demand(decode(text, draw.cuts(size, 6), limits) == whole, "cut == whole");
   }
-  std::vector<std::size_t> octets;
-  for (std::size_t at = 1; at < size; ++at) octets.push_back(at);
-  demand(decode(text, octets, limits) == whole, "octets == whole");
+  std::vector<std::size_t> cuts;
+  for (std::size_t at = 1; at < size; ++at) cuts.push_back(at);
+  demand(decode(text, cuts, limits) == whole, "byte by byte == whole");
   if (whole.state == State::done) {
     demand(decode(text.substr(0, whole.consumed), {}, limits) == whole, "what follows is unread");
   }

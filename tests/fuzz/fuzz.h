@@ -27,7 +27,7 @@ inline void demand(bool holds, const char* property) {
 class Draw {
  public:
   explicit Draw(std::string_view text) {
-    for (const char octet : text) state_ = (state_ ^ static_cast<unsigned char>(octet)) * kPrime;
+    for (const char byte : text) state_ = (state_ ^ static_cast<unsigned char>(byte)) * kPrime;
   }
   std::size_t below(std::size_t bound) {
     state_ += 0x9e3779b97f4a7c15U;

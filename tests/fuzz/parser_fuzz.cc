@@ -17,8 +17,8 @@ using reactor::fuzz::Draw;
 using namespace reactor::http;
 using reactor::http::testing::Exact;
 using reactor::http::testing::Outcome;
+using reactor::http::testing::parse_bytewise;
 using reactor::http::testing::parse_cut;
-using reactor::http::testing::parse_octets;
 using reactor::http::testing::parse_once;
 
 // Parsing byte by byte takes quadratic time, because each step copies the text.
@@ -40,14 +40,14 @@ void check_request(const Request& request, std::string_view head, const Limits& 
   demand(!request.chunked || request.minor_version != 0, "no chunks in 1.0");
   demand(request.method_token.size() + request.target.size() + 10 <= limits.request_line,
          "the limit on the request line");
-  std::size_t octets = 2;
+  std::size_t bytes = 2;
   for (const Field& field : request.fields) {
     demand(inside(field.name, head) && inside(field.value, head), "fields in the head");
     demand(field.name.find_first_of("\r\n: \t") == std::string_view::npos, "names are tokens");
     demand(field.value.find_first_of({"\r\n\0", 3}) == std::string_view::npos, "values are lines");
-    octets += field.name.size() + field.value.size() + 3;
+    bytes += field.name.size() + field.value.size() + 3;
   }
-  demand(octets <= limits.header_bytes, "the limit on the header section");
+  demand(bytes <= limits.header_bytes, "the limit on the header section");
 }
 
 // Prints a parsed request, to be parsed again.
@@ -68,7 +68,8 @@ std::size_t check_first(std::string_view text, const Limits& limits, Draw& draw)
   demand(parse_once(portable, text) == outcome, "native == portable");
   for (RequestParser* parser : {&native, &portable}) {
     demand(parse_cut(*parser, text, draw.cuts(text.size(), 4)) == outcome, "cut == whole");
-    if (text.size() <= kShort) demand(parse_octets(*parser, text) == outcome, "octets == whole");
+    if (text.size() <= kShort)
+      demand(parse_bytewise(*parser, text) == outcome, "byte by byte == whole");
   }
   if (outcome.state == ParseResult::State::incomplete) {
     demand(text.size() < native.max_head() || text.empty(), "max_head() is enough");

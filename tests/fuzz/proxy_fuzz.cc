@@ -55,9 +55,9 @@ void check_length(std::string_view header) {
     demand(header.find("\r\n") == header.size() - 2, "one line");
     return;
   }
-  const auto octet = [&](std::size_t at) { return static_cast<unsigned char>(header[at]); };
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(header[at]); };
   demand(header.size() <= ProxyHeaderParser::kMostV2, "the limit of version 2");
-  demand(header.size() == 16U + octet(14) * 256U + octet(15), "the length that it says");
+  demand(header.size() == 16U + byte(14) * 256U + byte(15), "the length that it says");
 }
 
 }  // namespace
@@ -65,13 +65,13 @@ void check_length(std::string_view header) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   Draw draw(text);
-  std::vector<std::size_t> octets;
-  for (std::size_t at = 1; at < size; ++at) octets.push_back(at);
+  std::vector<std::size_t> cuts;
+  for (std::size_t at = 1; at < size; ++at) cuts.push_back(at);
   int accepted = 0;
   for (const ProxyProtocol protocol : {ProxyProtocol::v1, ProxyProtocol::v2}) {
     const Outcome whole = parse(text, protocol, {});
     demand(parse(text, protocol, draw.cuts(size, 6)) == whole, "cut == whole");
-    demand(parse(text, protocol, octets) == whole, "octets == whole");
+    demand(parse(text, protocol, cuts) == whole, "byte by byte == whole");
     if (size == 0 || whole.state == State::bad) continue;
     ++accepted;
     demand(parse(text, ProxyProtocol::either, {}) == whole, "either knows it too");

@@ -190,8 +190,8 @@ class Stream final : private PollTarget {
   // Limits how many bytes a second are read, or written; 0: no limit. Bytes above the rate are
   // moved later; unread ones stay with the kernel, which holds the peer back. After a pause at most
   // 50 ms are made up for.
-  void set_read_rate(std::uint64_t octets);
-  void set_write_rate(std::uint64_t octets);
+  void set_read_rate(std::uint64_t bytes_per_second);
+  void set_write_rate(std::uint64_t bytes_per_second);
 
   // Counts bytes from here on: those given to on_data(), and those that the kernel took.
   void count_bytes() { extras(); }

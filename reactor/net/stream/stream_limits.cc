@@ -126,13 +126,13 @@ void Stream::set_total_deadline(TimePoint deadline) {
   update_interest();
 }
 
-void Stream::set_read_rate(std::uint64_t octets) {
-  extras().wire.set_read_rate(octets, loop().start_time());
+void Stream::set_read_rate(std::uint64_t bytes_per_second) {
+  extras().wire.set_read_rate(bytes_per_second, loop().start_time());
   update_interest();
 }
 
-void Stream::set_write_rate(std::uint64_t octets) {
-  extras().wire.set_write_rate(octets, loop().start_time());
+void Stream::set_write_rate(std::uint64_t bytes_per_second) {
+  extras().wire.set_write_rate(bytes_per_second, loop().start_time());
   update_interest();
 }
 
