@@ -28,8 +28,8 @@ inline constexpr Duration kForever = Duration::max();
   return TimePoint(std::chrono::seconds(now.tv_sec) + Duration(now.tv_nsec));
 }
 
-// Returns `at` + `delay`. A sum out of range becomes TimePoint::max(); a negative delay counts as
-// 0.
+// Returns `at` + `delay`. A sum that is out of range becomes TimePoint::max(); a negative delay
+// counts as 0.
 [[nodiscard]] constexpr TimePoint saturating_add(TimePoint at, Duration delay) noexcept {
   if (delay <= Duration::zero()) return at;
   const Duration room = TimePoint::max() - at;

@@ -3,8 +3,8 @@
 
 namespace reactor {
 
-// This is not inline because some compilers warn if they see a stack address stored in a heap
-// object.
+// This is not inline: a Watch is on the stack, a Lifetime may be on the heap, and some compilers
+// warn if they see the heap object store a stack address.
 Lifetime::Watch::Watch(Lifetime& lifetime) noexcept
     : lifetime_(&lifetime), older_(std::exchange(lifetime.newest_, this)) {}
 

@@ -40,8 +40,8 @@ void log_message(LogLevel level, std::string_view message) noexcept;
 }  // namespace reactor
 
 // This macro is internal. `message` (anything that a std::string can be made of) is evaluated only
-// if its level is enabled. If there is no memory for the line, the line is lost and the caller goes
-// on.
+// if its level is enabled. If there is no memory for the line, the line is lost and the caller
+// continues.
 #define REACTOR_LOG(level, message)                                                    \
   do {                                                                                 \
     if constexpr (static_cast<int>(::reactor::LogLevel::level) >= REACTOR_LOG_LEVEL) { \

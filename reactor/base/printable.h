@@ -17,8 +17,8 @@ namespace reactor {
 // can't be recovered: the result is for people to read. Any thread. Throws std::bad_alloc.
 [[nodiscard]] std::string printable(std::string_view text);
 
-// Does the same in the memory of `out`, which has at least 4 bytes. Text that does not fit is cut
-// and ends in "...". Allocates nothing. Any thread.
+// Does the same, but writes the result to `out`, which has at least 4 bytes. If the result does not
+// fit, it is cut and ends in "...". Allocates nothing. Any thread.
 [[nodiscard]] std::string_view printable(std::span<char> out, std::string_view text) noexcept;
 
 }  // namespace reactor

@@ -86,8 +86,8 @@ class [[nodiscard]] Result {
   bool has_value_;
 };
 
-// Result<void> avoids touching an error category on success, because that is a function call in
-// most standard libraries.
+// On success, Result<void> does not touch an error category: that would be a function call in most
+// standard libraries.
 template <>
 class [[nodiscard]] Result<void> {
  public:

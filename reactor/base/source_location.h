@@ -20,7 +20,7 @@ class SourceLocation {
     return {file, line};
   }
 
-  // Returns the file name: never null, and empty if the place is not known. The text lives for the
+  // Returns the file name: never null, and empty if the line is not known. The text lives for the
   // whole program.
   [[nodiscard]] constexpr const char* file_name() const noexcept { return file_; }
   [[nodiscard]] constexpr std::uint32_t line() const noexcept { return line_; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // LoopStats has the counters of one loop. It is plain memory of fixed size. The reader of the
-// counters decides where it lies, for example in memory that processes share. Only the loop's
-// thread writes; any number of threads read.
+// counters provides the memory, which processes may share. Only the loop's thread writes; any
+// number of threads read.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// This file has to find out whether a descriptor has room, without waiting, although another
-// process may change the descriptor's O_NONBLOCK flag. Each kind of file has its own way:
+// write_line() must not wait, but it can't rely on O_NONBLOCK: another process that shares the file
+// may change that flag. So each kind of file has its own way to write only if there is room:
 //
 //   socket    send(2) with MSG_DONTWAIT
 //   pipe      pwritev2(2) with RWF_NOWAIT, if the kernel has it for pipes

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// These functions on descriptors are needed by several layers (fcntl(2)).
+// Several layers need these functions on descriptors (fcntl(2)).
 #pragma once
 
 namespace reactor {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Jitter: random parts of durations, so that things that began together do not end together. The
-// numbers are easy to guess. Private to the library.
+// Jitter makes random parts of durations, so that timers that were started together do not all
+// expire together. The numbers are easy to guess, so don't use them for secrets. Private to the
+// library.
 #pragma once
 
 #include <cstdint>

@@ -5,9 +5,9 @@
 
 namespace reactor {
 
-// kSendNow has the flags for send(2) and sendmsg(2) on a socket that may belong to another process,
-// and so may be blocking and may lack SO_NOSIGPIPE. The call never waits, and it raises no SIGPIPE
-// if the system has a flag for that.
+// kSendNow has the flags for send(2) and sendmsg(2) on a socket that another process may have made,
+// and that therefore may be blocking and may lack SO_NOSIGPIPE. The call never waits, and it raises
+// no SIGPIPE if the system has a flag for that.
 #if defined(MSG_NOSIGNAL)
 inline constexpr int kSendNow = MSG_DONTWAIT | MSG_NOSIGNAL;
 #else

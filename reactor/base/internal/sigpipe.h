@@ -9,8 +9,8 @@
 namespace reactor {
 
 // Blocks SIGPIPE in this thread during a write(2), writev(2) or sendfile(2), which have no
-// MSG_NOSIGNAL. A write to a pipe or socket without a reader then only gives EPIPE. A SIGPIPE that
-// was pending before stays pending.
+// MSG_NOSIGNAL. A write to a pipe or socket without a reader then only fails with EPIPE. A SIGPIPE
+// that was pending before stays pending.
 //
 //   SigpipeBlock block;
 //   const ssize_t count = ::write(fd, data, size);
@@ -24,7 +24,7 @@ class SigpipeBlock {
 
   // Removes the signal that the call may have raised. `count` is what the call returned, `size` the
   // bytes that it was asked to write. A call that wrote only a part may have raised the signal too:
-  // sendfile(2) writes piece by piece, and the reader may go away between two pieces. Keeps errno.
+  // sendfile(2) writes piece by piece, and the reader may close between two pieces. Keeps errno.
   void take_back(ssize_t count, std::size_t size) noexcept;
 
  private:
