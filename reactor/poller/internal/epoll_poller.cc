@@ -2,7 +2,7 @@
 // This is the backend for epoll(7). The kernel carries the token in data.u64, so this file keeps no
 // table of descriptors. Its oddities:
 //
-//   - EPOLLHUP and EPOLLERR come even if nobody asked for them: see to_interest().
+//   - EPOLLHUP and EPOLLERR are reported even if nobody asked for them: see to_interest().
 //   - A registration belongs to the open file, not to the number. It outlives close(2) if a copy of
 //     the descriptor is open, and no call can name it then. The loop deals with that (registry.h).
 //   - EPOLLEXCLUSIVE allows no EPOLL_CTL_MOD: such a registration is removed and added again.
@@ -49,8 +49,8 @@ constexpr Interest to_interest(std::uint32_t events) {
   return bits;
 }
 
-// A table of to_interest(), so that each event costs one load. All bits that matter are among the
-// lowest five.
+// This table holds the results of to_interest(), so that each event costs one load. All bits that
+// matter are among the lowest five.
 constexpr std::size_t kMasks = 32;
 static_assert((EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP) < kMasks);
 

@@ -75,11 +75,13 @@ timespec to_timespec(Duration timeout) {
   return result;
 }
 
-// Returns whether libkqueue, a library on top of epoll(7), made the queue. Its queue is the writing
-// end of a pipe; no kernel's queue is. libkqueue differs from a kernel as follows:
+// Returns whether libkqueue, a library on top of epoll(7), made the queue. The descriptor of its
+// queue is the writing end of a pipe, which that of a kernel's queue never is. libkqueue differs
+// from a kernel as follows:
 //   - It keeps a knote when its descriptor is closed, and mistakes the next file of that number for
 //     the old one. Deleting such a knote frees memory that its epoll set may still point to.
-//   - It returns at most 512 events, and forgets those of its batch that found no room.
+//   - It returns at most 512 events, and forgets the events of its batch that did not fit into the
+//     caller's buffer.
 //   - If it can't watch a descriptor, it returns EFAULT whatever the reason.
 bool is_emulated(int queue) { return (::fcntl(queue, F_GETFL) & O_ACCMODE) == O_WRONLY; }
 
@@ -128,8 +130,8 @@ class KqueuePoller final : public Poller {
     if (generation_ != process_generation()) static_cast<void>(queue_.release());
   }
 
-  // Ignores a request for Trigger::edge: a wake-up pipe that is never read would fill up, and then
-  // writing to it would wake nobody.
+  // Does not grant Trigger::edge. If it did, the loop would never read its wake-up pipe (Wakeup). A
+  // full pipe takes no more writes, so nothing would wake the loop.
   std::error_code add(int fd, Interest interest, Token token, Trigger) override {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return last_system_error();
@@ -215,9 +217,9 @@ class KqueuePoller final : public Poller {
 
  private:
   // Returns how many events one kevent() call may fetch. If a call returns that many, wait() calls
-  // again. libkqueue cuts its ready list into rounds of this length and forgets the events of a
-  // round that find no room. The length varies so that it does not forget the same descriptors
-  // again and again.
+  // again. libkqueue divides its ready list into pieces of this length, and forgets the events of a
+  // piece that do not fit into the caller's buffer. The length varies, so that libkqueue does not
+  // forget the same descriptors each time.
   std::size_t round_limit() noexcept {
     constexpr std::size_t kMost = 512, kLengths = 64;
     return emulated_ ? kMost - round_++ % kLengths : SIZE_MAX;

@@ -38,9 +38,9 @@ struct Token {
   friend constexpr bool operator==(Token, Token) noexcept = default;
 };
 
-// PollEvent is the readiness of one descriptor. A batch has at most one event per descriptor,
-// unless the kernel reports its filters separately: the kqueue backend merges those that it can,
-// and the loop tolerates the rest.
+// PollEvent is the readiness of one descriptor. A batch normally has one event per descriptor.
+// kqueue reports reading and writing separately: the backend merges the two events if it can, and
+// the loop tolerates two.
 struct PollEvent {
   Token token;
   Ready ready;  // hang-up and error are already turned into readable and writable
@@ -64,15 +64,15 @@ template <class Event>
 enum class Trigger : std::uint8_t { level, edge, exclusive };
 
 // Each Loop has one Poller and uses it on the loop's thread only. In a forked child, only the
-// destructor may be called: it closes what the child really owns and leaves the parent's kernel set
-// alone (G9).
+// destructor may be called: it closes only descriptors that the child owns, and leaves the parent's
+// kernel set alone (G9).
 //
-// A descriptor may be closed without remove(), and the backend has to forget it by itself: wait()
-// neither fails nor spins because of it, modify() with equal interests reports it, and add() of the
-// same number begins a new registration. Two cases are left to the loop. A copy of the open file
-// (dup, fork) keeps an epoll registration alive: the loop then makes a new Poller. A backend
-// without knows_files() takes the next file of that number for the old one: the loop then calls
-// remove() before each close.
+// A caller may close a descriptor without remove(). The backend then has to forget it by itself:
+// wait() neither fails nor spins because of it, modify() with equal interests returns an error for
+// it, and add() of the same number begins a new registration. Two cases are left to the loop. A
+// copy of the open file (dup, fork) keeps an epoll registration alive: the loop then makes a new
+// Poller. A backend without knows_files() takes the next file of that number for the old one: the
+// loop then calls remove() before each close.
 class Poller {
  public:
   virtual ~Poller() = default;
@@ -121,7 +121,7 @@ class Poller {
   [[nodiscard]] virtual bool knows_files() const noexcept { return true; }
 
   // Reports the exit of `pid` once, as a readable event of `token` (EVFILT_PROC NOTE_EXIT). The
-  // child remains to be waited for. Errors: not_supported if the kernel has no such filter;
+  // caller still has to wait for the child. Errors: not_supported if the kernel has no such filter;
   // no_such_process.
   virtual std::error_code add_process(pid_t pid, Token token);
   virtual void remove_process(pid_t pid) noexcept;
