@@ -24,8 +24,8 @@ struct HandleInfo {
 class Dispatchable {
  public:
   // Describes the handle. Async-signal-safe: returns copies and allocates nothing. The default
-  // returns an empty description; it is needed for a target that is detached by the destructor of
-  // one of its bases.
+  // returns an empty description. It runs if a base class's destructor detaches the target, because
+  // the derived class is already destroyed by then.
   [[nodiscard]] virtual HandleInfo describe() const noexcept { return {}; }
 
  protected:

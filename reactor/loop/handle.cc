@@ -19,8 +19,9 @@ void destroy(HandleState* state) noexcept {
   }
 }
 
-// An active handle is counted by its `keeps`, so it is uncounted before the change and counted
-// again after it. The registry counts each IoState, and nothing counts a DeferredState.
+// Core counts the active handles that keep run() going, each by its `keeps`. So a handle is
+// uncounted before its `keeps` changes, and counted again afterwards. The registry counts each
+// IoState, and nothing counts a DeferredState.
 void set_keeps(HandleState* state, bool keeps) noexcept {
   if (state == nullptr || state->core == nullptr || state->keeps == keeps) return;
   const bool counted = state->active() && dynamic_cast<IoState*>(state) == nullptr &&

@@ -55,9 +55,10 @@ class Handle {
 };
 
 // An IoWatcher calls back while a descriptor is ready. It is made by Loop::watch(). The caller
-// still owns the descriptor: stop the watcher, then close the descriptor. If it is closed first
-// (G8), the watcher is dead, even if another file gets the number. (In a forked child and with
-// select, the files' inodes decide that.) An open dup(2) of the descriptor keeps the watcher alive.
+// still owns the descriptor: stop the watcher, then close the descriptor. If the descriptor is
+// closed first (G8), the watcher is dead, even if another file gets the number. (In a forked child
+// and with select, the inode tells whether it is another file.) An open dup(2) of the descriptor
+// keeps the watcher alive.
 class IoWatcher : public Handle {
  public:
   IoWatcher() noexcept = default;
@@ -65,7 +66,7 @@ class IoWatcher : public Handle {
   // Changes the events that are waited for. Interest::none pauses: there are no events and no
   // wake-ups, but the descriptor stays claimed by this watcher. Errors: Errc::handle_dead if the
   // descriptor was closed, Errc::wrong_process, those of epoll_ctl(2): if the kernel has no memory
-  // for it, the loop tries again by itself.
+  // for the change, the loop tries again by itself.
   Result<> set(Interest interest);
   [[nodiscard]] Interest interest() const noexcept;
 
@@ -128,8 +129,8 @@ class ExitStatus {
   explicit ExitStatus(std::error_code error) noexcept : error_(error) {}
 
   // Set if the status can't be known: no_child_process if another part of the program waited for
-  // the child, Errc::wrong_process after reinit_after_fork(), the system's error if it can't report
-  // the exit any more. The other members are meaningless then.
+  // the child, Errc::wrong_process after reinit_after_fork(), the system's error if the system can
+  // no longer report the exit. The other members are meaningless then.
   [[nodiscard]] std::error_code error() const noexcept { return error_; }
 
   [[nodiscard]] bool exited() const noexcept;    // by exit() or return from main
@@ -156,9 +157,9 @@ class ChildWatcher : public Handle {
   explicit ChildWatcher(ChildState* state) noexcept;
 };
 
-// A Deferred calls back once before the loop next waits, however often it is scheduled. It is made
-// by Loop::deferred(). If it is scheduled by a deferred call, it runs in the next turn, and the
-// loop does not sleep before that.
+// A Deferred calls back before the loop next waits: once, even if it was scheduled several times.
+// It is made by Loop::deferred(). If it is scheduled by a deferred call, it runs in the next turn,
+// and the loop does not sleep before that.
 class Deferred : public Handle {
  public:
   Deferred() noexcept = default;

@@ -51,9 +51,9 @@ struct LoopOptions {
   // The backend. If a named backend is missing, construction fails; no other one is tried.
   Backend backend = Backend::automatic;
 
-  // A batch of callbacks that takes longer is logged, with the place where the slow handle was
-  // made. Each place is logged at most once in 10 s, with a count of the lines left out. Zero
-  // disables this.
+  // A batch of callbacks that takes longer is logged, with the place (the source line) where the
+  // slow handle was made. Each place is logged at most once in 10 s, with a count of the lines left
+  // out. Zero disables this.
   Duration slow_callback = std::chrono::milliseconds(100);
 
   // Called for every slow batch, with the slow handle and its time. `kind` is empty if the slow
@@ -78,8 +78,8 @@ enum class Layer : std::uint8_t { net, process, coro };
 // The base of the object that a layer keeps in a loop; see Loop::extension().
 class LoopExtension {
  public:
-  // Called by the loop's destructor, which says what still works then. Destroys the objects that
-  // users own or that run their code. This object itself is destroyed later; until then
+  // Called by the loop's destructor; see there for what still works then. Destroys the objects that
+  // users own or that run users' code. This object itself is destroyed later; until then
   // Loop::extension() still returns it.
   virtual void on_loop_end() noexcept {}
   virtual ~LoopExtension() = default;
@@ -136,10 +136,10 @@ class Loop {
   [[nodiscard]] Deferred deferred(Callback<void()> callback,
                                   SourceLocation where = SourceLocation::current());
 
-  // Runs `callback` in the loop; calls posted by one thread run in the order of posting. Any
-  // thread, also callbacks, but not a signal handler. Wakes a sleeping loop, and costs no system
-  // call if the loop is awake. A call posted by a posted call runs in the next turn. Throws
-  // std::bad_alloc.
+  // Runs `callback` in the loop; calls posted by one thread run in the order of posting. May be
+  // called by any thread and in callbacks, but not in a signal handler. Wakes a sleeping loop, and
+  // costs no system call if the loop is awake. A call posted by a posted call runs in the next
+  // turn. Throws std::bad_alloc.
   void post(Callback<void()> callback);
 
   // Runs turns until stop(), or until there is nothing left to wait for: no active handle that
@@ -155,7 +155,7 @@ class Loop {
   Result<> poll();
 
   // Ends run() or run_once() after the present turn. If neither is running, ends the next one
-  // before its first turn. Any thread, also callbacks and signal handlers.
+  // before its first turn. May be called by any thread, in callbacks and in signal handlers.
   void stop() noexcept;
 
   // Returns the time at the start of this batch of callbacks; outside a turn, the time of the last
@@ -178,11 +178,11 @@ class Loop {
   // Makes a loop that was inherited by fork() this process's own: it keeps its watchers and timers,
   // gets new kernel objects and leaves the parent's alone. Child watchers end with
   // Errc::wrong_process. Posted calls and signals from before the fork belong to the parent;
-  // signals that came since are delivered. A watcher whose file was closed stays dead.
+  // signals that arrived since are delivered. A watcher whose file was closed stays dead.
   // Errors: those of the kernel; nested_run from a callback.
   Result<> reinit_after_fork();
 
-  // Makes room for a loop of its own in a forked child. Closes this loop's kernel objects and every
+  // Lets a forked child have a loop of its own. Closes this loop's kernel objects and every
   // descriptor that it watches (except 0, 1 and 2), so that only the parent still has them. The
   // parent's kernel set and socket files stay as they are (G9). After this call, nothing that was
   // made with this loop may be used or even destroyed: the child leaves by _exit(2). Callbacks may
@@ -205,8 +205,8 @@ class Loop {
   // Watches target.fd(). The target keeps run() going unless `background`. Errors as watch().
   Result<> attach(PollTarget& target, Interest interest, bool background = false,
                   Sharing sharing = Sharing::alone);
-  // Changes the interest. Dropping interest is lazy: it costs a system call only if an event comes
-  // that nobody wants. A shared descriptor without interest leaves the kernel's set at once, so
+  // Changes the interest. Dropping interest is lazy: it costs a system call only if an unwanted
+  // event arrives later. A shared descriptor without interest leaves the kernel's set at once, so
   // that other processes get its events.
   // Errors as IoWatcher::set().
   Result<> set_interest(PollTarget& target, Interest interest);
@@ -221,10 +221,11 @@ class Loop {
   void disarm(TimerNode& node) noexcept;
   void postpone(TimerNode& node, TimePoint deadline) noexcept;
 
-  // Calls target.on_call() once, in the phase of due timers, after the calls that wait already: in
-  // this turn, unless its timers have begun. The loop does not sleep before that, and run() goes
-  // on. The call replaces the target's timer, and arm() replaces the call. Until then armed() is
-  // true and deadline() is TimePoint::min(); disarm() takes the call back.
+  // Calls target.on_call() once, in the phase of due timers: in this turn, or in the next if that
+  // phase has begun. Targets that already wait are called first. The loop does not sleep before the
+  // call, and run() does not return. The call replaces the target's timer, and arm() replaces the
+  // call. Until the call, armed() is true and deadline() is TimePoint::min(); disarm() cancels the
+  // call.
   void call_soon(PollTarget& target) noexcept;
 
   // Returns 64 KiB to read into, lent until the callback returns: the next callback uses the same

@@ -10,8 +10,8 @@ namespace reactor {
 
 // PollTarget is a descriptor's registration with a loop, for writers of transports such as Stream
 // and Listener. The loop calls the object itself, so there is no callback to store and nothing to
-// allocate. A target is also a timer node, and can be called soon. 40 bytes. The owner has to
-// detach and disarm it before it is destroyed. See Loop::attach(), arm() and call_soon().
+// allocate. A target is also a timer node, and Loop::call_soon() can call it. 40 bytes. The owner
+// has to detach and disarm it before it is destroyed. See Loop::attach(), arm() and call_soon().
 class PollTarget : public TimerNode {
  public:
   PollTarget(const PollTarget&) = delete;
@@ -23,8 +23,8 @@ class PollTarget : public TimerNode {
   virtual void on_call() {}
   // The time of Loop::arm() has come. May destroy this object.
   void on_expire() override {}
-  // The loop ends while this is attached. The whole loop still works but accepts nothing new. After
-  // the call, this object may only be destroyed. The call itself may destroy it.
+  // Called if the loop is destroyed while this is attached. The whole loop still works but accepts
+  // nothing new. After the call, this object may only be destroyed. The call itself may destroy it.
   virtual void on_loop_end() noexcept {}
 
   // Returns the descriptor that is, or will be, watched, or -1 if there is none. Not owned.
@@ -52,12 +52,12 @@ class PollTarget : public TimerNode {
 
 // Sharing says whether other processes poll the same descriptor. If they do (`shared`), an event
 // should wake only one of them, if the kernel can do that (EPOLLEXCLUSIVE). A process that is woken
-// must take everything that has come, because no other process is woken for it.
+// must take everything that has arrived, because the kernel wakes no other process for it.
 enum class Sharing : std::uint8_t { alone, shared };
 
 // Detach is the fate of a descriptor after detach(). `closing`: its only copy is closed at once, so
 // the kernel forgets it by itself and a system call is saved. `staying`: the open file stays open
-// somewhere.
+// under another descriptor.
 enum class Detach : std::uint8_t { closing, staying };
 
 }  // namespace reactor

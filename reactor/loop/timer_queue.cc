@@ -6,7 +6,7 @@
 //   - Bits of emptied buckets stay set until a search finds the bucket empty (next_on()).
 //   - A round takes nodes bucket by bucket while callbacks run (next_expired()), so position_ may
 //     lie before target_ between two callbacks. A node that is armed meanwhile for a tick of this
-//     round goes to overdue_, which is the next round's.
+//     round is put into overdue_, for the next round.
 #include "reactor/loop/timer_queue.h"
 
 #include <algorithm>
@@ -113,8 +113,8 @@ void TimerQueue::expire(TimePoint now) noexcept {
   round_.splice(overdue_);
 }
 
-// Takes the nodes bucket by bucket, so that those of one bucket are still in the cache when their
-// callbacks run.
+// Takes the nodes bucket by bucket, so that the nodes of one bucket are still in the cache when
+// their callbacks run.
 TimerNode* TimerQueue::next_expired() noexcept {
   for (;;) {
     while (ListLink* const first = round_.first()) {
@@ -192,7 +192,7 @@ TimerQueue::Tick TimerQueue::find_bucket(std::size_t& level) noexcept {
 }
 
 // Returns the start of the first occupied bucket of a higher level. The bucket at the position has
-// been visited, so nodes in it are a whole turn of the wheel ahead.
+// been visited, so nodes in it are a whole revolution of the wheel ahead.
 TimerQueue::Tick TimerQueue::next_on(std::size_t level) noexcept {
   const Tick here = position_ >> shift_of(level);
   const Tick turn = (here + 1) % kBuckets;

@@ -11,9 +11,9 @@
 // when the position enters its bucket. Bitmaps find the next occupied bucket; that search also
 // clears the bits of emptied buckets.
 //
-// Most timers are postponed or stopped long before they are due, so both can be done lazily: they
-// are one store in the node, which stays in its bucket. When the wheel reaches that bucket, the
-// node moves on or is dropped.
+// Most timers are postponed or stopped long before they are due. So both can be done lazily, by one
+// store in the node, which stays in its bucket. When the wheel reaches that bucket, the node moves
+// on or is dropped.
 //
 // Nodes of one tick expire in the order of their starts (G4). If a postponed node arrives in a
 // bucket of level 0, the bucket is marked as mixed, and is sorted when it is due.
@@ -88,7 +88,7 @@ class TimerQueue {
   }
 
   // Disarms a node that the loop calls without the wheel (Loop::call_soon()). Its deadline becomes
-  // TimePoint::min(), as nothing comes before that call.
+  // TimePoint::min(), because no timer is called before that call.
   void withdraw(TimerNode& node) noexcept {
     disarm(node);
     node.deadline_ = TimePoint::min();

@@ -21,7 +21,7 @@ void CallQueue::wake() noexcept {
 
 void CallQueue::on_expire() {
   round_.splice(waiting_);
-  // If a call throws, the rest of the round comes in the next turn (G6).
+  // If a call throws, the rest of the round runs in the next turn (G6).
   struct Rest {
     CallQueue& queue;
     ~Rest() {

@@ -10,7 +10,7 @@ namespace reactor {
 
 // Holds the targets of Loop::call_soon() and calls them, in order. A turn without such calls costs
 // nothing: the first target to wait arms this queue's own timer node for a time in the past. So the
-// calls come with the due timers, and meanwhile the loop does not sleep. Private to the loop.
+// calls run with the due timers, and the loop does not sleep before that. Private to the loop.
 class CallQueue final : private TimerNode {
  public:
   // `timers` and `slow` must outlive this object.

@@ -35,8 +35,8 @@ class Children {
   void dispatch();
   [[nodiscard]] bool pending() const noexcept { return due_ > 0; }
 
-  // Call after the kernel's set was rebuilt: registers again the pids that it watched. If no method
-  // can watch a child any more, its watcher ends with the error in the next turn.
+  // Registers the watched pids again. Call it after the kernel's set was rebuilt. If no method can
+  // watch a child any more, its watcher ends with the error in the next turn.
   void rewatch() noexcept;
   // Call in a forked child, where the watched processes are siblings. All watchers end with `error`
   // in the next turn.

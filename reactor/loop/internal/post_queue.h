@@ -25,8 +25,8 @@ class PostQueue {
   [[nodiscard]] bool push(Call call);
 
   // Marks the loop as asleep, or about to sleep. Returns true if a call was pushed meanwhile; the
-  // loop must not sleep then. This and push() are sequentially consistent, so at least one of the
-  // two notices the other.
+  // loop must not sleep then. fall_asleep() and push() are sequentially consistent, so at least one
+  // of the two notices the other.
   [[nodiscard]] bool fall_asleep() noexcept;
   void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
   // Decides as push() does whether the caller has to wake the loop. For stop().

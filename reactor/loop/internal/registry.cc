@@ -154,7 +154,8 @@ std::error_code Registry::poll_for(Entry& entry, Interest interest) {
     error = poller_->add(fd, interest, token, trigger);
     if (error == std::errc::file_exists) {
       // The kernel kept a registration that had ended here, because its open file lived on under
-      // another descriptor. Now this number stands for that file again, so it can be removed.
+      // another descriptor. Now this number stands for that file again, so the registration can be
+      // removed.
       static_cast<void>(poller_->remove(fd, interest));
       error = poller_->add(fd, interest, token, trigger);
     }
@@ -245,8 +246,8 @@ void Registry::detach(PollTarget& target, Detach how) noexcept {
     note_forks();
     const Entry& entry = entries_[target.index_];
     const bool kernel_forgets = how == Detach::closing && (entry.flags & kForked) == 0;
-    // A poller that knows descriptors only by number has to be told. For select that costs no
-    // system call.
+    // A poller that knows descriptors only by number needs remove() even if the descriptor is
+    // closed. For select, remove() costs no system call.
     if (any(entry.polled) && (!kernel_forgets || !knows_files_)) {
       static_cast<void>(poller_->remove(target.fd_, entry.polled));  // an error: gone already
     }
@@ -288,7 +289,7 @@ void Registry::detach_process(PollTarget& target, pid_t pid) noexcept {
 
 bool Registry::owns_set() const noexcept { return owner_ == process_generation(); }
 
-// After a fork, a child may hold copies of everything that was open then. Closing our copy no
+// After a fork, a child may hold copies of all descriptors that were open then. Closing our copy no
 // longer removes it from the kernel's set (epoll(7), question 6).
 void Registry::note_forks() noexcept {
   if (forks_ == fork_count()) return;

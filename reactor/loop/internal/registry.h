@@ -8,9 +8,10 @@
 // An entry is in one of these states:
 //   free    It has no target.
 //   live    `wanted` is the interest that the target asked for, `polled` the interest that the
-//           kernel knows. `polled` may be more, because interest is dropped lazily. If it is none,
-//           the descriptor is not in the kernel's set. If it lacks something, because the kernel
-//           had no memory, the registry is behind, and wait() tries again until it is not.
+//           kernel knows. `polled` may be more, because interest is dropped lazily. If `polled` is
+//           none, the descriptor is not in the kernel's set. If `polled` lacks something, because
+//           the kernel had no memory, the registry is "behind", and wait() tries again until
+//           nothing is lacking.
 //   dead    Its target is attached, but the descriptor was closed. Nothing is polled, and
 //           set_interest() returns Errc::handle_dead. Only detach() is left.
 //
@@ -111,8 +112,8 @@ class Registry {
 
  private:
   // kBackground: does not keep run() going. kEdge, kShared: watched with Trigger::edge or
-  // exclusive. kDead: see above. kForked: a fork has happened since, so a child may hold a copy of
-  // the descriptor and closing it does not remove it from the kernel's set.
+  // exclusive. kDead: see above. kForked: a fork has happened since attach(), so a child may hold a
+  // copy of the descriptor and closing it does not remove it from the kernel's set.
   enum Flag : std::uint8_t { kBackground = 1, kEdge = 2, kDead = 4, kForked = 8, kShared = 16 };
 
   struct Entry {  // 16 bytes: four in a cache line

@@ -104,8 +104,8 @@ Signals::~Signals() {
     if (loop_of(delivery_of(number).claim.load()) == number_) give_back(number);
   }
   if (settled_) return;
-  // A late handler's byte could go to another file that reuses the number. Two open descriptors do
-  // less harm.
+  // The descriptors are leaked on purpose: after closing them, a late handler could write its byte
+  // to another file that reuses the number.
   static_cast<void>(read_end_.release());
   static_cast<void>(write_end_.release());
 }

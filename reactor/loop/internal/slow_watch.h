@@ -10,10 +10,10 @@ namespace reactor {
 
 // SlowWatch finds callbacks that block the loop. That costs one store per call, to know which
 // callback runs, and one clock reading per batch. If a batch takes too long, each call of the next
-// turns is measured, which names the slow handle if it is slow again. If the slow batch had only
-// one call, its handle is named at once. Private to the loop.
+// turns is measured, so that the slow handle can be named if it is slow again. If the slow batch
+// had only one call, its handle is named at once. Private to the loop.
 //
-// A target may be destroyed in its own callback, before the report. So the end of a target calls
+// A target may be destroyed in its own callback, before the report. So a target that ends calls
 // forget(), which replaces the pointer to it by a copy of its description. Nothing calls forget()
 // for a timer node, because it is disarmed before its callback runs. Its description is copied
 // before the call.
