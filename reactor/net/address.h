@@ -23,7 +23,7 @@ class Address {
   // Makes an empty address: family() is AF_UNSPEC.
   Address() noexcept;
 
-  // Parses the forms that all our programs take and print:
+  // Parses the forms that all our programs accept and print:
   //   127.0.0.1:80  [::1]:80  [fe80::1%eth0]:80  localhost:80  :80  unix:PATH  unix:@NAME
   // `:PORT` means any(): the v6 wildcard, which takes v4 too, or 0.0.0.0 if there is no v6. A name
   // for which is_localhost() is true means 127.0.0.1. The port is a decimal number, 0..65535.
@@ -36,12 +36,13 @@ class Address {
   [[nodiscard]] static Address any(std::uint16_t port);                   // `:PORT`
   // Errors: Errc::address_too_long; Errc::bad_address if the path is empty or has a NUL byte.
   [[nodiscard]] static Result<Address> unix_path(std::string_view path);
-  // Takes `name` without the leading NUL byte; it may contain any bytes. Errors: as unix_path(),
-  // but a NUL byte is allowed. Linux only (unix(7)).
+  // Makes an address of a Linux abstract name. `name` has no leading NUL byte, and may contain any
+  // bytes. Errors: as unix_path(), but a NUL byte is allowed. Linux only (unix(7)).
   [[nodiscard]] static Result<Address> unix_abstract(std::string_view name);
 
-  // These convert from and to the system's form. `length` is what the kernel gave; a unix socket
-  // without a name has only its family. An address that is longer than all known kinds is cut off.
+  // These convert from and to the system's form. `length` is the length that the kernel returned; a
+  // unix socket without a name has only its family. An address that is longer than all known kinds
+  // is cut off.
   [[nodiscard]] static Address from(const sockaddr* address, socklen_t length) noexcept;
   [[nodiscard]] const sockaddr* data() const noexcept { return &storage_.generic; }
   [[nodiscard]] socklen_t size() const noexcept { return length_; }
@@ -54,7 +55,7 @@ class Address {
   // Returns the path of a unix socket in the file system; empty for all other addresses.
   [[nodiscard]] std::string_view path() const noexcept;
 
-  // Returns the form that parse() takes: `127.0.0.1:80`, `[::1]:80`, `unix:PATH`, `unix:@NAME`. A
+  // Returns the form that parse() accepts: `127.0.0.1:80`, `[::1]:80`, `unix:PATH`, `unix:@NAME`. A
   // v4 address that is mapped into v6 prints as v4. An empty address is "unknown", an unnamed unix
   // one "unix:". An abstract name prints its bytes as they are.
   [[nodiscard]] std::string to_string() const;

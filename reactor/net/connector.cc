@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// How an address becomes the connection:
+// An address becomes the connection in these steps:
 //
 //   waiting_ --start_attempts()--> running_ --on_writable()--> finish(socket)
 //                                     |  ^
 //                                     |  '-- retry(): a full unix backlog
 //                                     '--fail()--> start_attempts(); the last one: finish(error)
 //
-// Only finish() runs the callback, and only callbacks of the loop lead to finish(): connect(),
-// add() and no_more() never do.
+// Only finish() runs the callback. finish() is called only from callbacks of the loop, never from
+// connect(), add() or no_more().
 #include "reactor/net/connector.h"
 
 #include <algorithm>

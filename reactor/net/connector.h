@@ -21,7 +21,7 @@ namespace reactor {
 // ConnectAttempt is one address that a Connector tried.
 struct ConnectAttempt {
   Address address;
-  // No error: the attempt goes on, or the callback got its socket. Otherwise the error of
+  // No error: the attempt is still running, or the callback got its socket. Otherwise the error of
   // socket(2), bind(2) or connect(2); connection_refused also if a loopback socket had connected to
   // itself; operation_canceled if another attempt was faster; Errc::timed_out at the deadline.
   std::error_code error;
@@ -40,12 +40,12 @@ struct ConnectAttempt {
 //
 // Addresses are tried in the order given, except that families alternate, beginning with that of
 // the first address. The next attempt starts when the latest one has failed or is attempt_delay
-// old. Earlier attempts go on. If the backlog of a unix socket is full, the Connector tries that
-// socket again every few milliseconds until the deadline (connect(2) EAGAIN).
+// old. Earlier attempts keep running. If the backlog of a unix socket is full, the Connector tries
+// that socket again every few milliseconds until the deadline (connect(2) EAGAIN).
 //
 // It belongs to its loop's thread, and keeps Loop::run() going until it has called back. Destroying
-// it closes all its sockets, and the callback never runs. Callbacks may call all of it and may
-// destroy it.
+// it closes all its sockets, and the callback never runs. Callbacks may call any of its functions
+// and may destroy it.
 class Connector {
  public:
   // Gets the socket or the error. Never called from inside connect(), add() or no_more().

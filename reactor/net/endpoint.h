@@ -9,9 +9,9 @@
 
 namespace reactor {
 
-// Endpoint is an address and the kind of socket to open there. A server's --bind takes and prints
-// it as text: for streams in each form of Address, for datagrams as `udp:HOST:PORT`,
-// `unixgram:PATH` or `unixgram:@NAME`.
+// Endpoint is an address and the kind of socket to open there. A server's --bind option accepts
+// endpoints as text, and servers print them in the same way. A stream endpoint is written in any
+// form of Address, a datagram endpoint as `udp:HOST:PORT`, `unixgram:PATH` or `unixgram:@NAME`.
 struct Endpoint {
   enum class Kind : std::uint8_t { stream, datagram };
 

@@ -62,7 +62,7 @@ UniqueFd descriptor_at(const cmsghdr& part, std::size_t index) noexcept {
 }
 
 // Moves the descriptors that were sent into `places`, as many as fit, and closes the others. Also
-// closes the sender's pidfd, which comes if the socket has SO_PASSPIDFD. Returns how many
+// closes the sender's pidfd, which the kernel adds if the socket has SO_PASSPIDFD. Returns how many
 // descriptors were sent.
 std::size_t take_descriptors(const msghdr& message, std::span<UniqueFd> places) noexcept {
   std::size_t came = 0;

@@ -22,7 +22,7 @@ namespace reactor {
 [[nodiscard]] IoResult send_with_descriptor(int socket, std::span<const std::byte> bytes,
                                             int descriptor) noexcept;
 
-// Receives one message, and the descriptor that came with it, which becomes close-on-exec. Other
+// Receives one message, and the descriptor that arrived with it, which becomes close-on-exec. Other
 // descriptors in the message are closed. Errors: those of recvmsg(2); message_size if `buffer` is
 // too small; too_many_files_open if a descriptor was lost because this process has none free. After
 // the last two the message and all its descriptors are lost.
@@ -34,9 +34,9 @@ inline constexpr std::size_t kMostDescriptors = 253;
 
 // Sends `bytes` (at least one) with copies of `descriptors` (0..kMostDescriptors), which stay the
 // caller's. Works on connected unix sockets of every type, and between processes that do not trust
-// each other. A stream may take only some of the bytes. All descriptors went with those, so send
-// the rest without descriptors. Would-block: nothing was sent. Errors: those of
-// send_with_descriptor(); invalid_argument for too many descriptors.
+// each other. On a stream socket the kernel may take only some of the bytes, but it then has sent
+// all descriptors with them: send the remaining bytes without descriptors. Would-block: nothing was
+// sent. Errors: those of send_with_descriptor(); invalid_argument for too many descriptors.
 [[nodiscard]] IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
                                              std::span<const int> descriptors) noexcept;
 
@@ -45,17 +45,17 @@ struct ReceivedDescriptors {
   std::size_t descriptors = 0;           // how many came
 };
 
-// Receives bytes, and the descriptors that came with them. Empties `places`, and puts the
-// descriptors into the first of them. The descriptors become close-on-exec. They share their other
+// Receives bytes, and the descriptors that arrived with them. Empties `places`, and puts the
+// descriptors into its first elements. The descriptors become close-on-exec. They share their other
 // flags with the sender, including O_NONBLOCK.
 //
-// On a stream, earlier bytes without descriptors may come together with bytes that have some. The
-// descriptors of two sends never come together. If recv(2), read(2) or a Stream reads bytes that
-// have descriptors, the descriptors are lost.
+// On a stream socket, one call may return bytes that were sent without descriptors together with
+// later bytes that have some. One call never returns the descriptors of two sends. If recv(2),
+// read(2) or a Stream reads bytes that have descriptors, the descriptors are lost.
 //
-// Errors: Errc::control_truncated; Errc::surplus_descriptors if more came than `places` can take;
-// message_size if a message is longer than `buffer`; those of recvmsg(2). After the first three,
-// the bytes are lost and all descriptors that came are closed, so close the connection.
+// Errors: Errc::control_truncated; Errc::surplus_descriptors if more arrived than fit into
+// `places`; message_size if a message is longer than `buffer`; those of recvmsg(2). After the first
+// three, the bytes are lost and all descriptors that arrived are closed, so close the connection.
 [[nodiscard]] Result<ReceivedDescriptors> receive_with_descriptors(int socket,
                                                                    std::span<std::byte> buffer,
                                                                    std::span<UniqueFd> places);

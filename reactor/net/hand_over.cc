@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The steps of a hand-over, in the order of the picture in hand_over.h.
+// These are the steps of a hand-over, in the order of the picture in hand_over.h.
 #include "reactor/net/hand_over.h"
 
 #include <algorithm>
@@ -58,9 +58,9 @@ void ServerBase::hand_over(HandOverTarget& target, Callback<void()> done) {
   leave_listeners();
 }
 
-// Closes the listeners without emptying their queues, which are the other process's. From a shared
-// listener it first accepts a batch: a connection that woke this process may have woken no other.
-// Handlers of accepted connections may throw and destroy the server.
+// Closes the listeners without emptying their queues, because the other process accepts from them.
+// From a shared listener it first accepts a batch: a connection that woke this process may have
+// woken no other. Handlers of accepted connections may throw and destroy the server.
 void ServerBase::leave_listeners() {
   const Lifetime::Watch server(lifetime_);
   while (!listeners_.empty()) {
@@ -81,9 +81,9 @@ void ServerBase::offer_again() {
 
 void ServerBase::on_stream_idle(Stream&) noexcept { offer_again(); }
 
-// Offers the connections again and again, as each may become idle at any moment. One that never is
-// idle is asked to finish, but not while the target has no room. The timer is set first, as
-// handlers may throw.
+// Offers the connections again and again, as each may become idle at any moment. A connection that
+// is never idle is asked to finish, but not while the target has no room. The timer is set first,
+// because handlers may throw.
 void ServerBase::offer_all() {
   const Lifetime::Watch server(lifetime_);
   doors_.start(next_offer_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A hand-over moves an open connection to another process that runs the same kind of server: its
-// descriptor, and the state that its handler needs. A reload, an upgrade and a retiring worker use
-// it, so that clients notice nothing.
+// A hand-over moves an open connection to another process that runs the same kind of server. It
+// sends the connection's descriptor, and the state that the handler needs there. A reload, an
+// upgrade and a retiring worker use a hand-over, so that clients notice nothing.
 //
 //   process that goes                                  process that stays
 //
@@ -14,10 +14,10 @@
 //         StreamHandler::on_close()                      Stream::start_adopted(state)
 //                                                          StreamHandler::on_adopt(state)
 //
-// How the message travels is the target's business. Between workers of a prefork master it goes
-// through a unix socket (prefork/internal/siblings/hand_over_sender.h). A connection that answers
-// HandOver::no, or that is still not idle after two seconds, is asked by on_shutdown() to finish
-// where it is. The parts of Stream and ServerBase that take part in this are in hand_over.cc.
+// The target decides how the message travels. Between workers of a prefork master it goes through a
+// unix socket (prefork/internal/siblings/hand_over_sender.h). A connection that answers
+// HandOver::no, or that is still not idle after two seconds, is asked by on_shutdown() to finish in
+// the old process. The parts of Stream and ServerBase that take part in this are in hand_over.cc.
 #pragma once
 
 #include <cstddef>
@@ -48,8 +48,8 @@ enum class HandledBy : std::uint8_t { server, other };
 // The way to another process that has the same kind of server.
 class HandOverTarget {
  public:
-  // Sends a connection and the message that Service::adopt_connection() gets there. The descriptor
-  // stays the caller's.
+  // Sends a copy of `fd`, a connection, and the `message` that Service::adopt_connection() gets in
+  // the other process. The caller keeps `fd`.
   virtual HandOverReply send(int fd, std::span<const std::byte> message) noexcept = 0;
 
  protected:

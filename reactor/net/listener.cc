@@ -95,7 +95,7 @@ void Listener::pause() noexcept {
   if (shared_ && !armed()) loop_->call_soon(*this);
 }
 
-// Accepts one connection after a shared listener was paused. The event of a connection that came
+// Accepts one connection after a shared listener was paused. The event of a connection that arrived
 // before the pause may have woken no other process. For the same reason, this tries again later if
 // there is no descriptor for the connection.
 void Listener::accept_last() {

@@ -23,7 +23,7 @@ class AcceptHandler {
   virtual void on_accept(Listener& listener, Socket connection) = 0;
   // Returns whether another connection can be handled now. If not, waiting connections stay in the
   // kernel's queue, and the next turn asks again. The loop does not sleep meanwhile, so return
-  // false only while it has other work, and otherwise pause the listener. Default: true.
+  // false only while the loop has other work to do; otherwise pause the listener. Default: true.
   [[nodiscard]] virtual bool takes_more() const noexcept { return true; }
   // Reports that the listening socket is broken and is no longer polled. Not called when
   // descriptors run out or a client goes away. Default: logs the error.
@@ -34,10 +34,11 @@ class AcceptHandler {
 };
 
 // Listener accepts connections. Each turn has a budget, in connections and in time, so that a storm
-// of connections does not starve the rest (G10). If the process is out of descriptors or memory,
-// the listener pauses and tries again by timer: it never spins, and the connections stay in the
-// kernel's queue. It belongs to its loop's thread, and callbacks may call all of it. Destroying it
-// closes the socket, but leaves a unix socket's file alone in a forked child (G9).
+// of connections does not starve the loop's other callbacks (G10). If the process is out of
+// descriptors or memory, the listener pauses and tries again by timer: it never spins, and the
+// connections stay in the kernel's queue. It belongs to its loop's thread, and callbacks may call
+// any of its functions. Destroying it closes the socket, but leaves a unix socket's file alone in a
+// forked child (G9).
 class Listener final : private PollTarget {
  public:
   static constexpr int kAcceptBudget = 256;  // connections in a turn
@@ -52,9 +53,9 @@ class Listener final : private PollTarget {
       Loop& loop, const Address& address, AcceptHandler& handler, const ListenOptions& options = {},
       SourceLocation where = SourceLocation::current());
 
-  // Takes a socket that already listens (from a master or a service manager). If `remove_file` is
-  // true, a unix socket's file is removed at the end, or if this call fails, provided that it still
-  // belongs to this socket. Errors: those of Loop::attach().
+  // Takes over a socket that already listens (from a master or a service manager). If `remove_file`
+  // is true, a unix socket's file is removed by the destructor, or if this call fails, provided
+  // that it still belongs to this socket. Errors: those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
       Loop& loop, Socket socket, AcceptHandler& handler, bool remove_file = false,
       SourceLocation where = SourceLocation::current());
@@ -65,7 +66,7 @@ class Listener final : private PollTarget {
 
   // Declares that several processes poll this socket from now on, so that the kernel need not wake
   // them all for a connection (EPOLLEXCLUSIVE, on systems that have it). From then on, pause()
-  // accepts one more connection, because its event may have woken only this process.
+  // accepts one more connection, because that connection's event may have woken only this process.
   void share() noexcept;
 
   // pause() stops accepting; waiting connections stay in the kernel's queue. resume() goes on.

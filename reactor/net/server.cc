@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A connection comes in by on_accept(), or by adopt_connection() from another process. count_up()
-// counts it and stops accepting at the limit. Then the ProxyGate holds it until its PROXY header
-// has come, if there is a gate, and start_connection() makes its C and Stream.
+// A new connection arrives by on_accept(), one from another process by adopt_connection().
+// count_up() counts it and stops accepting at the limit. If there is a ProxyGate, it holds the
+// connection until the PROXY header has arrived. Then start_connection() makes the C and the
+// Stream.
 //
 // A server has three states. In the last two, note_end() calls `done` from the loop when no
 // listener and no connection is left.
@@ -57,7 +58,7 @@ ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
       asking_(loop.deferred([this] { ask_all_to_end(); }, where)),
       drained_(loop.deferred(
           [this] {
-            // If connections_ is not 0, another connection came in meanwhile, and its end calls
+            // If connections_ is not 0, another connection arrived meanwhile, and its end calls
             // `done`.
             if (connections_ == 0 && done_) std::exchange(done_, {})();
           },
@@ -248,9 +249,9 @@ void ServerBase::begin_end(Callback<void()> done) noexcept {
   if (std::exchange(draining_, true)) note_end();
 }
 
-// An earlier server of adopted sockets may have been killed during its drain, so the first turn
-// makes them accept new connections again. If other processes have these sockets, share_listeners()
-// was called before this turn.
+// If an earlier server was killed during its drain, its sockets still refuse new connections. This
+// server may have adopted them, so its first turn makes its sockets accept again. If other
+// processes have these sockets, share_listeners() was called before this turn, and nothing is done.
 void ServerBase::on_doors() {
   if (target_ != nullptr) {
     offer_all();
@@ -266,8 +267,8 @@ void ServerBase::note_end() noexcept {
 }
 
 // Asks all connections to finish, which runs user code. If that code throws, the next turn asks the
-// others. Inside a connection's callback, all of it waits for the next turn: no other Stream can be
-// read there, and the input that has arrived for them would be lost.
+// others. Inside a connection's callback, this does nothing before the next turn: no other Stream
+// can be read there, and the input that has arrived for the others would be lost.
 void ServerBase::ask_all_to_end() {
   const Lifetime::Watch server(lifetime_);
   asking_.schedule();
@@ -294,9 +295,9 @@ void ServerBase::drain(Callback<void()> done) {
 }
 
 // Accepts the connections that are still queued, and closes the listeners. Connections beyond the
-// limit are accepted too, because closing a listener cuts off its queue. For the same reason, this
-// tries again later if the process lacks descriptors or memory. The handlers of these connections
-// may give listeners back, throw, and destroy the server.
+// limit are accepted too, because closing a listener cuts off the connections in its queue. For the
+// same reason, this tries again later if the process lacks descriptors or memory. The handlers of
+// these connections may give listeners back, throw, or destroy the server.
 void ServerBase::close_listeners() {
   limits_.max_connections = std::numeric_limits<std::size_t>::max();
   limits_.max_waiting_handshakes = std::numeric_limits<std::size_t>::max();

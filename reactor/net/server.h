@@ -36,17 +36,17 @@ class NetContext;
 class ProxyGate;
 
 struct ServerLimits {
-  // The most connections at once. At the limit, accepting pauses, and further connections wait in
-  // the kernel's queue. 0: the process's limit of descriptors, less a reserve of 64. A closed
-  // connection that lingers (see Stream::close()) counts too, but keeps no new connection out: if a
-  // new connection needs the room, the one that has lingered longest is reset.
+  // The most connections at the same time. At the limit, accepting pauses, and further connections
+  // wait in the kernel's queue. 0: the process's limit of descriptors, less a reserve of 64. A
+  // closed connection that lingers (see Stream::close()) counts too, but keeps no new connection
+  // out: if a new connection needs the room, the one that has lingered longest is reset.
   std::size_t max_connections = 0;
   StreamOptions stream = {};
   ListenOptions listen = {};  // for Server::listen(); adopted sockets have theirs already
   // The PROXY header that connections have to begin with. A connection that waits for its header
-  // counts towards the limit, but its Stream and C are made only when the header has come.
+  // counts towards the limit, but its Stream and C are made only when the header has arrived.
   ProxyOptions proxy = {};
-  // The most handshakes that wait for their turn on this loop, if `transports` is set
+  // The most handshakes that wait to be run by this loop, if `transports` is set
   // (Transport::open_is_costly()). Above that, further connections wait in the kernel's queue. A
   // client that connects and sends nothing does not count. 0 counts as 1.
   std::size_t max_waiting_handshakes = 64;
@@ -67,10 +67,10 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   ServerBase& operator=(const ServerBase&) = delete;
 
   // Closes down without cutting off any connection. Refuses new connections (Socket::refuse_new()),
-  // and asks each open one by on_shutdown() to finish. Still accepts connections whose handshake
-  // has begun: for 0.25 s plus the time of TCP_DEFER_ACCEPT. Then closes the listeners. Calls
-  // `done` from the loop when the last connection is gone. Calling drain() again only replaces
-  // `done`.
+  // and asks each open connection by on_shutdown() to finish. Still accepts connections whose
+  // handshake has begun: for 0.25 s plus the time of TCP_DEFER_ACCEPT. Then closes the listeners.
+  // Calls `done` from the loop when the last connection is gone. Calling drain() again only
+  // replaces `done`.
   void drain(Callback<void()> done = {}) override;
 
   // These are the other functions of Service.
@@ -113,7 +113,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   [[nodiscard]] Lifetime& lifetime() noexcept { return lifetime_; }
 
   // Returns whether the connections that are left must finish here, because there is no listener
-  // and no successor.
+  // and no hand-over target.
   [[nodiscard]] bool finishing() const noexcept {
     return draining_ && target_ == nullptr && listeners_.empty();
   }
@@ -196,9 +196,9 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   bool shared_ = false;  // see share_listeners()
 };
 
-// A C is made from a `C::Context&` if C has that type, otherwise from nothing. The Context must
-// outlive the server. The constructor of C may throw, but must not destroy the server. A Context
-// that refers to the Server<C> itself does so as ServerBase, or is defined after C.
+// The constructor of C takes a `C::Context&` if C has a type Context, otherwise nothing. It may
+// throw, but must not destroy the server, and the Context must outlive the server. A Context that
+// points to its Server<C> must declare it as ServerBase, or be defined after C.
 template <class C>
 concept HasContext = requires {
   typename C::Context;
@@ -217,7 +217,7 @@ concept AdoptsUpgraded = requires(C& c) {
 };
 
 // LoopHere is a loop and the source line that gave it to a server. Dumps of the loop, and log lines
-// about a slow or stuck callback of a connection, name that line. Any Loop& converts to a LoopHere.
+// about a slow or endless callback of a connection, name it. Any Loop& converts to a LoopHere.
 struct LoopHere {
   // NOLINTNEXTLINE(google-explicit-constructor): implicit, so that a Loop& is enough
   LoopHere(Loop& given, SourceLocation line = SourceLocation::current()) noexcept
@@ -341,8 +341,8 @@ class Server final : public ServerBase {
   void start_connection(Socket socket, SourceLocation where, const Origin& origin) override {
     Connection* const connection = make_connection(std::move(socket), where, origin);
     if (connection == nullptr) return;
-    // The server already ends: this connection waited for its PROXY header or comes from another
-    // process. Its handler may throw below, so all are asked to end in the next turn.
+    // The server is ending, and this connection waited for its PROXY header or comes from another
+    // process. Its handler may throw below, so all handlers are asked to finish in the next turn.
     if (finishing()) ask_soon();
     if (origin.state == nullptr) {
       connection->stream.start(true);

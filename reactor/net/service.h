@@ -19,21 +19,22 @@ namespace reactor {
 // comment says otherwise.
 class Service {
  public:
-  // Ends without cutting off any connection; see ServerBase::drain(). May be called after
-  // hand_over() too.
+  // Closes the server without cutting off any connection; see ServerBase::drain(). May be called
+  // after hand_over() too.
   virtual void drain(Callback<void()> done = {}) = 0;
 
-  // Hands the connections over to `successor`, which has the same listeners. Stops accepting at
-  // once, because the successor accepts the queued connections. Offers each connection to the
-  // successor as soon as it is idle, and finishes the others as drain() does. Calls `done` from the
-  // loop when the last connection is gone. `successor` must outlive this Service.
+  // Hands the connections over to another process that has the same listeners. `successor` sends
+  // them to it. Stops accepting at once, because the other process accepts the queued connections.
+  // Offers each connection as soon as it is idle, and finishes the others as drain() does. Calls
+  // `done` from the loop when the last connection is gone. `successor` must outlive this Service.
   virtual void hand_over(HandOverTarget& successor, Callback<void()> done) = 0;
   // Offers again the connections for which the successor answered HandOverReply::busy.
   virtual void offer_again() = 0;
-  // Continues a connection from another process. `message` is the one that HandOverTarget::send()
-  // got there. It is empty if the connection was only accepted. Errors, after which the connection
-  // is closed: bad_file_descriptor if `connection` is empty; bad_message if no Service wrote the
-  // message; Errc::not_supported for an upgraded connection if this server can't continue those.
+  // Continues a connection from another process. `message` is the one that the other process passed
+  // to HandOverTarget::send(). It is empty if that process only accepted the connection. Errors,
+  // after which the connection is closed: bad_file_descriptor if `connection` is empty; bad_message
+  // if no Service wrote the message; Errc::not_supported for an upgraded connection if this server
+  // can't continue those.
   virtual Result<> adopt_connection(Socket connection, std::span<const std::byte> message) = 0;
 
   // Declares that other processes have the same listeners and go on accepting when this one ends.
@@ -43,8 +44,8 @@ class Service {
   virtual void share_listeners() = 0;
 
   // Also accepts from a sibling's listening socket, until give_back() is called with the same
-  // descriptor. Works with a copy of the descriptor. Errors: those of Listener::adopt();
-  // file_exists if the socket is borrowed already.
+  // descriptor. Keeps a copy of the descriptor, not the descriptor itself. Errors: those of
+  // Listener::adopt(); file_exists if the socket is borrowed already.
   virtual Result<> borrow(int listening_fd) = 0;
   virtual void give_back(int listening_fd) noexcept = 0;
 

@@ -67,7 +67,7 @@ struct ListenOptions {
   // SO_REUSEPORT_LB on FreeBSD).
   bool reuse_port = false;
   bool v6_only = false;  // false: a v6 wildcard takes v4 connections too (ipv6(7))
-  // The longest time that the kernel holds a connection back while its first bytes have not come
+  // The longest time that the kernel holds a connection back while its first bytes have not arrived
   // (TCP_DEFER_ACCEPT, whole seconds; 0: off). Set it only if the client speaks first, as in HTTP.
   std::chrono::seconds defer_accept{0};
   // The most unsent bytes that the kernel buffers for us (TCP_NOTSENT_LOWAT). 0: as many as its
@@ -76,10 +76,10 @@ struct ListenOptions {
   // The permissions of a unix socket's file, 0..0777. The file has them before anybody can connect.
   // -1 leaves them to the umask.
   int unix_mode = -1;
-  // The most connections at once that may send bytes with their SYN, before the handshake is over;
-  // 0: none (TCP_FASTOPEN; net.ipv4.tcp_fastopen has to allow it). Set it only if the protocol
-  // allows the same bytes to arrive twice. If the system refuses the option, listen() or
-  // adopt_listening() fails with that error.
+  // Lets clients send bytes with their SYN. The number is the most such connections that may be in
+  // the handshake at the same time; 0: none (TCP_FASTOPEN; net.ipv4.tcp_fastopen has to allow it).
+  // Set it only if the protocol allows the same bytes to arrive twice. If the system refuses the
+  // option, listen() or adopt_listening() fails with that error.
   int fast_open = 0;
   TcpOptions tcp = {};  // of the accepted connections; listen() reports errors of these options
 };
@@ -93,18 +93,18 @@ struct PeerCredentials {
 
 // ConnectOptions has the settings of a connection to make.
 struct ConnectOptions {
-  // The time after which a Connector gives up, counted from its construction. kForever leaves that
-  // to the kernel, which tries a TCP address for minutes.
+  // The time after which a Connector gives up, counted from its construction. With kForever the
+  // kernel decides when to give up: it tries a TCP address for minutes.
   Duration timeout = std::chrono::seconds(30);
   // The time that a Connector waits for one address before it also tries the next one. Less than 10
   // ms counts as 10 ms, to be fair to the network (RFC 8305 section 5).
   Duration attempt_delay = std::chrono::milliseconds(250);
   // The address to connect from; port 0: any port. Only peers of the same family can then be
-  // reached. The file of a unix path is left behind.
+  // reached. If the address is a unix path, its file is left behind.
   std::optional<Address> local;
   // TCP_NODELAY is on unless `tcp` says otherwise. If one of these options fails, so does the
-  // attempt. With fast_open a Connector takes the first address that it tries, because its
-  // connect() succeeds before the peer answers.
+  // attempt. With fast_open a Connector takes the first address that it tries, because connect()
+  // then succeeds before the peer answers.
   TcpOptions tcp = {};
 };
 
@@ -117,8 +117,8 @@ class Socket {
   // Sets O_NONBLOCK. The flag belongs to the open file, so other processes that share the file see
   // the change. If `fd` is not open, the first call that uses it reports bad_file_descriptor.
   explicit Socket(UniqueFd fd) noexcept;
-  // Leaves the flags alone. Use it for a descriptor that is already non-blocking, or whose
-  // Transport never waits (open_shared_pipe()).
+  // Leaves the descriptor's flags alone. Use it for a descriptor that is already non-blocking, or
+  // whose Transport never waits (open_shared_pipe()).
   [[nodiscard]] static Socket as_it_is(UniqueFd fd) noexcept {
     Socket socket;
     socket.fd_ = std::move(fd);
@@ -156,8 +156,8 @@ class Socket {
   [[nodiscard]] static Result<Socket> connect(const Address& address,
                                               const ConnectOptions& options = {});
   // Returns the outcome of connect() to `address`. Errors: connection_already_in_progress if there
-  // is none yet; those of connect(2); connection_aborted (Linux) if the error was already cleared,
-  // by take_error() or by libkqueue when it reported the descriptor.
+  // is no outcome yet; those of connect(2); connection_aborted (Linux) if the error was already
+  // cleared, by take_error() or by libkqueue when it reported the descriptor.
   [[nodiscard]] static std::error_code finish_connect(int fd, const Address& address) noexcept;
 
   // Returns one accepted connection, non-blocking and close-on-exec; an empty Socket means
@@ -182,8 +182,8 @@ class Socket {
                                           std::size_t count) noexcept;
   // Returns bytes that the next receive() returns again (recv(2) MSG_PEEK).
   [[nodiscard]] static IoResult peek(int fd, std::span<std::byte> buffer) noexcept;
-  // Shuts down the writing side (shutdown(2)): the peer reads the rest and then the end. Returns
-  // false if the connection is gone, or `fd` is no socket.
+  // Shuts down the writing side (shutdown(2)): the peer reads the remaining bytes, then end of
+  // stream. Returns false if the connection is gone, or `fd` is no socket.
   static bool shutdown_write(int fd) noexcept;
   // Makes a listening TCP socket drop the SYNs of new connections, so that its queue can be emptied
   // before the socket is closed. Handshakes that have begun go on. All copies of the socket, in all
@@ -208,9 +208,10 @@ class Socket {
   static void reset_on_close(int fd) noexcept;
   [[nodiscard]] static Result<Address> local_address(int fd);
   [[nodiscard]] static Result<Address> peer_address(int fd);
-  // Returns the process that connected or listened, as it was at connect(2) or listen(2). It may
-  // have ended since, and its pid may be another process's. Errors: Errc::not_supported for all but
-  // unix sockets; not_connected (unix(7) SO_PEERCRED, getpeereid(3)).
+  // Returns the peer's process: the one that called connect(2) or listen(2), as it was at that
+  // call. It may have ended since, and its pid may be another process's. Errors:
+  // Errc::not_supported for all but unix sockets; not_connected (unix(7) SO_PEERCRED,
+  // getpeereid(3)).
   [[nodiscard]] static Result<PeerCredentials> peer_credentials(int fd);
 
  private:

@@ -29,7 +29,7 @@ struct TcpOptions {
   // Sends acknowledgements at once. The kernel may later delay them again (TCP_QUICKACK).
   std::optional<bool> quick_ack;
   // The congestion control: "cubic", "reno", or another one that the kernel has and allows
-  // (TCP_CONGESTION). The text is the caller's and must outlive this object.
+  // (TCP_CONGESTION). The caller owns the text, which must outlive this object.
   std::string_view congestion_control;
   // Sends the first written bytes with the SYN, if the server gave a cookie earlier
   // (TCP_FASTOPEN_CONNECT). Set it before connect(), which then succeeds at once. The first write

@@ -42,7 +42,7 @@ class Transport {
   // bytes again, perhaps at another address in memory and with more bytes behind them.
   virtual IoResult write(int fd, std::span<const std::byte> bytes) = 0;
 
-  // Tells the peer that no more bytes follow. Called once everything is written. After would-block
+  // Tells the peer that no more bytes follow. Called when everything is written. After would-block
   // it is called again when the descriptor is ready for write_needs(). Any other result is final.
   // Errors are not reported. The Stream then closes the descriptor or goes on reading.
   virtual IoResult end_writing(int fd) = 0;
@@ -61,7 +61,8 @@ class Transport {
   [[nodiscard]] virtual bool can_read() const noexcept { return true; }
 
   // Closes everything that the transport holds open besides the Stream's descriptor. Called when
-  // the Stream has ended, before on_close(). None of the calls above follow. Default: nothing.
+  // the Stream has ended, before on_close(). None of the functions above is called after this.
+  // Default: nothing.
   virtual void release() noexcept;
 
   // Returns the error code to report for `failed`, a result of open(), read() or write(). Override

@@ -84,7 +84,7 @@ Address Message::local() const noexcept {
 }
 
 // The kernel gives the address from which a reply would leave (PacketInfo::source). It differs from
-// the destination if other hosts have the destination too.
+// the destination if the destination stands for several hosts (a group or broadcast address).
 bool Message::unicast() const noexcept {
   const PacketInfo& info = received_->info;
   if (info.family == AF_UNSPEC) return !socket_->tells_local_;
@@ -191,8 +191,8 @@ void Datagram::proceed() {
   if (entry.alive()) report(entry);
 }
 
-// Receives with one system call in a turn. Without batches, receives as many datagrams as such a
-// call could return (G10).
+// Receives with one system call in a turn. If batches are off, receives one by one as many
+// datagrams as such a call could return (G10).
 void Datagram::receive_batch(Entry& entry) {
   DatagramExchange::Delivery& delivery = exchange_->delivery;
   if (delivery.socket != nullptr) {  // an exception left this batch

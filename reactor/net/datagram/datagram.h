@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Datagram is a message socket (UDP or unix) in a loop. DatagramHandler has its callbacks.
 //
-// On systems that have such a call, many datagrams move in one system call. Waiting datagrams are
-// received together and delivered one by one. The datagrams that handlers send meanwhile are
-// collected, and are sent together after the last one was delivered. Datagrams that are sent
-// outside callbacks are sent before the loop next sleeps. All Datagrams of a loop share the buffers
-// for this (DatagramExchange): an idle socket has none.
+// If the system can, many datagrams are moved by one system call. Waiting datagrams are received
+// together and delivered one by one. The datagrams that handlers send meanwhile are collected, and
+// are sent together after the last one was delivered. Datagrams that are sent outside callbacks are
+// sent before the loop next sleeps. All Datagrams of a loop share the buffers for this
+// (DatagramExchange): an idle socket has none.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct ReceivedMessage;
 class Message {
  public:
   // Returns the content, which is yours to overwrite. It may be empty: an empty datagram is
-  // delivered like any other and never means an end.
+  // delivered like any other, and does not mean that the peer has finished.
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
@@ -67,8 +67,8 @@ class Message {
   bool truncated_;
 };
 
-// DatagramHandler gets the callbacks of a Datagram. They may call all of its functions, and may
-// destroy it.
+// DatagramHandler gets the callbacks of a Datagram. They may call any of the Datagram's functions,
+// and may destroy it.
 class DatagramHandler {
  public:
   virtual void on_datagram(Datagram& socket, const Message& message) = 0;
@@ -79,7 +79,7 @@ class DatagramHandler {
   // Called when the queue has become empty (see writable()).
   virtual void on_drain(Datagram& socket);
 
-  // Reports an error after which the socket goes on. Either the network has answered an earlier
+  // Reports an error after which the socket still works. Either the network has answered an earlier
   // datagram with it (connection_refused, host_unreachable, ...; usually on connected sockets only,
   // udp(7)), or a datagram could not be sent (message_size, permission_denied, ...). Several errors
   // of one batch make one call, with the first of them; DatagramStats counts them all. Never called
@@ -91,29 +91,30 @@ class DatagramHandler {
 };
 
 struct DatagramOptions {
-  // The size in bytes of the largest datagram that is received whole, 1 to 4 MiB. UDP allows
-  // 65,507.
+  // The size of the largest datagram that is received whole, from 1 byte to 4 MiB. UDP allows
+  // 65,507 bytes.
   std::size_t max_size = 64 * 1024;
-  // The most bytes that are queued here while the kernel takes no more. Each datagram counts 128
-  // more than its size. Datagrams beyond the limit are dropped and counted.
+  // The most bytes that are queued here while the kernel accepts no more. Each datagram counts 128
+  // bytes more than its size. Datagrams beyond the limit are dropped and counted.
   std::size_t queue_limit = 1 << 20;
   // The same limit for each receiver of a unix socket that is not connected.
   std::size_t receiver_limit = 512 * 1024;
-  // If such a receiver takes nothing for this long, the datagrams queued for it are dropped and
-  // counted. Until then the kernel is asked again after 5 ms, 10 ms, and so on up to every 320 ms,
-  // because no poller can tell when the receiver has room. kForever: never dropped.
+  // If a receiver has no room for this long, the datagrams queued for it are dropped and counted.
+  // Until then the kernel is asked again after 5 ms, 10 ms, and so on up to every 320 ms, because
+  // no poller can tell when a receiver has room. kForever: never dropped.
   Duration receiver_patience = std::chrono::seconds(5);
   // If false, each datagram takes one system call, and is sent inside send().
   bool batches = true;
-  // Datagrams of one size to one receiver go to the kernel as one piece, which the kernel or the
-  // network card cuts up (UDP_SEGMENT). Received datagrams come from the kernel in one piece
-  // (UDP_GRO). Both happen only if the system can. on_datagram() sees no difference.
+  // With segmentation_offload, datagrams of one size to one receiver are passed to the kernel as
+  // one piece, which the kernel or the network card cuts up (UDP_SEGMENT). With receive_offload,
+  // the kernel joins received datagrams into one piece (UDP_GRO). Both happen only if the system
+  // can. on_datagram() sees no difference.
   bool segmentation_offload = true;
   bool receive_offload = true;
   // Allows several sockets per address, over which the kernel spreads senders (SO_REUSEPORT).
   bool reuse_port = false;
-  // Allows several sockets per address, each of which gets a copy of a datagram to a group
-  // (SO_REUSEADDR).
+  // Allows several sockets per address (SO_REUSEADDR). If a datagram is sent to a multicast group,
+  // each of these sockets gets a copy.
   bool reuse_address = false;
   bool v6_only = false;    // false: a v6 wildcard takes v4 datagrams too (ipv6(7))
   bool broadcast = false;  // allows sending to broadcast addresses
@@ -138,32 +139,33 @@ struct DatagramStats {
 // A Datagram belongs to its loop's thread.
 class Datagram final : private PollTarget {
  public:
-  // The delays before the kernel is asked again, if it can't report room: from the first to the
-  // longest, each twice as long as the one before.
+  // If no poller can report room, the kernel is asked again after kRetryDelay. Each further delay
+  // is twice as long as the one before, up to kLongestRetryDelay.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);
   static constexpr Duration kLongestRetryDelay = std::chrono::milliseconds(320);
 
   // Receives datagrams sent to `local`. A unix path that a dead server left behind is replaced. If
-  // a server still lives there, the error is address_in_use. The Datagram removes the file when it
-  // is destroyed. `handler` must outlive the Datagram. Errors: those of socket(2), bind(2),
+  // a server still uses the path, the error is address_in_use. The Datagram removes the file when
+  // it is destroyed. `handler` must outlive the Datagram. Errors: those of socket(2), bind(2),
   // setsockopt(2), Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> bind(
       Loop& loop, const Address& local, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
   // Sends to, and receives from, `peer` only. Datagrams that others sent to options.local before
-  // the socket was connected are dropped. If there is no peer, on_error() reports it. Sends from
-  // options.local if that is given. Otherwise the kernel gives a unix socket a name (Linux), so
-  // that the peer can answer. Errors: those of bind() and of connect(2).
+  // the socket was connected are dropped. If no socket is bound to `peer`, on_error() reports it.
+  // Sends from options.local if that is given. Otherwise the kernel gives a unix socket a name
+  // (Linux), so that the peer can answer. Errors: those of bind() and of connect(2).
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> connect(
       Loop& loop, const Address& peer, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
-  // Takes an existing socket (from a master or a service manager), which becomes non-blocking and
-  // close-on-exec. A connected one receives from its peer only, as after connect(). Options that
-  // apply only before bind(2) do nothing. If `remove_file` is true, the socket's file is removed at
-  // the end, or if this call fails, provided that it still belongs to this socket. Errors:
-  // not_a_socket; wrong_protocol_type if it is no datagram socket; those of Loop::attach().
+  // Takes over an existing socket (from a master or a service manager), which becomes non-blocking
+  // and close-on-exec. A connected one receives from its peer only, as after connect(). Options
+  // that apply only before bind(2) do nothing. If `remove_file` is true, the socket's file is
+  // removed by the destructor, or if this call fails, provided that it still belongs to this
+  // socket. Errors: not_a_socket; wrong_protocol_type if it is no datagram socket; those of
+  // Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> adopt(
       Loop& loop, Socket socket, DatagramHandler& handler, const DatagramOptions& options = {},
       bool remove_file = false, SourceLocation where = SourceLocation::current());
@@ -212,7 +214,7 @@ class Datagram final : private PollTarget {
   // Join or leave a multicast group (ip(7), ipv6(7)). The interface is given by its index
   // (if_nametoindex(3); 0: the system chooses) or, for v4, by its address. If a v6 socket also
   // sends to v4 groups, the settings below apply to those groups too (Linux). Errors:
-  // Errc::not_supported for an address of a family that the call does not take; those of
+  // Errc::not_supported for an address of a family that the call does not accept; those of
   // setsockopt(2): no_such_device, address_in_use if the socket is a member already,
   // address_not_available if it is not.
   Result<> join(const Address& group, unsigned interface = 0);

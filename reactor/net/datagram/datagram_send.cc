@@ -135,7 +135,7 @@ void Datagram::send_collected() {
 }
 
 // Handles the failure `number` of message `index`. Sends its datagrams once more, one by one, and
-// so finds out whether joined datagrams were the reason.
+// so finds out whether the joining of datagrams was the reason.
 void Datagram::settle_failure(unsigned index, int number) {
   const SendBatch& batch = exchange_->outgoing;
   const bool joined = batch.datagrams(index) > 1;
@@ -147,8 +147,8 @@ void Datagram::settle_failure(unsigned index, int number) {
   const std::uint32_t before = source_refusals_;
   const std::uint64_t sent = stats_.sent;
   send_one_by_one(index);
-  // Go on only if the joining was the reason, and not the source or the receiver. Port 0, for
-  // example, can send to us but can't receive, so any peer can cause a refusal.
+  // Lower the limit only if the joining was the reason, and not the source or the receiver. Any
+  // peer can cause a refusal: port 0, for example, can send to us but can't receive.
   if (!refused || source_refusals_ != before || stats_.sent == sent) return;
   // EIO means that the network card can't cut up pieces (udp(7)). Otherwise a datagram of this size
   // does not fit into one packet on this path, and must be sent alone, as fragments.

@@ -15,10 +15,10 @@ class Message;
 
 struct ReflectionLimits {
   // If true, sources with a port below 1024 are answered too. Such a source is more often another
-  // service (echo, chargen, DNS) than a client.
+  // server (echo, chargen, DNS) than a client.
   bool low_ports = false;
   // The most answers per second to one source. A source is an IPv4 address, or the /64 network of
-  // an IPv6 address. The answers for one second may be sent at once. 0: no limit.
+  // an IPv6 address. The answers for one second may be sent in one burst. 0: no limit.
   std::uint32_t rate = 1000;
 };
 
@@ -27,9 +27,10 @@ struct ReflectionLimits {
 // party, to all hosts of a network, or to another server that answers in turn, for ever (RFC 862
 // and CERT CA-1996-01).
 //
-// The guard takes a fixed 32 KiB. The chance that two sources share a cell, and so its limit, is 1
-// in 4,096. Datagrams of unix sockets are always answered, because their sources can't be forged.
-// The guard belongs to one thread, and needs no loop.
+// The guard has a fixed table of 32 KiB, in which each source has a cell. The chance that two
+// sources share a cell, and so its limit, is 1 in 4,096. Datagrams of unix sockets are always
+// answered, because their sources can't be forged. The guard belongs to one thread, and needs no
+// loop.
 class ReflectionGuard {
  public:
   enum class Verdict : std::uint8_t {
@@ -40,12 +41,12 @@ class ReflectionGuard {
     too_fast,
   };
 
-  // `own` are the addresses to which the server is bound. For a wildcard, each source with the same
+  // `own` has the addresses to which the server is bound. For a wildcard, each source with the same
   // port counts as own: it is this host, or a server of the same kind on another host.
   ReflectionGuard(const ReflectionLimits& limits, std::vector<Address> own);
 
-  // Decides about a datagram, and counts the answer if it may be sent. `now` must not be earlier
-  // than in the last call; use Loop::now().
+  // Decides whether a datagram may be answered, and counts the answer if so. `now` must not be
+  // earlier than in the last call; use Loop::now().
   [[nodiscard]] Verdict judge(const Message& message, TimePoint now) noexcept;
   [[nodiscard]] Verdict judge(const Address& from, bool unicast, TimePoint now) noexcept;
 

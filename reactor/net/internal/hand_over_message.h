@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// HandOverMessage is the message that goes to another process together with a connection. It is
-// empty if the connection was only accepted. Otherwise it has three parts:
+// HandOverMessage is the message that is sent to another process together with a connection. It is
+// empty if the first process only accepted the connection. Otherwise it has three parts:
 //
 //   PROXY header, version 2        the addresses that a proxy announced, or LOCAL for none
 //   one byte                       who handled the connection

@@ -5,7 +5,8 @@
 //                                         |                                      |
 //                                         '-the peer closed, or time is over-----'--> end()
 //
-// While it waits, the kernel's buffer fills and stops the peer. The timer then ends it.
+// While the socket waits, the kernel's buffer fills and stops the peer. Then the timer ends the
+// wait.
 #include "reactor/net/internal/linger.h"
 
 #include <sys/resource.h>

@@ -59,8 +59,8 @@ class NetContext final : public LoopExtension {
   }
 
   // Returns a number for a source line that makes Streams, so that a Stream needs one byte for it.
-  // Programs have few such lines. From kPlaces - 1 on, all lines share the last number, which names
-  // none.
+  // Programs have few such lines. From kPlaces - 1 on, all lines share the last number, which
+  // stands for an unknown line.
   [[nodiscard]] std::uint8_t number_of(SourceLocation place) noexcept {
     const SourceLocation& last = places_[last_place_];
     const bool same = last.line() == place.line() && last.file_name() == place.file_name();
@@ -70,8 +70,8 @@ class NetContext final : public LoopExtension {
 
   Loop& loop;
   const std::span<std::byte> scratch;  // the loop's
-  // The Stream whose callback runs: writes to it are collected. Its destructor sets this to null,
-  // which is how the code after the callback learns that it is gone.
+  // The Stream whose callback runs: writes to it are collected. The Stream's destructor sets this
+  // to null, so the code after the callback learns that the Stream is gone.
   Stream* active = nullptr;
   std::size_t batch_used = 0;
   // Called when the active Stream is destroyed, or ended, inside its callback. The rest of that

@@ -18,7 +18,7 @@ namespace reactor {
 
 class ProxyHeaderParser;
 
-// ProxyGate holds accepted connections until their PROXY header has come, and reads exactly that
+// ProxyGate holds accepted connections until their PROXY header has arrived, and reads exactly that
 // header. A connection that passes is then a socket like any other, and its Stream need not know of
 // the header. Other connections are closed without an answer, and logged at a bounded rate.
 // ProxyGate belongs to its loop's thread. Destroying it closes the waiting connections. Private to

@@ -14,8 +14,9 @@
 
 namespace reactor {
 
-// The parser is strict and incremental, and does not allocate. It takes the header in any pieces,
-// and no byte behind it. A connection without a header is bad. TLVs are skipped unread.
+// The parser is strict and incremental, and does not allocate. It accepts the header in pieces of
+// any size, and consumes no byte behind it. A connection without a header is bad. TLVs are skipped
+// unread.
 class ProxyHeaderParser {
  public:
   static constexpr std::size_t kMostV1 = 107;  // bytes, with CRLF
@@ -43,8 +44,9 @@ class ProxyHeaderParser {
   // Returns whether the signature has come. If so, even a bad header is one of the right version.
   [[nodiscard]] bool signed_well() const noexcept;
 
-  // Returns the addresses of the client's connection, once done. None if the socket's own addresses
-  // apply: for a health check by the proxy itself, or if the proxy does not know the family.
+  // Returns the addresses of the client's connection when the header is complete. Empty if the
+  // socket's own addresses apply: for a health check by the proxy itself, or if the proxy does not
+  // know the family.
   [[nodiscard]] const std::optional<ProxiedAddresses>& addresses() const noexcept {
     return addresses_;
   }

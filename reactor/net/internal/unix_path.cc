@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The steps at a path that exists already. The lock of its folder keeps other servers out
-// meanwhile.
+// bind_unix() takes these steps if the path already exists. The lock of its folder keeps other
+// servers out meanwhile.
 //
 //   bind(): address in use --> connect(): refused, so its server is dead --> unlink() --> bind()
 //      | no such file              | accepted, or its backlog is full

@@ -29,11 +29,11 @@ class SocketPath {
 };
 
 // SocketFolderLock locks the folder of a unix socket (flock(2)). Hold it from before bind_unix()
-// until listen() is done: a socket that is bound but does not listen yet looks like that of a dead
-// server. If several servers start at the same moment, the lock lets one of them finish first, and
-// the others find it alive. The lock leaves no file behind, and does nothing for addresses without
-// a path. If the folder can't be read, or stays locked for a quarter of a second, the constructor
-// returns without the lock.
+// until listen() is done: a socket that is bound but does not listen yet looks like the socket of a
+// dead server. If several servers start at the same moment, the lock lets one of them finish first,
+// and the others find it alive. The lock leaves no file behind, and does nothing for addresses
+// without a path. If the folder can't be read, or stays locked for a quarter of a second, the
+// constructor returns without the lock.
 class SocketFolderLock {
  public:
   explicit SocketFolderLock(const Address& address) noexcept;

@@ -11,15 +11,14 @@
 // Two rules keep the code small:
 //
 //  * User code runs in run(), which knows afterwards whether the Stream still exists: meanwhile
-//    NetContext::active names the Stream, and the destructor sets it to null. Most callbacks come
-//    by call(), which then does what they asked for. Only on_loop_end() is called elsewhere, as
-//    nothing is done after it.
-//  * close() and fail() only set flags. What these demand is done by after_callback() or, outside
-//    callbacks, by on_call(), which comes from the loop: so on_close() never runs inside close()
-//    or fail().
+//    NetContext::active names the Stream, and the destructor sets it to null. Most callbacks are
+//    called by call(), which then does what they asked for. Only on_loop_end() is called elsewhere,
+//    because nothing is done after it.
+//  * close() and fail() only set flags. The work follows in after_callback() or, outside callbacks,
+//    in on_call(), which the loop calls. So on_close() never runs inside close() or fail().
 //
-// Most Streams read and write with recv(2) and send(2) alone. A Stream with Extras (kExtras) does
-// so by their Wire: stream_extras.cc, stream_file.cc and stream_limits.cc.
+// Most Streams read and write with recv(2) and send(2) alone. A Stream with Extras (kExtras) uses
+// their Wire instead: stream_extras.cc, stream_file.cc and stream_limits.cc.
 #include "reactor/net/stream/stream.h"
 
 #include <algorithm>
@@ -236,8 +235,8 @@ Stream::Alive Stream::read_once() {
   });
 }
 
-// Heeds a read_buffer() that closed or paused the Stream, or lent no buffer. It did not destroy the
-// Stream.
+// Heeds a read_buffer() that closed or paused the Stream, or lent no buffer. That call did not
+// destroy the Stream.
 void Stream::heed(std::span<std::byte> buffer) {
   if (has(kClosing)) {
     if (!has(kClosed)) set(kLinger);  // the input that was about to be read is still there
@@ -351,8 +350,8 @@ void Stream::wrote(std::size_t count) {
   context.batch_used += count;
 }
 
-// Once something is queued, these bytes join the queue at once, so that the high-water mark counts
-// them.
+// If something is queued, these bytes are added to the queue without a try to send them, so that
+// the high-water mark counts them.
 void Stream::wrote_slowly(std::size_t count) {
   if (has(kClosing | kShutdown) || count == 0) return;
   context_->batch_used += count;
@@ -379,8 +378,8 @@ void Stream::send_or_queue(std::span<const std::byte> bytes) {
     send_rest(bytes, result);
 }
 
-// Queues what the kernel did not take. If there is no memory for it the Stream fails, as a part may
-// have been sent already.
+// Queues the bytes that the kernel did not take. If there is no memory for them, the Stream fails,
+// because a part may have been sent already.
 void Stream::send_rest(std::span<const std::byte> bytes, IoResult result) {
   if (result.is_error()) fail(result.error());
   if (has(kFailed)) return;

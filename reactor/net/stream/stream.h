@@ -42,9 +42,9 @@ struct ProxiedAddresses;
 class Transport;
 class WriteQueue;
 
-// A Stream takes 96 bytes, and has no buffer while nothing is queued. Needs of few Streams (a
-// transport, files, rates, extra timeouts, byte counts) are in a block of their own, Extras, which
-// is made when first needed. A Stream with Extras is a little slower; the others pay nothing.
+// A Stream takes 96 bytes, and has no buffer while nothing is queued. Members that few Streams need
+// (for a transport, files, rates, extra timeouts, byte counts) are in a separate block, Extras,
+// which is made when first needed. A Stream with Extras is a little slower; the others pay nothing.
 class Stream final : private PollTarget {
  public:
   static constexpr std::size_t kWriteRoom = 64 * 1024;  // the most bytes that write_room() lends
@@ -66,30 +66,32 @@ class Stream final : private PollTarget {
   // connection often has its first bytes there already, and may be over before it needs polling.
   // Callbacks run inside this call, maybe even on_close(), so the Stream may be gone when it
   // returns. Inside a Stream's callback, the loop calls them later instead. If the poller refuses
-  // the socket, the Stream ends by on_close(). With a transport, on_open() comes when
-  // Transport::open() is done. A Stream that was closed or failed before does not begin.
+  // the socket, the Stream ends by on_close(). With a transport, on_open() is called when
+  // Transport::open() is done. A Stream on which close() or fail() was called before does not
+  // begin.
   void start(bool likely_readable = false);
 
   // Sends `bytes`, in order, after what is queued. Inside this Stream's callbacks small writes are
   // collected and sent in one call when the callback returns; otherwise the socket is tried at
-  // once. The bytes that the kernel does not take are copied and queued. Does nothing once the
-  // Stream is closing, or after shutdown(). An error ends the Stream by on_close(). So does a lack
-  // of memory for the queue (not_enough_memory); a part may have been sent by then.
+  // once. The bytes that the kernel does not take are copied and queued. Does nothing if the Stream
+  // is closing, or after shutdown(). An error ends the Stream by on_close(). So does a lack of
+  // memory for the queue (not_enough_memory); a part may have been sent by then.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   // The fast path of write(): copies `bytes` into the batch and returns non-null, or does nothing
   // and returns null. It copies if `bytes` has 1 to 16,384 bytes, this Stream's callback runs,
   // nothing is queued, and the Stream is neither closing nor after shutdown(). Only for callers
-  // that must know which it was; others use write().
+  // that must know whether the bytes were copied; others use write().
   void* collect(std::span<const std::byte> bytes) noexcept;
 
-  // Like write(), but tries the socket at once inside callbacks too. For the only answer of a
-  // callback: it needs no collecting, so it is not copied.
+  // Like write(), but tries the socket at once inside callbacks too. Use it if a callback sends
+  // only one answer: there is nothing to collect, so the bytes need not be copied.
   void write_now(std::span<const std::byte> bytes);
 
-  // Like write(), but without a copy of your own. write_room() lends room for at least `least`
-  // bytes (at most kWriteRoom). Fill it before you call anything else, then call wrote() with the
-  // number of bytes. After that the room is no longer yours; AddressSanitizer builds poison it.
+  // Like write(), but the caller needs no buffer of its own: write_room() lends one with at least
+  // `least` bytes (at most kWriteRoom). Fill it before you call anything else, then call wrote()
+  // with the number of bytes. After that the buffer is no longer yours; AddressSanitizer builds
+  // poison it.
   [[nodiscard]] std::span<std::byte> write_room(std::size_t least);
   void wrote(std::size_t count);
 
@@ -102,14 +104,14 @@ class Stream final : private PollTarget {
   // Sends `length` bytes of a regular file from `offset` on, in order with other writes. The kernel
   // sends them without a copy if it can (sendfile(2)). A slow disk blocks the loop. If not all
   // bytes can be sent at once, writable() is false until they are, and then on_drain() follows.
-  // Reading pauses meanwhile, so that a peer that asks for files and takes none can't pile them up.
-  // Does nothing once the Stream is closing, or after shutdown(). A file that turns out to be
-  // shorter ends the Stream by on_close(Errc::file_truncated), and the peer sees a reset; other
+  // Reading pauses meanwhile, so that a peer that asks for files but does not read them can't pile
+  // them up. Does nothing if the Stream is closing, or after shutdown(). A file that turns out to
+  // be shorter ends the Stream by on_close(Errc::file_truncated), and the peer sees a reset; other
   // errors are those of pread(2). Throws std::bad_alloc.
   void send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length);
 
   // pause_reading() stops reading, resume_reading() goes on. Once the kernel's buffer is full, the
-  // kernel holds the peer back. Independent of the pause that a full write queue causes.
+  // kernel holds the peer back. A full write queue also pauses reading, independently of these two.
   void pause_reading();
   void resume_reading();
 
@@ -123,7 +125,8 @@ class Stream final : private PollTarget {
   void close(bool linger = false);
 
   // Ends the Stream without waiting; on_close(error) follows from the loop. Queued bytes are
-  // dropped. If there are any, the peer sees a reset, so that it can't take a part for the whole.
+  // dropped. If there are any, the peer sees a reset, so that it can't mistake a part for the
+  // whole.
   void fail(std::error_code error) noexcept;
 
   // Ends the Stream without waiting: the peer sees a reset, and
@@ -132,7 +135,7 @@ class Stream final : private PollTarget {
 
   // Gives the socket back, non-blocking. The Stream has then ended without on_close() and may be
   // destroyed (a Server soon does so). Errors: Errc::not_supported with a transport; not_connected
-  // once closing or before start(); device_or_resource_busy while something is queued.
+  // if it is closing or before start(); device_or_resource_busy while something is queued.
   [[nodiscard]] Result<Socket> detach();
 
   // Like start(), for a connection that comes from another process: calls on_adopt(state) instead
@@ -154,9 +157,9 @@ class Stream final : private PollTarget {
   // running: from here on the Stream's calls do nothing.
   void end() noexcept;
 
-  // For handlers that answered HandOver::later, or would: tells the owner that the connection
-  // could move now. The owner soon asks by on_hand_over(), but not inside this call. Costs next to
-  // nothing if the owner moves no connections.
+  // For handlers that answered HandOver::later, or would have: tells the owner that the connection
+  // could move now. The owner then asks by on_hand_over(), soon but not inside this call. Costs
+  // next to nothing if the owner moves no connections.
   void notify_idle() noexcept {
     if (owner_ != nullptr) owner_->on_stream_idle(*this);
   }
@@ -188,8 +191,8 @@ class Stream final : private PollTarget {
   void set_total_deadline(TimePoint deadline);
 
   // Limits how many bytes a second are read, or written; 0: no limit. Bytes above the rate are
-  // moved later; unread ones stay with the kernel, which holds the peer back. After a pause at most
-  // 50 ms are made up for.
+  // moved later; unread ones stay with the kernel, which holds the peer back. After a pause, at
+  // most the bytes of 50 ms are made up for.
   void set_read_rate(std::uint64_t bytes_per_second);
   void set_write_rate(std::uint64_t bytes_per_second);
 
@@ -199,7 +202,7 @@ class Stream final : private PollTarget {
   [[nodiscard]] std::uint64_t bytes_written() const noexcept;
 
   // Returns the time until the idle timeout or the deadline (while bytes are queued, the write
-  // timeout) if nothing moves meanwhile; kForever if none is set.
+  // timeout) if nothing is read or written meanwhile; kForever if none is set.
   [[nodiscard]] Duration time_left() const noexcept;
 
   [[nodiscard]] Loop& loop() const noexcept;
@@ -267,8 +270,8 @@ class Stream final : private PollTarget {
   // False: the loop has nothing of this Stream, and may be gone already.
   [[nodiscard]] bool in_use() const noexcept { return attached() || armed() || has(kUnattached); }
   [[nodiscard]] bool has(unsigned flags) const noexcept { return (flags_ & flags) != 0; }
-  // Whether input is read and dropped while the last answer is written. Otherwise a peer that sends
-  // everything before it reads would wait for us while we wait for it.
+  // Returns whether input is read and dropped while the last answer is written. Otherwise a peer
+  // that sends everything before it reads would wait for us while we wait for it.
   [[nodiscard]] bool drops_input() const noexcept {
     return (flags_ & (kDropsInput | kPeerEnded | kFailed)) == kDropsInput;
   }
@@ -346,8 +349,8 @@ class Stream final : private PollTarget {
   [[nodiscard]] bool has_room() const noexcept;
   [[nodiscard]] Interest slow_interest() const noexcept;
 
-  // The base and these fill the first 64 bytes, which is all of the Stream that a plain read or
-  // write touches.
+  // The base class and these members fill the first 64 bytes, which is all of the Stream that a
+  // plain read or write touches.
   StreamHandler* handler_;
   NetContext* context_;
   std::uint16_t flags_ = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The end of a Stream: shutdown(), close() and fail(); finish(), which closes the socket and calls
-// on_close(); abort(); detach(), which gives the socket back; and the request of a server that goes
-// away.
+// This file has the functions that end a Stream: shutdown(), close() and fail(); finish(), which
+// closes the socket and calls on_close(); abort(); detach(), which gives the socket back; and
+// request_shutdown(), which a server calls before it ends.
 #include <utility>
 
 #include "reactor/net/stream/internal/stream_inside.h"
@@ -106,8 +106,8 @@ void Stream::drop_input() {
 }
 
 void Stream::release_socket() {
-  // Another descriptor may refer to the same open file as a transport's (open_shared_pipe()).
-  // Closing this one would then not remove it from the poller.
+  // The descriptor of a transport may be a copy of another one (open_shared_pipe()). Closing it
+  // would then not remove it from the poller.
   loop().detach(*this, has(kLinger | kExtras) ? Detach::staying : Detach::closing);
   loop().disarm(*this);
   UniqueFd socket(fd());
@@ -140,8 +140,8 @@ Result<Socket> Stream::detach() {
   return socket;
 }
 
-// Calls on_open(), and then on_shutdown() if request_shutdown() came before, even if on_open()
-// throws.
+// Calls on_open(), and then on_shutdown() if request_shutdown() was called earlier, even if
+// on_open() throws.
 void Stream::greet() {
   const auto ask = [this, &context = *context_] {
     const bool asked = context.active == this && has(kAskedToEnd) && !has(kClosing);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The slow path of a Stream that has Extras: how its transport opens and ends, and how its bytes
-// are moved within its rates.
+// This file has the slow path of a Stream that has Extras: its transport opens and ends here, and
+// its bytes are moved within its rates.
 #include <algorithm>
 
 #include "reactor/base/internal/check.h"
@@ -87,7 +87,7 @@ void Stream::wire_failed(IoResult result) {
 }
 
 // Logs why the transport failed. Most handlers ignore why a client's connection ended, and a
-// server's handler gets no on_open() for one whose handshake failed.
+// server's handler gets no on_open() for a connection whose handshake failed.
 void Stream::report_failure(std::error_code error) const {
   const auto peer_name = [this] {
     const Result<Address> peer = this->peer();
@@ -108,7 +108,7 @@ IoResult Stream::open_once() {
   }
 }
 
-// Calls the transport's end_writing() once everything is written and no more writes are accepted.
+// Calls the transport's end_writing() when everything is written and no more writes are accepted.
 // If it would block, kQueued makes the Stream call it again when the descriptor is ready.
 void Stream::end_writing() {
   Extras& extras = *extras_;
@@ -182,8 +182,8 @@ Stream::Alive Stream::read_turn() {
   return Alive::yes;
 }
 
-// Returns as much of `buffer` as the rate allows to fill. If it allows nothing, returns all of it:
-// receive_by_wire() then reads nothing.
+// Returns the part of `buffer` that the rate allows to fill. If the rate allows nothing, returns
+// all of `buffer`, because receive_by_wire() then reads nothing.
 std::span<std::byte> Stream::within_rate(std::span<std::byte> buffer) const noexcept {
   const std::size_t allowed = extras_->wire.may_read(loop().start_time());
   return allowed == 0 ? buffer : buffer.first(std::min(buffer.size(), allowed));

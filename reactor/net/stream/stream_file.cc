@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The part of Stream that writes its queue: bytes and files.
+// This file has the part of Stream that writes its queue: bytes and files.
 #include <unistd.h>
 
 #include <algorithm>

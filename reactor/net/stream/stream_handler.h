@@ -59,10 +59,11 @@ class StreamHandler {
   // throws. Default: close().
   virtual void on_shutdown(Stream& stream);
 
-  // Asks whether another process may continue this connection (Service::hand_over()). Nothing of it
-  // is buffered here. Return `now` to agree: fill `state`, which is empty, with what on_adopt()
-  // needs there; if the move succeeds, on_close() follows without an error. Return `later` to be
-  // asked again. Return `no` (the default) to keep the connection: on_shutdown() follows.
+  // Asks whether another process may continue this connection (Service::hand_over()). Called only
+  // if none of its bytes are buffered here. Return `now` to agree: put everything that on_adopt()
+  // needs in the other process into `state`, which is empty; if the move succeeds, on_close()
+  // follows without an error. Return `later` to be asked again. Return `no` (the default) to keep
+  // the connection: on_shutdown() follows.
   virtual HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state);
 
   // Called instead of on_open() for a connection that comes from another process. That process may
@@ -74,8 +75,9 @@ class StreamHandler {
   // closed already; the Stream may be destroyed here.
   virtual void on_close(Stream& stream, std::error_code error) noexcept;
 
-  // The Loop ends while this Stream is still in it: drop whatever would use the Stream later.
-  // on_close() will not come. The Stream may only be destroyed, here or later. Default: nothing.
+  // The Loop is being destroyed while this Stream is still in it: drop whatever would use the
+  // Stream later. on_close() is not called. The Stream may only be destroyed, here or later.
+  // Default: nothing.
   virtual void on_loop_end(Stream& stream) noexcept;
 
  protected:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The limits of a Stream in time and in bytes a second. The Stream's one timer node serves them
-// all. Most Streams have only one limit at a time: its due time is the node's deadline. A Stream
-// with Extras keeps the due times in Deadlines, and the node is armed for the earliest. If that
-// moves to a later time the node is not armed again: it expires and on_expire() then arms it for
-// the next one.
+// This file has the limits of a Stream in time and in bytes a second. The Stream's one timer node
+// serves them all. Most Streams have only one limit at a time: its due time is the node's deadline.
+// A Stream with Extras keeps the due times in Deadlines, and the node is armed for the earliest. If
+// the earliest due time moves to a later one, the node is not armed again: it expires, and
+// on_expire() arms it for the next due time.
 #include <algorithm>
 
 #include "reactor/net/stream/internal/stream_inside.h"
@@ -35,8 +35,8 @@ Duration Stream::time_left() const noexcept {
   return due == Deadlines::kNever ? kForever : std::max(due, now) - now;
 }
 
-// Starts the write timeout if something is queued, and otherwise the idle timeout. They wait for a
-// set_deadline() to pass.
+// Starts the write timeout if something is queued, and otherwise the idle timeout. Neither runs
+// while a deadline of set_deadline() is set.
 void Stream::arm_timer() noexcept {
   if (!has(kStarted) || has(kFixedDeadline)) return;
   Duration timeout = std::chrono::milliseconds(idle_ms_);
@@ -101,8 +101,8 @@ void Stream::on_expire() {
   move_waiting();
 }
 
-// Moves the bytes that waited for a rate. It does so at once, not by way of the poller, so that the
-// poller's interest need not change.
+// Moves the bytes that had to wait because of a rate. It does not wait for an event of the poller,
+// so that the poller's interest need not change.
 void Stream::move_waiting() {
   Extras& extras = *extras_;
   if (extras.write_waits && has(kQueued) && flush_queue() == Alive::no) return;
@@ -150,8 +150,8 @@ void Stream::watch_times() {
   arm_for_next();
 }
 
-// Arms the timer node for whatever comes next. A call that waits must not be replaced by a timer:
-// on_call() ends the Stream, or begins it and so comes here again.
+// Arms the timer node for the next due time. If a call of call_soon() waits, the timer must not
+// replace it: on_call() either ends the Stream, or begins it and then arms the timer.
 void Stream::arm_for_next() {
   const Extras& extras = *extras_;
   if (has(kClosed) || call_waits()) return;

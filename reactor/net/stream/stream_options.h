@@ -20,13 +20,14 @@ struct StreamOptions {
   // How long a closed connection waits for the next 4 KiB of a peer that is still sending. Many
   // clients send a whole body before they read. They get the last answer only if all of that body
   // is read and dropped, because closing earlier resets the connection (RFC 9112 section 9.6). Less
-  // than 4 KiB does not extend the wait, so a byte now and then does not keep the connection. If 0
-  // or less, the connection is closed at once.
+  // than 4 KiB does not extend the wait, so a byte now and then does not keep the connection open.
+  // If 0 or less, the connection is closed at once.
   Duration linger_idle = std::chrono::seconds(2);
   // The longest that a closed connection lingers in all.
   Duration linger_time = std::chrono::seconds(30);
-  // The most bytes that are read and dropped. Then reading stops, so that the kernel holds the peer
-  // back, and the connection is closed within `linger_idle`: a peer that reads gets its answer.
+  // The most bytes that are read and dropped. After that many, reading stops, so that the kernel
+  // holds the peer back, and the connection is closed within `linger_idle`: a peer that reads gets
+  // its answer.
   std::size_t linger_bytes = 64 << 20;
 };
 

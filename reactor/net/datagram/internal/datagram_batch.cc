@@ -31,18 +31,19 @@ struct alignas(cmsghdr) OutgoingControl {
   std::array<std::byte, 128> bytes;
 };
 
-// IncomingControl has room for the size of UDP_GRO, without which joined datagrams can't be told
-// apart, and for all control data that Linux puts before it. Times, marks and drop counts take 200
-// bytes, if the options of an adopted socket ask for them. Control data behind the size of UDP_GRO
-// may be cut off.
+// IncomingControl is the buffer for control data. It has room for the size that UDP_GRO reports, by
+// which joined datagrams are told apart, and for all control data that Linux puts before that size.
+// Times, marks and drop counts take 200 bytes, if the options of an adopted socket ask for them.
+// Control data behind that size may be cut off.
 struct alignas(cmsghdr) IncomingControl {
   std::array<std::byte, 256> bytes;
 };
 
 namespace {
 
-// The gap behind the room of each message. Without it, the messages would lie a power of two apart,
-// and the first bytes of small datagrams would compete for the same few sets of the cache.
+// The gap behind each message's part of the buffer. Without it, the messages would lie a power of
+// two apart, and the first bytes of small datagrams would compete for the same few sets of the
+// cache.
 constexpr std::size_t kSpacing = 192;
 constexpr std::size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS, as older kernels have it
 constexpr std::size_t kMaxJoined = 65000;

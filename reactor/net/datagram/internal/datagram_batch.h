@@ -75,8 +75,8 @@ class ReceiveBatch {
   ReceiveBatch(const ReceiveBatch&) = delete;
   ReceiveBatch& operator=(const ReceiveBatch&) = delete;
 
-  // Receives messages, which replace the ones received before. Returns how many came, 0 for none,
-  // or a negative errno.
+  // Receives messages, which replace the ones received before. Returns how many arrived, 0 for
+  // none, or a negative errno.
   [[nodiscard]] int receive(int fd, const Shape& shape) noexcept;
   [[nodiscard]] ReceivedMessage message(unsigned index) const noexcept;
 

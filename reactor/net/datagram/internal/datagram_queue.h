@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A Datagram has a queue only while the kernel takes no more. Private to net/.
+// A Datagram has a queue only while the kernel accepts no more. Private to net/.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +41,7 @@ struct DatagramLine {
   std::size_t cost = 0;                 // of all datagrams in the line
   // The poller can't tell when a unix receiver has room. So the kernel is asked again at
   // `retry_at`, and each failure doubles the pause. Only the lines of unix receivers use these
-  // three.
+  // three members.
   Duration pause = Datagram::kRetryDelay;
   TimePoint retry_at{};
   TimePoint gives_up_at{};

@@ -69,7 +69,7 @@ bool is_any(const Address& address) noexcept {
 }
 
 // Returns whether the address is a group or a broadcast address. A socket that is bound to it must
-// answer from another address. connect(2) tells a broadcast address, because it refuses one
+// answer from another address. connect(2) reveals a broadcast address, because it refuses one
 // (ip(7)).
 bool is_shared(const Address& address) {
   if (address.family() == AF_INET6) {
@@ -85,8 +85,9 @@ bool is_shared(const Address& address) {
   return probe && ::connect(probe->fd(), address.data(), address.size()) != 0 && errno == EACCES;
 }
 
-// Makes received datagrams come with their local address. A v6 socket that takes v4 too asks for
-// the address in both forms, because only the v4 form has a source for the answer to a broadcast.
+// Makes the kernel report the local address of each received datagram. A v6 socket that receives v4
+// too asks for the address in both forms, because only the v4 form has a source for the answer to a
+// broadcast.
 bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
   bool told = false;
 #if defined(IP_PKTINFO)

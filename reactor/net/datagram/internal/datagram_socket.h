@@ -18,9 +18,9 @@ struct DatagramTraits {
   bool keeps_errors = false;  // it has an error queue (ip(7) IP_RECVERR)
 };
 
-// Returns a socket that is bound to `local` and connected to `peer`, each unless it is AF_UNSPEC. A
-// unix path that a dead server left behind is replaced. Errors: those of socket(2), bind(2),
-// connect(2), setsockopt(2).
+// Returns a socket that is bound to `local` and connected to `peer`. An address of family AF_UNSPEC
+// is left out. A unix path that a dead server left behind is replaced. Errors: those of socket(2),
+// bind(2), connect(2), setsockopt(2).
 [[nodiscard]] Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
                                                   const DatagramOptions& options);
 // Makes the socket non-blocking and close-on-exec. Errors: not_a_socket; wrong_protocol_type for a

@@ -8,8 +8,8 @@
 
 namespace reactor {
 
-// The time limits of a Stream: when the next one passes, and which one has passed. It is told the
-// time, and knows neither the Stream nor a timer. Private to net/.
+// Deadlines has the time limits of a Stream. It tells when the next one passes, and which one has
+// passed. It knows neither the Stream nor a timer, so its caller passes the time. Private to net/.
 //
 //   main      one of those that replace each other: Transport::open_limit(), set_deadline(), the
 //             idle timeout, StreamOptions::write_timeout
@@ -46,8 +46,8 @@ class Deadlines {
     return std::min({main_, reading_.due, writing_.due, total_});
   }
 
-  // Returns a limit that has passed at `now`, first those that end the Stream, and forgets it.
-  // Limit::none if none has passed.
+  // Returns a limit that has passed at `now`, and forgets it; Limit::none if none has passed. If
+  // several have passed, those that end the Stream are returned first.
   [[nodiscard]] Limit take_passed(TimePoint now) noexcept {
     if (take(total_, now)) return Limit::total;
     if (take(writing_.due, now)) return Limit::writing;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the files of Stream share: its Extras, and inline functions. Private to those files.
+// This header has what the files of Stream share: its Extras, and inline functions. Private to
+// those files.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@
 
 namespace reactor {
 
-// A turn writes about so many bytes of the queue at most, so that a fast peer that gets files does
-// not keep others waiting (G10).
+// The most bytes of the queue that a turn writes (roughly), so that a fast peer that gets files
+// does not keep others waiting (G10).
 inline constexpr std::size_t kWriteTurn = 512 * 1024;
 
 // What only few Streams need. A Stream that has extras moves its bytes by their Wire.
@@ -53,8 +54,8 @@ inline Stream::Alive Stream::after_callback(NetContext& context) {
   return flush_batch();
 }
 
-// Runs a piece of user code. If it throws, the Stream is put in order before the exception goes on.
-// If the Stream still exists afterwards, NetContext::active still names it.
+// Runs a piece of user code. If it throws, the Stream is put in order before the exception leaves
+// this function. If the Stream still exists afterwards, NetContext::active still names it.
 template <class Call>
 Stream::Alive Stream::run(Call&& callback) {
   NetContext& context = *context_;

@@ -14,9 +14,9 @@
 
 namespace reactor {
 
-// The way of a Stream's bytes if recv(2) and send(2) alone are not enough: by a transport or the
-// socket, within the rates, and counted. It knows neither the Stream nor the loop, so it is told
-// the descriptor and the time. Private to net/.
+// Wire reads and writes a Stream's bytes if recv(2) and send(2) alone are not enough. It uses a
+// transport or the socket, keeps to the rates, and counts the bytes. It knows neither the Stream
+// nor the loop, so its caller passes the descriptor and the time. Private to net/.
 class Wire {
  public:
   void set_transport(std::unique_ptr<Transport> transport) { transport_ = std::move(transport); }

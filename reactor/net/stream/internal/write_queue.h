@@ -11,9 +11,9 @@
 
 namespace reactor {
 
-// The bytes and parts of files that a Stream still has to write, in order. It writes nothing
-// itself: its user writes the front as far as the kernel takes it, and then says how far that was.
-// Private to net/.
+// WriteQueue holds the bytes and parts of files that a Stream still has to write, in order. It
+// writes nothing itself: its user writes as much of the front as the kernel takes, and then reports
+// the number of bytes by wrote(). Private to net/.
 class WriteQueue {
  public:
   struct FilePart {
