@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// spawn() first makes everything that needs memory, and then forks: after the fork nothing can fail
-// that would leave a child alone.
+// spawn() first makes everything that needs memory, and then forks: so nothing can fail after the
+// fork and leave a child that no object waits for.
 //
 //   spawn() --> the child runs --> it ends: on_exit()
 //                     |
@@ -9,8 +9,8 @@
 //                     v
 //               its Ward is an orphan of the loop --> it ends: the Ward is freed
 //
-// The Ward waits for the child in both cases. Children of a loop that ends first are waited for
-// only if they were killed.
+// The Ward waits for the child in both cases. If the loop is destroyed before the child has ended,
+// the child is waited for only if it was killed.
 #include "reactor/process/child_process.h"
 
 #include <fcntl.h>
@@ -154,8 +154,8 @@ struct Process::Ward {
   Ward(const Ward&) = delete;
   Ward& operator=(const Ward&) = delete;
 
-  // If the loop ends before a killed child, waits for it. SIGKILL works at once, except for a
-  // process that is stuck in the kernel, for which waiting does not help.
+  // If the loop ends before a killed child, waits for the child. SIGKILL works at once, except on a
+  // process that hangs in the kernel, for which waiting does not help.
   ~Ward() {
     if (!killed || made_in != process_generation()) return;
     for (int left = kLastWaits; left > 0 && ::waitpid(pid, nullptr, WNOHANG) == 0; --left) {
@@ -164,7 +164,7 @@ struct Process::Ward {
   }
 
   // Until the child is waited for, its pid and its group can't belong to another process. Code
-  // outside the loop may have waited, so this asks before it sends the signal.
+  // outside the loop may have waited for it, so this asks the kernel before it sends the signal.
   Result<> send(int signal) const noexcept {
     siginfo_t info{};
     const bool is_ours =

@@ -69,8 +69,9 @@ struct ProcessOptions {
   ProcessGroup group = ProcessGroup::same;
 };
 
-// A Process belongs to its loop's thread; callbacks may call all of it, and destroy it. The child
-// has no descriptors except its standard streams, and no signal is blocked or ignored in it.
+// A Process belongs to its loop's thread. Callbacks may call any of its functions, and may destroy
+// it. The child has no descriptors except its standard streams, and no signal is blocked or ignored
+// in it.
 //
 // The loop waits for the child's pid only, and no other code should wait for it. If the program
 // calls waitpid(-1) or ignores SIGCHLD, the Process may end with no_child_process instead of a
@@ -79,12 +80,12 @@ struct ProcessOptions {
 class Process {
  public:
   // Called once, from the loop, when the child has ended. Its last output may not have been read
-  // yet; on_end() of the Stream tells when it has. Not called after destruction.
+  // yet; on_end() of the Stream tells when it has been. Not called after destruction.
   using OnExit = Callback<void(Process&, ExitStatus)>;
 
   // Starts the program. Its Streams start in the loop's next turn, so no callback runs inside this
-  // call. It takes as long as fork(2) and exec(3) take; a thread of yours that forks without exec
-  // at the same moment delays it. Errors, after which nothing is left behind: invalid_argument (no
+  // call. It takes as long as fork(2) and exec(3) take; if another thread forks without exec at the
+  // same moment, it takes longer. Errors, after which nothing is left behind: invalid_argument (no
   // program, a NUL byte inside a text, a variable without a name, with_output() for another stream
   // than errors); no_such_file_or_directory, permission_denied, executable_format_error and others
   // of execve(2); Errc::bad_directory, wrong_process; those of pipe(2), fork(2), fcntl(2) and
@@ -107,12 +108,12 @@ class Process {
   // running(), or if other code has waited for it; Errc::wrong_process in a forked child; those of
   // kill(2).
   Result<> kill(int signal) noexcept;
-  // Lets the child go on when this object is destroyed. The loop then waits for it as long as the
-  // loop exists.
+  // Lets the child continue when this object is destroyed. The loop then waits for it as long as
+  // the loop exists.
   void release() noexcept { kills_ = false; }
 
-  // Return our ends of the pipes; null for other redirects. close() of input() is the end of the
-  // child's input. If the child reads no more, a write ends that Stream with broken_pipe.
+  // Return our ends of the pipes; null for other redirects. input()->close() ends the child's
+  // input. If the child reads no more, a write to input() ends that Stream with broken_pipe.
   [[nodiscard]] Stream* input() const noexcept { return streams_[0].get(); }
   [[nodiscard]] Stream* output() const noexcept { return streams_[1].get(); }
   [[nodiscard]] Stream* errors() const noexcept { return streams_[2].get(); }

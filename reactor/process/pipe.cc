@@ -48,8 +48,8 @@ class SharedTransport final : public Transport {
   PipeTransport pipe_;
 };
 
-// The transport for files. No poller takes files, because they are always ready. The Stream watches
-// another descriptor that is always ready instead (open_file()).
+// The transport for files. No poller accepts files, because they are always ready. The Stream
+// watches another descriptor that is always ready instead (open_file()).
 class FileTransport final : public Transport {
  public:
   explicit FileTransport(UniqueFd file) noexcept : file_(std::move(file)), pipe_(file_.get()) {}

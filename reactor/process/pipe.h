@@ -27,10 +27,10 @@ namespace reactor {
 // and `fd` stays open.
 //
 // A terminal is opened a second time, if that is allowed. Otherwise each read and write first asks
-// the kernel whether it would wait. This fails in two cases: another process reads the same pipe at
-// the same moment and takes the bytes, so that the loop waits for more; or the terminal could not
-// be opened again and takes no output, so that the loop waits until it does. Everything else is as
-// with open_pipe().
+// the kernel whether it would wait. In two cases the loop is blocked all the same. Another process
+// may read the same pipe at the same moment and take the bytes; the loop then waits for more. Or
+// the terminal could not be opened again and accepts no output; the loop then waits until it does.
+// Everything else is as with open_pipe().
 [[nodiscard]] Result<std::unique_ptr<Stream>> open_shared_pipe(
     Loop& loop, int fd, StreamHandler& handler, const StreamOptions& options,
     SourceLocation where = SourceLocation::current());

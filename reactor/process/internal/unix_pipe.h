@@ -26,8 +26,8 @@ struct PipeEnds {
 
 // Opens the terminal of `fd` a second time, in the same access mode, non-blocking and not as the
 // controlling terminal. The new descriptor has flags of its own, so setting them changes nothing
-// for other processes. Errors: inappropriate_io_control_operation if `fd` is no terminal, or a
-// master side, whose device would open another terminal; those of ttyname(3), open(2).
+// for other processes. Errors: inappropriate_io_control_operation if `fd` is no terminal, or is the
+// master side of one (opening its device would make a new terminal); those of ttyname(3), open(2).
 [[nodiscard]] Result<UniqueFd> reopen_terminal(int fd);
 
 }  // namespace reactor
