@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The two lookups run side by side, and each answer goes on to the Connector as early as it may:
+// The two lookups run side by side, and each answer is passed to the Connector as early as allowed:
 //
 //   AAAA answers   its addresses at once
 //   A answers      its addresses at once if AAAA has answered; else after kResolutionDelay

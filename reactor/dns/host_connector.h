@@ -13,10 +13,10 @@
 
 namespace reactor::dns {
 
-// HostConnector asks for A and AAAA records at once and tries the addresses as they arrive, as
-// Connector does. v6 comes first if its answer arrives at most kResolutionDelay after that of v4
-// (RFC 8305 sections 3 and 4). The deadline of ConnectOptions covers the lookups too. With a local
-// address, only addresses of its family are looked up.
+// HostConnector asks for A and AAAA records at the same time, and tries the addresses as they
+// arrive, as Connector does. It tries v6 addresses first if their answer arrives at most
+// kResolutionDelay after that of v4 (RFC 8305 sections 3 and 4). The deadline of ConnectOptions
+// covers the lookups too. With a local address, only addresses of its family are looked up.
 //
 // Belongs to its loop's thread, and keeps Loop::run() going until it has called back. Destroying it
 // cancels: the callback never runs. The callback may destroy it. The resolver must outlive it.

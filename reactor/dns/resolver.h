@@ -29,8 +29,8 @@ struct ResolverOptions {
   // The name servers, asked by UDP, or by TCP if an answer is too long for UDP; port 0 means 53.
   // Empty: the servers of the system's configuration.
   std::vector<Address> servers;
-  // The time that one server may take, in whole milliseconds, at least 1. It doubles with each
-  // round over all servers.
+  // The time that one server may take, in whole milliseconds, at least 1. It doubles each time all
+  // servers have been tried.
   Duration try_timeout = std::chrono::seconds(2);
   int tries = 3;           // tries per server, at least 1
   bool hosts_file = true;  // whether /etc/hosts is searched first
@@ -39,9 +39,9 @@ struct ResolverOptions {
   std::string configuration = "/etc/resolv.conf";
 };
 
-// A Query is one lookup under way. Destroying it cancels: the callback never runs again. A Query
-// that has called back, or is default-constructed or moved from, does nothing. It may outlive its
-// Resolver.
+// A Query stands for one lookup. Destroying it while the lookup is under way cancels the lookup:
+// the callback is never called. A Query whose callback was called, or that is default-constructed
+// or moved from, is empty: destroying it does nothing. A Query may outlive its Resolver.
 class [[nodiscard]] Query {
  public:
   Query() noexcept = default;
@@ -81,10 +81,10 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   // Looks up `host`, and calls back once, never from inside resolve(). A numeric address is
-  // returned as it is. A name that is_localhost() gets the loopback addresses, whatever the hosts
-  // file says (RFC 6761 section 6.3). Neither these nor names in the hosts file are ever sent to a
-  // name server. The hosts file is read for each lookup. The servers, tries and try_timeout limit
-  // the total time; for a shorter deadline, destroy the Query.
+  // returned as it is. A name for which is_localhost() is true gets the loopback addresses,
+  // whatever the hosts file says (RFC 6761 section 6.3). Neither such a name nor a name in the
+  // hosts file is ever sent to a name server. The hosts file is read for each lookup. The servers,
+  // tries and try_timeout limit the total time; for a shorter deadline, destroy the Query.
   Query resolve(std::string_view host, std::uint16_t port, Family family, Done done,
                 SourceLocation where = SourceLocation::current());
 

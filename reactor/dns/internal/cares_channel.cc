@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// c-ares has no thread and no timer of its own. It tells on_socket_state() which sockets to watch,
-// and ares_timeout(3) when to come back. Both lead to process(), which lets c-ares read, send,
-// repeat and give up:
+// c-ares has no thread and no timer of its own. It calls on_socket_state() to say which sockets to
+// watch, and ares_timeout(3) returns the time until it must be called again. A ready socket and the
+// timer both lead to process(), which lets c-ares read, send, repeat and give up:
 //
 //   socket ready, timer --> process() --> c-ares --> on_socket_state(), Lookup's callback
 //                               +-------> settle(): sets the timer anew

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A Lookup has two holders, c-ares and the Query, and the last one frees it:
+// A Lookup has two holders, c-ares and the Query. The last one to release it frees it:
 //
 //   asked -- c-ares answers --> the loop calls back --> the Query is destroyed: freed
 //     |

@@ -5,7 +5,7 @@ struct ares_channeldata;
 
 namespace reactor::dns {
 
-// Makes c-ares use sockets of this library. Those that c-ares itself makes are not close-on-exec
+// Makes c-ares use sockets of this library. Sockets that c-ares itself makes are not close-on-exec
 // from the start, and raise SIGPIPE if a name server closes a TCP connection.
 void use_own_sockets(ares_channeldata* channel) noexcept;
 
