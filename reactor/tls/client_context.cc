@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A session is kept for each service, a host with a port, and is used for the next connection to
-// it:
+// A session is kept for each host and port, and is used for the next connection to the same host
+// and port:
 //
 //   secure() --> find the session --> handshake, resumed or in full
 //                                       --> OpenSSL calls on_session() for each ticket --> keep()
@@ -55,8 +55,8 @@ std::error_code trust(SSL_CTX* context, const ClientOptions& options) {
 }  // namespace
 
 struct ClientContext::Hooks {
-  // Returns 0, which means that OpenSSL keeps its reference; keep() takes one of its own. Without
-  // memory, the next connection to this service shakes hands in full.
+  // Returns 0, which means that OpenSSL keeps its reference; keep() takes one of its own. If there
+  // is no memory to keep it, the next connection to this host and port does a full handshake.
   static int on_session(SSL* ssl, SSL_SESSION* session) noexcept {
     auto* const self = static_cast<ClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     try {

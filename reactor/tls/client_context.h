@@ -29,8 +29,8 @@ class Transport;
 namespace reactor::tls {
 
 struct ClientOptions {
-  // The PEM file of the trusted certificates. If it is empty, those of the system count, or of
-  // SSL_CERT_FILE and SSL_CERT_DIR.
+  // The PEM file of the trusted certificates. If it is empty, the system's certificates are
+  // trusted, or those that the environment variables SSL_CERT_FILE and SSL_CERT_DIR name.
   std::string ca_file = {};
   // If false, any certificate is accepted. For tests.
   bool verify = true;
@@ -56,8 +56,8 @@ class ClientContext {
   // called when the server has proved to be that host; otherwise on_close() gets the reason.
   // Errors: Errc::bad_host.
   [[nodiscard]] Result<> secure(Stream& stream, std::string_view host);
-  // Does the same for callers that have no Stream yet. `port` distinguishes the services of one
-  // host, so that each keeps its own session; secure() asks the socket for the port.
+  // Does the same for callers that have no Stream yet. Sessions are stored by host and port,
+  // because one host may run several servers; secure() asks the socket for the port.
   [[nodiscard]] Result<std::unique_ptr<Transport>> transport_for(std::string_view host,
                                                                  std::uint16_t port = 0);
 

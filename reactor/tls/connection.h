@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connection tells on what the two ends of a Stream with TLS have agreed.
+// Connection tells what the two ends of a Stream with TLS have agreed on.
 #pragma once
 
 #include <string_view>

@@ -37,8 +37,8 @@ Result<std::string> content_of(const std::string& path) {
   }
 }
 
-// OpenSSL's errors belong to the thread. The errors of other code must not be taken for ours, nor
-// ours for its.
+// OpenSSL keeps one error queue per thread, for all code. Errors of other code must not be mistaken
+// for ours, nor ours for theirs.
 struct CleanErrors {
   CleanErrors() { ERR_clear_error(); }
   ~CleanErrors() { ERR_clear_error(); }

@@ -39,7 +39,8 @@ struct ServerOptions {
   // Sessions are resumed by tickets, which contain the whole session: the server stores nothing.
   bool resumption = true;
   // The key that encrypts tickets, from new_ticket_key(). Servers that accept each other's tickets,
-  // such as the workers of one program, need the same key. Empty: a key of its own.
+  // such as the workers of one program, need the same key. Empty: the ServerContext makes its own
+  // key.
   std::string ticket_key = {};
   // Groups for the key exchange: the preferred one first, separated by colons, as
   // SSL_CTX_set1_groups_list(3) names them. A client that offers none of these is refused.

@@ -6,7 +6,7 @@
 //   Stream --> read() --> SSL_read  --> BIO --> receive() --> recv(2)
 //   Stream --> write() -> SSL_write --> BIO --> send() -----> send(2), the rest to unsent_
 //
-// The oddities of OpenSSL are explained where they happen: its error queue is the thread's
+// The oddities of OpenSSL are explained where they happen: its error queue belongs to the thread
 // (begin()), it would process messages without content for ever (kAllowance), it wants a blocked
 // write repeated with the same bytes (write()), and it may have to read before it can write
 // (write_needs()).
@@ -58,7 +58,7 @@ IoResult SslTransport::outcome(int returned) {
   if (kind == SSL_ERROR_ZERO_RETURN) return IoResult::end_of_stream();
   error_ = take_error();
   // If the handshake failed because of a certificate, the verification result says more than the
-  // queue.
+  // error queue.
   const long verified = SSL_get_verify_result(ssl_.get());
   if (kind == SSL_ERROR_SYSCALL && socket_error_) {
     error_ = socket_error_;
@@ -85,8 +85,8 @@ IoResult SslTransport::open(int fd) {
 }
 
 // Reads all records that are available and fit into `buffer`. Records that produce nothing for the
-// Stream use up the allowance, so that they can't starve other connections (G10). When it is used
-// up, the socket seems empty until the next turn.
+// Stream use up the allowance, so that they can't starve other connections (G10). When the
+// allowance is used up, the socket seems empty until the next turn.
 IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
   has_input_ = false;
   if (later_) return *later_;

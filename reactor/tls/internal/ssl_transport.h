@@ -17,8 +17,8 @@ namespace reactor::tls {
 
 class SslTransport final : public Transport, public Connection {
  public:
-  // `ssl` is already set to the client's or server's side. A client's transport has a service,
-  // under which its session is stored.
+  // `ssl` is already set to the client's or server's side. In a client, `service` is the host and
+  // port under which the session is stored.
   SslTransport(SslPtr ssl, Duration open_limit, std::string service = {});
 
   [[nodiscard]] const std::string& service() const noexcept { return service_; }
