@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The library's log consists of a level, a sink function and one macro. It uses no type of any
-// logging library, so it can't clash with the version of one that an application uses. log_spdlog.h
+// logging library, so it can't clash with an application's version of such a library. log_spdlog.h
 // connects it to spdlog.
 #pragma once
 

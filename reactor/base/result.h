@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Result<T> is a value or a std::error_code. Its member names are those of std::expected, which
-// clang 14 to 18 lack with libstdc++. Result does not depend on the language mode, so it is one
-// type in every translation unit of a program.
+// clang 14 to 18 lack with libstdc++. Result does not depend on the language mode, so all
+// translation units of a program have the same type.
 #pragma once
 
 #include <memory>

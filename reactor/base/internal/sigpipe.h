@@ -22,9 +22,10 @@ class SigpipeBlock {
   SigpipeBlock(const SigpipeBlock&) = delete;
   SigpipeBlock& operator=(const SigpipeBlock&) = delete;
 
-  // Removes the signal that the call may have raised. `count` is what the call returned, `size` the
-  // bytes that it was asked to write. A call that wrote only a part may have raised the signal too:
-  // sendfile(2) writes piece by piece, and the reader may close between two pieces. Keeps errno.
+  // Removes the signal that the call may have raised. `count` is the value that the call returned,
+  // `size` the number of bytes that it was asked to write. A call that wrote only a part may have
+  // raised the signal too: sendfile(2) writes piece by piece, and the reader may close between two
+  // pieces. Keeps errno.
   void take_back(ssize_t count, std::size_t size) noexcept;
 
  private:
