@@ -75,9 +75,9 @@ timespec to_timespec(Duration timeout) {
   return result;
 }
 
-// Returns whether libkqueue, a library on top of epoll(7), made the queue. The descriptor of its
-// queue is the writing end of a pipe, which that of a kernel's queue never is. libkqueue differs
-// from a kernel as follows:
+// Returns whether libkqueue, a library on top of epoll(7), made the queue. The descriptor of
+// libkqueue's queue is the writing end of a pipe; a kernel's queue never is. libkqueue differs from
+// a kernel as follows:
 //   - It keeps a knote when its descriptor is closed, and mistakes the next file of that number for
 //     the old one. Deleting such a knote frees memory that its epoll set may still point to.
 //   - It returns at most 512 events, and forgets the events of its batch that did not fit into the
@@ -185,7 +185,7 @@ class KqueuePoller final : public Poller {
         grow_batch(batch_, static_cast<std::size_t>(saturated_count(events.size())));
     if (spoilt_) {
       const std::error_code error = renew();
-      // If there was no descriptor for a new queue, go on with the old one.
+      // If there was no descriptor for a new queue, use the old one.
       if (error && !spoilt_) return error;
     }
     std::size_t used = 0;

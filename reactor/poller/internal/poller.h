@@ -23,8 +23,8 @@
 namespace reactor {
 
 // Names a registration. The kernel carries the token (epoll data.u64, kevent udata) instead of a
-// descriptor or pointer. A registration that has ended differs in its generation, so a stale event
-// is recognised in O(1).
+// descriptor or pointer. An event of a registration that has ended has an older generation, so it
+// is recognised as stale in O(1).
 struct Token {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
@@ -90,8 +90,8 @@ class Poller {
   virtual std::error_code add(int fd, Interest interest, Token token,
                               Trigger trigger = Trigger::level) = 0;
 
-  // Changes the interest. Neither `before` nor `after` is none. If they are equal, the call asks
-  // whether the kernel still holds this open file.
+  // Changes the interest. Neither `before` nor `after` is none. If they are equal, the call only
+  // checks whether the kernel still holds this open file.
   // Errors: no_such_file_or_directory or bad_file_descriptor if the kernel no longer holds it.
   // After any other error the registration is as before.
   virtual std::error_code modify(int fd, Interest before, Interest after, Token token) = 0;
@@ -115,9 +115,9 @@ class Poller {
   [[nodiscard]] virtual bool edge_triggered() const noexcept { return false; }
 
   // Returns whether wait() tells a closed descriptor from a later one with the same number. If not,
-  // it reports the later one's readiness under the closed one's token, so each registration has to
-  // be removed before its descriptor is closed. select and libkqueue know descriptors only by
-  // number.
+  // wait() reports the readiness of the later descriptor under the token of the closed one, so the
+  // caller has to remove each registration before it closes the descriptor. select and libkqueue
+  // know descriptors only by number.
   [[nodiscard]] virtual bool knows_files() const noexcept { return true; }
 
   // Reports the exit of `pid` once, as a readable event of `token` (EVFILT_PROC NOTE_EXIT). The
