@@ -25,7 +25,7 @@ class Dispatchable {
  public:
   // Describes the handle. Async-signal-safe: returns copies and allocates nothing. The default
   // returns an empty description. It runs if a base class's destructor detaches the target, because
-  // the derived class is already destroyed by then.
+  // the derived part of the object is already destroyed by then.
   [[nodiscard]] virtual HandleInfo describe() const noexcept { return {}; }
 
  protected:

@@ -19,9 +19,9 @@ void destroy(HandleState* state) noexcept {
   }
 }
 
-// Core counts the active handles that keep run() going, each by its `keeps`. So a handle is
-// uncounted before its `keeps` changes, and counted again afterwards. The registry counts each
-// IoState, and nothing counts a DeferredState.
+// Core counts the active handles whose `keeps` is true. So an active handle is uncounted before its
+// `keeps` changes, and counted again afterwards. The registry counts each IoState, and nothing
+// counts a DeferredState.
 void set_keeps(HandleState* state, bool keeps) noexcept {
   if (state == nullptr || state->core == nullptr || state->keeps == keeps) return;
   const bool counted = state->active() && dynamic_cast<IoState*>(state) == nullptr &&

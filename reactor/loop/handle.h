@@ -70,7 +70,7 @@ class IoWatcher : public Handle {
   Result<> set(Interest interest);
   [[nodiscard]] Interest interest() const noexcept;
 
-  // Ends the watch, so that another watcher may have the descriptor. From here on set() returns
+  // Ends the watch, so that another watcher may watch the descriptor. From here on set() returns
   // Errc::handle_dead.
   void stop() noexcept;
   [[nodiscard]] bool active() const noexcept;
@@ -89,8 +89,8 @@ class Timer : public Handle {
   Timer() noexcept = default;
 
   // Fires once, `delay` after Loop::start_time(). Starting it again moves it. With a delay of zero
-  // or less, it fires in the next timer phase: this turn's, unless that has already begun. A time
-  // beyond the clock's range never comes.
+  // or less, it fires in the next timer phase: this turn's, unless that has already begun. If the
+  // time is beyond the clock's range, the timer never fires.
   void start(Duration delay) noexcept;
 
   // Fires every `period` (at least 1 ns), for the first time after one period. It does not drift.

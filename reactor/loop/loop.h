@@ -148,14 +148,15 @@ class Loop {
   // wait.
   Result<> run();
 
-  // Runs one turn, which waits up to `timeout` (negative counts as 0). It does not wait if a
-  // deferred call ran in that turn. poll() runs one turn without waiting. Exceptions and errors are
-  // those of run().
+  // Runs one turn, which waits up to `timeout` (negative counts as 0). The turn does not wait if a
+  // deferred call ran in it. poll() runs one turn without waiting. Exceptions and errors are those
+  // of run().
   Result<> run_once(Duration timeout = kForever);
   Result<> poll();
 
-  // Ends run() or run_once() after the present turn. If neither is running, ends the next one
-  // before its first turn. May be called by any thread, in callbacks and in signal handlers.
+  // Ends run() or run_once() after the present turn. If neither is running, the next run() or
+  // run_once() ends before its first turn. May be called by any thread, in callbacks and in signal
+  // handlers.
   void stop() noexcept;
 
   // Returns the time at the start of this batch of callbacks; outside a turn, the time of the last

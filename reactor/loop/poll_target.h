@@ -21,7 +21,7 @@ class PollTarget : public TimerNode {
   virtual void on_ready(Ready ready) = 0;
   // Loop::call_soon() was called. May destroy this object.
   virtual void on_call() {}
-  // The time of Loop::arm() has come. May destroy this object.
+  // Called when the deadline of Loop::arm() has passed. May destroy this object.
   void on_expire() override {}
   // Called if the loop is destroyed while this is attached. The whole loop still works but accepts
   // nothing new. After the call, this object may only be destroyed. The call itself may destroy it.

@@ -34,7 +34,7 @@ class Core {
   std::error_code start();
 
   // Runs turns until stop() or until there is nothing left to wait for, or one turn if not
-  // `forever`. All run modes share this. It clears the stop request at its end.
+  // `forever`. All run modes share this function. It clears the stop request when it ends.
   Result<> run_while(bool forever, Duration limit);
   [[nodiscard]] Duration next_timeout() noexcept;
   void request_stop() noexcept;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Registry maps tokens and descriptors to targets. Private to the loop.
+// Registry finds the target of a token or a descriptor. Private to the loop.
 //
 // A target's entry is named by Token{index, generation}; the kernel carries the token. Ending a
 // registration raises the generation, so an event that was fetched before finds no target (G1), and

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A signal goes from the handler, which may run in any thread, to the loop that claims its number:
+// The handler, which may run in any thread, passes a signal to the loop that claims its number:
 //
 //   signal --> reactor_signal_handler(): notes it in g_deliveries, writes a byte to the loop's pipe
 //              --> on_ready(): marks the watchers of the noted signals as due
@@ -82,8 +82,8 @@ extern "C" void reactor_signal_handler(int number) {
   errno = saved_errno;
 }
 
-// Waits until no handler can know the pipe any more. Returns false if a handler takes longer than a
-// second, for example in a thread that a debugger has stopped.
+// Waits until no running handler can still write to the pipe. Returns false if a handler takes
+// longer than a second, for example in a thread that a debugger has stopped.
 bool wait_for_handlers(const Delivery& delivery) noexcept {
   constexpr int kMostWaits = 1000;
   for (int waits = 0; delivery.handlers.load() != 0; ++waits) {
@@ -104,8 +104,8 @@ Signals::~Signals() {
     if (loop_of(delivery_of(number).claim.load()) == number_) give_back(number);
   }
   if (settled_) return;
-  // The descriptors are leaked on purpose: after closing them, a late handler could write its byte
-  // to another file that reuses the number.
+  // The descriptors are left open on purpose: if they were closed, a late handler could write its
+  // byte to another file that reuses the number.
   static_cast<void>(read_end_.release());
   static_cast<void>(write_end_.release());
 }
