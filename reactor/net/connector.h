@@ -72,7 +72,7 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  // Adds addresses behind those that already wait. Does nothing once the callback has run.
+  // Adds addresses behind those that already wait. Does nothing after the callback has run.
   void add(std::span<const Address> addresses);
   // Declares that no more addresses follow: when all attempts have failed, the Connector fails.
   void no_more();

@@ -34,15 +34,15 @@ inline constexpr std::size_t kMostDescriptors = 253;
 
 // Sends `bytes` (at least one) with copies of `descriptors` (0..kMostDescriptors), which stay the
 // caller's. Works on connected unix sockets of every type, and between processes that do not trust
-// each other. On a stream socket the kernel may take only some of the bytes, but it then has sent
-// all descriptors with them: send the remaining bytes without descriptors. Would-block: nothing was
-// sent. Errors: those of send_with_descriptor(); invalid_argument for too many descriptors.
+// each other. A stream socket may send only some of the bytes. All descriptors were sent with
+// these, so send the remaining bytes without descriptors. Would-block: nothing was sent. Errors:
+// those of send_with_descriptor(); invalid_argument for too many descriptors.
 [[nodiscard]] IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
                                              std::span<const int> descriptors) noexcept;
 
 struct ReceivedDescriptors {
-  IoResult bytes = IoResult::blocked();  // how many came; never is_error()
-  std::size_t descriptors = 0;           // how many came
+  IoResult bytes = IoResult::blocked();  // how many arrived; never is_error()
+  std::size_t descriptors = 0;           // how many arrived
 };
 
 // Receives bytes, and the descriptors that arrived with them. Empties `places`, and puts the

@@ -22,7 +22,7 @@ constexpr Duration kLastOffer = std::chrono::milliseconds(640);
 // After this time a connection that was never idle is asked to finish.
 constexpr Duration kPatience = std::chrono::seconds(2);
 
-// Sends what the other process needs to know besides the handler's state.
+// Sends the connection, with everything that the other process needs besides the handler's state.
 class MessageSender final : public HandOverTarget {
  public:
   MessageSender(HandOverTarget& target, const Stream& stream, HandledBy handled_by)
@@ -44,7 +44,7 @@ class MessageSender final : public HandOverTarget {
 
 }  // namespace
 
-// ---- The process that goes ----
+// ---- The process that ends ----
 
 void ServerBase::hand_over(HandOverTarget& target, Callback<void()> done) {
   const bool first = !draining_;
@@ -132,7 +132,7 @@ Stream::Offer Stream::offer_to(HandOverTarget& target) {
   return Offer::done;
 }
 
-// ---- The process that stays ----
+// ---- The process that continues ----
 
 Result<> ServerBase::adopt_connection(Socket connection, std::span<const std::byte> message) {
   if (!connection) return std::make_error_code(std::errc::bad_file_descriptor);

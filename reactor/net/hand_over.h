@@ -3,7 +3,7 @@
 // sends the connection's descriptor, and the state that the handler needs there. A reload, an
 // upgrade and a retiring worker use a hand-over, so that clients notice nothing.
 //
-//   process that goes                                  process that stays
+//   process that ends                                  process that continues
 //
 //   Service::hand_over(target)
 //     stops accepting, and offers each connection
@@ -15,7 +15,7 @@
 //                                                          StreamHandler::on_adopt(state)
 //
 // The target decides how the message travels. Between workers of a prefork master it goes through a
-// unix socket (prefork/internal/siblings/hand_over_sender.h). A connection that answers
+// unix socket (prefork/internal/siblings/hand_over_sender.h). A connection whose handler answers
 // HandOver::no, or that is still not idle after two seconds, is asked by on_shutdown() to finish in
 // the old process. The parts of Stream and ServerBase that take part in this are in hand_over.cc.
 #pragma once

@@ -26,7 +26,7 @@ class AcceptHandler {
   // false only while the loop has other work to do; otherwise pause the listener. Default: true.
   [[nodiscard]] virtual bool takes_more() const noexcept { return true; }
   // Reports that the listening socket is broken and is no longer polled. Not called when
-  // descriptors run out or a client goes away. Default: logs the error.
+  // descriptors run out or a client disconnects. Default: logs the error.
   virtual void on_listener_error(Listener& listener, std::error_code error);
 
  protected:
@@ -69,8 +69,8 @@ class Listener final : private PollTarget {
   // accepts one more connection, because that connection's event may have woken only this process.
   void share() noexcept;
 
-  // pause() stops accepting; waiting connections stay in the kernel's queue. resume() goes on.
-  // Errors of resume(): those of Loop::set_interest().
+  // pause() stops accepting; waiting connections stay in the kernel's queue. resume() accepts
+  // again. Errors of resume(): those of Loop::set_interest().
   void pause() noexcept;
   Result<> resume() noexcept;
   [[nodiscard]] bool paused() const noexcept { return paused_; }

@@ -276,8 +276,8 @@ class Server final : public ServerBase {
   }
 
   // Helps an owner that is destroyed inside a connection's callback while C has to outlive that
-  // callback. Inside such a callback, ends everything without callbacks and returns true: destroy
-  // the server later. Otherwise does nothing and returns false.
+  // callback. Inside such a callback, ends all connections without callbacks and returns true:
+  // destroy the server later. Otherwise does nothing and returns false.
   [[nodiscard]] bool end_in_callback() noexcept {
     bool inside = false;
     slab_.for_each([&](Connection& connection) {
@@ -341,8 +341,8 @@ class Server final : public ServerBase {
   void start_connection(Socket socket, SourceLocation where, const Origin& origin) override {
     Connection* const connection = make_connection(std::move(socket), where, origin);
     if (connection == nullptr) return;
-    // The server is ending, and this connection waited for its PROXY header or comes from another
-    // process. Its handler may throw below, so all handlers are asked to finish in the next turn.
+    // The server is ending, and this connection waited for its PROXY header or is from another
+    // process. Its handler may throw below, so the next turn asks all handlers to finish.
     if (finishing()) ask_soon();
     if (origin.state == nullptr) {
       connection->stream.start(true);

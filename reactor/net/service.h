@@ -28,7 +28,7 @@ class Service {
   // Offers each connection as soon as it is idle, and finishes the others as drain() does. Calls
   // `done` from the loop when the last connection is gone. `successor` must outlive this Service.
   virtual void hand_over(HandOverTarget& successor, Callback<void()> done) = 0;
-  // Offers again the connections for which the successor answered HandOverReply::busy.
+  // Offers again the connections for which `successor` answered HandOverReply::busy.
   virtual void offer_again() = 0;
   // Continues a connection from another process. `message` is the one that the other process passed
   // to HandOverTarget::send(). It is empty if that process only accepted the connection. Errors,
@@ -37,7 +37,7 @@ class Service {
   // can't continue those.
   virtual Result<> adopt_connection(Socket connection, std::span<const std::byte> message) = 0;
 
-  // Declares that other processes have the same listeners and go on accepting when this one ends.
+  // Declares that other processes have the same listeners and still accept when this process ends.
   // drain() then does not refuse new connections (Socket::refuse_new()), because that would affect
   // all these processes. A listener that is not balanced (Socket::is_balanced()) is polled as
   // shared (Listener::share()).
@@ -65,7 +65,7 @@ class Service {
   virtual void set_limit(std::uint64_t requests, Callback<void()> reached) = 0;
 
   [[nodiscard]] virtual std::size_t connections() const noexcept = 0;
-  // Returns the most connections at once: ServerLimits::max_connections.
+  // Returns the most connections at the same time: ServerLimits::max_connections.
   [[nodiscard]] virtual std::size_t most_connections() const noexcept = 0;
   // Returns how many connections were accepted since the start.
   [[nodiscard]] virtual std::uint64_t accepted() const noexcept = 0;

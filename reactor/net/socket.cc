@@ -197,7 +197,7 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
     if (options.local->family() != address.family()) return system_error(EAFNOSUPPORT);
     if (const std::error_code error = bind_client(fd->get(), *options.local)) return error;
   }
-  // After EINTR the connect goes on by itself, as after EINPROGRESS (connect(2)).
+  // After EINTR the kernel continues the connect, as after EINPROGRESS (connect(2)).
   if (::connect(fd->get(), address.data(), address.size()) != 0 && errno != EINPROGRESS &&
       errno != EINTR) {
     return last_system_error();

@@ -157,7 +157,7 @@ class Socket {
                                               const ConnectOptions& options = {});
   // Returns the outcome of connect() to `address`. Errors: connection_already_in_progress if there
   // is no outcome yet; those of connect(2); connection_aborted (Linux) if the error was already
-  // cleared, by take_error() or by libkqueue when it reported the descriptor.
+  // taken, by take_error(), or by libkqueue when it reported the descriptor.
   [[nodiscard]] static std::error_code finish_connect(int fd, const Address& address) noexcept;
 
   // Returns one accepted connection, non-blocking and close-on-exec; an empty Socket means
@@ -186,14 +186,14 @@ class Socket {
   // stream. Returns false if the connection is gone, or `fd` is no socket.
   static bool shutdown_write(int fd) noexcept;
   // Makes a listening TCP socket drop the SYNs of new connections, so that its queue can be emptied
-  // before the socket is closed. Handshakes that have begun go on. All copies of the socket, in all
-  // processes, drop SYNs until accept_new(). A client tries again after a second, and then reaches
-  // the server that listens there by that time. Errors: not_supported if the kernel has no such
-  // filter (socket(7) SO_ATTACH_FILTER).
+  // before the socket is closed. Handshakes that have begun are completed. All copies of the
+  // socket, in all processes, drop SYNs until accept_new(). A client tries again after a second,
+  // and then reaches the server that listens there by that time. Errors: not_supported if the
+  // kernel has no such filter (socket(7) SO_ATTACH_FILTER).
   static Result<> refuse_new(int listening_fd) noexcept;
   static void accept_new(int listening_fd) noexcept;
   // Returns how long after refuse_new() a connection may still enter the queue: the time of
-  // TCP_DEFER_ACCEPT plus that of a handshake.
+  // TCP_DEFER_ACCEPT plus the time of a handshake.
   [[nodiscard]] static std::chrono::milliseconds latest_arrival(int listening_fd) noexcept;
   // Returns whether the kernel spreads connections over several sockets like this one
   // (ListenOptions::reuse_port).
@@ -240,7 +240,7 @@ inline IoResult Socket::send(int fd, std::span<const std::byte> bytes) noexcept 
   return count >= 0 ? IoResult::bytes(static_cast<std::size_t>(count)) : not_moved(errno);
 }
 
-// AcceptFailure tells how to go on after a failed accept (accept(2), "Error handling").
+// AcceptFailure tells what to do after a failed accept (accept(2), "Error handling").
 enum class AcceptFailure : std::uint8_t {
   retry,  // that connection is gone (ECONNABORTED, network errors): accept the next one
   pause,  // no descriptor or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): connections stay queued

@@ -44,7 +44,7 @@ class Transport {
 
   // Tells the peer that no more bytes follow. Called when everything is written. After would-block
   // it is called again when the descriptor is ready for write_needs(). Any other result is final.
-  // Errors are not reported. The Stream then closes the descriptor or goes on reading.
+  // Errors are not reported. The Stream then closes the descriptor or continues to read.
   virtual IoResult end_writing(int fd) = 0;
 
   // Return the readiness to wait for after would-block: read_needs() after open() or read(), and

@@ -266,7 +266,7 @@ void Datagram::deliver_one(const ReceivedMessage& received) {
 }
 
 // Handles a receive that returned no datagram. `number` is 0 if there was none in spite of the
-// event: another process that shares the socket was faster, or the event came from the error queue.
+// event: another process that shares the socket was faster, or the error queue caused the event.
 void Datagram::receive_failed(int number) {
   if (number == 0 && keeps_errors_) return drain_error_queue(fd());
   if (number == 0) return;
@@ -305,8 +305,8 @@ void Datagram::update_interest() {
   const bool writes = queue_ != nullptr && !writing_waits_ && queue_->awaits_own_buffer();
   const Interest interest =
       (reads ? Interest::read : Interest::none) | (writes ? Interest::write : Interest::none);
-  // This may fail for two reasons. If other code has closed the descriptor, no event comes any more
-  // (G8). If the kernel has no memory now, the loop tries again.
+  // This may fail for two reasons. If other code has closed the descriptor, there are no more
+  // events (G8). If the kernel has no memory now, the loop tries again.
   static_cast<void>(loop_->set_interest(*this, interest));
 }
 

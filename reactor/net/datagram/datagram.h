@@ -41,9 +41,10 @@ class Message {
   }
   // Returns whether the datagram was larger than DatagramOptions::max_size; the rest is lost.
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
-  // Returns whether control data that came with the datagram was dropped (recvmsg(2) MSG_CTRUNC):
-  // descriptors, which were closed, or credentials of a unix peer. If an adopted socket has more
-  // options than a Datagram sets, the packet info may be lost too, and local() may then be wrong.
+  // Returns whether control data that arrived with the datagram was dropped (recvmsg(2)
+  // MSG_CTRUNC): descriptors, which were closed, or credentials of a unix peer. If an adopted
+  // socket has more options than a Datagram sets, the packet info may be lost too, and local() may
+  // then be wrong.
   [[nodiscard]] bool control_truncated() const noexcept;
   // Returns the sender's address. A unix socket without a name can't be answered.
   [[nodiscard]] Address from() const noexcept;
@@ -99,9 +100,9 @@ struct DatagramOptions {
   std::size_t queue_limit = 1 << 20;
   // The same limit for each receiver of a unix socket that is not connected.
   std::size_t receiver_limit = 512 * 1024;
-  // If a receiver has no room for this long, the datagrams queued for it are dropped and counted.
-  // Until then the kernel is asked again after 5 ms, 10 ms, and so on up to every 320 ms, because
-  // no poller can tell when a receiver has room. kForever: never dropped.
+  // If a unix receiver takes no datagram for this long, those that are queued for it are dropped
+  // and counted. Until then the kernel is asked again after 5 ms, 10 ms, and so on up to every 320
+  // ms, because no poller can tell when a receiver has room. kForever: never dropped.
   Duration receiver_patience = std::chrono::seconds(5);
   // If false, each datagram takes one system call, and is sent inside send().
   bool batches = true;
@@ -205,9 +206,9 @@ class Datagram final : private PollTarget {
   // Returns the size of the queue, as DatagramOptions::queue_limit counts it.
   [[nodiscard]] std::size_t queued() const noexcept;
 
-  // pause_reading() stops receiving, and resume_reading() goes on. During a pause the kernel's
-  // buffer fills, and then the kernel drops datagrams. Datagrams that were received together with
-  // the current one are still delivered.
+  // pause_reading() stops receiving, and resume_reading() starts it again. During a pause the
+  // kernel's buffer fills, and then the kernel drops datagrams. Datagrams that were received
+  // together with the current one are still delivered.
   void pause_reading();
   void resume_reading();
 

@@ -78,7 +78,7 @@ bool ReflectionGuard::is_own(const Address& from) const noexcept {
 }
 
 // Each answer moves the time in the source's cell forward by 1 s / rate. If that time is already
-// kBurst ahead, the source is too fast.
+// kBurst ahead of `now`, the source is too fast.
 bool ReflectionGuard::is_too_fast(const Address& from, TimePoint now) noexcept {
   if (limits_.rate == 0) return false;
   const std::uint64_t hash = (source_of(bytes_of(from)) ^ seed_) * 0x9e3779b97f4a7c15ULL;

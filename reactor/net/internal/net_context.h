@@ -28,8 +28,8 @@ class NetContext final : public LoopExtension {
  public:
   // The most bytes that one write_room() lends.
   static constexpr std::size_t kBatchSize = 64 * 1024;
-  // Small writes are collected up to this size, and then sent. It is small because a peer that does
-  // not read makes us queue what the kernel does not take of a batch.
+  // Small writes are collected up to this size, and then sent. The size is small because, if a peer
+  // does not read, the part of a batch that the kernel does not take has to be queued.
   static constexpr std::size_t kBatchGoal = 16 * 1024;
 
   // Returns the loop's NetContext, which is made at the first call. Throws std::bad_alloc.

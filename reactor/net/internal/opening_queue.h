@@ -10,7 +10,7 @@ namespace reactor {
 
 // OpeningQueue runs the costly steps of openings (Transport::open_is_costly()), which are
 // handshakes, one after the other. A step of TLS takes a millisecond, a request only microseconds,
-// and clients come in bursts. So the steps wait here, and each turn of the loop runs them for
+// and clients connect in bursts. So the steps wait here, and each turn of the loop runs them for
 // kBudget. Established connections are served in between (G10). A turn takes at most the budget and
 // one step. OpeningQueue belongs to its loop's thread. Private to net/.
 class OpeningQueue {

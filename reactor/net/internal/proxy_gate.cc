@@ -4,8 +4,8 @@
 //      '-----------+--not allowed, malformed, too late or gone--> turn_away(): counted and logged
 //
 // A header is peeked at (MSG_PEEK) before it is read, so the bytes behind it stay in the socket for
-// the Stream. The bytes of an unfinished header are all read, because the poller would report them
-// again and again.
+// the Stream. But if the header is not complete yet, all its bytes are read, because the poller
+// would otherwise report them again and again.
 #include "reactor/net/internal/proxy_gate.h"
 
 #include <algorithm>

@@ -41,7 +41,8 @@ class ProxyHeaderParser {
 
   // Returns whether any byte was taken.
   [[nodiscard]] bool begun() const noexcept { return taken_ > 0; }
-  // Returns whether the signature has come. If so, even a bad header is one of the right version.
+  // Returns whether the signature has arrived. If so, even a bad header is one of the right
+  // version.
   [[nodiscard]] bool signed_well() const noexcept;
 
   // Returns the addresses of the client's connection when the header is complete. Empty if the

@@ -63,11 +63,11 @@ class Stream final : private PollTarget {
   [[nodiscard]] Transport* transport() const noexcept;
 
   // Begins to read. `likely_readable`: try to read before asking the poller; a newly accepted
-  // connection often has its first bytes there already, and may be over before it needs polling.
-  // Callbacks run inside this call, maybe even on_close(), so the Stream may be gone when it
-  // returns. Inside a Stream's callback, the loop calls them later instead. If the poller refuses
-  // the socket, the Stream ends by on_close(). With a transport, on_open() is called when
-  // Transport::open() is done. A Stream on which close() or fail() was called before does not
+  // connection has often received its first bytes already, and may end before it needs polling.
+  // Callbacks run inside start(), maybe even on_close(), so the Stream may be gone when start()
+  // returns. If start() is called inside a Stream's callback, the callbacks run later. If the
+  // poller refuses the socket, the Stream ends by on_close(). With a transport, on_open() is called
+  // when Transport::open() is done. A Stream on which close() or fail() was called before does not
   // begin.
   void start(bool likely_readable = false);
 
@@ -110,12 +110,14 @@ class Stream final : private PollTarget {
   // errors are those of pread(2). Throws std::bad_alloc.
   void send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length);
 
-  // pause_reading() stops reading, resume_reading() goes on. Once the kernel's buffer is full, the
-  // kernel holds the peer back. A full write queue also pauses reading, independently of these two.
+  // pause_reading() stops reading, resume_reading() starts it again. When the kernel's buffer is
+  // full, the kernel holds the peer back. A full write queue also pauses reading, independently of
+  // these two.
   void pause_reading();
   void resume_reading();
 
-  // Half-closes the connection: the peer reads what was written and then the end. Reading goes on.
+  // Half-closes the connection: the peer reads what was written, then end of stream. Reading
+  // continues.
   void shutdown();
 
   // Writes what is queued and closes; on_close() follows from the loop, without an error. Set
@@ -138,7 +140,7 @@ class Stream final : private PollTarget {
   // if it is closing or before start(); device_or_resource_busy while something is queued.
   [[nodiscard]] Result<Socket> detach();
 
-  // Like start(), for a connection that comes from another process: calls on_adopt(state) instead
+  // Like start(), for a connection that another process handed over: calls on_adopt(state) instead
   // of on_open(). Must not be called inside a Stream's callback, nor with a transport.
   void start_adopted(std::span<const std::byte> state);
 
@@ -165,8 +167,9 @@ class Stream final : private PollTarget {
   }
 
   // Reads the input that has arrived, then asks the handler by on_shutdown() to finish. For servers
-  // that go away. After this the Stream does not move any more. If on_open() has not been called
-  // yet, on_shutdown() comes right after it. Must not be called inside another Stream's callback.
+  // that end. After this the Stream is not moved to another process any more. If on_open() has not
+  // been called yet, on_shutdown() is called right after it. Must not be called inside another
+  // Stream's callback.
   void request_shutdown();
 
   [[nodiscard]] bool asked_to_end() const noexcept { return has(kAskedToEnd); }
@@ -214,7 +217,7 @@ class Stream final : private PollTarget {
   // Replaces the options from now on. They must outlive the Stream.
   void set_options(const StreamOptions& options) noexcept { options_ = &options; }
   [[nodiscard]] int fd() const noexcept { return PollTarget::fd(); }
-  // Returns whether close() or fail() was called, or an error came. Later writes are not sent.
+  // Returns whether close() or fail() was called, or an error occurred. Later writes are not sent.
   [[nodiscard]] bool closing() const noexcept { return (flags_ & kClosing) != 0; }
   // Returns whether writes are still sent: neither closing, nor after shutdown().
   [[nodiscard]] bool sends() const noexcept { return !has(kClosing | kShutdown); }

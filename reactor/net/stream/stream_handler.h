@@ -49,7 +49,7 @@ class StreamHandler {
   // it has fallen to the low-water mark and has no file.
   virtual void on_drain(Stream& stream);
 
-  // The write queue is empty: the kernel has taken all of it. Comes after on_drain().
+  // The write queue is empty: the kernel has taken all of it. Called after on_drain().
   virtual void on_flushed(Stream& stream);
 
   // The idle timeout, the read timeout or the deadline passed. Default: fail with Errc::timed_out.
@@ -66,7 +66,7 @@ class StreamHandler {
   // the connection: on_shutdown() follows.
   virtual HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state);
 
-  // Called instead of on_open() for a connection that comes from another process. That process may
+  // Called instead of on_open() for a connection that another process handed over. That process may
   // have run another version of the program, so do not trust `state`. Default: on_open().
   virtual void on_adopt(Stream& stream, std::span<const std::byte> state);
 

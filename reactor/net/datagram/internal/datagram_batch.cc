@@ -34,7 +34,7 @@ struct alignas(cmsghdr) OutgoingControl {
 // IncomingControl is the buffer for control data. It has room for the size that UDP_GRO reports, by
 // which joined datagrams are told apart, and for all control data that Linux puts before that size.
 // Times, marks and drop counts take 200 bytes, if the options of an adopted socket ask for them.
-// Control data behind that size may be cut off.
+// Control data behind the UDP_GRO size may be cut off.
 struct alignas(cmsghdr) IncomingControl {
   std::array<std::byte, 256> bytes;
 };

@@ -18,8 +18,8 @@ namespace reactor {
 //  * Each receiver may get a little without a check.
 //  * It may get more if the sum of unread bytes is low. It may also get more if the sum is not
 //    higher than when this receiver's charge last began, because the receiver must have read since.
-//  * Otherwise the sum may be high only because of other receivers. So it gets one datagram as a
-//    test, and another one after 100 ms, 200 ms and so on.
+//  * Otherwise the sum may be high only because of other receivers. So the receiver gets one
+//    datagram as a test, and another one after 100 ms, 200 ms and so on.
 //
 // A hash of the receiver's name selects a cell. Two receivers that share a cell share its limit.
 // Several processes that send through one socket see the same sum. Private to net/.

@@ -34,7 +34,7 @@ class Deadlines {
   void set_write_timeout(Duration timeout) noexcept { writing_ = {timeout}; }
   [[nodiscard]] bool has_write_timeout() const noexcept { return writing_.timeout > Duration{0}; }
 
-  // Say whether the Stream waits from now on. A wait in progress goes on.
+  // Say whether the Stream waits from now on. A wait that has begun is not restarted.
   void watch_reading(bool waits, TimePoint now) noexcept { reading_.watch(waits, now); }
   void watch_writing(bool waits, TimePoint now) noexcept { writing_.watch(waits, now); }
   // Bytes were moved, so the wait is over; the next one begins with the next call above.

@@ -20,7 +20,8 @@ namespace reactor {
 // does not keep others waiting (G10).
 inline constexpr std::size_t kWriteTurn = 512 * 1024;
 
-// What only few Streams need. A Stream that has extras moves its bytes by their Wire.
+// Extras has the members that only few Streams need. A Stream with Extras moves its bytes by their
+// Wire.
 struct Stream::Extras {
   // A call of the transport's open() that waits for its turn in the loop's OpeningQueue.
   struct OpeningStep final : OpeningQueue::Step {
