@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// spawn() first makes everything that needs memory, and then forks: so nothing can fail after the
-// fork and leave a child that no object waits for.
+// spawn() first makes everything that needs memory, and then forks: so after the fork, nothing can
+// fail that would leave a child for which no object waits.
 //
 //   spawn() --> the child runs --> it ends: on_exit()
 //                     |

@@ -8,9 +8,9 @@ namespace reactor {
 // PipeTransport is the transport of a Stream on one end of a pipe or FIFO, or on a terminal. It
 // uses read(2) and write(2), never with SIGPIPE. The descriptor's access mode decides the
 // direction. On a write-only descriptor a Stream never reads, and learns at its next write that no
-// reader is left (std::errc::broken_pipe). Writing to a read-only one fails with
+// reader is left (std::errc::broken_pipe). Writing to a read-only descriptor fails with
 // std::errc::bad_file_descriptor. The descriptor should be non-blocking; otherwise it blocks the
-// loop when the kernel takes less than it is given.
+// loop when the kernel has too little room for a write.
 class PipeTransport final : public Transport {
  public:
   // `fd` is the descriptor of the Stream.

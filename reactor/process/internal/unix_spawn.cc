@@ -110,8 +110,8 @@ class Child {
     return true;
   }
 
-  // Tries the files in order, like execvp(3). The search goes on after a file that may not be run,
-  // a missing folder, and one on a file system that is gone.
+  // Tries the files in order, like execvp(3). The search continues after a file that may not be
+  // run, a missing folder, and a folder on a file system that is gone.
   int exec() const noexcept {
     int number = ENOENT;
     for (const std::string& file : plan_.files) {
