@@ -12,7 +12,7 @@ struct ares_addrinfo;
 namespace reactor::dns {
 
 // The last of the two holders frees it. c-ares can't cancel a single question. After a Query is
-// destroyed, its question stays with c-ares until the answer or timeout comes, or until no other
+// destroyed, its question stays with c-ares until it is answered or times out, or until no other
 // Query waits any more.
 struct Lookup {
   Lookup(Loop& loop, std::uint16_t port_wanted, Resolver::Done callback, SourceLocation where);
