@@ -56,7 +56,8 @@ std::error_code trust(SSL_CTX* context, const ClientOptions& options) {
 
 struct ClientContext::Hooks {
   // Returns 0, which means that OpenSSL keeps its reference; keep() takes one of its own. If there
-  // is no memory to keep it, the next connection to this host and port does a full handshake.
+  // is no memory to keep the session, the next connection to this host and port does a full
+  // handshake.
   static int on_session(SSL* ssl, SSL_SESSION* session) noexcept {
     auto* const self = static_cast<ClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     try {

@@ -81,7 +81,7 @@ class ClientContext {
 
   ssl_ctx_st* context_;
   Duration handshake_timeout_;
-  std::vector<Session> sessions_;  // the oldest first; at most one per service
+  std::vector<Session> sessions_;  // the oldest first; at most one per host and port
 };
 
 }  // namespace reactor::tls

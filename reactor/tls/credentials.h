@@ -20,8 +20,8 @@ struct Credentials {
   std::string key;           // PEM: its private key, not encrypted
 
   // Reads and checks two files of at most 1 MiB each. ServerContext::make() takes the result. If
-  // both parts are in one file, give it twice. Blocks: use it at start or reload, before privileges
-  // are dropped.
+  // both parts are in one file, pass its name twice. The call blocks: use it at start or reload,
+  // before privileges are dropped.
   // Errors: those of open(2) and read(2); file_too_large; Errc::no_certificate, no_key,
   // encrypted_key, key_mismatch; those of OpenSSL. `culprit`, unless null, is set to the name of
   // the file.

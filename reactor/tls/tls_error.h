@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tls::Errc lists the library's own errors of TLS. One category has these, the errors of OpenSSL
+// tls::Errc lists the library's own errors of TLS. Their category also has the errors of OpenSSL
 // and those of certificate verification. Errors of the system keep their errno value in
 // std::system_category().
 #pragma once

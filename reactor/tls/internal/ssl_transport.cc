@@ -112,11 +112,11 @@ IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
   return IoResult::bytes(done);
 }
 
-// After a blocked write, OpenSSL requires at least the same bytes again, but a Stream may come back
-// with fewer, for example if its rate is limited. So the BIO never refuses a record:
+// After a blocked write, OpenSSL requires at least the same bytes again, but a Stream's next write
+// may have fewer, for example if its rate is limited. So the BIO never refuses a record:
 //   - unsent_ keeps the part of the record that the kernel did not take.
-//   - This function reports the record's last byte as not written, so that the Stream comes back
-//     with it when the socket is writable.
+//   - This function reports the record's last byte as not written, so that the Stream writes it
+//     again when the socket is writable.
 //   - first_is_in_ notes that this byte is already sent or in unsent_, so the next call skips it.
 // Only the first of several records can be blocked (see write_needs()), so a call never has to
 // return both a count and "blocked".
