@@ -5,7 +5,7 @@
 // * Destroying a handle, or assigning to it, ends it at once: its callback never runs again, not
 //   even for an event that was already fetched (G1). A callback may destroy its own handle or any
 //   other (G2); the running callable lives until the call has returned.
-// * A handle belongs to the loop's thread. Callbacks may call everything here.
+// * A handle belongs to the loop's thread. Callbacks may call any function here.
 // * A handle that outlives its Loop is dead: its calls do nothing or return Errc::handle_dead.
 // * A default-constructed or moved-from handle is empty. Only assignment, destruction and operator
 //   bool may be used on it.
@@ -108,8 +108,8 @@ class Timer : public Handle {
 
 // A SignalWatcher calls back in the loop after a signal arrived. It is made by Loop::on_signal().
 // If a signal arrives several times before the loop handles it, there is one call (signal(7):
-// standard signals do not queue). Ending the last watcher of a signal restores the disposition from
-// before the first.
+// standard signals do not queue). When the last watcher of a signal ends, the signal gets back the
+// disposition that it had before the first one.
 class SignalWatcher : public Handle {
  public:
   SignalWatcher() noexcept = default;

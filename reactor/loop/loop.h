@@ -186,8 +186,8 @@ class Loop {
   // Lets a forked child have a loop of its own. Closes this loop's kernel objects and every
   // descriptor that it watches (except 0, 1 and 2), so that only the parent still has them. The
   // parent's kernel set and socket files stay as they are (G9). After this call, nothing that was
-  // made with this loop may be used or even destroyed: the child leaves by _exit(2). Callbacks may
-  // call it.
+  // made with this loop may be used or even destroyed: the child has to end by _exit(2). Callbacks
+  // may call it.
   void close_in_child() noexcept;
 
   [[nodiscard]] const LoopStats& stats() const noexcept;
