@@ -43,9 +43,9 @@ struct ConnectAttempt {
 // old. Earlier attempts keep running. If the backlog of a unix socket is full, the Connector tries
 // that socket again every few milliseconds until the deadline (connect(2) EAGAIN).
 //
-// It belongs to its loop's thread, and keeps Loop::run() going until it has called back. Destroying
-// it closes all its sockets, and the callback never runs. Callbacks may call any of its functions
-// and may destroy it.
+// A Connector belongs to its loop's thread, and keeps Loop::run() going until it has called back.
+// Destroying it closes all its sockets, and the callback never runs. Callbacks may call any of its
+// functions and may destroy it.
 class Connector {
  public:
   // Gets the socket or the error. Never called from inside connect(), add() or no_more().

@@ -24,17 +24,17 @@ namespace reactor {
 
 // Receives one message, and the descriptor that arrived with it, which becomes close-on-exec. Other
 // descriptors in the message are closed. Errors: those of recvmsg(2); message_size if `buffer` is
-// too small; too_many_files_open if a descriptor was lost because this process has none free. After
-// the last two the message and all its descriptors are lost.
+// too small; too_many_files_open if a descriptor was lost because this process can open no more.
+// After the last two errors the message and all its descriptors are lost.
 [[nodiscard]] IoResult receive_with_descriptor(int socket, std::span<std::byte> buffer,
                                                UniqueFd& descriptor) noexcept;
 
 // The most descriptors that one call sends (SCM_MAX_FD).
 inline constexpr std::size_t kMostDescriptors = 253;
 
-// Sends `bytes` (at least one) with copies of `descriptors` (0..kMostDescriptors), which stay the
-// caller's. Works on connected unix sockets of every type, and between processes that do not trust
-// each other. A stream socket may send only some of the bytes. All descriptors were sent with
+// Sends `bytes` (at least one) with copies of `descriptors` (0..kMostDescriptors). The caller keeps
+// the originals. Works on connected unix sockets of every type, and between processes that do not
+// trust each other. A stream socket may send only some of the bytes. All descriptors were sent with
 // these, so send the remaining bytes without descriptors. Would-block: nothing was sent. Errors:
 // those of send_with_descriptor(); invalid_argument for too many descriptors.
 [[nodiscard]] IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
@@ -55,7 +55,8 @@ struct ReceivedDescriptors {
 //
 // Errors: Errc::control_truncated; Errc::surplus_descriptors if more arrived than fit into
 // `places`; message_size if a message is longer than `buffer`; those of recvmsg(2). After the first
-// three, the bytes are lost and all descriptors that arrived are closed, so close the connection.
+// three errors, the bytes are lost and all descriptors that arrived are closed, so close the
+// connection.
 [[nodiscard]] Result<ReceivedDescriptors> receive_with_descriptors(int socket,
                                                                    std::span<std::byte> buffer,
                                                                    std::span<UniqueFd> places);

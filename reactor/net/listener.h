@@ -36,9 +36,9 @@ class AcceptHandler {
 // Listener accepts connections. Each turn has a budget, in connections and in time, so that a storm
 // of connections does not starve the loop's other callbacks (G10). If the process is out of
 // descriptors or memory, the listener pauses and tries again by timer: it never spins, and the
-// connections stay in the kernel's queue. It belongs to its loop's thread, and callbacks may call
-// any of its functions. Destroying it closes the socket, but leaves a unix socket's file alone in a
-// forked child (G9).
+// connections stay in the kernel's queue. A Listener belongs to its loop's thread, and callbacks
+// may call any of its functions. Destroying it closes the socket, but leaves a unix socket's file
+// alone in a forked child (G9).
 class Listener final : private PollTarget {
  public:
   static constexpr int kAcceptBudget = 256;  // connections in a turn

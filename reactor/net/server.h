@@ -217,7 +217,7 @@ concept AdoptsUpgraded = requires(C& c) {
 };
 
 // LoopHere is a loop and the source line that gave it to a server. Dumps of the loop, and log lines
-// about a slow or endless callback of a connection, name it. Any Loop& converts to a LoopHere.
+// about slow or endless callbacks of connections, name the line. Any Loop& converts to a LoopHere.
 struct LoopHere {
   // NOLINTNEXTLINE(google-explicit-constructor): implicit, so that a Loop& is enough
   LoopHere(Loop& given, SourceLocation line = SourceLocation::current()) noexcept

@@ -142,7 +142,8 @@ class Socket {
   // Takes over a listening stream socket from a parent or a service manager, and makes it
   // non-blocking and close-on-exec. Ignores the `options` that can't be set this late: backlog,
   // reuse_port, v6_only and unix_mode. After an error the caller still owns `fd`. Errors:
-  // bad_file_descriptor; Errc::not_listening if `fd` is anything else; those of the other options.
+  // bad_file_descriptor; Errc::not_listening if `fd` is not a listening stream socket; those of the
+  // other options.
   [[nodiscard]] static Result<Socket> adopt_listening(int fd, const ListenOptions& options);
 
   // Returns a new socket of any kind, non-blocking and close-on-exec. Errors: those of socket(2).
@@ -177,7 +178,8 @@ class Socket {
   [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
   // Calls sendfile(2) once, for up to `count` bytes from `offset` of a regular file, without
   // SIGPIPE. End of stream means the end of the file. Errors: operation_not_supported if the system
-  // has no such call; the same or invalid_argument if it can't serve these two descriptors.
+  // has no such call; the same error or invalid_argument if the call can't serve these two
+  // descriptors.
   [[nodiscard]] static IoResult send_file(int fd, int file, std::uint64_t offset,
                                           std::size_t count) noexcept;
   // Returns bytes that the next receive() returns again (recv(2) MSG_PEEK).

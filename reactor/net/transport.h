@@ -16,7 +16,7 @@
 namespace reactor {
 
 // A Transport belongs to one Stream (Stream::set_transport()). The Stream calls it from the loop's
-// thread, and never from inside another of these calls. The descriptor belongs to the Stream and is
+// thread, and never while another of these calls runs. The descriptor belongs to the Stream and is
 // usually non-blocking. No call may wait.
 class Transport {
  public:
@@ -29,14 +29,14 @@ class Transport {
   virtual IoResult open(int fd);
   // Returns whether a call of open() may take much processor time, as a handshake does. If so, the
   // loop runs its costly openings one after the other, so that other connections do not wait for
-  // them (G10). A turn starts no further call once 1 ms has passed. Default: no.
+  // them (G10). A turn starts no further call after 1 ms has passed. Default: no.
   [[nodiscard]] virtual bool open_is_costly() const noexcept { return false; }
   // Returns the time limit for opening, greater than zero. It includes the waits for other
   // openings. When it passes, the Stream fails with Errc::timed_out.
   [[nodiscard]] virtual Duration open_limit() const noexcept { return std::chrono::seconds(10); }
 
-  // Reads into `buffer`, which has at least one byte. Zero bytes mean would-block; end of stream
-  // means that the peer has ended its writing.
+  // Reads into `buffer`, which has at least one byte. A result of zero bytes means would-block; end
+  // of stream means that the peer has ended its writing.
   virtual IoResult read(int fd, std::span<std::byte> buffer) = 0;
   // Writes a part of `bytes`, which is not empty. After would-block, the next call passes the same
   // bytes again, perhaps at another address in memory and with more bytes behind them.

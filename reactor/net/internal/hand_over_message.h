@@ -3,8 +3,8 @@
 // empty if the first process only accepted the connection. Otherwise it has three parts:
 //
 //   PROXY header, version 2        the addresses that a proxy announced, or LOCAL for none
-//   one byte                       who handled the connection
-//   the handler's state            what on_hand_over() filled in; may be empty
+//   one byte                       which handler the connection had (HandledBy)
+//   the handler's state            filled in by on_hand_over(); may be empty
 #pragma once
 
 #include <cstddef>

@@ -83,7 +83,7 @@ class NetContext final : public LoopExtension {
   }
   bool abandoned = false;  // until the callback of such a Stream is over
   // Returns whether a Stream's callback runs. If so, no other callback may begin, and the scratch
-  // memory may be lent.
+  // memory may be in use.
   [[nodiscard]] bool in_callback() const noexcept { return active != nullptr || abandoned; }
   // Keeps the error of `stream` until on_close(). If there is no memory to keep it, take_failure()
   // returns not_enough_memory instead.

@@ -25,8 +25,8 @@ class ProxyHeaderParser;
 // net/.
 class ProxyGate {
  public:
-  // Gets a connection that has passed. `addresses` is valid until it returns. Null: the socket's
-  // own addresses apply.
+  // Gets a connection that has passed. `addresses` is valid until the callback returns. Null: the
+  // socket's own addresses apply.
   using Passed = Callback<void(Socket, SourceLocation, const ProxiedAddresses* addresses)>;
   using Dropped = Callback<void()>;
 

@@ -13,9 +13,10 @@
 //   any state -------> closed: on_close(), once
 //     error, timeout, fail(), abort(): the queue is dropped
 //
-// shutdown() half-closes our side: the FIN follows the queue, and reading goes on. When both sides
-// have half-closed, the Stream closes. If unread input is expected at the end, the socket lingers:
-// the Stream is closed, but the loop keeps the socket for a while, and reads and drops its input.
+// shutdown() half-closes our side: the FIN follows the queue, and reading continues. When both
+// sides have half-closed, the Stream closes. If unread input is expected at the end, the socket
+// lingers: the Stream is closed, but the loop keeps the socket for a while, and reads and drops its
+// input.
 //
 // A Stream belongs to its loop's thread. Callbacks may call every member and destroy the Stream.
 #pragma once
@@ -135,9 +136,10 @@ class Stream final : private PollTarget {
   // on_close(std::errc::connection_aborted) follows from the loop.
   void abort();
 
-  // Gives the socket back, non-blocking. The Stream has then ended without on_close() and may be
-  // destroyed (a Server soon does so). Errors: Errc::not_supported with a transport; not_connected
-  // if it is closing or before start(); device_or_resource_busy while something is queued.
+  // Returns the socket, which stays non-blocking. The Stream has then ended without on_close() and
+  // may be destroyed (a Server soon does so). Errors: Errc::not_supported with a transport;
+  // not_connected if it is closing or before start(); device_or_resource_busy while something is
+  // queued.
   [[nodiscard]] Result<Socket> detach();
 
   // Like start(), for a connection that another process handed over: calls on_adopt(state) instead
@@ -181,8 +183,9 @@ class Stream final : private PollTarget {
   // timeout until it passes or set_idle_timeout() is called. Has no effect before on_open().
   void set_deadline(TimePoint deadline) noexcept;
 
-  // The next three work independently of each other and of the two above. A duration of zero or
-  // less, and TimePoint::max(), switch them off. They are precise to a tick (0.52 ms), never early.
+  // The next three functions work independently of each other, of set_idle_timeout() and of
+  // set_deadline(). A duration of zero or less, and TimePoint::max(), switch them off. They are
+  // precise to a tick (0.52 ms), never early.
   //
   // Calls on_timeout() after each `timeout` without a read. Time in which reading is paused, or is
   // held back by a full queue or the rate, does not count.

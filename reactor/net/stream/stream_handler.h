@@ -55,8 +55,8 @@ class StreamHandler {
   // The idle timeout, the read timeout or the deadline passed. Default: fail with Errc::timed_out.
   virtual void on_timeout(Stream& stream);
 
-  // The server is going away: finish the work in progress, then close. Called once, even if it
-  // throws. Default: close().
+  // The server is ending: finish the work in progress, then close. Called once, even if it throws.
+  // Default: close().
   virtual void on_shutdown(Stream& stream);
 
   // Asks whether another process may continue this connection (Service::hand_over()). Called only

@@ -16,7 +16,7 @@
 namespace reactor {
 
 // These types are not in the unnamed namespace, because the Buffers below, which are not in it,
-// have members of them.
+// have members of these types.
 #if defined(__linux__)
 using MessageHeader = mmsghdr;
 #else
