@@ -61,9 +61,9 @@ class [[nodiscard]] Query {
   Lookup* lookup_ = nullptr;
 };
 
-// A Resolver belongs to its loop's thread. Callbacks may call everything here, and may destroy the
-// Resolver and any Query. Lookups under way keep Loop::run() going. A Resolver and its Queries may
-// outlive the loop, but may then only be destroyed.
+// A Resolver belongs to its loop's thread. Callbacks may call any function here, and may destroy
+// the Resolver and any Query. Lookups under way keep Loop::run() going. A Resolver and its Queries
+// may outlive the loop, but may then only be destroyed.
 class Resolver {
  public:
   // The callback gets the addresses, with the requested port, best first (RFC 6724 section 6) and
