@@ -78,8 +78,8 @@ void Server::drain(Callback<void()> done) {
   parts_->server->drain(std::move(done));
 }
 
-void Server::hand_over(HandOverTarget& successor, Callback<void()> done) {
-  parts_->server->hand_over(successor, std::move(done));
+void Server::hand_over(HandOverTarget& target, Callback<void()> done) {
+  parts_->server->hand_over(target, std::move(done));
 }
 void Server::offer_again() { parts_->server->offer_again(); }
 

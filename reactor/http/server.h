@@ -56,7 +56,7 @@ class Server final : public reactor::Service {
   void drain(Callback<void()> done = {}) override;
 
   // See Service. A connection is idle between requests. The limit counts requests.
-  void hand_over(HandOverTarget& successor, Callback<void()> done) override;
+  void hand_over(HandOverTarget& target, Callback<void()> done) override;
   void offer_again() override;
   Result<> adopt_connection(Socket connection, std::span<const std::byte> state) override;
   void share_listeners() override;

@@ -49,7 +49,7 @@ use_makefile_inc() {
   to_compile=$(compiled_sources | wc -l)
   for make in $makes; do
     settle
-    touch "$dir/tree/reactor/net/stream.cc"
+    touch "$dir/tree/reactor/net/stream/stream.cc"
     run_make "$make" CXXFLAGS="$CXXFLAGS $warnings"
     [ "$(count_compiled)" -eq "$to_compile" ] || fail "$make compiled not $to_compile files"
     to_compile=1
@@ -83,10 +83,10 @@ END
   [ "$all" -eq "$expected" ] || fail "$expected files to compile, compiled $all"
   settle
   [ "$(counted "$1")" -eq 0 ] || fail "compiled again with nothing changed"
-  touch "$dir/tree/reactor/net/stream.cc"
+  touch "$dir/tree/reactor/net/stream/stream.cc"
   [ "$(counted "$1")" -eq 1 ] || fail "one file changed, but not one compiled"
   settle
-  touch "$dir/tree/reactor/net/stream.h"
+  touch "$dir/tree/reactor/net/stream/stream.h"
   [ "$(counted "$1")" -eq "$expected" ] || fail "a header changed, and not all was compiled"
   rm -rf fake
   core=$(counted "$1" REACTOR_COMPONENTS=core)

@@ -125,7 +125,7 @@ std::error_code Signals::open_pipe() {
 
 // Installs the handler for the holder of the claim. `inherited`: a loop of a parent process had the
 // claim, so its handler is already installed and `previous` is kept.
-std::error_code Signals::adopt_connection(int number, bool inherited) {
+std::error_code Signals::take_over(int number, bool inherited) {
   Delivery& delivery = delivery_of(number);
   if (inherited) delivery.handlers.store(0);  // the parent's threads do not exist in this process
   delivery.pipe.store(write_end_.get());
@@ -171,7 +171,7 @@ std::error_code Signals::claim(int number) {
   if (holder != 0 && !inherited) return Errc::signal_taken;
   if (!delivery.claim.compare_exchange_strong(holder, mine)) return Errc::signal_taken;
   delivery.came.store(0);  // forgets a signal from before this claim
-  const std::error_code error = adopt_connection(number, inherited);
+  const std::error_code error = take_over(number, inherited);
   if (error) {
     delivery.pipe.store(-1);
     delivery.claim.store(0);
@@ -239,7 +239,7 @@ std::error_code Signals::reopen() {
     Delivery& delivery = delivery_of(number);
     if (loop_of(delivery.claim.load()) != number_) continue;
     delivery.claim.store(make_claim(number_));
-    if (const std::error_code error = adopt_connection(number, true)) return error;
+    if (const std::error_code error = take_over(number, true)) return error;
     pid_t self = ::getpid();
     if (delivery.came.compare_exchange_strong(self, 0)) mark_due(number);
   }

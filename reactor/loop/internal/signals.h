@@ -48,7 +48,7 @@ class Signals final : public PollTarget {
  private:
   std::error_code open_pipe();
   std::error_code claim(int number);
-  std::error_code adopt_connection(int number, bool inherited);
+  std::error_code take_over(int number, bool inherited);
   void give_back(int number) noexcept;
   void mark_due(int number) noexcept;
 
