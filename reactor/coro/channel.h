@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Channel<T> is a bounded queue between coroutines of one loop. push() waits while the channel is
-// full, and pop() while it is empty. So a slow consumer holds back a fast producer.
+// full, and pop() waits while it is empty. So a slow consumer holds back a fast producer.
 //
 //   Channel<std::string> lines(16);
 //   ... co_await lines.push("hello");
@@ -18,10 +18,11 @@
 
 namespace reactor::coro {
 
-// Any number of coroutines may push and pop; they are served in their order of arrival. If a task
-// is destroyed while it waits in pop(), no value is lost. If it waits in push(), the channel may
-// already have taken its value. Moving a T must not throw. Destroying the channel closes it for all
-// waiting coroutines. It belongs to its loop's thread.
+// Any number of coroutines may push and pop; they are served in the order of their calls. If a task
+// is destroyed while it waits in pop(), no value is lost. If a task is destroyed while it waits in
+// push(), its value is lost, unless the channel has already taken it. Moving a T must not throw.
+// Destroying the channel closes it for all waiting coroutines. A channel belongs to its loop's
+// thread.
 template <class T>
 class Channel {
   static_assert(std::is_nothrow_move_constructible_v<T>,
@@ -53,15 +54,16 @@ class Channel {
   [[nodiscard]] bool try_push(T&& value);
   [[nodiscard]] std::optional<T> try_pop();
 
-  // Refuses all pushes from now on. Coroutines that wait in push() get false. The values in the
-  // channel can still be taken.
+  // Refuses all pushes from now on. Coroutines that wait in push() get false. Values that are in
+  // the channel can still be popped.
   void close() noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  // A Seat is a waiting coroutine. It is in a list of the channel until it resumes.
+  // A Seat is the entry of a waiting coroutine in a list of the channel. It stays there until the
+  // coroutine resumes.
   struct Seat : ListLink {
     explicit Seat(Channel& at) noexcept : channel(&at) {}
     Seat(Seat&& other) noexcept : channel(other.channel) {}
@@ -132,8 +134,8 @@ class Channel<T>::Pop : private PopSeat {
   explicit Pop(Channel& at) noexcept : PopSeat(at) {}
   Pop(Pop&&) noexcept = default;
   ~Pop() {
-    // If this Pop was woken for a value, but is destroyed before it resumes, the next popper gets
-    // the value.
+    // If this Pop was woken for a value but is destroyed before it resumes, the next coroutine that
+    // waits in pop() gets the value.
     if (!this->promised || this->channel == nullptr) return;
     this->unlink();
     --this->channel->promised_;
@@ -182,9 +184,9 @@ std::optional<T> Channel<T>::try_pop() {
 template <class T>
 void Channel<T>::close() noexcept {
   closed_ = true;
-  // The coroutines that wake here find the channel closed. Pushers no longer use it, but poppers
-  // do. So poppers stay in the list woken_, through which the destructor can tell them that the
-  // channel is gone.
+  // The coroutines that are woken here resume later and find the channel closed. A coroutine in
+  // push() then no longer uses the channel, but one in pop() does. So the latter stays in the list
+  // woken_, where the destructor finds it and tells it that the channel is gone.
   while (ListLink* link = pushers_.first()) {
     link->unlink();
     static_cast<Seat*>(link)->waiter.wake();

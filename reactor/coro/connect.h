@@ -46,13 +46,13 @@ class Connect : private Waiter {
   std::error_code error_;
 };
 
-// GCC 12 destroys an argument in a co_await expression twice, unless its type is trivially
-// destructible.
+// GCC 12 destroys an argument in a co_await expression twice. That is harmless only if its type is
+// trivially destructible.
 static_assert(std::is_trivially_destructible_v<ConnectOptions>);
 
-// `Result<Stream> stream = co_await connect(address)` connects to the address, or to the first of
-// several addresses that answers. Errors: those of Connector. `stream` must outlive the connection.
-// Destroying the task gives up all attempts. Throws std::bad_alloc.
+// `Result<Stream> stream = co_await connect(address)` connects to the address or, if there are
+// several, to the first one that answers. Errors: those of Connector. `stream` must outlive the
+// connection. Destroying the task gives up all attempts. Throws std::bad_alloc.
 [[nodiscard]] inline Connect connect(std::span<const Address> addresses,
                                      const ConnectOptions& options = {},
                                      const StreamOptions& stream = Stream::default_options(),
@@ -64,7 +64,7 @@ static_assert(std::is_trivially_destructible_v<ConnectOptions>);
                                      SourceLocation where = SourceLocation::current()) {
   return {{address}, nullptr, options, stream, where};
 }
-// Does the same over a transport, whose handshake follows: see Stream's constructor.
+// Connects in the same way, then starts the handshake of `transport`: see Stream's constructor.
 //   connect(address, context.transport_for("example.org").value())
 [[nodiscard]] inline Connect connect(std::span<const Address> addresses,
                                      std::unique_ptr<Transport> transport,

@@ -4,8 +4,8 @@
 //   the task's last step --> Root::on_task_done() --> bury(): into ended_
 //     --> the undertaker --> clear_away(): Root::failure(), and on_end(), which destroys the task
 //
-// The exception that failure() returns is kept until drain() throws it in the loop. drain() also
-// resumes the coroutines that Waiter::wake() has put into ready_.
+// If failure() returns an exception, it is kept until drain() throws it from the loop's callback.
+// drain() also resumes the coroutines that Waiter::wake() has put into ready_.
 #include "reactor/coro/coro_context.h"
 
 #include <new>
@@ -18,8 +18,8 @@
 namespace reactor::coro {
 namespace {
 
-// The number of exceptions that can be kept without allocating, because memory may be short at that
-// time.
+// The number of exceptions that can be kept without allocating. A task may have failed because
+// memory is short, so its exception should not need more.
 constexpr std::size_t kLikelyFailures = 4;
 
 void end_all(IntrusiveList& residents) noexcept {
@@ -76,8 +76,9 @@ void Context::on_loop_end() noexcept {
   end_all(streams);
 }
 
-// Returns the coroutine to run next, usually the undertaker. If a destructor that clear_away() runs
-// has ended this task, clear_away() takes this task too, and nothing else has to run.
+// Returns the coroutine to run next, usually the undertaker. If clear_away() is running, a
+// destructor in it has ended this task. Then clear_away() takes this task too, and no coroutine has
+// to run.
 std::coroutine_handle<> Context::bury(Root& root) noexcept {
   ended_.append(root.ended_);
   return clearing_ ? std::noop_coroutine() : undertaker_.coroutine();

@@ -28,8 +28,8 @@ class Promise;
 class Root;
 class TaskGroup;
 
-// Does what REACTOR_CHECK of base/internal/check.h does. That macro must not be used in public
-// headers.
+// Does what REACTOR_CHECK of base/internal/check.h does, because public headers must not use that
+// macro.
 void require(bool met, const char* what) noexcept;
 
 // Learns of the end of a task that no coroutine awaits directly.
@@ -52,10 +52,11 @@ class Promise {
   std::exception_ptr error;              // the exception that left the task's body
 };
 
-// A Waiter is a suspended coroutine, as seen by the code that will resume it. It is the base of
-// most awaiters, which lie in the coroutine's frame. Destroying the frame destroys the Waiter, and
-// so nothing wakes the coroutine any more. A list of waiting coroutines may use the link until
-// wake() takes it.
+// A Waiter stands for a suspended coroutine. Code that has to resume the coroutine does so through
+// its Waiter. Most awaiters have a Waiter as their base and lie in the coroutine's frame. So
+// destroying the frame destroys the Waiter, and nothing resumes the coroutine any more. An event
+// keeps its Waiters in a list by their ListLink. wake() moves the Waiter from there into the queue
+// of the Context.
 class Waiter : public ListLink {
  public:
   Waiter() noexcept = default;
@@ -85,8 +86,8 @@ class Waiter : public ListLink {
   Context* context_;
 };
 
-// A Resident is an object that has to learn of its loop's end. A context that ends does not
-// register new residents.
+// A Resident is an object that has to learn of its loop's end. While the loop ends, its Context
+// registers no new residents.
 class Resident : public ListLink {
  public:
   Resident() noexcept = default;
@@ -121,8 +122,8 @@ class Context final : public LoopExtension {
     ready_.append(waiter);
     drain_.schedule();
   }
-  // Takes a spawned task that has ended and is suspended for good. Returns the coroutine that
-  // destroys it, outside of the task's frame.
+  // Takes a spawned task that has ended and is suspended for good. Returns the coroutine that will
+  // destroy the task, because code in the task's own frame must not.
   [[nodiscard]] std::coroutine_handle<> bury(Root& root) noexcept;
 
   Loop& loop;
@@ -134,8 +135,8 @@ class Context final : public LoopExtension {
 
  private:
   // The Undertaker is a coroutine that calls clear_away() each time it is resumed. A task that ends
-  // transfers control to it. So the code that resumes a coroutine need not check afterwards whether
-  // a task has ended.
+  // transfers control to it. So code that resumes a coroutine need not check after that whether a
+  // task has ended.
   class Undertaker {
    public:
     struct promise_type;

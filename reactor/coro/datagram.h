@@ -31,10 +31,11 @@ struct Received {
 //     socket->transport().send_to(std::span(buffer).first(got.size), got.from, got.local);
 //   }
 //
-// Sending never waits: transport(), a reactor::Datagram, does it. While no coroutine receives, the
-// kernel's buffer fills, and then the kernel drops datagrams. Datagrams that were already read in a
-// batch are kept here. If the socket is destroyed, a waiting receive() returns operation_canceled.
-// Belongs to its loop's thread.
+// To send, use transport(), a reactor::Datagram, whose calls never wait. While no coroutine
+// receives, the kernel's buffer fills, and then the kernel drops datagrams. The loop reads
+// datagrams in batches; those that no coroutine has received yet are kept here. If the socket is
+// destroyed, a waiting receive() returns operation_canceled. A Datagram belongs to its loop's
+// thread.
 class Datagram final : private DatagramHandler {
  public:
   // Errors: those of the functions of reactor::Datagram with the same names.

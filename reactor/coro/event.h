@@ -5,8 +5,8 @@
 
 namespace reactor::coro {
 
-// Event is a gate: set() opens it, and reset() closes it. It begins closed. Destroying it resumes
-// the waiting coroutines. It belongs to its loop's thread.
+// Event is a gate: set() opens it, and reset() closes it. It begins closed. Destroying the Event
+// resumes the waiting coroutines. An Event belongs to its loop's thread.
 class Event {
  public:
   Event() noexcept = default;

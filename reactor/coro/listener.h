@@ -17,8 +17,8 @@ namespace reactor::coro {
 //   for (;;) group.spawn(talk((co_await listener->accept()).value()));
 //
 // While no coroutine waits in accept(), connections stay in the kernel's backlog. Destroying the
-// listener closes the socket, and a waiting accept() returns operation_canceled. It belongs to its
-// loop's thread.
+// listener closes the socket, and a waiting accept() returns operation_canceled. A Listener belongs
+// to its loop's thread.
 class Listener final : private AcceptHandler {
  public:
   // Errors: those of reactor::Listener::listen(). `stream` must outlive the connections.
@@ -37,7 +37,7 @@ class Listener final : private AcceptHandler {
   class Accept;
   // `Result<Stream> stream = co_await listener.accept()` returns the next connection. Only one
   // coroutine may wait at a time. Errors: those of a broken listening socket (accept(2)). If the
-  // process is out of descriptors, accept() waits until there are some.
+  // process has no free descriptor, accept() waits until it has one.
   [[nodiscard]] Accept accept() noexcept;
 
   // Returns the address at which it listens, with the real port if port 0 was asked for.

@@ -12,8 +12,8 @@ namespace reactor::coro {
 class Spawned;
 class TaskGroup;
 
-// A Root is a task that no coroutine awaits. It runs in a TaskGroup. It is made by `new`, and
-// deletes itself in on_end(). Only authors of servers need it.
+// A Root runs a task that no coroutine awaits, such as a task of a TaskGroup. It is made by `new`,
+// and deletes itself in on_end(). Only authors of servers need it.
 class Root : public ListLink, private Joiner {
  public:
   explicit Root(TaskGroup& group);
@@ -27,7 +27,7 @@ class Root : public ListLink, private Joiner {
   // Called when the task is done, after failure().
   virtual void on_end() noexcept;
 
-  // run() begins `task` now, inside a callback of the loop: *this may be gone afterwards.
+  // run() begins `task` now. Call it inside a callback of the loop. *this may be gone afterwards.
   // run_soon() begins it before the loop next waits.
   void run(Task<void> task);
   void run_soon(Task<void> task) noexcept;

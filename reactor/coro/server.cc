@@ -140,8 +140,8 @@ void Server::start_connection(Socket socket, SourceLocation where, const Origin&
   connection.release()->start();
 }
 
-// At each step, a connection may end or an exception may leave a coroutine. `asked` keeps the list
-// complete in both cases.
+// While the connections are asked to end, one may end at each step, or an exception may leave a
+// coroutine. `asked` keeps the list complete in both cases.
 void Server::shut_connections_down() {
   struct Asked {
     IntrusiveList& connections;

@@ -36,16 +36,16 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
 // Server accepts connections and runs a coroutine for each. The coroutine begins when the
 // connection is open (over TLS: after the handshake). Like reactor::Server, this Server is a
 // ServerBase. So the contracts of ServerLimits and Service hold here, and a prefork::Worker can
-// serve() it. A connection counts until its coroutine has ended and its output is sent.
+// serve() it. A connection counts as open until its coroutine has ended and its output is sent.
 // ServerLimits::transports must outlive the Server.
 //
 // drain() lets the coroutines finish: see Stream::draining(). hand_over() does the same, because a
-// coroutine can't move to another process. Neither has a deadline: to enforce one, destroy the
-// server or end the process.
+// coroutine can't move to another process. Neither function has a deadline. To enforce one, destroy
+// the server or end the process.
 //
-// A std::system_error that leaves a coroutine (Result::value() throws it) comes from the outside
-// world. It ends that connection, and is logged at level debug. Any other exception leaves
-// Loop::run().
+// If a std::system_error leaves a coroutine (Result::value() throws it), its cause is outside of
+// the program. So it ends only the coroutine's connection, and is logged at level debug. Any other
+// exception leaves Loop::run().
 //
 // A Server belongs to its loop's thread. Destroying it ends all coroutines, wherever they are
 // suspended. It must not be destroyed from inside one of them.
@@ -113,8 +113,8 @@ template <class F>
                                                     F handler) {
   return serve(here, address, ServerLimits{}, std::move(handler));
 }
-// Does the same with sockets that already listen, from a prefork worker or a service manager.
-// Errors: those of Server::adopt().
+// Serves in the same way on sockets that already listen, from a prefork worker or a service
+// manager. Errors: those of Server::adopt().
 template <class F>
 [[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here, std::vector<Socket> sockets,
                                                     ServerLimits limits, F handler) {

@@ -2,14 +2,14 @@
 // spawn() and TaskGroup run tasks that no coroutine awaits. The three ways to do so differ in the
 // task's owner:
 //
-//   spawn(loop, work()).detach();            // the loop: until it ends, or the loop does
+//   spawn(loop, work()).detach();            // the loop: the task may run until the loop ends
 //   Spawned job = spawn(loop, work());       // the handle: destroying it ends the task
 //   TaskGroup jobs(loop); jobs.spawn(work()) // the group: destroying it ends all of them
 //
-// A task begins before the loop next waits, never inside spawn(). An exception that leaves it
-// leaves Loop::run() (G6). A waiting task keeps run() going if the thing it waits for does: a
-// timer, a descriptor or a signal does; a channel or an event alone does not. All tasks end with
-// their Loop at the latest.
+// A task begins before the loop next waits, never inside spawn(). An exception that leaves a task
+// also leaves Loop::run() (G6). A task that waits for a timer, a descriptor or a signal keeps run()
+// from returning. A task that waits for a channel or an event does not. All tasks are destroyed
+// with their Loop at the latest.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@
 
 namespace reactor::coro {
 
-// TaskGroup owns any number of running tasks. Destroying it ends the tasks that still run, wherever
-// they are suspended. It must not be destroyed from inside one of them. It may outlive its loop.
+// TaskGroup owns any number of running tasks. Destroying the group ends the tasks that still run,
+// wherever they are suspended. A task must not destroy its own group. A group may outlive its loop.
 class TaskGroup final : private Resident {
  public:
   // Throws std::bad_alloc, but only if it is the first group or task of this loop.
@@ -29,8 +29,8 @@ class TaskGroup final : private Resident {
   explicit TaskGroup(Context& context) noexcept;
   ~TaskGroup() { cancel(); }
 
-  // Starts `task`. Throws std::bad_alloc. While the loop ends, and afterwards, this only destroys
-  // the task.
+  // Starts `task`. Throws std::bad_alloc. While the loop ends, and afterwards, this call only
+  // destroys the task.
   void spawn(Task<void> task);
   // Returns the number of tasks that are not done.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -71,7 +71,7 @@ class TaskGroup::Join : private Waiter {
 inline TaskGroup::Join TaskGroup::join() noexcept { return Join(*this); }
 
 // Spawned is the handle of a running task. Destroying the handle, or assigning to it, ends the task
-// wherever it is suspended. The task itself must not do that.
+// wherever it is suspended. A task must not destroy its own handle.
 class [[nodiscard]] Spawned {
  public:
   Spawned() noexcept = default;

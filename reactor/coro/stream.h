@@ -7,7 +7,7 @@
 //
 // If an error ended the connection (std::errc::connection_reset, Errc::timed_out of its
 // StreamOptions, ...), each call returns this error from then on. Reads first return the bytes that
-// came before it.
+// arrived before the error.
 #pragma once
 
 #include <memory>
@@ -46,8 +46,8 @@ class Stream {
   // Takes a connected socket. `options` must outlive the connection. Throws std::bad_alloc.
   Stream(Loop& loop, Socket socket, const StreamOptions& options = default_options(),
          SourceLocation where = SourceLocation::current());
-  // Does the same over a transport, such as tls::ClientContext::transport_for() returns. The first
-  // calls wait for the handshake, and if it fails, they return its error. If the Stream is
+  // Makes a Stream over a transport, such as tls::ClientContext::transport_for() returns. The first
+  // calls wait for the handshake. If the handshake fails, they return its error. If the Stream is
   // destroyed before the handshake is done, the connection is closed at once. The transport's
   // context must outlive the connection.
   Stream(Loop& loop, Socket socket, std::unique_ptr<Transport> transport,
@@ -59,13 +59,13 @@ class Stream {
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
   // Reads the available bytes, at least one, into `buffer`, which must not be empty. The kernel
-  // fills it directly. Returns 0 at the end.
+  // fills it directly. Returns 0 at the end of the stream.
   [[nodiscard]] ReadInto read(std::span<std::byte> buffer) noexcept {
     return ReadInto(*state_, ReadCall::Want::some, buffer);
   }
   // Fills all of `buffer`. Returns its size, or 0 if the stream ended before the first byte. If the
-  // stream ended later, returns Errc::unexpected_end: the bytes that came are at the start of
-  // `buffer`, but only read() would return their number.
+  // stream ended later, returns Errc::unexpected_end: the bytes that arrived are at the start of
+  // `buffer`, but their number is not known. If you need it, use read().
   [[nodiscard]] ReadExactly read_exactly(std::span<std::byte> buffer) noexcept {
     return ReadExactly(*state_, ReadCall::Want::exactly, buffer);
   }
@@ -74,20 +74,20 @@ class Stream {
     return ReadView(*state_, ReadCall::Want::view, std::string_view(), std::size_t{0});
   }
   // Returns a view of the bytes up to and including `delimiter`, or nothing at the end. `delimiter`
-  // is not empty and must live until the call is done. Errc::too_long if it is not among the first
-  // `max` bytes, Errc::unexpected_end if the stream ended before it. After either error the next
-  // read returns the same bytes.
+  // is not empty and must live until the call is done. Errors: Errc::too_long if the delimiter is
+  // not within the first `max` bytes; Errc::unexpected_end if the stream ended before a delimiter.
+  // After either error the next read returns the same bytes.
   [[nodiscard]] ReadUntil read_until(std::string_view delimiter, std::size_t max) noexcept {
     return ReadUntil(*state_, ReadCall::Want::delimiter, delimiter, max);
   }
   // Returns a view of a line of up to `max` bytes, or nothing at the end. The line's end (CR LF or
   // LF) counts towards `max` but is not in the view. The last bytes of the stream count as a line
-  // even without an end. Errc::too_long as above.
+  // even without an end. Errors: Errc::too_long if the line does not end within `max` bytes.
   [[nodiscard]] ReadUntil read_line(std::size_t max) noexcept {
     return ReadUntil(*state_, ReadCall::Want::line, std::string_view("\n"), max);
   }
-  // Returns a view of all bytes up to the end of the stream. Errc::too_long if there are more than
-  // `max`.
+  // Returns a view of all bytes up to the end of the stream. Errors: Errc::too_long if there are
+  // more than `max` bytes.
   [[nodiscard]] ReadView read_all(std::size_t max) noexcept {
     return ReadView(*state_, ReadCall::Want::all, std::string_view(), max);
   }
@@ -113,14 +113,15 @@ class Stream {
   [[nodiscard]] Result<Socket> detach();
 
   // Returns whether the server is shutting down (Server::drain()). A read that would wait for its
-  // first byte then returns the end; a read that has begun continues.
+  // first byte then returns as if the stream had ended. A read that already has a part of its bytes
+  // goes on waiting.
   [[nodiscard]] bool draining() const noexcept { return state_->draining(); }
 
   // These return the same as the functions of reactor::Stream.
   [[nodiscard]] Result<Address> peer() const { return state_->stream.peer(); }
   [[nodiscard]] Result<Address> local() const { return state_->stream.local(); }
   // Returns the underlying stream, for its settings and counters. Do not set its handler, and do
-  // not end it.
+  // not close it.
   [[nodiscard]] reactor::Stream& transport() const noexcept { return state_->stream; }
 
   // Returns StreamOptions with their default values.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The calls of coro::Stream return these awaitables. Each has one call of stream_calls.h, starts
-// it, and turns its outcome into the result. Programs do not need to name these types.
+// The functions of coro::Stream return these awaitables. Each awaitable contains a ReadCall or
+// another call of stream_calls.h, starts that call, and turns its outcome into the result. Programs
+// do not need to name these types.
 #pragma once
 
 #include <concepts>
@@ -39,8 +40,8 @@ class Read {
   }
 
  protected:
-  // Ends the wait, because the awaiter may live on, and returns whether the read failed. For
-  // await_resume().
+  // Called by await_resume(). Ends the wait, because the awaiter may outlive it, and returns
+  // whether the read failed.
   [[nodiscard]] bool went_wrong() noexcept {
     return call_.course != 0 && StreamState::settle(call_);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ReadCall, ViewCall and WriteCall are the calls of coroutines on a stream, as StreamState sees
-// them: the wish, the progress, and the waiting coroutine. The awaiters (stream_awaiters.h) are
+// ReadCall, ViewCall and WriteCall describe a read or write of a coroutine to the StreamState: what
+// is wanted, how much is done, and which coroutine waits. The awaiters (stream_awaiters.h) are
 // built on them. Programs do not need this header.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace reactor::coro {
 class StreamState;
 
 // LateWaiter is a Waiter that keeps only the coroutine handle until it is woken. A call that is
-// done at once, or that the loop resumes, never pays for the rest of a Waiter.
+// done without waiting, or that the loop resumes, never pays for the rest of a Waiter.
 class LateWaiter {
  public:
   // The state of the call, in one byte. 0: done without error.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// read_buffer() chooses the memory for the next bytes, and on_data() sees to the reader:
+// read_buffer() chooses the memory for the next bytes. When they have arrived, on_data() resumes
+// the reader or lets it wait on. The cases:
 //
 //   a read() waits (filler_)        its buffer: the reader resumes at once
 //   a read_exactly() waits          its buffer: the reader resumes when the buffer is full
@@ -138,8 +139,8 @@ std::span<std::byte> StreamState::read_buffer(reactor::Stream&) {
   return input_->reserve(part).first(part);
 }
 
-// Pauses reading until the next read begins. Until then a view shows the buffer, which must not
-// change or move.
+// Pauses reading until the next read begins. Until then the program has a view of the buffer, which
+// therefore must not change or move.
 std::span<std::byte> StreamState::put_off() noexcept {
   mark(kPaused);
   return {};
@@ -257,8 +258,8 @@ void StreamState::copy_out(ReadCall& reader) {
   input_.reset();
 }
 
-// Completes a read for which no more bytes will come: the peer or this side has ended the stream,
-// or an error has.
+// Completes a read for which no more bytes will arrive, because the peer, this side or an error has
+// ended the stream.
 void StreamState::finish_at_end(ReadCall& reader) {
   const std::size_t rest = marked(kInput) ? input_->size() : 0;
   const bool cut = (reader.want == ReadCall::Want::exactly && reader.count > 0) ||
@@ -360,8 +361,8 @@ void StreamState::drain() noexcept {
   if (reader() != nullptr && idle(*reader())) wake_reader();
 }
 
-// Only wakes the coroutines. If one ran in here, its exception could not leave this noexcept
-// function.
+// Wakes the coroutines but does not resume them: if a coroutine ran in here, its exception could
+// not leave this noexcept function.
 void StreamState::on_close(reactor::Stream&, std::error_code error) noexcept {
   mark(kClosed);
   error_ = error;

@@ -7,12 +7,12 @@
 //   }
 //
 // A task is lazy: it begins when it is awaited (`int n = co_await answer();`) or spawned (spawn.h).
-// It runs in the loop of the coroutine that began it, and so `sleep_for` and others find their
+// It runs in the loop of the coroutine that began it. That is how sleep_for() and others find their
 // loop. The frame is one allocation. Awaiting allocates nothing.
 //
 // Destroying a task ends it wherever it is suspended. The tasks that it awaits and the locals of
-// its frame are destroyed, the innermost first, and every wait is given up. Timeouts and when_any()
-// cancel in this way. A task must not destroy itself while it runs.
+// its frame are destroyed, the innermost first, and whatever they wait for is given up. Timeouts
+// and when_any() cancel in this way. A task must not destroy itself while it runs.
 //
 // Two GCC 12 bugs must be avoided. One is a co_await whose expression contains a lambda with
 // captures. The other is `if (co_await f())` or `while (co_await f())` in a function without local
@@ -149,9 +149,9 @@ class [[nodiscard]] Task {
     Coroutine coroutine;
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
-    // Runs the task by a nested resume() and not by a symmetric transfer. Compilers turn a transfer
-    // into a jump only when they optimise. Without the jump, a series of tasks that end at once
-    // would overflow the stack.
+    // Runs the task by a nested resume(), not by returning its handle (symmetric transfer).
+    // Compilers turn such a transfer into a jump only when they optimise. Without the jump, a loop
+    // that awaits many tasks, each of which ends without suspending, would overflow the stack.
     template <std::derived_from<Promise> P>
     [[nodiscard]] bool await_suspend(std::coroutine_handle<P> parent) noexcept {
       coroutine.promise().context = parent.promise().context;

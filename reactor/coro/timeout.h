@@ -63,8 +63,8 @@ class Timeout : private Alarm, private Waiter, private Joiner {
 
   Duration delay_;
   Task<T> task_;
-  // False while await_suspend() runs. A task that ends during that call must not resume the parent.
-  // Instead, await_suspend() returns false, and the parent goes on.
+  // False while await_suspend() runs. A task that ends during that call must not resume the parent,
+  // which is not suspended yet. Instead, await_suspend() returns false, and the parent continues.
   bool begun_ = false;
 };
 

@@ -5,8 +5,8 @@
 
 namespace reactor::coro {
 
-// Ends the watcher with the first signal. This awaiter may outlive its await, and a second signal
-// must not resume the coroutine while it waits for something else.
+// The first signal ends the watcher. This awaiter may outlive its co_await, and a second signal
+// must not resume the coroutine while the coroutine waits for something else.
 bool Signal::begin() {
   const auto came = [this] {
     watcher_ = SignalWatcher();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// when_all() waits for all of several tasks, and when_any() for the first one. An exception that
-// leaves a task ends the others and is passed on. To end a task means to destroy it wherever it is
-// suspended, before the awaiting coroutine resumes. All tasks begin in the same turn, in their
-// order.
+// when_all() waits until all its tasks have ended. when_any() waits until one has, and ends the
+// others. If an exception leaves a task, both end the other tasks and pass the exception on. To end
+// a task here means to destroy it, wherever it is suspended, before the awaiting coroutine resumes.
+// All tasks begin in the same turn, in their order.
 #pragma once
 
 #include <array>
@@ -36,7 +36,7 @@ class Gathering : protected Waiter {
  protected:
   enum class Until : std::uint8_t { all, first };
 
-  // A Seat is one task's entry in the gathering.
+  // A Seat is the entry of one task in the gathering.
   class Seat final : public Joiner {
    public:
     explicit Seat(Gathering* gathering = nullptr) noexcept : gathering_(gathering) {}
@@ -64,8 +64,8 @@ class Gathering : protected Waiter {
     begun_ = true;
     return first_ == nullptr && running_ > 0;
   }
-  // Returns the seat of the task that decided the outcome: the first to end, or the first to fail.
-  // Null if all are done.
+  // Returns the entry of the task that decided the outcome: the first one that ended or, in
+  // when_all(), failed. Returns null if all tasks ended without a failure.
   [[nodiscard]] const Seat* first() const noexcept { return first_; }
 
  private:
@@ -77,8 +77,9 @@ class Gathering : protected Waiter {
   }
 
   Until until_;
-  // False until all tasks have begun. A task that ends earlier must not resume the parent. Instead,
-  // begun() tells await_suspend() whether the parent goes on at once.
+  // False until all tasks have begun. A task that ends earlier must not resume the awaiting
+  // coroutine. Instead, begun() tells await_suspend() whether that coroutine continues without
+  // suspending.
   bool begun_ = false;
   std::size_t running_ = 0;
   const Seat* first_ = nullptr;
@@ -228,7 +229,7 @@ class WhenAnyOf : private Gathering {
 };
 
 // `auto [a, b] = co_await when_all(one(), two());` returns a tuple of the results in the order of
-// the tasks, with std::monostate for void. A vector of tasks gives a vector.
+// the tasks. A void result is a std::monostate. A vector of tasks gives a vector.
 template <Awaitable... A>
 [[nodiscard]] auto when_all(A... awaitables) {
   return WhenAll(to_task(std::move(awaitables))...);
@@ -238,9 +239,9 @@ template <class T>
   return WhenAllOf<T>(std::move(tasks));
 }
 
-// `auto first = co_await when_any(one(), two());` returns a variant whose index() tells which task
-// was first, with std::monostate for void. A vector of tasks, which must not be empty, gives a
-// First<T>.
+// `auto first = co_await when_any(one(), two());` returns a variant with the result of the task
+// that ended first. Its index() tells which task that was. A void result is a std::monostate. A
+// vector of tasks, which must not be empty, gives a First<T>.
 template <Awaitable... A>
 requires(sizeof...(A) > 0) [[nodiscard]] auto when_any(A... awaitables) {
   return WhenAny(to_task(std::move(awaitables))...);
