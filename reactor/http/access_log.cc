@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// room_[begin_, end_) has the lines that are still to be written. All are whole, except the first
-// one after a partial write (torn_). After a failed write only the timer tries again. So a log that
-// has no reader costs a few system calls a second instead of one for each request.
+// room_[begin_, end_) has the lines that are still to be written. All lines are whole, except the
+// first one after a partial write (torn_). After a failed write only the timer tries again. So a
+// log that has no reader costs a few system calls a second instead of one for each request.
 #include "reactor/http/access_log.h"
 
 #include <fcntl.h>
@@ -71,8 +71,8 @@ Result<AccessLog::Target> AccessLog::open_path(const char* path) {
 }
 
 // Opens a pipe or a terminal again through /dev/fd, because O_NONBLOCK on standard output itself
-// would apply to every process that shares it. On some systems that only duplicates the descriptor.
-// The result then lacks O_NONBLOCK, and is used as Kind::shared.
+// would apply to every process that shares it. On some systems this only duplicates the descriptor.
+// Then the new descriptor lacks O_NONBLOCK, too, and is used as Kind::shared.
 Result<AccessLog::Target> AccessLog::open_standard_output() {
   const bool file = is_file(STDOUT_FILENO);
   if (!file) {
@@ -218,16 +218,15 @@ void AccessLog::write_batch() noexcept {
   if (begin_ == end_) begin_ = end_ = 0;
 }
 
-// Returns how many bytes to write at once. A file gets all of them. A pipe gets as many whole lines
-// as fit into PIPE_BUF bytes, because it takes these in one piece or not at all (pipe(7)).
+// Returns how many bytes the next write(2) gets. A file gets all of them. A pipe gets as many whole
+// lines as fit into PIPE_BUF bytes, because it takes these in one piece or not at all (pipe(7)).
 std::size_t AccessLog::piece_of(std::string_view text) const noexcept {
   if (target_.kind == Kind::file || text.size() <= PIPE_BUF) return text.size();
   const std::size_t last = text.rfind('\n', PIPE_BUF - 1);
   return (last != std::string_view::npos ? last : text.find('\n')) + 1;
 }
 
-// Returns the result of write(2), or -1 if poll(2) says that there is no room. If it returns -1, it
-// sets error_.
+// Returns the result of write(2), or -1 if poll(2) says that there is no room. Sets error_ with -1.
 ssize_t AccessLog::write_piece(std::string_view text) noexcept {
   const int fd = target_.fd.get();
   if (target_.kind == Kind::shared) {

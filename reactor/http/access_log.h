@@ -42,8 +42,8 @@ namespace reactor::http {
 // ends with the reason. In JSON the reason is the last member. In the other formats it is one more
 // field, in quotes.
 //
-// Belongs to its loop's thread and process, so each worker opens its own. In a forked child it
-// drops the parent's lines instead of writing them twice.
+// An AccessLog belongs to its loop's thread and process, so each worker opens one for itself. In a
+// forked child the copy of the log drops the parent's lines instead of writing them a second time.
 class AccessLog {
  public:
   enum class Format : std::uint8_t {
@@ -69,7 +69,7 @@ class AccessLog {
   // A request and its response. The views are used only during add().
   struct Entry {
     // The client: `peer_text`, or the host of `peer` if `peer_text` is empty. A text that contains
-    // blanks is logged in JSON only. The other formats show "-".
+    // blanks is logged in JSON only. The other formats show "-" instead.
     const Address* peer = nullptr;
     std::string_view peer_text;
     // Both are empty if the request was refused because of its head, or before the head was
@@ -106,8 +106,9 @@ class AccessLog {
   // Writes as many of the collected lines as possible without waiting.
   void flush() noexcept;
 
-  // Opens the path again after a rotation. Lines collected so far go to the old file. If that
-  // fails, the old file stays in use. Errors: those of open(). Does nothing for standard output.
+  // Opens the path again after a rotation. Lines collected so far go to the old file. If the path
+  // can't be opened, the old file stays in use. Errors: those of open(). Does nothing for standard
+  // output.
   Result<> reopen();
 
   // Returns how many lines were lost since the log was opened.

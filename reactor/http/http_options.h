@@ -16,9 +16,9 @@ namespace reactor::http {
 
 class AccessLog;
 
-// Answers one request, or defers the response. The request's views, including its body, are valid
-// until the handler returns. If the handler throws, the client gets a 500, what() is logged, and
-// the loop continues.
+// Answers one request, or defers the response. The views in the request, also that of its body, are
+// valid until the handler returns. If the handler throws, the client gets a 500, what() is logged,
+// and the loop continues.
 using Handler = Callback<void(const Request&, Response&)>;
 
 // What the server does with a request's content.
@@ -32,7 +32,8 @@ enum class Content : std::uint8_t {
 struct Options {
   // Returns the listen options that suit HTTP. The client speaks first, so the kernel hands over a
   // connection only when its request has come. Responses that a client does not read wait in the
-  // server instead of the kernel, because there they hold back further requests.
+  // server instead of in the kernel, because the server then reads no further requests from that
+  // client.
   [[nodiscard]] static ListenOptions listening() noexcept {
     ListenOptions options;
     options.defer_accept = std::chrono::seconds(1);
@@ -46,30 +47,32 @@ struct Options {
   // 413. limits.body applies too.
   std::size_t collected_body = 1024 * 1024;
   // The longest time from the opening of a connection, or from the first byte of a later request,
-  // to the end of the request's head. If it passes, the client gets a 408.
+  // to the end of the request's head. A client that takes longer gets a 408.
   Duration header_timeout = std::chrono::seconds(60);
   // The longest time for a request's content. Each `body_rate` received bytes add a second to it,
-  // unless `body_rate` is 0. If the time passes, the client gets a 408. The time stands still
-  // during pause_body().
+  // unless `body_rate` is 0. A client that takes longer gets a 408. The time between pause_body()
+  // and resume_body() does not count.
   Duration body_timeout = std::chrono::seconds(60);
   std::uint32_t body_rate = 500;
   // The longest time that a connection may wait for its next request.
   Duration keep_alive = std::chrono::seconds(75);
-  // When the server drains, idle connections are closed at random moments within this time. Their
-  // clients then don't all reconnect at once, and requests on their way are still answered.
+  // When the server drains, idle connections are closed at random moments within this time. So
+  // their clients don't all reconnect at the same time, and requests that are already on their way
+  // are still answered.
   Duration drain_spread = std::chrono::seconds(1);
   // Called when the head of a request with content is complete. Decides what the server does with
-  // the content. If this is empty, Content::collect applies. The request's views are valid until it
-  // returns. Fill in the response for Content::refuse only.
+  // the content. If this callback is empty, Content::collect applies. The views in the request are
+  // valid until the callback returns. Fill in the response for Content::refuse only.
   Callback<Content(const Request&, Response&)> on_head;
   // Returns the handler for an upgraded connection that another process handed over, after the
-  // handler there agreed in on_hand_over(). The new handler's on_adopt() is called next. It must
-  // outlive the connection. If this is empty or returns null, such connections are closed.
+  // handler there agreed in on_hand_over(). The server then calls the on_adopt() of the new
+  // handler, which must outlive the connection. If this callback is empty or returns null, such
+  // connections are closed.
   Callback<StreamHandler*()> on_adopt_upgraded;
   // The log of all requests; null: none. Must outlive the server.
   AccessLog* access_log = nullptr;
-  // Limits of connections, listening and the write queue. The server sets the idle timeout in it
-  // to keep_alive.
+  // Limits of connections, listening and the write queue. The server sets the idle timeout among
+  // them to keep_alive.
   ServerLimits transport;
 };
 

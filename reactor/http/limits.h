@@ -8,7 +8,7 @@
 namespace reactor::http {
 
 // Each limit counts bytes on the wire, unless it says otherwise. A request that exceeds a limit
-// gets the status in parentheses, and the connection is closed.
+// gets a response with the status in parentheses, and its connection is closed.
 struct Limits {
   // The request line without its CRLF (414; 501 if the method alone is longer). At least 8,000 is
   // recommended (RFC 9112 section 3). At most 1 GiB.

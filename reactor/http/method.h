@@ -7,8 +7,8 @@
 
 namespace reactor::http {
 
-// The methods of RFC 9110 section 9.3, and PATCH (RFC 5789). `other` is any other token, whose text
-// is in Request::method_token.
+// The methods of RFC 9110 section 9.3, and PATCH (RFC 5789). `other` stands for any other token;
+// Request::method_token has its text.
 enum class Method : std::uint8_t {
   get,
   head,

@@ -26,8 +26,8 @@ enum class TargetForm : std::uint8_t {
 };
 
 // The result of RequestParser. All views point into the parser's input, and `fields` points into
-// the parser. They are valid until either changes, so a handler that answers later must copy
-// whatever it still needs.
+// the parser. The views are valid until the input or the parser changes, so a handler that answers
+// later must copy whatever it still needs.
 struct Request {
   std::string_view method_token;  // as received; never empty
   std::string_view target;        // as received, with characters of RFC 3986 only; never empty
@@ -44,9 +44,9 @@ struct Request {
   bool chunked = false;            // the body is chunked: see ChunkedDecoder
   bool has_content_length = false;
   // The peer allows another request on this connection (RFC 9112 section 9.3). Always false with
-  // CONNECT, because the bytes that follow belong to a tunnel. A server also clears it if bytes
-  // already follow a request with Upgrade, because they may belong to the other protocol. Only
-  // Response::upgrade() then keeps the connection open.
+  // CONNECT, because the bytes that follow belong to a tunnel. A server also sets this to false if
+  // bytes already follow a request with Upgrade, because they may belong to the other protocol.
+  // Only Response::upgrade() then keeps the connection open.
   bool keep_alive = false;
   // The client waits for 100 (Continue). Always false with HTTP/1.0 (RFC 9110 section 10.1.1).
   bool expect_continue = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Responder and Exchange point to each other until one of them ends the response. A Responder
+// A Responder and its Exchange point to each other until one of them ends the response. A Responder
 // without an Exchange is dead.
 #include "reactor/http/responder.h"
 

@@ -17,13 +17,14 @@ namespace reactor::http {
 class Response;
 struct Exchange;
 
-// Made by Response::defer(). Movable. Belongs to the loop's thread; any callback may call it. Later
-// requests of the same connection wait for the response, so responses leave in order.
+// Response::defer() makes a Responder. It is movable. It belongs to the loop's thread; any callback
+// may call its functions. Later requests of the same connection wait for the response, so responses
+// leave in order.
 //
 // If a Responder is destroyed before it sent anything, the client gets a 500. If it is destroyed in
 // the middle of a response, the connection is reset, so that the client can't mistake the part for
-// the whole. A Responder is dead when its response is complete or its client is gone. It then tests
-// as false, and its calls do nothing.
+// the whole. A Responder is dead when its response is complete or its client is gone. It then
+// converts to false, and its functions do nothing.
 class Responder {
  public:
   // Makes a dead Responder, for a later assignment.
@@ -41,8 +42,8 @@ class Responder {
   void send(const Response& response);
 
   // Sends the head of a response. write() sends its content; response.content() is not sent. If
-  // `length` is given, it is sent as Content-Length, and exactly that many bytes must follow. If
-  // not, the content is chunked. To an HTTP/1.0 client it then ends with the connection.
+  // `length` is given, it is sent as Content-Length, and exactly that many bytes must follow.
+  // Otherwise the content is chunked or, to an HTTP/1.0 client, ends where the connection ends.
   void begin(const Response& response, std::optional<std::uint64_t> length = std::nullopt);
   // Sends content. Call it only after begin(). The content is dropped if the request was a HEAD or
   // the status is 204 or 304.
@@ -52,7 +53,8 @@ class Responder {
   void finish();
 
   // Returns whether the queue has room. Stop producing while it is false, and continue when
-  // on_drain() calls back. More than StreamOptions::queue_limit queued bytes end the connection.
+  // on_drain() calls back. If more than StreamOptions::queue_limit bytes are queued, the connection
+  // is closed.
   [[nodiscard]] bool writable() const noexcept;
   void on_drain(Callback<void()> callback);
 
@@ -63,9 +65,10 @@ class Responder {
   // Sets the callback for the content of a request for which Options::on_head chose
   // Content::stream. Set it in the handler, because content that comes without it is dropped.
   // `part` is valid until the callback returns. The last call has `last` set, and its part may be
-  // empty. Also sends the 100 (Continue) if the client waits for it.
+  // empty. Setting the callback also sends the 100 (Continue) if the client waits for it.
   void on_body(Callback<void(std::string_view part, bool last)> callback);
-  // Stop and resume reading the content. The client has to wait with the rest meanwhile.
+  // pause_body() stops reading the content, and resume_body() goes on. Meanwhile the client has to
+  // wait with the rest.
   void pause_body();
   void resume_body();
 

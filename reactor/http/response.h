@@ -17,8 +17,8 @@ namespace reactor::http {
 class Connection;
 struct Request;
 
-// Fields that many responses share. They are checked once, and each response copies them in one
-// piece.
+// Fields that many responses share. They are checked only when they are added. Each response then
+// copies them in one piece.
 class PreparedFields {
  public:
   // Adds a field. Returns false, and adds nothing, if the field breaks the rules of
@@ -42,7 +42,7 @@ class Response {
 
   // Adds a field. The name must be a token (RFC 9110 section 5.6.2), and the value must not contain
   // control characters except tabs. Anything else is a mistake of the handler, so that an attacker
-  // can't inject fields. So are the names that the library sets.
+  // can't inject fields. A name that the library sets itself is a mistake, too.
   Response& header(std::string_view name, std::string_view value);
   // Adds prepared fields without a copy. They must not change until the response was sent.
   Response& headers(const PreparedFields& fields) {
@@ -80,7 +80,7 @@ class Response {
   // other request makes this call a mistake of the handler. After the response, `next` gets
   // on_open(), then on_data() with the bytes that the client has sent already, on_end() if the
   // client has half-closed, and on_shutdown() if the server drains. If one of these calls throws,
-  // the exception leaves Loop::run() as usual, but the connection ends. The server still owns the
+  // the connection ends, and the exception leaves Loop::run() as usual. The server still owns the
   // Stream and closes it with the others. `next` must live until its on_close().
   Response& upgrade(std::string_view protocol, StreamHandler& next);
 

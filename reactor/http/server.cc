@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// http::Server is a reactor::Server<Connection> and the Shared that its connections use. Both lie
-// in Parts, because they must outlive a handler that destroys the http::Server.
+// http::Server is a reactor::Server<Connection> and the Shared that its connections use. Both are
+// members of Parts, because they must outlive a handler that destroys the http::Server.
 #include "reactor/http/server.h"
 
 #include "reactor/http/internal/http_connection.h"
@@ -17,8 +17,9 @@ struct Server::Parts {
 
   Shared shared;  // outlives the connections
   std::unique_ptr<reactor::Server<Connection>> server;
-  // If a handler destroys the Server, its Parts move to `last_owner`, and `end` destroys them
-  // later. Both are made in advance, because a destructor must not run out of memory.
+  // If a handler destroys the Server, the Parts move to `last_owner`, and `end` destroys them
+  // later. `last_owner` and `end` are made in advance, because a destructor must not run out of
+  // memory.
   std::unique_ptr<Parts>* last_owner = nullptr;
   Deferred end;
 };
@@ -34,8 +35,8 @@ Options with_keep_alive(Options options) {
 
 Server::Server(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
 
-// A handler may destroy the server. The handler and the code to which it returns belong to parts_,
-// so the loop then destroys parts_ later.
+// A handler may destroy the server. The handler and the code that called it belong to parts_. So
+// parts_ is then destroyed later, from the loop.
 Server::~Server() {
   if (parts_ == nullptr || parts_->server == nullptr) return;
   if (!parts_->server->end_in_callback()) return;

@@ -24,15 +24,15 @@ namespace reactor::http {
 
 // Supports keep-alive, pipelining (responses leave in order, those of one read together), HEAD,
 // HTTP/1.0, collected and streamed bodies, Expect: 100-continue, and upgrades. A malformed request
-// is refused with the right status, and the connection is closed in a way that lets the response
-// arrive. A CONNECT gets a 501 unless the handler upgrades or refuses it. If the response to a
-// CONNECT makes no tunnel, the connection is closed, and nothing after the request is read. The
-// server reads nothing more from a client that does not read its responses.
+// is refused with the right status, and the connection is closed in such a way that the response
+// still reaches the client. A CONNECT gets a 501 unless the handler upgrades or refuses it. If the
+// response to a CONNECT makes no tunnel, the connection is closed, and nothing after the request is
+// read. The server reads nothing more from a client that does not read its responses.
 //
 // Belongs to its loop's thread. Handlers and callbacks may call drain() and may destroy the server.
-// Destroying it closes all connections at once. A handler or callback that is running is destroyed
-// after it has returned. Responders may outlive the server, and are then dead. If a handler
-// destroyed the server, they are dead once that handler has returned.
+// Destroying the server closes all connections immediately. A handler or callback that is running
+// is destroyed after it has returned. Responders may outlive the server, and are then dead. If a
+// handler destroyed the server, they are dead once that handler has returned.
 class Server final : public reactor::Service {
  public:
   // Binds, listens and accepts. Errors: those of reactor::Server::listen().
@@ -51,8 +51,8 @@ class Server final : public reactor::Service {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Does what reactor::Server::drain() does: requests in progress are answered with `Connection:
-  // close`, and idle connections are closed within Options::drain_spread.
+  // Ends the server as reactor::Server::drain() does. Requests in progress are answered with
+  // `Connection: close`, and idle connections are closed within Options::drain_spread.
   void drain(Callback<void()> done = {}) override;
 
   // See Service. A connection is idle between requests. The limit counts requests.

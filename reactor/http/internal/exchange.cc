@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A Responder may call its Exchange at any time, even while the handler or another callback of the
-// same exchange runs (`running`). If that completes the response, the exchange is only marked as
-// over. It ends when the callback has returned.
+// same exchange runs (`running`). If such a call completes the response, the exchange is only
+// marked as over. It is destroyed when the callback has returned.
 #include "reactor/http/internal/exchange.h"
 
 #include <algorithm>

@@ -8,7 +8,7 @@
 //     begin() -> head_sent -> finish() -+-> over
 //     abandon() ------------------------+
 //
-// A streamed request may be read and deferred at once. The exchange ends with its response.
+// A streamed request may be in both states at the same time. The exchange ends with its response.
 #pragma once
 
 #include <cstdint>
@@ -57,10 +57,10 @@ struct Exchange {
   // Called by Connection, when the handler defers the response. `log` is null if there is none.
   [[nodiscard]] Responder defer(const Request& request, AccessLog* log);
 
-  // Returns the memory for the next read: for content a part of the loop's scratch, else `input`,
-  // which is shorter. Content is used at once, but bytes after it are kept in the connection, so
-  // the read is no longer than the missing content. Chunked content has no known end; kChunkedRead
-  // limits its reads.
+  // Returns the memory for the next read. Content goes to a part of the loop's scratch buffer, and
+  // other input to `input`, which is shorter. Content is used immediately, but bytes after it have
+  // to be kept in the connection. So the read is no longer than the missing content. Chunked
+  // content has no known end; kChunkedRead limits its reads.
   [[nodiscard]] std::span<std::byte> read_buffer(std::span<std::byte> input) const noexcept;
   // Returns when the wait for content ends: after body_timeout, plus one second for each
   // `body_rate` received bytes.

@@ -99,8 +99,8 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
 }
 
 [[gnu::noinline]] void Connection::take_partial(Stream& stream) {
-  // This function owns the buffer meanwhile, because the requests in it must find partial_ empty,
-  // as in an idle connection.
+  // While this function handles the requests in the buffer, it owns the buffer: code that handles a
+  // request expects an empty partial_, as in an idle connection.
   std::unique_ptr<ByteBuffer> earlier = std::move(partial_);
   if (earlier == nullptr || stream.closing()) return;
   std::size_t left = 0;
@@ -113,8 +113,8 @@ void Connection::on_data(Stream& stream, std::span<std::byte> bytes) {
   if (left > 0) partial_ = std::move(earlier);
 }
 
-// Decides what to wait for next, after input was taken or a response was sent. Closes the
-// connection, or sets its clock and pauses or resumes reading.
+// Decides what to wait for next, after input was taken or a response was sent. Either closes the
+// connection, or sets its timeout and pauses or resumes reading.
 void Connection::settle(Stream& stream) {
   if (stream.closing() || &stream.handler() != this) return;
   const bool waiting = waits(stream);
@@ -131,14 +131,14 @@ void Connection::settle(Stream& stream) {
 }
 
 // Takes the input in partial_, then decides what to wait for next. Each callback of the Stream that
-// can end a wait ends with this call, so no input is forgotten in partial_.
+// can end a wait calls this function last, so no input is forgotten in partial_.
 void Connection::proceed(Stream& stream) {
   if (!waits(stream)) take_partial(stream);
   settle(stream);
 }
 
-// Does what proceed() does, after a call of a Responder. A handler may be running, and handlers are
-// never nested, so on_timeout() takes the input in partial_ later.
+// Does what proceed() does, but for a call of a Responder. A handler may be running then, and a
+// second handler must not run inside it. So the input in partial_ is taken later, by on_timeout().
 void Connection::proceed_soon(Stream& stream) {
   if (taking_) return;  // take_requests() continues by itself
   if (waits(stream) || (partial_ == nullptr && !stream.ended())) {
@@ -318,8 +318,8 @@ bool Connection::feed_chunked(Stream& stream, std::string_view& input) {
   return false;
 }
 
-// Collects a piece of content, or passes it on. Returns false if the exchange or the connection is
-// over.
+// Collects a piece of content, or passes it to the handler. Returns false if the exchange or the
+// connection is over.
 bool Connection::take_content(Stream& stream, std::string_view part) {
   Exchange& exchange = *exchange_;
   exchange.received += part.size();

@@ -3,8 +3,8 @@
 //
 //   idle -> request head -> (content) -> handler -> response -> idle
 //
-// Only one request at a time is in progress. Later input waits in `partial_`. So does input that
-// came while the client did not read its responses.
+// Only one request at a time is in progress. Later input waits in `partial_`. Input also waits
+// there while the client does not read its responses.
 //
 //   http_connection.cc             reads requests and their content, and calls the handler
 //   http_connection_response.cc    sends the responses that are not plain
@@ -30,7 +30,8 @@
 namespace reactor::http {
 
 // The state that all connections of one server share. A connection that waits for a request owns
-// next to nothing: the memory for a request and its response is here, and is reused for the next.
+// next to no memory: the memory for a request and its response is here, and is reused for the next
+// request.
 struct Shared {
   // The most bytes that one read takes, and how many bytes of input may wait in partial_ before
   // reading is paused.
@@ -47,8 +48,8 @@ struct Shared {
 
   Handler handler;
   Options options;
-  // The first part of the loop's scratch, into which requests are read. It is short because input
-  // is kept in the connection if it can't be handled yet.
+  // The first part of the loop's scratch, into which requests are read. It is short because a
+  // connection keeps any input that can't be handled yet.
   std::span<std::byte> input;
   HeldCallback<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;

@@ -11,8 +11,9 @@
 namespace reactor::http {
 namespace {
 
-// The state that moves with a connection to another process: one byte of version, then the
-// milliseconds left as four bytes, the least significant first. Later versions append to it.
+// The state that a connection takes along to another process: one byte for the version, then the
+// milliseconds that the wait for the next request may still take, as four bytes, the least
+// significant first. Later versions append to this state.
 constexpr std::byte kStateVersion{1};
 constexpr std::size_t kStateSize = 5;
 
@@ -43,7 +44,7 @@ void Connection::on_shutdown(Stream& stream) {
   if (idle()) leave(stream);  // else set_clock() does it after the response
 }
 
-// Lets the connection move only between requests. Its state is then only the time that is left to
+// Lets the connection move only between requests. Its state is then only the time that it may still
 // wait for the next request.
 HandOver Connection::on_hand_over(Stream& stream, std::vector<std::byte>& state) {
   if (!idle() || !progress_.fresh()) return HandOver::later;
@@ -52,7 +53,7 @@ HandOver Connection::on_hand_over(Stream& stream, std::vector<std::byte>& state)
 }
 
 // Continues to wait for the next request. A state that can't be read comes from another version of
-// the program. In that case the wait starts again.
+// the program. In that case the wait begins anew.
 void Connection::on_adopt(Stream& stream, std::span<const std::byte> state) {
   const Duration keep_alive = shared_->options.keep_alive;
   const Duration left = read_wait(state).value_or(keep_alive);
@@ -78,9 +79,9 @@ void Connection::leave(Stream& stream) {
   clock_ = Clock::idle;
 }
 
-// Ends a connection that has no memory for its input. The others continue. Called in a catch block
-// for std::bad_alloc. If the handler of an upgraded connection threw it, it is rethrown, because
-// it is not ours to handle.
+// Ends a connection for whose input there is no memory. Other connections continue. Called in a
+// catch block for std::bad_alloc. If the handler of an upgraded connection threw the exception, it
+// is rethrown, because the exceptions of such a handler leave Loop::run().
 [[gnu::noinline]] void Connection::give_up(Stream& stream) {
   if (&stream.handler() != this) throw;
   stream.fail(std::make_error_code(std::errc::not_enough_memory));

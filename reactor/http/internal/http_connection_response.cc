@@ -22,7 +22,7 @@ std::string name_of_peer(const Stream& stream) {
 }  // namespace
 
 // Not inlined, because the strings that are built here would slow down every response. If there is
-// no memory for them, only the line is lost, and the caller continues.
+// no memory for them, only the log line is lost, and the caller continues.
 [[gnu::noinline]] void log_exception(std::string_view callback) noexcept {
   try {
     throw;
@@ -88,8 +88,8 @@ void Connection::upgrade(Stream& stream, const Request& request, const Response&
   }
 }
 
-// Opens the Stream for its new handler, and repeats the events that only the Connection got. In
-// each of these calls the handler may close the Stream or set another handler.
+// Opens the Stream for its new handler, and repeats for that handler the events that only the
+// Connection got. In each of these calls the handler may close the Stream or set another handler.
 void Connection::catch_up(Stream& stream, std::string_view rest) {
   stream.handler().on_open(stream);
   if (!rest.empty() && !stream.closing()) {
@@ -131,8 +131,8 @@ Responder Connection::defer(Stream& stream, const Request& request) {
   return exchange_->defer(request, shared_->options.access_log);
 }
 
-// Ends the exchange if its response is complete. Does nothing while one of its callbacks runs, and
-// is called again when that returns.
+// Ends the exchange if its response is complete. Does nothing while one of the exchange's callbacks
+// runs, and is called again when that callback returns.
 void Connection::drop_if_over(Stream& stream) {
   if (exchange_ == nullptr || !exchange_->over || exchange_->running) return;
   const std::unique_ptr<Exchange> done = std::move(exchange_);

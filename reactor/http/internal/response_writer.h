@@ -18,8 +18,8 @@ namespace reactor::http {
 inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
-// Sends the response. Sends an error instead if the handler made a mistake (500), did not handle
-// CONNECT (501), or made a head that is longer than the room of a Stream (500).
+// Sends the response. Sends an error response instead if the handler made a mistake (500), did not
+// handle CONNECT (501), or made a head that is longer than the room of a Stream (500).
 SentResponse send_response(Stream& stream, DateCache& date, const Response& response,
                            ResponseContext context);
 

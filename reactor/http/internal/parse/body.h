@@ -35,9 +35,9 @@ class ChunkedDecoder {
 
   // Consumes bytes from the front of the input, at most to the end of one piece of data. Checks the
   // size that a chunk announces against limits.body before the data arrives. The result for the
-  // whole body does not depend on how the input is cut. After `done` or `error` each further call
-  // returns that state again and consumes nothing. A repeated error has status 400 and another
-  // reason. Not thread-safe. Callbacks may call it.
+  // whole body does not depend on how the input is divided into calls. After `done` or `error` each
+  // further call returns that state again and consumes nothing. If the state is `error`, these
+  // results have status 400 and a reason of their own. Not thread-safe. Callbacks may call it.
   Step next(std::string_view input, const Limits& limits) noexcept;
 
   // Returns the bytes of content in all chunks that have begun, received or only announced.

@@ -3,8 +3,8 @@
 //
 // Each function takes a whole line of common bytes, or does nothing and leaves the line to the
 // strict HeadLexer. The HeadLexer accepts each line that is accepted here, with the same outcome (a
-// test compares them). No errors are found here. Reads stay in the window, which must fit (see
-// scan::Window).
+// test compares them). No errors are found here. The functions read only inside the window. The
+// caller has to ask Window::fits() first (scan.h).
 #pragma once
 
 #include <array>
@@ -79,7 +79,8 @@ template <class Block>
 }
 
 // Eight bytes to find in upper or lower case, as one word. `any_case` has bit 0x20 set only for the
-// letters. Setting these bits in a matching input, and in no other, gives `lower`.
+// letters. Setting these bits in the input gives `lower` if the input matches, and in no other
+// case.
 struct TextWord {
   std::uint64_t lower;
   std::uint64_t any_case;

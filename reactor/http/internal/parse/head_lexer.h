@@ -116,8 +116,8 @@ class HeadLexer {
     return true;
   }
 
-  // Handles a '%' that does not start a triplet. If the input ends in the triplet, the next call
-  // starts at its '%' again.
+  // Handles a '%' that no whole triplet follows. If the input ends inside the triplet, the next
+  // call starts at its '%' again.
   bool cut_or_wrong_triplet() {
     const char* digit = at_ + 1;
     if (digit != end_ && chars::is(chars::kHex, *digit)) ++digit;

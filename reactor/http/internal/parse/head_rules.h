@@ -19,8 +19,7 @@ namespace reactor::http {
 
 // Returns whether the text equals `lower`, without regard to case, with a few comparisons of words.
 // `lower` has no upper-case letters. Setting bit 0x20 turns only letters into letters. It turns
-// only
-// '-' and CR into '-', and no text here contains a CR, so the result is exact.
+// only '-' and CR into '-', and no text here contains a CR, so the result is exact.
 template <std::size_t with_nul>
 inline bool is_any_case(std::string_view text, const char (&lower)[with_nul]) noexcept {
   constexpr std::size_t size = with_nul - 1;

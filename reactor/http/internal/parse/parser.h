@@ -16,8 +16,8 @@ namespace reactor::http {
 class HeadRules;
 struct ParseCursor;
 
-// Where the parsing of an unfinished head continues. A connection keeps nothing else of it. Each
-// request needs a fresh one. parse() leaves it fresh when the request is complete.
+// Where the parsing of an unfinished head continues. A connection keeps nothing else of the head.
+// Each request needs a fresh ParseProgress. parse() leaves it fresh when the head is complete.
 struct ParseProgress {
   std::uint32_t offset = 0;      // bytes that were checked so far
   std::uint32_t line = 0;        // offset of the request line, later of the header section
@@ -35,7 +35,7 @@ struct ParseResult {
 
   State state = State::incomplete;
   // complete: the request has neither content nor Upgrade. This is only a hint for a fast path: it
-  // may be false for such a request too.
+  // may be false for such a request, too.
   bool plain = false;
   // error: the status for the response: 400, 413, 414, 417, 431, 501 or 505.
   std::uint16_t status = 0;
@@ -69,9 +69,9 @@ class RequestParser {
   // complete: `request` is set. The bytes after `consumed` were not looked at.
   // incomplete: call again with the same progress and with more input. It must start with the same
   //   bytes, which may have moved. The work is linear in the bytes, however many calls there are.
-  //   A byte that no valid request can have there is an error as soon as it arrives. So is a byte
-  //   beyond a limit, so the input never needs to be longer than max_head(). The meaning of fields
-  //   (Host, Content-Length, ...) is judged at the end of the head.
+  //   A byte that no valid request can have there is an error as soon as it arrives. A byte beyond
+  //   a limit is an error, too, so the input never needs to be longer than max_head(). The meaning
+  //   of fields (Host, Content-Length, ...) is judged at the end of the head.
   // error: respond with `status`, close the connection, and read nothing more, because the end of
   //   this request is unknown. Progress and request are then unspecified.
   // The outcome depends on the bytes alone, not on how they were cut.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Scanning: finds the end of a run of bytes of one class. Internal.
 //
-// A `Block` looks at kWidth bytes at once and marks those outside the *common* part of a class.
-// Each byte has kBits bits in the mask. The first byte has the lowest bits. A marked byte may still
-// belong to the class (obs-text in a value, '_' in a name). So from the first marked byte on, each
-// byte of the run is looked up in the table.
+// A `Block` looks at kWidth bytes in one step, and marks the bytes that are outside the *common*
+// part of a class. Each byte has kBits bits in the mask. The first byte has the lowest bits. A
+// marked byte may still belong to the class (obs-text in a value, '_' in a name). So from the first
+// marked byte on, each byte of the run is looked up in the table.
 #pragma once
 
 #include <bit>
@@ -85,8 +85,9 @@ struct PortableBlock {
   }
 };
 
-// Text that is read block by block. The last block overlaps the one before, so that nothing after
-// the end is read. A text that is too short for this has no window, so ask fits() first.
+// Text that is read block by block. The last block overlaps the one before it, so that nothing
+// after the end of the text is read. A text that is shorter than a block has no window, so ask
+// fits() first.
 template <class Block>
 struct Window {
   const char* last;  // the last position at which a block and one more byte fit
@@ -124,8 +125,8 @@ inline const char* uncommon(const Window<Block>& window, const char* from) noexc
   return mask == 0 ? window.end() : from + before<Block>(mask);
 }
 
-// The fast path reads up to eight bytes from the end of a run on. If a run does not end in the
-// window, it reads these bytes instead. They are outside every window and differ from any text.
+// The fast path reads up to eight bytes after the end of a run. If a run has no end in the window,
+// the fast path reads these bytes instead. They are outside every window and differ from any text.
 inline constexpr char kNowhere[16] = {};
 
 // Returns the first uncommon byte in [from, window.end() - 1). Returns kNowhere + 1 if there is

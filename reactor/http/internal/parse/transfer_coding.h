@@ -14,8 +14,8 @@ struct TransferCoding {
   bool malformed = false;  // the rest of the list was not looked at
 };
 
-// Takes the first element and the comma after it off `list`. An empty list has one empty element.
-// The time is linear in the bytes taken.
+// Removes the first element and the comma after it from `list`, and returns the element. An empty
+// list has one empty element. The time is linear in the bytes taken.
 [[nodiscard]] TransferCoding next_coding(std::string_view& list) noexcept;
 
 }  // namespace reactor::http
