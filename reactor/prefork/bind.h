@@ -15,14 +15,14 @@ struct InheritedSocket {
   friend bool operator==(const InheritedSocket&, const InheritedSocket&) = default;
 };
 
-// All the sockets that systemd, or another program that speaks LISTEN_FDS, passed; one or more
-// (sd_listen_fds(3), systemd.socket(5)).
+// All the sockets, one or more, that were passed by systemd or by another program that sets
+// LISTEN_FDS (sd_listen_fds(3), systemd.socket(5)).
 struct SystemdSockets {
   friend bool operator==(const SystemdSockets&, const SystemdSockets&) = default;
 };
 
-// An address to bind, or sockets that exist already. Compares by content. An Address becomes an
-// Endpoint for streams.
+// An address to bind, or sockets that exist already. Two Binds are equal if their content is. An
+// Address becomes an Endpoint for streams.
 using Bind = std::variant<Endpoint, InheritedSocket, SystemdSockets>;
 
 // Returns Endpoint::to_string(), `fd:N` or `systemd`.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Child: serve() runs the loop turn by turn, because the end of the connection is not an event of
-// the loop: the last turn may have left work that is due.
+// Child: serve() runs the loop turn by turn, and asks after each turn whether the connection is
+// over, because no event of the loop says so. Before serve() ends, it runs the work that the last
+// turn left.
 #include "reactor/prefork/child.h"
 
 #include <csignal>
@@ -51,8 +52,8 @@ int Child::serve(Service& service) {
   return kExitOk;
 }
 
-// Whether the connection is over. Work that is due, such as a call that was posted at the end, is
-// done first.
+// Returns whether the connection is over. It is not over while work is due, such as a call that was
+// posted at the end.
 bool Child::over(const Service& service) {
   return service.connections() == 0 && loop_.keeping() <= keeping_before_ &&
          loop_.next_timeout() > Duration::zero();

@@ -14,17 +14,18 @@ namespace reactor::prefork {
 
 class SignalBlock;  // internal
 
-// A process that was forked for one connection: it has that connection and a loop. ForkServer makes
-// this object in the child. Thread: the only one of the process. Callbacks may call loop().
+// Child is a process that was forked for one connection. It has that connection and a loop.
+// ForkServer makes this object in the child. Thread: the only one of the process. Callbacks may
+// call loop().
 //
-// The process ends when its parent does. TERM asks it to finish, QUIT ends it at once. All other
-// signals that the parent's loop watched are ignored here, for example INT, which a terminal sends
-// to all.
+// The process ends when its parent does. TERM asks it to finish, and QUIT ends it at once. All
+// other signals that the parent's loop watched are ignored here, for example INT, which a terminal
+// sends to parent and child.
 class Child {
  public:
-  // `state`: see Service::adopt_connection(). `lifeline`: reads end of file once the parent is
-  // gone. `blocked`: the signals that were blocked around the fork; serve() lifts it. Throws what
-  // Loop throws.
+  // `state`: the message of a hand-over, see Service::adopt_connection(). `lifeline`: reads end of
+  // file as soon as the parent is gone. `blocked`: the signals that were blocked around the fork;
+  // serve() unblocks them. Throws what Loop throws.
   Child(Socket connection, std::span<const std::byte> state, UniqueFd lifeline, Backend backend,
         SignalBlock& blocked);
   Child(const Child&) = delete;
@@ -34,10 +35,10 @@ class Child {
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
 
   // Gives the connection to `service`, which has no listeners. Runs the loop until the connection
-  // is over, and until everything that was started for it and keeps run() going has ended. Handles
-  // that existed before the call are not waited for. Return the result from the worker function: 0,
-  // or 1 if the connection could not be taken or the loop failed, which is logged. Throws what a
-  // callback throws.
+  // is over and no timer, watcher or other handle that was made during this call keeps the loop
+  // running. Does not wait for handles that existed before the call. Return the result from the
+  // worker function: 0, or 1 if the connection could not be taken or the loop failed, which is
+  // logged. Throws whatever a callback throws.
   int serve(Service& service);
 
  private:

@@ -8,19 +8,21 @@
 
 namespace reactor::prefork {
 
-// How many descriptors the master or a worker has open before the first connection, whichever has
-// more. For each worker it counts a listener for each address, the two ends of its mailbox, a
-// socket and a pipe to control it, the same two for its predecessor during a reload, and one end of
-// a mailbox of the program before an upgrade. A few more are for logs, the poller and signals.
+// Returns how many descriptors the master, or a worker if that has more, has open before the first
+// connection. For each worker this counts a listener for each address, the two ends of its mailbox,
+// a socket and a pipe to control it, the same two for its predecessor during a reload, and one end
+// of a mailbox of the program before an upgrade. A few more are for logs, the poller and signals.
 // `workers` 0: one process without a master.
 [[nodiscard]] std::uint64_t fixed_descriptors(unsigned workers, std::size_t addresses) noexcept;
 
-// How many descriptors this process may have open at once (RLIMIT_NOFILE); 0 if getrlimit(2) fails.
+// Returns how many descriptors this process may have open at the same time (RLIMIT_NOFILE), or 0 if
+// getrlimit(2) fails.
 [[nodiscard]] std::uint64_t descriptor_limit() noexcept;
 
-// Raises the number of descriptors that this process and its children may open to `wanted`, as far
-// as the hard limit allows. Raises the hard limit only to `needed`, if the process has the right
-// (setrlimit(2)). Never lowers a limit. Returns the limit afterwards.
+// Raises the number of descriptors that this process and its children may have open. The new limit
+// is `wanted`, or the hard limit if that is lower. If the process has the right (setrlimit(2)),
+// first raises the hard limit, but only to `needed`. Never lowers a limit. Returns the limit
+// afterwards.
 std::uint64_t raise_descriptor_limit(std::uint64_t wanted, std::uint64_t needed) noexcept;
 
 // Returns the message of `error`. If this process ran out of descriptors, adds how many it needs at

@@ -26,8 +26,8 @@
 namespace reactor::prefork {
 namespace {
 
-// The pause after a fork that failed doubles up to kLastRetry. The end of a child also starts a
-// try.
+// The pause after a fork that failed doubles up to kLastRetry. The end of a child also causes a new
+// try, before the pause is over.
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(5);
 
@@ -143,8 +143,9 @@ bool ForkServer::start_child(Waiting& waiting) {
   return true;
 }
 
-// Fails if neither a descriptor nor SIGCHLD can tell the child's end, or if there is no memory. An
-// exception would leave the connection in the queue, for a second child.
+// Watches for the end of the child `pid`. Fails if neither a descriptor nor SIGCHLD can report that
+// end, or if there is no memory. Does not throw bad_alloc: the connection would stay in waiting_,
+// and a second child would be forked for it.
 Result<> ForkServer::watch(pid_t pid) {
   try {
     Result<ChildWatcher> watcher =

@@ -31,20 +31,21 @@ class SignalBlock;  // internal
 // Accepts connections, forks a child for each, and waits for those children and no others. It never
 // reads from a connection and never blocks. At the limit it stops accepting, and the kernel's queue
 // fills. If fork(2) fails, the connection waits and the fork is tried again, after a delay that
-// doubles from 100 ms up to 5 s. A connection is over when its child has ended for any reason; a
-// child that is killed by a signal is logged.
+// doubles from 100 ms up to 5 s. A connection is over when its child has ended for any reason. A
+// child that was killed by a signal is logged.
 //
-// Thread: the loop's. Fork from a process with one thread: a child has no other threads, and locks
-// that they held stay locked. A child has a copy of all memory, but it closes the descriptors that
-// the parent's loop watches. It leaves by _exit(2), without running the parent's destructors. It
-// dies with its parent; on Linux it dies with the thread that forked it.
+// Thread: the loop's. Fork from a process with one thread: a child has a copy of the forking thread
+// only, so locks that other threads held stay locked there. A child has a copy of all memory, but
+// it closes the descriptors that the parent's loop watches. It ends by _exit(2), without running
+// the parent's destructors. It dies with its parent; on Linux it dies with the thread that forked
+// it.
 //
 // As a Service: drain() and hand_over() both ask the children to finish, because a connection can't
 // leave its process. The destructor kills the children and waits until they are gone.
 class ForkServer final : public ServerBase {
  public:
-  // Runs in the child: makes a Service without listeners and calls child.serve(). The result is the
-  // exit status; an exception is logged and counts as 1.
+  // Runs in the child: makes a Service without listeners and calls child.serve(). Its result is the
+  // child's exit status. An exception is logged, and the exit status is 1.
   using Serve = Callback<int(Child&)>;
 
   static constexpr std::size_t kMaxChildren = 40;
@@ -57,8 +58,8 @@ class ForkServer final : public ServerBase {
                                                                  std::vector<Socket> sockets,
                                                                  ServerLimits limits, Serve serve);
 
-  // Take the arguments of the functions of Server<C>. `context` outlives the server; each fork
-  // copies it with all other memory.
+  // Take the arguments of the functions of Server<C>. `context` must outlive the server. Each child
+  // uses its own copy, which fork(2) made.
   template <ConnectionHandler C, class... Context>
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> listen(
       LoopHere here, std::span<const Address> addresses, ServerLimits limits, Context&... context) {
@@ -85,15 +86,15 @@ class ForkServer final : public ServerBase {
 
   Result<> adopt_connection(Socket connection, std::span<const std::byte> state) override;
 
-  // Called first in each child, to close the descriptors that only the parent may have open. After
-  // it, the child closes the descriptors that the parent's loop watches. The callback must open
-  // nothing.
+  // Sets a callback that runs first in each child, to close the descriptors that only the parent
+  // may have open. After the callback, the child closes the descriptors that the parent's loop
+  // watches. The callback must open nothing.
   void set_on_fork(Callback<void()> on_fork) { on_fork_ = std::move(on_fork); }
 
   // Sends a signal to each child, for example SIGUSR1 to reopen log files.
   void signal_children(int number) noexcept;
-  // The number of children that were forked and not waited for yet. connections() also counts
-  // connections that still wait for a fork.
+  // Returns the number of children that were forked and have not been reaped yet. connections()
+  // also counts connections that still wait for a fork.
   [[nodiscard]] std::size_t children() const noexcept { return children_.size(); }
 
  private:
@@ -137,7 +138,8 @@ class ForkServer final : public ServerBase {
   HeldCallback<void()> on_fork_;
   const std::size_t max_children_;
   // A pipe: the children read lifeline_, and only this process has the other end. The loop watches
-  // that end, so that the children of other ForkServers close it as well.
+  // that end, because each child closes whatever the loop watches, also a child of another
+  // ForkServer.
   UniqueFd lifeline_, lifeline_end_;
   IoWatcher lifeline_watch_;
   std::deque<Waiting> waiting_;   // accepted; each needs a child

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Identity: names and numbers from the databases of the system, and the change of user, which has
-// no way back.
+// Identity: reads names and numbers from the system's databases, and changes the user of the
+// process, which can't be undone.
 #include "reactor/prefork/identity.h"
 
 #include <grp.h>

@@ -18,9 +18,9 @@ struct Identity {
   std::vector<gid_t> groups;  // the supplementary groups
 };
 
-// Finds an identity by names or numbers. An empty `group` is the user's own. An empty `user` is the
-// present one, who then has no supplementary groups. Reads the system's databases, which may be
-// slow if they are on a network, so call it before the fork.
+// Finds an identity by names or numbers. An empty `group` means the user's own group. An empty
+// `user` means the present user, but without supplementary groups. Reads the system's databases,
+// which may be slow if they are on a network. So call this before the fork.
 // Errors: Errc::unknown_user; Errc::unknown_group, also if `user` is a number without an entry and
 // no group is given.
 [[nodiscard]] Result<Identity> find_identity(const std::string& user, const std::string& group);
@@ -34,8 +34,8 @@ struct Identity {
 // (PR_SET_DUMPABLE). A process that is not root can only keep the identity that it has. The kernel
 // forgets PR_SET_PDEATHSIG, so set that afterwards. Errors: those of setgroups(2), setgid(2),
 // setuid(2), prctl(2); operation_not_permitted if root did come back, or if this process is not
-// root and `identity` is not its own. After an error the process must end, because it may have
-// dropped only a part.
+// root and `identity` is not its own. After an error the process must end, because it may still
+// have a part of its old rights.
 [[nodiscard]] std::error_code drop_to(const Identity& identity) noexcept;
 
 }  // namespace reactor::prefork

@@ -17,14 +17,15 @@ namespace reactor::prefork {
 // that NOTIFY_SOCKET names (sd_notify(3), systemd.service(5) Type=notify). Without NOTIFY_SOCKET
 // the calls do nothing. No call waits. If the manager's queue is full, the message waits here, and
 // flush() sends it later, in order. Of each kind only the latest message waits, because it replaces
-// the earlier one. A message is dropped only if the manager is gone. Both are logged.
+// the earlier one. A message is dropped only if the manager is gone. A wait and a drop are both
+// logged.
 class Notifier {
  public:
   // How long to wait after a full queue, before flush() or main_pid() is called again.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
 
-  // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. They stay set, for a program that is
-  // executed later.
+  // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. The variables stay set, for a program that
+  // is executed later.
   Notifier();
 
   // Whether there is a socket to send to.
@@ -34,15 +35,15 @@ class Notifier {
   void ready(std::string_view status = {});
   // Says that a reload begins; ready() ends it. Includes the time, as Type=notify-reload requires.
   void reloading();
-  // Says that the end begins. It may take `limit`, even if TimeoutStopSec= is shorter; 0 leaves
-  // TimeoutStopSec= as it is.
+  // Says that the service begins to end, and may take `limit` for that, even if TimeoutStopSec= is
+  // shorter. A `limit` of 0 leaves TimeoutStopSec= as it is.
   void stopping(std::string_view status = {}, Duration limit = {});
   // Sets the line that `systemctl status` shows. A line feed in it is escaped.
   void status(std::string_view text);
   // Says that all is well. Call it at least once per watchdog_interval().
   void watchdog();
   // Says that process `pid` is the master from now on, and ready. Returns false if the manager's
-  // queue is full or earlier messages wait. The message is not kept then: call this again.
+  // queue is full or earlier messages wait. In that case the message is not kept: call this again.
   [[nodiscard]] bool main_pid(pid_t pid);
 
   // Sends messages that wait, as far as there is room.

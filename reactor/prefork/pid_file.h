@@ -37,11 +37,11 @@ class PidFile {
   // Calls remove().
   ~PidFile() { remove(); }
 
-  // Creates the file, or takes over one that nobody holds. Locks it, and writes this process's pid
-  // and a line feed. Symbolic links are not followed, and a file that holds anything but a pid is
-  // left alone. Removes the file again if the pid can't be written.
-  // Errors: device_or_resource_busy if another process holds it, see holder(); file_exists if the
-  // file is not a pid file; those of open(2) and write(2).
+  // Creates the file, or takes over an existing one that no process holds. Locks it, and writes
+  // this process's pid and a line feed. Symbolic links are not followed, and a file that holds
+  // anything but a pid is left alone. Removes the file again if the pid can't be written.
+  // Errors: device_or_resource_busy if another process holds the file, see holder(); file_exists if
+  // the file is not a pid file; those of open(2) and write(2).
   [[nodiscard]] static Result<PidFile> take(const std::string& path);
 
   // Returns the error that take() would meet, as far as permissions and the content of the file
@@ -59,9 +59,9 @@ class PidFile {
     Kind kind = Kind::nobody;
     pid_t pid = 0;
   };
-  // Returns who holds the file. Trusts an exclusive name lock, because only a process with the
-  // right to write the file can set one. A holder that gave up writing has a shared lock; its pid
-  // must be the one in the file as well.
+  // Returns the process that holds the file. Trusts an exclusive name lock, because only a process
+  // with the right to write the file can set such a lock. A holder that gave up writing has a
+  // shared lock; its pid must be the one in the file as well.
   // Errors: those of open(2).
   [[nodiscard]] static Result<Holder> holder(const std::string& path);
 
@@ -76,17 +76,17 @@ class PidFile {
   // A descriptor that holds the lock, to be left open for a successor that the owner executes; -1
   // if there is none.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
-  // Called in the successor: makes a PidFile of the file that was left open under `fd`, and owns
-  // the descriptor, which is closed if this fails. The file belongs to the predecessor until
-  // claim(): it is neither written nor removed. Errors: bad_file_descriptor;
+  // Called in the successor: makes a PidFile of the file that was left open under `fd`. Takes over
+  // the descriptor, and closes it after an error. Until claim() the file belongs to the
+  // predecessor, and this process neither writes nor removes it. Errors: bad_file_descriptor;
   // no_such_file_or_directory if `fd` is not the file at `path`.
   [[nodiscard]] static Result<PidFile> adopt(const std::string& path, int fd);
   // Called when the successor serves: the file belongs to this process from now on, and holds its
   // pid. The predecessor may call this to have the file back. Errors: those of take().
   [[nodiscard]] std::error_code claim();
   // Keeps holding the file, but by a descriptor that can't write to it. Call it before this process
-  // gives up its rights, so that it can no longer change a file of the user that it was. Does
-  // nothing before claim(). Afterwards claim() does nothing. Errors: those of open(2) and fcntl(2).
+  // gives up its rights, so that it can no longer change a file of its former user. Does nothing
+  // before claim(). Afterwards claim() does nothing. Errors: those of open(2) and fcntl(2).
   [[nodiscard]] std::error_code give_up_writing();
   // Called in the predecessor once the successor serves: closes the file and removes nothing.
   void hand_over() noexcept { fd_.reset(); }

@@ -6,10 +6,10 @@
 //     return worker.serve(*server);
 //   });
 //
-// The master only binds, forks and supervises. It keeps every listener open. A worker that dies
-// loses its own connections and no others, and is replaced at once. If workers keep dying, the
-// restarts are slowed down, and siblings accept from the missing worker's queue meanwhile. Workers
-// die with the master. Signals to the master:
+// The master only binds, forks and supervises. It keeps every listener open. If a worker dies, only
+// its own connections are lost, and it is replaced at once. If workers keep dying, the restarts are
+// slowed down, and siblings accept from the missing worker's queue meanwhile. Workers die with the
+// master. Signals to the master:
 //   TERM        ends gracefully
 //   INT         ends gracefully; a second one ends fast
 //   QUIT        ends fast
@@ -32,10 +32,10 @@ namespace reactor::prefork {
 // started, because it forks. It does not return in a worker process.
 [[nodiscard]] int run(Options options, WorkerFunction serve);
 
-// Blocks those signals. Call this if the program makes its pid known before run(), for example in a
-// pid file: a signal that arrives in between waits for run() instead of ending the program. run()
-// unblocks the signals itself. At its end it restores the mask that it found, so that signals that
-// arrive later stay blocked.
+// Blocks the signals that run() owns. Call this if the program makes its pid known before run(),
+// for example in a pid file: a signal that arrives in between waits for run() instead of ending the
+// program. run() unblocks the signals itself. At its end it restores the mask that it found, so
+// that signals that arrive later stay blocked.
 void hold_signals() noexcept;
 
 }  // namespace reactor::prefork

@@ -35,22 +35,23 @@ enum class Model : std::uint8_t {
 
 // The part of the options that a reload may change.
 struct Plan {
-  // The number of worker processes, up to kMostWorkers. 0: no fork, this process serves. A reload
-  // can't change the number to 0.
+  // The number of worker processes, up to kMostWorkers. 0: this process serves, without a fork. A
+  // reload can't change the number to 0.
   unsigned workers = 1;
 
-  // How long busy connections may take to finish, counted from TERM or from the successor's
-  // `ready`. After that they are cut off.
+  // How long busy connections may take to finish, counted from TERM or from the moment when the
+  // successor is ready. Connections that take longer are cut off.
   Duration graceful_timeout = std::chrono::seconds(30);
 
-  // A worker whose loop is silent for this long, or that is not ready this long after its start, is
-  // replaced. It gets SIGABRT, and 2 s later SIGKILL. After half of this time the log names the
-  // callback that blocks the loop. 0: no limit.
+  // A worker is aborted and replaced if its loop does not turn for this long, or if it is not ready
+  // this long after its start. It gets SIGABRT, and 2 s later SIGKILL. If the loop does not turn
+  // for half of this time, the worker reports the callback that blocks it (report_descriptor). 0:
+  // no limit.
   Duration timeout = std::chrono::seconds(30);
 
   // A worker that has served this many requests is replaced; if the protocol has no requests,
   // accepted connections count (Service::set_limit()). Each worker lowers the number at random by
-  // up to a tenth, so that not all are replaced at once. 0: never.
+  // up to a tenth, so that not all workers are replaced at the same time. 0: never.
   std::uint64_t max_requests = 0;
 
   // The backend of each worker's Loop.
@@ -62,11 +63,11 @@ struct Plan {
   Model model = Model::prefork;
   std::size_t max_children = 40;
 
-  // The processors that the workers are pinned to, in turn, again from the first when the list
-  // ends. Empty: workers are not pinned, and new connections go to the worker that has fewest. If
-  // there are no more workers than processors, and each worker has its own socket, a connection
-  // goes to the worker on the processor that received its SYN, however many connections that worker
-  // has.
+  // The processors that the workers are pinned to: the first worker to the first processor, and so
+  // on, again from the first processor when the list ends. Empty: workers are not pinned, and a new
+  // connection goes to the worker that has fewest connections. If there are no more workers than
+  // processors, and each worker has its own socket, a connection goes to the worker on the
+  // processor that received its SYN, however many connections that worker has.
   std::vector<int> processors = {};
 };
 
@@ -84,12 +85,14 @@ struct Options : Plan {
   // Applies to every listener. The member `reuse_port` below overrides the one in here.
   ListenOptions listen = {};
 
-  // One socket per worker and address, over which the kernel spreads connections. All workers share
-  // one socket if this is off, for unix sockets, and on systems whose kernel does not balance.
+  // Whether each worker has a socket of its own for each address, and the kernel spreads the
+  // connections over these sockets. If this is off, all workers share one socket per address. They
+  // also do for unix sockets, and on systems whose kernel does not balance.
   bool reuse_port = true;
 
-  // A stuck worker writes to this descriptor what blocks it, because it can't log then. The default
-  // is standard error.
+  // A worker whose loop has not turned for half of Plan::timeout writes to this descriptor which
+  // callback blocks the loop, and a stack trace. It can't use the log then. The default is standard
+  // error.
   int report_descriptor = 2;
 
   // The identity that workers take after the fork, before they touch a connection. With workers = 0
@@ -109,7 +112,7 @@ struct Options : Plan {
   Upgrade upgrade = {};
 
   // Called in each worker after the fork, and with Model::fork in the process of each connection,
-  // before the worker function. It releases resources that belong to the parent process alone.
+  // before the worker function. Use it to release resources that only the parent process may have.
   Callback<void()> on_fork = {};
   // Called in this process when the new program serves after an upgrade, before this one ends.
   Callback<void()> on_upgraded = {};
@@ -119,7 +122,7 @@ struct Options : Plan {
   // Called once, when every worker accepts.
   Callback<void()> on_ready = {};
   // Called in place of on_ready in a program that another one started as its upgrade. The other
-  // program ends now.
+  // program is about to end.
   Callback<void()> on_succession = {};
   // Called if an address could not be bound, or an inherited socket could not be used; run() then
   // returns kExitNoListener. Without a callback the error is logged.
@@ -129,17 +132,17 @@ struct Options : Plan {
   Callback<void()> on_reopen = {};
 
   // Called in the master after HUP. Returns what the next generation of workers runs. Returns
-  // nothing if the new configuration is bad; the callback has logged why, and all stays as it is.
-  // Without a callback the workers are replaced under the present plan.
+  // nothing if the new configuration is bad; the callback then has to log the reason, and the
+  // present workers go on. Without a callback the workers are replaced under the present plan.
   //
-  // One worker of the new generation is tried first. If it does not become ready, all stays as it
-  // is, too. So on_reload should not change anything that the present generation uses.
+  // One worker of the new generation is tried first. If it does not become ready, the present
+  // generation goes on. So on_reload should not change anything that this generation uses.
   struct Reload {
     Plan plan;
     WorkerFunction serve;
     // Called in the master, at most once, when the first worker of the new generation is ready and
     // nothing can go wrong any more. Adapts the master to the new configuration.
-    // An exception leaves run(), as one of on_reload does.
+    // An exception from this callback leaves run(), like an exception from on_reload.
     Callback<void()> on_adopted = {};
   };
   Callback<std::optional<Reload>()> on_reload = {};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Worker: runs the loop, and ends it in one of these ways. TERM drains: the server ends, so queued
-// connections are served and busy ones may finish. Message::Kind::retire from the master hands idle
-// connections over to another worker and, after half of the graceful timeout, drains the rest.
-// QUIT, the end of the master, and the end of the graceful timeout stop the loop at once.
+// Worker: runs the loop, and ends it in one of these ways. TERM drains, because the server ends:
+// queued connections are served, and busy ones may finish. On Message::Kind::retire from the
+// master, idle connections are handed over to another worker, and after half of the graceful
+// timeout the rest is drained. QUIT, the end of the master, and the end of the graceful timeout
+// stop the loop at once.
 #include "reactor/prefork/worker.h"
 
 #include <poll.h>
@@ -72,8 +73,8 @@ void Worker::watch_signals() {
   on(SIGQUIT, [this] { end_now("QUIT"); });
   watch_reopen();
   if (forked_ != nullptr) return;
-  // Without a master this process handles the master's signals itself. Forked workers ignore them:
-  // Ctrl-C in a terminal reaches all processes, and is for the master.
+  // Without a master this process handles the master's signals itself. Forked workers ignore these
+  // signals: Ctrl-C in a terminal reaches all processes, but is meant for the master.
   on(SIGINT, [this] { draining_ ? end_now("INT while it drains") : drain(); });
   const auto ignore = [](int number) {
     REACTOR_LOG(warn, "signal " + std::to_string(number) + " ignored: no workers to act on");
@@ -132,8 +133,9 @@ void Worker::hear(const Message& message, UniqueFd descriptor) {
   }
 }
 
-// During an upgrade the loop does not run yet, because it would accept connections that still
-// belong to the old program. Returns false if there will be nothing to serve.
+// Waits, in the new program of an upgrade, until the old program has let go of the sockets. The
+// loop does not run yet, because it would accept connections that still belong to the old program.
+// Returns false if there will be nothing to serve.
 bool Worker::wait_to_serve() {
   while (forked_ != nullptr && forked_->held) {
     pollfd news{forked_->control.fd(), POLLIN, 0};
@@ -148,8 +150,8 @@ bool Worker::wait_to_serve() {
   return true;
 }
 
-// Makes an idle loop turn as well, to show that it can, and to look after the siblings. A worker
-// without a sibling and without a timeout needs no beat.
+// Makes an idle loop turn at each beat, to show that no callback blocks it, and to look at the
+// siblings. A worker without a sibling and without a timeout needs no beat.
 void Worker::start_beating() {
   const bool limited = plan_.timeout > Duration::zero();
   const Duration beat = limited ? beat_of(plan_.timeout) : std::chrono::seconds(1);
@@ -254,7 +256,7 @@ void Worker::count_down(Duration left) {
 }
 
 // Drains because the server ends: no other worker takes the connections over. If this worker is
-// retiring already, it stops handing over and drains the rest.
+// retiring already, it stops handing connections over and drains the rest.
 void Worker::drain() {
   if (!begin_drain()) {
     if (retiring_) forked_->siblings->finish_here();
@@ -291,7 +293,7 @@ void Worker::retire(unsigned heir) {
     retiring_ = true;
     forked_->siblings->hand_over(heir, [this] { loop_.stop(); });
     // After half of the timeout the connections that are left are asked to end, so that none is cut
-    // off at its end.
+    // off at the end of the timeout.
     give_up_ = loop_.after(plan_.graceful_timeout / 2, [this] { drain(); });
   } else {
     stop_soon();

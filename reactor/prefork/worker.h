@@ -18,9 +18,9 @@ class Child;
 class ForkServer;
 struct Message;  // internal
 
-// The worker's side of prefork: its loop, its listeners, and its answers to the master's messages.
-// run() makes it in the worker process. Thread: the loop's. Callbacks may call everything but run()
-// and serve().
+// Worker is the part of prefork in a worker process: its loop, its listeners, and its answers to
+// the master's messages. run() makes the Worker in that process. Thread: the loop's. Callbacks may
+// call everything but run() and serve().
 class Worker {
  public:
   struct Sockets {
@@ -41,37 +41,37 @@ class Worker {
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
   // The worker's slot, 0 to workers - 1. A successor has the index of its predecessor.
   [[nodiscard]] unsigned index() const noexcept { return index_; }
-  // Returns one listening socket per address, in their order, for servers to adopt. Empty at the
-  // second call, and in the process of a connection.
+  // Returns one listening socket per address, in their order, for servers to adopt. The list is
+  // empty at the second call, and in the process of a connection.
   [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(sockets_.listeners); }
-  // Returns one socket per Endpoint for datagrams, in their order, for Datagrams to adopt; empty at
-  // the second call. The workers share these sockets: any worker may receive a datagram, and when a
-  // worker ends, the others read the rest of the queue.
+  // Returns one socket per Endpoint for datagrams, in their order, for Datagrams to adopt. The list
+  // is empty at the second call. The workers share these sockets: any worker may receive a
+  // datagram, and when a worker ends, the others read the rest of the queue.
   [[nodiscard]] std::vector<Socket> datagrams() noexcept { return std::move(sockets_.datagrams); }
 
   // Runs the loop for `service`, which adopted listeners(). Tells the master that this worker
-  // accepts, and drains the service at the end. At a reload it hands idle connections over to the
-  // successor. It accepts for siblings that are gone or stuck, and evens out the numbers of
+  // accepts, and drains the service at the end. At a reload hands idle connections over to the
+  // successor. Also accepts for siblings that are gone or stuck, and evens out the numbers of
   // connections between the workers. Return the result from the worker function: 0, or 1 if the
   // loop failed, which is logged. In the process of a connection it serves that connection and
   // returns; see Child::serve().
   int serve(Service& service);
 
-  // run() is serve() for an application without a Service: connections are then neither handed over
-  // nor shared with siblings. When the worker has to end, the on_drain() callback is called, to
-  // finish the application's work. From then on the loop ends as soon as nothing is left to wait
-  // for, or when the callback stops it; without a callback it ends at once. After
-  // Plan::graceful_timeout it is stopped in any case. With Model::fork run() logs an error and
-  // returns 1.
+  // run() does what serve() does, for an application without a Service. Connections are then
+  // neither handed over nor shared with siblings. When the worker has to end, the on_drain()
+  // callback is called, to finish the application's work. After that call the loop ends as soon as
+  // nothing is left to wait for, or when the callback stops it. Without a callback the loop ends at
+  // once. After Plan::graceful_timeout it is stopped in any case. With Model::fork run() logs an
+  // error and returns 1.
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
   int run();
 
-  // Called after HUP with workers = 0, as no master is there to replace workers. Without a callback
-  // HUP is logged and ignored. Never called in forked workers.
+  // Sets the callback for HUP with workers = 0, where no master can replace workers. Without a
+  // callback HUP is logged and ignored. Forked workers never call it.
   void on_reload(Callback<void()> callback) { on_reload_ = std::move(callback); }
 
-  // Called by prefork::run(). Calls `serve` once here, or, if Plan::model says so, once for each
-  // connection. An exception from it is logged and gives 1.
+  // Called by prefork::run(). Calls `serve` once in this process or, with Model::fork, once for
+  // each connection. If `serve` throws, logs the exception and returns 1.
   int execute(WorkerFunction& serve) noexcept;
 
   // Asks the master for a successor. Once the successor is ready, the master retires this worker.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Alone: what remains of a master if there are no workers. The Worker handles the signals; this
-// adds the messages to the service manager, and the duties of process 1.
+// Alone: does a master's work for a process without workers. The Worker handles the signals. This
+// class sends the messages to the service manager, and reaps orphans if the process is process 1.
 #include "reactor/prefork/internal/alone.h"
 
 #include <sys/wait.h>
@@ -77,8 +77,9 @@ class Alone {
     if (notifier_.waits()) retry_.start(Notifier::kRetryDelay);
   }
 
-  // See Crew::reap_orphans(). A child that the loop waits for is left to the loop. Then this looks
-  // again, for orphans that ended after that child.
+  // See Crew::reap_orphans(). If the first child to be reaped is one that the loop waits for, it is
+  // left to the loop. Then this function looks again later, because orphans may have ended after
+  // that child.
   void reap_orphans() {
     siginfo_t info{};
     while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {

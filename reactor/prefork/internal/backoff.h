@@ -9,9 +9,9 @@ namespace reactor::prefork {
 
 // Computes how long to wait before the next fork. One instance counts for all slots together. A
 // worker that served for kQuickDeath or longer is replaced at once; the time before it was ready
-// does not count. So are quick deaths in a row, up to one more than there are slots, because all
-// workers may be killed in one go. After that the wait starts at kFirst and doubles up to kLongest.
-// Private to prefork.
+// does not count. A worker that died sooner is also replaced at once, unless there were more such
+// deaths in a row than slots plus one. (All workers may be killed in one go.) After that the wait
+// starts at kFirst and doubles up to kLongest. Private to prefork.
 class Backoff {
  public:
   static constexpr Duration kQuickDeath = std::chrono::seconds(1);
@@ -20,8 +20,8 @@ class Backoff {
 
   explicit Backoff(unsigned slots) noexcept : free_(slots + 1) {}
 
-  // Returns the wait after the death of a worker that had served this long. Zero: it was not ready
-  // yet, or could not be forked.
+  // Returns how long to wait after the death of a worker that was ready for the time `served`.
+  // Zero: it was not ready yet, or could not be forked.
   [[nodiscard]] Duration after_death(Duration served) noexcept {
     if (served >= kQuickDeath) {
       quick_deaths_ = 0;

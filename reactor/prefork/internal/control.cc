@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Control: both ends of the channel between the master and a worker. Neither of them ever waits.
+// Control: both ends of the channel between the master and a worker. No call on either end waits.
 #include "reactor/prefork/internal/control.h"
 
 #include <sys/socket.h>
@@ -24,8 +24,8 @@ using Bytes = std::array<std::byte, sizeof(Message)>;
 
 }  // namespace
 
-// Uses a stream socket, because its end of file is seen on every platform. A message is small
-// enough never to be split: it goes into the buffer in one piece, or not at all.
+// Uses a stream socket, because its end of file is seen on every platform. A message is so small
+// that the kernel takes it in one piece, or not at all.
 Result<ControlPair> make_control() {
   std::array<int, 2> socket{};
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, socket.data()) != 0) return last_system_error();
@@ -70,8 +70,8 @@ Control::Heard Control::hear() noexcept {
 
 // ---- The worker's end ----
 
-// Whether the next message brings a descriptor for which no number is free. If it were received
-// now, the kernel would drop the descriptor.
+// Whether the next message brings a descriptor for which no number is free. If the message were
+// received now, the kernel would drop the descriptor.
 bool WorkerControl::must_wait() const noexcept {
   if (lowest_free_descriptor(messages_.get()) >= 0) return false;
   Message next;

@@ -4,11 +4,11 @@
 //   master -- socket: Message, some with a descriptor --> worker
 //   master <-- pipe: Notice, one byte each ------------- worker
 //
-// A client may have taken over a worker, so the worker's way to the master is as narrow as
-// possible. It is a pipe because a pipe can't carry descriptors: closing a descriptor that a
-// stranger made can block (SO_LINGER). For the same reason the socket is shut down in the direction
-// to the master. A worker sends each Notice at most once, in the order of their numbers. Everything
-// else breaks the rules.
+// A client may have taken over a worker, so the channel from the worker to the master carries as
+// little as possible. It is a pipe because a pipe can't carry descriptors: if the master closed a
+// descriptor that a stranger made, it could block (SO_LINGER). For the same reason the socket is
+// shut down in the direction to the master. A worker sends each Notice at most once, in the order
+// of their numbers. A worker that sends anything else is killed.
 #pragma once
 
 #include <cstdint>
@@ -79,8 +79,8 @@ class Control {
 // The worker's end.
 class WorkerControl {
  public:
-  // The result of receive(): a message, perhaps with a descriptor. Without a message nothing waits,
-  // unless `later` or `ended` is set.
+  // The result of receive(): a message, perhaps with a descriptor. If `message` is empty, no
+  // message waits in the socket, unless `later` or `ended` is set.
   struct Received {
     std::optional<Message> message;
     UniqueFd descriptor;
@@ -100,8 +100,8 @@ class WorkerControl {
 
   // Returns false if the master is gone. Calls after the first one do nothing.
   bool say_ready() noexcept;
-  // Asks for a successor. A request before say_ready() is kept, and sent by say_ready(). Calls
-  // after the first one do nothing.
+  // Asks for a successor. If this is called before say_ready(), say_ready() sends the request.
+  // Calls after the first one do nothing.
   void ask_for_successor() noexcept;
   // Called in a process that the worker forks, because only the worker speaks to the master.
   void close_notices() noexcept { notices_.reset(); }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Crew: starts, replaces and ends the worker processes. The master calls advance() and look_after()
-// in each turn; the other functions act on a signal, a notice or the end of a worker. Each of them
-// reports to the slot plan, and then does what the plan says. crew_reload.cc has the trial of a
-// reload, crew_watch.cc the look at silent workers.
+// in each turn; the other functions act on a signal, a notice or the end of a worker. Each of these
+// functions reports to the slot plan, and then does what the plan says. crew_reload.cc has the
+// trial of a reload, and crew_watch.cc watches for workers whose loops do not turn.
 #include "reactor/prefork/internal/crew.h"
 
 #include <sys/wait.h>
@@ -20,8 +20,8 @@
 namespace reactor::prefork {
 namespace {
 
-// After this time the log says why the surplus stays. A healthy loop turns at once, unless a
-// callback runs.
+// If the surplus workers stay for this time, the log says why. They stay until each other worker
+// has turned once, which a healthy loop does at once, unless a callback runs.
 constexpr Duration kBeforeLine = std::chrono::seconds(1);
 
 }  // namespace
@@ -67,8 +67,8 @@ void Crew::advance() {
   if (hopeless()) return;
   retire_surplus();
   if (const auto start = slot_plan_.successor_due(clock_.now())) carry_out(*start);
-  // One message for all slots. A worker that has no room for it has messages to read, and looks at
-  // the scoreboard at the latest at its next beat.
+  // One message is enough for all vacant slots. If a worker's socket has no room for the message,
+  // the worker looks at the scoreboard at its next beat at the latest.
   if (std::exchange(vacancies_, false)) tell_all({.kind = Message::Kind::look});
 }
 
@@ -251,8 +251,8 @@ bool Crew::reap() {
 }
 
 // As process 1 of a container the master inherits the orphans of all other processes there, and
-// nobody else waits for them. If the first child to be waited for is a worker, reap() takes it in
-// the next turn, and the others wait until then.
+// nobody else waits for them. If the first child that waitid(2) finds is a worker, reap() takes
+// that worker in the next turn, and the orphans wait until then.
 void Crew::reap_orphans() {
   siginfo_t info{};
   while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {

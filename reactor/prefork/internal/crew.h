@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Crew: the worker processes. It does what the SlotPlan decides: forks workers, tells them to
-// leave, and reports to the plan what becomes of them. Besides, it watches whether their loops
-// turn. Private to prefork.
+// Crew: the worker processes. Crew carries out the decisions of the SlotPlan: it forks workers and
+// tells them to leave. It reports to the plan what happens to them. It also watches whether their
+// loops turn. Private to prefork.
 //
-// A slot without a worker that is ready has no occupant on the scoreboard. The siblings see that,
-// and accept from its queue; a message makes them look at once.
+// A slot without a worker that is ready has no occupant on the scoreboard. The other workers see
+// that and accept from the slot's queue. The crew sends them a message, so that they look at once.
 #pragma once
 
 #include <poll.h>
@@ -33,8 +33,8 @@ class Crew {
  public:
   using Generation = Options::Reload;
   // Puts a generation into force: makes the changes that a failed reload must not leave behind.
-  // Called at most once, when a worker of that generation is ready. Returns the reason if that is
-  // impossible, else an empty string. May add slots.
+  // Called at most once, when a worker of that generation is ready. If a change is impossible,
+  // returns the reason, else an empty string. May add slots.
   using Enact = Callback<std::string(Generation&)>;
   // Runs in a new process, right after the fork. It does not return.
   using Run = Callback<void(WorkerProcess&, WorkerControl&, Generation&, SignalBlock&)>;
@@ -77,26 +77,26 @@ class Crew {
   // When advance() or look_after() has something to do next.
   [[nodiscard]] TimePoint next_turn() const;
 
-  // add_to() adds the descriptors that carry the workers' notices, to be polled. read_control()
-  // reads one notice.
+  // add_to() adds to `fds` the descriptors on which notices of the workers arrive. read_control()
+  // reads one notice from the descriptor `fd`.
   void add_to(std::vector<pollfd>& fds) const;
   void read_control(int fd);
   // Reaps the workers that ended, each by its pid, so that the application's other children are
   // left alone. Returns whether any worker ended.
   bool reap();
-  // Reaps all other children. Called if the master is process 1, which inherits every orphan of the
-  // container.
+  // Reaps all children that are not workers. Called if the master is process 1, which inherits
+  // every orphan of the container.
   void reap_orphans();
 
   // Starts no more workers, and sends this signal to all.
   void dismiss(int signal_number);
-  // Starts no more workers. Tells all to hand over to the workers of another master, which serve
+  // Starts no more workers. Tells all workers to hand over to those of another master, which serve
   // the same slots.
   void give_way();
   void signal_all(int signal_number) const;
-  // A worker that can't be told of a new slot (Message::Kind::sibling) gets a successor, which
-  // knows the slot from the start. One that can't be told to drop an address gets TERM, and closes
-  // all its listeners.
+  // Sends a message to all workers. If a worker can't be told of a new slot
+  // (Message::Kind::sibling), it gets a successor, which knows the slot from the start. If a worker
+  // can't be told to drop an address, it gets TERM, and closes all its listeners.
   void tell_all(const Message& message, int descriptor = -1);
   [[nodiscard]] bool empty() const noexcept { return processes_.empty(); }
   // See SlotPlan for these four.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Crew: the trial of the next generation, and other changes of what the workers are.
+// Crew: the trial of the next generation, and other changes of the workers' number or plan.
 // master_reload.cc has the whole path of a reload.
 #include <algorithm>
 #include <string>

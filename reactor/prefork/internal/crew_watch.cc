@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Crew: watches whether the workers' loops turn, and whether each worker is ready, or ends, in
-// time. A worker that is silent for half of its timeout reports which callback its loop is stuck
-// in, and at the end of the timeout it is aborted:
+// Crew: watches whether the workers' loops turn, and whether each worker becomes ready, and later
+// ends, in time. A worker is silent while its loop does not turn. Because an idle loop turns at
+// each beat, silence means that a callback blocks the loop. A worker that is silent for half of its
+// timeout is told to report that callback. At the end of the timeout it is aborted:
 //
 //   turning -- timeout / 2 --> reported -- timeout --> SIGABRT -- kKillDelay --> SIGKILL
 //      ^                          |
@@ -20,8 +21,8 @@ std::string in_ms(Duration duration) {
   return std::to_string(duration / std::chrono::milliseconds(1)) + " ms";
 }
 
-// How long a loop is silent before the log names its callback. A healthy loop has turned long
-// before.
+// Returns how long a worker may be silent before it has to report its callback. A healthy loop
+// turns much more often.
 Duration report_after(Duration timeout) { return timeout / 2; }
 
 }  // namespace
@@ -82,7 +83,7 @@ TimePoint Crew::next_turn() const {
   return next;
 }
 
-// With timeout 0 silence is allowed, so every worker counts as lively.
+// A worker with timeout 0 may be silent for any time, so it always counts as lively.
 bool Crew::lively(Duration time) const {
   const TimePoint now = clock_.now();
   return std::all_of(processes_.begin(), processes_.end(), [&](const auto& process) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Herald: compares the crew with what the manager heard last, once in each turn of the master, and
-// sends the difference.
+// Herald: once in each turn of the master, compares the crew with what the service manager was told
+// last, and sends the difference.
 #include "reactor/prefork/internal/herald.h"
 
 #include <algorithm>
@@ -49,8 +49,8 @@ void Herald::reload_begins() {
   note_.clear();
 }
 
-// The manager waits for READY=1 (Type=notify-reload). If an earlier reload is still under way, its
-// READY=1 answers this one too.
+// The manager waits for READY=1 (Type=notify-reload). If an earlier reload is still under way, the
+// READY=1 at its end is also the one for the refused reload.
 void Herald::reload_refused(const Crew& crew, const std::string& why) {
   if (voice_ != Voice::serving) return;
   notifier_.reloading();
@@ -58,8 +58,8 @@ void Herald::reload_refused(const Crew& crew, const std::string& why) {
   if (!reloading_) notifier_.ready(said_ = describe(crew));
 }
 
-// Both go in one datagram, because the manager ignores READY=1 from a process that is not the main
-// one yet.
+// MAINPID and READY=1 are in one datagram, because the manager ignores READY=1 from a process that
+// is not the main one yet.
 bool Herald::change_main_pid(pid_t next) {
   if (voice_ == Voice::serving && !notifier_.main_pid(next)) return false;
   voice_ = Voice::none;

@@ -27,8 +27,8 @@ namespace reactor::prefork {
 
 class Herald {
  public:
-  // `succeeds`: another program started this one as its upgrade. The manager knows that program,
-  // and hears nothing from this one before begin().
+  // `succeeds`: another program started this one as its upgrade. The manager knows only that
+  // program, and this one sends it nothing before begin().
   Herald(const RunClock& clock, bool succeeds) noexcept
       : clock_(clock), voice_(succeeds ? Voice::none : Voice::starting) {}
 
@@ -47,8 +47,9 @@ class Herald {
   // Sets the latest event besides changes in the number of workers. The status shows it from now
   // on.
   void note(std::string text) { note_ = std::move(text); }
-  // Tells the manager that process `next` is the master now, and ready. That process says the rest.
-  // Returns false if the manager's queue is full: call this again after Notifier::kRetryDelay.
+  // Tells the manager that process `next` is the master now, and ready. That process sends all
+  // later messages. Returns false if the manager's queue is full: call this again after
+  // Notifier::kRetryDelay.
   [[nodiscard]] bool change_main_pid(pid_t next);
   // Tells the manager that the end has begun. `limit`: how long it may take.
   void stop(const std::string& status, Duration limit);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// ListenerTable: opens the sockets of all addresses, and knows which socket is whose. A group of
-// sockets is balanced if the kernel spreads connections over one socket per slot; else all slots
-// share the group's only socket. A group is lent while another program owns its sockets: before
-// take_possession() an earlier program, after give_up_possession() a later one. This program uses
-// lent sockets but does not change what they do.
+// ListenerTable: opens the sockets of all addresses, and knows which socket belongs to which slot.
+// A group of sockets is balanced if the kernel spreads connections over one socket per slot; else
+// all slots share the group's only socket. A group is lent while another program owns its sockets:
+// before take_possession() an earlier program, after give_up_possession() a later one. This program
+// uses lent sockets but does not change what they do.
 #include "reactor/prefork/internal/listener_table.h"
 
 #include <fcntl.h>
@@ -130,8 +130,8 @@ std::vector<ListenerGroup> ListenerTable::describe() const {
   for (const Group& group : listeners_) {
     ListenerGroup described{.key = group.key, .balanced = group.balanced, .descriptors = {}};
     for (const Socket& socket : group.sockets) described.descriptors.push_back(socket.fd());
-    // The later program assumes that the kernel has this order, and that the first socket is the
-    // inherited one.
+    // The later program assumes that these descriptors are in the kernel's order or, in an
+    // inherited group, that the inherited socket is the first.
     const std::vector<std::size_t> order = group.kernel_order();
     for (std::size_t i = 0; i < order.size() && !group.inherited; ++i) {
       described.descriptors[i] = group.sockets[order[i]].fd();
@@ -215,9 +215,9 @@ std::error_code ListenerTable::adopt_group(int fd, const Options& options) {
   return {};
 }
 
-// A socket that listens gets its part of the connections, even if no worker has it. So none listens
-// before all are made, and none is left after a failure. In a lent group none may listen yet: it
-// would get a part of the other program's connections.
+// A socket that listens gets its part of the connections, even if no worker has it. So no new
+// socket listens before all are made, and all are closed after a failure. In a lent group a new
+// socket must not listen yet: it would get a part of the other program's connections.
 std::error_code ListenerTable::grow(unsigned count) {
   std::vector<std::pair<Group*, Socket>> added;
   for (Group& group : listeners_) {

@@ -17,7 +17,7 @@
 namespace reactor::prefork {
 
 // The listening sockets of all slots, and the sockets for datagrams. They are bound once, before
-// the first fork, and the master keeps them open for good. Private to prefork.
+// the first fork, and the master keeps them open until it ends. Private to prefork.
 class ListenerTable {
  public:
   // The Bind that could not be opened, and the reason.
@@ -40,9 +40,9 @@ class ListenerTable {
   // Leaves the sockets to the later program. From here on this program does not change what they
   // do, and its destructor leaves the files.
   void give_up_possession() noexcept;
-  // Ends a group that a later program does not have. Returns its sockets, for the caller to close
-  // or to empty. Sockets that this program opened let no new connections in, and the file of a unix
-  // socket is removed.
+  // Ends a group that a later program does not have. Returns its sockets. The caller closes them,
+  // or first accepts what is queued there. Sockets that this program opened let no new connections
+  // in, and the file of a unix socket is removed.
   [[nodiscard]] std::vector<UniqueFd> drop(unsigned group);
   // Called when the sockets of an earlier program become this program's. Until then this program
   // does not change what they do. Sockets that it added to their groups begin to listen now, and
@@ -78,16 +78,16 @@ class ListenerTable {
   [[nodiscard]] int listener(unsigned slot, unsigned group) const noexcept;
 
   // Steers connections to the worker that is pinned to the receiving processor. `processors` has
-  // one for each slot; if it is empty, steering ends. Returns how many groups are steered; the
-  // others spread connections as before.
+  // one entry for each slot. If it is empty, steering ends. Returns how many groups are steered;
+  // the others spread connections as before.
   unsigned steer(std::span<const int> processors);
 
   // Lets no new connections in at our TCP sockets, for any process; see Socket::refuse_new().
   void refuse_new() noexcept;
 
   // Repairs listeners that a worker made deaf (see DeafListeners): makes them listen again, or
-  // replaces them if that is not enough. Returns how many were repaired. The workers have to be
-  // replaced then, because they have dropped such a listener. The first call notes how the
+  // replaces them if that is not enough. Returns how many were repaired. If any were, the workers
+  // have to be replaced, because they stop using a deaf listener. The first call records how the
   // listeners should be. An error is logged once, until all listeners are well again.
   [[nodiscard]] unsigned mend();
   // Lets connections in again, even if another program called refuse_new().

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ListenerTable: repairs listeners that a worker made deaf, and keeps account of the order in which
-// the kernel counts the sockets of a group.
+// ListenerTable: repairs listeners that a worker made deaf, and tracks the order in which the
+// kernel numbers the sockets of a group.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,9 +16,10 @@ namespace reactor::prefork {
 namespace {
 
 // Follows the kernel's order after the sockets of these slots left the group and joined it again.
-// If a socket leaves, the kernel moves the last one there; a socket that begins to listen becomes
-// the last. If several left, their order is unknown. This function takes the order of the slots; a
-// wrong guess only sends connections to a worker on another processor.
+// If a socket leaves, the kernel moves the last one to its position. A socket that begins to listen
+// becomes the last one. If several sockets left, it is unknown which of them left first. This
+// function assumes the order of the slots. A wrong guess only sends connections to a worker on
+// another processor.
 void note_moves(std::vector<std::size_t>& order, const std::vector<std::size_t>& moved) {
   for (const std::size_t slot : moved) {
     *std::find(order.begin(), order.end(), slot) = order.back();
@@ -83,8 +84,8 @@ Result<> ListenerTable::mend(Group& group, Socket& listener, bool& moved) {
   return replace(group, listener);
 }
 
-// Opens a new socket in place of a deaf one. The old one is shut down first: a process that still
-// has it accepts nothing there, and it does not keep the port.
+// Opens a new socket in place of a deaf one. Shuts the old one down first, so that it does not keep
+// the port, and no process that still has it can accept there.
 Result<> ListenerTable::replace(const Group& group, Socket& listener) {
   ::shutdown(listener.fd(), SHUT_RDWR);
   std::vector<UniqueFd> old(1);

@@ -47,8 +47,9 @@ void report(Options& options, const ListenerTable::Failure& failure) {
 }  // namespace
 
 int run(Options options, WorkerFunction serve) {
-  // Anyone who reads a log line with an address may send signals from then on. The signals stay
-  // blocked until the handlers are there, and are left to the caller at the end.
+  // As soon as the log says which addresses this server listens on, an operator may send signals.
+  // So the signals are blocked until the handlers are set. At the end the caller's signal mask is
+  // restored.
   const SignalBlock unheard(SignalPipe::signals());
   options.workers = std::min(options.workers, kMostWorkers);
   Inheritance earlier = Inheritance::take();
@@ -160,8 +161,8 @@ void Master::steer(const Plan& plan) {
   REACTOR_LOG(info, text);
 }
 
-// A worker can make the listeners deaf for all processes. It may die right afterwards, so this also
-// looks at each death of a worker.
+// A worker can make the listeners deaf for all processes. It may die right afterwards, so this
+// function looks at the listeners also when a worker has died.
 void Master::mend_listeners(bool worker_died) {
   if (state_ != State::serving || (!worker_died && clock_.now() < next_mend_)) return;
   next_mend_ = saturating_add(clock_.now(), std::chrono::seconds(1));
@@ -300,8 +301,8 @@ void Master::end(State state, int signal_number, Duration grace) {
   upgrade_.cancel("comes too late");
   state_ = state;
   deadline_ = saturating_add(saturating_add(clock_.now(), grace), kKillDelay);
-  // New connections are refused. The workers still serve connections in the accept queue. Sockets
-  // that belong to another program stay as they are.
+  // From here on new connections are refused. The workers still serve the connections in the accept
+  // queues. Sockets that belong to another program stay as they are.
   listeners_.refuse_new();
   close_apart(listeners_.release_own());
   crew_.dismiss(signal_number);

@@ -2,10 +2,10 @@
 // Master: binds, acts on signals, and leaves the workers to the crew. Private to prefork; run() is
 // its public face.
 //
-// In each turn run() starts the workers that are due. Then it waits for signals, notices of the
-// workers, and messages of the other program of an upgrade, and acts on them. The master announces
-// that the server is ready when all slots are served. On TERM the workers drain; those that have
-// not ended at the deadline are killed.
+// In each turn run() starts the workers that are due. Then it waits for signals, notices from the
+// workers, and messages from the other program of an upgrade, and acts on them. The master
+// announces that the server is ready when all slots are served. On TERM the workers drain; those
+// that have not ended at the deadline are killed.
 #pragma once
 
 #include "reactor/base/clock.h"

@@ -8,8 +8,8 @@
 
 namespace reactor::prefork {
 
-// Adds or removes a worker. If a generation is on trial, it changes too, and the log names its
-// number of workers.
+// Adds or removes a worker. If a generation is on trial, its number of workers changes too, and the
+// log names that number.
 void Master::resize(int by) {
   const int workers = static_cast<int>(crew_.wanted_at_last()) + by;
   if (workers < 1 || workers > static_cast<int>(kMostWorkers)) {
@@ -34,8 +34,8 @@ std::string Master::why_no_room(unsigned workers) const {
          "sockets; try again when it is over";
 }
 
-// Makes listeners and mailboxes for new slots, for all or for none, and sends them to all workers.
-// Returns why that is not possible, or an empty string.
+// Makes listeners and mailboxes for new slots, and sends them to all workers. If that fails for one
+// slot, adds none. Returns the reason of the failure, or an empty string.
 std::string Master::make_room_for(unsigned workers) {
   if (std::string why = why_no_room(workers); !why.empty()) return why;
   const unsigned before = crew_.slots();

@@ -54,9 +54,9 @@ void Master::look_at_upgrade() {
   }
 }
 
-// The new program serves only after the service manager was told. Otherwise a manager that reads
-// late would take the end of this process for the end of the service. Until then this program
-// serves on.
+// The new program must not serve before the service manager knows its pid. Otherwise a manager that
+// reads late would take the end of this process for the end of the service. Until the manager was
+// told, this program goes on serving.
 void Master::give_way() {
   const pid_t pid = upgrade_.pid();
   if (!herald_.change_main_pid(pid)) return;  // tried again soon

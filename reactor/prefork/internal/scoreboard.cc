@@ -15,8 +15,8 @@ Result<std::unique_ptr<Scoreboard>> Scoreboard::make() {
   void* const memory =
       ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return last_system_error();
-  // Nothing is constructed here. Fresh pages are zero, and so is each member at first; writing to
-  // the pages would allocate them all.
+  // The Shared is not constructed here, because writing to the pages would allocate them all. Fresh
+  // pages are zero, which is the initial value of each member.
   static_assert(std::is_trivially_destructible_v<Shared>);
   return std::unique_ptr<Scoreboard>(new Scoreboard(static_cast<Shared*>(memory)));
 }

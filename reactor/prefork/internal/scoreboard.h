@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Scoreboard: the numbers that the master and its workers share in memory. Each worker writes to
-// its own seat only, unless a member says otherwise. But a worker that a client took over can write
-// to all of the memory. So each number is checked before it becomes an index, and it decides only
-// where a connection goes. Private to prefork.
+// its own seat only, unless a member says otherwise. But if a client took over a worker, that
+// worker can write to all of the memory. So each number is checked before it becomes an index, and
+// it decides only which worker gets a connection. Private to prefork.
 #pragma once
 
 #include <algorithm>
@@ -20,8 +20,8 @@ namespace reactor::prefork {
 struct alignas(64) Seat {
   static constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
-  // Whether the worker has as many connections as it accepts at once. Others may wait in its queue
-  // until one ends.
+  // Whether the worker has as many connections as it may have at the same time. More clients can
+  // wait in its queue until a connection ends.
   [[nodiscard]] bool full() const noexcept {
     return accepts.load() != 0 && most.get() > 0 && connections.get() >= most.get();
   }
@@ -38,8 +38,8 @@ struct alignas(64) Seat {
   LoopStats loop;                         // loop.turns is the heartbeat
 };
 
-// The longest time between two turns of a healthy loop. `timeout`: how long a loop may be silent;
-// not 0.
+// Returns the longest time between two turns of a healthy loop. `timeout`: how long a loop may go
+// without a turn; not 0.
 inline Duration beat_of(Duration timeout) noexcept {
   return std::min<Duration>(timeout / 4, std::chrono::seconds(1));
 }
@@ -78,8 +78,9 @@ class Scoreboard {
     const std::uint64_t there = seat == nullptr ? 0 : seat->connections.get();
     return there + std::min(on_the_way, Seat::kUnlimited - there);
   }
-  // Whether the worker takes connections over and has a descriptor for one more. Ignores its limit:
-  // moving a connection that is served already does not add to the total.
+  // Whether the worker takes connections over and has a descriptor for one more. Ignores the
+  // worker's limit of connections, because moving a connection between workers does not add to
+  // their total.
   [[nodiscard]] bool has_room(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     if (seat == nullptr || seat->accepts.load() == 0) return false;

@@ -8,8 +8,8 @@
 namespace reactor::prefork {
 namespace {
 
-// The time between two looks at the workers that stay is a quarter of the time that they have had,
-// within these bounds.
+// While surplus workers wait, the time between two looks at the workers that stay is a quarter of
+// the time that has passed, within these bounds.
 constexpr Duration kFirstLook = std::chrono::milliseconds(10);
 constexpr Duration kLastLook = std::chrono::seconds(1);
 
@@ -67,8 +67,9 @@ void SlotPlan::outdate_all_but(std::optional<Id> spared) noexcept {
 
 // ---- Starts ----
 
-// A trial puts no slot at risk that has a worker, and no slot that could have one. But if no worker
-// serves, it may be that only the generation on trial can.
+// An empty slot gets a worker of the present generation, and not the worker on trial, which may
+// fail. But if no worker serves at all, perhaps only the generation on trial can. Then an empty
+// slot gets the worker on trial.
 std::optional<SlotPlan::Start> SlotPlan::empty_slot_due(TimePoint now) const {
   if (is_over()) return std::nullopt;
   for (unsigned slot = 0; slot < wanted_; ++slot) {
@@ -79,8 +80,8 @@ std::optional<SlotPlan::Start> SlotPlan::empty_slot_due(TimePoint now) const {
   return std::nullopt;
 }
 
-// The oldest worker goes first, so that one that always asks for a successor does not keep the
-// others waiting.
+// The oldest worker is replaced first, so that a worker that asks for a successor again and again
+// does not keep the others waiting.
 std::optional<SlotPlan::Start> SlotPlan::successor_due(TimePoint now) const {
   if (is_over() || a_successor_starts()) return std::nullopt;
   std::optional<unsigned> oldest;

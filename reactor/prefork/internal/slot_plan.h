@@ -86,7 +86,7 @@ class SlotPlan {
   // Puts the generation on trial into force, with this number of workers: all workers but the one
   // on trial are outdated.
   void adopt_trial(unsigned wanted) noexcept;
-  // Ends the trial. If its worker starts still, it may serve until it is replaced.
+  // Ends the trial. If its worker is still starting, that worker may serve until it is replaced.
   void drop_trial() noexcept;
   // Called instead of ready() and adopt_trial() if the worker on trial is ready but its generation
   // can't be put into force. Returns whether the worker has to leave now. If not, it is alone in
@@ -99,11 +99,11 @@ class SlotPlan {
   [[nodiscard]] std::optional<Start> empty_slot_due(TimePoint now) const;
   // The slot whose worker has to be replaced next, if no other successor starts.
   [[nodiscard]] std::optional<Start> successor_due(TimePoint now) const;
-  // Notes whether there are more workers than wanted. Returns true once for each such time: then
-  // report all turns up to now, and make each worker turn once.
+  // Notes whether there are more workers than wanted. Returns true once, when that begins. The
+  // caller then reports all turns up to now, and makes each worker turn once.
   [[nodiscard]] bool surplus_begins(TimePoint now) noexcept;
-  // The slot that the surplus waits for: its worker is not ready, or has not turned since
-  // surplus_begins(). Empty if there is none, or no surplus.
+  // Returns the slot that the surplus workers wait for: its worker is not ready, or its loop has
+  // not turned since surplus_begins(). Empty if there is no such slot, or no surplus.
   [[nodiscard]] std::optional<unsigned> surplus_waits_for() const noexcept;
   [[nodiscard]] std::optional<TimePoint> surplus_since() const noexcept { return surplus_since_; }
   // Takes the surplus out of its slots, unless it waits. The caller makes these workers leave.
@@ -114,8 +114,8 @@ class SlotPlan {
   // ---- Reports ----
 
   void started(const Start& start, Id worker, TimePoint now);
-  // A lack of processes, descriptors or memory counts like a worker that died at once, and the slot
-  // waits for Backoff::kFirst at least.
+  // The worker could not be started, for lack of processes, descriptors or memory. This counts like
+  // a worker that died at once, and the slot waits for Backoff::kFirst at least.
   void could_not_start(unsigned slot, TimePoint now);
   // The worker accepts. Returns the worker that it replaces, which has to leave.
   [[nodiscard]] std::optional<Id> ready(unsigned slot, Id worker, TimePoint now);
@@ -142,8 +142,8 @@ class SlotPlan {
   [[nodiscard]] bool settled() const noexcept;
   // Whether any worker was ever ready.
   [[nodiscard]] bool was_ready() const noexcept { return was_ready_; }
-  // Whether no worker was ever ready, and as many starts failed as there are wanted slots. Then
-  // nothing is due any more.
+  // Whether no worker was ever ready, and as many starts failed as there are wanted slots. If so,
+  // no more starts are due.
   [[nodiscard]] bool hopeless() const noexcept { return hopeless_; }
 
  private:

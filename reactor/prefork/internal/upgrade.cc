@@ -8,7 +8,8 @@
 //      +-- too late -------------------------------------+--> ending -- kKillDelay --> SIGKILL
 //      +-- end of file --> silent -- kKillDelay ---------+
 //
-// If it exits in any of these states, waitpid(2) tells, and the upgrade has failed.
+// If the new program exits in one of these states, waitpid(2) reports it, and the upgrade has
+// failed.
 #include "reactor/prefork/internal/upgrade.h"
 
 #include <fcntl.h>
@@ -97,9 +98,9 @@ bool parse_descriptors(std::string_view text, std::vector<int>& numbers) {
 
 void keep_over_exec(int fd) { ::fcntl(fd, F_SETFD, 0); }
 
-// A service manager sets these variables for the program that it started. A pid in them says which
-// process is meant (sd_watchdog_enabled(3), sd_listen_fds(3)). The new program takes its parent's
-// place, so its pid replaces the parent's.
+// A service manager sets these variables for the program that it started. The pid in such a
+// variable says which process is meant (sd_watchdog_enabled(3), sd_listen_fds(3)). The new program
+// replaces its parent, so its pid replaces the parent's there.
 void inherit_pid(const char* name) {
   const char* const value = std::getenv(name);
   if (value == nullptr || std::to_string(::getppid()) != value) return;

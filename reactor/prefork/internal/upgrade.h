@@ -16,8 +16,8 @@
 //   group BALANCED FD,FD,... KEY     the listeners of one address; KEY as Bind's to_string()
 //   mailboxes IN,OUT,IN,OUT,...
 //   end
-// When it could serve, it answers `R` and the numbers of the groups that it did not take, as
-// `R0,2`. Programs of earlier versions send and read only the R.
+// When the new program is able to serve, it answers `R` and the numbers of the groups that it did
+// not take, as `R0,2`. Programs of earlier versions send and read only the R.
 #pragma once
 
 #include <sys/types.h>
@@ -62,7 +62,7 @@ class Upgrade {
 
   explicit Upgrade(const RunClock& clock) noexcept : clock_(clock) {}
 
-  // `limit`: how long it may take until let_go(); 0: no limit. Errors: those of
+  // `limit`: how long the new program may take until let_go(); 0: no limit. Errors: those of
   // socketpair(2) and fork(2); no_buffer_space if `state` is too large for the socket. If exec(2)
   // fails, the new process logs the error and ends.
   [[nodiscard]] std::error_code start(const Options::Upgrade& how, const UpgradeState& state,
@@ -83,8 +83,8 @@ class Upgrade {
   // after News::ready.
   [[nodiscard]] const std::vector<int>& dropped() const noexcept { return dropped_; }
 
-  // Called after News::ready: the sockets are the new program's, and this program stops watching
-  // it.
+  // Called after News::ready. From then on the sockets belong to the new program, and this program
+  // no longer watches it.
   void let_go() noexcept;
   // Ends the new program: sends TERM, and KILL if it is still there 2 s later. look() reaps it.
   void cancel(const std::string& why);
@@ -118,9 +118,9 @@ class Inheritance {
 
   // Whether an old program waits for this one.
   explicit operator bool() const noexcept { return static_cast<bool>(channel_); }
-  // Whether an old program waits, but its text can't be read. This program must end then. If it
-  // went on, it would bind the addresses beside the old program, which would end it while it
-  // serves.
+  // Whether an old program started this one, but its text can't be read. Then this program must
+  // end. If it went on, it would bind the addresses beside the old program. The old program, which
+  // waits for an answer, would later end this one while it serves.
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   // Returns the groups of this key and drops them here; empty if there are none.
   [[nodiscard]] std::vector<ListenerGroup> take_groups(const std::string& key);
@@ -134,8 +134,8 @@ class Inheritance {
   void say_ready() noexcept;
   // To be polled for reading after say_ready(); -1 before.
   [[nodiscard]] int fd() const noexcept { return said_ready_ ? channel_.get() : -1; }
-  // Returns true, once, when the old program let go or died: everything belongs to this program
-  // now.
+  // Returns true, once, when the old program has let go or died. Everything then belongs to this
+  // program.
   [[nodiscard]] bool end_of_earlier() noexcept;
 
  private:

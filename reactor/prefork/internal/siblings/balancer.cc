@@ -30,7 +30,7 @@ void Balancer::stop() {
 }
 
 // Returns whether the connection stays here. If all workers are full, a connection from a socket
-// that several workers share (Listener::share()) waits in our mailbox.
+// that several workers share (Listener::share()) is put into our own mailbox, to wait there.
 bool Balancer::keep(const Socket& connection) {
   borrowed_.look_if_due();
   const bool full = seat_.full();
@@ -40,8 +40,8 @@ bool Balancer::keep(const Socket& connection) {
   return (slot == own_ && !full) || !send_to(slot, connection);
 }
 
-// Returns the slot that has fewest connections. Returns our own slot if no other one has fewer or,
-// while we are `full`, if no other one has room.
+// Returns the slot whose worker has fewest connections. Returns our own slot if no other worker has
+// fewer. If we are `full`, returns our own slot only if no other worker has room.
 unsigned Balancer::least_loaded(bool full) {
   std::uint64_t least = full ? Seat::kUnlimited : seat_.connections.get();
   unsigned target = own_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Balancer: decides which worker serves a new connection. A connection stays in the worker that
-// accepted it, or goes to the mailbox of a worker that has fewer. Private to prefork.
+// accepted it, or is sent to the mailbox of a worker that has fewer connections. Private to
+// prefork.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ class Balancer {
   Balancer(const Balancer&) = delete;
   Balancer& operator=(const Balancer&) = delete;
 
-  // Decides about each connection that `service` accepts from here on. `even_out`: moves
+  // Decides about each connection that `service` accepts from here on. If `even_out` is set, moves
   // connections even while this worker has room.
   void start(Service& service, bool even_out);
   // Gives no more connections away.

@@ -57,8 +57,9 @@ void BorrowedQueues::look() {
   if (frozen_) return;
   const TimePoint now = loop_.start_time();
   const bool late = now - next_look_ > kLookInterval;
-  // All workers may have stood still meanwhile (SIGSTOP, the freezer), so older suspicions do not
-  // count. A worker that is late each time is busy, and goes on looking after the others.
+  // If this look is late, perhaps all workers were stopped in the meantime (SIGSTOP, the freezer),
+  // so earlier suspicions do not count. But a worker whose last look was late, too, is only busy,
+  // and its suspicions count.
   if (late && !late_) {
     for (Sibling& sibling : siblings_) sibling.suspect_since.reset();
   }
@@ -107,8 +108,9 @@ bool BorrowedQueues::connections_wait(unsigned slot) const {
 
 // ---- Borrowing ----
 
-// Borrows from the slot, or gives back, whichever is due. If that fails, it looks again soon. The
-// master sends the receiving end of a new slot's mailbox last, so a slot without it is incomplete.
+// Borrows the slot's queue or gives it back, whichever is due. If that fails, tries again soon. The
+// master sends the receiving end of a new slot's mailbox last, so a slot without that end is
+// incomplete.
 void BorrowedQueues::settle(unsigned slot) {
   Sibling& sibling = siblings_[slot];
   const bool known = mailboxes_.out_of(slot) >= 0;

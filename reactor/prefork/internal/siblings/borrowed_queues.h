@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// BorrowedQueues: this worker also serves the queues of slots that no other worker serves now. A
-// slot's queue is its listeners and its mailbox. Private to prefork.
+// BorrowedQueues: serves, in this worker, the queues of other slots that nobody serves now. The
+// queue of a slot is its listeners and its mailbox. Private to prefork.
 //
-// A slot is borrowed while it has no worker that is ready, and while its worker is stuck or full.
-// The states of a sibling:
+// A worker borrows a slot's queue while no worker of that slot is ready, and while the slot's
+// worker (the sibling) is stuck or full. The states of a sibling:
 //
-//   moving -- no turn although connections wait --> suspect -- kStuck later --> stuck
-//     ^                                                |                          |
-//     +------------- a turn, or it is full ------------+--------------------------+
+//   turning -- no turn although connections wait --> suspect -- kStuck later --> stuck
+//      ^                                                |                          |
+//      +------------- a turn, or it is full ------------+--------------------------+
 //
-// A loop that sleeps does not turn either, but a connection wakes it. So only a loop that does not
-// turn although connections wait is stuck.
+// An idle loop sleeps and does not turn, but a new connection wakes it. So a sibling counts as
+// stuck only if its loop does not turn although connections wait.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ class BorrowedQueues {
  public:
   static constexpr Duration kLookInterval = std::chrono::milliseconds(10);
   static constexpr Duration kStuck = std::chrono::milliseconds(20);
-  // How long after a failure it tries again to borrow from a slot.
+  // The time from a failed attempt to borrow from a slot to the next one.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
 
   BorrowedQueues(Loop& loop, Scoreboard& scoreboard, ListenerTable& listeners, Mailboxes& mailboxes,
@@ -38,17 +38,17 @@ class BorrowedQueues {
   BorrowedQueues(const BorrowedQueues&) = delete;
   BorrowedQueues& operator=(const BorrowedQueues&) = delete;
 
-  // Borrows for `service` from here on, which outlives this.
+  // Borrows for `service` from now on. `service` must outlive this object.
   void start(Service& service);
-  // Gives all queues back, and borrows no more.
+  // Gives all queues back, and borrows none from now on.
   void stop();
-  // Borrows no more, and gives nothing back: `service` ends with the process.
+  // Borrows no more queues, but keeps those that it has, because `service` ends with the process.
   void freeze();
   // Adds entries for slots that were added since the last call.
   void grow();
 
-  // Looks at each sibling, and borrows its queue or gives it back. Looks again soon while one may
-  // be stuck. Called at each beat.
+  // Looks at each sibling, and borrows its queue or gives it back. If a sibling may be stuck, looks
+  // again soon. Called at each beat.
   void look();
   // Does the same if the last look was kLookInterval ago.
   void look_if_due() {
@@ -56,8 +56,8 @@ class BorrowedQueues {
   }
   // Makes sure that the next look is soon.
   void look_soon() { again_.start(kLookInterval); }
-  // Looks only for slots that nobody serves. It reads nothing but the scoreboard, because when many
-  // workers end at once, each of them causes such a look.
+  // Looks only for slots that nobody serves. Reads nothing but the scoreboard, because if many
+  // workers end at the same time, each of them causes such a look.
   void look_for_vacancies();
 
   [[nodiscard]] bool is_stuck(unsigned slot) const noexcept { return siblings_[slot].stuck; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // HandOverSender: the service offers connections to send(), and look() watches every kLookInterval
-// whether the mailboxes become empty. Connections that were sent and not taken are this worker's
-// responsibility until then; take_back() gets them out again.
+// whether the mailboxes become empty. This worker stays responsible for a connection until another
+// worker takes it out of the mailbox. If none does, take_back() takes it out again.
 #include "reactor/prefork/internal/siblings/hand_over_sender.h"
 
 #include <algorithm>
@@ -62,9 +62,10 @@ HandOverReply HandOverSender::send(int fd, std::span<const std::byte> state) noe
   return HandOverReply::busy;
 }
 
-// Returns the heir if it has room, else another worker. In an upgrade the slot goes on in another
-// program, whose workers are not on this scoreboard. The heir is returned then in any case: if it
-// has no room, the connection comes back after kPatience.
+// Returns the slot `heir_` if its worker has room, else the slot of another worker that has. In an
+// upgrade the worker of `heir_` belongs to the new program and is not on this scoreboard. Then this
+// returns `heir_` in any case. If that worker has no room, the connection comes back after
+// kPatience.
 std::optional<unsigned> HandOverSender::find_taker() const {
   if (scoreboard_.occupant(heir_) == &seat_ || scoreboard_.has_room(heir_)) return heir_;
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
@@ -85,8 +86,9 @@ void HandOverSender::wait_for_room_in_mailbox(unsigned slot) {
 
 // ---- Back from them ----
 
-// The service reports only once that it has no connection. Connections may have come back since, so
-// this asks for their number.
+// Calls `done_` when the last connection is gone. The service reports only once that it has none
+// (ended_), but take_back() may have brought connections back after that. So look() also asks the
+// service for their number.
 void HandOverSender::look() {
   if (any_waits()) {
     if (loop_.now() - last_sent_ >= patience_) take_back();

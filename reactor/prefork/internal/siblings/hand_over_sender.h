@@ -24,10 +24,11 @@ namespace reactor::prefork {
 class HandOverSender final : private HandOverTarget {
  public:
   static constexpr Duration kLookInterval = std::chrono::milliseconds(20);
-  // How long sent connections wait to be taken before they come back. It doubles each time, so that
-  // a worker that is only slow gets them too.
+  // How long a sent connection may wait in a mailbox before it comes back. The time doubles
+  // whenever that happens, so that a worker that is only slow gets connections too.
   static constexpr Duration kPatience = std::chrono::milliseconds(250);
-  // After connections came back, nothing is sent for this time. It doubles up to kLongestPause.
+  // After connections came back, nothing is sent for this time. It doubles each time, up to
+  // kLongestPause.
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::seconds(8);
 
@@ -37,10 +38,11 @@ class HandOverSender final : private HandOverTarget {
   HandOverSender& operator=(const HandOverSender&) = delete;
 
   // Sends the connections of `service` to the slot `heir`, or to another one if `heir` has no room.
-  // Calls `done` when the last connection is over, or was taken by another worker, and no more can
-  // come from the LastCall; until then the loop keeps running. Call it once.
+  // Calls `done` when each connection is over or was taken by another worker, and the LastCall can
+  // bring no more. Until then the loop keeps running. Call start() only once.
   void start(Service& service, unsigned heir, Callback<void()> done);
-  // Sends no more connections: those that are left are drained here. Call it after start().
+  // Sends no more connections. The connections that are left are drained here. Call it after
+  // start().
   void finish_here();
 
  private:

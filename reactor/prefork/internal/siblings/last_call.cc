@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LastCall: each socket has a Listener of its own until closing_ ends. Then close() accepts until
-// the queue is empty, and drops the Listener.
+// LastCall: each socket has a Listener of its own until the timer closing_ expires. Then close()
+// accepts until the queue is empty, and drops the Listener.
 #include "reactor/prefork/internal/siblings/last_call.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LastCall: ends listeners whose address the new program of an upgrade does not have, and cuts off
-// no client that is queued there. Private to prefork.
+// LastCall: closes listeners whose address the new program of an upgrade does not have. Before that
+// it accepts the clients that are queued there. Private to prefork.
 #pragma once
 
 #include <memory>
@@ -20,12 +20,13 @@ class LastCall final : private AcceptHandler {
   LastCall& operator=(const LastCall&) = delete;
 
   // Gives the connections that are queued at these listening sockets to `service`, which outlives
-  // this. New ones must be refused there already. Connections whose handshake has begun may still
-  // arrive (Socket::latest_arrival()); after that the sockets are closed. A socket that can't be
-  // watched is closed at once, which is logged.
+  // this. The caller has already made the sockets refuse new connections. Connections whose
+  // handshake has begun may still arrive, until Socket::latest_arrival(). After that the sockets
+  // are closed. A socket that can't be watched is closed at once, which is logged.
   void start(Service& service, std::vector<UniqueFd> sockets);
-  // Accepts what is queued now, and closes the sockets. Returns how many connections came. For lack
-  // of descriptors or memory some may be left: then over() is false, and it goes on by itself.
+  // Accepts the connections that are queued now, and closes the sockets. Returns how many
+  // connections it accepted. If descriptors or memory run out, some are left: over() is then false,
+  // and LastCall tries again by itself.
   int finish();
   // Whether all sockets are closed.
   [[nodiscard]] bool over() const noexcept { return listeners_.empty(); }

@@ -105,8 +105,8 @@ int MailReceiver::take_from(Source source, Limit limit) {
   return taken;
 }
 
-// Puts a new connection back into the mailbox if this worker is full. Returns false if the
-// connection has to be taken here.
+// If this worker is full, puts a new connection back into the mailbox and returns true. Returns
+// false if this worker has to take the connection.
 bool MailReceiver::put_back(Source source, const MailedConnection& mailed) {
   const bool is_new = mailed.state.empty();
   if (!is_new || service_->connections() < service_->most_connections()) return false;
@@ -118,7 +118,7 @@ bool MailReceiver::put_back(Source source, const MailedConnection& mailed) {
 }
 
 // Stops watching a mailbox to which nobody can send. Either the earlier program is gone, or a
-// worker that does not behave like our code shut the mailbox down.
+// worker that a client took over has shut the mailbox down.
 void MailReceiver::forget(Source source) {
   if (source.slot) return close(*source.slot);
   std::erase_if(earlier_, [&](const IoWatcher& each) { return each.fd() == source.mailbox; });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// MailReceiver: takes the connections that wait in mailboxes into this worker. Receiving a
-// connection without a free descriptor would close it, so it stays in the mailbox until there is
-// one. If this worker is full, it puts a new connection back into the mailbox, and it or another
-// worker takes it later. Connections that another worker served before are taken even then. Private
-// to prefork.
+// MailReceiver: takes the connections that wait in mailboxes into this worker. If this process has
+// no free descriptor, the kernel would close a connection that is received. So connections stay in
+// the mailbox until a descriptor is free. If this worker is full, it puts a new connection back
+// into the mailbox, and this or another worker takes it later. A connection that another worker has
+// already served is taken even if this worker is full. Private to prefork.
 #pragma once
 
 #include <array>
@@ -31,8 +31,8 @@ class MailReceiver {
   MailReceiver(const MailReceiver&) = delete;
   MailReceiver& operator=(const MailReceiver&) = delete;
 
-  // Gives the connections to `service` from here on, which outlives this. Connections that an
-  // earlier program left, or still sends, are for all workers of this program.
+  // Gives the connections to `service` from now on. `service` must outlive this object. Any worker
+  // of this program may take connections that an earlier program left, or still sends.
   void start(Service& service);
   // open() begins to take connections from the mailbox of `slot`, and close() stops that.
   [[nodiscard]] Result<> open(unsigned slot);

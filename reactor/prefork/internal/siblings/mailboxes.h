@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Mailboxes: each slot has one, from which its worker receives the connections that others send it.
-// The master makes them and keeps them open, so that a connection waits for the worker that serves
-// the slot next. Nothing can be sent in the other direction. A new program (USR2) makes its own
-// mailboxes, so that no worker of the earlier program can read or write them; from those of the
-// earlier program it only receives. Private to prefork.
+// The master makes the mailboxes and keeps them open. So if a worker dies, the connections in its
+// mailbox wait for the worker that serves the slot next. Nothing can be sent in the other
+// direction. A new program (USR2) makes its own mailboxes, so that no worker of the earlier program
+// can read or write them. From the mailboxes of the earlier program it only receives. Private to
+// prefork.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,7 @@
 
 namespace reactor::prefork {
 
-// A connection on its way to another worker, with the state that the receiver needs.
+// A connection on its way to another worker, with its handler's state, which the receiver needs.
 struct MailedConnection {
   UniqueFd connection;
   std::span<const std::byte> state;  // valid until the next receive()
@@ -54,8 +55,9 @@ class Mailboxes {
 
   // Closes this process's ends.
   void close() noexcept;
-  // Closes the ends in the master. Those may be the last copies: descriptors that still wait in a
-  // mailbox are closed with it, and closing one that a stranger sent can block (see close_apart()).
+  // Closes the ends in the master, without waiting. They may be the last copies. Then the
+  // descriptors that still wait in a mailbox are closed with it, and closing one that a stranger
+  // sent can block (see close_apart()).
   void leave();
 
   // Sends a copy of `connection`. Returns false if the mailbox is full, or too many descriptors are

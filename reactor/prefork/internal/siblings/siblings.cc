@@ -53,7 +53,7 @@ void Siblings::serve(Service& service, bool even_out) {
   seat_.accepts.store(1);
 }
 
-// The number is taken anew at each beat, because other things than connections use descriptors, and
+// This is counted again at each beat, because descriptors are used for other things, too, and
 // because the limit may change (prlimit(2)).
 void Siblings::count_descriptors() {
   const std::uint64_t more = descriptors_for_connections(mailboxes_.out_of(own_));

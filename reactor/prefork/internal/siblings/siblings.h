@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Siblings: wires what a worker does for the other workers, and with them. Each part is a class of
-// its own. Private to prefork.
+// Siblings: all that a worker does for the other workers, and together with them. Each part is a
+// class of its own. Private to prefork.
 //
 //   BorrowedQueues  serves the queues of slots that nobody serves, or whose worker is stuck or full
 //   Balancer        gives a new connection to the worker that has fewest
@@ -42,8 +42,9 @@ class Siblings {
   Siblings(const Siblings&) = delete;
   Siblings& operator=(const Siblings&) = delete;
 
-  // Lets connections come and go from here on. `service` outlives this. `even_out`: new connections
-  // go to the worker that has fewest.
+  // From now on takes connections from other workers, and gives connections to them. `service` must
+  // outlive this object. If `even_out` is set, each new connection goes to the worker that has
+  // fewest.
   void serve(Service& service, bool even_out);
   // Acts on a message of the master: look, sibling or drop.
   void hear(const Message& message, UniqueFd descriptor);
@@ -53,7 +54,8 @@ class Siblings {
   // Sends the connections to the slot `heir` as they become idle. Calls `done` when the last one is
   // gone. Call it after serve().
   void hand_over(unsigned heir, Callback<void()> done);
-  // Sends no more connections: those that are left are drained here. Call it after hand_over().
+  // Sends no more connections. The connections that are left are drained here. Call it after
+  // hand_over().
   void finish_here();
   // Stops giving new connections away, and asks the siblings to send none. Connections that are in
   // this worker's mailbox already are still taken.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Deaf listeners: several processes share a listening socket, and each of them can spoil it for
-// all. shutdown(2) ends it; a filter, the backlog and other options keep connections out. So one
-// worker can cut off the whole server. It can also clear O_NONBLOCK: then accept(2) waits in all
-// processes, which stops their loops. Private to prefork.
+// all. shutdown(2) ends it. A filter, a small backlog and other options keep connections out. So
+// one worker can cut off the whole server. It can also clear O_NONBLOCK. Then accept(2) waits in
+// all processes, and their loops stand still. Private to prefork.
 #pragma once
 
 #include <cstdint>
@@ -34,16 +34,16 @@ struct Admission {
 
 class DeafListeners {
  public:
-  // Returns the indices of the deaf listeners: those that were shut down, have a filter, block, or
-  // have other settings than when this function first saw them. Costs one poll(2), and for each
-  // listener some calls of getsockopt(2) and fcntl(2).
+  // Returns the indices of the deaf listeners. A listener is deaf if it was shut down, has a
+  // filter, is blocking, or has other settings than at the first call with this listener. Costs one
+  // poll(2) for all, and a few calls of getsockopt(2) and fcntl(2) for each.
   [[nodiscard]] std::vector<std::size_t> find(std::span<const int> listeners);
 
-  // Lets a TCP socket listen as before, for all processes that share it. `address` is the one that
-  // it was bound to; it is bound again, because the kernel may have released the port. Processes
-  // that wait in accept(2) return with EINVAL. If the socket was shut down or blocks, the
-  // connections in its queue are lost. Errors: those of bind(2) and listen(2);
-  // operation_not_permitted if an option can't be set back.
+  // Makes a TCP socket listen as before, for all processes that share it. Binds it to `address`,
+  // its own address, again, because the kernel may have released the port. Processes that wait in
+  // accept(2) return with EINVAL. If the socket was shut down or blocks, the connections in its
+  // queue are lost. Errors: those of bind(2) and listen(2); operation_not_permitted if an option
+  // can't be set back.
   [[nodiscard]] Result<> repair(int listener, const Address& address) const;
 
   // Forgets the settings that find() saw at this number, because it stands for another socket now.

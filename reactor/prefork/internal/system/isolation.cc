@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Isolation: the order matters. The terminal is left with the master's rights, then the identity
-// changes, and at last the process gives up the rights that remain.
+// Isolation: the order of the steps matters. The process leaves the terminal while it has the
+// master's rights. Then it changes its identity, and at last it gives up the rights that remain.
 #include "reactor/prefork/internal/system/isolation.h"
 
 #include <fcntl.h>

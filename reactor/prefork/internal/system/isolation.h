@@ -12,13 +12,13 @@
 
 namespace reactor::prefork {
 
-// Becomes `identity`, if there is one, and gives up rights (drop_to()). Returns false if this
-// process must not serve; the reason is logged.
+// Becomes `identity`, if there is one, and gives up rights (drop_to()). If that fails, logs the
+// reason and returns false: this process must not serve then.
 [[nodiscard]] bool take_identity(const std::optional<Identity>& identity);
 
 // Separates a worker from its master: calls leave_terminal() and take_identity(), which also gives
-// up rights; without an identity it calls give_up_rights(). Returns false if this process must not
-// serve; the reason is logged.
+// up rights; without an identity it calls give_up_rights(). If a step fails, logs the reason and
+// returns false: this process must not serve then.
 [[nodiscard]] bool isolate_worker(const std::optional<Identity>& identity);
 
 // Leaves the master's session and terminal. A process in that session could type commands into the

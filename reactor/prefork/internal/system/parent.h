@@ -5,10 +5,10 @@
 
 namespace reactor::prefork {
 
-// Called in a child: the kernel kills it when `parent` dies. If `parent` is dead already, the child
-// exits now. On systems other than Linux a pipe or socket between the two ends the child, unless
-// the child is stuck. Linux: prctl(2) PR_SET_PDEATHSIG, which a change of user clears. Private to
-// prefork.
+// Call this in a child. From then on the kernel kills the child when `parent` dies. If `parent` is
+// dead already, the child exits now. Systems other than Linux can't kill it: there the child ends
+// because a pipe or socket from its parent reports the end of file, but not while a callback blocks
+// its loop. Linux: prctl(2) PR_SET_PDEATHSIG, which a change of user clears. Private to prefork.
 void die_with(pid_t parent) noexcept;
 
 }  // namespace reactor::prefork

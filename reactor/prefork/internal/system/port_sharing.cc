@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Port sharing: on Linux, SO_REUSEPORT can be set after listen(2). So the first socket of a group
-// listens alone, which fails if another server has the address, and is opened for others then.
+// begins to listen without it, which fails if another server has the address. After that the option
+// lets the other sockets join.
 #include "reactor/prefork/internal/system/port_sharing.h"
 
 #include <net/if.h>
@@ -59,7 +60,7 @@ Result<Socket> claim(const Address& address, ListenOptions listen) {
 }
 #else
 // On other systems a socket joins a group by bind(2) alone. So this first tries whether the address
-// is free. Two servers that start at the same moment may both find it free.
+// is free. Two servers that start at the same time may both find it free.
 Result<Socket> claim(const Address& address, ListenOptions listen) {
   if (address.port() != 0) {
     ListenOptions alone = listen;

@@ -9,12 +9,12 @@ namespace reactor::prefork {
 
 // The time during which the master ran: CLOCK_MONOTONIC without the pauses in which the master did
 // not run. Its workers may not have run in them either (SIGSTOP of the group, the cgroup freezer, a
-// suspended machine). All deadlines of the master and its crew are on this clock, so that a pause
-// moves each of them. Private to prefork.
+// suspended machine). All deadlines of the master and its crew use this clock, so that a pause
+// postpones each of them. Private to prefork.
 //
-// A pause shows as a wait that ends late. A master that is late in every turn is not paused but on
-// a slow machine: from the second late turn in a row on, the planned waits count, so that deadlines
-// still come.
+// The clock detects a pause by a wait that ends late. A master that is late in every turn was not
+// paused; its machine is slow. So from the second late turn in a row on, the clock advances by the
+// planned waits, so that deadlines still expire.
 class RunClock {
  public:
   // While a deadline is pending, a single wait of the master is at most this long.

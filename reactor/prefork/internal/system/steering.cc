@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Steering: a classic BPF program that compares the number of the processor with each entry, and
-// returns the index of the socket. If none is equal, it spreads by the number.
+// returns the index of the socket. If no entry is equal, it spreads the connections by the number.
 #include "reactor/prefork/internal/system/steering.h"
 
 #include "reactor/base/error.h"
