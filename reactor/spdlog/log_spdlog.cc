@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A line is written by one write(2) that never waits, so lines can get lost:
+// Each line is written by one write(2) that never waits, so lines can get lost:
 //
 //   sink_it_() -- written --> the log
 //       |
@@ -31,8 +31,9 @@ namespace {
 // %P asks for the pid each time, so it is right in a forked child; %t would be wrong there.
 constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e%z %P %n %l %v";
 
-// Counts the lines that could not be written and have not been reported. A process and the children
-// that it forks share the count, so that lines of a child that has ended are reported too.
+// Losses counts the lines that could not be written, and whose loss was not reported yet. A process
+// and the children that it forks share the count, so that lines of a child that has ended are
+// reported too.
 class Losses {
  public:
   Losses() noexcept {
