@@ -18,8 +18,8 @@ struct Outcome {
 };
 
 // Sends the command's signal to the master that holds this pid file, and does not wait for its
-// effect. `status` sends no signal. The exit code is 1 if no master is running, the pid file can't
-// be read, or the signal can't be sent.
+// effect. `status` sends no signal. The exit code is 1 if no master is running, if the pid file
+// can't be read, or if the signal can't be sent.
 [[nodiscard]] Outcome control(Command command, const std::string& pid_path);
 
 }  // namespace servers

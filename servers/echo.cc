@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A connection starts with a handler of its own, FirstWord. When it has sent something, it changes
-// to Echo or Answer, which all such connections share. Datagrams go to DatagramEcho.
+// A connection starts with a handler of its own, FirstWord. When the client has sent something, the
+// connection changes to the handler Echo or Answer, which all connections share. Datagrams go to
+// DatagramEcho.
 #include "servers/echo.h"
 
 #include <memory>
@@ -17,8 +18,8 @@
 namespace servers {
 namespace {
 
-// The time that a draining server waits for the first data of a connection that has sent nothing
-// yet: the data may be on its way.
+// The time that a draining server waits for the first data of a client that has sent nothing yet,
+// because the data may be on its way.
 constexpr reactor::Duration kFirstWord = std::chrono::seconds(1);
 
 // The size of one read, which also limits the queue for a client that does not read its echo: no
@@ -81,8 +82,8 @@ class FirstWord final : public Handler {
   };
   explicit FirstWord(Context& context) noexcept : Handler(context.input), echo_(context.echo) {}
 
-  // Returns the handler for a connection that had sent something before it came from another
-  // worker.
+  // Returns the handler for a connection from another worker, whose client had already sent
+  // something there.
   [[nodiscard]] reactor::StreamHandler* adopting_handler() noexcept { return &echo_; }
 
  private:
@@ -158,7 +159,7 @@ std::vector<reactor::Address> addresses_of(std::span<const reactor::Socket> sock
 }
 
 // If a client of unix datagrams does not read, few answers are queued for it, and they are dropped
-// after a second. So it can't hold up the others.
+// after a second. So that client can't hold up the others.
 reactor::DatagramOptions datagram_options() {
   reactor::DatagramOptions options;
   options.send_buffer = 1 << 20;
@@ -183,8 +184,8 @@ std::uint64_t received(const Datagrams& datagrams) {
   return sum;
 }
 
-// Answers the datagrams that had arrived at the end. Gives up after kLastTurns, so that clients
-// that go on sending don't keep the worker alive.
+// Answers the datagrams that arrived before the worker's end. Gives up after kLastTurns, so that
+// clients that go on sending don't keep the worker alive.
 void answer_rest(reactor::Loop& loop, const Datagrams& datagrams) {
   std::uint64_t before = 0;
   for (int turn = 0; turn < kLastTurns; ++turn) {

@@ -6,8 +6,8 @@
 
 namespace servers {
 
-// Runs a worker of reactor-echo, which sends back what it reads, until it has to end. Returns its
-// exit status.
+// Runs a worker of reactor-echo until the worker has to end. It sends all bytes and datagrams back
+// to their clients. Returns the exit status of the worker.
 [[nodiscard]] int serve_echo(reactor::prefork::Worker& worker, const Service& service);
 
 }  // namespace servers

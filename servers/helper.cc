@@ -66,8 +66,8 @@ reactor::Result<std::string> read_answer(int channel, reactor::TimePoint deadlin
   return text;
 }
 
-// Waits for the process to end, but not long. A process that waits for a device ends only when the
-// device answers, even after SIGKILL. Such a process is not waited for and remains unreaped.
+// Waits for the process to end, but at most kReapLimit. A process that waits for a device ends only
+// when the device answers, even after SIGKILL. Such a process remains unreaped.
 void reap(pid_t pid) {
   const reactor::TimePoint end = reactor::saturating_add(reactor::monotonic_now(), kReapLimit);
   int status = 0;

@@ -9,11 +9,12 @@
 
 namespace servers {
 
-// Runs `job` in a forked process and returns its result. The process is killed after `limit`: this
-// is for system calls and library functions that may never return (a name server or a user database
-// that does not answer). If not even SIGKILL ends it, it is abandoned half a second later. `job`
-// inherits everything and must not touch what belongs to this process. Errors: Errc::timed_out;
-// Errc::unexpected_end if the process ended without a result; those of pipe(2) and fork(2).
+// Runs `job` in a forked process and returns its result. The process is killed after `limit`. Use
+// this for system calls and library functions that may never return, because a name server or a
+// user database does not answer. If not even SIGKILL ends the process, it is abandoned half a
+// second later. `job` inherits all descriptors and memory of this process, and must not change
+// anything that this process shares with it. Errors: Errc::timed_out; Errc::unexpected_end if the
+// process ended without a result; those of pipe(2) and fork(2).
 [[nodiscard]] reactor::Result<std::string> ask_helper(reactor::Callback<std::string()> job,
                                                       reactor::Duration limit);
 

@@ -16,9 +16,9 @@ namespace {
 
 using reactor::http::AccessLog;
 
-// So many bytes of answers may be queued for a client that does not read them, before its further
-// requests have to wait. Together with one more answer they stay below 8 KiB, above which the queue
-// would take 16 KiB.
+// The most bytes of answers that may be queued for a client that does not read them. After that its
+// further requests have to wait. With one more answer the queue still has less than 8 KiB. A longer
+// queue would allocate 16 KiB.
 constexpr std::size_t kQueued = 7 * 1024;
 
 // All methods except CONNECT, which a 200 would turn into a tunnel.

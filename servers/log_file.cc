@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The file is opened twice: once for this process, once for the processes that it forks. O_NONBLOCK
-// and O_APPEND belong to an opening, so a child that changes them on its own opening can't make the
+// The file is opened twice: once for this process, and once for the processes that it forks. Each
+// open(2) has its own O_NONBLOCK and O_APPEND. So a child that changes these flags can't make the
 // parent's writes wait or overwrite each other.
 #include "servers/log_file.h"
 
@@ -23,9 +23,9 @@ bool is_regular(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-// Opens standard error again, because O_NONBLOCK on the descriptor that we got would affect every
-// process that shares it. Returns nothing for a regular file, which needs no O_NONBLOCK, and if
-// standard error can't be opened: a socket, another user's pipe.
+// Opens standard error again, because O_NONBLOCK on the inherited descriptor would affect every
+// process that shares it. Returns nothing for a regular file, which needs no O_NONBLOCK. Also
+// returns nothing if standard error can't be opened, because it is a socket or another user's pipe.
 reactor::UniqueFd own_standard_error() {
   if (is_regular(STDERR_FILENO)) return {};
   reactor::UniqueFd fd(::open("/dev/fd/2", kFlags));

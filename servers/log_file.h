@@ -10,20 +10,20 @@
 
 namespace servers {
 
-// Gives the file to the workers' user, `owner`, who has to open it again. Does so only if root runs
-// this. Creates the file if it doesn't exist. It gives away only an empty file that root owns and
-// that has no other links, so that placing a link there gains nothing. Does nothing for "-" and for
-// anything but a regular file. Errors: those of open(2) and fchown(2).
+// If root runs this, gives the file to the workers' user, `owner`, because the workers have to open
+// it again. Creates the file if it doesn't exist. Gives away only an empty file that root owns and
+// that has no other links, so that an attacker gains nothing by placing a link there. Does nothing
+// for "-" and for anything but a regular file. Errors: those of open(2) and fchown(2).
 [[nodiscard]] reactor::Result<> give_log_file(
     const std::string& path, const std::optional<reactor::prefork::Identity>& owner);
 
 // Returns the meaning of an error of give_log_file() or of a LogFile.
 [[nodiscard]] std::string why_not_opened(std::error_code error);
 
-// LogFile is the file that --log names. Each line is one write(2). Nothing here waits for the
-// reader of a pipe or FIFO, unless "-" stands for one that can't be opened again (see
-// reactor::write_line()). After a rotation the new file has the old descriptor number, so that
-// users of the number go on with the new file.
+// LogFile is the file that --log names. Each line is one write(2). No call waits for the reader of
+// a pipe or FIFO, unless "-" stands for a pipe that can't be opened again (see
+// reactor::write_line()). After a rotation the new file has the old descriptor number, so that code
+// that has the number goes on with the new file.
 class LogFile {
  public:
   // `owner` is the user of the workers, who open the file again.
@@ -37,8 +37,8 @@ class LogFile {
   [[nodiscard]] bool is_file() const noexcept { return path_ != "-"; }
   // Opens the file again after a rotation. If that fails, logs an error and keeps the old file.
   void reopen();
-  // Call this in a forked process. If the file could be opened twice, changes of the descriptor's
-  // flags (O_NONBLOCK, O_APPEND) there then don't affect the parent.
+  // Call this in a forked process. If the file could be opened twice, that process may then change
+  // the descriptor's flags (O_NONBLOCK, O_APPEND) without affecting the parent.
   void part_from_parent() noexcept;
 
  private:

@@ -14,8 +14,9 @@
 
 namespace servers {
 
-// This is longer than the 10 s that the system's resolver spends by default on one dead name
-// server, because the resolver's own error message is better than ours.
+// The longest time for one look-up. By default the system's resolver gives up on a dead name server
+// after 10 s. This is longer, so that the user gets the resolver's error message, which is better
+// than ours.
 inline constexpr reactor::Duration kLookupLimit = std::chrono::seconds(15);
 
 // Returns the addresses of a host in the resolver's order (getaddrinfo(3)), with `port`, a number.

@@ -30,7 +30,7 @@ using reactor::prefork::PidFile;
 using Settings = std::map<std::string, std::string>;
 
 // Opens /dev/null for standard descriptors that are closed. Otherwise the first socket would get
-// such a number, and with it the text that is meant for a terminal.
+// such a number, and its peer would get text that is meant for a terminal.
 void open_standard_descriptors() {
   int fd = 0;
   do {
@@ -111,7 +111,8 @@ void give_access_log(const Service& service,
 }
 
 // The environment variable by which a program that upgrades itself leaves its pid file to the new
-// one: the number of the descriptor, a colon, and the path. Earlier versions gave only the number.
+// program. Its value is the number of the descriptor, a colon, and the path. Earlier versions gave
+// only the number.
 constexpr const char* kPidDescriptor = "REACTOR_UPGRADE_PID";
 
 // Returns the pid file of the program that this one upgrades, or an empty PidFile.
@@ -206,7 +207,8 @@ struct Reloader {
   }
 
   // A process without workers can apply only the certificate and the log level: it used all other
-  // settings at the start. The log level comes last, because the certificate may be refused.
+  // settings at the start. The log level is set last, because nothing must have changed if the
+  // certificate is refused.
   void in_place(const Renew& renew) const {
     std::optional<Options> next = read();
     if (!next) return;
@@ -264,8 +266,8 @@ struct Reloader {
     return Reload{next.prefork, worker_function(std::move(next.service), level), adopt};
   }
 
-  // The level is set in the worker too, because a worker of a reload starts before the reload is in
-  // force.
+  // The level is also set in the worker, because a reload starts its first worker before it sets
+  // the level in the master.
   [[nodiscard]] reactor::prefork::WorkerFunction worker_function(Service service,
                                                                  reactor::LogLevel level) const {
     return [serve = serve, service = std::move(service), level](reactor::prefork::Worker& worker) {
@@ -286,8 +288,8 @@ void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& p
   options.prefork.on_upgraded = [&pid_file] { pid_file.hand_over(); };
 }
 
-// Checks whether the workers can write the access log. Their user may have fewer rights than ours,
-// with which the file was checked before.
+// Checks whether the workers can write the access log. The file was checked before with the rights
+// of this process, but the workers' user may have fewer.
 void check_access_log(const Options& options) {
   if (!options.service.access_log || !options.prefork.identity || ::geteuid() != 0) return;
   const std::string& path = options.service.access_log->path;
@@ -313,8 +315,8 @@ void give_up_writing(const Options& options, PidFile& pid_file) {
   }
 }
 
-// Takes the pid file, now that this program serves. Removes the earlier program's pid file if that
-// has another name, because no other code does.
+// Takes the pid file, now that this program serves. If the earlier program's pid file has another
+// name, removes that file, because no other code does.
 std::error_code claim_pid_files(PidFile& pid_file, PidFile& earlier) {
   if (earlier.fd() >= 0) {
     if (const std::error_code error = earlier.claim()) return error;
@@ -370,9 +372,9 @@ int serve_options(Program program, Options options, int argc, const char* const*
   LogFile log(options.log, options.prefork.identity);
   open_log(program, options, log);
   provide_descriptors(options);
-  // Any process that reads the pid file may send signals: they are blocked until the server handles
-  // them. After run() they are not delivered at all, so that the pid file is removed and the exit
-  // code stays the same.
+  // Any process that reads the pid file may send signals. So signals are blocked until the server
+  // handles them. After run() they stay blocked, so that no signal ends the program before the pid
+  // file is removed and the exit code is returned.
   reactor::prefork::hold_signals();
   PidFile earlier = take_earlier_pid_file(options.pid);
   PidFile pid_file = take_pid_file(options.pid, earlier);

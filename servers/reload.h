@@ -6,8 +6,8 @@
 
 namespace servers {
 
-// Prepares a reload with --workers 0: at HUP, lets `service` read the options again and renews the
-// certificate. `transports` may be null without TLS; it must outlive the worker's loop.
+// Sets what HUP does with --workers 0: `service` reads the options again, and the certificate is
+// renewed. `transports` must outlive the worker's loop. It may be null without TLS.
 void follow_reloads(reactor::prefork::Worker& worker, const Service& service,
                     TlsTransports* transports);
 

@@ -46,8 +46,8 @@ std::string text_of(std::chrono::system_clock::time_point point) {
   return text.data();
 }
 
-// Returns a warning if clients will refuse the certificate because of its dates; "" otherwise.
-// Clients do not tell the server why they refuse a connection, only their user.
+// Returns a warning if clients will refuse the certificate because of its dates; "" otherwise. A
+// client that refuses a connection tells its user why, but not the server.
 std::string warning_about(const std::string& file, const tls::Credentials& credentials) {
   const auto validity = credentials.validity();
   if (!validity) return {};

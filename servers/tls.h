@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// This header adds TLS to the servers. tls.cc is for builds with TLS, tls_none.cc for builds
-// without.
+// These functions add TLS to the servers. tls.cc implements them in builds with TLS, and
+// tls_none.cc in builds without.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 
 namespace servers {
 
-// The TLS settings that a worker needs. They include the contents of the files, which the worker
-// may lack the rights to read.
+// The TLS settings that a worker needs. They include the contents of the files, because the worker
+// may not have the right to read the files.
 struct Tls {
   std::string certificates, key;  // PEM; empty: no TLS
   std::string ticket_key;         // shared by all workers, so that each accepts the others' tickets
@@ -26,8 +26,8 @@ struct Tls {
 // Makes transports for TLS. Their certificate can be renewed while they are in use.
 class TlsTransports : public reactor::TransportFactory {
  public:
-  // Gives the certificate of `tls`, which must have one, to all later connections. Ignores its
-  // other settings. Errors: those of tls::ServerContext::renew().
+  // Uses the certificate of `tls`, which must have one, for all later connections. Ignores the
+  // other settings in `tls`. Errors: those of tls::ServerContext::renew().
   virtual reactor::Result<> renew(const Tls& tls) = 0;
 };
 

@@ -6,8 +6,9 @@
 
 namespace servers {
 
-// Returns text from a command line or a file as part of a one-line message: printable, and cut to
-// at most kBrief bytes of `text`, followed by the length that it had.
+// Makes text from a command line or a file fit for a one-line message: printable and short. If
+// `text` has more than kBrief bytes, the result has only the first ones, followed by the length of
+// `text`.
 inline constexpr std::size_t kBrief = 256;
 [[nodiscard]] std::string brief(std::string_view text);
 

@@ -8,7 +8,7 @@
 //   body = "it's \"fine\" # no comment\n"
 //
 // A key is the long name of an option without its dashes. A value ends at the end of the line or at
-// a `#` after a blank, and blanks around it are removed. Between double quotes it is taken
+// a `#` after a blank, and blanks around it are removed. Text between double quotes is taken
 // literally, except for \" \\ \n \r \t.
 #pragma once
 
@@ -32,20 +32,21 @@ struct Setting {
 class BadConfig : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
-  // `what` is used unchanged: the caller has cut text from the file and made it printable
-  // (brief()).
+  // `what` becomes a part of the message as it is. So the caller has to pass any text from the file
+  // through brief(), which shortens it and makes it printable.
   BadConfig(const std::string& path, unsigned line, const std::string& what);
-  // The error for a key in a second line, if only one line may set it.
+  // Returns the error for a second line with the same key, if only one line may set that key.
   [[nodiscard]] static BadConfig twice(const std::string& path, unsigned line,
                                        const std::string& key, unsigned first_line);
 };
 
-// Returns the settings of the file in its order; the caller checks the keys. Throws BadConfig, and
-// BadValue for `flag` if the file does not exist, is not a regular file, or is larger than 1 MiB.
+// Returns the settings in the order of their lines. Does not check whether the keys exist. Throws
+// BadConfig, and BadValue for `flag` if the file does not exist, is not a regular file, or is
+// larger than 1 MiB.
 [[nodiscard]] std::vector<Setting> read_config(const std::string& flag, const std::string& path);
 
-// Returns the line that sets `key`. Does not look for mistakes in other lines. Throws as
-// read_config(), and BadConfig if there are two such lines.
+// Returns the line that sets `key`. Does not look for mistakes in other lines. Throws what
+// read_config() throws, and BadConfig if two lines set `key`.
 [[nodiscard]] std::optional<Setting> find_setting(const std::string& flag, const std::string& path,
                                                   std::string_view key);
 

@@ -14,8 +14,8 @@
 namespace servers {
 namespace {
 
-// Waits for room, at most as long as `patience`, and subtracts the wait from it. Then writes the
-// line, or returns false if there is still no room.
+// Waits for room, at most for the time `patience`, and subtracts the wait from `patience`. Then
+// writes the line and returns true. If there is still no room, returns false.
 bool write_within(reactor::Duration& patience, int fd, const std::string& line) {
   const reactor::TimePoint begin = reactor::monotonic_now();
   pollfd room{fd, POLLOUT, 0};

@@ -17,8 +17,8 @@ std::string as_option_name(const std::string& word) {
   return name;
 }
 
-// Returns the distance by optimal string alignment: the number of insertions, deletions,
-// replacements and swaps of neighbours.
+// Returns the distance by optimal string alignment: how many insertions, deletions, replacements
+// and swaps of neighbours turn `a` into `b`.
 std::size_t distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> before_last(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   std::iota(last.begin(), last.end(), 0U);

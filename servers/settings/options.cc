@@ -233,8 +233,8 @@ std::vector<Setting> read_settings(const CLI::App& app, const std::string& path)
   return settings;
 }
 
-// Sets the options that neither a flag nor the environment set. Returns the settings that were
-// used.
+// Sets, from the file at `path`, the options that neither a flag nor the environment set. Returns
+// the settings that were used.
 std::vector<Setting> apply_file(CLI::App& app, const std::string& path) {
   std::vector<Setting> settings = read_settings(app, path);
   std::erase_if(settings, [&app](const Setting& setting) {
@@ -261,8 +261,8 @@ std::map<std::string, std::string> given_settings(const CLI::App& app) {
   return given;
 }
 
-// Returns the whole message for the user. It names the line of the file if the bad value is from
-// there.
+// Returns the whole message for the user. If the bad value is from the configuration file, the
+// message names the line there.
 std::string explain(const BadValue& error, const std::string& path,
                     const std::vector<Setting>& settings) {
   for (const Setting& setting : settings) {
@@ -272,8 +272,9 @@ std::string explain(const BadValue& error, const std::string& path,
   return error.what();
 }
 
-// Takes from the options only what a command to a running server needs: its name and the pid file.
-// The rest may be wrong by now, and that must not keep the operator from stopping the server.
+// Takes from the options only the two that a command to a running server needs: the name of the
+// command and the pid file. Other options may be wrong by now, and that must not keep the operator
+// from stopping the server.
 void take_command(const Texts& texts, Options& options) {
   const std::optional<Command> command = command_named(texts.command);
   if (!command) {

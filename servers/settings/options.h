@@ -35,9 +35,9 @@ struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit minus a reserve
   reactor::ProxyOptions proxy;
   Tls tls;
-  // This is called at HUP in a process without a master (--workers 0). Reads all options again,
-  // passes the TLS settings to its argument if there are any, and applies the log level. If a step
-  // fails, nothing changes, and the log says why.
+  // Called at HUP in a process without a master (--workers 0). Reads all options again, passes the
+  // TLS settings to its argument if there are any, and applies the log level. If a step fails,
+  // nothing changes, and the log says why.
   std::function<void(const Renew&)> reread = {};
   // reactor-echo only.
   Reply reply = Reply::raw;
@@ -75,10 +75,10 @@ struct Fixed {
   std::optional<reactor::prefork::Identity> identity;
 };
 
-// Parsed has the options, or the text that the program prints before it exits at once. The exit
-// code is 0 after --help, --version and --check-config; `text` is then for standard output. It is 2
-// after an error; `text` is then one line for standard error that names the flag or the place in
-// the file, the value, the reason and the remedy.
+// Parsed has the options or, if the program has to exit at once, an exit code and a text to print.
+// After --help, --version and --check-config the exit code is 0, and `text` is for standard output.
+// After an error the exit code is 2, and `text` is one line for standard error. It names the flag
+// or the line in the file, the value, the reason and the remedy.
 struct Parsed {
   std::optional<int> exit_code;
   std::string text;
@@ -86,13 +86,13 @@ struct Parsed {
 };
 
 // Reads the options. A flag takes precedence over the environment variable (REACTOR_WORKERS), which
-// takes precedence over the file of --config. With --signal only the name of the pid file is taken
-// from that file.
+// takes precedence over the file of --config. With --signal only the path of the pid file is taken
+// from the file of --config.
 //
 // Prints nothing and changes nothing, so a running server can call it again with its arguments to
-// read the file again. It then passes the settings that are `running`, and these are put into the
-// options: no name server and no user database is asked, and nothing waits. Without `running`, the
-// look-up of each name may take kLookupLimit.
+// read the file again. It then passes the settings that it uses now as `running`. These are put
+// into the options instead of being looked up: no name server and no user database is asked, and
+// nothing waits. Without `running`, the look-up of each name may take kLookupLimit.
 [[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv,
                                    const Fixed* running = nullptr);
 

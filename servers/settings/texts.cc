@@ -83,8 +83,8 @@ void check_model(const Texts& texts, const reactor::prefork::Options& options) {
                  "use --model prefork, or bind streams only");
 }
 
-// Reads the options about the PROXY protocol. A header may claim anything, so the user has to say
-// whose headers count.
+// Reads the options about the PROXY protocol. A header may claim any address, so the user has to
+// say from which peers headers are trusted.
 reactor::ProxyOptions take_proxy(const Texts& texts,
                                  const std::vector<reactor::prefork::Bind>& binds) {
   reactor::ProxyOptions proxy;

@@ -51,8 +51,8 @@ struct Texts {
 // Returns the address at which a program listens by default.
 [[nodiscard]] const char* default_bind(Program program);
 
-// Reads the texts into `options`, except the command and the pid file of --signal. Settings in
-// `running` are taken from there instead of being looked up; it is null at the start. Throws
+// Reads the texts into `options`, except the command and the pid file of --signal. If `running` is
+// not null, the settings in it are used and not looked up. It is null at the start. Throws
 // BadValue.
 void take(Program program, const Texts& texts, Options& options, const Fixed* running);
 

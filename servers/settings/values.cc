@@ -76,8 +76,8 @@ bool is_port(std::string_view text) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// Returns whether the host is worth asking for: getaddrinfo(3) would also ask for slips such as
-// "300.0.0.1" and "[::1".
+// Returns whether the host may be a name that a name server knows. Without this check,
+// getaddrinfo(3) would also ask name servers for mistakes such as "300.0.0.1" and "[::1".
 bool looks_like_a_name(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || !is_port(text.substr(colon + 1))) return false;
