@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The parent forks a helper, which runs the job and writes the result to a pipe, and waits for it
-// until the deadline:
+// The parent forks a helper and waits for its result until the deadline. The helper runs the job
+// and writes the result to a pipe:
 //
 //   parent: fork --> read_answer() --> kill, reap() --> the result, timed_out or unexpected_end
 //   helper:   job() --> write(result, kComplete) --> _exit

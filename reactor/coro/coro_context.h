@@ -93,7 +93,8 @@ class Resident : public ListLink {
   Resident() noexcept = default;
   Resident(const Resident&) = delete;
   Resident& operator=(const Resident&) = delete;
-  // Called when the loop ends: stop everything that needs the loop. The link is already free.
+  // Called when the loop ends. Stop everything here that needs the loop. The Resident is no longer
+  // registered then.
   virtual void on_context_end() noexcept = 0;
 
  protected:

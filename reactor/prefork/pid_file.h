@@ -13,16 +13,17 @@
 
 namespace reactor::prefork {
 
-// A file that holds the pid of the running master. The master holds locks on the file for as long
-// as it runs. The locks, not the number in the file, say whether a master runs and which process it
-// is: a file that a crash left behind blocks no start, and a number from another pid namespace
-// misleads no reader.
+// PidFile is a file that holds the pid of the running master. The master holds locks on the file
+// for as long as it runs. The locks, not the number in the file, say whether a master runs and
+// which process it is: a file that a crash left behind blocks no start, and a number from another
+// pid namespace misleads no reader.
 //
 //   byte 0        the guard: a lock of the open file (fcntl(2), "Open file description locks"), so
-//                 that a successor shares it. The process that has it holds the pid file.
+//                 that the new program of an upgrade shares it. A process that has the guard holds
+//                 the pid file.
 //   byte 1 + pid  the name: a lock of the process. F_GETLK reports the pid of that process in the
-//                 pid namespace of the caller. Each process has its own byte, because a successor
-//                 takes its name lock while its predecessor still has one.
+//                 pid namespace of the caller. Each process has its own byte, because in an upgrade
+//                 the new program takes its name lock while the old program still has one.
 //
 // The kernel drops the name lock when the process closes any descriptor of the file. A process that
 // holds a pid file must therefore not open it a second time: it must not call holder() or check().
@@ -60,8 +61,8 @@ class PidFile {
     pid_t pid = 0;
   };
   // Returns the process that holds the file. Trusts an exclusive name lock, because only a process
-  // with the right to write the file can set such a lock. A holder that gave up writing has a
-  // shared lock; its pid must be the one in the file as well.
+  // with the right to write the file can set such a lock. A holder that called give_up_writing()
+  // has only a shared lock. It counts only if its pid is also the one in the file.
   // Errors: those of open(2).
   [[nodiscard]] static Result<Holder> holder(const std::string& path);
 
@@ -73,22 +74,22 @@ class PidFile {
   // Whether `path` names this file; false if there is none.
   [[nodiscard]] bool is_at(const std::string& path) const;
 
-  // A descriptor that holds the lock, to be left open for a successor that the owner executes; -1
-  // if there is none.
+  // Returns the descriptor that holds the guard, for the owner to leave open when it executes the
+  // new program of an upgrade. Returns -1 if there is none.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
-  // Called in the successor: makes a PidFile of the file that was left open under `fd`. Takes over
-  // the descriptor, and closes it after an error. Until claim() the file belongs to the
-  // predecessor, and this process neither writes nor removes it. Errors: bad_file_descriptor;
-  // no_such_file_or_directory if `fd` is not the file at `path`.
+  // Called in the new program of an upgrade: makes a PidFile of the file that was left open under
+  // `fd`. Takes over the descriptor, and closes it after an error. Until claim() the file belongs
+  // to the old program, and this process neither writes nor removes it. Errors:
+  // bad_file_descriptor; no_such_file_or_directory if `fd` is not the file at `path`.
   [[nodiscard]] static Result<PidFile> adopt(const std::string& path, int fd);
-  // Called when the successor serves: the file belongs to this process from now on, and holds its
-  // pid. The predecessor may call this to have the file back. Errors: those of take().
+  // Called when the new program serves. From now on the file belongs to this process, and holds its
+  // pid. The old program may call this to take the file back. Errors: those of take().
   [[nodiscard]] std::error_code claim();
   // Keeps holding the file, but by a descriptor that can't write to it. Call it before this process
   // gives up its rights, so that it can no longer change a file of its former user. Does nothing
   // before claim(). Afterwards claim() does nothing. Errors: those of open(2) and fcntl(2).
   [[nodiscard]] std::error_code give_up_writing();
-  // Called in the predecessor once the successor serves: closes the file and removes nothing.
+  // Called in the old program when the new one serves: closes the file and removes nothing.
   void hand_over() noexcept { fd_.reset(); }
 
   // Called in a forked child: closes the file, so that the lock ends with the parent. Does nothing

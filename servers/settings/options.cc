@@ -194,8 +194,8 @@ std::vector<std::string> keys_of(const CLI::App& app) {
   return keys;
 }
 
-// Returns the message for the first unknown option on the command line, or else for the first word
-// that is left over.
+// Returns the message for the first unknown option on the command line, or, if all are known, for
+// the first word that belongs to no option.
 std::string unknown_option(const CLI::App& app) {
   const std::vector<std::string> words = app.remaining();
   const auto dashed = std::find_if(words.begin(), words.end(),

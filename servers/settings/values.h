@@ -68,7 +68,7 @@ void check_content_type(const std::string& flag, const std::string& text);
 void check_file_name(const std::string& flag, const std::string& text, const std::string& remedy);
 // Parses one address, a host name (which stands for all its addresses), fd:N or systemd.
 // `datagrams` says whether addresses for datagrams are allowed. With Names::ignored a host name is
-// checked but not looked up, and returns no address.
+// checked but not looked up, and gives no address.
 enum class Names : std::uint8_t { looked_up, ignored };
 [[nodiscard]] std::vector<reactor::prefork::Bind> parse_bind(const std::string& flag,
                                                              const std::string& text,

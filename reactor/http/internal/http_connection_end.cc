@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of Connection that ends it in this process: it is drained, handed over to another
-// process, or closed.
+// The part of Connection that ends a connection in this process: by a drain, by a hand-over to
+// another process, or by a close.
 #include <algorithm>
 #include <chrono>
 #include <optional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of Connection that ends all handler calls but the plain ones: errors, upgrades, deferred
-// responses, and responses to requests whose content is not read.
+// The part of Connection that runs after a handler call that is not plain: errors, upgrades,
+// deferred responses, and responses to requests whose content is not read.
 #include <algorithm>
 #include <exception>
 #include <string>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// RequestNote: what the access log needs of a request whose response comes later. Private to http/.
+// RequestNote: what the access log needs of a request whose response is sent later. Private to
+// http/.
 #pragma once
 
 #include <cstdint>

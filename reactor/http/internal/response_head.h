@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ResponseHead: all that the head of a response says, and the values that decide it. Private to
-// http/. response_writer.h writes them.
+// ResponseHead: the content of a response's head, and the values that decide how it is written.
+// Private to http/. response_writer.h writes them.
 #pragma once
 
 #include <cstdint>

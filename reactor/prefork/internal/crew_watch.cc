@@ -58,7 +58,7 @@ void Crew::look_after(WorkerProcess& process, TimePoint now) {
     } else if (!starting && silent >= report_after(timeout) && !process.reported) {
       process.reported = true;
       REACTOR_LOG(warn, process.name() + " has been silent for " + in_ms(silent));
-      calls_.kill(process.pid, SIGUSR2);  // it reports what it is stuck in
+      calls_.kill(process.pid, SIGUSR2);  // it reports what blocks its loop
     }
   }
 }

@@ -95,8 +95,8 @@ class ListenerTable {
 
   // Closes this process's sockets; the copies that workers adopted stay open.
   void close() noexcept { listeners_.clear(); }
-  // Returns the sockets that this process opened, for the caller to close. Inherited sockets stay
-  // here, because another process has them too; the destructor lets connections in there again.
+  // Returns the sockets that this process opened, for the caller to close. Keeps inherited sockets,
+  // because another process has them, too. The destructor makes those accept new connections again.
   [[nodiscard]] std::vector<UniqueFd> release_own();
   // Returns all sockets, for the caller to close at the end.
   [[nodiscard]] std::vector<UniqueFd> release_all();

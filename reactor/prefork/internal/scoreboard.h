@@ -32,7 +32,7 @@ struct alignas(64) Seat {
   }
 
   Counter connections;                    // how many it serves now
-  Counter most;                           // how many it accepts at once; 0: not known yet
+  Counter most;                           // the most that it may serve; 0: not known yet
   Counter capacity;                       // for how many it has descriptors, or kUnlimited
   std::atomic<std::uint32_t> accepts{0};  // 1: it is ready, and not ending
   LoopStats loop;                         // loop.turns is the heartbeat
@@ -71,7 +71,7 @@ class Scoreboard {
     const std::uint32_t seat = shared_->occupants[slot].load(std::memory_order_acquire) - 1;
     return seat < kSeats ? &shared_->seats[seat] : nullptr;  // kNobody is out of range
   }
-  // Returns how many connections the slot's worker has, with those that are on their way to it.
+  // Returns how many connections the slot's worker has, plus those that are on their way to it.
   [[nodiscard]] std::uint64_t load(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     const auto on_the_way = static_cast<std::uint64_t>(std::max(coming(slot).load(), 0));

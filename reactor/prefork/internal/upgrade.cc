@@ -107,8 +107,8 @@ void inherit_pid(const char* name) {
   ::setenv(name, std::to_string(::getpid()).c_str(), 1);
 }
 
-// Runs in the child. It need not be async-signal-safe, because the master that forked has one
-// thread.
+// Runs in the child. The child may call any function, not only those that are async-signal-safe,
+// because the master that forked it has one thread.
 [[noreturn]] void execute(const Options::Upgrade& how, const UpgradeState& state, int channel) {
   keep_over_exec(channel);
   for (const ListenerGroup& group : state.groups) {

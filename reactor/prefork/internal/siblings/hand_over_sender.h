@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// HandOverSender: hands over the connections of a retiring worker. A connection goes only to a
-// worker that has room for it, and this worker stays until its connections are taken. A connection
-// that nobody takes out of the mailbox comes back and is served here. Private to prefork.
+// HandOverSender: hands over the connections of a retiring worker. A connection is sent only to a
+// worker that has room for it, and this worker does not end before its connections are taken. If
+// nobody takes a connection out of the mailbox, it comes back and is served here. Private to
+// prefork.
 //
 //   served here -- idle, room elsewhere --> in a mailbox --> served there
 //        ^                                       |

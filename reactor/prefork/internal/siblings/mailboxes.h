@@ -19,7 +19,8 @@
 
 namespace reactor::prefork {
 
-// A connection on its way to another worker, with its handler's state, which the receiver needs.
+// A connection on its way to another worker, with the message of its hand-over (net/hand_over.h).
+// The message is empty if the connection was only accepted.
 struct MailedConnection {
   UniqueFd connection;
   std::span<const std::byte> state;  // valid until the next receive()
@@ -30,7 +31,7 @@ class Mailboxes {
  public:
   enum class End : std::uint8_t { in, out };
 
-  static constexpr std::size_t kMaxState = 4096;  // bytes of a connection's state
+  static constexpr std::size_t kMaxState = 4096;  // bytes of a hand-over's message
 
   // Makes the mailboxes that are missing, up to `count`. Errors: those of socketpair(2).
   [[nodiscard]] std::error_code grow(unsigned count);
@@ -61,7 +62,8 @@ class Mailboxes {
   void leave();
 
   // Sends a copy of `connection`. Returns false if the mailbox is full, or too many descriptors are
-  // in flight. Errors: message_size if the state is longer than kMaxState, those of sendmsg(2).
+  // in flight. Errors: message_size if `state`, the message of the hand-over, is longer than
+  // kMaxState; those of sendmsg(2).
   [[nodiscard]] Result<bool> send(unsigned slot, int connection,
                                   std::span<const std::byte> state) const noexcept;
   // Returns the next connection from out_of() or earlier(); its descriptor is empty if none waits.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Siblings: starts and ends its parts in the right order, and passes the master's messages to them.
+// Siblings: starts and stops its parts in the right order, and passes the master's messages to
+// them.
 #include "reactor/prefork/internal/siblings/siblings.h"
 
 #include <sys/resource.h>

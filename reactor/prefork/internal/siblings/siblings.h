@@ -51,8 +51,8 @@ class Siblings {
   // Publishes how many descriptors are free, and looks at the siblings. Called at each beat.
   void beat();
 
-  // Sends the connections to the slot `heir` as they become idle. Calls `done` when the last one is
-  // gone. Call it after serve().
+  // Sends each connection to the slot `heir` as soon as it is idle. Calls `done` when the last one
+  // is gone. Call it after serve().
   void hand_over(unsigned heir, Callback<void()> done);
   // Sends no more connections. The connections that are left are drained here. Call it after
   // hand_over().

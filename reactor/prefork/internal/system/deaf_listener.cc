@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Deaf listeners: find() compares each socket with the settings that it had when it was seen first.
-// On systems other than Linux it sees only a shutdown and a socket that blocks.
+// Deaf listeners: find() compares the settings of each socket with those at its first call for that
+// socket. On systems other than Linux it sees only a shutdown and a socket that blocks.
 #include "reactor/prefork/internal/system/deaf_listener.h"
 
 #include <fcntl.h>

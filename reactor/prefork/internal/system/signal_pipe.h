@@ -29,7 +29,7 @@ class SignalPipe {
 
   // Called in a worker, while all signals are blocked: closes the pipe and sets default
   // dispositions. Signals that only the master acts on are ignored, because a terminal, or a
-  // kill(2) of the group, sends them to all.
+  // kill(2) of the process group, sends them to master and workers.
   void abandon_in_worker() noexcept;
 
   // Sets default dispositions in a child that is about to execute a program, while all signals are
