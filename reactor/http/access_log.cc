@@ -226,7 +226,8 @@ std::size_t AccessLog::piece_of(std::string_view text) const noexcept {
   return (last != std::string_view::npos ? last : text.find('\n')) + 1;
 }
 
-// Returns the result of write(2), or -1 if poll(2) says that there is no room. Sets error_ with -1.
+// Returns the result of write(2), or -1 if poll(2) says that there is no room. Sets error_ whenever
+// it returns -1.
 ssize_t AccessLog::write_piece(std::string_view text) noexcept {
   const int fd = target_.fd.get();
   if (target_.kind == Kind::shared) {

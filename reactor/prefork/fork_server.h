@@ -50,16 +50,16 @@ class ForkServer final : public ServerBase {
 
   static constexpr std::size_t kMaxChildren = 40;
 
-  // Work like those of Server<C>. `limits.max_connections` counts children; 0 stands for
-  // kMaxChildren. Errors: those of Server<C>, and of pipe(2).
+  // These functions work like those of Server<C>. `limits.max_connections` counts children; 0
+  // stands for kMaxChildren. Errors: those of Server<C>, and of pipe(2).
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> listen(
       LoopHere here, std::span<const Address> addresses, ServerLimits limits, Serve serve);
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> adopt(LoopHere here,
                                                                  std::vector<Socket> sockets,
                                                                  ServerLimits limits, Serve serve);
 
-  // Take the arguments of the functions of Server<C>. `context` must outlive the server. Each child
-  // uses its own copy, which fork(2) made.
+  // These functions take the arguments of those of Server<C>. `context` must outlive the server.
+  // Each child uses its own copy, which fork(2) made.
   template <ConnectionHandler C, class... Context>
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> listen(
       LoopHere here, std::span<const Address> addresses, ServerLimits limits, Context&... context) {
@@ -138,8 +138,8 @@ class ForkServer final : public ServerBase {
   HeldCallback<void()> on_fork_;
   const std::size_t max_children_;
   // A pipe: the children read lifeline_, and only this process has the other end. The loop watches
-  // that end, because each child closes whatever the loop watches, also a child of another
-  // ForkServer.
+  // that end, because each child closes all descriptors that the loop watches. So the children of
+  // other ForkServers close that end, too.
   UniqueFd lifeline_, lifeline_end_;
   IoWatcher lifeline_watch_;
   std::deque<Waiting> waiting_;   // accepted; each needs a child

@@ -40,7 +40,7 @@ class Crew {
   using Run = Callback<void(WorkerProcess&, WorkerControl&, Generation&, SignalBlock&)>;
 
   // `slots`: at least plan.workers. `addresses`: the number of addresses that each slot listens on.
-  // `clock` and `calls` outlive this.
+  // `clock` and `calls` must outlive this Crew.
   Crew(Generation first, unsigned slots, std::size_t addresses, Scoreboard& scoreboard,
        const RunClock& clock, ProcessCalls& calls, Run run);
   Crew(const Crew&) = delete;

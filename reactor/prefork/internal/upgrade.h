@@ -118,9 +118,9 @@ class Inheritance {
 
   // Whether an old program waits for this one.
   explicit operator bool() const noexcept { return static_cast<bool>(channel_); }
-  // Whether an old program started this one, but its text can't be read. Then this program must
-  // end. If it went on, it would bind the addresses beside the old program. The old program, which
-  // waits for an answer, would later end this one while it serves.
+  // Whether an old program started this one, but the text on its socket can't be read. Then this
+  // program must end. If it went on, it would bind the addresses beside the old program. The old
+  // program, which waits for an answer, would later end this one while it serves.
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   // Returns the groups of this key and drops them here; empty if there are none.
   [[nodiscard]] std::vector<ListenerGroup> take_groups(const std::string& key);

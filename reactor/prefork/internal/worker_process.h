@@ -16,7 +16,7 @@ namespace reactor::prefork {
 inline constexpr const char* kSuspicion =
     "If this happens again, suspect that clients run their code in the workers";
 
-// A worker as its master sees it. Private to prefork.
+// A worker as its master sees it. It is silent while its loop does not turn. Private to prefork.
 //
 //   starting -- `ready` --> serving -- a successor is ready, or the slot is closed --> leaving
 //       |                      |                                                          |

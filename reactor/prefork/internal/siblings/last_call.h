@@ -19,10 +19,10 @@ class LastCall final : private AcceptHandler {
   LastCall(const LastCall&) = delete;
   LastCall& operator=(const LastCall&) = delete;
 
-  // Gives the connections that are queued at these listening sockets to `service`, which outlives
-  // this. The caller has already made the sockets refuse new connections. Connections whose
-  // handshake has begun may still arrive, until Socket::latest_arrival(). After that the sockets
-  // are closed. A socket that can't be watched is closed at once, which is logged.
+  // Gives the connections that are queued at these listening sockets to `service`, which must
+  // outlive this object. The caller has already made the sockets refuse new connections.
+  // Connections whose handshake has begun may still arrive, until Socket::latest_arrival(). After
+  // that the sockets are closed. A socket that can't be watched is closed at once, which is logged.
   void start(Service& service, std::vector<UniqueFd> sockets);
   // Accepts the connections that are queued now, and closes the sockets. Returns how many
   // connections it accepted. If descriptors or memory run out, some are left: over() is then false,

@@ -54,8 +54,9 @@ void Siblings::serve(Service& service, bool even_out) {
   seat_.accepts.store(1);
 }
 
-// This is counted again at each beat, because descriptors are used for other things, too, and
-// because the limit may change (prlimit(2)).
+// Publishes for how many connections this worker has descriptors. Counts them anew at each beat,
+// because descriptors are used for other things, too, and because the limit may change
+// (prlimit(2)).
 void Siblings::count_descriptors() {
   const std::uint64_t more = descriptors_for_connections(mailboxes_.out_of(own_));
   seat_.capacity.set(more == Seat::kUnlimited ? more : service_->connections() + more);

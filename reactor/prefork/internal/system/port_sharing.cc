@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Port sharing: on Linux, SO_REUSEPORT can be set after listen(2). So the first socket of a group
-// begins to listen without it, which fails if another server has the address. After that the option
-// lets the other sockets join.
+// begins to listen without it, which fails if another server has the address. The option is set
+// afterwards, so that the other sockets can join.
 #include "reactor/prefork/internal/system/port_sharing.h"
 
 #include <net/if.h>
