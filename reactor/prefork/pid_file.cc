@@ -33,6 +33,7 @@ constexpr int kGetLock = F_GETLK;
 // O_NONBLOCK makes open(2) refuse a FIFO instead of waiting for its other end.
 constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 constexpr pid_t kUnknown = -1;
+constexpr std::size_t kLongestText = 32;  // bytes; a longer file is not a pid file
 
 constexpr off_t kGuard = 0;
 constexpr off_t kNames = 1;  // the first of the name bytes
@@ -70,12 +71,12 @@ bool names(const std::string& path, int fd) {
 
 // Returns the pid in the file; kUnknown if the file is empty, 0 if it holds something else.
 Result<pid_t> read_pid(int fd) {
-  std::array<char, 32> buffer;
+  std::array<char, kLongestText> buffer;
   const ssize_t count = ::pread(fd, buffer.data(), buffer.size(), 0);
   if (count < 0) return last_system_error();
   if (count == 0) return kUnknown;
   std::string_view text(buffer.data(), static_cast<std::size_t>(count));
-  if (text.ends_with('\n')) text.remove_suffix(1);
+  while (text.ends_with('\n')) text.remove_suffix(1);
   pid_t pid = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
   return error == std::errc{} && end == text.data() + text.size() && pid > 0 ? pid : 0;
@@ -87,15 +88,20 @@ bool is_regular(int fd) {
 }
 
 // Overwrites before it truncates, so that the file is never empty: another process may be reading
-// it, and it may hold this pid already.
+// it, and it may hold this pid already. Line feeds overwrite the rest of a longer pid, whose last
+// digits would otherwise look like a second line until the file is truncated.
 std::error_code write_pid(int fd) {
-  const std::string line = std::to_string(::getpid()) + "\n";
-  const ssize_t written = ::pwrite(fd, line.data(), line.size(), 0);
+  std::string text = std::to_string(::getpid()) + "\n";
+  const std::size_t size = text.size();
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return last_system_error();
+  text.resize(std::clamp(static_cast<std::size_t>(status.st_size), size, kLongestText), '\n');
+  const ssize_t written = ::pwrite(fd, text.data(), text.size(), 0);
   if (written < 0) return last_system_error();
-  if (written != static_cast<ssize_t>(line.size())) {
+  if (written != static_cast<ssize_t>(text.size())) {
     return std::make_error_code(std::errc::no_space_on_device);
   }
-  return ::ftruncate(fd, written) == 0 ? std::error_code{} : last_system_error();
+  return ::ftruncate(fd, static_cast<off_t>(size)) == 0 ? std::error_code{} : last_system_error();
 }
 
 std::error_code set_lock(int fd, int command, struct flock lock) {

@@ -8,12 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <string>
+#include <thread>
 
 #include "tests/prefork/prefork_test.h"
 #include "tests/support/fd_guard.h"
@@ -62,7 +65,7 @@ TEST_F(PidFileTest, IsMovable) {
 }
 
 TEST_F(PidFileTest, AStaleOneIsTakenOver) {
-  for (const char* stale : {"", "1\n", "999999999", "12345678\n"}) {
+  for (const char* stale : {"", "1\n", "999999999", "12345678\n", "12\n\n"}) {
     put(stale);
     EXPECT_EQ(PidFile::check(path_), std::error_code());
     EXPECT_EQ(PidFile::holder(path_)->kind, Kind::nobody);
@@ -71,9 +74,32 @@ TEST_F(PidFileTest, AStaleOneIsTakenOver) {
   }
 }
 
+// The earlier pid is longer than this process's.
+TEST_F(PidFileTest, AReaderNeverSeesPartsOfTwoPids) {
+  put("1234567890\n");
+  std::atomic<bool> over = false;
+  std::string mixture;
+  std::thread reader([&] {
+    while (!over) {
+      const std::string text = content();
+      const std::size_t end = text.find('\n');
+      const bool is_one =
+          end == std::string::npos || text.find_first_not_of('\n', end) == std::string::npos;
+      if (!is_one) mixture = text;
+    }
+  });
+  for (int i = 0; i < 1000; ++i) {
+    put("1234567890\n");
+    const PidFile file = PidFile::take(path_).value();
+  }
+  over = true;
+  reader.join();
+  EXPECT_EQ(mixture, "");
+}
+
 TEST_F(PidFileTest, WhatHoldsAnythingElseIsLeftAlone) {
-  for (const char* text : {"root:x:0:0\n", "12 34\n", "0\n", "-5\n", "12\n\n", "\n",
-                           "1111111111111111111111111111111111111"}) {
+  for (const char* text :
+       {"root:x:0:0\n", "12 34\n", "0\n", "-5\n", "\n", "1111111111111111111111111111111111111"}) {
     put(text);
     EXPECT_EQ(PidFile::take(path_).error(), std::errc::file_exists) << text;
     EXPECT_EQ(PidFile::check(path_), std::errc::file_exists) << text;

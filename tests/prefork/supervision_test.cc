@@ -155,6 +155,9 @@ TEST_P(Supervision, AGenerationThatComesToNothingIsRolledBack) {
 // The master replaces the workers meanwhile, because they have lost the listener.
 TEST_P(Supervision, AGenerationThatMakesTheListenersDeafAndHangsIsRolledBack) {
   Options one = options(1);
+  // The kernel gives a port that it chose away while nobody listens there, so this is an address
+  // that no other test uses.
+  one.addresses = {Address::parse("127.77.0.1:0").value()};
   one.timeout = seconds(2);
   one.on_reload = [plan = static_cast<Plan>(one)]() -> std::optional<Options::Reload> {
     return Options::Reload{plan, [](Worker& worker) {
