@@ -67,8 +67,8 @@ class Responder {
   // `part` is valid until the callback returns. The last call has `last` set, and its part may be
   // empty. Setting the callback also sends the 100 (Continue) if the client waits for it.
   void on_body(Callback<void(std::string_view part, bool last)> callback);
-  // pause_body() stops reading the content, and resume_body() goes on. Meanwhile the client has to
-  // wait with the rest.
+  // pause_body() stops reading the content, and resume_body() goes on. In between, the client can't
+  // send the rest.
   void pause_body();
   void resume_body();
 

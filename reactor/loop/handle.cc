@@ -19,9 +19,9 @@ void destroy(HandleState* state) noexcept {
   }
 }
 
-// Core counts the active handles whose `keeps` is true. So an active handle is uncounted before its
-// `keeps` changes, and counted again afterwards. The registry counts each IoState, and nothing
-// counts a DeferredState.
+// Core counts the active handles whose `keeps` is true, except IoStates (the registry counts them)
+// and DeferredStates (not counted). Core::keep() looks at `keeps`. So it is called before the
+// change to take the handle out of the count, and after it to put the handle back.
 void set_keeps(HandleState* state, bool keeps) noexcept {
   if (state == nullptr || state->core == nullptr || state->keeps == keeps) return;
   const bool counted = state->active() && dynamic_cast<IoState*>(state) == nullptr &&

@@ -65,8 +65,8 @@ class IoWatcher : public Handle {
 
   // Changes the events that are waited for. Interest::none pauses: there are no events and no
   // wake-ups, but the descriptor stays claimed by this watcher. Errors: Errc::handle_dead if the
-  // descriptor was closed, Errc::wrong_process, those of epoll_ctl(2): if the kernel has no memory
-  // for the change, the loop tries again by itself.
+  // descriptor was closed; Errc::wrong_process; those of epoll_ctl(2). After an error of
+  // epoll_ctl(2), such as a lack of memory, the loop also tries the change again by itself.
   Result<> set(Interest interest);
   [[nodiscard]] Interest interest() const noexcept;
 

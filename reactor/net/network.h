@@ -15,8 +15,9 @@ namespace reactor {
 class Network {
  public:
   // Parses "10.0.0.0/8" or "fd00::/8". An address without a length is that one host. IPv4 mapped
-  // into v6 ("::ffff:10.0.0.0/104") is IPv4. Zones and names are refused. So are set bits after the
-  // prefix: 10.0.0.1/8 could mean the host or the network. Errors: Errc::bad_address.
+  // into v6 ("::ffff:10.0.0.0/104") is IPv4. Zones and names are refused, and so is an address
+  // with bits set after the prefix: 10.0.0.1/8 could mean the host or the network. Errors:
+  // Errc::bad_address.
   [[nodiscard]] static Result<Network> parse(std::string_view text);
 
   // Returns whether `address` is in this network. Ignores its port and zone. An IPv4 address mapped

@@ -11,8 +11,9 @@ namespace reactor {
 // Returns a number that differs between a process and each child that it forks. Async-signal-safe.
 [[nodiscard]] std::uint32_t process_generation() noexcept;
 
-// Returns how many forks happened in this process and in its ancestors before they forked it. If
-// the count is the same as when a descriptor was opened, no child has a copy of that descriptor.
+// Returns the number of forks so far: those of this process, and those of its ancestors up to the
+// fork that led to this process. If the count is the same as when a descriptor was opened, no child
+// has a copy of that descriptor.
 // Async-signal-safe.
 [[nodiscard]] std::uint32_t fork_count() noexcept;
 

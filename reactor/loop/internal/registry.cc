@@ -66,8 +66,8 @@ void Registry::add_entry() {
   free_[free_count_++] = static_cast<std::uint32_t>(count - 1);
 }
 
-// Fails if another registration has this number, unless the file of that registration was closed
-// meanwhile: then marks it as dead.
+// Fails if another registration has this number. But if the file of that registration was closed
+// meanwhile, this marks the registration as dead and succeeds.
 std::error_code Registry::claim_number(int fd) {
   const auto number = static_cast<std::size_t>(fd);
   if (number >= by_number_.size()) by_number_.resize(number + 1, kNobody);

@@ -147,9 +147,11 @@ class Stream final : private PollTarget {
   void start_adopted(std::span<const std::byte> state);
 
   // Moves the connection to another process, if nothing is buffered here and the handler agrees by
-  // on_hand_over(). `done`: the Stream has ended, by on_close() or by being destroyed in
-  // on_hand_over(), and may be gone. `never` with a transport. Must not be called inside a Stream's
-  // callback.
+  // on_hand_over(). Must not be called inside a Stream's callback. Returns
+  //   done      if the Stream has ended: by on_close(), or because on_hand_over() destroyed it
+  //   not_idle  if something is buffered, or the handler answered HandOver::later
+  //   no_room   if the target is busy
+  //   never     if the handler or the target refused, or the Stream has a transport
   enum class Offer : std::uint8_t { done, not_idle, no_room, never };
   [[nodiscard]] Offer offer_to(HandOverTarget& target);
 

@@ -76,8 +76,8 @@ class StreamHandler {
   virtual void on_close(Stream& stream, std::error_code error) noexcept;
 
   // The Loop is being destroyed while this Stream is still in it: drop whatever would use the
-  // Stream later. on_close() is not called. The Stream may only be destroyed, here or later.
-  // Default: nothing.
+  // Stream later. on_close() is not called. From here on, all that the handler may do with the
+  // Stream is destroy it, now or later. Default: nothing.
   virtual void on_loop_end(Stream& stream) noexcept;
 
  protected:

@@ -20,8 +20,8 @@ struct PipeEnds {
 // pipe(2).
 [[nodiscard]] Result<PipeEnds> make_pipe_ends();
 
-// Returns a close-on-exec copy of `fd`, which is above the standard descriptors. Errors: those of
-// fcntl(2).
+// Duplicates `fd`. The copy is close-on-exec and has a number above the standard descriptors.
+// Errors: those of fcntl(2).
 [[nodiscard]] Result<UniqueFd> copy_descriptor(int fd);
 
 // Opens the terminal of `fd` a second time, in the same access mode, non-blocking and not as the

@@ -32,7 +32,8 @@ struct Failure {
   int number;
 };
 
-// Makes all descriptors from `first` on close-on-exec, in one call (close_range(2), Linux 5.11).
+// Sets close-on-exec on every descriptor from `first` upwards, in one call (close_range(2), Linux
+// 5.11).
 // Returns false if the kernel can't.
 bool close_range_on_exec([[maybe_unused]] unsigned first) noexcept {
 #if defined(__linux__) && defined(SYS_close_range)

@@ -79,8 +79,7 @@ template <class Block>
 }
 
 // Eight bytes to find in upper or lower case, as one word. `any_case` has bit 0x20 set only for the
-// letters. Setting these bits in the input gives `lower` if the input matches, and in no other
-// case.
+// letters. The input matches if and only if setting these bits in it gives `lower`.
 struct TextWord {
   std::uint64_t lower;
   std::uint64_t any_case;
