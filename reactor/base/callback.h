@@ -16,8 +16,8 @@ template <class Signature>
 class Callback;
 
 // Calling an empty Callback is undefined: test it first. Moving never throws and leaves the source
-// empty. The constructor may throw an exception of the callable's move constructor or of operator
-// new.
+// empty. The constructor may throw an exception of the callable's copy or move constructor, or of
+// operator new.
 template <class R, class... Args>
 class Callback<R(Args...)> {
  public:

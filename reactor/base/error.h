@@ -42,7 +42,8 @@ enum class Errc {
 [[nodiscard]] std::error_code last_system_error() noexcept;
 
 // Returns whether a failed system call may succeed later by itself: it was interrupted, had nothing
-// to return yet, or the kernel had no memory or buffer for it. This says nothing about the peer.
+// to return yet, or the kernel had no memory or buffer for it. Such an error says nothing about the
+// peer.
 [[nodiscard]] bool is_transient(const std::error_code& error) noexcept;
 
 // Returns the code for `number`, an errno value.

@@ -12,7 +12,7 @@
 
 namespace reactor {
 
-// Make it a member of the object. It costs a pointer; a Watch costs a few stores.
+// A Lifetime is a member of its object. It takes one pointer; making a Watch costs a few stores.
 class Lifetime {
  public:
   class Watch;

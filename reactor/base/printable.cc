@@ -25,7 +25,7 @@ bool is_separator(unsigned first, unsigned second, unsigned third) noexcept {
 
 // Returns the size in bytes of the first character of `text`, by the table of RFC 3629 section 4.
 // Returns 0 if the text begins with no valid character or with one that has to be escaped (U+0080
-// to U+009F are C1).
+// to U+009F are the C1 control characters).
 std::size_t character_size(std::string_view text) noexcept {
   const unsigned first = byte_at(text, 0);
   const unsigned second = byte_at(text, 1);

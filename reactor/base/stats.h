@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LoopStats has the counters of one loop. It is plain memory of fixed size. The reader of the
-// counters provides the memory, which processes may share. Only the loop's thread writes; any
+// LoopStats has the counters of one loop. It is plain memory of fixed size, which the program may
+// provide (LoopOptions::stats) and which processes may share. Only the loop's thread writes; any
 // number of threads read.
 #pragma once
 
@@ -31,8 +31,8 @@ class Counter {
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "shared between processes");
 
 // LagHistogram counts times by powers of two. Bucket 0 counts times below 1 us, bucket i those from
-// 2^(i-1) us to below 2^i us, and the last bucket everything longer. Histograms of several loops
-// can be added bucket by bucket.
+// 2^(i-1) us to below 2^i us, and the last bucket counts everything longer. Histograms of several
+// loops can be added bucket by bucket.
 struct LagHistogram {
   static constexpr std::size_t kBuckets = 24;
   std::array<Counter, kBuckets> buckets;

@@ -10,16 +10,15 @@ namespace reactor {
 inline constexpr std::size_t kLongestLine = 4096;
 
 // Writes `line` without waiting. The line ends in a line feed and has at most kLongestLine bytes.
-// If a pipe, a terminal or a socket has no room for the line, nothing is written. Normally this
-// makes one system call. If that call writes only a part of the line (the disk is full), a second
-// call learns the reason.
+// If a pipe, a terminal or a socket has no room, nothing is written. If a write takes only a part
+// of the line (the disk is full), the rest is tried again, to learn the reason.
 //
-// Returns 0, or an errno value: EAGAIN if there was no room. After an error, a file or a socket may
-// hold a part of the line. Async-signal-safe; keeps errno.
+// Returns 0, or an errno value: EAGAIN if there was no room. After an error, anything but a pipe
+// may have got a part of the line. Async-signal-safe; keeps errno.
 //
 // Another process may turn O_NONBLOCK off. Even then this call never waits on a socket, nor, on
 // Linux 6.4 and later, on a pipe without a name. On a FIFO, a terminal or a pipe of another system
-// it can wait then: another writer may take the room after this call has found it.
+// it can then wait, because another writer may take the room after this call has found it.
 [[nodiscard]] int write_line(int fd, std::string_view line) noexcept;
 
 }  // namespace reactor

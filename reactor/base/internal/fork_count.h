@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // These two counts tell code whether it now runs in a forked child, and whether a child may hold
-// copies of its descriptors. Each costs one load. pthread_atfork(3) handlers keep them. They do not
-// notice a raw clone(2) or a vfork(2), which are outside the contract.
+// copies of its descriptors. Each costs one load. Handlers of pthread_atfork(3) update them. The
+// counts miss a raw clone(2) or a vfork(2), which are outside the contract.
 #pragma once
 
 #include <cstdint>
