@@ -7,11 +7,12 @@
 //     EV_ENABLE, which fails with ENOENT if it does not. Most kernels store udata anew with every
 //     change, so each change carries the token.
 //   - Closing a number drops its knotes at once, even if copies of the open file remain.
-//   - The queue is not inherited over fork(2). In a child, its number may belong to another file.
+//   - A forked child does not inherit the queue. There, the queue's number may belong to another
+//     file.
 // libkqueue differs from the kernels in more ways: see is_emulated() and docs/architecture.md.
 //
-// Each kevent() call makes at most one change and fetches no event with it. So an error arrives in
-// errno, and one dead entry can't hide another.
+// A kevent() call makes one change or fetches events, never both. So the error of a change arrives
+// in errno, and an error of one descriptor can't hide that of another.
 #if __has_include(<sys/event.h>)
 
 #include "reactor/poller/internal/kqueue_calls.h"
@@ -91,8 +92,8 @@ Result<UniqueFd> make_queue(const KqueueCalls& calls) {
   return queue;
 }
 
-// A registration that was added for a descriptor number and not removed. The kernel may have
-// dropped it since.
+// Watched is a registration that was added for a descriptor number and not removed. The kernel may
+// have dropped it since.
 struct Watched {
   Token token;
   Interest interest = Interest::none;  // as the caller asked
@@ -125,8 +126,8 @@ class KqueuePoller final : public Poller {
         batch_(kFirstBatch) {}
 
   ~KqueuePoller() override {
-    // In a forked child this number may belong to another file: kernels do not pass the queue on,
-    // and libkqueue has closed its own.
+    // In a forked child this number may belong to another file, because kernels do not pass the
+    // queue on, and libkqueue closes its queue there.
     if (generation_ != process_generation()) static_cast<void>(queue_.release());
   }
 
@@ -356,9 +357,9 @@ class KqueuePoller final : public Poller {
     return first_error;
   }
 
-  // Converts a batch of kernel events and appends them to the first `used` of `events`, at most one
-  // event per registration. So `events` never needs more room than the batch. Returns the new
-  // count.
+  // Converts a batch of kernel events, and writes the results to `events` after its first `used`
+  // elements. Merges the events of one registration, so there are never more results than kernel
+  // events. Returns the new count.
   std::size_t collect(std::span<const Kevent> batch, std::span<PollEvent> events,
                       std::size_t used) {
     for (const Kevent& event : batch) {

@@ -23,8 +23,8 @@
 namespace reactor {
 
 // Names a registration. The kernel carries the token (epoll data.u64, kevent udata) instead of a
-// descriptor or pointer. An event of a registration that has ended has an older generation, so it
-// is recognised as stale in O(1).
+// descriptor or pointer. An event of a registration that has ended has an older generation than its
+// table entry, so it is recognised as stale in O(1).
 struct Token {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
@@ -97,7 +97,7 @@ class Poller {
   virtual std::error_code modify(int fd, Interest before, Interest after, Token token) = 0;
 
   // Ends the registration. Call it before the descriptor is closed. `before` is the present
-  // interest. Errors: as modify(); the registration is gone then.
+  // interest. Errors: as modify(). The registration is gone even after an error.
   virtual std::error_code remove(int fd, Interest before) = 0;
 
   // Waits up to `timeout` (0: does not wait; kForever: no limit; rounded up to the kernel's

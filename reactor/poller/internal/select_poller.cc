@@ -133,8 +133,8 @@ class SelectPoller final : public Poller {
     return ::select(static_cast<int>(limit_), read, write, nullptr, &limit);
   }
 
-  // Collects events from where the last full batch ended, so that low descriptor numbers can't
-  // starve high ones.
+  // Collects events, beginning at the word at which the last full batch ended, so that low
+  // descriptor numbers can't starve high ones.
   std::size_t collect(std::span<PollEvent> events) {
     const std::size_t words = (limit_ + FdBits::kWordBits - 1) / FdBits::kWordBits;
     std::size_t used = 0;
