@@ -20,8 +20,9 @@ void destroy(HandleState* state) noexcept {
 }
 
 // Core counts the active handles whose `keeps` is true, except IoStates (the registry counts them)
-// and DeferredStates (not counted). Core::keep() looks at `keeps`. So it is called before the
-// change to take the handle out of the count, and after it to put the handle back.
+// and DeferredStates (not counted). Core::keep() changes the count only for a handle whose `keeps`
+// is true. So the call before the change takes out a handle that was counted, and the call after
+// the change adds one that counts from now on.
 void set_keeps(HandleState* state, bool keeps) noexcept {
   if (state == nullptr || state->core == nullptr || state->keeps == keeps) return;
   const bool counted = state->active() && dynamic_cast<IoState*>(state) == nullptr &&

@@ -56,9 +56,9 @@ class Handle {
 
 // An IoWatcher calls back while a descriptor is ready. It is made by Loop::watch(). The caller
 // still owns the descriptor: stop the watcher, then close the descriptor. If the descriptor is
-// closed first (G8), the watcher is dead, even if another file gets the number. (In a forked child
-// and with select, the inode tells whether it is another file.) An open dup(2) of the descriptor
-// keeps the watcher alive.
+// closed first (G8), the watcher is dead, even if another file gets the number, except with epoll
+// while a dup(2) of the descriptor is open. (In a forked child and with select, the inode tells
+// whether it is another file.)
 class IoWatcher : public Handle {
  public:
   IoWatcher() noexcept = default;
@@ -88,9 +88,9 @@ class Timer : public Handle {
  public:
   Timer() noexcept = default;
 
-  // Fires once, `delay` after Loop::start_time(). Starting it again moves it. With a delay of zero
-  // or less, it fires in the next timer phase: this turn's, unless that has already begun. If the
-  // time is beyond the clock's range, the timer never fires.
+  // Fires once, `delay` after Loop::start_time(). Starting a timer again replaces its earlier
+  // start. With a delay of zero or less, it fires in the next timer phase: this turn's, unless that
+  // has already begun. If the time is beyond the clock's range, the timer never fires.
   void start(Duration delay) noexcept;
 
   // Fires every `period` (at least 1 ns), for the first time after one period. It does not drift.
@@ -109,7 +109,7 @@ class Timer : public Handle {
 // A SignalWatcher calls back in the loop after a signal arrived. It is made by Loop::on_signal().
 // If a signal arrives several times before the loop handles it, there is one call (signal(7):
 // standard signals do not queue). When the last watcher of a signal ends, the signal gets back the
-// disposition that it had before the first one.
+// disposition that it had before the first watcher.
 class SignalWatcher : public Handle {
  public:
   SignalWatcher() noexcept = default;

@@ -6,8 +6,8 @@
 //   deferred calls; timeout computed; wait; now() updated; I/O; signals and children; due timers
 //   and calls of call_soon(); posted calls
 //
-// It gives these guarantees. Each is tested by its number on every backend; README.md words them in
-// full, docs/architecture.md explains how they are kept.
+// It gives these guarantees. Tests name each of them by its number, and run on every backend.
+// README.md words them in full, and docs/architecture.md explains how they are kept.
 //   G1  After stop() or destruction a callback never runs again.
 //   G2  A callback may destroy any handle.
 //   G3  A registration made in a callback is first polled in the next batch.
@@ -51,9 +51,9 @@ struct LoopOptions {
   // The backend. If a named backend is missing, construction fails; no other one is tried.
   Backend backend = Backend::automatic;
 
-  // A batch of callbacks that takes longer is logged, with the place (the source line) where the
-  // slow handle was made. Each place is logged at most once in 10 s, with a count of the lines left
-  // out. Zero disables this.
+  // If the callbacks between two waits (a batch) take longer, the loop logs the place (the source
+  // line) where the slow handle was made. Each place is logged at most once in 10 s, with a count
+  // of the lines left out. Zero disables this.
   Duration slow_callback = std::chrono::milliseconds(100);
 
   // Called for every slow batch, with the slow handle and its time. `kind` is empty if the slow
@@ -78,7 +78,7 @@ enum class Layer : std::uint8_t { net, process, coro };
 // The base of the object that a layer keeps in a loop; see Loop::extension().
 class LoopExtension {
  public:
-  // Called by the loop's destructor; see there for what still works then. Destroys the objects that
+  // Called by the loop's destructor; ~Loop() says what still works then. Destroys the objects that
   // users own or that run users' code. This object itself is destroyed later; until then
   // Loop::extension() still returns it.
   virtual void on_loop_end() noexcept {}
@@ -104,8 +104,8 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   // Watches `fd` (not owned; any number). The callback is called again and again while the
-  // descriptor is ready (level-triggered). Interest::none registers it paused. Errors: file_exists
-  // if a live watcher has this descriptor (G8), Errc::not_pollable for regular files,
+  // descriptor is ready (level-triggered). With Interest::none, the watcher starts paused. Errors:
+  // file_exists if a live watcher has this descriptor (G8), Errc::not_pollable for regular files,
   // bad_file_descriptor, Errc::wrong_process, no_space_on_device (epoll_ctl(2)), not_enough_memory.
   Result<IoWatcher> watch(int fd, Interest interest, Callback<void(Ready)> callback,
                           SourceLocation where = SourceLocation::current());
@@ -170,13 +170,13 @@ class Loop {
 
   // These two calls nest this loop in another one: wait until backend_fd() is readable or
   // next_timeout() has passed, then call poll(). Ask for both again after each poll().
-  // next_timeout() is 0 if deferred or posted calls wait, and kForever if no timer runs. Errors:
-  // Errc::not_supported with select and with libkqueue, Errc::wrong_process.
+  // next_timeout() is 0 if deferred or posted calls wait, and kForever if no timer runs. Errors of
+  // backend_fd(): Errc::not_supported with select and with libkqueue, Errc::wrong_process.
   [[nodiscard]] Result<int> backend_fd() const;
   [[nodiscard]] Duration next_timeout();
   [[nodiscard]] Backend backend() const noexcept;
 
-  // Makes a loop that was inherited by fork() this process's own: it keeps its watchers and timers,
+  // Lets a forked child use the loop that it inherited. The loop keeps its watchers and timers,
   // gets new kernel objects and leaves the parent's alone. Child watchers end with
   // Errc::wrong_process. Posted calls and signals from before the fork belong to the parent;
   // signals that arrived since are delivered. A watcher whose file was closed stays dead.
@@ -206,9 +206,9 @@ class Loop {
   // Watches target.fd(). The target keeps run() going unless `background`. Errors as watch().
   Result<> attach(PollTarget& target, Interest interest, bool background = false,
                   Sharing sharing = Sharing::alone);
-  // Changes the interest. Dropping interest is lazy: it costs a system call only if an unwanted
-  // event arrives later. A shared descriptor without interest leaves the kernel's set at once, so
-  // that other processes get its events.
+  // Changes the interest. Dropping interest is lazy, except that a shared descriptor without
+  // interest leaves the kernel's set immediately, so that other processes get its events. Lazy
+  // means that it costs a system call only if an unwanted event arrives later.
   // Errors as IoWatcher::set().
   Result<> set_interest(PollTarget& target, Interest interest);
   // Watches an attached target as Sharing::shared from now on.

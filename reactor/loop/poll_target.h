@@ -50,9 +50,10 @@ class PollTarget : public TimerNode {
   int fd_;
 };
 
-// Sharing says whether other processes poll the same descriptor. If they do (`shared`), an event
-// should wake only one of them, if the kernel can do that (EPOLLEXCLUSIVE). A process that is woken
-// must take everything that has arrived, because the kernel wakes no other process for it.
+// Sharing says whether other processes poll the same descriptor. With `shared`, the loop asks the
+// kernel to wake only one of them for an event (EPOLLEXCLUSIVE, on systems that have it). A process
+// that is woken must take everything that has arrived, because the kernel wakes no other process
+// for it.
 enum class Sharing : std::uint8_t { alone, shared };
 
 // Detach is the fate of a descriptor after detach(). `closing`: its only copy is closed at once, so

@@ -191,8 +191,9 @@ TimerQueue::Tick TimerQueue::find_bucket(std::size_t& level) noexcept {
   return start;
 }
 
-// Returns the start of the first occupied bucket of a higher level. The bucket at the position has
-// been visited, so nodes in it are a whole revolution of the wheel ahead.
+// Returns the start of the first occupied bucket of `level`, which is above 0. The bucket at the
+// position has been visited, so the nodes that it has now are a whole revolution of the wheel
+// ahead.
 TimerQueue::Tick TimerQueue::next_on(std::size_t level) noexcept {
   const Tick here = position_ >> shift_of(level);
   const Tick turn = (here + 1) % kBuckets;
@@ -227,9 +228,10 @@ TimerQueue::Tick TimerQueue::next_on_first() noexcept {
   return kNever;
 }
 
-// Returns the earliest tick in the bucket that begins at `start`. If the steps run out, returns
-// `start` itself, which is early enough: at that time the nodes move down a level, and the search
-// is repeated. Nodes that no longer belong in this bucket move on.
+// Returns the earliest tick in the bucket that begins at `start`. Each node that is looked at takes
+// one of `steps`. If none is left, returns `start` itself, which is early enough: at that time the
+// nodes move down a level, and the search is repeated. Nodes that no longer belong in this bucket
+// move on.
 TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start, int& steps) noexcept {
   IntrusiveList& bucket = bucket_at(level, start);
   const Tick end = start + (Tick{1} << shift_of(level));

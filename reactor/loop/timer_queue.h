@@ -33,10 +33,10 @@ namespace reactor {
 // is destroyed. 32 bytes.
 class TimerNode : public Dispatchable, public ListLink {
  public:
-  // A node's place among the nodes of one tick; the lowest expires first.
+  // A node's position among the nodes of one tick; the lowest expires first.
   using Order = std::uint64_t;
   static constexpr Order kStopped = 0;    // stopped: dropped when its deadline comes
-  static constexpr Order kUnordered = 1;  // before all nodes that have a place
+  static constexpr Order kUnordered = 1;  // before all nodes that have a position
 
   TimerNode() = default;
   TimerNode(const TimerNode&) = delete;
@@ -116,8 +116,9 @@ class TimerQueue {
     }
   }
 
-  // Begins a round: all nodes whose tick is not after `now`, in order. Nodes that are armed from
-  // here on wait for the next round (G4, G10). Nodes left over from the last round come first.
+  // Begins a round, which takes all nodes whose tick is not after `now`, in order. Nodes that are
+  // armed from here on wait for the next round (G4, G10). Nodes left over from the last round are
+  // taken first.
   void expire(TimePoint now) noexcept;
 
   // Takes the next node of the round and disarms it. Returns null at the end of the round.

@@ -7,8 +7,8 @@
 //   process filter   EVFILT_PROC of kqueue, which needs no descriptor
 //   SIGCHLD          one signal may stand for many children, so it marks all of them as due
 //
-// A child may have ended before the watch begins. It is a zombie then, and no process can get its
-// pid before it is waited for, so add() can mark it as due.
+// A child may have ended before the watch begins. It is a zombie then, and no other process can get
+// its pid before the zombie is waited for, so add() can mark it as due.
 #include "reactor/loop/internal/children.h"
 
 #include <sys/wait.h>

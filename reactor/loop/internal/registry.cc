@@ -66,8 +66,8 @@ void Registry::add_entry() {
   free_[free_count_++] = static_cast<std::uint32_t>(count - 1);
 }
 
-// Fails if another registration has this number. But if the file of that registration was closed
-// meanwhile, this marks the registration as dead and succeeds.
+// Fails if another registration has this number, unless the file of that registration was closed
+// meanwhile. In that case, marks the registration as dead and succeeds.
 std::error_code Registry::claim_number(int fd) {
   const auto number = static_cast<std::size_t>(fd);
   if (number >= by_number_.size()) by_number_.resize(number + 1, kNobody);
@@ -340,9 +340,9 @@ std::uint64_t Registry::take_stale_count() noexcept {
   return count;
 }
 
-// Marks each target as dead if its descriptor was closed. Only the old set can tell that: a new set
-// would register any file that has the number now. A forked child can't ask the set, which belongs
-// to its parent, so it compares file identities.
+// Marks each target whose descriptor was closed as dead. Only the old set can tell that, because a
+// new set would register any file that has the number now. A forked child can't ask its parent's
+// set, so it compares file identities.
 void Registry::mark_closed() noexcept {
   for (Entry& entry : entries_) {
     if (entry.target == nullptr || (entry.flags & kDead) != 0 || entry.target->fd_ < 0) continue;

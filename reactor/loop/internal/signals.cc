@@ -123,8 +123,8 @@ std::error_code Signals::open_pipe() {
   return core_.registry.attach(*this, Interest::read, true, Trigger::level);
 }
 
-// Installs the handler for the holder of the claim. `inherited`: a loop of a parent process had the
-// claim, so its handler is already installed and `previous` is kept.
+// Installs the handler for the holder of the claim. `inherited` means that a loop of a parent
+// process had the claim: the handler is already installed, and `previous` is kept.
 std::error_code Signals::take_over(int number, bool inherited) {
   Delivery& delivery = delivery_of(number);
   if (inherited) delivery.handlers.store(0);  // the parent's threads do not exist in this process

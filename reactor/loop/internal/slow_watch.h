@@ -15,7 +15,7 @@ namespace reactor {
 //
 // A target may be destroyed in its own callback, before the report. So a target that ends calls
 // forget(), which replaces the pointer to it by a copy of its description. Nothing calls forget()
-// for a timer node, because it is disarmed before its callback runs. Its description is copied
+// for a timer node, because it is disarmed before its callback runs. So its description is copied
 // before the call.
 class SlowWatch {
  public:
