@@ -13,8 +13,8 @@ inline constexpr std::size_t kLongestLine = 4096;
 // If a pipe, a terminal or a socket has no room, nothing is written. If a write takes only a part
 // of the line (the disk is full), the rest is tried again, to learn the reason.
 //
-// Returns 0, or an errno value: EAGAIN if there was no room. After an error, anything but a pipe
-// may have got a part of the line. Async-signal-safe; keeps errno.
+// Returns 0, or an errno value: EAGAIN if there was no room. After an error, a part of the line may
+// have been written. Async-signal-safe; keeps errno.
 //
 // Another process may turn O_NONBLOCK off. Even then this call never waits on a socket, nor, on
 // Linux 6.4 and later, on a pipe without a name. On a FIFO, a terminal or a pipe of another system
