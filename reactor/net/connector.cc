@@ -36,8 +36,8 @@ int weight(std::error_code error) noexcept {
 
 // Returns whether the socket has connected to itself. That can happen with a port of this host on
 // which no server listens, if the kernel picks the same port for this side: a simultaneous open
-// (RFC 9293 section 3.5). The ports are compared first: `address` may be a wildcard, but its port
-// is the peer's.
+// (RFC 9293 section 3.5). The first test compares only the ports, because the host of `address` may
+// be a wildcard.
 bool connected_to_itself(const Socket& socket, const Address& address) {
   if (address.is_unix()) return false;
   const Result<Address> local = socket.local();
@@ -114,8 +114,8 @@ void Connector::schedule() {
   }
 }
 
-// Returns the index of the first waiting address of another family than the latest attempt; 0 if
-// there is none.
+// Returns the index of the first waiting address whose family is not that of the latest attempt; 0
+// if there is none.
 std::size_t Connector::next() const noexcept {
   if (attempts_.empty()) return 0;
   const auto differs = [latest = attempts_.back().address.family()](const Address& address) {

@@ -59,8 +59,9 @@ void ServerBase::hand_over(HandOverTarget& target, Callback<void()> done) {
 }
 
 // Closes the listeners without emptying their queues, because the other process accepts from them.
-// From a shared listener it first accepts a batch: a connection that woke this process may have
-// woken no other. Handlers of accepted connections may throw and destroy the server.
+// From a listener that is shared and not balanced, it first accepts a batch, because the event of a
+// queued connection may have woken only this process. Handlers of accepted connections may throw
+// and destroy the server.
 void ServerBase::leave_listeners() {
   const Lifetime::Watch server(lifetime_);
   while (!listeners_.empty()) {
@@ -81,8 +82,8 @@ void ServerBase::offer_again() {
 
 void ServerBase::on_stream_idle(Stream&) noexcept { offer_again(); }
 
-// Offers the connections again and again, as each may become idle at any moment. A connection that
-// is never idle is asked to finish, but not while the target has no room. The timer is set first,
+// Offers the connections again and again, as each may become idle at any moment. After kPatience,
+// asks those that are left to finish, but not while the target has no room. The timer is set first,
 // because handlers may throw.
 void ServerBase::offer_all() {
   const Lifetime::Watch server(lifetime_);

@@ -54,8 +54,8 @@ class Listener final : private PollTarget {
       SourceLocation where = SourceLocation::current());
 
   // Takes over a socket that already listens (from a master or a service manager). If `remove_file`
-  // is true, a unix socket's file is removed by the destructor, or if this call fails, provided
-  // that it still belongs to this socket. Errors: those of Loop::attach().
+  // is true, the destructor removes the file of a unix socket, and so does this call if it fails. A
+  // file that no longer belongs to this socket stays. Errors: those of Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
       Loop& loop, Socket socket, AcceptHandler& handler, bool remove_file = false,
       SourceLocation where = SourceLocation::current());

@@ -32,8 +32,8 @@ bool is_v4(const V6Bytes& bytes, unsigned bits) noexcept {
   return bits >= kMappedBits && same_prefix(bytes, kV4Mapped, kMappedBits);
 }
 
-// Parses `host` into `bytes`. Returns the length of its address in bits, 32 or 128; 0 if it is no
-// address.
+// Parses `host` into `bytes`. Returns 32 if it is an IPv4 address, 128 if it is an IPv6 address,
+// and 0 otherwise.
 unsigned parse_host(std::string_view host, V6Bytes& bytes) {
   const std::string text(host);
   bytes = kV4Mapped;

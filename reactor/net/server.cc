@@ -148,8 +148,9 @@ void ServerBase::admit(Socket connection, SourceLocation where) {
   }
 }
 
-// A lingering connection is closed but still holds a descriptor. If a new connection needs the
-// descriptor, the oldest lingering one is reset.
+// A lingering connection is closed but still holds a descriptor. If the new connection would exceed
+// the limit, it takes the room of this server's connection that has lingered longest, which is
+// reset.
 void ServerBase::count_up() noexcept {
   counter_->set(++connections_);
   Lingerers& lingerers = context_->lingerers;
@@ -212,8 +213,8 @@ void ServerBase::share_listeners() {
   second_look_.unref();
 }
 
-// Accepts from shared listeners without an event. The kernel may have reported a connection only to
-// a process that was stopped at that moment.
+// Accepts from listeners that are not balanced, without waiting for an event. The kernel may have
+// reported a connection only to another process that was stopped at that moment.
 void ServerBase::look_again() {
   const Lifetime::Watch server(lifetime_);
   for (std::size_t i = 0; !server.over() && i < listeners_.size(); ++i) {
@@ -249,9 +250,10 @@ void ServerBase::begin_end(Callback<void()> done) noexcept {
   if (std::exchange(draining_, true)) note_end();
 }
 
-// If an earlier server was killed during its drain, its sockets still refuse new connections. This
-// server may have adopted them, so its first turn makes its sockets accept again. If other
-// processes have these sockets, share_listeners() was called before this turn, and nothing is done.
+// The last branch runs in the first turn of a server that adopted its sockets. They refuse new
+// connections if an earlier server was killed during its drain, so they are made to accept again.
+// If other processes have them too, share_listeners() was called before this turn, and nothing is
+// done.
 void ServerBase::on_doors() {
   if (target_ != nullptr) {
     offer_all();
@@ -267,8 +269,9 @@ void ServerBase::note_end() noexcept {
 }
 
 // Asks all connections to finish, which runs user code. If that code throws, the next turn asks the
-// others. Inside a connection's callback, this does nothing before the next turn: no other Stream
-// can be read there, and the input that has arrived for the others would be lost.
+// others. If a connection's callback is running, all are asked in the next turn. A Stream first
+// reads the input that has arrived, but no other Stream can be read inside that callback, so their
+// input would be lost.
 void ServerBase::ask_all_to_end() {
   const Lifetime::Watch server(lifetime_);
   asking_.schedule();

@@ -275,9 +275,9 @@ class Server final : public ServerBase {
     });
   }
 
-  // Helps an owner that is destroyed inside a connection's callback while C has to outlive that
-  // callback. Inside such a callback, ends all connections without callbacks and returns true:
-  // destroy the server later. Otherwise does nothing and returns false.
+  // For an owner that is destroyed inside a connection's callback, while C must outlive that
+  // callback. Returns false, and does nothing, if no such callback runs. Otherwise ends all
+  // connections without callbacks and returns true; the owner must then destroy the server later.
   [[nodiscard]] bool end_in_callback() noexcept {
     bool inside = false;
     slab_.for_each([&](Connection& connection) {

@@ -23,10 +23,10 @@ class Service {
   // after hand_over() too.
   virtual void drain(Callback<void()> done = {}) = 0;
 
-  // Hands the connections over to another process that has the same listeners. `target` sends
-  // them to it. Stops accepting at once, because the other process accepts the queued connections.
-  // Offers each connection as soon as it is idle, and finishes the others as drain() does. Calls
-  // `done` from the loop when the last connection is gone. `target` must outlive this Service.
+  // Hands the connections over, through `target`, to another process that has the same listeners.
+  // Stops accepting at once, because the other process accepts the queued connections. Offers each
+  // connection as soon as it is idle, and finishes the others as drain() does. Calls `done` from
+  // the loop when the last connection is gone. `target` must outlive this Service.
   virtual void hand_over(HandOverTarget& target, Callback<void()> done) = 0;
   // Offers again the connections for which `target` answered HandOverReply::busy.
   virtual void offer_again() = 0;

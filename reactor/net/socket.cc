@@ -206,8 +206,8 @@ Result<Socket> Socket::connect(const Address& address, const ConnectOptions& opt
 }
 
 // Calls connect(2) again, because SO_ERROR can't tell success from an error that was already taken:
-// it is 0 in both cases. Linux returns the error of the first connect and clears it. On other
-// systems SO_ERROR still has it.
+// it is 0 in both cases. On Linux, this call returns the error of the first connect(2) and clears
+// it. On other systems SO_ERROR still has that error.
 std::error_code Socket::finish_connect(int fd, const Address& address) noexcept {
   if (address.is_unix()) return take_error(fd);  // done at once; a second connect may give EAGAIN
   if (::connect(fd, address.data(), address.size()) == 0 || errno == EISCONN) return {};
@@ -281,8 +281,8 @@ void Socket::accept_new(int listening_fd) noexcept {
   set_option(listening_fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
 }
 
-// With TCP_DEFER_ACCEPT the kernel asks a silent client again after a second, and then queues the
-// connection.
+// With TCP_DEFER_ACCEPT, the kernel holds back the connection of a silent client for `seconds`, and
+// then queues it all the same.
 std::chrono::milliseconds Socket::latest_arrival(int listening_fd) noexcept {
   int seconds = 0;
   socklen_t length = sizeof(seconds);

@@ -178,7 +178,7 @@ class Socket {
   [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
   // Calls sendfile(2) once, for up to `count` bytes from `offset` of a regular file, without
   // SIGPIPE. End of stream means the end of the file. Errors: operation_not_supported if the system
-  // has no such call; the same error or invalid_argument if the call can't serve these two
+  // has no such call; operation_not_supported or invalid_argument if the call can't serve these two
   // descriptors.
   [[nodiscard]] static IoResult send_file(int fd, int file, std::uint64_t offset,
                                           std::size_t count) noexcept;

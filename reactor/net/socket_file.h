@@ -7,9 +7,9 @@
 
 namespace reactor {
 
-// SocketFile owns the file of a unix socket, and its destructor removes the file. The file stays if
-// another server has put its own file at the path, or if this process is a forked child (G9). Make
-// a SocketFile right after bind(2), so that no file is left behind if a later step fails.
+// SocketFile owns the file of a unix socket. Its destructor removes the file, unless another server
+// has put its own file at the path, or this process is a forked child (G9). Make a SocketFile right
+// after bind(2), so that no file is left behind if a later step fails.
 class SocketFile {
  public:
   // Owns no file.

@@ -305,8 +305,8 @@ void Datagram::update_interest() {
   const bool writes = queue_ != nullptr && !writing_waits_ && queue_->awaits_own_buffer();
   const Interest interest =
       (reads ? Interest::read : Interest::none) | (writes ? Interest::write : Interest::none);
-  // This may fail for two reasons. If other code has closed the descriptor, there are no more
-  // events (G8). If the kernel has no memory now, the loop tries again.
+  // An error needs no work here. If other code has closed the descriptor, there are no more events
+  // (G8). If the kernel has no memory now, the loop tries again.
   static_cast<void>(loop_->set_interest(*this, interest));
 }
 
@@ -324,9 +324,9 @@ bool Datagram::is_peer(const sockaddr* name, socklen_t size) const noexcept {
   return peer_.family() != AF_UNSPEC && Address::from(name, size) == peer_;
 }
 
-// Returns whether the sender is not the peer of this connected socket: its datagram was queued
-// before connect(2), and the kernel leaves it in the queue. Returns false if the peer has no name,
-// because it may get one later.
+// Returns whether the sender is not the peer of this connected socket. Such a datagram was queued
+// before connect(2), which leaves it in the queue. Returns false if the peer has no name, because
+// it may get one later.
 bool Datagram::is_stranger(const ReceivedMessage& received) const noexcept {
   return has_name(peer_) && !is_peer(received.name, received.name_size);
 }

@@ -163,9 +163,9 @@ class Datagram final : private PollTarget {
 
   // Takes over an existing socket (from a master or a service manager), which becomes non-blocking
   // and close-on-exec. A connected one receives from its peer only, as after connect(). Options
-  // that apply only before bind(2) do nothing. If `remove_file` is true, the socket's file is
-  // removed by the destructor, or if this call fails, provided that it still belongs to this
-  // socket. Errors: not_a_socket; wrong_protocol_type if it is no datagram socket; those of
+  // that apply only before bind(2) do nothing. If `remove_file` is true, the destructor removes the
+  // socket's file, and so does this call if it fails. A file that no longer belongs to this socket
+  // stays. Errors: not_a_socket; wrong_protocol_type if it is no datagram socket; those of
   // Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> adopt(
       Loop& loop, Socket socket, DatagramHandler& handler, const DatagramOptions& options = {},
@@ -244,7 +244,7 @@ class Datagram final : private PollTarget {
   [[nodiscard]] const DatagramStats& stats() const noexcept { return stats_; }
   // segments() returns whether the kernel cuts up joined datagrams that we send; it becomes false
   // if the network card turns out not to support that. coalesces() returns whether the kernel joins
-  // received ones.
+  // received datagrams.
   [[nodiscard]] bool segments() const noexcept { return segment_limit_ > 0; }
   [[nodiscard]] bool coalesces() const noexcept { return coalesces_; }
 

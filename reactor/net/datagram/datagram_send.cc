@@ -266,8 +266,8 @@ void Datagram::send_to_own_buffer() {
     return update_interest();
   }
   if (queue_->cost < before) return;
-  // The poller reported room, but there is none. After ENOBUFS, it is the network card's queue that
-  // is full.
+  // The poller reported room in the socket, but the kernel took no datagram. After ENOBUFS, the
+  // queue that is full is the network card's.
   writing_waits_ = true;
   retry_at(saturating_add(loop_->now(), kRetryDelay));
 }

@@ -23,9 +23,9 @@ struct ReflectionLimits {
 };
 
 // ReflectionGuard decides whether a datagram server may answer a source. The source of a UDP
-// datagram can be forged. So an attacker can make a server that answers everybody send to a third
-// party, to all hosts of a network, or to another server that answers in turn, for ever (RFC 862
-// and CERT CA-1996-01).
+// datagram can be forged. So if a server answers everybody, an attacker can choose the receiver of
+// its answers: a third party, all hosts of a network, or another server, which answers in turn, so
+// that the exchange never ends (RFC 862 and CERT CA-1996-01).
 //
 // The guard has a fixed table of 32 KiB, in which each source has a cell. The chance that two
 // sources share a cell, and so its limit, is 1 in 4,096. Datagrams of unix sockets are always

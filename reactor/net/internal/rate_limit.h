@@ -41,8 +41,8 @@ class RateLimit {
   [[nodiscard]] Duration time_for(double bytes) const noexcept {
     return Duration(static_cast<std::int64_t>(std::ceil(bytes * 1e9 / rate_)));
   }
-  // Returns the time at which the bucket began to fill. This is at most 50 ms ago. At very low
-  // rates it may be as long ago as two bytes take, so that the bucket can hold one byte.
+  // Returns the time at which the bucket began to fill. This is at most 50 ms ago or, at very low
+  // rates, as long ago as two bytes take, so that the bucket can hold one byte.
   [[nodiscard]] TimePoint counted_from(TimePoint now) const noexcept {
     constexpr Duration kLongestRest = std::chrono::milliseconds(50);
     return std::max(paid_until_, now - std::max(kLongestRest, time_for(2)));

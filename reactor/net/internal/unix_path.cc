@@ -38,8 +38,8 @@ bool is_socket(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-// Returns whether the server of the path is dead: it refuses a connection. A live one accepts it,
-// or reports that its backlog is full (unix(7)).
+// Returns whether the server of the path is dead, that is, whether a connection is refused. A live
+// server accepts it, or its backlog is full (unix(7)).
 bool is_dead(int fd, const Address& address) {
   int type = 0;
   socklen_t length = sizeof(type);

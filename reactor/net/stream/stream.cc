@@ -205,8 +205,8 @@ void Stream::after_exception() {
   }
 }
 
-// Reads once a turn, so that a busy peer does not keep others waiting (G10). A read that does not
-// fill the buffer has drained the socket.
+// Reads once a turn, so that a busy peer does not keep others waiting (G10). A read that fills the
+// buffer may have left more input (kMoreInput).
 Stream::Alive Stream::read_once() {
   return call([this, &context = *context_] {
     std::span<std::byte> buffer = handler_->read_buffer(*this);
@@ -293,9 +293,9 @@ void Stream::write(std::span<const std::byte> bytes) {
     write_now(bytes);
 }
 
-// Returns the result of memcpy(3), so that this call can be a tail call. memcpy(3) must not get a
-// null source, so empty `bytes` must not get there: their size less one wraps around, and is above
-// the limit.
+// Returns the result of memcpy(3), so that the call of memcpy(3) can be a tail call. Empty `bytes`
+// must not get there, because their pointer may be null. They do not fit, because their size minus
+// one wraps around to a number above the limit.
 void* Stream::collect(std::span<const std::byte> bytes) noexcept {
   NetContext& context = *context_;
   const std::size_t used = context.batch_used + bytes.size();

@@ -80,9 +80,9 @@ class Stream final : private PollTarget {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   // The fast path of write(): copies `bytes` into the batch and returns non-null, or does nothing
-  // and returns null. It copies if `bytes` has 1 to 16,384 bytes, this Stream's callback runs,
-  // nothing is queued, and the Stream is neither closing nor after shutdown(). Only for callers
-  // that must know whether the bytes were copied; others use write().
+  // and returns null. It copies if this Stream's callback runs, `bytes` is not empty and fits into
+  // the batch (16 KiB in all), nothing is queued, and the Stream is neither closing nor after
+  // shutdown(). Only for callers that must know whether the bytes were copied; others use write().
   void* collect(std::span<const std::byte> bytes) noexcept;
 
   // Like write(), but tries the socket at once inside callbacks too. Use it if a callback sends
@@ -163,9 +163,9 @@ class Stream final : private PollTarget {
   // running: from here on the Stream's calls do nothing.
   void end() noexcept;
 
-  // For handlers that answered HandOver::later, or would have: tells the owner that the connection
-  // could move now. The owner then asks by on_hand_over(), soon but not inside this call. Costs
-  // next to nothing if the owner moves no connections.
+  // For handlers that answered, or would answer, HandOver::later. Tells the owner that the
+  // connection could move now. The owner then asks by on_hand_over(), soon but not inside this
+  // call. Costs next to nothing if the owner moves no connections.
   void notify_idle() noexcept {
     if (owner_ != nullptr) owner_->on_stream_idle(*this);
   }
@@ -209,8 +209,9 @@ class Stream final : private PollTarget {
   [[nodiscard]] std::uint64_t bytes_read() const noexcept;
   [[nodiscard]] std::uint64_t bytes_written() const noexcept;
 
-  // Returns the time until the idle timeout or the deadline (while bytes are queued, the write
-  // timeout) if nothing is read or written meanwhile; kForever if none is set.
+  // Returns the time until the limit that applies now, if nothing is read or written meanwhile: the
+  // deadline; or, while bytes are queued, the write timeout; or the idle timeout. kForever if it is
+  // not set.
   [[nodiscard]] Duration time_left() const noexcept;
 
   [[nodiscard]] Loop& loop() const noexcept;

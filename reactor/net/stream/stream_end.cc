@@ -29,8 +29,8 @@ void Stream::send_fin_if_due() noexcept {
 void Stream::close(bool linger) {
   if (linger) set(kLinger);
   if (has(kClosing)) return;
-  // Bytes that arrive while the queue is written, and are not read, would turn the close into a
-  // reset.
+  // Unread input would turn the close into a reset. There may be some if the last read left input,
+  // if reading is paused, or if input arrives while the queue is written.
   if (has(kMoreInput | kHeldBack | kPaused | kQueued)) set(kLinger);
   set(kClosing);
   if (context_->active == this) return;

@@ -35,8 +35,9 @@ Duration Stream::time_left() const noexcept {
   return due == Deadlines::kNever ? kForever : std::max(due, now) - now;
 }
 
-// Starts the write timeout if something is queued, and otherwise the idle timeout. Neither runs
-// while a deadline of set_deadline() is set.
+// Starts the write timeout if something is queued, and otherwise the idle timeout. The write
+// timeout does not run if set_write_timeout() has replaced it, and neither runs while a deadline of
+// set_deadline() is set.
 void Stream::arm_timer() noexcept {
   if (!has(kStarted) || has(kFixedDeadline)) return;
   Duration timeout = std::chrono::milliseconds(idle_ms_);

@@ -50,7 +50,8 @@ bool SendShares::admits(std::string_view receiver, std::size_t bytes, TimePoint 
 }
 
 // Returns whether the receiver may get a test datagram. The last part of the buffer is reserved for
-// small datagrams, and for receivers that have not failed a test.
+// small datagrams, and for receivers that have not failed a test. A receiver that has failed one
+// must also wait until next_test.
 bool SendShares::may_test(const Cell& cell, std::size_t charge, std::size_t unread,
                           TimePoint now) const noexcept {
   const bool large = charge > room_ / 32;

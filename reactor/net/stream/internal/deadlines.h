@@ -11,7 +11,7 @@ namespace reactor {
 // Deadlines has the time limits of a Stream. It tells when the next one passes, and which one has
 // passed. It knows neither the Stream nor a timer, so its caller passes the time. Private to net/.
 //
-//   main      only one of these at a time, because setting one replaces the other:
+//   main      only one of these at a time, because setting one replaces the others:
 //             Transport::open_limit(), set_deadline(), idle timeout, StreamOptions::write_timeout
 //   reading   set_read_timeout(): runs while the Stream waits for bytes to read
 //   writing   set_write_timeout(): runs while the Stream waits to write bytes
