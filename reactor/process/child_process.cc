@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// spawn() first makes everything that needs memory, and then forks: so after the fork, nothing can
-// fail that would leave a child for which no object waits.
+// spawn() makes everything that needs memory before it forks. So no failure after the fork can
+// leave a child for which no object waits.
 //
 //   spawn() --> the child runs --> it ends: on_exit()
 //                     |
@@ -154,8 +154,8 @@ struct Process::Ward {
   Ward(const Ward&) = delete;
   Ward& operator=(const Ward&) = delete;
 
-  // If the loop ends before a killed child, waits for the child. SIGKILL works at once, except on a
-  // process that hangs in the kernel, for which waiting does not help.
+  // Waits for a killed child that has not ended before the loop, but not for long. SIGKILL works
+  // immediately, except on a process that hangs in the kernel, for which waiting does not help.
   ~Ward() {
     if (!killed || made_in != process_generation()) return;
     for (int left = kLastWaits; left > 0 && ::waitpid(pid, nullptr, WNOHANG) == 0; --left) {

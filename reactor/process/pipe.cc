@@ -111,8 +111,8 @@ Opened open_pipe(Loop& loop, UniqueFd fd, StreamHandler& handler, const StreamOp
 
 Opened open_shared_pipe(Loop& loop, int fd, StreamHandler& handler, const StreamOptions& options,
                         SourceLocation where) {
-  // Asking a terminal whether it can be written does not help: it may take one byte and block at
-  // the next.
+  // A terminal is opened a second time, because asking it for room does not help: it may take one
+  // byte and block at the next.
   if (Result<UniqueFd> own = reopen_terminal(fd)) {
     return open_pipe(loop, std::move(*own), handler, options, where);
   }

@@ -33,8 +33,7 @@ struct Failure {
 };
 
 // Sets close-on-exec on every descriptor from `first` upwards, in one call (close_range(2), Linux
-// 5.11).
-// Returns false if the kernel can't.
+// 5.11). Returns false if the kernel has no such call.
 bool close_range_on_exec([[maybe_unused]] unsigned first) noexcept {
 #if defined(__linux__) && defined(SYS_close_range)
   constexpr unsigned kOnExec = 1 << 2;  // CLOSE_RANGE_CLOEXEC
