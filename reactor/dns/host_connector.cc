@@ -77,8 +77,9 @@ void HostConnector::pass_on(Answer& answer) {
   }
 }
 
-// Returns why there was no address to try: not_found if either lookup says so, because then the
-// name does not exist in any family.
+// Returns why there was no address to try. That is not_found if either lookup says so, because the
+// name then exists in no family. Otherwise it is the error of the AAAA lookup, or of the A lookup
+// if AAAA has only no_data.
 std::error_code HostConnector::dns_error() const noexcept {
   const bool v4_tells = v4_.error == Errc::not_found || v6_.error == Errc::no_data;
   return v4_tells ? v4_.error : v6_.error;

@@ -122,8 +122,8 @@ void Resolver::ask(Lookup& lookup, const std::string& host, Family family) {
   channel_->settle();
 }
 
-// c-ares can only cancel all questions together. When no Query waits any more, this also frees the
-// sockets and the timer of questions whose Query was destroyed.
+// c-ares can only cancel all questions together, so this cancels them when no Query waits any more.
+// This also frees the sockets and the timer of questions whose Query was destroyed.
 void Resolver::release_one() {
   if (--wanted_ > 0) return;
   ::ares_cancel(channel_->get());
