@@ -51,7 +51,7 @@ struct ServerOptions {
 // transports for.
 class ServerContext final : public TransportFactory {
  public:
-  // Errors: those of Credentials::read() except those of its files; Errc::bad_protocol,
+  // Errors: those of Credentials::read() except those about files; Errc::bad_protocol,
   // bad_ticket_key, bad_groups.
   [[nodiscard]] static Result<std::unique_ptr<ServerContext>> make(const ServerOptions& options);
   ~ServerContext() override;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SslTransport runs the bytes of a Stream through OpenSSL. OpenSSL reaches the socket through a BIO
-// of this library, because OpenSSL's own writes without MSG_NOSIGNAL, which would raise SIGPIPE if
-// the peer is gone.
+// of this library, because OpenSSL's BIO does not pass MSG_NOSIGNAL, and would raise SIGPIPE if the
+// peer is gone.
 #pragma once
 
 #include <exception>
