@@ -67,9 +67,9 @@ enum class Trigger : std::uint8_t { level, edge, exclusive };
 // destructor may be called: it closes only descriptors that the child owns, and leaves the parent's
 // kernel set alone (G9).
 //
-// A caller may close a descriptor without remove(). The backend then has to forget it by itself:
-// wait() neither fails nor spins because of it, modify() with equal interests returns an error for
-// it, and add() of the same number begins a new registration. Two cases are left to the loop. A
+// A caller may close a descriptor without remove(). The backend then has to forget the descriptor
+// by itself: wait() must neither fail nor spin, modify() with equal interests must return an error,
+// and add() of the same number must begin a new registration. Two cases are left to the loop. A
 // copy of the open file (dup, fork) keeps an epoll registration alive: the loop then makes a new
 // Poller. A backend without knows_files() takes the next file of that number for the old one: the
 // loop then calls remove() before each close.
@@ -110,7 +110,7 @@ class Poller {
   // loop. Returns -1 if there is none.
   [[nodiscard]] virtual int backend_fd() const noexcept { return -1; }
 
-  // Returns whether Trigger::edge is granted: then each write to the wake-up descriptor gives an
+  // Returns whether Trigger::edge is granted. If so, each write to the wake-up descriptor gives an
   // event, even if nobody reads the descriptor.
   [[nodiscard]] virtual bool edge_triggered() const noexcept { return false; }
 
