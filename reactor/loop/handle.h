@@ -9,7 +9,7 @@
 // * A handle that outlives its Loop is dead: its calls do nothing or return Errc::handle_dead.
 // * A default-constructed or moved-from handle is empty. Only assignment, destruction and operator
 //   bool may be used on it.
-// * An active handle keeps Loop::run() going. unref() lifts that, ref() restores it.
+// * An active handle keeps Loop::run() going. unref() stops this, ref() restores it.
 #pragma once
 
 #include <csignal>

@@ -96,7 +96,7 @@ class Loop {
   // still works but accepts nothing new: post() destroys its callable, new handles are dead,
   // watch() and attach() return Errc::handle_dead, run() returns Errc::nested_run.
   // Handles that outlive the loop are dead, and are named in the log at debug level. Transports,
-  // servers, tasks and resolvers may outlive it too; they may then only be destroyed.
+  // servers, tasks and resolvers may outlive it too; destroying them is all that is allowed then.
   // Destroying a loop inside one of its own callbacks is a bug of the caller: it is logged, and the
   // program aborts. Call stop() there, and destroy the loop after run() has returned.
   ~Loop();

@@ -24,7 +24,8 @@ class PollTarget : public TimerNode {
   // Called when the deadline of Loop::arm() has passed. May destroy this object.
   void on_expire() override {}
   // Called if the loop is destroyed while this is attached. The whole loop still works but accepts
-  // nothing new. After the call, this object may only be destroyed. The call itself may destroy it.
+  // nothing new. The call may destroy this object. After the call, destroying it is all that is
+  // allowed.
   virtual void on_loop_end() noexcept {}
 
   // Returns the descriptor that is, or will be, watched, or -1 if there is none. Not owned.

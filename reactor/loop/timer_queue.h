@@ -88,7 +88,7 @@ class TimerQueue {
   }
 
   // Disarms a node that the loop calls without the wheel (Loop::call_soon()). Its deadline becomes
-  // TimePoint::min(), because no timer is called before that call.
+  // TimePoint::min(), by which the owner can tell that the call waits.
   void withdraw(TimerNode& node) noexcept {
     disarm(node);
     node.deadline_ = TimePoint::min();

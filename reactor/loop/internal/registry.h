@@ -66,7 +66,8 @@ class Registry {
   // Fetches the next batch. Call it only after the last batch is used up.
   std::error_code wait(Duration timeout);
   // Returns the target of the batch's next event, or null at the end of the batch. Skips stale
-  // events, and events that their target does not want: the kernel then stops watching for those.
+  // events. Also skips events that their target does not want, and makes the kernel stop watching
+  // for them.
   [[nodiscard]] PollTarget* next_event(Ready& ready) {
     while (position_ != end_) {
       const PollEvent& event = *position_++;
