@@ -21,7 +21,7 @@ namespace reactor {
 // ConnectAttempt is one address that a Connector tried.
 struct ConnectAttempt {
   Address address;
-  // No error: the attempt is still running, or the callback got its socket. Otherwise the error of
+  // Empty while the attempt is running, or if the callback got its socket. Otherwise the error of
   // socket(2), bind(2) or connect(2); connection_refused also if a loopback socket had connected to
   // itself; operation_canceled if another attempt was faster; Errc::timed_out at the deadline.
   std::error_code error;

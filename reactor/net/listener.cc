@@ -95,9 +95,9 @@ void Listener::pause() noexcept {
   if (shared_ && !armed()) loop_->call_soon(*this);
 }
 
-// Accepts one connection after a shared listener was paused. The event of a connection that arrived
-// before the pause may have woken no other process. For the same reason, this tries again later if
-// there is no descriptor for the connection.
+// Accepts one more connection after a shared listener was paused, because the event of a connection
+// that arrived before the pause may have woken no other process. For the same reason, this tries
+// again later if there is no descriptor for the connection.
 void Listener::accept_last() {
   const Lifetime::Watch listener(lifetime_);
   static_cast<void>(accept_one(listener));

@@ -228,7 +228,7 @@ struct LoopHere {
 };
 
 // Server belongs to its loop's thread. Destroying it closes everything at once, without callbacks.
-// Callbacks may destroy it, including those of its connections, which must not use their C
+// Callbacks may destroy it. If a callback of a connection does that, it must not use its C
 // afterwards.
 template <ConnectionHandler C>
 class Server final : public ServerBase {

@@ -48,8 +48,9 @@ class Message {
   [[nodiscard]] bool control_truncated() const noexcept;
   // Returns the sender's address. A unix socket without a name can't be answered.
   [[nodiscard]] Address from() const noexcept;
-  // Returns the address that the datagram was sent to, even if the socket is bound to a wildcard
-  // (but not on systems without IP_PKTINFO). It may be a group or a broadcast address.
+  // Returns the address that the datagram was sent to, even if the socket is bound to a wildcard.
+  // It may be a group or a broadcast address. On systems without IP_PKTINFO, returns the address to
+  // which the socket is bound.
   [[nodiscard]] Address local() const noexcept;
   // Returns whether the datagram was sent to an address of this host, and not to a group or a
   // broadcast address. Returns false if the packet info was lost (control_truncated()). On systems

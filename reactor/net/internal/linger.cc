@@ -5,8 +5,7 @@
 //                                         |                                      |
 //                                         '-the peer closed, or time is over-----'--> end()
 //
-// While the socket waits, the kernel's buffer fills and stops the peer. Then the timer ends the
-// wait.
+// While the socket waits, the kernel's buffer fills, which stops the peer. The timer ends the wait.
 #include "reactor/net/internal/linger.h"
 
 #include <sys/resource.h>

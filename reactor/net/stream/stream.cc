@@ -10,8 +10,8 @@
 //
 // Two rules keep the code small:
 //
-//  * User code runs in run(), which knows afterwards whether the Stream still exists: meanwhile
-//    NetContext::active names the Stream, and the destructor sets it to null. Most callbacks are
+//  * User code runs in run(). Meanwhile NetContext::active names the Stream, and the destructor
+//    sets it to null, so run() knows afterwards whether the Stream still exists. Most callbacks are
 //    called by call(), which then does what they asked for. Only on_loop_end() is called elsewhere,
 //    because nothing is done after it.
 //  * close() and fail() only set flags. The work follows in after_callback() or, outside callbacks,

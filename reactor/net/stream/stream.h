@@ -63,13 +63,13 @@ class Stream final : private PollTarget {
   // Returns the transport; null if none was set.
   [[nodiscard]] Transport* transport() const noexcept;
 
-  // Begins to read. `likely_readable`: try to read before asking the poller; a newly accepted
-  // connection has often received its first bytes already, and may end before it needs polling.
-  // Callbacks run inside start(), maybe even on_close(), so the Stream may be gone when start()
-  // returns. If start() is called inside a Stream's callback, the callbacks run later. If the
-  // poller refuses the socket, the Stream ends by on_close(). With a transport, on_open() is called
-  // when Transport::open() is done. A Stream on which close() or fail() was called before does not
-  // begin.
+  // Begins to read. With `likely_readable`, tries to read before it asks the poller: a newly
+  // accepted connection has often received its first bytes already, and may end before it needs
+  // polling. Callbacks run inside start(), maybe even on_close(), so the Stream may be gone when
+  // start() returns. If start() is called inside a Stream's callback, the callbacks run later. If
+  // the poller refuses the socket, the Stream ends by on_close(). With a transport, on_open() is
+  // called when Transport::open() is done. A Stream on which close() or fail() was called before
+  // does not begin.
   void start(bool likely_readable = false);
 
   // Sends `bytes`, in order, after what is queued. Inside this Stream's callbacks small writes are

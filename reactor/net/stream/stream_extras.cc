@@ -86,8 +86,9 @@ void Stream::wire_failed(IoResult result) {
   fail(error);
 }
 
-// Logs why the transport failed. Most handlers ignore why a client's connection ended, and a
-// server's handler gets no on_open() for a connection whose handshake failed.
+// Logs why the transport failed, because the handler often does not: most handlers ignore why a
+// client's connection ended, and a server's handler gets no on_open() for a connection whose
+// handshake failed.
 void Stream::report_failure(std::error_code error) const {
   const auto peer_name = [this] {
     const Result<Address> peer = this->peer();

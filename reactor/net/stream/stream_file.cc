@@ -88,7 +88,8 @@ std::size_t Stream::write_file() {
 }
 
 // Reads a piece of the file and writes it, for a transport or a file that sendfile(2) can't send.
-// The buffer is on the stack: the callback that sends the file may be using the loop's buffers.
+// The buffer is on the stack, because the callback that sends the file may be using the loop's
+// buffers.
 std::size_t Stream::copy_file(std::size_t most) {
   const WriteQueue::FilePart& part = *queue_->front_file();
   std::array<std::byte, 16 * 1024> buffer;

@@ -26,8 +26,8 @@ struct StreamOptions {
   // The longest that a closed connection lingers in all.
   Duration linger_time = std::chrono::seconds(30);
   // The most bytes that are read and dropped. After that many, reading stops, so that the kernel
-  // holds the peer back, and the connection is closed within `linger_idle`: a peer that reads gets
-  // its answer.
+  // holds the peer back, and the connection is closed within `linger_idle`. Until then a peer that
+  // reads can still get its answer.
   std::size_t linger_bytes = 64 << 20;
 };
 
