@@ -63,7 +63,7 @@ class [[nodiscard]] Query {
 
 // A Resolver belongs to its loop's thread. Callbacks may call any function here, and may destroy
 // the Resolver and any Query. Lookups under way keep Loop::run() going. A Resolver and its Queries
-// may outlive the loop, but may then only be destroyed.
+// may outlive the loop; destroying them is all that is allowed then.
 class Resolver {
  public:
   // The callback gets the addresses, with the requested port, best first (RFC 6724 section 6) and
