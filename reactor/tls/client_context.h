@@ -56,8 +56,9 @@ class ClientContext {
   // called when the server has proved to be that host; otherwise on_close() gets the reason.
   // Errors: Errc::bad_host.
   [[nodiscard]] Result<> secure(Stream& stream, std::string_view host);
-  // Does the same for callers that have no Stream yet. Sessions are stored by host and port,
-  // because one host may run several servers; secure() asks the socket for the port.
+  // Returns the transport that secure() would set, for callers that have no Stream yet. Sessions
+  // are stored by host and port, because one host may run several servers. secure() asks the socket
+  // for the port.
   [[nodiscard]] Result<std::unique_ptr<Transport>> transport_for(std::string_view host,
                                                                  std::uint16_t port = 0);
 

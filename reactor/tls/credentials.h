@@ -23,8 +23,8 @@ struct Credentials {
   // both parts are in one file, pass its name twice. The call blocks: use it at start or reload,
   // before privileges are dropped.
   // Errors: those of open(2) and read(2); file_too_large; Errc::no_certificate, no_key,
-  // encrypted_key, key_mismatch; those of OpenSSL. `culprit`, unless null, is set to the name of
-  // the file.
+  // encrypted_key, key_mismatch; those of OpenSSL. If `culprit` is not null, an error sets it to
+  // the name of the file that caused it.
   [[nodiscard]] static Result<Credentials> read(const std::string& certificate_file,
                                                 const std::string& key_file,
                                                 std::string* culprit = nullptr);

@@ -58,10 +58,10 @@ class ServerContext final : public TransportFactory {
   ServerContext(const ServerContext&) = delete;
   ServerContext& operator=(const ServerContext&) = delete;
 
-  // Sets a function that is called in each handshake whose client asks for a server name (SNI); it
-  // gets the name as the client spelled it. It returns the context whose credentials and protocols
-  // to use, or null for this one. The returned context must outlive the Streams too. The function
-  // must not end Streams. An exception ends the handshake and leaves run().
+  // Sets a function that is called in each handshake whose client asks for a server name (SNI),
+  // with the name as the client spelled it. The function returns the context whose credentials and
+  // protocols are used, or null for this one. The returned context must outlive the Streams too.
+  // The function must not end Streams. An exception ends the handshake and leaves run().
   void set_picker(Callback<ServerContext*(std::string_view name)> pick) { pick_ = std::move(pick); }
 
   // Makes new connections use `credentials`, for a renewed certificate. Existing connections keep
