@@ -48,9 +48,9 @@ class Channel {
   // channel was closed and has no more values.
   [[nodiscard]] Pop pop() noexcept { return Pop(*this); }
 
-  // try_push() and try_pop() return at once, and may be called from callbacks too. try_push()
-  // returns false and leaves `value` untouched if the channel is full or closed. try_pop() returns
-  // nothing if the channel is empty.
+  // try_push() and try_pop() never wait, so callbacks may call them, too. try_push() returns false
+  // and leaves `value` untouched if the channel is full or closed. try_pop() returns nothing if the
+  // channel is empty.
   [[nodiscard]] bool try_push(T&& value);
   [[nodiscard]] std::optional<T> try_pop();
 
@@ -62,8 +62,8 @@ class Channel {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  // A Seat is the entry of a waiting coroutine in a list of the channel. It stays there until the
-  // coroutine resumes.
+  // A Seat is the entry of a waiting coroutine in a list of the channel. A Seat stays in one of the
+  // channel's lists until the coroutine resumes.
   struct Seat : ListLink {
     explicit Seat(Channel& at) noexcept : channel(&at) {}
     Seat(Seat&& other) noexcept : channel(other.channel) {}
@@ -184,9 +184,9 @@ std::optional<T> Channel<T>::try_pop() {
 template <class T>
 void Channel<T>::close() noexcept {
   closed_ = true;
-  // The coroutines that are woken here resume later and find the channel closed. A coroutine in
-  // push() then no longer uses the channel, but one in pop() does. So the latter stays in the list
-  // woken_, where the destructor finds it and tells it that the channel is gone.
+  // The coroutines that are woken here resume later and find the channel closed. A push() does not
+  // use the channel when it resumes, but a pop() does. So each waiting pop() moves to the list
+  // woken_, where ~Channel() finds it and tells it that the channel is gone.
   while (ListLink* link = pushers_.first()) {
     link->unlink();
     static_cast<Seat*>(link)->waiter.wake();

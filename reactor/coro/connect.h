@@ -51,8 +51,8 @@ class Connect : private Waiter {
 static_assert(std::is_trivially_destructible_v<ConnectOptions>);
 
 // `Result<Stream> stream = co_await connect(address)` connects to the address or, if there are
-// several, to the first one that answers. Errors: those of Connector. `stream` must outlive the
-// connection. Destroying the task gives up all attempts. Throws std::bad_alloc.
+// several, to the first one that answers. Errors: those of Connector. The StreamOptions must
+// outlive the connection. Destroying the task gives up all attempts. Throws std::bad_alloc.
 [[nodiscard]] inline Connect connect(std::span<const Address> addresses,
                                      const ConnectOptions& options = {},
                                      const StreamOptions& stream = Stream::default_options(),

@@ -19,7 +19,7 @@ namespace reactor::coro {
 namespace {
 
 // The number of exceptions that can be kept without allocating. A task may have failed because
-// memory is short, so its exception should not need more.
+// memory is short, so keeping its exception should not need more memory.
 constexpr std::size_t kLikelyFailures = 4;
 
 void end_all(IntrusiveList& residents) noexcept {
@@ -76,9 +76,9 @@ void Context::on_loop_end() noexcept {
   end_all(streams);
 }
 
-// Returns the coroutine to run next, usually the undertaker. If clear_away() is running, a
-// destructor in it has ended this task. Then clear_away() takes this task too, and no coroutine has
-// to run.
+// Returns the coroutine to run next, usually the undertaker. If clear_away() is running, this task
+// ended in a destructor that clear_away() called. clear_away() will then take this task, too, so no
+// coroutine has to run.
 std::coroutine_handle<> Context::bury(Root& root) noexcept {
   ended_.append(root.ended_);
   return clearing_ ? std::noop_coroutine() : undertaker_.coroutine();

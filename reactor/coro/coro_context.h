@@ -28,8 +28,8 @@ class Promise;
 class Root;
 class TaskGroup;
 
-// Does what REACTOR_CHECK of base/internal/check.h does, because public headers must not use that
-// macro.
+// Does the same as the macro REACTOR_CHECK (base/internal/check.h), which public headers must not
+// use.
 void require(bool met, const char* what) noexcept;
 
 // Learns of the end of a task that no coroutine awaits directly.
@@ -93,8 +93,8 @@ class Resident : public ListLink {
   Resident() noexcept = default;
   Resident(const Resident&) = delete;
   Resident& operator=(const Resident&) = delete;
-  // Called when the loop ends. Stop everything here that needs the loop. The Resident is no longer
-  // registered then.
+  // Called when the loop ends, after this Resident was unregistered. Stop everything here that
+  // needs the loop.
   virtual void on_context_end() noexcept = 0;
 
  protected:
@@ -124,7 +124,7 @@ class Context final : public LoopExtension {
     drain_.schedule();
   }
   // Takes a spawned task that has ended and is suspended for good. Returns the coroutine that will
-  // destroy the task, because code in the task's own frame must not.
+  // destroy the task, because code in the task's own frame must not destroy it.
   [[nodiscard]] std::coroutine_handle<> bury(Root& root) noexcept;
 
   Loop& loop;
@@ -136,7 +136,7 @@ class Context final : public LoopExtension {
 
  private:
   // The Undertaker is a coroutine that calls clear_away() each time it is resumed. A task that ends
-  // transfers control to it. So code that resumes a coroutine need not check after that whether a
+  // transfers control to it. So code that resumes a coroutine need not check afterwards whether a
   // task has ended.
   class Undertaker {
    public:

@@ -33,9 +33,9 @@ struct Received {
 //
 // To send, use transport(), a reactor::Datagram, whose calls never wait. While no coroutine
 // receives, the kernel's buffer fills, and then the kernel drops datagrams. The loop reads
-// datagrams in batches; those that no coroutine has received yet are kept here. If the socket is
-// destroyed, a waiting receive() returns operation_canceled. A Datagram belongs to its loop's
-// thread.
+// datagrams in batches. The Datagram keeps those of a batch that no coroutine has received yet. If
+// the socket is destroyed, a waiting receive() returns operation_canceled. A Datagram belongs to
+// its loop's thread.
 class Datagram final : private DatagramHandler {
  public:
   // Errors: those of the functions of reactor::Datagram with the same names.
@@ -53,11 +53,11 @@ class Datagram final : private DatagramHandler {
   ~Datagram();
 
   class Receive;
-  // Receives the next datagram into `buffer`. Only one coroutine may receive at a time. Errors:
-  // those that the network or the system reported for an earlier datagram of ours
-  // (DatagramHandler::on_error()); not_enough_memory if a datagram that came while no coroutine
-  // received could not be kept. If several errors came while no coroutine received, only the last
-  // one is returned. The socket still works after an error.
+  // Receives the next datagram into `buffer`. Only one coroutine may receive at a time. Errors: the
+  // error that the network or the system reported for a datagram that we sent earlier
+  // (DatagramHandler::on_error()); not_enough_memory if a datagram arrived while no coroutine
+  // waited for it, and there was no memory to keep it. If several errors occurred while no
+  // coroutine waited, only the last one is returned. The socket still works after an error.
   [[nodiscard]] Receive receive(std::span<std::byte> buffer) noexcept;
 
   [[nodiscard]] const Address& address() const noexcept { return socket_->address(); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // An accept() that has to wait:
 //
-//   begin(): the listener accepts --> on_accept(): it pauses, and the coroutine is woken
+//   begin(): the listener accepts --> on_accept(): the listener pauses, the coroutine is woken
 //                                       | destroyed meanwhile     | resumed
 //                                       v                         v
 //                                     accepted_: the connection   await_resume(): the Stream

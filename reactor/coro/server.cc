@@ -140,8 +140,8 @@ void Server::start_connection(Socket socket, SourceLocation where, const Origin&
   connection.release()->start();
 }
 
-// While the connections are asked to end, one may end at each step, or an exception may leave a
-// coroutine. `asked` keeps the list complete in both cases.
+// Asks each connection to end. During such a call any connection may be destroyed, or the call may
+// throw. So a connection moves to `asked` before it is asked, and ~Asked() moves all of them back.
 void Server::shut_connections_down() {
   struct Asked {
     IntrusiveList& connections;

@@ -43,8 +43,8 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
 // coroutine can't move to another process. Neither function has a deadline. To enforce one, destroy
 // the server or end the process.
 //
-// If a std::system_error leaves a coroutine (Result::value() throws it), its cause is outside of
-// the program. So it ends only the coroutine's connection, and is logged at level debug. Any other
+// A std::system_error that leaves a coroutine (Result::value() throws it) has a cause outside of
+// the program. So it ends only that coroutine's connection, and is logged at level debug. Any other
 // exception leaves Loop::run().
 //
 // A Server belongs to its loop's thread. Destroying it ends all coroutines, wherever they are
@@ -95,7 +95,7 @@ class Server final : public ServerBase {
 // NOLINTBEGIN(performance-unnecessary-value-param): in a template the check overlooks moves
 
 // Binds, listens, accepts, and runs `handler(stream)` for each connection. The server keeps
-// `handler` and its captures. Errors: those of Server::listen(), after which no address stays
+// `handler` and its captures. Errors: those of Server::listen(). After an error no address stays
 // bound.
 template <class F>
 [[nodiscard]] Result<std::unique_ptr<Server>> serve(LoopHere here,

@@ -26,8 +26,8 @@ HandleInfo Alarm::describe() const noexcept { return {"coroutine", -1, {}, where
 
 void Sleep::begin() noexcept {
   Loop& loop = context().loop;
-  // A delay of zero or less keeps the deadline in the past, so that it does not wait for the next
-  // tick.
+  // If the delay is zero or less, the deadline stays in the past, so that the alarm does not wait
+  // for the next tick.
   if (delay_ > Duration::zero()) deadline_ = saturating_add(loop.start_time(), delay_);
   start(loop, deadline_);
 }

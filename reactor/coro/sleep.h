@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// sleep_for() and sleep_until() wait for a time. yield() waits until the coroutine's next turn.
+// sleep_for() and sleep_until() wait for a time. yield() lets other coroutines run first.
 #pragma once
 
 #include "reactor/coro/coro_context.h"
@@ -54,8 +54,8 @@ class Sleep : private Alarm, private Waiter {
 };
 
 // `co_await sleep_for(delay)` is never early. Like a Timer, it is late by at most a tick (0.52 ms)
-// plus the time that the loop is busy. With zero or less, it waits for the loop's next timer phase.
-// With kForever, it waits until the task is destroyed.
+// plus the time that the loop is busy. If `delay` is zero or less, it waits for the loop's next
+// timer phase. If `delay` is kForever, it waits until the task is destroyed.
 [[nodiscard]] inline Sleep sleep_for(Duration delay,
                                      SourceLocation where = SourceLocation::current()) noexcept {
   return {delay, TimePoint{}, where};

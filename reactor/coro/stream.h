@@ -46,10 +46,10 @@ class Stream {
   // Takes a connected socket. `options` must outlive the connection. Throws std::bad_alloc.
   Stream(Loop& loop, Socket socket, const StreamOptions& options = default_options(),
          SourceLocation where = SourceLocation::current());
-  // Makes a Stream over a transport, such as tls::ClientContext::transport_for() returns. The first
-  // calls wait for the handshake. If the handshake fails, they return its error. If the Stream is
-  // destroyed before the handshake is done, the connection is closed at once. The transport's
-  // context must outlive the connection.
+  // Makes a Stream over a transport, such as the one that tls::ClientContext::transport_for()
+  // returns. Calls before the end of the handshake wait for it. If the handshake fails, they return
+  // its error. If the Stream is destroyed before the handshake is done, the connection is closed at
+  // once. The transport's context must outlive the connection.
   Stream(Loop& loop, Socket socket, std::unique_ptr<Transport> transport,
          const StreamOptions& options = default_options(),
          SourceLocation where = SourceLocation::current());
@@ -96,11 +96,12 @@ class Stream {
   // it sends the rest. Small writes of one turn are sent together in one system call. A write waits
   // only while more than StreamOptions::high_water bytes are queued because the peer does not read.
   // Bytes of a finished write can still be lost if the connection then fails; see flush(). Errors:
-  // broken_pipe after shutdown(), close() or an end without an error. Throws std::bad_alloc.
+  // broken_pipe after shutdown() or close(), or if the connection ended without an error. Throws
+  // std::bad_alloc.
   [[nodiscard]] Write write(std::span<const std::byte> bytes) { return {*state_, bytes}; }
   [[nodiscard]] Write write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
-  // Waits until the kernel has taken all written bytes. Errors: broken_pipe after close() or an end
-  // without an error.
+  // Waits until the kernel has taken all written bytes. Errors: broken_pipe after close(), or if
+  // the connection ended without an error.
   [[nodiscard]] Write flush() { return Write(*state_); }
 
   // Half-closes: the peer reads all written bytes and then the end. Reading still works.
@@ -108,13 +109,13 @@ class Stream {
   // Sends the written bytes, then ends the connection. Reads return the end.
   void close() { state_->close(); }
   // Returns the non-blocking socket and leaves this Stream empty. A coroutine that waits in a call
-  // gets operation_canceled. Errors, which change nothing: those of reactor::Stream::detach(), and
-  // device_or_resource_busy if there are unread bytes.
+  // gets operation_canceled. Errors: those of reactor::Stream::detach(); device_or_resource_busy if
+  // there are unread bytes. After an error nothing has changed.
   [[nodiscard]] Result<Socket> detach();
 
-  // Returns whether the server is shutting down (Server::drain()). A read that would wait for its
-  // first byte then returns as if the stream had ended. A read that already has a part of its bytes
-  // goes on waiting.
+  // Returns whether the server is shutting down (Server::drain()). While it is, a read that would
+  // wait for its first byte returns as if the stream had ended. A read that already has a part of
+  // its bytes goes on waiting.
   [[nodiscard]] bool draining() const noexcept { return state_->draining(); }
 
   // These return the same as the functions of reactor::Stream.

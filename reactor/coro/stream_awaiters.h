@@ -40,8 +40,8 @@ class Read {
   }
 
  protected:
-  // Called by await_resume(). Ends the wait, because the awaiter may outlive it, and returns
-  // whether the read failed.
+  // Called by await_resume(). Returns whether the read failed. If the call still counts as waiting,
+  // also ends that, because the awaiter may outlive the co_await.
   [[nodiscard]] bool went_wrong() noexcept {
     return call_.course != 0 && StreamState::settle(call_);
   }
@@ -92,8 +92,8 @@ class ReadUntil : public Read<ViewCall> {
   [[nodiscard]] Result<std::optional<std::string_view>> await_resume() noexcept;
 };
 
-// Stream::write() and flush() return this awaitable. The call writes at once and waits for the
-// rest.
+// Stream::write() and flush() return this awaitable. The call itself writes as much as it can, and
+// awaiting it writes the rest.
 class Write {
  public:
   Write(StreamState& state, std::span<const std::byte> bytes) {

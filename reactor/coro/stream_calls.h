@@ -18,7 +18,7 @@ namespace reactor::coro {
 class StreamState;
 
 // LateWaiter is a Waiter that keeps only the coroutine handle until it is woken. A call that is
-// done without waiting, or that the loop resumes, never pays for the rest of a Waiter.
+// done without waiting, or that the loop resumes, never fills in the other members of a Waiter.
 class LateWaiter {
  public:
   // The state of the call, in one byte. 0: done without error.

@@ -22,8 +22,8 @@
 namespace reactor::coro {
 namespace {
 
-// One read may add as many bytes to the buffer as it holds already, within these limits. So a long
-// text takes few reads.
+// One read may add as many bytes to the buffer as the buffer holds already, but at least kLeastPart
+// and at most kLargestPart. So a long text takes few reads.
 constexpr std::size_t kLeastPart = 4096;
 constexpr std::size_t kLargestPart = 64 * 1024;
 
@@ -286,8 +286,9 @@ std::string_view StreamState::text(std::size_t count) const noexcept {
 
 // ---- Writing ----
 
-// Returns whether the write is done without waiting. The reason for a failure is known only when
-// the stream has ended.
+// Continues the write. Returns true if it is done or has failed, and false if it has to wait. It
+// also waits while the stream is closing, because the reason of a failure is known only when the
+// stream has ended.
 bool StreamState::write(WriteCall& writer) {
   if (marked(kClosed | kFinished)) {
     writer.fail(WriteCall::kStreamFailed);

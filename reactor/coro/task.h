@@ -122,8 +122,8 @@ class [[nodiscard]] Task {
     if (Coroutine ended = std::exchange(coroutine_, nullptr)) ended.destroy();
   }
 
-  // `co_await std::move(task)`, once, returns the task's result or throws the exception that left
-  // it.
+  // `co_await std::move(task)` returns the task's result or throws the exception that left it. A
+  // task can be awaited only once.
   [[nodiscard]] auto operator co_await() && noexcept { return Awaiter{coroutine_}; }
 
   // ---- For authors of awaitables ----
@@ -183,8 +183,8 @@ struct IsTask<Task<T>> : std::true_type {};
 
 }  // namespace task
 
-// Awaitable is anything that a task can await: a Task, or an awaiter such as sleep_for() and
-// Stream::read() return.
+// Awaitable is anything that a task can await: a Task, or an awaiter, such as those that
+// sleep_for() and Stream::read() return.
 template <class A>
 concept Awaitable = task::IsTask<A>::value || requires(A& a) {
   { a.await_ready() } -> std::same_as<bool>;

@@ -5,8 +5,8 @@
 
 namespace reactor::coro {
 
-// The first signal ends the watcher. This awaiter may outlive its co_await, and a second signal
-// must not resume the coroutine while the coroutine waits for something else.
+// The first signal ends the watcher, because this awaiter may outlive its co_await. Otherwise a
+// second signal would resume the coroutine while it waits for something else.
 bool Signal::begin() {
   const auto came = [this] {
     watcher_ = SignalWatcher();

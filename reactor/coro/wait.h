@@ -66,8 +66,8 @@ class ChildExit : private Waiter {
 };
 
 // `ExitStatus status = co_await child_exit(pid)` waits until that child of this process has ended,
-// and reaps it. status.error(): those of Loop::on_exit() and ExitStatus. If the task is destroyed
-// before that, other code has to reap the child.
+// and reaps it. Errors, in status.error(): those of Loop::on_exit() and ExitStatus. If the task is
+// destroyed before the child has ended, other code has to reap the child.
 [[nodiscard]] inline ChildExit child_exit(
     pid_t pid, SourceLocation where = SourceLocation::current()) noexcept {
   return {pid, where};
@@ -100,8 +100,8 @@ class Readiness : private PollTarget, private Waiter {
   std::error_code error_;
 };
 
-// `co_await readable(fd)` waits until a read probably does not block; that is only a hint (G5).
-// `fd` stays the caller's. It should be non-blocking, and must stay open while it is awaited. A
+// `co_await readable(fd)` waits until a read of `fd` probably does not block; that is only a hint
+// (G5). The caller keeps `fd`, which should be non-blocking and must stay open during the wait. A
 // descriptor has at most one watcher at a time (G8). Errors: those of Loop::attach().
 [[nodiscard]] inline Readiness readable(int fd,
                                         SourceLocation where = SourceLocation::current()) noexcept {
