@@ -71,8 +71,8 @@ Result<AccessLog::Target> AccessLog::open_path(const char* path) {
 }
 
 // Opens a pipe or a terminal again through /dev/fd, because O_NONBLOCK on standard output itself
-// would apply to every process that shares it. On some systems this only duplicates the descriptor.
-// Then the new descriptor lacks O_NONBLOCK, too, and is used as Kind::shared.
+// would apply to every process that shares it. On some systems opening /dev/fd/1 only duplicates
+// the descriptor. There the result lacks O_NONBLOCK, so a duplicate is used as Kind::shared.
 Result<AccessLog::Target> AccessLog::open_standard_output() {
   const bool file = is_file(STDOUT_FILENO);
   if (!file) {
@@ -218,8 +218,9 @@ void AccessLog::write_batch() noexcept {
   if (begin_ == end_) begin_ = end_ = 0;
 }
 
-// Returns how many bytes the next write(2) gets. A file gets all of them. A pipe gets as many whole
-// lines as fit into PIPE_BUF bytes, because it takes these in one piece or not at all (pipe(7)).
+// Returns how many bytes of the text to pass to the next write(2). A file gets the whole text. A
+// pipe gets as many whole lines as fit into PIPE_BUF bytes, because it takes so many bytes in one
+// piece or not at all (pipe(7)).
 std::size_t AccessLog::piece_of(std::string_view text) const noexcept {
   if (target_.kind == Kind::file || text.size() <= PIPE_BUF) return text.size();
   const std::size_t last = text.rfind('\n', PIPE_BUF - 1);

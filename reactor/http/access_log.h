@@ -55,9 +55,9 @@ class AccessLog {
   };
 
   struct Options {
-    // A file, which is created (mode 0644) if it doesn't exist and appended to; a FIFO; a device.
-    // "-" is standard output. Its file status flags are not changed, because other processes share
-    // them.
+    // The path of a file, a FIFO or a device. A file is appended to, and created (mode 0644) if it
+    // doesn't exist. "-" is standard output, whose file status flags are not changed, because other
+    // processes share them.
     std::string path = "-";
     Format format = Format::combined;
     // The longest time that a line waits for its batch.
@@ -72,8 +72,8 @@ class AccessLog {
     // blanks is logged in JSON only. The other formats show "-" instead.
     const Address* peer = nullptr;
     std::string_view peer_text;
-    // Both are empty if the request was refused because of its head, or before the head was
-    // complete. They are then logged as "-" (in JSON as null).
+    // The method and the target. If the request was refused because of its head, or before the head
+    // was complete, both are empty and are logged as "-" (in JSON as null).
     std::string_view method_token;
     std::string_view target;
     std::uint8_t minor_version = 1;

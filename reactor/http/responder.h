@@ -63,12 +63,13 @@ class Responder {
   void on_close(Callback<void()> callback);
 
   // Sets the callback for the content of a request for which Options::on_head chose
-  // Content::stream. Set it in the handler, because content that comes without it is dropped.
-  // `part` is valid until the callback returns. The last call has `last` set, and its part may be
-  // empty. Setting the callback also sends the 100 (Continue) if the client waits for it.
+  // Content::stream. Set it in the handler, because content that arrives while no callback is set
+  // is dropped. `part` is valid until the callback returns. The last call has `last` set, and its
+  // part may be empty. Setting the callback also sends the 100 (Continue) if the client waits for
+  // it.
   void on_body(Callback<void(std::string_view part, bool last)> callback);
-  // pause_body() stops reading the content, and resume_body() goes on. In between, the client can't
-  // send the rest.
+  // pause_body() stops reading the content, and resume_body() continues. In between, the client
+  // can't send the rest of the content.
   void pause_body();
   void resume_body();
 

@@ -70,7 +70,8 @@ class Response {
   // Closes the connection after this response.
   Response& close() noexcept;
 
-  // Only the handler that was called with this Response may call the next two, while it runs.
+  // Only the handler that was called with this Response may call the next two functions, and only
+  // while it runs.
 
   // Defers the response: the Responder sends it, now or later. This Response is ignored.
   [[nodiscard]] Responder defer();
@@ -81,7 +82,8 @@ class Response {
   // on_open(), then on_data() with the bytes that the client has sent already, on_end() if the
   // client has half-closed, and on_shutdown() if the server drains. If one of these calls throws,
   // the connection ends, and the exception leaves Loop::run() as usual. The server still owns the
-  // Stream and closes it with the others. `next` must live until its on_close().
+  // Stream, and closes it when it closes its other connections. `next` must live until its
+  // on_close().
   Response& upgrade(std::string_view protocol, StreamHandler& next);
 
   [[nodiscard]] int code() const noexcept { return code_; }

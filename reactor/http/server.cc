@@ -35,8 +35,8 @@ Options with_keep_alive(Options options) {
 
 Server::Server(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
 
-// A handler may destroy the server. The handler and the code that called it belong to parts_. So
-// parts_ is then destroyed later, from the loop.
+// If a handler destroys the server, parts_ is destroyed later, from the loop, because the handler
+// and the code that called it belong to parts_.
 Server::~Server() {
   if (parts_ == nullptr || parts_->server == nullptr) return;
   if (!parts_->server->end_in_callback()) return;

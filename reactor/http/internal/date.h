@@ -11,7 +11,7 @@
 namespace reactor::http {
 
 // Caches the status line of a 200 and the Date line (RFC 9110 section 5.6.7, IMF-fixdate). It
-// formats them at most once per second, and only on demand, so they are also right after a long
+// formats them at most once per second, and only on demand, so they are correct even after a long
 // idle time.
 class DateCache {
  public:

@@ -172,7 +172,8 @@ void Exchange::lose_connection() noexcept {
 }
 
 // Makes the response the last one of the connection if content is unread, or if the bytes that
-// follow may belong to the requested protocol.
+// follow may belong to the requested protocol. Also notes whether the connection is about to end
+// anyway.
 void Exchange::settle_keep_alive() {
   const bool followed = wants_upgrade && connection.has_input();
   if (reading || followed) context.keep_alive = false;
@@ -196,8 +197,8 @@ void Exchange::disconnect() noexcept {
   responder = nullptr;
 }
 
-// Runs a callback. An exception ends the connection, because it may have left the response
-// incomplete.
+// Runs a callback. If the callback throws, the connection ends, because the response may be
+// incomplete. Also ends this exchange if the callback has completed the response.
 template <class Call>
 void Exchange::run(Call&& call) {
   running = true;

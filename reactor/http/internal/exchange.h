@@ -57,10 +57,10 @@ struct Exchange {
   // Called by Connection, when the handler defers the response. `log` is null if there is none.
   [[nodiscard]] Responder defer(const Request& request, AccessLog* log);
 
-  // Returns the memory for the next read. Content goes to a part of the loop's scratch buffer, and
-  // other input to `input`, which is shorter. Content is used immediately, but bytes after it have
-  // to be kept in the connection. So the read is no longer than the missing content. Chunked
-  // content has no known end; kChunkedRead limits its reads.
+  // Returns the memory for the next read: `input` or, if content is to come, a part of the loop's
+  // scratch buffer that is at least as long. Content is used immediately, but bytes after it have
+  // to be kept in the connection. So the read is no longer than the missing content, or than
+  // `input` if that is longer. Chunked content has no known end; kChunkedRead limits its reads.
   [[nodiscard]] std::span<std::byte> read_buffer(std::span<std::byte> input) const noexcept;
   // Returns when the wait for content ends: after body_timeout, plus one second for each
   // `body_rate` received bytes.

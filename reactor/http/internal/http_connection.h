@@ -53,7 +53,8 @@ struct Shared {
   std::span<std::byte> input;
   HeldCallback<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;
-  // The memory for a request and its response. The functions that fill it pass it on as arguments.
+  // The memory for the request that is handled now, and for its response. The functions that fill
+  // it in pass both on as arguments.
   Request request;
   Response response;
   DateCache date;

@@ -21,7 +21,8 @@ enum class ChunkedDecoder::Phase : std::uint8_t {
   digits,
   // Chunk extensions, RFC 9112 section 7.1.1: *( BWS ";" BWS token [ BWS "=" BWS ( token /
   // quoted-string ) ] ). Bad whitespace (BWS) must be accepted where the grammar has it (RFC 9110
-  // section 5.6.3), and nowhere else: after the size only if an extension follows.
+  // section 5.6.3), and nowhere else. So blanks after the size are accepted only if an extension
+  // follows.
   size_blank,
   ext_begin,  // after ";"
   ext_name,

@@ -11,10 +11,10 @@
 
 namespace reactor::http {
 
-// Decodes one body. It has 24 bytes, may be copied, and allocates nothing. It is strict: a chunk
-// size has only hexadecimal digits, each line ends in CRLF, and extensions follow the grammar (with
-// its bad whitespace). Extensions and trailers are checked and dropped, so that nothing in a
-// trailer can reach the framing or a handler.
+// Decodes one body. The object has 24 bytes, may be copied, and allocates nothing. The decoder is
+// strict: a chunk size has only hexadecimal digits, each line ends in CRLF, and extensions follow
+// the grammar (with its bad whitespace). Extensions and trailers are checked and dropped, so that
+// nothing in a trailer can reach the framing or a handler.
 class ChunkedDecoder {
  public:
   enum class State : std::uint8_t {
@@ -36,8 +36,9 @@ class ChunkedDecoder {
   // Consumes bytes from the front of the input, at most to the end of one piece of data. Checks the
   // size that a chunk announces against limits.body before the data arrives. The result for the
   // whole body does not depend on how the input is divided into calls. After `done` or `error` each
-  // further call returns that state again and consumes nothing. If the state is `error`, these
-  // results have status 400 and a reason of their own. Not thread-safe. Callbacks may call it.
+  // further call returns that state again and consumes nothing. Such a further result of `error`
+  // has the status 400, and not the reason of the first one. Not thread-safe. Callbacks may call
+  // it.
   Step next(std::string_view input, const Limits& limits) noexcept;
 
   // Returns the bytes of content in all chunks that have begun, received or only announced.

@@ -116,8 +116,8 @@ class HeadLexer {
     return true;
   }
 
-  // Handles a '%' that no whole triplet follows. If the input ends inside the triplet, the next
-  // call starts at its '%' again.
+  // Handles a '%' that does not begin a complete triplet ('%' and two hexadecimal digits). If the
+  // input ends inside a triplet, the next call starts again at the '%'.
   bool cut_or_wrong_triplet() {
     const char* digit = at_ + 1;
     if (digit != end_ && chars::is(chars::kHex, *digit)) ++digit;

@@ -32,8 +32,8 @@ std::size_t scheme_length(std::string_view target) {
 }
 
 // Sets the form of a target that is not in origin form, and the host of an absolute one. Returns
-// false if the target is malformed, or if its method must not have that form. judge() handles the
-// origin form, which nearly all targets have.
+// false if the target is malformed, or if the request's method does not allow that form. judge()
+// handles the origin form, which nearly all targets have.
 bool judge_other_target(Request& request) {
   const std::string_view target = request.target;
   if (request.method == Method::connect) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // ParseCursor: how far one head has been parsed in this call. Internal.
 //
-// It is to ParseProgress what a pointer is to an offset: it is valid only as long as the input.
+// It differs from ParseProgress in that it has pointers into the input instead of offsets. So it is
+// valid only as long as the input.
 #pragma once
 
 #include <cstddef>

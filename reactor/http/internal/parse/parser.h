@@ -67,11 +67,12 @@ class RequestParser {
   // Parses the head of the request that starts at the first byte of `input`.
   //
   // complete: `request` is set. The bytes after `consumed` were not looked at.
-  // incomplete: call again with the same progress and with more input. It must start with the same
-  //   bytes, which may have moved. The work is linear in the bytes, however many calls there are.
-  //   A byte that no valid request can have there is an error as soon as it arrives. A byte beyond
-  //   a limit is an error, too, so the input never needs to be longer than max_head(). The meaning
-  //   of fields (Host, Content-Length, ...) is judged at the end of the head.
+  // incomplete: call again with the same progress and with more input. The new input must start
+  //   with the same bytes, which may have moved. The work is linear in the bytes, however many
+  //   calls there are. A byte that no valid request can have at its position is an error as soon as
+  //   it arrives. A byte beyond a limit is an error, too, so the input never needs to be longer
+  //   than max_head(). The meaning of fields (Host, Content-Length, ...) is judged at the end of
+  //   the head.
   // error: respond with `status`, close the connection, and read nothing more, because the end of
   //   this request is unknown. Progress and request are then unspecified.
   // The outcome depends on the bytes alone, not on how they were cut.

@@ -98,7 +98,7 @@ struct Window {
   }
 
   [[nodiscard]] const char* end() const noexcept { return last + Block::kWidth + 1; }
-  // Returns whether the window has that many bytes from `at` on. Uses only `last`, so that end()
+  // Returns whether the window has `bytes` bytes from `at` on. Uses only `last`, so that end()
   // takes no register.
   [[nodiscard]] bool has(const char* at, std::ptrdiff_t bytes) const noexcept {
     return at - last <= Block::kWidth + 1 - bytes;
@@ -111,8 +111,8 @@ inline std::size_t before(typename Block::Mask mask) noexcept {
   return static_cast<unsigned>(std::countr_zero(mask)) / unsigned{Block::kBits};
 }
 
-// Returns the first uncommon byte in [from, window.end()), or window.end() if there is none.
-// Returns `from` if that is not in the window.
+// Returns the first uncommon byte in [from, window.end()), or window.end() if there is none. If
+// `from` is not in the window, returns `from`.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* uncommon(const Window<Block>& window, const char* from) noexcept {
   for (; from <= window.last; from += Block::kWidth) {
@@ -170,8 +170,8 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return far_stop<Block, outside>(window, from + Block::kWidth);
 }
 
-// Returns the first byte in [from, end) that is not in the class, or end. Memory from `begin` on
-// may be read. `begin` is not behind `from`.
+// Returns the first byte in [from, end) that is not in the class, or end. The memory from `begin`
+// to `end` may be read, and `begin` is not behind `from`.
 template <class Block, chars::Class wanted, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* run(const char* begin, const char* from, const char* end) noexcept {
   const auto size = static_cast<std::size_t>(end - begin);

@@ -15,8 +15,8 @@ namespace reactor::http::scan {
 
 #if defined(__SSE2__)
 
-// Tests a range without a comparison. Subtracting `low` moves the range to 0. A saturating addition
-// then sets the sign bit of each byte beyond the range. The sign bits are the mask.
+// Tests a range without a comparison. Subtracting `low` makes the range begin at 0. A saturating
+// addition then sets the sign bit of each byte beyond the range. The sign bits are the mask.
 struct Sse2Block {
   using Mask = std::uint32_t;
   static constexpr std::ptrdiff_t kWidth = 16;
