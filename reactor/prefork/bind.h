@@ -21,8 +21,8 @@ struct SystemdSockets {
   friend bool operator==(const SystemdSockets&, const SystemdSockets&) = default;
 };
 
-// An address to bind, or sockets that exist already. Two Binds are equal if their content is. An
-// Address becomes an Endpoint for streams.
+// An address to bind, or sockets that exist already. Two Binds are equal if their contents are
+// equal. An Address that is assigned to a Bind becomes an Endpoint for streams.
 using Bind = std::variant<Endpoint, InheritedSocket, SystemdSockets>;
 
 // Returns Endpoint::to_string(), `fd:N` or `systemd`.

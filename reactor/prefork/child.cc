@@ -52,8 +52,8 @@ int Child::serve(Service& service) {
   return kExitOk;
 }
 
-// Returns whether the connection is over. It is not over while work is due, such as a call that was
-// posted at the end.
+// Returns whether the connection is over: it is closed, no handle that was made during serve()
+// keeps the loop running, and no work is due, such as a posted call.
 bool Child::over(const Service& service) {
   return service.connections() == 0 && loop_.keeping() <= keeping_before_ &&
          loop_.next_timeout() > Duration::zero();

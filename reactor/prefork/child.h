@@ -36,9 +36,9 @@ class Child {
 
   // Gives the connection to `service`, which has no listeners. Runs the loop until the connection
   // is over and no timer, watcher or other handle that was made during this call keeps the loop
-  // running. Does not wait for handles that existed before the call. Return the result from the
-  // worker function: 0, or 1 if the connection could not be taken or the loop failed, which is
-  // logged. Throws whatever a callback throws.
+  // running. Does not wait for handles that existed before the call. Returns 0, or 1 if the
+  // connection could not be taken or the loop failed, and logs such an error. The worker function
+  // has to return this result. Throws whatever a callback throws.
   int serve(Service& service);
 
  private:

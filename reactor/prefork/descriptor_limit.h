@@ -8,11 +8,11 @@
 
 namespace reactor::prefork {
 
-// Returns how many descriptors the master, or a worker if that has more, has open before the first
-// connection. For each worker this counts a listener for each address, the two ends of its mailbox,
-// a socket and a pipe to control it, the same two for its predecessor during a reload, and one end
-// of a mailbox of the program before an upgrade. A few more are for logs, the poller and signals.
-// `workers` 0: one process without a master.
+// Returns how many descriptors the master or a worker, whichever has more, has open before the
+// first connection. For each worker this counts a listener for each address, the two ends of its
+// mailbox, a socket and a pipe to control it, the same two for its predecessor during a reload, and
+// one end of a mailbox of the program before an upgrade. A few more are for logs, the poller and
+// signals. `workers` 0: one process without a master.
 [[nodiscard]] std::uint64_t fixed_descriptors(unsigned workers, std::size_t addresses) noexcept;
 
 // Returns how many descriptors this process may have open at the same time (RLIMIT_NOFILE), or 0 if

@@ -144,8 +144,8 @@ bool ForkServer::start_child(Waiting& waiting) {
 }
 
 // Watches for the end of the child `pid`. Fails if neither a descriptor nor SIGCHLD can report that
-// end, or if there is no memory. Does not throw bad_alloc: the connection would stay in waiting_,
-// and a second child would be forked for it.
+// end, or if there is no memory. Catches bad_alloc, because after an exception the connection would
+// stay in waiting_, and a second child would be forked for it.
 Result<> ForkServer::watch(pid_t pid) {
   try {
     Result<ChildWatcher> watcher =

@@ -6,7 +6,8 @@
 //   auto server = reactor::Server<Echo>::listen(loop, address, limits).value();
 //   auto server = reactor::prefork::ForkServer::listen<Echo>(loop, address, limits).value();
 //
-// In prefork::run(), Plan::model selects it; no code changes.
+// In prefork::run(), Model::fork selects this server, and the code of the application stays the
+// same.
 #pragma once
 
 #include <sys/types.h>
@@ -29,10 +30,10 @@ namespace reactor::prefork {
 class SignalBlock;  // internal
 
 // Accepts connections, forks a child for each, and waits for those children and no others. It never
-// reads from a connection and never blocks. At the limit it stops accepting, and the kernel's queue
-// fills. If fork(2) fails, the connection waits and the fork is tried again, after a delay that
-// doubles from 100 ms up to 5 s. A connection is over when its child has ended for any reason. A
-// child that was killed by a signal is logged.
+// reads from a connection and never blocks. At the limit of children it stops accepting, and the
+// kernel's queue fills. If fork(2) fails, the connection waits and the fork is tried again, after a
+// delay that doubles from 100 ms up to 5 s. A connection is over when its child has ended for any
+// reason. A child that was killed by a signal is logged.
 //
 // Thread: the loop's. Fork from a process with one thread: a child has a copy of the forking thread
 // only, so locks that other threads held stay locked there. A child has a copy of all memory, but

@@ -62,7 +62,7 @@ class PidFile {
   };
   // Returns the process that holds the file. Trusts an exclusive name lock, because only a process
   // with the right to write the file can set such a lock. A holder that called give_up_writing()
-  // has only a shared lock. It counts only if its pid is also the one in the file.
+  // has only a shared lock. A shared lock counts only if the file holds the pid of its owner.
   // Errors: those of open(2).
   [[nodiscard]] static Result<Holder> holder(const std::string& path);
 

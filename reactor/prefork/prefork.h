@@ -26,10 +26,11 @@
 
 namespace reactor::prefork {
 
-// Serves until a signal ends it; returns an ExitCode. Until then it owns SIGTERM, SIGINT, SIGQUIT,
-// SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU and SIGCHLD. It reaps only the children that it forked
-// itself; as process 1 it also reaps orphans. Call it from the main thread, before any other thread
-// is started, because it forks. It does not return in a worker process.
+// Serves until a signal ends the server, then returns an ExitCode. Until it returns, it owns
+// SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU and SIGCHLD. It reaps only
+// the children that it forked itself; as process 1 it also reaps orphans. Call it from the main
+// thread, before any other thread is started, because it forks. It does not return in a worker
+// process.
 [[nodiscard]] int run(Options options, WorkerFunction serve);
 
 // Blocks the signals that run() owns. Call this if the program makes its pid known before run(),

@@ -141,7 +141,7 @@ struct Options : Plan {
     Plan plan;
     WorkerFunction serve;
     // Called in the master, at most once, when the first worker of the new generation is ready and
-    // nothing can go wrong any more. Adapts the master to the new configuration.
+    // no step that can fail is left. Adapts the master to the new configuration.
     // An exception from this callback leaves run(), like an exception from on_reload.
     Callback<void()> on_adopted = {};
   };

@@ -135,7 +135,7 @@ void Worker::hear(const Message& message, UniqueFd descriptor) {
 
 // Waits, in the new program of an upgrade, until the old program has let go of the sockets. The
 // loop does not run yet, because it would accept connections that still belong to the old program.
-// Returns false if there will be nothing to serve.
+// Returns false if the master has ended or retires this worker, so that there is nothing to serve.
 bool Worker::wait_to_serve() {
   while (forked_ != nullptr && forked_->held) {
     pollfd news{forked_->control.fd(), POLLIN, 0};
@@ -245,8 +245,8 @@ bool Worker::begin_drain() {
   return true;
 }
 
-// Counts in steps, so that a time in which no process runs (SIGSTOP, the freezer) counts as one
-// step at most.
+// Counts the graceful timeout down in steps, so that a time in which no process runs (SIGSTOP, the
+// freezer) counts as one step at most.
 void Worker::count_down(Duration left) {
   const Duration step = std::min<Duration>(left, std::chrono::seconds(1));
   deadline_ = loop_.after(step, [this, left = left - step] {

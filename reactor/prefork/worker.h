@@ -52,9 +52,9 @@ class Worker {
   // Runs the loop for `service`, which adopted listeners(). Tells the master that this worker
   // accepts, and drains the service at the end. At a reload hands idle connections over to the
   // successor. Also accepts for siblings that are gone or stuck, and evens out the numbers of
-  // connections between the workers. Return the result from the worker function: 0, or 1 if the
-  // loop failed, which is logged. In the process of a connection it serves that connection and
-  // returns; see Child::serve().
+  // connections between the workers. Returns 0, or 1 if the loop failed, and logs such an error.
+  // The worker function has to return this result. In the process of a connection this call serves
+  // that connection and returns; see Child::serve().
   int serve(Service& service);
 
   // run() does what serve() does, for an application without a Service. Connections are then

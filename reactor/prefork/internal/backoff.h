@@ -21,7 +21,7 @@ class Backoff {
   explicit Backoff(unsigned slots) noexcept : free_(slots + 1) {}
 
   // Returns how long to wait after the death of a worker that was ready for the time `served`.
-  // Zero: it was not ready yet, or could not be forked.
+  // `served` is zero if the worker was not ready yet, or could not be forked.
   [[nodiscard]] Duration after_death(Duration served) noexcept {
     if (served >= kQuickDeath) {
       quick_deaths_ = 0;

@@ -103,7 +103,8 @@ class WorkerControl {
   // Asks for a successor. If this is called before say_ready(), say_ready() sends the request.
   // Calls after the first one do nothing.
   void ask_for_successor() noexcept;
-  // Called in a process that the worker forks, because only the worker speaks to the master.
+  // Closes the pipe to the master. Called in a process that the worker forks, because only the
+  // worker itself speaks to the master.
   void close_notices() noexcept { notices_.reset(); }
 
  private:

@@ -20,8 +20,8 @@
 namespace reactor::prefork {
 namespace {
 
-// If the surplus workers stay for this time, the log says why. They stay until each other worker
-// has turned once, which a healthy loop does at once, unless a callback runs.
+// Surplus workers stay until the loop of each other worker has turned once. A healthy loop turns
+// immediately, unless a callback runs. After this time the log says which worker they wait for.
 constexpr Duration kBeforeLine = std::chrono::seconds(1);
 
 }  // namespace

@@ -36,8 +36,8 @@ void Crew::renew_all() { slot_plan_.outdate_all(); }
 
 // ---- The trial ----
 
-// Returns whether the generation on trial is in force now. If not, the caller ends the trial in the
-// slot plan.
+// Puts the generation on trial into force, and returns true. If its changes can't be made, returns
+// false, and the caller has to end the trial in the slot plan.
 bool Crew::enact_trial() {
   failure_ = trial_->enact ? trial_->enact(trial_->generation) : "";
   if (!failure_.empty()) {

@@ -50,7 +50,7 @@ void Herald::reload_begins() {
 }
 
 // The manager waits for READY=1 (Type=notify-reload). If an earlier reload is still under way, the
-// READY=1 at its end is also the one for the refused reload.
+// READY=1 at its end also ends the refused reload.
 void Herald::reload_refused(const Crew& crew, const std::string& why) {
   if (voice_ != Voice::serving) return;
   notifier_.reloading();

@@ -11,7 +11,7 @@
 //   at any time           STATUS= when it changes; WATCHDOG=1 while each worker turns
 // clang-format on
 //
-// It does not send ERRNO (the exit code tells), BARRIER or FDSTORE.
+// It does not send ERRNO (the exit code tells the error), BARRIER or FDSTORE.
 #pragma once
 
 #include <sys/types.h>

@@ -216,8 +216,9 @@ std::error_code ListenerTable::adopt_group(int fd, const Options& options) {
 }
 
 // A socket that listens gets its part of the connections, even if no worker has it. So no new
-// socket listens before all are made, and all are closed after a failure. In a lent group a new
-// socket must not listen yet: it would get a part of the other program's connections.
+// socket listens before all new ones are bound, and all new ones are closed after a failure. In a
+// lent group a new socket must not listen yet: it would get a part of the other program's
+// connections.
 std::error_code ListenerTable::grow(unsigned count) {
   std::vector<std::pair<Group*, Socket>> added;
   for (Group& group : listeners_) {

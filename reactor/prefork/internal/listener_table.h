@@ -38,7 +38,7 @@ class ListenerTable {
   // Describes the sockets for a later program.
   [[nodiscard]] std::vector<ListenerGroup> describe() const;
   // Leaves the sockets to the later program. From here on this program does not change what they
-  // do, and its destructor leaves the files.
+  // do, and the destructor does not remove the files of unix sockets.
   void give_up_possession() noexcept;
   // Ends a group that a later program does not have. Returns its sockets. The caller closes them,
   // or first accepts what is queued there. Sockets that this program opened let no new connections
@@ -61,7 +61,8 @@ class ListenerTable {
   // queued datagrams from the others.
   [[nodiscard]] Result<std::vector<Socket>> datagrams() const;
 
-  // Adds slots like the others until there are `count`, or none. Errors: those of Socket::listen().
+  // Adds slots, with sockets like those of the other slots, until there are `count`. Errors: those
+  // of Socket::listen(). After an error no slot was added.
   [[nodiscard]] std::error_code grow(unsigned count);
   // Called in a worker: takes a listener that the master opened after the fork.
   void learn(unsigned slot, unsigned group, Socket listener);
@@ -96,7 +97,8 @@ class ListenerTable {
   // Closes this process's sockets; the copies that workers adopted stay open.
   void close() noexcept { listeners_.clear(); }
   // Returns the sockets that this process opened, for the caller to close. Keeps inherited sockets,
-  // because another process has them, too. The destructor makes those accept new connections again.
+  // because another process has them, too. The destructor makes the inherited ones accept new
+  // connections again.
   [[nodiscard]] std::vector<UniqueFd> release_own();
   // Returns all sockets, for the caller to close at the end.
   [[nodiscard]] std::vector<UniqueFd> release_all();

@@ -54,9 +54,9 @@ void Master::look_at_upgrade() {
   }
 }
 
-// The new program must not serve before the service manager knows its pid. Otherwise a manager that
-// reads late would take the end of this process for the end of the service. Until the manager was
-// told, this program goes on serving.
+// The new program must not serve before the service manager knows its pid. Otherwise the end of
+// this process would look like the end of the service to a manager that reads the message late.
+// Until the message is in the manager's queue, this program goes on serving.
 void Master::give_way() {
   const pid_t pid = upgrade_.pid();
   if (!herald_.change_main_pid(pid)) return;  // tried again soon

@@ -2,7 +2,7 @@
 // Scoreboard: the numbers that the master and its workers share in memory. Each worker writes to
 // its own seat only, unless a member says otherwise. But if a client took over a worker, that
 // worker can write to all of the memory. So each number is checked before it becomes an index, and
-// it decides only which worker gets a connection. Private to prefork.
+// the numbers decide only which worker gets a connection. Private to prefork.
 #pragma once
 
 #include <algorithm>

@@ -223,8 +223,9 @@ SlotPlan::Death SlotPlan::died(unsigned slot, Id worker, TimePoint now) {
   return Death::unexpected;
 }
 
-// `served`: for how long the worker was ready. The pause has a random part of up to a quarter, so
-// that workers that failed at the same time are not started at the same time again.
+// Delays the next start in the slot, after a worker that was ready for the time `served`. The pause
+// has a random part of up to a quarter, so that workers that failed at the same time are not
+// started at the same time again. Also notes if all starts have failed.
 void SlotPlan::slow_down(Slot& slot, Duration served, TimePoint now) {
   const Duration pause = backoff_.after_death(served);
   slot.not_before = saturating_add(now, pause + jitter_.part_of(pause / 4));

@@ -12,7 +12,7 @@
 // If the new program fails or is stopped before that, it has begun nothing that could be cut off.
 //
 // The environment variable kName gives the new program the number of a socket. From this socket it
-// reads, line by line, what the other numbers stand for:
+// reads, line by line, what the numbers of the other descriptors stand for:
 //   group BALANCED FD,FD,... KEY     the listeners of one address; KEY as Bind's to_string()
 //   mailboxes IN,OUT,IN,OUT,...
 //   end

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Balancer: keep() decides, from the numbers on the scoreboard, about each connection that this
-// worker accepted. It runs once per connection, and allocates nothing.
+// Balancer: keep() decides whether a connection that this worker accepted stays here, from the
+// numbers on the scoreboard. It runs once per connection, and allocates nothing.
 #include "reactor/prefork/internal/siblings/balancer.h"
 
 namespace reactor::prefork {

@@ -21,8 +21,8 @@ class Balancer {
   Balancer(const Balancer&) = delete;
   Balancer& operator=(const Balancer&) = delete;
 
-  // Decides about each connection that `service` accepts from here on. If `even_out` is set, moves
-  // connections even while this worker has room.
+  // Decides about each connection that `service` accepts from here on. If `even_out` is not set,
+  // moves connections only while this worker is full.
   void start(Service& service, bool even_out);
   // Gives no more connections away.
   void stop();

@@ -58,8 +58,8 @@ void BorrowedQueues::look() {
   const TimePoint now = loop_.start_time();
   const bool late = now - next_look_ > kLookInterval;
   // If this look is late, perhaps all workers were stopped in the meantime (SIGSTOP, the freezer),
-  // so earlier suspicions do not count. But a worker whose last look was late, too, is only busy,
-  // and its suspicions count.
+  // so earlier suspicions do not count. But if the look before was late, too, this worker is only
+  // busy, and its suspicions count.
   if (late && !late_) {
     for (Sibling& sibling : siblings_) sibling.suspect_since.reset();
   }

@@ -50,7 +50,7 @@ class BorrowedQueues {
   // Looks at each sibling, and borrows its queue or gives it back. If a sibling may be stuck, looks
   // again soon. Called at each beat.
   void look();
-  // Does the same if the last look was kLookInterval ago.
+  // Calls look() if the last look was kLookInterval ago or longer.
   void look_if_due() {
     if (loop_.now() >= next_look_) look();
   }

@@ -62,10 +62,10 @@ HandOverReply HandOverSender::send(int fd, std::span<const std::byte> state) noe
   return HandOverReply::busy;
 }
 
-// Returns the slot `heir_` if its worker has room, else the slot of another worker that has. In an
-// upgrade the worker of `heir_` belongs to the new program and is not on this scoreboard. Then this
-// returns `heir_` in any case. If that worker has no room, the connection comes back after
-// kPatience.
+// Returns the slot `heir_` if its worker has room, else the slot of another worker that has room,
+// or nothing if there is none. In an upgrade the worker of `heir_` belongs to the new program and
+// is not on this scoreboard. Then this returns `heir_` in any case. If that worker has no room, the
+// connection comes back after kPatience.
 std::optional<unsigned> HandOverSender::find_taker() const {
   if (scoreboard_.occupant(heir_) == &seat_ || scoreboard_.has_room(heir_)) return heir_;
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
@@ -86,9 +86,9 @@ void HandOverSender::wait_for_room_in_mailbox(unsigned slot) {
 
 // ---- Back from them ----
 
-// Calls `done_` when the last connection is gone. The service reports only once that it has none
-// (ended_), but take_back() may have brought connections back after that. So look() also asks the
-// service for their number.
+// Calls `done_` when the last connection is gone and the LastCall is over. The service reports only
+// once that it has no connection (ended_), but take_back() may have brought connections back after
+// that. So look() also asks the service for their number.
 void HandOverSender::look() {
   if (any_waits()) {
     if (loop_.now() - last_sent_ >= patience_) take_back();

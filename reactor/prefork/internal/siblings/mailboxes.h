@@ -56,9 +56,9 @@ class Mailboxes {
 
   // Closes this process's ends.
   void close() noexcept;
-  // Closes the ends in the master, without waiting. They may be the last copies. Then the
-  // descriptors that still wait in a mailbox are closed with it, and closing one that a stranger
-  // sent can block (see close_apart()).
+  // Closes the ends in the master, without waiting. An end may be the last copy. Closing it then
+  // also closes the descriptors that still wait in the mailbox, and close(2) of a descriptor that a
+  // stranger sent can block (see close_apart()).
   void leave();
 
   // Sends a copy of `connection`. Returns false if the mailbox is full, or too many descriptors are

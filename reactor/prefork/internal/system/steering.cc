@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Steering: a classic BPF program that compares the number of the processor with each entry, and
-// returns the index of the socket. If no entry is equal, it spreads the connections by the number.
+// Steering: a classic BPF program that compares the number of the receiving processor with each
+// entry of `processors`. It returns the index of the equal entry, which is also the index of the
+// socket. If no entry is equal, it spreads the connections by the processor's number.
 #include "reactor/prefork/internal/system/steering.h"
 
 #include "reactor/base/error.h"
