@@ -148,8 +148,8 @@ class DatagramEcho final : public reactor::DatagramHandler {
 
 using Datagrams = std::vector<std::unique_ptr<reactor::Datagram>>;
 
-// Returns the workers' own addresses. A datagram from one of them is an answer, which must not be
-// answered.
+// Returns the workers' own addresses. A datagram from one of these addresses is a worker's answer,
+// which must not be answered.
 std::vector<reactor::Address> addresses_of(std::span<const reactor::Socket> sockets) {
   std::vector<reactor::Address> addresses;
   for (const reactor::Socket& socket : sockets) {

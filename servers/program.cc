@@ -306,8 +306,8 @@ void check_access_log(const Options& options) {
                  "let their user write it and enter its directory");
 }
 
-// With --workers 0 and --user, the process that serves clients must not be able to write root's pid
-// file.
+// Called before the process gives up its rights. With --workers 0 and --user, this process serves
+// clients, so it must not keep a descriptor that can write root's pid file.
 void give_up_writing(const Options& options, PidFile& pid_file) {
   if (options.prefork.workers > 0 || !options.prefork.identity) return;
   if (const std::error_code error = pid_file.give_up_writing()) {

@@ -17,11 +17,11 @@ namespace reactor {
 void log_to_spdlog(std::shared_ptr<spdlog::logger> logger);
 
 // Makes a logger that writes to `fd` (not owned) and is never registered with spdlog. Each line is
-// one write(2), so if `fd` was opened with O_APPEND, the lines of forked processes neither tear nor
-// appear twice. A line holds the time, pid, `name`, level and message. The logger has no thread.
-// Lines that can't be written without waiting are lost. Before the next line that can be written,
-// the log reports how many were lost, in this process and in those that it forked. Not thread-safe,
-// like set_log_sink().
+// one write(2), so if `fd` was opened with O_APPEND, the lines of forked processes are neither
+// mixed nor written twice. A line holds the time, pid, `name`, level and message. The logger has no
+// thread. Lines that can't be written without waiting are lost. Before the next line that can be
+// written, the log reports how many were lost, in this process and in those that it forked. Not
+// thread-safe, like set_log_sink().
 void log_to_spdlog_fd(std::string_view name, int fd);
 
 // Flushes the logger. The logger of log_to_spdlog_fd() then reports how many lines were lost. It
