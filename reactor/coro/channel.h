@@ -20,9 +20,9 @@ namespace reactor::coro {
 
 // Any number of coroutines may push and pop; they are served in the order of their calls. If a task
 // is destroyed while it waits in pop(), no value is lost. If a task is destroyed while it waits in
-// push(), its value is lost, unless the channel has already taken it. Moving a T must not throw.
-// Destroying the channel closes it for all waiting coroutines. A channel belongs to its loop's
-// thread.
+// push(), the value that it pushes is lost, unless the channel has already taken that value. Moving
+// a T must not throw. Destroying the channel closes it for all waiting coroutines. A channel
+// belongs to its loop's thread.
 template <class T>
 class Channel {
   static_assert(std::is_nothrow_move_constructible_v<T>,

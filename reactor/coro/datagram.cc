@@ -49,8 +49,8 @@ Datagram::~Datagram() {
   waiting_->wake();
 }
 
-// Resumes the receiver inside this callback, so that its answers are sent with those of the rest of
-// the batch.
+// Resumes the receiver inside this callback, so that the receiver's answers are sent together with
+// the answers to the rest of the batch.
 void Datagram::on_datagram(reactor::Datagram& socket, const Message& message) {
   const Received about{0, message.truncated(), message.from(), message.local(),
                        message.control_truncated()};

@@ -33,8 +33,8 @@ class Root : public ListLink, private Joiner {
   void run_soon(Task<void> task) noexcept;
 
  protected:
-  // Returns the finished task. Its frame still holds its parameters, which may own anything, even
-  // this object.
+  // Returns the finished task. Its frame still holds the task's parameters, which may own anything,
+  // even this object. So destroy the result last.
   [[nodiscard]] Task<void> take_task() noexcept { return std::move(task_); }
   // Destroys the task wherever it is suspended.
   void clear() noexcept { task_.reset(); }

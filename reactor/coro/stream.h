@@ -38,8 +38,9 @@ namespace reactor::coro {
 // Stream is destroyed or detached; arriving bytes do not change it. While a view is valid, new
 // input stays in the kernel. AddressSanitizer builds poison the bytes of an old view.
 //
-// An empty Stream (default-constructed or moved from) may only be assigned to or destroyed. A
-// Stream belongs to its loop's thread, and must not be awaited after the loop's end.
+// An empty Stream (default-constructed or moved from) allows two operations: assigning to it, and
+// destroying it. A Stream belongs to its loop's thread, and must not be awaited after the loop's
+// end.
 class Stream {
  public:
   Stream() noexcept = default;
@@ -65,7 +66,7 @@ class Stream {
   }
   // Fills all of `buffer`. Returns its size, or 0 if the stream ended before the first byte. If the
   // stream ended later, returns Errc::unexpected_end: the bytes that arrived are at the start of
-  // `buffer`, but their number is not known. If you need it, use read().
+  // `buffer`, but their number is not known. If you need that number, use read().
   [[nodiscard]] ReadExactly read_exactly(std::span<std::byte> buffer) noexcept {
     return ReadExactly(*state_, ReadCall::Want::exactly, buffer);
   }

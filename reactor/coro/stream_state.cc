@@ -382,8 +382,8 @@ Result<Socket> StreamState::detach() {
   return stream.detach();
 }
 
-// Returns false for a stream that has ended, is still in its handshake, or belongs to a parent
-// process (G9).
+// Returns whether the stream can still send its queued bytes. Returns false if the stream or its
+// loop has ended, during the handshake, and if the stream belongs to a parent process (G9).
 bool StreamState::lives_on() const noexcept {
   if (marked(kClosed | kOpening) || stream.fd() < 0 || context_ == nullptr) return false;
   return context_->loop.in_own_process();

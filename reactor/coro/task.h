@@ -94,8 +94,9 @@ struct PromiseOf<void> {
 
 }  // namespace task
 
-// Task is move-only. A default-constructed or moved-from task is empty, and may only be assigned to
-// or destroyed. T is void or a movable object type. A task belongs to its loop's thread.
+// Task is move-only. A default-constructed or moved-from task is empty. An empty task allows two
+// operations: assigning to it, and destroying it. T is void or a movable object type. A task
+// belongs to its loop's thread.
 template <class T = void>
 class [[nodiscard]] Task {
  public:
