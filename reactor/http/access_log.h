@@ -82,8 +82,8 @@ class AccessLog {
     std::string_view referer;
     std::string_view user_agent;
     // The time from the request to the end of its response. It is 0 if the response was sent in the
-    // turn of the loop that read the request, even if the handler took long. Logged in JSON only,
-    // to the microsecond.
+    // turn of the loop that read the request, even if the handler took long, because the loop's
+    // time does not change during a turn. Logged in JSON only, to the microsecond.
     Duration time{};
     std::string_view reason;  // why the request was refused; "" if it was not
   };

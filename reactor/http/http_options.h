@@ -32,8 +32,8 @@ enum class Content : std::uint8_t {
 struct Options {
   // Returns the listen options that suit HTTP. `defer_accept`: the client speaks first, so the
   // kernel hands over a connection only when its request has come. `unsent_limit`: responses that a
-  // client does not read wait in the server instead of in the kernel. So the server notices this,
-  // and reads no further requests from that client.
+  // client does not read wait in the server instead of in the kernel. So the server notices such a
+  // client, and reads no further requests from it.
   [[nodiscard]] static ListenOptions listening() noexcept {
     ListenOptions options;
     options.defer_accept = std::chrono::seconds(1);

@@ -52,7 +52,7 @@ class Responder {
   // reset.
   void finish();
 
-  // Returns whether the queue has room. Stop producing while it is false, and continue when
+  // Returns whether the queue has room. Stop producing while this returns false, and continue when
   // on_drain() calls back. If more than StreamOptions::queue_limit bytes are queued, the connection
   // is closed.
   [[nodiscard]] bool writable() const noexcept;

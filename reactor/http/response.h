@@ -53,8 +53,8 @@ class Response {
   }
   Response& content_type(std::string_view type) { return header("Content-Type", type); }
 
-  // Sets the content. It is not sent in response to HEAD, or with 204 and 304. Its length is sent
-  // in response to HEAD.
+  // Sets the content. With 204 and 304 the content is not sent. In response to HEAD only its length
+  // is sent.
   Response& body(std::string_view content);
   // Sets the content without a copy. The bytes must not change until the response was sent.
   Response& body_in_place(std::string_view content) noexcept {

@@ -22,12 +22,13 @@
 
 namespace reactor::http {
 
-// Supports keep-alive, pipelining (responses leave in order, those of one read together), HEAD,
-// HTTP/1.0, collected and streamed bodies, Expect: 100-continue, and upgrades. A malformed request
-// is refused with the right status, and the connection is closed in such a way that the response
-// still reaches the client. A CONNECT gets a 501 unless the handler upgrades or refuses it. If the
-// response to a CONNECT makes no tunnel, the connection is closed, and nothing after the request is
-// read. The server reads nothing more from a client that does not read its responses.
+// Supports keep-alive, pipelining (responses leave in order, and those to the requests of one read
+// leave together), HEAD, HTTP/1.0, collected and streamed bodies, Expect: 100-continue, and
+// upgrades. A malformed request is refused with the right status, and the connection is closed in
+// such a way that the response still reaches the client. A CONNECT gets a 501 unless the handler
+// upgrades or refuses it. If the response to a CONNECT makes no tunnel, the connection is closed,
+// and nothing after the request is read. The server reads nothing more from a client that does not
+// read its responses.
 //
 // Belongs to its loop's thread. Handlers and callbacks may call drain() and may destroy the server.
 // Destroying the server closes all connections immediately. A handler or callback that is running

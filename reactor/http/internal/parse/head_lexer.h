@@ -5,9 +5,9 @@
 //   (CRLFs)                                   |  ^------------------------+
 //                                             +-> end
 //
-// The lexer goes from left to right. It fails at the first byte that no valid request can have
-// there. If the input ends first, it saves phase and offset in ParseProgress, and the next lexer
-// continues in the middle of the token.
+// The lexer goes from left to right. It fails at the first byte that no valid request can have at
+// that position. If the input ends first, it saves phase and offset in ParseProgress, and the next
+// lexer continues in the middle of the token.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The notes of a head are bits (HeadRules::Flag). Each field adds bits, and judge() looks only at
-// their sum. A rule about several fields is therefore a test of several bits.
+// The notes about a head are bits (HeadRules::Flag). Each field adds bits, and judge() looks only
+// at all the bits together. So a rule about several fields is a test of several bits.
 #include "reactor/http/internal/parse/head_rules.h"
 
 #include <limits>

@@ -42,8 +42,8 @@ bool valid_ipv4(std::string_view text) {
 }
 
 // Counts the 16-bit groups of an IPv6 address or of a part of one: up to four hexadecimal digits
-// each, between colons. If allowed, the last two may be an IPv4 address. Returns 0 for an empty
-// text and -1 for a malformed one.
+// each, between colons. If `may_end_in_ipv4` is set, an IPv4 address may stand for the last two
+// groups. Returns 0 for an empty text and -1 for a malformed one.
 int ipv6_groups(std::string_view text, bool may_end_in_ipv4) {
   int groups = 0;
   while (!text.empty()) {

@@ -16,8 +16,9 @@ namespace reactor::http {
 class HeadRules;
 struct ParseCursor;
 
-// Where the parsing of an unfinished head continues. A connection keeps nothing else of the head.
-// Each request needs a fresh ParseProgress. parse() leaves it fresh when the head is complete.
+// ParseProgress says where the parsing of an unfinished head continues. Besides it, a connection
+// keeps only the bytes of the head. Each request needs a fresh ParseProgress. parse() leaves it
+// fresh when the head is complete.
 struct ParseProgress {
   std::uint32_t offset = 0;      // bytes that were checked so far
   std::uint32_t line = 0;        // offset of the request line, later of the header section
@@ -50,9 +51,9 @@ struct ParseResult {
   [[nodiscard]] bool error() const noexcept { return state == State::error; }
 };
 
-// How bytes are searched. `native` uses the widest vector instructions that the build allows (AVX2,
-// SSE2, NEON). If there are none, it uses `portable`, which works on machine words. Both have the
-// same outcome.
+// ScanPath says how bytes are searched. `native` uses the widest vector instructions that the build
+// allows (AVX2, SSE2, NEON). If there are none, `native` does the same as `portable`, which works
+// on machine words. Both have the same outcome.
 enum class ScanPath : std::uint8_t { native, portable };
 
 // One parser serves all connections of a thread: the state of each request is in its ParseProgress.
