@@ -3,8 +3,8 @@
 
 namespace reactor::prefork {
 
-// The result of run(), meant to be the result of main() as well. A worker process ends with kExitOk
-// or kExitFailed.
+// run() returns one of these values. The value is meant to be the result of main() as well. A
+// worker process ends with kExitOk or kExitFailed.
 enum ExitCode : int {
   kExitOk = 0,      // after TERM, INT or QUIT, even if the graceful timeout expired
   kExitFailed = 1,  // any other error; with workers = 0 also an exception from the worker function

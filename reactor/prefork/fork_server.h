@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ForkServer: serves each connection in a process of its own, which has its own loop. The handlers
-// are those of Server<C>. They may block, because no other connection waits for them. Either server
-// is made by the same call:
+// are those of Server<C>. They may block, because no other connection waits for them. Both servers
+// are made by the same call:
 //
 //   auto server = reactor::Server<Echo>::listen(loop, address, limits).value();
 //   auto server = reactor::prefork::ForkServer::listen<Echo>(loop, address, limits).value();
@@ -138,9 +138,9 @@ class ForkServer final : public ServerBase {
   Serve serve_;
   HeldCallback<void()> on_fork_;
   const std::size_t max_children_;
-  // A pipe: the children read lifeline_, and only this process has the other end. The loop watches
-  // that end, because each child closes all descriptors that the loop watches. So the children of
-  // other ForkServers close that end, too.
+  // A pipe: the children read lifeline_, and only this process has lifeline_end_. The loop watches
+  // lifeline_end_, because each child closes all descriptors that the loop watches. So the children
+  // of other ForkServers close it, too.
   UniqueFd lifeline_, lifeline_end_;
   IoWatcher lifeline_watch_;
   std::deque<Waiting> waiting_;   // accepted; each needs a child

@@ -27,7 +27,8 @@ namespace reactor::prefork {
 //
 // The kernel drops the name lock when the process closes any descriptor of the file. A process that
 // holds a pid file must therefore not open it a second time: it must not call holder() or check().
-// Systems without open file description locks use process locks for both. Not thread-safe.
+// On systems without open file description locks, the guard is a lock of the process, too. Not
+// thread-safe.
 class PidFile {
  public:
   PidFile() = default;
@@ -62,8 +63,8 @@ class PidFile {
   };
   // Returns the process that holds the file. Trusts an exclusive name lock, because only a process
   // with the right to write the file can set such a lock. A holder that called give_up_writing()
-  // has only a shared lock. A shared lock counts only if the file holds the pid of its owner.
-  // Errors: those of open(2).
+  // has only a shared lock. A shared lock counts only if the file holds the pid of the lock's
+  // owner. Errors: those of open(2).
   [[nodiscard]] static Result<Holder> holder(const std::string& path);
 
   // Removes the file if it still belongs to this process, and closes it. If removal is denied and

@@ -64,10 +64,11 @@ struct Plan {
   std::size_t max_children = 40;
 
   // The processors that the workers are pinned to: the first worker to the first processor, and so
-  // on, again from the first processor when the list ends. Empty: workers are not pinned, and a new
-  // connection goes to the worker that has fewest connections. If there are no more workers than
-  // processors, and each worker has its own socket, a connection goes to the worker on the
-  // processor that received its SYN, however many connections that worker has.
+  // on, again from the first processor when the list ends. If there are no more workers than
+  // processors, and each worker has its own socket, a new connection goes to the worker on the
+  // processor that received its SYN, however many connections that worker has. If the list is
+  // empty, workers are not pinned, and a new connection goes to the worker that has fewest
+  // connections.
   std::vector<int> processors = {};
 };
 
@@ -90,9 +91,9 @@ struct Options : Plan {
   // also do for unix sockets, and on systems whose kernel does not balance.
   bool reuse_port = true;
 
-  // A worker whose loop has not turned for half of Plan::timeout writes to this descriptor which
-  // callback blocks the loop, and a stack trace. It can't use the log then. The default is standard
-  // error.
+  // If the loop of a worker has not turned for half of Plan::timeout, the worker writes a report to
+  // this descriptor: the callback that blocks the loop, and a stack trace. The worker can't use the
+  // log then. The default is standard error.
   int report_descriptor = 2;
 
   // The identity that workers take after the fork, before they touch a connection. With workers = 0

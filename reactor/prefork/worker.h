@@ -20,7 +20,7 @@ struct Message;  // internal
 
 // Worker is the part of prefork in a worker process: its loop, its listeners, and its answers to
 // the master's messages. run() makes the Worker in that process. Thread: the loop's. Callbacks may
-// call everything but run() and serve().
+// call any function except run() and serve().
 class Worker {
  public:
   struct Sockets {
@@ -41,12 +41,12 @@ class Worker {
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
   // The worker's slot, 0 to workers - 1. A successor has the index of its predecessor.
   [[nodiscard]] unsigned index() const noexcept { return index_; }
-  // Returns one listening socket per address, in their order, for servers to adopt. The list is
-  // empty at the second call, and in the process of a connection.
+  // Returns one listening socket per address, in the order of the addresses, for servers to adopt.
+  // The list is empty at the second call, and in the process of a connection.
   [[nodiscard]] std::vector<Socket> listeners() noexcept { return std::move(sockets_.listeners); }
-  // Returns one socket per Endpoint for datagrams, in their order, for Datagrams to adopt. The list
-  // is empty at the second call. The workers share these sockets: any worker may receive a
-  // datagram, and when a worker ends, the others read the rest of the queue.
+  // Returns one socket per Endpoint for datagrams, in the order of the Endpoints, for Datagrams to
+  // adopt. The list is empty at the second call. The workers share these sockets: any worker may
+  // receive a datagram, and when a worker ends, the others read the rest of the queue.
   [[nodiscard]] std::vector<Socket> datagrams() noexcept { return std::move(sockets_.datagrams); }
 
   // Runs the loop for `service`, which adopted listeners(). Tells the master that this worker
@@ -66,8 +66,8 @@ class Worker {
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
   int run();
 
-  // Sets the callback for HUP with workers = 0, where no master can replace workers. Without a
-  // callback HUP is logged and ignored. Forked workers never call it.
+  // Sets the callback for HUP with workers = 0, because in that case no master can replace workers.
+  // Without a callback HUP is logged and ignored. Forked workers never call it.
   void on_reload(Callback<void()> callback) { on_reload_ = std::move(callback); }
 
   // Called by prefork::run(). Calls `serve` once in this process or, with Model::fork, once for

@@ -77,9 +77,9 @@ class Alone {
     if (notifier_.waits()) retry_.start(Notifier::kRetryDelay);
   }
 
-  // See Crew::reap_orphans(). If the first child to be reaped is one that the loop waits for, it is
-  // left to the loop. Then this function looks again later, because orphans may have ended after
-  // that child.
+  // Reaps orphans: see Crew::reap_orphans(). If the loop waits for the first child that waitid(2)
+  // finds, that child is left to the loop. Then this function looks again later, because orphans
+  // may have ended after that child.
   void reap_orphans() {
     siginfo_t info{};
     while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {

@@ -79,8 +79,8 @@ class Control {
 // The worker's end.
 class WorkerControl {
  public:
-  // The result of receive(): a message, perhaps with a descriptor. If `message` is empty, no
-  // message waits in the socket, unless `later` or `ended` is set.
+  // The result of receive(): a message, perhaps with a descriptor. If `message` is empty, and
+  // neither `later` nor `ended` is set, no message waits in the socket.
   struct Received {
     std::optional<Message> message;
     UniqueFd descriptor;

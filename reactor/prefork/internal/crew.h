@@ -64,8 +64,8 @@ class Crew {
   // Replaces all workers under the same plan. A generation on trial stays on trial.
   void renew_all();
 
-  // After hold() workers become ready but do not serve before release(), because the sockets still
-  // belong to another program. Call hold() before the first advance().
+  // If hold() was called, workers that are ready wait for release() before they serve, because the
+  // sockets still belong to another program. Call hold() before the first advance().
   void hold() noexcept { held_ = true; }
   [[nodiscard]] bool held() const noexcept { return held_; }
   void release();

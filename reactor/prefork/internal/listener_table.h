@@ -16,8 +16,9 @@
 
 namespace reactor::prefork {
 
-// The listening sockets of all slots, and the sockets for datagrams. They are bound once, before
-// the first fork, and the master keeps them open until it ends. Private to prefork.
+// ListenerTable has the listening sockets of all slots, and the sockets for datagrams. They are
+// bound once, before the first fork, and the master keeps them open until it ends. Private to
+// prefork.
 class ListenerTable {
  public:
   // The Bind that could not be opened, and the reason.
@@ -40,9 +41,9 @@ class ListenerTable {
   // Leaves the sockets to the later program. From here on this program does not change what they
   // do, and the destructor does not remove the files of unix sockets.
   void give_up_possession() noexcept;
-  // Ends a group that a later program does not have. Returns its sockets. The caller closes them,
-  // or first accepts what is queued there. Sockets that this program opened let no new connections
-  // in, and the file of a unix socket is removed.
+  // Ends a group that a later program does not have, and returns its sockets. The caller closes
+  // them, or first accepts the connections that are queued there. TCP sockets that this program
+  // opened let no new connections in from now on, and the file of a unix socket is removed.
   [[nodiscard]] std::vector<UniqueFd> drop(unsigned group);
   // Called when the sockets of an earlier program become this program's. Until then this program
   // does not change what they do. Sockets that it added to their groups begin to listen now, and

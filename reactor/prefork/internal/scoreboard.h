@@ -20,8 +20,8 @@ namespace reactor::prefork {
 struct alignas(64) Seat {
   static constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
-  // Whether the worker has as many connections as it may have at the same time. More clients can
-  // wait in its queue until a connection ends.
+  // Whether the worker accepts, and has as many connections as it may have at the same time. More
+  // clients can wait in its queue until a connection ends.
   [[nodiscard]] bool full() const noexcept {
     return accepts.load() != 0 && most.get() > 0 && connections.get() >= most.get();
   }

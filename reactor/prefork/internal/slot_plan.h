@@ -99,8 +99,8 @@ class SlotPlan {
   [[nodiscard]] std::optional<Start> empty_slot_due(TimePoint now) const;
   // The slot whose worker has to be replaced next, if no other successor starts.
   [[nodiscard]] std::optional<Start> successor_due(TimePoint now) const;
-  // Notes whether there are more workers than wanted. Returns true once, when that begins. The
-  // caller then reports all turns up to now, and makes each worker turn once.
+  // Notes whether there are more workers than wanted. Returns true only in the call in which the
+  // surplus begins. The caller then reports all turns up to now, and makes each worker turn once.
   [[nodiscard]] bool surplus_begins(TimePoint now) noexcept;
   // Returns the slot that the surplus workers wait for: its worker is not ready, or its loop has
   // not turned since surplus_begins(). Empty if there is no such slot, or no surplus.

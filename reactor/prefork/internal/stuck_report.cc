@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The report of a worker whose loop no longer turns. It is written by a signal handler, which
-// interrupts the callback that does not return. So this code allocates nothing, takes no lock, and
+// This code writes the report of a worker whose loop no longer turns. It runs in a signal handler,
+// which interrupts the callback that does not return. So it allocates nothing, takes no lock, and
 // reads only variables that were set before.
 #include "reactor/prefork/internal/stuck_report.h"
 

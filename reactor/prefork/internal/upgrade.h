@@ -108,8 +108,8 @@ class Upgrade {
   std::vector<int> dropped_;
 };
 
-// The sockets that the new program got from the old one, and its end of the channel between the
-// two.
+// Inheritance has the sockets that the new program got from the old one, and the new program's end
+// of the channel between the two.
 class Inheritance {
  public:
   // Reads from the socket that kName names, and removes kName from the environment. Empty if kName

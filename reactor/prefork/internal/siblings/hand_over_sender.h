@@ -28,8 +28,8 @@ class HandOverSender final : private HandOverTarget {
   // How long a sent connection may wait in a mailbox before it comes back. The time doubles
   // whenever that happens, so that a worker that is only slow gets connections too.
   static constexpr Duration kPatience = std::chrono::milliseconds(250);
-  // After connections came back, nothing is sent for this time. It doubles each time, up to
-  // kLongestPause.
+  // After connections came back, nothing is sent for this time. The pause doubles whenever that
+  // happens, up to kLongestPause.
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::seconds(8);
 

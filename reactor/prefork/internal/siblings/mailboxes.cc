@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Mailboxes: each is a pair of unix sockets that keep messages apart (SOCK_SEQPACKET or similar).
-// Each message on the socket is a version byte and the message of the hand-over, with the
-// connection's descriptor attached.
+// Mailboxes: each is a pair of unix sockets that keep packets apart (SOCK_SEQPACKET or similar).
+// Each packet is a version byte and the message of the hand-over, with the connection's descriptor
+// attached.
 #include "reactor/prefork/internal/siblings/mailboxes.h"
 
 #include <poll.h>

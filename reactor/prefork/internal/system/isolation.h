@@ -16,9 +16,9 @@ namespace reactor::prefork {
 // reason and returns false: this process must not serve then.
 [[nodiscard]] bool take_identity(const std::optional<Identity>& identity);
 
-// Separates a worker from its master: calls leave_terminal() and take_identity(), which also gives
-// up rights; without an identity it calls give_up_rights(). If a step fails, logs the reason and
-// returns false: this process must not serve then.
+// Separates a worker from its master. First calls leave_terminal(). Then calls take_identity(),
+// which also gives up rights, or give_up_rights() if there is no identity. If a step fails, logs
+// the reason and returns false: this process must not serve then.
 [[nodiscard]] bool isolate_worker(const std::optional<Identity>& identity);
 
 // Leaves the master's session and terminal. A process in that session could type commands into the

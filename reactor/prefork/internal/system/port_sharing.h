@@ -22,9 +22,9 @@ constexpr bool kKernelBalances = false;  // SO_REUSEPORT gives all connections t
 // group can join. Errors: those of Socket::listen().
 [[nodiscard]] Result<Socket> claim(const Address& address, ListenOptions listen);
 
-// Lets other sockets join an inherited one, although that one listens already. The kernel allows
-// this only to the user who made the inherited socket. Returns false, and changes nothing, for
-// other users or if the socket is bound to a device.
+// Lets other sockets join an inherited socket, although the inherited socket listens already. The
+// kernel allows this only to the user who made the inherited socket. Returns false, and changes
+// nothing, for other users or if the socket is bound to a device.
 [[nodiscard]] bool spread(const Socket& inherited, const Address& address, ListenOptions listen);
 // Undoes spread() for a socket that was not spread before.
 void end_spreading(int inherited) noexcept;

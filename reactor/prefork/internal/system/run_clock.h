@@ -7,10 +7,10 @@
 
 namespace reactor::prefork {
 
-// The time during which the master ran: CLOCK_MONOTONIC without the pauses in which the master did
-// not run. Its workers may not have run in them either (SIGSTOP of the group, the cgroup freezer, a
-// suspended machine). All deadlines of the master and its crew use this clock, so that a pause
-// postpones each of them. Private to prefork.
+// RunClock measures the time during which the master ran: CLOCK_MONOTONIC without the pauses in
+// which the master did not run. During such a pause the workers may not have run either (SIGSTOP of
+// the group, the cgroup freezer, a suspended machine). All deadlines of the master and its crew use
+// this clock, so that a pause postpones each of them. Private to prefork.
 //
 // The clock detects a pause by a wait that ends late. A master that is late in every turn was not
 // paused; its machine is slow. So from the second late turn in a row on, the clock advances by the
