@@ -18,9 +18,9 @@ constexpr std::uint64_t kFewest = 16;  // connections; a server with fewer is us
 constexpr std::uint64_t kUsual = 960;
 constexpr const char* kRemedy = "raise the limit (ulimit -n, in a unit LimitNOFILE=)";
 
-// Without --max-connections, the present descriptor limit is taken as the wanted limit of
-// connections. It is raised only if the workers' own descriptors leave less than half of it, or
-// fewer than kFewest, for connections.
+// Called if --max-connections was not given. Keeps the present descriptor limit, unless the
+// workers' own descriptors leave less than half of it, or fewer than kFewest, for connections.
+// Returns the limit afterwards.
 std::uint64_t raise_for_usual(std::uint64_t fixed) {
   const std::uint64_t limit = reactor::prefork::descriptor_limit();
   if (limit >= std::max(2 * fixed, fixed + kFewest)) return limit;

@@ -15,8 +15,8 @@
 namespace servers {
 
 // The longest time for one look-up. By default the system's resolver gives up on a dead name server
-// after 10 s. This is longer, so that the user gets the resolver's error message, which is better
-// than ours.
+// after 10 s. kLookupLimit is longer, so that the user gets the resolver's error message, which is
+// better than ours.
 inline constexpr reactor::Duration kLookupLimit = std::chrono::seconds(15);
 
 // Returns the addresses of a host in the resolver's order (getaddrinfo(3)), with `port`, a number.

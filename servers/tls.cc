@@ -47,7 +47,8 @@ std::string text_of(std::chrono::system_clock::time_point point) {
 }
 
 // Returns a warning if clients will refuse the certificate because of its dates; "" otherwise. A
-// client that refuses a connection tells its user why, but not the server.
+// client that refuses a connection tells its user why, but not the server. So without this warning
+// the operator might not learn the reason.
 std::string warning_about(const std::string& file, const tls::Credentials& credentials) {
   const auto validity = credentials.validity();
   if (!validity) return {};

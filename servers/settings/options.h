@@ -35,8 +35,8 @@ struct Service {
   std::size_t max_connections = 0;  // per worker; 0: the descriptor limit minus a reserve
   reactor::ProxyOptions proxy;
   Tls tls;
-  // Called at HUP in a process without a master (--workers 0). Reads all options again, passes the
-  // TLS settings to its argument if there are any, and applies the log level. If a step fails,
+  // Called at HUP in a process without a master (--workers 0). Reads all options again, calls its
+  // argument with the TLS settings if there are any, and applies the log level. If a step fails,
   // nothing changes, and the log says why.
   std::function<void(const Renew&)> reread = {};
   // reactor-echo only.
@@ -90,9 +90,9 @@ struct Parsed {
 // from the file of --config.
 //
 // Prints nothing and changes nothing, so a running server can call it again with its arguments to
-// read the file again. It then passes the settings that it uses now as `running`. These are put
-// into the options instead of being looked up: no name server and no user database is asked, and
-// nothing waits. Without `running`, the look-up of each name may take kLookupLimit.
+// read the file again. The server then passes the settings that it uses now as `running`. These are
+// put into the options instead of being looked up: no name server and no user database is asked,
+// and nothing waits. Without `running`, the look-up of each name may take kLookupLimit.
 [[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv,
                                    const Fixed* running = nullptr);
 
