@@ -21,9 +21,9 @@ namespace servers {
 [[nodiscard]] std::string why_not_opened(std::error_code error);
 
 // LogFile is the file that --log names. Each line is one write(2). No call waits for the reader of
-// a pipe or FIFO, unless "-" stands for a pipe that can't be opened again (see
-// reactor::write_line()). After a rotation the new file has the old descriptor number, so that code
-// that has the number goes on with the new file.
+// a pipe or FIFO, with one exception: "-", if standard error is a pipe that this process can't open
+// again, because then O_NONBLOCK is not ours to set (see reactor::write_line()). After a rotation
+// the new file has the old descriptor number, so code that kept the number writes to the new file.
 class LogFile {
  public:
   // `owner` is the user of the workers, who open the file again.
@@ -37,8 +37,9 @@ class LogFile {
   [[nodiscard]] bool is_file() const noexcept { return path_ != "-"; }
   // Opens the file again after a rotation. If that fails, logs an error and keeps the old file.
   void reopen();
-  // Call this in a forked process. If the file could be opened twice, that process may then change
-  // the descriptor's flags (O_NONBLOCK, O_APPEND) without affecting the parent.
+  // Call this in a forked process. Puts the second open file, which open() made for children, in
+  // place of the one that is shared with the parent. The process may then change the flags
+  // (O_NONBLOCK, O_APPEND) without affecting the parent. Does nothing if there is no second one.
   void part_from_parent() noexcept;
 
  private:

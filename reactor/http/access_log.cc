@@ -219,8 +219,8 @@ void AccessLog::write_batch() noexcept {
 }
 
 // Returns how many bytes of the text to pass to the next write(2). A file gets the whole text. A
-// pipe gets as many whole lines as fit into PIPE_BUF bytes, because it takes so many bytes in one
-// piece or not at all (pipe(7)).
+// pipe gets as many whole lines as fit into PIPE_BUF bytes, because a pipe takes a write of up to
+// PIPE_BUF bytes either whole or not at all (pipe(7)).
 std::size_t AccessLog::piece_of(std::string_view text) const noexcept {
   if (target_.kind == Kind::file || text.size() <= PIPE_BUF) return text.size();
   const std::size_t last = text.rfind('\n', PIPE_BUF - 1);

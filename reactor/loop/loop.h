@@ -223,10 +223,10 @@ class Loop {
   void postpone(TimerNode& node, TimePoint deadline) noexcept;
 
   // Calls target.on_call() once, in the phase of due timers: in this turn, or in the next if that
-  // phase has begun. Targets that already wait are called first. The loop does not sleep before the
-  // call, and run() does not return. The call replaces the target's timer, and arm() replaces the
-  // call. Until the call, armed() is true and deadline() is TimePoint::min(); disarm() cancels the
-  // call.
+  // phase has begun. Targets that already wait are called first. Until then the loop does not
+  // sleep, and run() does not return. A target has either a timer or a pending call: call_soon()
+  // disarms the timer, and arm() cancels the pending call. While a call is pending, armed() is true
+  // and deadline() is TimePoint::min(); disarm() cancels it.
   void call_soon(PollTarget& target) noexcept;
 
   // Returns 64 KiB to read into, lent until the callback returns: the next callback uses the same

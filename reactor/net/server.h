@@ -198,7 +198,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
 
 // The constructor of C takes a `C::Context&` if C has a type Context, otherwise nothing. It may
 // throw, but must not destroy the server, and the Context must outlive the server. A Context that
-// points to its Server<C> must declare it as ServerBase, or be defined after C.
+// points to its server declares a ServerBase*, or is defined after C, which must be complete.
 template <class C>
 concept HasContext = requires {
   typename C::Context;

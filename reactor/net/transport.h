@@ -31,8 +31,9 @@ class Transport {
   // loop runs its costly openings one after the other, so that other connections do not wait for
   // them (G10). A turn starts no further call after 1 ms has passed. Default: no.
   [[nodiscard]] virtual bool open_is_costly() const noexcept { return false; }
-  // Returns the time limit for opening, greater than zero. It includes the waits for other
-  // openings. When it passes, the Stream fails with Errc::timed_out.
+  // Returns the time limit for opening, greater than zero. It includes the time spent waiting
+  // while other connections open (see open_is_costly()). When it passes, the Stream fails with
+  // Errc::timed_out.
   [[nodiscard]] virtual Duration open_limit() const noexcept { return std::chrono::seconds(10); }
 
   // Reads into `buffer`, which has at least one byte. A result of zero bytes means would-block; end

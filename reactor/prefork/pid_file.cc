@@ -87,9 +87,9 @@ bool is_regular(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-// Overwrites before it truncates, so that the file is never empty: another process may be reading
-// it, and it may hold this pid already. Line feeds overwrite the rest of a longer pid, whose last
-// digits would otherwise look like a second line until the file is truncated.
+// Overwrites before it truncates, so that another process that reads the file never finds it empty.
+// Line feeds overwrite the rest of a longer pid, whose last digits would otherwise look like a
+// second line until the file is truncated.
 std::error_code write_pid(int fd) {
   std::string text = std::to_string(::getpid()) + "\n";
   const std::size_t size = text.size();

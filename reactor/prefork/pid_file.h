@@ -86,9 +86,10 @@ class PidFile {
   // Called when the new program serves. From now on the file belongs to this process, and holds its
   // pid. The old program may call this to take the file back. Errors: those of take().
   [[nodiscard]] std::error_code claim();
-  // Keeps holding the file, but by a descriptor that can't write to it. Call it before this process
-  // gives up its rights, so that it can no longer change a file of its former user. Does nothing
-  // before claim(). Afterwards claim() does nothing. Errors: those of open(2) and fcntl(2).
+  // Keeps holding the file, but by a descriptor that can't write to it. Call this before the
+  // process gives up its rights: without those rights it must not be able to change a file of its
+  // former user. Does nothing before claim(). After it has succeeded, claim() does nothing. Errors:
+  // those of open(2) and fcntl(2).
   [[nodiscard]] std::error_code give_up_writing();
   // Called in the old program when the new one serves: closes the file and removes nothing.
   void hand_over() noexcept { fd_.reset(); }

@@ -150,8 +150,9 @@ void Datagram::settle_failure(unsigned index, int number) {
   // Lower the limit only if the joining was the reason, and not the source or the receiver. Any
   // peer can cause a refusal: port 0, for example, can send to us but can't receive.
   if (!refused || source_refusals_ != before || stats_.sent == sent) return;
-  // EIO means that the network card can't cut up pieces (udp(7)). Otherwise a datagram of this size
-  // does not fit into one packet on this path, and must be sent alone, as fragments.
+  // EIO means that the network card can't cut joined datagrams apart (udp(7)), so none are joined
+  // from now on. After any other error, a datagram of this size does not fit into one packet on
+  // this path, and must be sent alone, as fragments.
   segment_limit_ = number == EIO ? 0 : batch.segment(index) - 1;
 }
 

@@ -183,8 +183,9 @@ Stream::Alive Stream::read_turn() {
   return Alive::yes;
 }
 
-// Returns the part of `buffer` that the rate allows to fill. If the rate allows nothing, returns
-// all of `buffer`, because receive_by_wire() then reads nothing.
+// Returns the part of `buffer` that the rate allows us to fill. If that is nothing, returns all of
+// `buffer`: receive_by_wire() reads nothing then anyway, and read_once() would take an empty buffer
+// for a handler that lent none, and pause reading.
 std::span<std::byte> Stream::within_rate(std::span<std::byte> buffer) const noexcept {
   const std::size_t allowed = extras_->wire.may_read(loop().start_time());
   return allowed == 0 ? buffer : buffer.first(std::min(buffer.size(), allowed));

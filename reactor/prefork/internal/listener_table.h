@@ -46,8 +46,9 @@ class ListenerTable {
   // opened let no new connections in from now on, and the file of a unix socket is removed.
   [[nodiscard]] std::vector<UniqueFd> drop(unsigned group);
   // Called when the sockets of an earlier program become this program's. Until then this program
-  // does not change what they do. Sockets that it added to their groups begin to listen now, and
-  // the destructor will remove the files of unix sockets. Errors: those of listen(2).
+  // does not change what they do. The sockets that this program added to the inherited groups
+  // begin to listen now, and the destructor will remove the files of unix sockets. Errors: those of
+  // listen(2).
   [[nodiscard]] std::error_code take_possession();
   // The number of slots: at least as many as workers, more if an earlier program had more.
   [[nodiscard]] unsigned slots() const noexcept { return slots_; }
