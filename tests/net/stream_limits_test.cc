@@ -3,7 +3,10 @@
 // and bytes per second.
 #include <sys/socket.h>
 
+#include <array>
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -44,6 +47,60 @@ TEST_P(StreamLimits, ReadTimeOutIsNotPutOffByWriting) {
   expect_between(start, milliseconds(30));
   EXPECT_EQ(link.handler.timeouts, 1);
   EXPECT_EQ(link.handler.error, Errc::timed_out);
+}
+
+// The first limit of all makes the Extras, amid a read.
+TEST_P(StreamLimits, ReadTimeOutThatReadBufferSetsBeginsWithThatRead) {
+  struct Late final : StreamHandler {
+    std::span<std::byte> read_buffer(Stream& stream) override {
+      if (!std::exchange(set, true)) stream.set_read_timeout(milliseconds(40));
+      return room;
+    }
+    void on_data(Stream&, std::span<std::byte>) override {}
+    void on_timeout(Stream&) override { timed_out = true; }
+    std::array<std::byte, 16> room;
+    bool set = false, timed_out = false;
+  };
+  Loop loop(options());
+  Late late;
+  const StreamOptions options;
+  FdPair pair = make_tcp_pair();
+  Stream stream(loop, Socket(std::move(pair.near)), late, options);
+  stream.start();
+  write_text(pair.far.get(), "x");
+  EXPECT_TRUE(run_bounded(loop, [&] { return late.set; }));
+  bool later = false;
+  Timer timer = loop.timer([&] { later = true; });
+  timer.start(milliseconds(60));  // so it comes after the timeout, however busy the machine is
+  EXPECT_TRUE(run_bounded(loop, [&] { return late.timed_out || later; }));
+  EXPECT_TRUE(late.timed_out);
+}
+
+TEST_P(StreamLimits, AStartInsideACallbackIsNotLostToALimit) {
+  Loop loop(options());
+  StreamOptions idle;
+  idle.idle_timeout = std::chrono::minutes(1);
+  Link first(loop);
+  Link second(loop, idle);
+  first.handler.when_data = [&](Stream&, std::string_view) {
+    second.start();
+    second.stream->write("hello");
+    second.stream->set_total_deadline(loop.now() + milliseconds(20));
+  };
+  first.start();
+  first.peer.write("x");
+  EXPECT_TRUE(run_bounded(loop, [&] { return second.handler.closes > 0; }));
+  EXPECT_EQ(second.handler.opens, 1);
+}
+
+TEST_P(StreamLimits, ADeadlineBeforeAllTimePassesAtOnce) {
+  Loop loop(options());
+  Link link(loop);
+  link.handler.when_timeout = [](Stream&) {};
+  link.start();
+  link.stream->set_deadline(TimePoint::min());
+  link.stream->count_bytes();
+  EXPECT_TRUE(run_bounded(loop, [&] { return link.handler.timeouts > 0; }));
 }
 
 TEST_P(StreamLimits, EachReadStartsItAnewAndSoDoesItsCall) {

@@ -197,6 +197,7 @@ IoResult Stream::receive_by_wire(std::span<std::byte> buffer) {
   if (!result.ok()) return result;
   extras_->deadlines.was_read();
   touch(now);
+  watch_times();  // read_buffer() may have made the Extras, so nobody else begins the next wait
   return result;
 }
 

@@ -25,7 +25,7 @@ void Stream::set_idle_timeout(Duration timeout) noexcept {
 void Stream::set_deadline(TimePoint deadline) noexcept {
   if (has(kClosing) || !has(kStarted)) return;
   set(kFixedDeadline);
-  set_main_due(deadline);
+  set_main_due(std::max(deadline, TimePoint{}));  // an earlier one would look like a pending call
 }
 
 Duration Stream::time_left() const noexcept {
@@ -51,6 +51,7 @@ void Stream::arm_timer() noexcept {
 
 // Restarts the idle timeout, as bytes were moved.
 void Stream::touch(TimePoint now) noexcept {
+  if (call_waits()) return;  // its mark lies in the deadline
   touch_plainly(now);
   if (!has(kExtras) || idle_ms_ == 0 || has(kFixedDeadline | kQueued)) return;
   extras_->deadlines.postpone_main(now + std::chrono::milliseconds(idle_ms_));
