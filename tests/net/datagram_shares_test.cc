@@ -70,15 +70,12 @@ TEST_P(DatagramSharesTest, ADatagramThatWaitsIsChargedOnce) {
   if (server->writable()) GTEST_SKIP() << "the queue of a receiver is long here";
   server->send_to(std::string(60'000, 'x'), lazy.address());
   std::vector<std::unique_ptr<DatagramPeer>> others;
-  std::uint64_t asked = 0;
   for (int retry = 0; retry < 8; ++retry) {
-    const std::uint64_t calls = server->stats().send_calls, timers = loop.stats().timers.get();
-    ASSERT_TRUE(run_bounded(loop, [&] { return loop.stats().timers.get() > timers; }));
-    asked += server->stats().send_calls - calls;
+    const std::uint64_t calls = server->stats().send_calls;
+    ASSERT_TRUE(run_bounded(loop, [&] { return server->stats().send_calls > calls; }));
     others.push_back(std::make_unique<DatagramPeer>(folder.socket(std::to_string(retry))));
     server->send_to(std::string(5'000, 'x'), others.back()->address());
   }
-  EXPECT_GE(asked, 7U) << "each retry asks the kernel";
   full.read();
   EXPECT_TRUE(run_bounded(loop, [&] { return server->writable(); }));
 }
