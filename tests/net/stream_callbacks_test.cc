@@ -29,12 +29,14 @@ enum class Call {
   drain,
   flushed,
   timeout,
+  call,
   shutdown,
   migrate,
   close
 };
-constexpr std::array kCallNames = {"open",  "adopt",   "read_buffer", "data",    "end",  "drain",
-                                   "flush", "timeout", "shutdown",    "migrate", "close"};
+constexpr std::array kCallNames = {"open", "adopt",    "read_buffer", "data",
+                                   "end",  "drain",    "flush",       "timeout",
+                                   "call", "shutdown", "migrate",     "close"};
 enum class Act { destroy, close, fail, abort, detach, pause, write, raise };
 constexpr std::array kActNames = {"destroy", "close", "fail",  "abort",
                                   "detach",  "pause", "write", "raise"};
@@ -59,6 +61,7 @@ class Actor final : public StreamHandler {
   void on_drain(Stream&) override { enter(Call::drain); }
   void on_flushed(Stream&) override { enter(Call::flushed); }
   void on_timeout(Stream&) override { enter(Call::timeout); }
+  void on_call(Stream&) override { enter(Call::call); }
   void on_shutdown(Stream&) override { enter(Call::shutdown); }
   HandOver on_hand_over(Stream&, std::vector<std::byte>&) override {
     enter(Call::migrate);
@@ -186,6 +189,7 @@ class Play {
     if (call_ == Call::end) ::shutdown(peer_.fd.get(), SHUT_WR);
     if (call_ == Call::drain || call_ == Call::flushed) stream.write(pattern(1000000));
     if (call_ == Call::timeout) stream.set_idle_timeout(std::chrono::milliseconds(1));
+    if (call_ == Call::call) stream.call_soon();
     if (call_ == Call::shutdown) stream.request_shutdown();
     if (call_ == Call::close) stream.close();
     if (call_ == Call::migrate) {
@@ -272,6 +276,7 @@ TEST_P(StreamCallbacks, OnEndMayDoAll) { play(Call::end); }
 TEST_P(StreamCallbacks, OnDrainMayDoAll) { play(Call::drain); }
 TEST_P(StreamCallbacks, OnFlushedMayDoAll) { play(Call::flushed); }
 TEST_P(StreamCallbacks, OnTimeoutMayDoAll) { play(Call::timeout); }
+TEST_P(StreamCallbacks, OnCallMayDoAll) { play(Call::call); }
 TEST_P(StreamCallbacks, OnShutdownMayDoAll) { play(Call::shutdown); }
 TEST_P(StreamCallbacks, OnMigrateMayDoAll) { play(Call::migrate); }
 TEST_P(StreamCallbacks, OnCloseMayDestroyTheStream) { play(Call::close); }

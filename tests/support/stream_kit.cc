@@ -38,6 +38,11 @@ void Recorder::on_timeout(Stream& stream) {
   when_timeout ? when_timeout(stream) : StreamHandler::on_timeout(stream);
 }
 
+void Recorder::on_call(Stream& stream) {
+  ++calls;
+  if (when_call) when_call(stream);
+}
+
 void Recorder::on_shutdown(Stream& stream) {
   ++shutdowns;
   when_shutdown ? when_shutdown(stream) : StreamHandler::on_shutdown(stream);
@@ -54,6 +59,7 @@ void Recorder::when(Moment moment, Callback<void(Stream&)> hook) {
   if (moment == Moment::end) when_end = std::move(hook);
   if (moment == Moment::drain) when_drain = std::move(hook);
   if (moment == Moment::timeout) when_timeout = std::move(hook);
+  if (moment == Moment::call) when_call = std::move(hook);
   if (moment == Moment::shutdown) when_shutdown = std::move(hook);
   if (moment == Moment::close) when_close = std::move(hook);
   if (moment != Moment::data) return;
@@ -63,6 +69,7 @@ void Recorder::when(Moment moment, Callback<void(Stream&)> hook) {
 void provoke(Stream* stream, Moment moment) {
   if (moment == Moment::drain) stream->write(pattern(5000000));
   if (moment == Moment::timeout) stream->set_idle_timeout(std::chrono::milliseconds(1));
+  if (moment == Moment::call) stream->call_soon();
   if (moment == Moment::shutdown) stream->request_shutdown();
   if (moment == Moment::close) stream->close();
 }

@@ -17,10 +17,10 @@
 namespace reactor {
 
 // The callbacks of a StreamHandler. Tests use them to do in each callback what may be done there.
-enum class Moment { open, data, end, drain, timeout, shutdown, close };
-inline constexpr std::array kMoments = {Moment::open,  Moment::data,    Moment::end,
-                                        Moment::drain, Moment::timeout, Moment::shutdown,
-                                        Moment::close};
+enum class Moment { open, data, end, drain, timeout, call, shutdown, close };
+inline constexpr std::array kMoments = {Moment::open,     Moment::data,    Moment::end,
+                                        Moment::drain,    Moment::timeout, Moment::call,
+                                        Moment::shutdown, Moment::close};
 // Makes the callback come, unless only the peer can cause it (data, end).
 void provoke(Stream* stream, Moment moment);
 
@@ -32,17 +32,19 @@ class Recorder : public StreamHandler {
   void on_end(Stream& stream) override;
   void on_drain(Stream& stream) override;
   void on_timeout(Stream& stream) override;
+  void on_call(Stream& stream) override;
   void on_shutdown(Stream& stream) override;
   void on_close(Stream& stream, std::error_code error) noexcept override;
 
   // Sets the hook of `moment`.
   void when(Moment moment, Callback<void(Stream&)> hook);
 
-  Callback<void(Stream&)> when_open, when_end, when_drain, when_timeout, when_shutdown, when_close;
+  Callback<void(Stream&)> when_open, when_end, when_drain, when_timeout, when_call, when_shutdown,
+      when_close;
   Callback<void(Stream&, std::string_view)> when_data;
   std::string got;
   std::error_code error;  // the one that on_close() got
-  int opens = 0, ends = 0, drains = 0, timeouts = 0, shutdowns = 0, closes = 0;
+  int opens = 0, ends = 0, drains = 0, timeouts = 0, calls = 0, shutdowns = 0, closes = 0;
 };
 
 // A Recorder that reads into a buffer of its own.

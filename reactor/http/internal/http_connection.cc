@@ -138,7 +138,7 @@ void Connection::proceed(Stream& stream) {
 }
 
 // Does what proceed() does, but for a call of a Responder. A handler may be running then, and a
-// second handler must not run inside it. So the input in partial_ is taken later, by on_timeout().
+// second handler must not run inside it. So the input in partial_ is taken later, by on_call().
 void Connection::proceed_soon(Stream& stream) {
   if (taking_) return;  // take_requests() continues by itself
   if (waits(stream) || (partial_ == nullptr && !stream.ended())) {
@@ -146,7 +146,7 @@ void Connection::proceed_soon(Stream& stream) {
     return;
   }
   clock_ = Clock::soon;
-  stream.set_deadline(TimePoint{});
+  stream.call_soon();
 }
 
 inline bool Connection::waits(const Stream& stream) const noexcept {
@@ -378,11 +378,13 @@ void Connection::on_drain(Stream& stream) {
   proceed(stream);
 }
 
+void Connection::on_call(Stream& stream) {
+  if (clock_ == Clock::soon) clock_ = Clock::stale;
+  proceed(stream);
+}
+
 void Connection::on_timeout(Stream& stream) {
-  if (clock_ == Clock::soon) {
-    clock_ = Clock::stale;
-    proceed(stream);
-  } else if (idle() && progress_.fresh()) {
+  if (idle() && progress_.fresh()) {
     stream.close();
   } else {
     refuse_late(stream);

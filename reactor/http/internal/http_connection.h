@@ -76,6 +76,7 @@ class Connection final : public StreamHandler {
   void on_end(Stream& stream) override;
   void on_drain(Stream& stream) override;
   void on_timeout(Stream& stream) override;
+  void on_call(Stream& stream) override;
   void on_shutdown(Stream& stream) override;
   HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state) override;
   void on_adopt(Stream& stream, std::span<const std::byte> state) override;
@@ -104,7 +105,7 @@ class Connection final : public StreamHandler {
     request,  // the deadline of the current request's head or content
     stale,    // the deadline of a request that is over; set_clock() replaces it
     none,     // nothing; we wait for the handler, or for the client to read
-    soon,     // an immediate on_timeout(), which takes partial_
+    soon,     // nothing; on_call() comes soon and takes partial_
   };
 
   void take_input(Stream& stream, std::span<const std::byte> bytes);

@@ -149,17 +149,22 @@ void Stream::on_ready(Ready ready) {
     read_once();
     return;
   }
-  if (has(kExtras)) {
-    on_ready_slowly(ready);
+  on_any_ready(ready);
+}
+
+[[gnu::noinline]] void Stream::on_any_ready(Ready ready) {
+  if (opening()) {
+    extras_->likely_readable = true;
+    open_transport();
     return;
   }
-  if (ready.writable() && flush_queue() == Alive::no) return;
+  const bool reads = any(ready.bits() & read_needs());
+  if (any(ready.bits() & write_needs()) && flush_queue() == Alive::no) return;
   // Reading may have been paused or ended since the event was fetched.
   clear(kMoreInput);
-  if (!ready.readable()) return;
-  if (!has(kNoRead)) {
-    read_once();
-  } else if (drops_input()) {
+  if (reads && !has(kNoRead)) {
+    read_turn();
+  } else if (reads && drops_input()) {
     drop_input();
   }
 }
@@ -267,21 +272,19 @@ void Stream::resume_reading() {
 }
 
 Interest Stream::wanted_interest() const noexcept {
-  if (has(kExtras)) return slow_interest();
+  if (opening()) return extras_->step.waits() ? Interest::none : extras_->wire.read_needs();
   Interest interest = Interest::none;
-  if (!has(kNoRead) || drops_input()) interest = Interest::read;
-  return has(kQueued) ? interest | Interest::write : interest;
+  if (!has(kNoRead) || drops_input()) interest = read_needs();
+  return has(kQueued) ? interest | write_needs() : interest;
 }
 
 void Stream::update_interest() {
-  if (has(kExtras)) {
-    update_slowly();
-    return;
-  }
-  if (!attached()) return;  // start() will tell the poller
+  if (has(kExtras)) watch_times();
+  if (!attached()) return;  // attach() will tell the poller
   if (const Result<> result = loop().set_interest(*this, wanted_interest()); !result) {
     fail(result.error());
   }
+  if (has(kExtras)) read_again();
 }
 
 // ---- Writing ----

@@ -185,6 +185,11 @@ class Stream final : private PollTarget {
   // timeout until it passes or set_idle_timeout() is called. Has no effect before on_open().
   void set_deadline(TimePoint deadline) noexcept;
 
+  // Makes the loop call on_call(), once, soon but not inside this call. Replaces the deadline, and
+  // the idle timeout until the call, which starts it anew. set_deadline() and set_idle_timeout()
+  // cancel the call. Has no effect before on_open() or after close().
+  void call_soon() noexcept;
+
   // The next three functions work independently of each other, of set_idle_timeout() and of
   // set_deadline(). A duration of zero or less, and TimePoint::max(), switch them off. They are
   // precise to a tick (0.52 ms), never early.
@@ -250,7 +255,7 @@ class Stream final : private PollTarget {
     kLinger = 1 << 7,          // unread input is expected at the end
     kFailed = 1 << 8,          // the context keeps the error
     kClosed = 1 << 9,          // on_close() was, or is being, called; or detached
-    kFixedDeadline = 1 << 10,  // the timer node has the time of set_deadline()
+    kFixedDeadline = 1 << 10,  // set_deadline() or call_soon() uses the timer node
     kMoreInput = 1 << 11,      // the last read filled its buffer
     kUnattached = 1 << 12,     // not in the loop, but a callback runs, or announce() was called
     kQueued = 1 << 13,         // something still has to be written
@@ -275,6 +280,7 @@ class Stream final : private PollTarget {
   void on_loop_end() noexcept override;
   [[nodiscard]] HandleInfo describe() const noexcept override;
 
+  void on_any_ready(Ready ready);
   void leave_loop() noexcept;
   // False: the loop has nothing of this Stream, and may be gone already.
   [[nodiscard]] bool in_use() const noexcept { return attached() || armed() || has(kUnattached); }
@@ -328,9 +334,11 @@ class Stream final : private PollTarget {
   [[nodiscard]] bool call_waits() const noexcept {
     return armed() && deadline() == TimePoint::min();
   }
-  void end_soon() noexcept;
+  void take_call() noexcept;
   void update_interest();
   [[nodiscard]] Interest wanted_interest() const noexcept;
+  [[nodiscard]] Interest read_needs() const noexcept;
+  [[nodiscard]] Interest write_needs() const noexcept;
   void release_socket();
   void drop_input();
 
@@ -343,7 +351,6 @@ class Stream final : private PollTarget {
   IoResult open_once();
   void wire_failed(IoResult result);
   void report_failure(std::error_code error) const;
-  void on_ready_slowly(Ready ready);
   [[nodiscard]] std::span<std::byte> within_rate(std::span<std::byte> buffer) const noexcept;
   IoResult receive_by_wire(std::span<std::byte> buffer);
   IoResult send_by_wire(std::span<const std::byte> bytes);
@@ -351,12 +358,10 @@ class Stream final : private PollTarget {
   [[nodiscard]] std::size_t copy_file(std::size_t most);
   void end_writing();
   void read_again();
-  void update_slowly();
   void watch_times();
   void arm_for_next();
   void move_waiting();
   [[nodiscard]] bool has_room() const noexcept;
-  [[nodiscard]] Interest slow_interest() const noexcept;
 
   // The base class and these members fill the first 64 bytes, which is all of the Stream that a
   // plain read or write touches.

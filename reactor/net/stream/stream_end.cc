@@ -36,7 +36,7 @@ void Stream::close(bool linger) {
   if (context_->active == this) return;
   if (has(kExtras)) end_writing();
   if (can_finish()) {
-    end_soon();
+    take_call();
   } else {
     update_interest();
   }
@@ -46,24 +46,33 @@ void Stream::fail(std::error_code error) noexcept {
   if (has(kFailed | kClosed)) return;
   set(kFailed | kClosing);
   context_->note_failure(*this, error);
-  if (context_->active != this) end_soon();
+  if (context_->active != this) take_call();
 }
 
-// Does what close() or fail(), detach() or start() left for the loop.
+// Does what close() or fail(), detach(), start() or call_soon() left for the loop.
 void Stream::on_call() {
   if (can_finish()) {
     finish();
   } else if (has(kClosed)) {  // by detach()
     owner_->on_stream_closed(*this);
-  } else {
+  } else if (!has(kStarted)) {
     begin(true);  // start() was called inside a callback
+  } else {
+    clear(kFixedDeadline);
+    arm_timer();  // first, in case the handler throws
+    if (!has(kClosing)) call([this] { handler_->on_call(*this); });
   }
 }
 
-// Lets the loop call finish(), as on_close() must not run inside close() or write().
-void Stream::end_soon() noexcept {
+// Makes the loop call on_call(). For an end, because on_close() must not run inside close() or
+// write(), and for call_soon().
+void Stream::take_call() noexcept {
   set(kFixedDeadline);  // no limit in time replaces the call
   loop().call_soon(*this);
+}
+
+void Stream::call_soon() noexcept {
+  if (has(kStarted) && !has(kClosing)) take_call();
 }
 
 Stream::Alive Stream::finish() {

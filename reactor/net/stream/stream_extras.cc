@@ -126,24 +126,17 @@ void Stream::end_writing() {
 
 // ---- What the Stream waits for ----
 
-Interest Stream::slow_interest() const noexcept {
-  const Extras& extras = *extras_;
-  if (extras.step.waits()) return Interest::none;
-  if (extras.opening) return extras.wire.read_needs();
-  Interest interest = Interest::none;
-  const bool reads = !has(kNoRead) || drops_input();
-  if (reads && !extras.read_waits) interest = extras.wire.read_needs();
-  if (has(kQueued) && !extras.write_waits) interest = interest | extras.wire.write_needs();
-  return interest;
+// Returns what the descriptor must be ready for before the next read; `none` while the read rate
+// makes the Stream wait.
+Interest Stream::read_needs() const noexcept {
+  if (!has(kExtras)) return Interest::read;
+  return extras_->read_waits ? Interest::none : extras_->wire.read_needs();
 }
 
-void Stream::update_slowly() {
-  watch_times();
-  if (!attached()) return;
-  if (const Result<> result = loop().set_interest(*this, slow_interest()); !result) {
-    fail(result.error());
-  }
-  read_again();
+// Returns the same for the next write, with the write rate.
+Interest Stream::write_needs() const noexcept {
+  if (!has(kExtras)) return Interest::write;
+  return extras_->write_waits ? Interest::none : extras_->wire.write_needs();
 }
 
 // Reads again in this turn if the transport has read ahead: the poller reports no event for such
@@ -153,23 +146,6 @@ void Stream::read_again() {
   if (extras.wire.transport() == nullptr || extras.opening || extras.read_waits || has(kNoRead))
     return;
   if (extras.wire.transport()->has_input()) extras_->again.schedule();
-}
-
-void Stream::on_ready_slowly(Ready ready) {
-  Extras& extras = *extras_;
-  if (extras.opening) {
-    extras.likely_readable = true;
-    open_transport();
-    return;
-  }
-  const bool reads = any(ready.bits() & extras.wire.read_needs());
-  if (any(ready.bits() & extras.wire.write_needs()) && flush_queue() == Alive::no) return;
-  clear(kMoreInput);
-  if (reads && !has(kNoRead)) {
-    read_turn();
-  } else if (reads && drops_input()) {
-    drop_input();
-  }
 }
 
 // ---- Moving bytes ----

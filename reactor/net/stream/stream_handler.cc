@@ -19,6 +19,7 @@ void StreamHandler::on_end(Stream& stream) { stream.close(); }
 void StreamHandler::on_drain(Stream&) {}
 void StreamHandler::on_flushed(Stream&) {}
 void StreamHandler::on_timeout(Stream& stream) { stream.fail(Errc::timed_out); }
+void StreamHandler::on_call(Stream&) {}
 void StreamHandler::on_shutdown(Stream& stream) { stream.close(); }
 HandOver StreamHandler::on_hand_over(Stream&, std::vector<std::byte>&) { return HandOver::no; }
 void StreamHandler::on_adopt(Stream& stream, std::span<const std::byte>) { on_open(stream); }

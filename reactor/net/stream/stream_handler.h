@@ -55,6 +55,9 @@ class StreamHandler {
   // The idle timeout, the read timeout or the deadline passed. Default: fail with Errc::timed_out.
   virtual void on_timeout(Stream& stream);
 
+  // Stream::call_soon() was called. Default: nothing.
+  virtual void on_call(Stream& stream);
+
   // The server is ending: finish the work in progress, then close. Called once, even if it throws.
   // Default: close().
   virtual void on_shutdown(Stream& stream);

@@ -60,6 +60,7 @@ void Stream::touch(TimePoint now) noexcept {
 void Stream::set_main_due(TimePoint due) noexcept {
   if (has(kExtras)) {
     extras_->deadlines.set_main(due);
+    if (call_waits()) loop().disarm(*this);  // `due` replaces call_soon()
     arm_for_next();
   } else if (due == Deadlines::kNever) {
     loop().disarm(*this);
@@ -153,7 +154,7 @@ void Stream::watch_times() {
 }
 
 // Arms the timer node for the next due time. If a call of call_soon() waits, the timer must not
-// replace it: on_call() either ends the Stream, or begins it and then arms the timer.
+// replace it. on_call() arms the timer afterwards, unless it ends the Stream.
 void Stream::arm_for_next() {
   const Extras& extras = *extras_;
   if (has(kClosed) || call_waits()) return;

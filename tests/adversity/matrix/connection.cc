@@ -120,6 +120,11 @@ void Side::on_timeout(Stream&) {
   enter("timeout");
 }
 
+void Side::on_call(Stream&) {
+  if (connection_.ending) ++connection_.late;
+  enter("call");
+}
+
 void Side::on_shutdown(Stream& stream) {
   ++connection_.shutdowns;
   if (!scene_.waits_for("shutdown", &connection_)) {

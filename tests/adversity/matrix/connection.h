@@ -31,6 +31,7 @@ class Side final : public StreamHandler {
   void on_drain(Stream& stream) override;
   void on_flushed(Stream& stream) override;
   void on_timeout(Stream& stream) override;
+  void on_call(Stream& stream) override;
   void on_shutdown(Stream& stream) override;
   HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state) override;
   void on_adopt(Stream& stream, std::span<const std::byte> state) override;

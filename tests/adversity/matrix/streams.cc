@@ -28,6 +28,7 @@ class StreamSubject : public Subject {
     if (call == "end") connection_->far->end_writing();
     if (call == "drain" || call == "flushed") connection_->write(big_text());
     if (call == "timeout") stream->set_idle_timeout(std::chrono::milliseconds(1));
+    if (call == "call") stream->call_soon();
     if (call == "shutdown") stream->request_shutdown();
     if (call == "close") stream->close();
     if (call == "migrate") check_offer(stream->offer_to(scene_.nobody()));
@@ -118,6 +119,7 @@ constexpr std::array kStreamKinds = {
     Kind{"bare.drain", &make_subject<Bare>},
     Kind{"bare.flushed", &make_subject<Bare>},
     Kind{"bare.timeout", &make_subject<Bare>},
+    Kind{"bare.call", &make_subject<Bare>},
     Kind{"bare.shutdown", &make_subject<Bare>},
     Kind{"bare.migrate", &make_subject<Bare>},
     Kind{"bare.close", &make_subject<Bare>},
@@ -129,6 +131,7 @@ constexpr std::array kStreamKinds = {
     Kind{"served.drain", &make_subject<Served>},
     Kind{"served.flushed", &make_subject<Served>},
     Kind{"served.timeout", &make_subject<Served>},
+    Kind{"served.call", &make_subject<Served>},
     Kind{"served.shutdown", &make_subject<Served>},
     Kind{"served.migrate", &make_subject<Served>},
     Kind{"served.close", &make_subject<Served>},
