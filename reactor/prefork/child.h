@@ -23,9 +23,9 @@ class SignalBlock;  // internal
 // sends to parent and child.
 class Child {
  public:
-  // `state`: the message of a hand-over, see Service::adopt_connection(). `lifeline`: reads end of
-  // file as soon as the parent is gone. `blocked`: the signals that were blocked around the fork;
-  // serve() unblocks them. Throws what Loop throws.
+  // `state`: the message of a hand-over, see Service::adopt_connection(). `lifeline`: the read end
+  // of a pipe that reports end of file as soon as the parent is gone. `blocked`: the signals that
+  // were blocked around the fork; serve() unblocks them. Throws what Loop throws.
   Child(Socket connection, std::span<const std::byte> state, UniqueFd lifeline, Backend backend,
         SignalBlock& blocked);
   Child(const Child&) = delete;

@@ -35,11 +35,11 @@ class SignalBlock;  // internal
 // delay that doubles from 100 ms up to 5 s. A connection is over when its child has ended for any
 // reason. A child that was killed by a signal is logged.
 //
-// Thread: the loop's. Fork from a process with one thread: a child has a copy of the forking thread
-// only, so locks that other threads held stay locked there. A child has a copy of all memory, but
-// it closes the descriptors that the parent's loop watches. It ends by _exit(2), without running
-// the parent's destructors. It dies with its parent; on Linux it dies with the thread that forked
-// it.
+// Thread: the loop's. Use it in a process with one thread: a child has a copy of the forking thread
+// only, so locks that other threads held stay locked in the child. A child has a copy of all
+// memory, but it closes the descriptors that the parent's loop watches. A child ends by _exit(2),
+// without running the parent's destructors. It dies with its parent; on Linux it dies with the
+// thread that forked it.
 //
 // As a Service: drain() and hand_over() both ask the children to finish, because a connection can't
 // leave its process. The destructor kills the children and waits until they are gone.
@@ -51,16 +51,16 @@ class ForkServer final : public ServerBase {
 
   static constexpr std::size_t kMaxChildren = 40;
 
-  // These functions work like those of Server<C>. `limits.max_connections` counts children; 0
-  // stands for kMaxChildren. Errors: those of Server<C>, and of pipe(2).
+  // These functions work like Server<C>::listen() and adopt(). `limits.max_connections` counts
+  // children; 0 stands for kMaxChildren. Errors: those of Server<C>, and of pipe(2).
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> listen(
       LoopHere here, std::span<const Address> addresses, ServerLimits limits, Serve serve);
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> adopt(LoopHere here,
                                                                  std::vector<Socket> sockets,
                                                                  ServerLimits limits, Serve serve);
 
-  // These functions take the arguments of those of Server<C>. `context` must outlive the server.
-  // Each child uses its own copy, which fork(2) made.
+  // These functions take the same arguments as Server<C>::listen() and adopt(). `context` must
+  // outlive the server. Each child uses its own copy, which fork(2) made.
   template <ConnectionHandler C, class... Context>
   [[nodiscard]] static Result<std::unique_ptr<ForkServer>> listen(
       LoopHere here, std::span<const Address> addresses, ServerLimits limits, Context&... context) {

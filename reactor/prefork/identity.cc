@@ -34,7 +34,7 @@ std::optional<Number> number_in(const std::string& text) {
   Number number = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, number);
-  // -1 means "leave it as it is" to setuid(2) and its kin.
+  // -1 is no ID: chown(2) and setreuid(2) take it for "leave the ID as it is".
   if (error != std::errc{} || stop != end || number == static_cast<Number>(-1)) return {};
   return number;
 }

@@ -29,13 +29,13 @@ struct Identity {
 [[nodiscard]] bool is_current(const Identity& identity) noexcept;
 
 // Becomes `identity` for good: sets the supplementary groups, the group and the user, then checks
-// that root can't come back. No program that is executed later can gain privileges
+// that the process can't become root again. No program that is executed later can gain privileges
 // (PR_SET_NO_NEW_PRIVS). After a change of the user no process of the new user can trace this one
 // (PR_SET_DUMPABLE). A process that is not root can only keep the identity that it has. The change
 // of the user clears PR_SET_PDEATHSIG, so set that afterwards. Errors: those of setgroups(2),
-// setgid(2), setuid(2), prctl(2); operation_not_permitted if root did come back, or if this process
-// is not root and `identity` is not its own. After an error the process must end, because it may
-// still have a part of its old rights.
+// setgid(2), setuid(2), prctl(2); operation_not_permitted if the process could become root again,
+// or if it is not root and `identity` is not its own. After an error the process must end, because
+// it may still have a part of its old rights.
 [[nodiscard]] std::error_code drop_to(const Identity& identity) noexcept;
 
 }  // namespace reactor::prefork

@@ -60,7 +60,8 @@ std::string_view first_line(std::string_view message) {
 // Returns the name of the first variable, which tells the kind of the message.
 std::string_view kind_of(std::string_view message) { return message.substr(0, message.find('=')); }
 
-// WATCHDOG_PID names the process that the watchdog is for; without it, it is for any process.
+// Returns 0 if there is no watchdog, or if it is for another process. WATCHDOG_PID names the
+// process; if that variable is not set, the watchdog is for any process.
 Duration interval() {
   const auto microseconds = number_in(variable("WATCHDOG_USEC"));
   const std::string_view pid = variable("WATCHDOG_PID");

@@ -17,11 +17,12 @@ namespace reactor::prefork {
 // that NOTIFY_SOCKET names (sd_notify(3), systemd.service(5) Type=notify). Without NOTIFY_SOCKET
 // the calls do nothing. No call waits. If the manager's queue is full, the message waits here, and
 // flush() sends it later, in order. Of each kind only the latest message waits, because it replaces
-// the earlier one. A message is dropped only if the manager is gone. A wait and a drop are both
-// logged.
+// the earlier one. A message that can't be sent for another reason, for example because the manager
+// is gone, is dropped. The log has a line about each drop, and about the first of the messages that
+// wait.
 class Notifier {
  public:
-  // How long to wait after a full queue, before flush() or main_pid() is called again.
+  // After a full queue, wait this long before you call flush() or main_pid() again.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
 
   // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. The variables stay set, for a program that
@@ -31,19 +32,21 @@ class Notifier {
   // Whether there is a socket to send to.
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
 
-  // Says that all workers accept, also after a reload. `status`: see status(); empty for none.
+  // Says that all workers accept connections, after the start or after a reload. `status`: see
+  // status(); empty for none.
   void ready(std::string_view status = {});
   // Says that a reload begins; ready() ends it. Includes the time, as Type=notify-reload requires.
   void reloading();
-  // Says that the service begins to end, and may take `limit` for that, even if TimeoutStopSec= is
-  // shorter. A `limit` of 0 leaves TimeoutStopSec= as it is.
+  // Says that the service is stopping, and may take up to `limit` for that, even if TimeoutStopSec=
+  // is shorter. A `limit` of 0 leaves TimeoutStopSec= as it is.
   void stopping(std::string_view status = {}, Duration limit = {});
   // Sets the line that `systemctl status` shows. A line feed in it is escaped.
   void status(std::string_view text);
   // Says that all is well. Call it at least once per watchdog_interval().
   void watchdog();
-  // Says that process `pid` is the master from now on, and ready. Returns false if the manager's
-  // queue is full or earlier messages wait. In that case the message is not kept: call this again.
+  // Says that process `pid` is the master from now on, and that it is ready. Returns false if the
+  // manager's queue is full or earlier messages wait. In that case the message is not kept: call
+  // this again.
   [[nodiscard]] bool main_pid(pid_t pid);
 
   // Sends messages that wait, as far as there is room.
@@ -51,7 +54,7 @@ class Notifier {
   // Whether messages wait for flush().
   [[nodiscard]] bool waits() const noexcept { return !waiting_.empty(); }
 
-  // The manager ends this service if watchdog() is not called for this time; 0: it does not check.
+  // The manager ends this service if it gets no watchdog() for this long. 0: it does not check.
   [[nodiscard]] Duration watchdog_interval() const noexcept { return watchdog_interval_; }
 
  private:

@@ -160,7 +160,8 @@ Result<PidFile> PidFile::adopt(const std::string& path, int fd) {
   return PidFile(path, std::move(file));
 }
 
-// If the guard belongs to the open file, a process that shares that file holds it already.
+// If the guard is a lock of the open file, guard() also succeeds in the new program of an upgrade:
+// it shares the open file, and so the guard, with the old program.
 std::error_code PidFile::claim() {
   if (!writable_) return {};
   if (const std::error_code error = guard(fd_.get(), F_WRLCK)) return error;

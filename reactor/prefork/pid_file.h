@@ -46,8 +46,8 @@ class PidFile {
   // the file is not a pid file; those of open(2) and write(2).
   [[nodiscard]] static Result<PidFile> take(const std::string& path);
 
-  // Returns the error that take() would meet, as far as permissions and the content of the file
-  // decide it. Creates and locks nothing.
+  // Returns the error that take() would return because of permissions or of the file's content.
+  // Creates and locks nothing.
   [[nodiscard]] static std::error_code check(const std::string& path);
 
   // The process that holds a pid file.
@@ -75,16 +75,16 @@ class PidFile {
   // Whether `path` names this file; false if there is none.
   [[nodiscard]] bool is_at(const std::string& path) const;
 
-  // Returns the descriptor that holds the guard, for the owner to leave open when it executes the
-  // new program of an upgrade. Returns -1 if there is none.
+  // Returns the descriptor that holds the guard; -1 if there is none. The owner leaves it open when
+  // it executes the new program of an upgrade.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   // Called in the new program of an upgrade: makes a PidFile of the file that was left open under
   // `fd`. Takes over the descriptor, and closes it after an error. Until claim() the file belongs
   // to the old program, and this process neither writes nor removes it. Errors:
   // bad_file_descriptor; no_such_file_or_directory if `fd` is not the file at `path`.
   [[nodiscard]] static Result<PidFile> adopt(const std::string& path, int fd);
-  // Called when the new program serves. From now on the file belongs to this process, and holds its
-  // pid. The old program may call this to take the file back. Errors: those of take().
+  // Called in the new program when it serves. From now on the file belongs to this process, and
+  // holds its pid. The old program may call this to take the file back. Errors: those of take().
   [[nodiscard]] std::error_code claim();
   // Keeps holding the file, but by a descriptor that can't write to it. Call this before the
   // process gives up its rights: without those rights it must not be able to change a file of its
@@ -94,8 +94,8 @@ class PidFile {
   // Called in the old program when the new one serves: closes the file and removes nothing.
   void hand_over() noexcept { fd_.reset(); }
 
-  // Called in a forked child: closes the file, so that the lock ends with the parent. Does nothing
-  // in the parent.
+  // Called in a forked child: closes the file, so that the guard does not outlive the parent. Does
+  // nothing in the parent.
   void abandon_in_child() noexcept;
 
  private:

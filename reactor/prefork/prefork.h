@@ -17,8 +17,8 @@
 //   HUP         replaces the workers, one after the other, without losing a connection
 //   TTIN, TTOU  one worker more, one worker fewer
 //   USR2        starts the program anew with the same sockets and, once that serves, ends this one
-// A service manager that sets NOTIFY_SOCKET is told about readiness, reloads, upgrades and the end,
-// and its watchdog covers each worker (notify.h).
+// If a service manager sets NOTIFY_SOCKET, the master tells it about readiness, reloads, upgrades
+// and the end. The manager's watchdog covers each worker (notify.h).
 #pragma once
 
 #include "reactor/prefork/prefork_options.h"
@@ -34,9 +34,9 @@ namespace reactor::prefork {
 [[nodiscard]] int run(Options options, WorkerFunction serve);
 
 // Blocks the signals that run() owns. Call this if the program makes its pid known before run(),
-// for example in a pid file: a signal that arrives in between waits for run() instead of ending the
-// program. run() unblocks the signals itself. At its end it restores the mask that it found, so
-// that signals that arrive later stay blocked.
+// for example in a pid file. A signal that arrives in between then waits for run() instead of
+// ending the program. run() unblocks the signals itself. At its end it restores the mask that it
+// found, so that signals that arrive later stay blocked.
 void hold_signals() noexcept;
 
 }  // namespace reactor::prefork

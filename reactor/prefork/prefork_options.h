@@ -22,9 +22,9 @@ namespace reactor::prefork {
 
 class Worker;
 
-// The function that each worker process runs after the fork. With workers = 0 this process runs it.
-// Its result is the exit status of the process; 0 means a normal end. An exception is logged and
-// counts as 1.
+// The function that each worker process runs after the fork. With workers = 0 the process that
+// called run() runs it. Its result is the exit status of the process; 0 means a normal end. An
+// exception is logged and counts as 1.
 using WorkerFunction = Callback<int(Worker&)>;
 
 // How a worker serves its connections. The worker function is the same for both.
@@ -35,8 +35,8 @@ enum class Model : std::uint8_t {
 
 // The part of the options that a reload may change.
 struct Plan {
-  // The number of worker processes, up to kMostWorkers. 0: this process serves, without a fork. A
-  // reload can't change the number to 0.
+  // The number of worker processes, up to kMostWorkers. 0: the process that called run() serves,
+  // without a fork. A reload can't change the number to 0.
   unsigned workers = 1;
 
   // How long busy connections may take to finish, counted from TERM or from the moment when the
@@ -83,22 +83,24 @@ struct Options : Plan {
   // process left open is an error, because nobody would read it.
   bool datagrams = false;
 
-  // Applies to every listener. The member `reuse_port` below overrides the one in here.
+  // These options apply to every listener. But `reuse_port` below overrides
+  // ListenOptions::reuse_port.
   ListenOptions listen = {};
 
   // Whether each worker has a socket of its own for each address, and the kernel spreads the
-  // connections over these sockets. If this is off, all workers share one socket per address. They
-  // also do for unix sockets, and on systems whose kernel does not balance.
+  // connections over these sockets. All workers share one socket per address if this is off, if the
+  // address is a unix socket, or if the system's kernel can't spread connections.
   bool reuse_port = true;
 
   // If the loop of a worker has not turned for half of Plan::timeout, the worker writes a report to
-  // this descriptor: the callback that blocks the loop, and a stack trace. The worker can't use the
-  // log then. The default is standard error.
+  // this descriptor: the callback that blocks the loop, and a stack trace. The worker writes the
+  // report in a signal handler, where it can't use the log. The default is standard error.
   int report_descriptor = 2;
 
   // The identity that workers take after the fork, before they touch a connection. With workers = 0
-  // this process takes it, after it has bound. The master keeps its own identity: it reads nothing
-  // from clients, and needs its rights to bind, to read secrets and to reopen log files.
+  // the process that called run() takes it, after it has bound the addresses. The master keeps its
+  // own identity: it reads nothing from clients, and needs its rights to bind, to read secrets and
+  // to reopen log files.
   std::optional<Identity> identity = {};
 
   // How USR2 starts the program anew. The new program takes over the sockets of those addresses
@@ -115,7 +117,8 @@ struct Options : Plan {
   // Called in each worker after the fork, and with Model::fork in the process of each connection,
   // before the worker function. Use it to release resources that only the parent process may have.
   Callback<void()> on_fork = {};
-  // Called in this process when the new program serves after an upgrade, before this one ends.
+  // Called in the old master of an upgrade, when the new program begins to serve and the old one
+  // begins to end.
   Callback<void()> on_upgraded = {};
   // Called once for each bound address, in order, with the real port. Not called in a program that
   // another one started as its upgrade.
@@ -132,12 +135,13 @@ struct Options : Plan {
   // each connection. Each of them calls its own copy, which fork() made.
   Callback<void()> on_reopen = {};
 
-  // Called in the master after HUP. Returns what the next generation of workers runs. Returns
-  // nothing if the new configuration is bad; the callback then has to log the reason, and the
-  // present workers go on. Without a callback the workers are replaced under the present plan.
+  // on_reload is called in the master after HUP. It returns the plan and the worker function of the
+  // next generation of workers. If the new configuration is bad, it has to log the reason and
+  // return nothing; the present workers then go on. Without a callback the workers are replaced
+  // under the present plan.
   //
   // One worker of the new generation is tried first. If it does not become ready, the present
-  // generation goes on. So on_reload should not change anything that this generation uses.
+  // generation goes on. So on_reload should not change anything that the present generation uses.
   struct Reload {
     Plan plan;
     WorkerFunction serve;

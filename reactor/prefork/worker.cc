@@ -203,7 +203,8 @@ int Worker::serve_by_model(WorkerFunction& serve) {
   return status;
 }
 
-// Closes the descriptors that are open here but that the loop does not watch.
+// Runs in the process of a connection. Closes the descriptors that only the worker may have open;
+// ForkServer closes those that the worker's loop watches.
 void Worker::close_in_child() {
   if (options_.on_fork) options_.on_fork();
   if (forked_ == nullptr) return;
@@ -245,8 +246,8 @@ bool Worker::begin_drain() {
   return true;
 }
 
-// Counts the graceful timeout down in steps, so that a time in which no process runs (SIGSTOP, the
-// freezer) counts as one step at most.
+// Counts the graceful timeout down in steps. So a pause in which no process runs (SIGSTOP, the
+// cgroup freezer) counts as one step at most.
 void Worker::count_down(Duration left) {
   const Duration step = std::min<Duration>(left, std::chrono::seconds(1));
   deadline_ = loop_.after(step, [this, left = left - step] {

@@ -51,18 +51,18 @@ class Worker {
 
   // Runs the loop for `service`, which adopted listeners(). Tells the master that this worker
   // accepts, and drains the service at the end. At a reload hands idle connections over to the
-  // successor. Also accepts for siblings that are gone or stuck, and evens out the numbers of
-  // connections between the workers. Returns 0, or 1 if the loop failed, and logs such an error.
-  // The worker function has to return this result. In the process of a connection this call serves
-  // that connection and returns; see Child::serve().
+  // successor. Also accepts for other workers (siblings) that are gone, stuck or full, and evens
+  // out the numbers of connections between the workers. Returns 0, or 1 if the loop failed, and
+  // logs such an error. The worker function has to return this result. In the process of a
+  // connection this call serves that connection and returns; see Child::serve().
   int serve(Service& service);
 
   // run() does what serve() does, for an application without a Service. Connections are then
-  // neither handed over nor shared with siblings. When the worker has to end, the on_drain()
-  // callback is called, to finish the application's work. After that call the loop ends as soon as
-  // nothing is left to wait for, or when the callback stops it. Without a callback the loop ends at
-  // once. After Plan::graceful_timeout it is stopped in any case. With Model::fork run() logs an
-  // error and returns 1.
+  // neither handed over nor shared with siblings. When the worker has to end, it calls the
+  // on_drain() callback, which finishes the application's work. After that call the loop ends as
+  // soon as nothing is left to wait for, or when the callback stops it. Without a callback the loop
+  // ends at once. After Plan::graceful_timeout the loop is stopped in any case. With Model::fork
+  // run() logs an error and returns 1.
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
   int run();
 

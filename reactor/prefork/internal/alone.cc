@@ -24,7 +24,8 @@ namespace {
 
 constexpr const char* kStatus = "serving without workers";
 
-// Does what a master does for the service manager (Herald), and as process 1.
+// Tells the service manager the state of the process, as a master's Herald does, and reaps orphans
+// if the process is process 1.
 class Alone {
  public:
   Alone(Loop& loop, Duration graceful_timeout) : loop_(loop), graceful_timeout_(graceful_timeout) {
@@ -77,9 +78,8 @@ class Alone {
     if (notifier_.waits()) retry_.start(Notifier::kRetryDelay);
   }
 
-  // Reaps orphans: see Crew::reap_orphans(). If the loop waits for the first child that waitid(2)
-  // finds, that child is left to the loop. Then this function looks again later, because orphans
-  // may have ended after that child.
+  // Reaps orphans: see Crew::reap_orphans(). If the loop waits for the child that waitid(2) finds
+  // first, leaves that child to the loop and looks again later, because orphans may have ended too.
   void reap_orphans() {
     siginfo_t info{};
     while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {

@@ -9,9 +9,9 @@ namespace reactor::prefork {
 
 // Computes how long to wait before the next fork. One instance counts for all slots together. A
 // worker that served for kQuickDeath or longer is replaced at once; the time before it was ready
-// does not count. A worker that died sooner is also replaced at once, unless there were more such
-// deaths in a row than slots plus one. (All workers may be killed in one go.) After that the wait
-// starts at kFirst and doubles up to kLongest. Private to prefork.
+// does not count. A worker that died sooner is also replaced at once, but only for `slots + 1` such
+// deaths in a row. (An operator may kill all workers at the same time.) From the next death on, the
+// wait starts at kFirst and doubles up to kLongest. Private to prefork.
 class Backoff {
  public:
   static constexpr Duration kQuickDeath = std::chrono::seconds(1);

@@ -24,8 +24,8 @@ using Bytes = std::array<std::byte, sizeof(Message)>;
 
 }  // namespace
 
-// Uses a stream socket, because its end of file is seen on every platform. A message is so small
-// that the kernel takes it in one piece, or not at all.
+// Uses a stream socket, because every platform reports the end of file of such a socket. A message
+// is so small that the kernel takes it in one piece, or not at all.
 Result<ControlPair> make_control() {
   std::array<int, 2> socket{};
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, socket.data()) != 0) return last_system_error();
@@ -86,7 +86,8 @@ WorkerControl::Received WorkerControl::receive() const noexcept {
   received.later = must_wait();
   if (received.later) return received;
   const IoResult result = receive_with_descriptor(messages_.get(), bytes, received.descriptor);
-  // Another thread may have taken the number. The message is ignored; the channel stays open.
+  // Another thread may have taken the last free number after must_wait(). The kernel then drops the
+  // descriptor. This function ignores the message, and the channel stays open.
   const bool lost = result.error() == std::errc::too_many_files_open;
   if (result.would_block() || lost) return received;
   received.later = result.is_error() && is_transient(result.error());

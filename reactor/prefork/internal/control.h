@@ -30,11 +30,11 @@ enum class Notice : std::uint8_t {
 // Sent by the master.
 struct Message {
   enum class Kind : std::uint8_t {
-    retire,   // hand over to the slot `value`, finish, and end: a successor has the slot
+    retire,   // hand connections over to the slot `value`, finish the others, and end
     look,     // look at the scoreboard for slots that nobody serves, and accept from their queues
     sibling,  // `slot` was added; the descriptor is its listener or a mailbox end, see `value`
     serve,    // a worker that was started with Worker::Forked::held begins to accept
-    drop,     // the new program of an upgrade does not have the address `value`: end its listeners
+    drop,     // close the listeners of the address `value`, which the new program does not have
   };
   static constexpr std::uint32_t kMailboxIn = 0xffffffff;
   static constexpr std::uint32_t kMailboxOut = 0xfffffffe;
@@ -66,7 +66,8 @@ class Control {
   explicit operator bool() const noexcept { return static_cast<bool>(notices_); }
   void close() noexcept;
 
-  // Returns false if the worker is gone, or has left many messages unread. `descriptor` is copied.
+  // Sends the message, with a copy of `descriptor` unless that is -1. Returns false if the worker
+  // is gone, or has left many messages unread.
   bool send(const Message& message, int descriptor = -1) const noexcept;
   // Reads at most one byte, so that no worker can keep the master busy.
   [[nodiscard]] Heard hear() noexcept;

@@ -49,8 +49,8 @@ void Herald::reload_begins() {
   note_.clear();
 }
 
-// The manager waits for READY=1 (Type=notify-reload). If an earlier reload is still under way, the
-// READY=1 at its end also ends the refused reload.
+// After RELOADING=1 the manager waits for READY=1 (Type=notify-reload). If an earlier reload is
+// still under way, the READY=1 at its end also answers the refused reload.
 void Herald::reload_refused(const Crew& crew, const std::string& why) {
   if (voice_ != Voice::serving) return;
   notifier_.reloading();

@@ -27,8 +27,8 @@ namespace reactor::prefork {
 
 class Herald {
  public:
-  // `succeeds`: another program started this one as its upgrade. The manager knows only that
-  // program, and this one sends it nothing before begin().
+  // `succeeds`: another program started this one as its upgrade. Until begin() the manager knows
+  // only the other program, and this one sends the manager nothing.
   Herald(const RunClock& clock, bool succeeds) noexcept
       : clock_(clock), voice_(succeeds ? Voice::none : Voice::starting) {}
 
@@ -38,17 +38,18 @@ class Herald {
   void look(const Crew& crew);
   // When look() has to be called next even if nothing happens.
   [[nodiscard]] TimePoint next_turn() const noexcept;
-  // Called after a pause: the master's clock stood still, but the manager's went on.
+  // Makes the next watchdog message due now. Called after a pause in which the master's clock stood
+  // still but the manager's went on.
   void resume() noexcept;
 
   void reload_begins();
   // `why`: part of a sentence.
   void reload_refused(const Crew& crew, const std::string& why);
-  // Sets the latest event besides changes in the number of workers. The status shows it from now
-  // on.
+  // From now on the status shows `text`, such as "the last upgrade failed: ...", after the number
+  // of workers.
   void note(std::string text) { note_ = std::move(text); }
-  // Tells the manager that process `next` is the master now, and ready. That process sends all
-  // later messages. Returns false if the manager's queue is full: call this again after
+  // Tells the manager that process `next` is the master now, and that it is ready. That process
+  // sends all later messages. Returns false if the manager's queue is full: call this again after
   // Notifier::kRetryDelay.
   [[nodiscard]] bool change_main_pid(pid_t next);
   // Tells the manager that the end has begun. `limit`: how long it may take.

@@ -3,7 +3,7 @@
 // A group of sockets is balanced if the kernel spreads connections over one socket per slot; else
 // all slots share the group's only socket. A group is lent while another program owns its sockets:
 // before take_possession() an earlier program, after give_up_possession() a later one. This program
-// uses lent sockets but does not change what they do.
+// uses lent sockets but does not change them.
 #include "reactor/prefork/internal/listener_table.h"
 
 #include <fcntl.h>
@@ -141,7 +141,8 @@ std::vector<ListenerGroup> ListenerTable::describe() const {
   return groups;
 }
 
-// Called before the address is bound, so that taking the file afterwards can't fail.
+// Called before the address is bound, because it may allocate. Afterwards SocketFile::take() can't
+// fail.
 SocketFile& ListenerTable::file_for(const Address& address) { return files_[address.to_string()]; }
 
 std::error_code ListenerTable::open_group(const Address& address, const Options& options) {
@@ -188,7 +189,8 @@ std::error_code ListenerTable::add_datagrams(Socket socket) {
   return {};
 }
 
-// An inherited unix socket's file belongs to the process that made it, so it is not removed.
+// Leaves the file of an inherited unix socket alone, because it belongs to the process that bound
+// the socket.
 std::error_code ListenerTable::adopt_group(int fd, const Options& options) {
   for (const Group& group : listeners_) {
     for (const Socket& socket : group.sockets) {
@@ -296,7 +298,8 @@ int ListenerTable::listener(unsigned slot, unsigned group) const noexcept {
   return slot < sockets.size() ? sockets[slot].fd() : -1;
 }
 
-// Returns the options for one more socket of this group, or for another one in place of its own.
+// Returns the options for a new socket of this group, which joins the others or replaces one of
+// them.
 ListenOptions ListenerTable::options_for(const Group& group) const {
   ListenOptions listen = listen_;
   listen.reuse_port = group.balanced;
@@ -306,7 +309,8 @@ ListenOptions ListenerTable::options_for(const Group& group) const {
   return listen;
 }
 
-// To the kernel, two groups at one address are a single group (two inherited sockets).
+// Two inherited sockets may have the same address. Their two groups are a single group to the
+// kernel.
 bool ListenerTable::is_only_one_at_its_address(const Group& group) const {
   return std::count_if(listeners_.begin(), listeners_.end(), [&](const Group& other) {
            return other.balanced && other.bound.address == group.bound.address;

@@ -33,22 +33,22 @@ class ListenerTable {
   // Removes the files of unix sockets. Not run in a worker, because that leaves by _exit(2).
   ~ListenerTable();
 
-  // Binds and listens on all addresses. Takes over sockets that exist already, those of an earlier
-  // program first. Returns false if something could not be opened; `failure` says what.
+  // Opens the sockets of all addresses: takes them over from the earlier program of an upgrade or
+  // from the parent process, or binds new ones. Returns false if an address could not be opened;
+  // `failure` names it.
   [[nodiscard]] bool open(const Options& options, Inheritance& earlier, Failure& failure);
   // Describes the sockets for a later program.
   [[nodiscard]] std::vector<ListenerGroup> describe() const;
-  // Leaves the sockets to the later program. From here on this program does not change what they
-  // do, and the destructor does not remove the files of unix sockets.
+  // Leaves the sockets to the later program. From here on this program does not change the sockets,
+  // and the destructor does not remove the files of unix sockets.
   void give_up_possession() noexcept;
   // Ends a group that a later program does not have, and returns its sockets. The caller closes
   // them, or first accepts the connections that are queued there. TCP sockets that this program
   // opened let no new connections in from now on, and the file of a unix socket is removed.
   [[nodiscard]] std::vector<UniqueFd> drop(unsigned group);
   // Called when the sockets of an earlier program become this program's. Until then this program
-  // does not change what they do. The sockets that this program added to the inherited groups
-  // begin to listen now, and the destructor will remove the files of unix sockets. Errors: those of
-  // listen(2).
+  // does not change them. The sockets that this program added to their groups begin to listen now,
+  // and the destructor will remove the files of unix sockets. Errors: those of listen(2).
   [[nodiscard]] std::error_code take_possession();
   // The number of slots: at least as many as workers, more if an earlier program had more.
   [[nodiscard]] unsigned slots() const noexcept { return slots_; }
@@ -73,7 +73,7 @@ class ListenerTable {
   [[nodiscard]] unsigned groups() const noexcept {
     return static_cast<unsigned>(listeners_.size());
   }
-  // Whether connections come in there, not datagrams.
+  // Whether the sockets of this group accept connections, instead of receiving datagrams.
   [[nodiscard]] bool accepts(unsigned group) const noexcept {
     return group < listeners_.size() && !listeners_[group].datagrams();
   }
@@ -89,9 +89,10 @@ class ListenerTable {
   void refuse_new() noexcept;
 
   // Repairs listeners that a worker made deaf (see DeafListeners): makes them listen again, or
-  // replaces them if that is not enough. Returns how many were repaired. If any were, the workers
-  // have to be replaced, because they stop using a deaf listener. The first call records how the
-  // listeners should be. An error is logged once, until all listeners are well again.
+  // replaces them if that is not enough. Returns how many were repaired. If any were, the caller
+  // has to replace the workers, because they have stopped using the deaf listeners. The first call
+  // records how the listeners should be. Only the first error is logged, until all listeners are
+  // well again.
   [[nodiscard]] unsigned mend();
   // Lets connections in again, even if another program called refuse_new().
   void accept_new() noexcept;
@@ -108,7 +109,7 @@ class ListenerTable {
  private:
   struct Group {
     [[nodiscard]] bool datagrams() const noexcept { return bound.kind == Endpoint::Kind::datagram; }
-    // Returns the slots in the order in which the kernel counts their sockets.
+    // Returns the slots in the order in which the kernel numbers their sockets.
     [[nodiscard]] std::vector<std::size_t> kernel_order() const;
     Endpoint bound;
     std::string key;  // the Bind that it was opened for
@@ -126,7 +127,7 @@ class ListenerTable {
   [[nodiscard]] bool open(const Bind& bind, const Options& options, Inheritance& earlier,
                           Failure& failure);
   void open(const Bind& bind, const Options& options, Failure& failure);
-  // `ours`: a unix socket's file is to be removed at the end.
+  // `ours`: this program removes the file of a unix socket at its end.
   [[nodiscard]] std::error_code take_earlier(ListenerGroup&& earlier, bool ours);
   [[nodiscard]] std::error_code even_out();
   void for_each_tcp_listener(void (*act)(int)) noexcept;

@@ -72,7 +72,8 @@ unsigned ListenerTable::mend() {
   return mended;
 }
 
-// Reports in `moved` whether the socket left the kernel's group, here or before.
+// Repairs or replaces one listener. Sets `moved` if the socket left the kernel's group, either in
+// this call or when it was made deaf.
 Result<> ListenerTable::mend(Group& group, Socket& listener, bool& moved) {
   const Address& address = group.bound.address;
   const Admission before = Admission::of(listener.fd());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Master: its turn, the signals, and the processes that it becomes. master_reload.cc has the
-// reload, master_upgrade.cc the upgrade, master_listeners.cc the number of workers.
+// Master: its turn, the signals, and the start of a worker in a forked process. master_reload.cc
+// has the reload, master_upgrade.cc the upgrade, master_listeners.cc the number of workers.
 #include "reactor/prefork/internal/master.h"
 
 #include <poll.h>
@@ -161,8 +161,8 @@ void Master::steer(const Plan& plan) {
   REACTOR_LOG(info, text);
 }
 
-// A worker can make the listeners deaf for all processes. It may die right afterwards, so this
-// function looks at the listeners also when a worker has died.
+// Looks at the listeners once a second, because a worker can make them deaf for all processes. That
+// worker may die right afterwards, so also looks whenever a worker has died.
 void Master::mend_listeners(bool worker_died) {
   if (state_ != State::serving || (!worker_died && clock_.now() < next_mend_)) return;
   next_mend_ = saturating_add(clock_.now(), std::chrono::seconds(1));

@@ -87,8 +87,8 @@ void Master::reload() {
   crew_.reload(std::move(*next), [this](Crew::Generation& tried) { return enact(tried); });
 }
 
-// Makes the slots and the steering that the next generation needs. The steps that can fail come
-// first.
+// Makes the slots and the steering that the next generation needs. Steps that can fail come first.
+// Returns the reason of a failure, or an empty string.
 std::string Master::enact(Crew::Generation& next) {
   if (std::string why = make_room_for(next.plan.workers); !why.empty()) return why;
   steer(next.plan);

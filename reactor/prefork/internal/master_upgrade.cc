@@ -71,7 +71,8 @@ void Master::give_way() {
   if (options_.on_upgraded) options_.on_upgraded();
 }
 
-// The workers accept the queued connections of the group before they close their copies.
+// Closes the master's copies of the sockets. The workers first accept the connections that are
+// queued there, and then close their copies.
 void Master::drop(unsigned group) {
   close_apart(listeners_.drop(group));
   crew_.tell_all({.kind = Message::Kind::drop, .value = group});

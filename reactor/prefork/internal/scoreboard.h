@@ -20,13 +20,13 @@ namespace reactor::prefork {
 struct alignas(64) Seat {
   static constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
-  // Whether the worker accepts, and has as many connections as it may have at the same time. More
+  // Whether the worker accepts, but has all the connections that it may have at the same time. More
   // clients can wait in its queue until a connection ends.
   [[nodiscard]] bool full() const noexcept {
     return accepts.load() != 0 && most.get() > 0 && connections.get() >= most.get();
   }
 
-  // Whether the worker has as many connections as it has descriptors for.
+  // Whether the worker accepts, but has all the connections that it has descriptors for.
   [[nodiscard]] bool starved() const noexcept {
     return accepts.load() != 0 && connections.get() >= capacity.get();
   }
@@ -86,7 +86,8 @@ class Scoreboard {
     if (seat == nullptr || seat->accepts.load() == 0) return false;
     return load(slot) < seat->capacity.get();
   }
-  // Whether the worker has room for a new connection, also within its limit.
+  // Whether the worker has room for a new connection: like has_room(), but also heeds the worker's
+  // limit.
   [[nodiscard]] bool takes_new(unsigned slot) noexcept {
     const Seat* const seat = occupant(slot);
     if (seat == nullptr || !has_room(slot)) return false;

@@ -27,7 +27,7 @@ std::atomic<Loop*> g_loop{nullptr};
 unsigned g_worker = 0;
 int g_descriptor = STDERR_FILENO;
 
-// A line in memory of its own, because a signal handler must not allocate.
+// A line of text in a buffer of fixed size, because a signal handler must not allocate.
 class Line {
  public:
   Line& operator<<(std::string_view text) noexcept {

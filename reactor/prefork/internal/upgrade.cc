@@ -100,7 +100,7 @@ void keep_over_exec(int fd) { ::fcntl(fd, F_SETFD, 0); }
 
 // A service manager sets these variables for the program that it started. The pid in such a
 // variable says which process is meant (sd_watchdog_enabled(3), sd_listen_fds(3)). The new program
-// replaces its parent, so its pid replaces the parent's there.
+// replaces its parent, so it puts its own pid in place of its parent's.
 void inherit_pid(const char* name) {
   const char* const value = std::getenv(name);
   if (value == nullptr || std::to_string(::getppid()) != value) return;
@@ -206,7 +206,8 @@ void Upgrade::end_late_program() {
   }
 }
 
-// A program that is ready waits for let_go(), which is tried again soon.
+// While a program that is ready waits for let_go(), the master tries again after each kRetryDelay
+// to tell the service manager.
 TimePoint Upgrade::next_turn() const noexcept {
   if (pid_ == 0 || state_ != State::ready) return deadline_;
   return std::min(deadline_, saturating_add(clock_.now(), Notifier::kRetryDelay));

@@ -75,8 +75,8 @@ class Upgrade {
   [[nodiscard]] int fd() const noexcept { return state_ == State::starting ? channel_.get() : -1; }
   // When look() has to be called even if no news comes.
   [[nodiscard]] TimePoint next_turn() const noexcept;
-  // Reads what the new program said, ends it if it is late, and reaps it. Called in each turn;
-  // never blocks.
+  // Reads the answer of the new program, ends that program if it is late, and reaps it. Called in
+  // each turn; never blocks.
   [[nodiscard]] News look();
   [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
   // The groups of the UpgradeState that the new program does not have, by their numbers. Complete
@@ -120,9 +120,9 @@ class Inheritance {
   explicit operator bool() const noexcept { return static_cast<bool>(channel_); }
   // Whether an old program started this one, but the text on its socket can't be read. Then this
   // program must end. If it went on, it would bind the addresses beside the old program. The old
-  // program, which waits for an answer, would later end this one while it serves.
+  // program would wait for an answer in vain, and then end this one in the middle of its work.
   [[nodiscard]] bool broken() const noexcept { return broken_; }
-  // Returns the groups of this key and drops them here; empty if there are none.
+  // Removes the groups of this key from this object and returns them; empty if there are none.
   [[nodiscard]] std::vector<ListenerGroup> take_groups(const std::string& key);
   [[nodiscard]] std::vector<std::pair<UniqueFd, UniqueFd>> take_mailboxes();
   // Closes the listeners that nobody took. say_ready() names them to the old program.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Balancer: keep() decides whether a connection that this worker accepted stays here, from the
-// numbers on the scoreboard. It runs once per connection, and allocates nothing.
+// Balancer: keep() reads the numbers on the scoreboard, and decides whether a connection that this
+// worker accepted stays here. It runs once per connection, and allocates nothing.
 #include "reactor/prefork/internal/siblings/balancer.h"
 
 namespace reactor::prefork {
@@ -29,8 +29,9 @@ void Balancer::stop() {
   if (service_ != nullptr) service_->set_placement({});
 }
 
-// Returns whether the connection stays here. If all workers are full, a connection from a socket
-// that several workers share (Listener::share()) is put into our own mailbox, to wait there.
+// Returns whether the connection stays here. A full worker can still accept a connection from a
+// socket that several workers share (see Listener::share()). If all other workers are full too,
+// that connection waits in our own mailbox.
 bool Balancer::keep(const Socket& connection) {
   borrowed_.look_if_due();
   const bool full = seat_.full();

@@ -57,9 +57,9 @@ void BorrowedQueues::look() {
   if (frozen_) return;
   const TimePoint now = loop_.start_time();
   const bool late = now - next_look_ > kLookInterval;
-  // If this look is late, perhaps all workers were stopped in the meantime (SIGSTOP, the freezer),
-  // so earlier suspicions do not count. But if the look before was late, too, this worker is only
-  // busy, and its suspicions count.
+  // If this look is late, perhaps all workers were stopped in the meantime (SIGSTOP, the cgroup
+  // freezer), so earlier suspicions do not count. But if the look before was late, too, this worker
+  // is only busy, and its suspicions count.
   if (late && !late_) {
     for (Sibling& sibling : siblings_) sibling.suspect_since.reset();
   }
@@ -109,8 +109,8 @@ bool BorrowedQueues::connections_wait(unsigned slot) const {
 // ---- Borrowing ----
 
 // Borrows the slot's queue or gives it back, whichever is due. If that fails, tries again soon. The
-// master sends the receiving end of a new slot's mailbox last, so a slot without that end is
-// incomplete.
+// master sends the receiving end of a new slot's mailbox last, so a slot without that end is not
+// complete yet and is left alone.
 void BorrowedQueues::settle(unsigned slot) {
   Sibling& sibling = siblings_[slot];
   const bool known = mailboxes_.out_of(slot) >= 0;
@@ -153,7 +153,8 @@ void BorrowedQueues::say_stuck(unsigned slot) {
               "worker " + std::to_string(slot) + " is stuck; this worker accepts from its queue");
 }
 
-// Allows one log line a minute per slot, because a failure that lasts is tried again all the time.
+// Allows one log line a minute per slot, because borrowing is tried again all the time while it
+// fails.
 bool BorrowedQueues::may_say(unsigned slot) {
   Sibling& sibling = siblings_[slot];
   if (loop_.now() < sibling.next_line) return false;

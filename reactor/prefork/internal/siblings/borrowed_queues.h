@@ -42,7 +42,8 @@ class BorrowedQueues {
   void start(Service& service);
   // Gives all queues back, and borrows none from now on.
   void stop();
-  // Borrows no more queues, but keeps those that it has, because `service` ends with the process.
+  // Borrows no more queues, and gives none back: `service` goes on serving the borrowed ones until
+  // the process ends.
   void freeze();
   // Adds entries for slots that were added since the last call.
   void grow();

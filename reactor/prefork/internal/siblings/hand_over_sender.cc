@@ -64,8 +64,8 @@ HandOverReply HandOverSender::send(int fd, std::span<const std::byte> state) noe
 
 // Returns the slot `heir_` if its worker has room, else the slot of another worker that has room,
 // or nothing if there is none. In an upgrade the worker of `heir_` belongs to the new program and
-// is not on this scoreboard. Then this returns `heir_` in any case. If that worker has no room, the
-// connection comes back after kPatience.
+// is not on this scoreboard. In that case this function always returns `heir_`. If that worker has
+// no room, the connection comes back after kPatience.
 std::optional<unsigned> HandOverSender::find_taker() const {
   if (scoreboard_.occupant(heir_) == &seat_ || scoreboard_.has_room(heir_)) return heir_;
   for (unsigned slot = 0; slot < mailboxes_.count(); ++slot) {
@@ -86,9 +86,9 @@ void HandOverSender::wait_for_room_in_mailbox(unsigned slot) {
 
 // ---- Back from them ----
 
-// Calls `done_` when the last connection is gone and the LastCall is over. The service reports only
-// once that it has no connection (ended_), but take_back() may have brought connections back after
-// that. So look() also asks the service for their number.
+// Calls `done_` when the last connection is gone and the LastCall is over. The service reports a
+// single time that it has no connections (ended_), but take_back() may bring connections back after
+// that report. So look() also asks the service for its number of connections.
 void HandOverSender::look() {
   if (any_waits()) {
     if (loop_.now() - last_sent_ >= patience_) take_back();

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// HandOverSender: hands over the connections of a retiring worker. A connection is sent only to a
-// worker that has room for it, and this worker does not end before its connections are taken. If
-// nobody takes a connection out of the mailbox, it comes back and is served here. Private to
-// prefork.
+// HandOverSender: sends the connections of a retiring worker to the mailboxes of workers that have
+// room. This worker does not end while a connection that it sent waits in a mailbox. If no worker
+// takes the connection out, it comes back and is served here. Private to prefork.
 //
 //   served here -- idle, room elsewhere --> in a mailbox --> served there
 //        ^                                       |

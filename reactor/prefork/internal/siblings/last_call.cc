@@ -31,7 +31,7 @@ void LastCall::start(Service& service, std::vector<UniqueFd> sockets) {
   closing_.start(std::max<Duration>(end_ - loop_.now(), Duration::zero()));
 }
 
-// If a handler in the service throws, the next turn goes on.
+// Starts the timer first, so that the next turn goes on if a handler in the service throws.
 void LastCall::close() {
   closing_.start(Duration::zero());
   while (!listeners_.empty()) {

@@ -39,7 +39,7 @@ class LastCall final : private AcceptHandler {
   Service* service_ = nullptr;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Timer closing_;
-  TimePoint end_{};  // when the last handshake that has begun is over, at all sockets
+  TimePoint end_{};  // from then on no handshake that has begun can still bring a connection
   int accepted_ = 0;
 };
 

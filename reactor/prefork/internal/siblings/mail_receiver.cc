@@ -88,7 +88,8 @@ int MailReceiver::take_from(Source source, Limit limit) {
     }
     if (mailed && limit == Limit::kept && put_back(source, *mailed)) {
       pause();
-      // Each connection is tried once, because those behind it may be taken.
+      // Goes on, because this worker may take a connection behind this one. Stops when it has seen
+      // each connection once.
       if (source.slot && ++put_back_again >= scoreboard_.coming(*source.slot).load()) return taken;
       continue;
     }
@@ -140,7 +141,8 @@ void MailReceiver::pause() {
   retry_.start(kRetryDelay);
 }
 
-// Connections that wait in mailboxes go before those in the kernel's queues.
+// Called when the service has room again. Takes the connections in mailboxes at once, before the
+// service accepts those in the kernel's queues.
 void MailReceiver::have_room() {
   if (!retry_.active()) return;
   retry_.stop();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// MailReceiver: takes the connections that wait in mailboxes into this worker. If this process has
-// no free descriptor, the kernel would close a connection that is received. So connections stay in
-// the mailbox until a descriptor is free. If this worker is full, it puts a new connection back
-// into the mailbox, and this or another worker takes it later. A connection that another worker has
-// already served is taken even if this worker is full. Private to prefork.
+// MailReceiver: takes the connections that wait in mailboxes into this worker. While this process
+// has no free descriptor, connections stay in the mailbox, because the kernel would close a
+// connection that is received. If this worker is full, it puts a new connection back into the
+// mailbox, and this or another worker takes it later. A connection that another worker has already
+// served is taken even if this worker is full. Private to prefork.
 #pragma once
 
 #include <array>
@@ -38,8 +38,8 @@ class MailReceiver {
   // open() begins to take connections from the mailbox of `slot`, and close() stops that.
   [[nodiscard]] Result<> open(unsigned slot);
   void close(unsigned slot) noexcept;
-  // Takes the connections that wait in that mailbox now, up to kPerTurn, even if this worker is
-  // full. Returns how many there were.
+  // Takes the connections that wait in the mailbox of `slot` now, up to kPerTurn, even if this
+  // worker is full. Returns how many it took.
   int take_all(unsigned slot);
 
  private:

@@ -105,7 +105,7 @@ Result<bool> Mailboxes::send(unsigned slot, int connection,
 }
 
 Result<MailedConnection> Mailboxes::receive(int mailbox) noexcept {
-  // A worker has no other thread that could take the free descriptor before the call below.
+  // prefork starts no thread in a worker that could take the free descriptor before the call below.
   if (lowest_free_descriptor(mailbox) < 0) return make_error_code(std::errc::too_many_files_open);
   MailedConnection mailed;
   const IoResult result = receive_with_descriptor(mailbox, buffer_, mailed.connection);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Mailboxes: each slot has one, from which its worker receives the connections that others send it.
-// The master makes the mailboxes and keeps them open. So if a worker dies, the connections in its
-// mailbox wait for the worker that serves the slot next. Nothing can be sent in the other
-// direction. A new program (USR2) makes its own mailboxes, so that no worker of the earlier program
-// can read or write them. From the mailboxes of the earlier program it only receives. Private to
-// prefork.
+// Mailboxes: each slot has a mailbox, from which its worker receives the connections that other
+// workers send it. The master makes the mailboxes and keeps them open. So if a worker dies, the
+// connections in its mailbox wait for the worker that serves the slot next. Nothing can be sent in
+// the other direction. The new program of an upgrade (USR2) makes its own mailboxes, so that no
+// worker of the earlier program can read or write them. From the mailboxes of the earlier program
+// it only receives. Private to prefork.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ namespace reactor::prefork {
 // The message is empty if the connection was only accepted.
 struct MailedConnection {
   UniqueFd connection;
-  std::span<const std::byte> state;  // valid until the next receive()
+  std::span<const std::byte> state;  // that message; valid until the next receive()
   bool ended = false;                // nobody can send to this mailbox any more
 };
 
@@ -68,8 +68,8 @@ class Mailboxes {
                                   std::span<const std::byte> state) const noexcept;
   // Returns the next connection from out_of() or earlier(); its descriptor is empty if none waits.
   // If no descriptor is free, the connection stays in the mailbox, and the error is
-  // too_many_files_open. Other errors: those of recvmsg(2); bad_message for a message that no
-  // worker of this version sends, whose descriptor is closed.
+  // too_many_files_open. Other errors: those of recvmsg(2); bad_message if no worker of this
+  // version sends such a message; its descriptor is closed.
   [[nodiscard]] Result<MailedConnection> receive(int mailbox) noexcept;
 
  private:

@@ -12,10 +12,11 @@
 namespace reactor::prefork {
 namespace {
 
-// So many descriptors stay free for the short needs of connections, such as a file to be sent.
+// This many descriptors stay free for the short needs of connections, such as a file to be sent.
 constexpr std::size_t kSpareDescriptors = 4;
 
-// Takes the lowest free descriptor as the number of descriptors in use. `any`: an open one.
+// Returns for how many more connections this process has descriptors. Takes the lowest free number
+// as the count of descriptors in use. `any`: an open descriptor.
 std::uint64_t descriptors_for_connections(int any) noexcept {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
@@ -90,7 +91,7 @@ void Siblings::learn(const Message& message, UniqueFd descriptor) {
   borrowed_.grow();
 }
 
-// Empties the siblings' queues too, because a sibling may be gone or stuck.
+// Each worker empties the queues of all slots, because a sibling may be gone or stuck.
 void Siblings::drop(unsigned group) {
   for (unsigned slot = 0; slot < mailboxes_.count() && service_ != nullptr; ++slot) {
     const int listener = listeners_.listener(slot, group);

@@ -48,7 +48,8 @@ class Siblings {
   void serve(Service& service, bool even_out);
   // Acts on a message of the master: look, sibling or drop.
   void hear(const Message& message, UniqueFd descriptor);
-  // Publishes how many descriptors are free, and looks at the siblings. Called at each beat.
+  // Publishes for how many connections this worker has descriptors, and looks at the siblings.
+  // Called at each beat.
   void beat();
 
   // Sends each connection to the slot `heir` as soon as it is idle. Calls `done` when the last one

@@ -18,7 +18,8 @@ namespace reactor::prefork {
 // The settings that decide which connections a TCP listener lets in, and whether accept(2) blocks.
 // Options that the system does not have are 0.
 struct Admission {
-  // For a socket that is not TCP, all but `blocks` have the defaults below.
+  // Reads the settings of `listener`. For a socket that is not TCP, all but `blocks` have the
+  // defaults below.
   [[nodiscard]] static Admission of(int listener) noexcept;
 
   bool listens = true;

@@ -31,7 +31,8 @@ bool is_bound_to_device(int fd) {
 
 }  // namespace
 
-// Only bind(2) tells whether a socket may join, even if none is wanted now: TTIN may add one.
+// Binds a second socket and closes it again, because only bind(2) tells whether another socket may
+// join. Even a server with one worker tries this, because TTIN may add a worker.
 bool spread(const Socket& inherited, const Address& address, ListenOptions listen) {
   if (is_bound_to_device(inherited.fd())) return false;
   const int before = option_of(inherited.fd(), SOL_SOCKET, SO_REUSEPORT);

@@ -12,7 +12,8 @@ namespace reactor::prefork {
 // order in which they were bound (socket(7) SO_ATTACH_REUSEPORT_CBPF). Errors: those of
 // setsockopt(2); not_supported. Private to prefork.
 [[nodiscard]] std::error_code steer_by_processor(int listener, std::span<const int> processors);
-// Ends the steering, if there is any. Does nothing before Linux 5.3, which can't end it.
+// Ends the steering, if there is any. Does nothing before Linux 5.3, because older kernels can't
+// end it.
 void stop_steering(int listener) noexcept;
 
 }  // namespace reactor::prefork
