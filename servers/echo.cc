@@ -99,7 +99,8 @@ class FirstWord final : public Handler {
   reactor::StreamHandler& echo_;
 };
 
-// Logs at intervals how many datagrams got no answer, and why: their senders get no message.
+// Logs at intervals how many datagrams got no answer, and why, because their senders get no
+// message.
 class Unanswered {
  public:
   void note(const reactor::Message& message, std::string_view why, reactor::TimePoint now) {
@@ -158,8 +159,8 @@ std::vector<reactor::Address> addresses_of(std::span<const reactor::Socket> sock
   return addresses;
 }
 
-// If a client of unix datagrams does not read, few answers are queued for it, and they are dropped
-// after a second. So that client can't hold up the others.
+// Limits the answers that are queued for a client of unix datagrams that does not read, and drops
+// them after a second. So that client can't hold up the others.
 reactor::DatagramOptions datagram_options() {
   reactor::DatagramOptions options;
   options.send_buffer = 1 << 20;

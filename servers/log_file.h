@@ -21,9 +21,10 @@ namespace servers {
 [[nodiscard]] std::string why_not_opened(std::error_code error);
 
 // LogFile is the file that --log names. Each line is one write(2). No call waits for the reader of
-// a pipe or FIFO, with one exception: "-", if standard error is a pipe that this process can't open
-// again, because then O_NONBLOCK is not ours to set (see reactor::write_line()). After a rotation
-// the new file has the old descriptor number, so code that kept the number writes to the new file.
+// a pipe or FIFO, with one exception: with "-", a call can wait if standard error is a pipe that
+// this process can't open again. Setting O_NONBLOCK there would affect other processes (see
+// reactor::write_line()). After a rotation the new file has the old descriptor number, so code that
+// kept the number writes to the new file.
 class LogFile {
  public:
   // `owner` is the user of the workers, who open the file again.

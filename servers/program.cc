@@ -288,8 +288,8 @@ void add_upgrade(Options& options, int argc, const char* const* argv, PidFile& p
   options.prefork.on_upgraded = [&pid_file] { pid_file.hand_over(); };
 }
 
-// Checks whether the workers can write the access log. The file was checked before with the rights
-// of this process, but the workers' user may have fewer.
+// Checks whether the workers can write the access log. An earlier check used the rights of this
+// process, but the workers' user may have fewer.
 void check_access_log(const Options& options) {
   if (!options.service.access_log || !options.prefork.identity || ::geteuid() != 0) return;
   const std::string& path = options.service.access_log->path;

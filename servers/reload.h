@@ -6,8 +6,8 @@
 
 namespace servers {
 
-// Sets what HUP does with --workers 0: `service` reads the options again, and the certificate is
-// renewed. `transports` must outlive the worker's loop. It may be null without TLS.
+// With --workers 0, makes HUP read the options again and renew the certificate. With other numbers
+// of workers it does nothing. `transports` must outlive the worker's loop; it is null without TLS.
 void follow_reloads(reactor::prefork::Worker& worker, const Service& service,
                     TlsTransports* transports);
 

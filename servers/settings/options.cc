@@ -69,7 +69,7 @@ void declare_http(CLI::App& app, Texts& texts, Service& service) {
 
 // Declares the options about the clients and how to serve them.
 void declare_service(CLI::App& app, Program program, Texts& texts) {
-  // binds_of() reads its environment variable, which may hold several addresses.
+  // This option has no envname(): binds_of() reads REACTOR_BIND, which may hold several addresses.
   app.add_option(
          "-b,--bind", texts.bind,
          "address to listen on: HOST:PORT, :PORT, [V6]:PORT, unix:PATH, unix:@NAME, fd:N (a "
@@ -215,7 +215,8 @@ BadConfig unknown(const std::string& path, const Setting& setting,
               (guess.empty() ? "--help names them all" : "did you mean " + guess + "?")};
 }
 
-// Returns the settings of a file. All keys are known, and given once unless they are repeatable.
+// Returns the settings of a file. Throws BadConfig if a key is unknown, or if two lines have the
+// same key and that key is not repeatable.
 std::vector<Setting> read_settings(const CLI::App& app, const std::string& path) {
   std::vector<Setting> settings = read_config("--config", path);
   const std::vector<std::string> keys = keys_of(app);

@@ -69,7 +69,8 @@ struct Options {
   std::map<std::string, std::string> given;
 };
 
-// The settings that a reload can't change. A reload does not look them up again.
+// Settings that are looked up only at the start. A reload can't change them, and does not look them
+// up again.
 struct Fixed {
   std::vector<reactor::prefork::Bind> addresses;
   std::optional<reactor::prefork::Identity> identity;
@@ -85,14 +86,14 @@ struct Parsed {
   Options options;
 };
 
-// Reads the options. A flag takes precedence over the environment variable (REACTOR_WORKERS), which
-// takes precedence over the file of --config. With --signal only the path of the pid file is taken
-// from the file of --config.
+// Reads the options. A flag takes precedence over the environment variable (such as
+// REACTOR_WORKERS), which takes precedence over the file of --config. With --signal only the path
+// of the pid file is taken from the file of --config.
 //
 // Prints nothing and changes nothing, so a running server can call it again with its arguments to
-// read the file again. The server then passes the settings that it uses now as `running`. These are
-// put into the options instead of being looked up: no name server and no user database is asked,
-// and nothing waits. Without `running`, the look-up of each name may take kLookupLimit.
+// read the file again. The server then passes the settings that it uses now as `running`, and they
+// are put into the options. So the call asks no name server and no user database, and never waits
+// for one. Without `running`, the look-up of each name may take kLookupLimit.
 [[nodiscard]] Parsed parse_options(Program program, int argc, const char* const* argv,
                                    const Fixed* running = nullptr);
 

@@ -41,7 +41,7 @@ class BadValue : public std::runtime_error {
                                          std::uint64_t least, std::uint64_t most);
 // Parses 0..1024, or `auto`: one per processor that this process may run on.
 [[nodiscard]] unsigned parse_workers(const std::string& flag, const std::string& text);
-// Parses none, auto (all processors that this process may run on), or a list of them like 0,2-5.
+// Parses `none`, `auto` (all processors that this process may run on), or a list like 0,2-5.
 [[nodiscard]] std::vector<int> parse_processors(const std::string& flag, const std::string& text);
 [[nodiscard]] bool parse_switch(const std::string& flag, const std::string& text);
 [[nodiscard]] reactor::Backend parse_backend(const std::string& flag, const std::string& text);
@@ -58,7 +58,7 @@ class BadValue : public std::runtime_error {
 // Looks up user and group. Throws BadValue if the user (--user) or the group (--group) is unknown.
 [[nodiscard]] reactor::prefork::Identity parse_identity(const std::string& user,
                                                         const std::string& group);
-// Returns the error for a pid file that can't be taken, if the reason is not that it is held.
+// Returns the error for a pid file that can't be taken, except if another process holds the file.
 [[nodiscard]] BadValue bad_pid_file(const std::string& flag, const std::string& path,
                                     std::error_code error);
 // Checks that a Content-Type field may have this value.
