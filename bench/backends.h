@@ -33,7 +33,7 @@ inline void on_each_backend(benchmark::internal::Benchmark* benchmark) {
   add_runs(benchmark, {{}});
 }
 
-// Returns options with the backend of this run, and puts its name into the row.
+// Returns options with the backend of this run, and puts its name into the row of the report.
 inline reactor::LoopOptions options_of(benchmark::State& state) {
   const reactor::Backend backend =
       reactor::available_backends()[static_cast<std::size_t>(state.range(0))];

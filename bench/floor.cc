@@ -66,7 +66,7 @@ class Floor {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int on = 1;
     ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit TCP_NODELAY.
     ::setsockopt(listener_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (eager_) ::setsockopt(listener_, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
     sockaddr_in address{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The load client is a closed loop in one thread over edge-triggered epoll. It learns the length of
-// the answer from the first one and only counts bytes after that, so that it costs less than the
+// an answer from the first answer. After that it only counts bytes, so that it costs less than the
 // server.
 //
 // usage: load MODE ADDRESS:PORT [OPTION...]
@@ -15,8 +15,9 @@
 //   -a N  spread the connections over that many loopback addresses (1)
 //   --sleep  wait in epoll_wait(2); the default spins, so that the server never pays for waking
 //            its client
-// Prints "start" and "stop" around the measured time, for a caller that samples the server's CPU
-// then, and one line of JSON: rate, answers, seconds, p50_us, p99_us, p999_us, max_us, errors.
+// Prints "start" and "stop" around the measured time, so that a caller can sample the server's CPU
+// time between them. Then prints one line of JSON: rate, answers, seconds, p50_us, p99_us, p999_us,
+// max_us, errors.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -130,7 +131,8 @@ class Client {
            (closes() ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
   }
 
-  // Returns a socket that is connected or, if not `at_once`, still connecting.
+  // Returns a socket. If `at_once` is set, the socket is connected, else it may still be
+  // connecting.
   int dial(bool at_once) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (at_once ? 0 : SOCK_NONBLOCK), 0);
     if (fd < 0) fail(std::string("socket: ") + std::strerror(errno));
@@ -159,7 +161,8 @@ class Client {
     return true;
   }
 
-  // Returns the length of an answer, head included, by the Content-Length of the first one.
+  // Sends a first request, and returns the length of its answer, head included, by its
+  // Content-Length.
   std::size_t learn_answer(const std::string& request) {
     const int fd = dial(true);
     std::string answer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs the ring of pipes as libevent's bench.c does: a number of pipes, of bytes in flight, and of
-// writes in all. One iteration is one such run.
+// Runs the ring of pipes as libevent's bench.c does. A run has a number of pipes, a number of bytes
+// in flight at the same time, and a total number of writes. One iteration is one run.
 #include "bench/backends.h"
 #include "bench/pipe_ring.h"
 

@@ -6,7 +6,7 @@
 //   rearm   10,000 are running, due in 60 s; each move restarts a random one
 //   fire    all are due within 0.5 s; the loop runs until all have been called
 // The figures are nanoseconds of CPU time per timer, because other programs on the machine disturb
-// these the least.
+// the CPU time least.
 #pragma once
 
 #include <sched.h>
@@ -51,10 +51,14 @@ inline void report(const char* name, double total, std::uint32_t count) {
   std::fflush(stdout);
 }
 
-// A Library has these members: Library(count) makes the timers; inside(function) runs the function
-// in the place where timers are usually started; next_turn() lets the library read the clock;
-// start(i, ms) and stop(i); move(i, ms) restarts a running timer; run_until(fired) runs until that
-// many were called.
+// A Library has these members:
+//   Library(count)      makes the timers
+//   inside(function)    runs the function in the place where timers are usually started
+//   next_turn()         lets the library read the clock
+//   start(i, ms)        starts timer i, due in `ms` milliseconds
+//   stop(i)             stops it
+//   move(i, ms)         restarts a running timer
+//   run_until(fired)    runs the loop until it has called that many timers
 template <class Library>
 void measure_starts(Library& library) {
   const std::vector<std::uint32_t> delays = random_numbers(kTimers, 1000000);

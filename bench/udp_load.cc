@@ -6,8 +6,8 @@
 // usage: udp_load PORT [OPTION...]
 //   -c N  sockets (16)   -d N  datagrams per burst (1)   -s N  bytes of each datagram (64)
 //   -t S  seconds to measure (1)     -w S  seconds of warm-up (0.1)
-//   --take-joined  answers may come in one piece (UDP_GRO); without it the server would pay for
-//                  cutting them up, because both are on one host
+//   --take-joined  answers may come in one piece (UDP_GRO); without it the kernel would charge the
+//                  server for cutting them up, because client and server run on one host
 //   --joined       bursts leave in one piece too (UDP_SEGMENT)
 // Prints "start" and "stop" around the measured time, and one line of JSON: rate, answers, lost.
 #include <netinet/in.h>
