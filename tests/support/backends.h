@@ -10,7 +10,8 @@
 
 namespace reactor {
 
-// GoogleTest finds these by name lookup and prints parameters and their values with them.
+// GoogleTest finds these functions by name lookup, and calls them to print test parameters and
+// other values.
 inline void PrintTo(Backend backend, std::ostream* out) { *out << to_string(backend); }
 inline void PrintTo(Interest interest, std::ostream* out) {
   constexpr std::array kNames = {"none", "read", "write", "read|write"};

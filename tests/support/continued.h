@@ -5,8 +5,8 @@
 
 namespace reactor {
 
-// Counts how often this process was stopped and continued while this object lives. That wakes a
-// waiting process for no reason: epoll_wait(2) and select(2) fail with EINTR (signal(7)).
+// Counts how often this process was stopped and continued while this object lives. Each time, a
+// process that waits wakes for no reason: epoll_wait(2) and select(2) fail with EINTR (signal(7)).
 // tests/stutter stops and continues the tests all the time.
 class Continued {
  public:

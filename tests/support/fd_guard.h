@@ -16,8 +16,8 @@
 
 namespace reactor {
 
-// Fails the test if the set of open descriptors has changed by the end. A fixture has it as the
-// first member of its base, so that the check runs after everything else is destroyed.
+// Fails the test if the set of open descriptors has changed by the end of the test. A fixture has
+// it as the first member of its base, so that the check runs after everything else is destroyed.
 class FdGuard {
  public:
   FdGuard() {

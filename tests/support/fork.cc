@@ -15,7 +15,7 @@ namespace {
 constexpr unsigned kSecondsToLive = 20;
 constexpr int kThrew = 99;
 
-// An ASSERT_ that fails only returns from `checks`, so HasFailure() is asked afterwards.
+// Catches exceptions, which would otherwise take the child back into the test.
 int guarded(Callback<int()>& body) {
   try {
     return body();
@@ -41,6 +41,7 @@ pid_t spawn_child(Callback<int()> body) {
 int in_child(Callback<void()> checks) {
   return wait_for_child(spawn_child([&checks] {
     checks();
+    // An ASSERT_ that fails only returns from `checks`, so the exit code asks HasFailure().
     return ::testing::Test::HasFailure() ? 1 : 0;
   }));
 }

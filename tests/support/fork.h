@@ -14,8 +14,8 @@ namespace reactor {
 // the child. SIGALRM kills a child that hangs.
 [[nodiscard]] int in_child(Callback<void()> checks);
 
-// Forks a child that runs `body` and exits with the code that it returns. The caller waits for the
-// child.
+// Forks a child that runs `body` and exits with the code that `body` returns. The caller waits for
+// the child.
 [[nodiscard]] pid_t spawn_child(Callback<int()> body);
 // Forks a child that sleeps until it is killed.
 [[nodiscard]] pid_t spawn_sleeper();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// This header helps tests whose kqueue backend runs on libkqueue. docs/architecture.md says how it
-// differs from the kernels' kqueue(2).
+// This header helps tests whose kqueue backend runs on libkqueue. docs/architecture.md says how
+// libkqueue differs from the kernels' kqueue(2).
 #pragma once
 
 #include "reactor/poller/readiness.h"
@@ -23,8 +23,9 @@ extern "C" [[gnu::weak]] void libkqueue_drain_pending_close();
 
 }  // namespace reactor
 
-// These skip tests of behaviour that libkqueue lacks; `reason` says what it does instead. The
-// second macro is for tests that run on each backend.
+// These macros skip tests of behaviour that libkqueue lacks. `reason` continues the message after
+// the word "libkqueue", as in "keeps the old udata". The second macro is for tests that run on each
+// backend.
 #define SKIP_ON_LIBKQUEUE(reason) \
   if (kOnLibkqueue) GTEST_SKIP() << "libkqueue " << reason
 #define SKIP_BACKEND_ON_LIBKQUEUE(reason) \

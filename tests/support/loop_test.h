@@ -17,7 +17,7 @@ namespace reactor {
 // Loop(options()).
 class LoopTest : public BackendTest {
  protected:
-  // Without reports of slow callbacks: on a busy machine any callback may be slow.
+  // Switches off the reports of slow callbacks, because on a busy machine any callback may be slow.
   [[nodiscard]] static LoopOptions options() {
     LoopOptions options;
     options.backend = GetParam();

@@ -9,8 +9,8 @@ namespace reactor {
 
 inline const std::string kProxySignature("\r\n\r\n\0\r\nQUIT\n", 12);
 
-// Makes a header with `rest` behind its length field. The field counts `rest`, unless `length` is
-// not negative and replaces the count.
+// Makes a header with `rest` behind its length field. The field holds the size of `rest`, or
+// `length` if that is 0 or more.
 [[nodiscard]] inline std::string proxy_v2(int command, int family, std::string_view rest,
                                           int length = -1) {
   const auto bytes = static_cast<unsigned>(length < 0 ? static_cast<int>(rest.size()) : length);
@@ -22,8 +22,8 @@ inline const std::string kProxySignature("\r\n\r\n\0\r\nQUIT\n", 12);
   return header.append(rest);
 }
 
-// The connections are 192.0.2.1:56324 -> 192.0.2.2:443, and 2001:db8::1 -> 2001:db8::2 with the
-// same ports.
+// The address fields of two connections: 192.0.2.1:56324 -> 192.0.2.2:443, and 2001:db8::1 ->
+// 2001:db8::2 with the same ports.
 inline const std::string kProxyPorts("\xdc\x04\x01\xbb", 4);
 inline const std::string kProxyV4 =
     std::string("\xc0\x00\x02\x01\xc0\x00\x02\x02", 8) + kProxyPorts;

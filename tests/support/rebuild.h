@@ -8,15 +8,15 @@
 
 namespace reactor {
 
-// Returns whether the backend keeps a set in the kernel that can go wrong. select keeps none, and
-// libkqueue learns of each close.
+// Returns whether the backend keeps a set of descriptors in the kernel that can go wrong: it may
+// still have a descriptor that the loop has dropped. select keeps no set, and libkqueue learns of
+// each close.
 inline bool can_rebuild(const Loop& loop) {
   return loop.backend() != Backend::select && !on_libkqueue(loop.backend());
 }
 
-// Makes the loop rebuild the kernel's set, if the backend has one that can go wrong. To this end,
-// it announces that a watched descriptor is about to be closed but keeps it open, so that the
-// kernel goes on reporting it.
+// Makes the loop rebuild the kernel's set if can_rebuild(). To this end, announces that a watched
+// descriptor is about to be closed, but keeps it open, so that the kernel goes on reporting it.
 inline void provoke_rebuild(Loop& loop) {
   struct Keeper final : PollTarget {
     explicit Keeper(int fd) : PollTarget(fd) {}

@@ -13,8 +13,8 @@
 
 namespace reactor {
 
-// The longest that anything in a test may take: a hundred times what it needs, because machines are
-// shared.
+// The limit of any wait in a test. It is about a hundred times longer than the wait needs, because
+// machines are shared.
 inline constexpr Duration kLimit = std::chrono::seconds(10);
 
 // The processor time that this process has used.
@@ -24,9 +24,9 @@ inline constexpr Duration kLimit = std::chrono::seconds(10);
   return std::chrono::seconds(used.tv_sec) + Duration(used.tv_nsec);
 }
 
-// The end of a wait. A test that computes may share its processor with many others, so each second
-// of processor time puts the end off by ten; a test that only waits for an event gets `limit`, and
-// one that spins ten times that.
+// Limits a wait. A test that computes may share its processor with many others, so each second of
+// processor time that the test uses puts the end off by ten seconds. A test that only waits for an
+// event gets `limit`. No test gets more than ten times `limit`.
 class Patience {
  public:
   explicit Patience(Duration limit) : limit_(limit) {}
@@ -42,8 +42,9 @@ class Patience {
   Duration cpu_ = cpu_time();
 };
 
-// Runs whatever is due at once, in a last turn. An exception that ended a coroutine leaves the loop
-// one turn after the coroutine is done, and it must reach the test.
+// Runs a last turn if anything is due now. The turn is needed because an exception that ends a
+// coroutine leaves the loop one turn after the coroutine is done, and the exception must reach the
+// test.
 [[nodiscard]] inline bool settle(Loop& loop) {
   return loop.next_timeout() > Duration::zero() || loop.poll();
 }
@@ -60,7 +61,8 @@ template <class Predicate>
   return settle(loop);
 }
 
-// The same, but never waits; for callbacks that are due already.
+// Like run_bounded(), but never waits, and gives up after ten turns. Use it for callbacks that are
+// due already.
 template <class Predicate>
 [[nodiscard]] bool poll_until(Loop& loop, Predicate done) {
   for (int turn = 0; turn < 10 && !done(); ++turn) {
@@ -80,8 +82,8 @@ template <class Predicate>
   return settle(loop);
 }
 
-// Runs turns until `time` has passed. Returns the number of turns, in which spinning shows. A turn
-// does not count if the process was merely stopped and continued.
+// Runs turns until `time` has passed. Returns the number of turns: a large number means that the
+// loop spins. Turns that the process made only because it was stopped and continued do not count.
 inline int run_for(Loop& loop, Duration time) {
   const Continued continued;
   const TimePoint end = monotonic_now() + time;
@@ -93,8 +95,8 @@ inline int run_for(Loop& loop, Duration time) {
   return turns - continued.times();
 }
 
-// Counts the time that passes for a loop, in units of 10 ms. Any time in which the process did not
-// run counts as one.
+// Counts the time that passes for a loop, in units of 10 ms. A pause in which the process did not
+// run counts as one unit.
 struct Ticks {
   explicit Ticks(Loop& loop)
       : timer(loop.every(std::chrono::milliseconds(10), [this] { ++count; })) {}
@@ -102,8 +104,8 @@ struct Ticks {
   Timer timer;
 };
 
-// Returns whether `attempt()` returns true at least once in 20 tries. This is for times that only
-// an idle machine can keep to; a fault of the loop shows in every attempt.
+// Returns whether `attempt()` returns true at least once in 20 tries. Use it for time limits that
+// only an idle machine can meet. A fault of the loop shows in every attempt.
 template <class Attempt>
 [[nodiscard]] bool once_undisturbed(Attempt attempt) {
   for (int i = 0; i < 20; ++i) {

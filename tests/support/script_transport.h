@@ -8,8 +8,8 @@
 namespace reactor {
 
 // ScriptTransport is a Transport whose behaviour a test chooses. It combines each byte with kMark
-// by exclusive or, so that bytes that bypass the transport show. The script belongs to the test,
-// and also counts the calls.
+// by exclusive or, so that a test sees it if bytes bypass the transport. The script belongs to the
+// test, and also counts the calls.
 class ScriptTransport final : public Transport {
  public:
   static constexpr char kMark = 0x20;

@@ -10,10 +10,10 @@
 
 namespace reactor {
 
-// Measures the time in which this process could run, as an upper bound of what something takes. A
-// busy machine stops a test, and its servers, for tens of milliseconds at any moment; such a stop
-// counts as two ticks. The stopwatch has a thread, so a test must fork before making one. For a
-// lower bound use monotonic_now().
+// Measures the time in which this process could run. Use it to check that something takes at most a
+// given time. A busy machine stops a test, and its servers, for tens of milliseconds at any moment;
+// such a stop counts as two ticks at most. The stopwatch has a thread, so a test that forks must do
+// so before it makes a stopwatch. For a lower bound use monotonic_now().
 class Stopwatch {
  public:
   Stopwatch() : thread_([this] { count(); }) {}

@@ -102,7 +102,7 @@ std::size_t Peer::write(std::string_view text) {
 
 namespace {
 
-// Without a limit the kernel takes megabytes, and how many differs from machine to machine.
+// Without a limit the kernel takes several megabytes, and the number differs between machines.
 void limit_kernel_buffers(const FdPair& pair) {
   const int size = 65536;
   EXPECT_EQ(::setsockopt(pair.near.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);

@@ -16,12 +16,13 @@
 
 namespace reactor {
 
-// The callbacks of a StreamHandler. Tests use them to do in each callback what may be done there.
+// The callbacks of a StreamHandler. Tests loop over them to try an action in each callback.
 enum class Moment { open, data, end, drain, timeout, call, shutdown, close };
 inline constexpr std::array kMoments = {Moment::open,     Moment::data,    Moment::end,
                                         Moment::drain,    Moment::timeout, Moment::call,
                                         Moment::shutdown, Moment::close};
-// Makes the callback come, unless only the peer can cause it (data, end).
+// Causes the callback of `moment`. Does nothing for open, which start() causes, and for data and
+// end, which only the peer can cause.
 void provoke(Stream* stream, Moment moment);
 
 // Records its calls. A hook that is set runs in place of the default.
@@ -72,7 +73,7 @@ struct Nobody final : HandOverTarget {
 
 // The other end of a connection, a plain non-blocking socket.
 struct Peer {
-  // Reads all bytes that are there and notes the end or the error. Each of these comes once.
+  // Reads all bytes that are there, and notes the end or the error. Does nothing after that.
   void read();
   // Writes as much of `text` as the kernel takes. Returns the number of bytes.
   std::size_t write(std::string_view text);

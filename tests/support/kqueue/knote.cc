@@ -28,8 +28,8 @@ Kind kind_of(mode_t mode) {
   return Kind::other;
 }
 
-// Returns 1 for a descriptor that can't tell its size, such as a listening socket: without anything
-// to read there would be no event.
+// Returns the number of bytes to read in a ready descriptor. Returns 1 if the descriptor can't tell
+// the number, as a listening socket can't: it is ready, so it has something.
 std::intptr_t readable_bytes(int fd) {
   int bytes = 0;
   return ::ioctl(fd, FIONREAD, &bytes) == 0 ? bytes : 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Knote is one registration of the model. It knows what its filter reports of a ready descriptor.
+// Knote is one registration with a kqueue of the model (see kqueue.cc). It makes the event that its
+// filter reports for a ready descriptor or process.
 #pragma once
 
 #include <sys/event.h>

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // This file is a model of kqueue(2) for Linux, written from the manual page. It waits on real
-// descriptors, so whole programs run on it. The kernels are known to differ from it in these
+// descriptors, so whole programs run on it. The kernels are known to differ from the model in these
 // points:
 //   - the number in fflags at the end of a socket with an error (see Knote::report);
 //   - here EVFILT_WRITE gives no EV_EOF after the program's own shutdown(SHUT_WR);
 //   - here EVFILT_READ of a file stays ready at the end of the file, with a data of 0.
-// A knote goes when its descriptor is closed, and a child of fork(2) does not inherit a kqueue. To
-// see both, the model replaces close(2), dup2(2) and dup3(2), and uses pthread_atfork(3).
+// A kqueue drops a knote when the knote's descriptor is closed, and a child of fork(2) does not
+// inherit a kqueue. To notice closes and forks, the model replaces close(2), dup2(2) and dup3(2),
+// and uses pthread_atfork(3).
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,8 +30,8 @@ namespace {
 
 using Queues = std::map<int, std::unique_ptr<Queue>>;
 
-// The state of the process. It is never destroyed, because descriptors are closed until the very
-// end.
+// The state of the process. It is never destroyed, because the process closes descriptors until its
+// very end.
 struct Process {
   std::mutex mutex;
   Queues queues;  // by the kqueue's descriptor
@@ -92,7 +93,7 @@ Deadline deadline_after(const timespec* timeout) {
          std::chrono::nanoseconds(timeout->tv_nsec);
 }
 
-// Waits until an event is pending. Returns what ppoll(2) returns.
+// Waits until an event is pending. Returns the result of ppoll(2).
 int sleep_until(int kq, const Deadline& deadline) {
   pollfd entry{kq, POLLIN, 0};
   if (!deadline) return ::ppoll(&entry, 1, nullptr, nullptr);
