@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Gives answers that take time: /slow answers after a second without holding up others, /events
-// sends the time until the client leaves, POST /count counts the bytes of its content without
-// keeping them.
+// Gives answers that take time. /slow answers after a second, without holding up other clients.
+// /events sends the time every second until the client leaves. POST /count counts the bytes of the
+// request's content without keeping them.
 #include <csignal>
 #include <ctime>
 #include <iostream>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The dispatcher with a slow handler: answers `Echo=>data at TIME` after five seconds, but `ping`
-// at once. No client waits for another: each has a coroutine in one loop or, with `fork`, a
-// process, which is reaped when it ends. dispatcher [SECONDS] [fork]
+// A server with a slow handler: answers `Echo=>data at TIME` after five seconds, but `ping` at
+// once. No client waits for another: each has a coroutine in one loop or, with `fork`, a process.
+// dispatcher [SECONDS] [fork]
 #include <charconv>
 #include <ctime>
 #include <iostream>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Replaces the threading mix-in without threads: serves clients concurrently, each in a coroutine
-// with a name. All change the same variables without a lock. Then it shuts down.
+// Does without threads what Python's ThreadingMixIn does: serves clients at the same time, each in
+// a coroutine with a name. All coroutines change the same variables without a lock. The server
+// shuts down after three clients.
 #include <iostream>
 #include <string>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TCPServer or UnixStreamServer, depending on the address, with a StreamRequestHandler: sends each
-// client's line back in capitals. stream_server [ADDRESS]
+// Does what Python's TCPServer or UnixStreamServer, depending on the address, does with a
+// StreamRequestHandler: sends each client's line back in capitals. stream_server [ADDRESS]
 #include <algorithm>
 #include <cctype>
 #include <csignal>
