@@ -25,7 +25,8 @@ class Child {
  public:
   // `state`: the message of a hand-over, see Service::adopt_connection(). `lifeline`: the read end
   // of a pipe that reports end of file as soon as the parent is gone. `blocked`: the signals that
-  // were blocked around the fork; serve() unblocks them. Throws what Loop throws.
+  // were blocked around the fork; serve() unblocks them. Throws the exceptions of Loop's
+  // constructor.
   Child(Socket connection, std::span<const std::byte> state, UniqueFd lifeline, Backend backend,
         SignalBlock& blocked);
   Child(const Child&) = delete;
@@ -38,7 +39,7 @@ class Child {
   // is over and no timer, watcher or other handle that was made during this call keeps the loop
   // running. Does not wait for handles that existed before the call. Returns 0, or 1 if the
   // connection could not be taken or the loop failed, and logs such an error. The worker function
-  // has to return this result. Throws whatever a callback throws.
+  // has to return this result. Exceptions of callbacks leave this function.
   int serve(Service& service);
 
  private:

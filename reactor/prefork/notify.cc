@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Notifier: messages go out in order. The first one that does not fit into the manager's queue, and
-// all after it, wait in waiting_.
+// Notifier: messages go out in order. The first message that does not fit into the manager's queue,
+// and all messages after it, wait in waiting_.
 #include "reactor/prefork/notify.h"
 
 #include <sys/socket.h>

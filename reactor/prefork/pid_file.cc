@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PidFile: pid_file.h tells what the locks mean. The guard is held without a gap from take() to the
-// end of the last program that took over in an upgrade. So no other server can take the file in
-// between.
+// PidFile: pid_file.h explains the locks. The guard is held without a gap from take() to the end of
+// the last program that took over in an upgrade. So no other server can take the file in between.
 #include "reactor/prefork/pid_file.h"
 
 #include <fcntl.h>

@@ -7,16 +7,16 @@
 //   });
 //
 // The master only binds, forks and supervises. It keeps every listener open. If a worker dies, only
-// its own connections are lost, and it is replaced at once. If workers keep dying, the restarts are
-// slowed down, and siblings accept from the missing worker's queue meanwhile. Workers die with the
-// master. Signals to the master:
+// its own connections are lost, and it is replaced at once. If workers keep dying, the master waits
+// longer before it replaces one, and meanwhile the other workers accept from the missing worker's
+// queue. Workers die with the master. Signals to the master:
 //   TERM        ends gracefully
 //   INT         ends gracefully; a second one ends fast
 //   QUIT        ends fast
 //   USR1        calls on_reopen
 //   HUP         replaces the workers, one after the other, without losing a connection
 //   TTIN, TTOU  one worker more, one worker fewer
-//   USR2        starts the program anew with the same sockets and, once that serves, ends this one
+//   USR2        starts the program again with the same sockets, and ends when the new one serves
 // If a service manager sets NOTIFY_SOCKET, the master tells it about readiness, reloads, upgrades
 // and the end. The manager's watchdog covers each worker (notify.h).
 #pragma once

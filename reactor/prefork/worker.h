@@ -57,8 +57,8 @@ class Worker {
   // connection this call serves that connection and returns; see Child::serve().
   int serve(Service& service);
 
-  // run() does what serve() does, for an application without a Service. Connections are then
-  // neither handed over nor shared with siblings. When the worker has to end, it calls the
+  // run() replaces serve() in an application without a Service. The worker then neither hands
+  // connections over nor shares them with siblings. When the worker has to end, it calls the
   // on_drain() callback, which finishes the application's work. After that call the loop ends as
   // soon as nothing is left to wait for, or when the callback stops it. Without a callback the loop
   // ends at once. After Plan::graceful_timeout the loop is stopped in any case. With Model::fork
@@ -75,7 +75,7 @@ class Worker {
   int execute(WorkerFunction& serve) noexcept;
 
   // Asks the master for a successor. Once the successor is ready, the master retires this worker.
-  // Plan::max_requests does this by itself.
+  // With Plan::max_requests a worker calls this without help from the application.
   void renew();
 
  private:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Crew: starts, replaces and ends the worker processes. The master calls advance() and look_after()
 // in each turn; the other functions act on a signal, a notice or the end of a worker. Each of these
-// functions reports to the slot plan, and then does what the plan says. crew_reload.cc has the
-// trial of a reload, and crew_watch.cc watches for workers whose loops do not turn.
+// functions reports to the slot plan, and then carries out the plan's decision. crew_reload.cc has
+// the trial of a reload, and crew_watch.cc watches for workers whose loops do not turn.
 #include "reactor/prefork/internal/crew.h"
 
 #include <sys/wait.h>

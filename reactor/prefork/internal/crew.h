@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Crew: the worker processes. Crew carries out the decisions of the SlotPlan: it forks workers and
-// tells them to leave. It reports to the plan what happens to them. It also watches whether their
+// tells them to leave. It reports each event of a worker to the plan. It also watches whether their
 // loops turn. Private to prefork.
 //
 // A slot without a worker that is ready has no occupant on the scoreboard. The other workers see
@@ -51,7 +51,7 @@ class Crew {
   // wanted() is how many slots are to have a worker, slots() is how many there are.
   [[nodiscard]] unsigned wanted() const noexcept { return slot_plan_.wanted(); }
   [[nodiscard]] unsigned slots() const noexcept { return slot_plan_.slots(); }
-  // wanted(), or what it will be once the generation on trial is in force.
+  // wanted(), or the number that it becomes when the generation on trial is put into force.
   [[nodiscard]] unsigned wanted_at_last() const noexcept;
   // Changes how many slots are to have a worker, in the generation in force and in the one on
   // trial. Both numbers stay between 1 and kMostWorkers. The caller makes sure that wanted() does
@@ -90,8 +90,8 @@ class Crew {
 
   // Starts no more workers, and sends this signal to all.
   void dismiss(int signal_number);
-  // Starts no more workers. Tells all workers to hand over to those of another master, which serve
-  // the same slots.
+  // Starts no more workers. Tells all workers to hand their connections over to the workers of
+  // another master, which serve the same slots.
   void give_way();
   void signal_all(int signal_number) const;
   // Sends a message to all workers. If a worker can't be told of a new slot
@@ -109,7 +109,7 @@ class Crew {
   // Whether the loop of each serving worker has turned within the last `time`.
   [[nodiscard]] bool lively(Duration time) const;
 
-  // Called in a new worker: closes what the master has open for the other workers.
+  // Called in a new worker: closes the channels that the master has open to the other workers.
   void abandon_but(const WorkerProcess& own) noexcept;
 
  private:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Crew: watches whether the workers' loops turn, and whether each worker becomes ready, and later
-// ends, in time. A worker is silent while its loop does not turn. Because an idle loop turns at
-// each beat, silence means that a callback blocks the loop. A worker that is silent for half of its
-// timeout is told to report that callback. At the end of the timeout it is aborted:
+// Crew: watches whether the workers' loops turn, and whether each worker becomes ready in time and
+// ends in time. A worker is silent while its loop does not turn. Because an idle loop turns at each
+// beat (Worker::start_beating()), silence means that a callback blocks the loop. The crew tells a
+// worker that is silent for half of its timeout to report that callback. At the end of the timeout
+// it aborts the worker:
 //
 //   turning -- timeout / 2 --> reported -- timeout --> SIGABRT -- kKillDelay --> SIGKILL
 //      ^                          |

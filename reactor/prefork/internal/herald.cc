@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Herald: once in each turn of the master, compares the crew with what the service manager was told
-// last, and sends the difference.
+// Herald: once in each turn of the master, compares the crew with the last report to the service
+// manager, and sends the difference.
 #include "reactor/prefork/internal/herald.h"
 
 #include <algorithm>

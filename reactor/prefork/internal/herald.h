@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Herald: tells the service manager what the master does (sd_notify(3)). Private to prefork. It
-// sends:
+// Herald: reports the state of the server to the service manager (sd_notify(3)). Private to
+// prefork. It sends:
 //
 // clang-format off
 //   all workers accept    READY=1 STATUS=

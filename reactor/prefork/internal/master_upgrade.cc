@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Master: what it does as the old program of an upgrade (upgrade.h).
+// Master: its part as the old program of an upgrade (upgrade.h).
 #include <unistd.h>
 
 #include <string>
@@ -71,8 +71,8 @@ void Master::give_way() {
   if (options_.on_upgraded) options_.on_upgraded();
 }
 
-// Closes the master's copies of the sockets. The workers first accept the connections that are
-// queued there, and then close their copies.
+// Closes the master's copies of the group's sockets, and tells the workers to close theirs. The
+// workers first accept the connections that are queued there.
 void Master::drop(unsigned group) {
   close_apart(listeners_.drop(group));
   crew_.tell_all({.kind = Message::Kind::drop, .value = group});

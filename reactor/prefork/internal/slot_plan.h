@@ -4,7 +4,7 @@
 // Private to prefork.
 //
 // In each turn the crew asks which starts and retirements are due, and carries them out. It reports
-// each start, and whatever happens to a worker. The states of a slot:
+// each start, and each event of a worker. The states of a slot:
 //
 //   empty -- started() --> starting -- ready() --> served -- started() --> a successor starts too
 //     ^                       |                     | ^                            |

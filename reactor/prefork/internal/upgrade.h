@@ -9,15 +9,15 @@
 // clang-format on
 //
 // Until the old program lets go, the sockets belong to it and the new program takes no connection.
-// If the new program fails or is stopped before that, it has begun nothing that could be cut off.
+// If the new program fails or is stopped before that, no connection is cut off.
 //
-// The environment variable kName gives the new program the number of a socket. From this socket it
-// reads, line by line, what the numbers of the other descriptors stand for:
+// The environment variable kName gives the new program the number of a socket. The new program
+// reads from this socket, line by line, the meaning of the other descriptors' numbers:
 //   group BALANCED FD,FD,... KEY     the listeners of one address; KEY as Bind's to_string()
 //   mailboxes IN,OUT,IN,OUT,...
 //   end
 // When the new program is able to serve, it answers `R` and the numbers of the groups that it did
-// not take, as `R0,2`. Programs of earlier versions send and read only the R.
+// not take, for example `R0,2`. Programs of earlier versions send and read only the R.
 #pragma once
 
 #include <sys/types.h>
@@ -84,7 +84,7 @@ class Upgrade {
   [[nodiscard]] const std::vector<int>& dropped() const noexcept { return dropped_; }
 
   // Called after News::ready. From then on the sockets belong to the new program, and this program
-  // no longer watches it.
+  // no longer watches the new one.
   void let_go() noexcept;
   // Ends the new program: sends TERM, and KILL if it is still there 2 s later. look() reaps it.
   void cancel(const std::string& why);

@@ -22,8 +22,8 @@ namespace reactor::prefork {
 [[nodiscard]] bool isolate_worker(const std::optional<Identity>& identity);
 
 // Leaves the master's session and terminal. A process in that session could type commands into the
-// terminal (ioctl(2), TIOCSTI), and a process that can read the terminal sees what is typed.
-// Standard input becomes /dev/null, unless number 0 is a descriptor that this program opened
+// terminal (ioctl(2), TIOCSTI), and a process that can read the terminal sees the keys that a user
+// types. Standard input becomes /dev/null, unless number 0 is a descriptor that this program opened
 // (close-on-exec). Standard output and error become write-only if they are terminals. Call it while
 // the process has the master's rights. Errors: those of setsid(2).
 std::error_code leave_terminal() noexcept;

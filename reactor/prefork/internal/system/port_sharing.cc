@@ -60,8 +60,8 @@ Result<Socket> claim(const Address& address, ListenOptions listen) {
   return first;
 }
 #else
-// On other systems a socket joins a group by bind(2) alone. So this first tries whether the address
-// is free. Two servers that start at the same time may both find it free.
+// On other systems a socket joins a group by bind(2) alone. So this function first checks whether
+// the address is free. Two servers that start at the same time may both find it free.
 Result<Socket> claim(const Address& address, ListenOptions listen) {
   if (address.port() != 0) {
     ListenOptions alone = listen;

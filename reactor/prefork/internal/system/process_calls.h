@@ -14,7 +14,7 @@ namespace reactor::prefork {
 // SIGKILL.
 inline constexpr Duration kKillDelay = std::chrono::seconds(2);
 
-// Says what a status of waitpid(2) means: "exited with 3", "was killed by signal 9".
+// Describes a status of waitpid(2), for example "exited with 3" or "was killed by signal 9".
 [[nodiscard]] std::string how_it_ended(int status);
 
 // The kernel calls about processes that the crew makes. Tests replace them. Private to prefork.
