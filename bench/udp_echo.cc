@@ -2,7 +2,7 @@
 // Runs an echo server for datagrams, and prints "listening on udp:ADDRESS:PORT".
 //
 // usage: udp_echo plain|batches|offload
-//   plain    one system call for each datagram that comes, and one for each that leaves
+//   plain    one system call for each datagram that is received, and one for each that is sent
 //   batches  recvmmsg(2) and sendmmsg(2)
 //   offload  also lets the kernel join datagrams (UDP_GRO, UDP_SEGMENT); the library's default
 #include <iostream>

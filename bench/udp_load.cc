@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The load client for datagrams is a closed loop in one thread that spins. Its sockets are
-// connected. Each socket sends a burst, and the next burst when all of the last one came back.
-// After 0.1 s the rest is counted as lost.
+// connected. Each socket sends a burst, and sends the next one when all datagrams of the burst have
+// come back. Datagrams that do not come back within 0.1 s count as lost.
 //
 // usage: udp_load PORT [OPTION...]
 //   -c N  sockets (16)   -d N  datagrams per burst (1)   -s N  bytes of each datagram (64)

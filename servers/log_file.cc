@@ -25,7 +25,7 @@ bool is_regular(int fd) {
 
 // Opens standard error again, because O_NONBLOCK on the inherited descriptor would affect every
 // process that shares it. Returns nothing for a regular file, which needs no O_NONBLOCK. Also
-// returns nothing if standard error can't be opened, because it is a socket or another user's pipe.
+// returns nothing if standard error can't be opened, for example a socket or another user's pipe.
 reactor::UniqueFd own_standard_error() {
   if (is_regular(STDERR_FILENO)) return {};
   reactor::UniqueFd fd(::open("/dev/fd/2", kFlags));

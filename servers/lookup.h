@@ -19,12 +19,12 @@ namespace servers {
 // better than ours.
 inline constexpr reactor::Duration kLookupLimit = std::chrono::seconds(15);
 
-// Returns the addresses of a host in the resolver's order (getaddrinfo(3)), with `port`, a number.
-// Throws std::runtime_error with the reason if there are none.
+// Returns the addresses of a host in the resolver's order (getaddrinfo(3)), each with the port
+// number in `port`. Throws std::runtime_error with the reason if there are none.
 [[nodiscard]] std::vector<reactor::Address> look_up_host(const std::string& host,
                                                          const std::string& port, bool datagrams);
 
-// Does what prefork::find_identity() does. Errors: also Errc::timed_out.
+// Works like prefork::find_identity(). Errors: also Errc::timed_out.
 [[nodiscard]] reactor::Result<reactor::prefork::Identity> look_up_identity(
     const std::string& user, const std::string& group);
 

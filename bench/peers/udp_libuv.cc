@@ -14,7 +14,7 @@ std::vector<char> g_buffer;
 
 void on_datagram(uv_udp_t* socket, ssize_t size, const uv_buf_t* buffer, const sockaddr* from,
                  unsigned) {
-  if (size < 0 || from == nullptr) return;  // an error, the end of what was there, or of a batch
+  if (size < 0 || from == nullptr) return;  // an error, no more datagrams, or the end of a batch
   const uv_buf_t answer = uv_buf_init(buffer->base, static_cast<unsigned>(size));
   uv_udp_try_send(socket, &answer, 1, from);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Does what Python's UDPServer or UnixDatagramServer does, depending on the address: sends data
-// back in capitals. datagram_server [udp:HOST:PORT|unixgram:PATH]
+// Works like Python's UDPServer or UnixDatagramServer, depending on the address: sends data back in
+// capitals. datagram_server [udp:HOST:PORT|unixgram:PATH]
 #include <algorithm>
 #include <cctype>
 #include <csignal>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// handle_request(): serves one connection and returns. handle_request [ADDRESS]
+// Works like handle_request() of a Python server: serves one connection and returns.
+// handle_request [ADDRESS]
 #include <iostream>
 #include <memory>
 #include <stdexcept>

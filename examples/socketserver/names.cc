@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Does without threads what Python's ThreadingMixIn does: serves clients at the same time, each in
+// Works like Python's ThreadingMixIn, but without threads: serves clients at the same time, each in
 // a coroutine with a name. All coroutines change the same variables without a lock. The server
 // shuts down after three clients.
 #include <iostream>

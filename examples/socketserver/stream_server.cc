@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Does what Python's TCPServer or UnixStreamServer, depending on the address, does with a
+// Works like Python's TCPServer or UnixStreamServer, depending on the address, with a
 // StreamRequestHandler: sends each client's line back in capitals. stream_server [ADDRESS]
 #include <algorithm>
 #include <cctype>

@@ -45,8 +45,8 @@ class BadConfig : public std::runtime_error {
 // larger than 1 MiB.
 [[nodiscard]] std::vector<Setting> read_config(const std::string& flag, const std::string& path);
 
-// Returns the line that sets `key`. Does not look for mistakes in other lines. Throws what
-// read_config() throws, and BadConfig if two lines set `key`.
+// Returns the line that sets `key`. Does not look for mistakes in other lines. Throws the
+// exceptions of read_config(), and BadConfig if two lines set `key`.
 [[nodiscard]] std::optional<Setting> find_setting(const std::string& flag, const std::string& path,
                                                   std::string_view key);
 

@@ -64,7 +64,7 @@ class BadValue : public std::runtime_error {
 // Checks that a Content-Type field may have this value.
 void check_content_type(const std::string& flag, const std::string& text);
 // Throws BadValue for "on", "off", "none" and the like, which are hardly meant as file names.
-// `remedy` says what to give instead.
+// `remedy` names the values to give instead.
 void check_file_name(const std::string& flag, const std::string& text, const std::string& remedy);
 // Parses one address, a host name (which stands for all its addresses), fd:N or systemd.
 // `datagrams` says whether addresses for datagrams are allowed. With Names::ignored a host name is

@@ -12,8 +12,8 @@
 
 namespace reactor {
 
-// Stands for the other process of a hand-over, but in the same process. Connections travel through
-// a socket pair to another service, as they would to another process.
+// Plays the other process of a hand-over, inside the process of the test. Connections travel
+// through a socket pair to another service, as they would to another process.
 class Mail final : public HandOverTarget {
  public:
   Mail() : ends_(get(message_pair())) {}

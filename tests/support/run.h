@@ -49,8 +49,8 @@ class Patience {
   return loop.next_timeout() > Duration::zero() || loop.poll();
 }
 
-// Runs turns until `done()` holds, and settles. Returns false if `limit` passed first, or if
-// run_once() failed.
+// Runs turns until `done()` holds, and then calls settle(). Returns false if Patience(limit) is
+// over first, or if run_once() failed.
 template <class Predicate>
 [[nodiscard]] bool run_bounded(Loop& loop, Predicate done, Duration limit = kLimit) {
   const Patience patience(limit);

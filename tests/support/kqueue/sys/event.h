@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // <sys/event.h> of the model of kqueue(2), for systems that have none. The names and meanings are
-// those of the manual page, the numbers those of FreeBSD.
+// those of the manual page, and the numbers are those of FreeBSD.
 #pragma once
 #pragma GCC system_header  // as for the system header that this file replaces
 
