@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Measures a million timers that exist from the beginning. A callback uses the loop's cached time;
-// outside a turn start() reads the clock. The time is for one timer. timers.py compares with other
-// libraries.
+// outside a turn start() reads the clock. The time is for one timer. timers.py compares the figures
+// with those of other libraries.
 #include <chrono>
 #include <cstdint>
 #include <vector>

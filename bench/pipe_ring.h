@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// PipeRing is a ring of pipes, each watched by a loop. When a byte arrives, one is written to the
-// next pipe. This is the load of libevent's bench.c: nearly all the time is spent in the loop and
-// in the kernel's readiness calls.
+// PipeRing is a ring of pipes, each watched by a loop. When a byte arrives in one pipe, a byte is
+// written to the next. This is the load of libevent's bench.c: nearly all the time is spent in the
+// loop and in the kernel's readiness calls.
 #pragma once
 
 #include <fcntl.h>

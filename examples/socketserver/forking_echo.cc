@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A process for each connection, which may block without harm: answers `PID: data`.
+// Serves each connection in a process, which may block without harm, and answers `PID: data`.
 // forking_echo [ADDRESS]
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Child: serve() runs the loop turn by turn, and asks after each turn whether the connection is
-// over, because no event of the loop says so. Before serve() ends, it runs the work that the last
+// Child: serve() runs the loop turn by turn, and checks after each turn whether the connection is
+// over, because the loop has no event for that. Before serve() ends, it runs the work that the last
 // turn left.
 #include "reactor/prefork/child.h"
 

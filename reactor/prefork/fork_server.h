@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ForkServer: serves each connection in a process of its own, which has its own loop. The handlers
-// are those of Server<C>. They may block, because no other connection waits for them. Both servers
-// are made by the same call:
+// are those of Server<C>. They may block, because no other connection waits for them. The same call
+// makes either server:
 //
 //   auto server = reactor::Server<Echo>::listen(loop, address, limits).value();
 //   auto server = reactor::prefork::ForkServer::listen<Echo>(loop, address, limits).value();

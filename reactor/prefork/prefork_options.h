@@ -136,8 +136,8 @@ struct Options : Plan {
   Callback<void()> on_reopen = {};
 
   // on_reload is called in the master after HUP. It returns the plan and the worker function of the
-  // next generation of workers. If the new configuration is bad, it has to log the reason and
-  // return nothing; the present workers then go on. Without a callback the workers are replaced
+  // next generation of workers. If the new configuration is bad, on_reload has to log the reason
+  // and return nothing, and the present workers go on. Without a callback the workers are replaced
   // under the present plan.
   //
   // One worker of the new generation is tried first. If it does not become ready, the present

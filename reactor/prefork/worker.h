@@ -19,8 +19,8 @@ class ForkServer;
 struct Message;  // internal
 
 // Worker is the part of prefork in a worker process: its loop, its listeners, and its answers to
-// the master's messages. run() makes the Worker in that process. Thread: the loop's. Callbacks may
-// call any function except run() and serve().
+// the master's messages. prefork::run() makes the Worker in that process. Thread: the loop's.
+// Callbacks may call any function except run() and serve().
 class Worker {
  public:
   struct Sockets {

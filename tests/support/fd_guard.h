@@ -51,7 +51,8 @@ class FdGuard {
   }
 
   // libkqueue closes the helper descriptors of a closed queue a little later, in a thread of its
-  // own. This waits for that. A descriptor that the test leaked stays open however long this waits.
+  // own. This function waits until they are closed. A descriptor that the test leaked stays open
+  // however long the function waits.
   [[nodiscard]] std::map<int, std::string> settled_descriptors() const {
     auto result = open_descriptors();
     for (int wait = 0; kOnLibkqueue && result != before_ && wait < 2000; ++wait) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Crew: the worker processes. Crew carries out the decisions of the SlotPlan: it forks workers and
-// tells them to leave. It reports each event of a worker to the plan. It also watches whether their
-// loops turn. Private to prefork.
+// tells them to leave. It reports each event of a worker to the plan. It also watches whether the
+// workers' loops turn. Private to prefork.
 //
 // A slot without a worker that is ready has no occupant on the scoreboard. The other workers see
 // that and accept from the slot's queue. The crew sends them a message, so that they look at once.

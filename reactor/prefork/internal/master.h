@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Master: binds, acts on signals, and leaves the workers to the crew. Private to prefork; run() is
-// its public face.
+// Master: binds, acts on signals, and leaves the workers to the crew. Private to prefork;
+// applications call prefork::run(), which makes the Master.
 //
-// In each turn run() starts the workers that are due. Then it waits for signals, notices from the
-// workers, and messages from the other program of an upgrade, and acts on them. The master
+// In each turn Master::run() starts the workers that are due. Then it waits for signals, notices
+// from the workers, and messages from the other program of an upgrade, and acts on them. The master
 // announces that the server is ready when all slots are served. On TERM the workers drain; those
 // that have not ended at the deadline are killed.
 #pragma once

@@ -112,8 +112,8 @@ class Upgrade {
 // of the channel between the two.
 class Inheritance {
  public:
-  // Reads from the socket that kName names, and removes kName from the environment. Empty if kName
-  // is not set. Errors are logged.
+  // Reads from the socket that kName names, and removes kName from the environment. Returns an
+  // empty Inheritance if kName is not set. Errors are logged.
   [[nodiscard]] static Inheritance take();
 
   // Whether an old program waits for this one.

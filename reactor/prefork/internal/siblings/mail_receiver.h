@@ -31,9 +31,9 @@ class MailReceiver {
   MailReceiver(const MailReceiver&) = delete;
   MailReceiver& operator=(const MailReceiver&) = delete;
 
-  // Gives the connections to `service` from now on. `service` must outlive this object. After an
-  // upgrade, this also begins to take the connections that the earlier program left in its
-  // mailboxes or still sends there. All workers share those mailboxes.
+  // Gives the connections that it takes to `service` from now on. `service` must outlive this
+  // object. After an upgrade, this also begins to take the connections that the earlier program
+  // left in its mailboxes or still sends there. All workers share those mailboxes.
   void start(Service& service);
   // open() begins to take connections from the mailbox of `slot`, and close() stops that.
   [[nodiscard]] Result<> open(unsigned slot);
