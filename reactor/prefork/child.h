@@ -25,8 +25,8 @@ class Child {
  public:
   // `state`: the message of a hand-over, see Service::adopt_connection(). `lifeline`: the read end
   // of a pipe that reports end of file as soon as the parent is gone. `blocked`: the signals that
-  // were blocked around the fork; serve() unblocks them. Throws the exceptions of Loop's
-  // constructor.
+  // were blocked around the fork; serve() unblocks them. Throws std::system_error if the loop can't
+  // be made or can't watch the signals and the lifeline.
   Child(Socket connection, std::span<const std::byte> state, UniqueFd lifeline, Backend backend,
         SignalBlock& blocked);
   Child(const Child&) = delete;
