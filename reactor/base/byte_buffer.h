@@ -8,10 +8,11 @@
 namespace reactor {
 
 // ByteBuffer is a queue of bytes in one piece of memory: bytes are appended at the end and consumed
-// at the front. If there is no room at the end, the buffer moves its bytes to the front. If that is
-// not enough, it moves them to new memory of twice their size (more if one append needs more, and
-// at least 1 KiB). The buffer does not limit its size; its user has to. Consumed bytes are poisoned
-// in AddressSanitizer builds.
+// at the front. If there is no room at the end, the buffer moves its bytes to the front, provided
+// that they fill at most half of the memory and that the new bytes then fit. Otherwise it moves
+// them to new memory of twice their size (more if one append needs more, and at least 1 KiB). The
+// buffer does not limit its size; its user has to. Consumed bytes are poisoned in AddressSanitizer
+// builds.
 class ByteBuffer {
  public:
   ByteBuffer() noexcept = default;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Callback<R(A...)> is a move-only callable. std::function requires copyable callables, and libc++
-// lacks std::move_only_function. This class stores callables of up to 32 bytes (a lambda that
-// captures four pointers) in place and allocates larger ones.
+// lacks std::move_only_function. This class stores a callable of up to 32 bytes (a lambda that
+// captures four pointers) in place. It allocates memory for a larger callable, and for one whose
+// move constructor can throw.
 #pragma once
 
 #include <cstddef>
@@ -72,7 +73,8 @@ class Callback<R(Args...)> {
 
  private:
   using Invoke = R (*)(std::byte*, Args...);
-  // Moves the callable from `self` to `target`, or destroys it if `target` is null.
+  // A Manage function moves the callable from `self` to `target`, or destroys it if `target` is
+  // null.
   using Manage = void (*)(std::byte* self, std::byte* target) noexcept;
 
   template <class Callable>

@@ -18,7 +18,7 @@ using Duration = std::chrono::nanoseconds;
 // can be compared and subtracted; a value is meaningless after the machine reboots.
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
-// This means "never": it is longer than any real delay.
+// A delay of kForever never expires, and a wait of kForever has no limit.
 inline constexpr Duration kForever = Duration::max();
 
 // Returns the current time of CLOCK_MONOTONIC (clock_gettime(2); a vDSO call, about 20 ns).

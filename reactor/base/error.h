@@ -25,7 +25,7 @@ enum class Errc {
   unknown_user,       // the system has no user of this name
   unknown_group,      // the system has no group of this name
   file_truncated,     // a file is shorter than the part of it that was to be sent
-  control_truncated,  // passed descriptors were lost: this process has no free number
+  control_truncated,  // passed descriptors were lost: this process has no free descriptor
   surplus_descriptors,  // the peer passed more descriptors than were expected
   bad_directory,        // the working directory for a new process can't be entered
   too_long,             // a line or message does not end within the limit
@@ -41,9 +41,9 @@ enum class Errc {
 // failing call.
 [[nodiscard]] std::error_code last_system_error() noexcept;
 
-// Returns whether a failed system call may succeed later by itself: it was interrupted, had nothing
-// to return yet, or the kernel had no memory or buffer for it. Such an error says nothing about the
-// peer.
+// Returns whether the same system call may succeed if it is repeated later. Such a call was
+// interrupted, could not proceed without waiting, or found no memory or buffer in the kernel. The
+// error says nothing about the peer.
 [[nodiscard]] bool is_transient(const std::error_code& error) noexcept;
 
 // Returns the code for `number`, an errno value.

@@ -13,9 +13,9 @@ class HeldCallback;
 
 // A HeldCallback is a Callback that its owner calls again and again. The callable may replace
 // itself, empty the HeldCallback, or destroy the owner together with the HeldCallback: the callable
-// itself lives until it returns (G2). While the callable runs, the HeldCallback is empty, so the
-// callable is never entered twice. When the callable returns or throws, it is put back, unless the
-// HeldCallback was assigned to, emptied or destroyed meanwhile.
+// itself lives until it returns (G2). While the callable runs, the HeldCallback is empty, so no
+// second call of the callable can begin. When the callable returns or throws, it is put back,
+// unless the HeldCallback was assigned to, emptied or destroyed meanwhile.
 //
 // A Callback that is called only once needs no HeldCallback: move it out and call the local copy.
 template <class R, class... Args>
@@ -62,7 +62,7 @@ class HeldCallback<R(Args...)> {
   };
 
   Callback<R(Args...)> callback_;
-  Lifetime content_;  // ends when this gets another callable
+  Lifetime content_;  // ends when this is assigned to or emptied
 };
 
 }  // namespace reactor

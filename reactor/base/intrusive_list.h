@@ -20,8 +20,8 @@ struct ListLink {
   }
 };
 
-// IntrusiveList is the head of a list of ListLinks. The list owns nothing; a link must unlink
-// itself before it is destroyed.
+// IntrusiveList is the head of a list of ListLinks. The list owns nothing; each link must be
+// unlinked before it is destroyed.
 class IntrusiveList {
  public:
   IntrusiveList() noexcept { head_.next = head_.prev = &head_; }
@@ -32,7 +32,7 @@ class IntrusiveList {
   [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
   [[nodiscard]] ListLink* first() noexcept { return empty() ? nullptr : head_.next; }
   [[nodiscard]] ListLink* last() noexcept { return empty() ? nullptr : head_.prev; }
-  // Returns the link behind `link`, or null if that is the last.
+  // Returns the link after `link`, or null if `link` is the last.
   [[nodiscard]] ListLink* after(const ListLink& link) noexcept {
     return link.next == &head_ ? nullptr : link.next;
   }

@@ -17,9 +17,9 @@ namespace reactor {
 
 enum class LogLevel { trace, debug, info, warn, error, critical, off };
 
-// Receives each message that passes the level, as one printable line (printable.h) without a line
-// feed. `context` is the pointer given to set_log_sink(). Called on the thread that logs; it must
-// neither throw nor log.
+// A LogSink receives each message that passes the level, as one printable line (printable.h)
+// without a line feed. `context` is the pointer given to set_log_sink(). Called on the thread that
+// logs; it must neither throw nor log.
 using LogSink = void (*)(void* context, LogLevel level, std::string_view message) noexcept;
 
 // Replaces the sink. Null restores the default, which writes "LEVEL message" to standard error with

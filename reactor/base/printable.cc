@@ -52,7 +52,7 @@ std::size_t printable_prefix(std::string_view text) noexcept {
   return at;
 }
 
-// Returns the escaped form of one byte.
+// Escape is the escaped form of one byte.
 class Escape {
  public:
   explicit Escape(char byte) noexcept {

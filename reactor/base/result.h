@@ -86,8 +86,8 @@ class [[nodiscard]] Result {
   bool has_value_;
 };
 
-// On success, Result<void> does not touch an error category: that would be a function call in most
-// standard libraries.
+// A successful Result<void> stores no std::error_code. In most standard libraries, making one would
+// cost a function call, to get the category.
 template <>
 class [[nodiscard]] Result<void> {
  public:

@@ -12,7 +12,7 @@
 
 namespace reactor {
 
-// Counter is a number that one thread counts and any thread may read at any time. It needs no
+// Counter is a number that one thread changes and any thread may read at any time. It needs no
 // locked instruction.
 class Counter {
  public:

@@ -41,7 +41,7 @@ ssize_t write_now(int fd, std::string_view line) noexcept {
   if (sent >= 0 || errno != ENOTSOCK) return sent;
   if (is_pipe(fd)) {
     const ssize_t written = write_to_pipe(fd, line);
-    // After any other error, this kernel's pwritev2() can't do it: use poll(2) instead.
+    // Any other error means that this kernel has no RWF_NOWAIT for pipes: use poll(2) instead.
     if (written >= 0 || errno == EAGAIN || errno == EPIPE) return written;
   }
   pollfd room{fd, POLLOUT, 0};

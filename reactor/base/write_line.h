@@ -16,9 +16,10 @@ inline constexpr std::size_t kLongestLine = 4096;
 // Returns 0, or an errno value: EAGAIN if there was no room. After an error, a part of the line may
 // have been written. Async-signal-safe; keeps errno.
 //
-// Another process may turn O_NONBLOCK off. Even then this call never waits on a socket, nor, on
-// Linux 6.4 and later, on a pipe without a name. On a FIFO, a terminal or a pipe of another system
-// it can then wait, because another writer may take the room after this call has found it.
+// Another process that shares the file may turn O_NONBLOCK off. Even then this call never waits on
+// a socket, nor on an unnamed pipe of Linux 6.4 or later. On a FIFO, a terminal or the pipe of
+// another system it can then wait, because another writer may take the room after this call has
+// seen it.
 [[nodiscard]] int write_line(int fd, std::string_view line) noexcept;
 
 }  // namespace reactor

@@ -9,8 +9,8 @@ namespace reactor {
 [[nodiscard]] bool make_private(int fd) noexcept;
 
 // Returns the lowest descriptor number that this process could open now, or -1 if its limit leaves
-// none. To find out, it duplicates `any`, which must be open, for a moment. Another thread may take
-// the number meanwhile.
+// none. `any` must be an open descriptor: the function duplicates it for a moment to learn the
+// number. Another thread may take the number before the caller uses it.
 [[nodiscard]] int lowest_free_descriptor(int any) noexcept;
 
 }  // namespace reactor

@@ -14,7 +14,7 @@ std::atomic<std::uint32_t> g_forks{0};
 void before_fork() { g_forks.fetch_add(1, std::memory_order_relaxed); }
 void in_child() { g_generation.fetch_add(1, std::memory_order_relaxed); }
 
-// Registered when the library is loaded, so that no caller can forget to do it.
+// The handlers are registered when the library is loaded, so that no caller can forget it.
 const int g_registered = ::pthread_atfork(&before_fork, nullptr, &in_child);
 
 }  // namespace

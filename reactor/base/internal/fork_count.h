@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// These two counts tell code whether it now runs in a forked child, and whether a child may hold
-// copies of its descriptors. Each costs one load. Handlers of pthread_atfork(3) update them. The
-// counts miss a raw clone(2) or a vfork(2), which are outside the contract.
+// Two counts tell the library whether it now runs in a forked child, and whether a child may hold
+// copies of this process's descriptors. Reading a count costs one load. Handlers of
+// pthread_atfork(3) update them. The counts miss a raw clone(2) or a vfork(2), which are outside
+// the contract.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,7 @@ namespace reactor {
 
 // Returns the number of forks so far: those of this process, and those of its ancestors up to the
 // fork that led to this process. If the count is the same as when a descriptor was opened, no child
-// has a copy of that descriptor.
-// Async-signal-safe.
+// has a copy of that descriptor. Async-signal-safe.
 [[nodiscard]] std::uint32_t fork_count() noexcept;
 
 }  // namespace reactor

@@ -14,7 +14,8 @@ class Jitter {
  public:
   explicit Jitter(std::uint32_t seed = 1) noexcept : state_(seed) {}
 
-  // Returns a random duration from 0 up to, but not including, `whole`, which is not negative.
+  // Returns a random duration that is at least 0 and less than `whole`, or 0 if `whole` is 0.
+  // `whole` must not be negative.
   [[nodiscard]] Duration part_of(Duration whole) noexcept {
     state_ = state_ * 1664525 + 1013904223;  // a linear congruential generator (Numerical Recipes)
     const double share = static_cast<double>(state_ >> 8U) / 0x1000000;

@@ -47,7 +47,7 @@ inline void unpoison(std::span<const std::byte>) noexcept {}
 [[nodiscard]] inline bool is_poisoned(const void*) noexcept { return false; }
 #endif
 
-// Poisons `bytes` at the end of a scope, even if an exception ends it.
+// PoisonAtExit poisons `bytes` at the end of a scope, even if an exception leaves the scope.
 class PoisonAtExit {
  public:
   explicit PoisonAtExit(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}

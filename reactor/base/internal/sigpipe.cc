@@ -23,7 +23,8 @@ sigset_t only_sigpipe() noexcept {
 
 }  // namespace
 
-// If SIGPIPE was not blocked before, it can't be pending.
+// A signal is pending only while it is blocked. So is_pending(), a system call, is needed only if
+// the caller had blocked SIGPIPE already.
 SigpipeBlock::SigpipeBlock() noexcept {
   const sigset_t set = only_sigpipe();
   ::pthread_sigmask(SIG_BLOCK, &set, &before_);
@@ -31,7 +32,8 @@ SigpipeBlock::SigpipeBlock() noexcept {
   was_pending_ = was_blocked_ && is_pending();
 }
 
-// If SIGPIPE is ignored it never becomes pending, and sigwait() would wait for ever.
+// Calls is_pending() before sigwait(): an ignored SIGPIPE never becomes pending, and sigwait()
+// would wait for it for ever.
 void SigpipeBlock::take_back(ssize_t count, std::size_t size) noexcept {
   if (count >= 0 ? static_cast<std::size_t>(count) == size : errno != EPIPE) return;
   const int kept = errno;

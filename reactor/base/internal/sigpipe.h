@@ -8,9 +8,9 @@
 
 namespace reactor {
 
-// Blocks SIGPIPE in this thread during a write(2), writev(2) or sendfile(2), which have no
-// MSG_NOSIGNAL. A write to a pipe or socket without a reader then only fails with EPIPE. A SIGPIPE
-// that was pending before stays pending.
+// A SigpipeBlock blocks SIGPIPE in this thread during a write(2), writev(2) or sendfile(2), which
+// have no MSG_NOSIGNAL. A write to a pipe or socket without a reader then only fails with EPIPE. A
+// SIGPIPE that was pending before stays pending.
 //
 //   SigpipeBlock block;
 //   const ssize_t count = ::write(fd, data, size);
