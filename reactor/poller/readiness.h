@@ -22,7 +22,7 @@ enum class Interest : std::uint8_t { none = 0, read = 1, write = 2, read_write =
 
 // Ready has the events for which a descriptor is ready, limited to those that were asked for.
 // Readiness is a hint (G5): the next call may still return EAGAIN. A hang-up or an error counts as
-// readable and writable, so the next read returns the remaining bytes and then the true error.
+// readable and writable, so the next reads return the remaining bytes and then the true error.
 class Ready {
  public:
   constexpr Ready() noexcept = default;
@@ -36,8 +36,8 @@ class Ready {
   Interest bits_ = Interest::none;
 };
 
-// Backend is the kernel interface by which a Loop waits. `automatic` picks the best backend that
-// this build and kernel have, in the order below.
+// Backend is the kernel interface by which a Loop waits. `automatic` picks the first backend, in
+// the order of the enumerators, that this build and kernel have.
 enum class Backend : std::uint8_t { automatic, epoll, kqueue, select };
 
 // Returns "auto", "epoll", "kqueue" or "select".

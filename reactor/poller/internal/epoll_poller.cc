@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // This is the backend for epoll(7). The kernel carries the token in data.u64, so this file keeps no
-// table of descriptors. Its oddities:
+// table of descriptors. epoll has these oddities:
 //
 //   - EPOLLHUP and EPOLLERR are reported even if nobody asked for them: see to_interest().
 //   - A registration belongs to the open file, not to the number. It outlives close(2) if a copy of
-//     the descriptor is open, and no call can name it then. The loop deals with that (registry.h).
+//     the descriptor is open, and then no call can remove it. The loop deals with that
+//     (registry.h).
 //   - EPOLLEXCLUSIVE allows no EPOLL_CTL_MOD: such a registration is removed and added again.
 //   - epoll_wait(2) counts in milliseconds. epoll_pwait2(2) is exact, but some kernels lack it and
 //     some sandboxes refuse it: see wait_batch().

@@ -8,9 +8,9 @@
 
 namespace reactor {
 
-// Distinguishes a descriptor from a later one with the same number. All pipes and sockets differ.
-// Files that share an inode do not: two openings of one device, and on Linux all eventfds, timerfds
-// and other anonymous files.
+// FileIdentity tells an open file from a later one with the same descriptor number. Two pipes or
+// sockets always have different identities. Files that share an inode have the same identity: two
+// openings of one device, and on Linux all eventfds, timerfds and other anonymous files.
 struct FileIdentity {
   FileIdentity() noexcept = default;
   explicit FileIdentity(const struct stat& status) noexcept

@@ -7,12 +7,12 @@
 //     EV_ENABLE, which fails with ENOENT if it does not. Most kernels store udata anew with every
 //     change, so each change carries the token.
 //   - Closing a number drops its knotes at once, even if copies of the open file remain.
-//   - A forked child does not inherit the queue. There, the queue's number may belong to another
-//     file.
+//   - A forked child does not inherit the queue. In the child, the queue's number may belong to
+//     another file.
 // libkqueue differs from the kernels in more ways: see is_emulated() and docs/architecture.md.
 //
-// A kevent() call makes one change or fetches events, never both. So the error of a change arrives
-// in errno, and an error of one descriptor can't hide that of another.
+// Each kevent() call here makes one change or fetches events, never both. So the error of a change
+// arrives in errno, and an error of one descriptor can't hide that of another.
 #if __has_include(<sys/event.h>)
 
 #include "reactor/poller/internal/kqueue_calls.h"
@@ -126,13 +126,13 @@ class KqueuePoller final : public Poller {
         batch_(kFirstBatch) {}
 
   ~KqueuePoller() override {
-    // In a forked child this number may belong to another file, because kernels do not pass the
-    // queue on, and libkqueue closes its queue there.
+    // In a forked child the queue's number may belong to another file, because a child does not
+    // inherit a kernel's queue, and libkqueue closes its queue in the child.
     if (generation_ != process_generation()) static_cast<void>(queue_.release());
   }
 
-  // Does not grant Trigger::edge. If it did, the loop would never read its wake-up pipe (Wakeup). A
-  // full pipe takes no more writes, so nothing would wake the loop.
+  // Does not grant Trigger::edge. If it did, the loop would never read its wake-up pipe (Wakeup).
+  // The pipe would fill up, and then no further write could wake the loop.
   std::error_code add(int fd, Interest interest, Token token, Trigger) override {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return last_system_error();
@@ -162,8 +162,8 @@ class KqueuePoller final : public Poller {
       return error ? error : add(fd, after, token, Trigger::level);
     }
     std::error_code error = touch(fd, *watched, after);
-    // fstat(2) is needed if the caller asks whether the file is still the same, and for libkqueue,
-    // which keeps the knotes of closed files.
+    // fstat(2) is needed in two cases: if the caller asks whether the file is still the same, and
+    // if the queue is libkqueue's, because libkqueue keeps the knotes of closed files.
     const bool asks = before == after || emulated_;
     if (asks && !watched->identity.is_still(fd)) error = system_error(ENOENT);
     if (is_gone(error)) static_cast<void>(drop(fd, *watched));
@@ -217,10 +217,10 @@ class KqueuePoller final : public Poller {
   }
 
  private:
-  // Returns how many events one kevent() call may fetch. If a call returns that many, wait() calls
-  // again. libkqueue divides its ready list into pieces of this length, and forgets the events of a
-  // piece that do not fit into the caller's buffer. The length varies, so that libkqueue does not
-  // forget the same descriptors each time.
+  // Returns how many events one kevent() call may fetch. Only libkqueue needs a limit. If a call
+  // returns that many events, wait() makes another call. libkqueue divides its ready list into
+  // pieces of this length, and forgets the events of a piece that do not fit into the caller's
+  // buffer. The length varies, so that libkqueue does not forget the same descriptors each time.
   std::size_t round_limit() noexcept {
     constexpr std::size_t kMost = 512, kLengths = 64;
     return emulated_ ? kMost - round_++ % kLengths : SIZE_MAX;
@@ -257,8 +257,8 @@ class KqueuePoller final : public Poller {
     return &watched_[ident];
   }
 
-  // Returns whether the kernel still has the registration of `fd`, and `fd` is still the same file.
-  // If not, drops the registration.
+  // Returns whether the kernel still has the registration of `fd` and `fd` is still the same file.
+  // Drops the registration if it returns false.
   bool held(int fd, Watched& watched, FileIdentity identity) {
     if (!any(watched.filters)) return false;
     if (watched.identity == identity && !is_gone(touch(fd, watched, watched.filters))) return true;
@@ -302,7 +302,8 @@ class KqueuePoller final : public Poller {
     return first_error;
   }
 
-  // Checks that the registration still exists, by enabling again those of its filters that stay.
+  // Checks that the kernel still has the registration, by enabling filters that are already
+  // enabled. These are the filters that `after` keeps, or all of them if `after` adds one.
   std::error_code touch(int fd, const Watched& watched, Interest after) {
     const bool grows = any(after - watched.filters);
     for (const Interest filter : kFilters) {
@@ -336,7 +337,8 @@ class KqueuePoller final : public Poller {
       error = change(fd, filter, EV_ADD, watched.token);
     }
     if (!error) watched.filters = watched.filters | filter;
-    // libkqueue has several reasons for EFAULT; the others were ruled out before.
+    // libkqueue returns EFAULT for several reasons. The callers have ruled out all of them except a
+    // file that can't be polled.
     if (emulated_ && error == std::errc::bad_address) return system_error(EPERM);
     return error;
   }

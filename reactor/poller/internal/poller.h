@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Poller wraps the kernel's readiness interface in a few calls. Private to the library; not
 // installed. Each backend is one file with one class in an unnamed namespace, and hides its
-// kernel's differences there. All backends are level-triggered: an event that is not consumed is
-// reported again.
+// kernel's differences there. All backends are level-triggered, except for a registration with
+// Trigger::edge: an event that is not consumed is reported again.
 #pragma once
 
 #include <sys/types.h>
@@ -22,9 +22,9 @@
 
 namespace reactor {
 
-// Names a registration. The kernel carries the token (epoll data.u64, kevent udata) instead of a
-// descriptor or pointer. An event of a registration that has ended has an older generation than its
-// table entry, so it is recognised as stale in O(1).
+// A Token names a registration. The kernel carries the token (epoll data.u64, kevent udata) instead
+// of a descriptor or pointer. If a registration has ended, its events have an older generation than
+// the entry with that index in the loop's table, so the loop recognises them as stale in O(1).
 struct Token {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
@@ -80,20 +80,25 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Starts watching `fd` (>= 0, any number). `interest` is not none. Trigger::edge is a request;
-  // edge_triggered() tells whether it is granted. Trigger::exclusive is a request too: if several
-  // pollers watch a descriptor with it, an event may wake only one of them. Such a registration
-  // can't be modified; it has to be removed and added again.
-  // Errors: file_exists if the kernel still holds this very open file under this number (a number
-  // that was closed and reopened without remove() counts as new); operation_not_permitted (EPERM)
-  // for a file that can't be polled (a regular file); bad_file_descriptor.
+  // Starts watching `fd`, which may be any number from 0. `interest` must not be none. Two triggers
+  // are requests, which a backend may ignore:
+  //   Trigger::edge       edge_triggered() tells whether the backend grants it.
+  //   Trigger::exclusive  If several pollers watch the descriptor in this way, an event may wake
+  //                       only one of them. Such a registration can't be modified: remove it and
+  //                       add it again.
+  // Errors:
+  //   file_exists              The kernel still holds this very open file under this number. (A
+  //                            number that was closed and opened again counts as new.)
+  //   operation_not_permitted  The file can't be polled, like a regular file (EPERM).
+  //   bad_file_descriptor      `fd` is not open.
   virtual std::error_code add(int fd, Interest interest, Token token,
                               Trigger trigger = Trigger::level) = 0;
 
   // Changes the interest. Neither `before` nor `after` is none. If they are equal, the call only
   // checks whether the kernel still holds this open file.
   // Errors: no_such_file_or_directory or bad_file_descriptor if the kernel no longer holds it.
-  // After any other error the registration is as before.
+  // After any other error the registration is as before, unless `token` was new: then it may be
+  // gone.
   virtual std::error_code modify(int fd, Interest before, Interest after, Token token) = 0;
 
   // Ends the registration. Call it before the descriptor is closed. `before` is the present
@@ -102,7 +107,7 @@ class Poller {
 
   // Waits up to `timeout` (0: does not wait; kForever: no limit; rounded up to the kernel's
   // resolution) and fills `events` from its start. Returns the number of events, or 0 after a
-  // timeout or a signal (EINTR). `events` has room for at least 64 events, because a word of
+  // timeout or a signal (EINTR). `events` must have room for at least 64 events, because a word of
   // select's sets has 64 bits.
   virtual Result<std::size_t> wait(std::span<PollEvent> events, Duration timeout) = 0;
 
@@ -114,15 +119,15 @@ class Poller {
   // event, even if nobody reads the descriptor.
   [[nodiscard]] virtual bool edge_triggered() const noexcept { return false; }
 
-  // Returns whether wait() tells a closed descriptor from a later one with the same number. If not,
-  // wait() reports the readiness of the later descriptor under the token of the closed one, so the
-  // caller has to remove each registration before it closes the descriptor. select and libkqueue
-  // know descriptors only by number.
+  // Returns whether wait() can tell a closed descriptor from a later one with the same number. If
+  // not, wait() reports the readiness of the later descriptor under the token of the closed one, so
+  // the caller has to remove each registration before it closes the descriptor. select and
+  // libkqueue know descriptors only by number.
   [[nodiscard]] virtual bool knows_files() const noexcept { return true; }
 
   // Reports the exit of `pid` once, as a readable event of `token` (EVFILT_PROC NOTE_EXIT). The
-  // caller still has to wait for the child. Errors: not_supported if the kernel has no such filter;
-  // no_such_process.
+  // caller still has to call waitpid(2) for the child. Errors: not_supported if the kernel has no
+  // such filter; no_such_process.
   virtual std::error_code add_process(pid_t pid, Token token);
   virtual void remove_process(pid_t pid) noexcept;
 };

@@ -26,7 +26,7 @@ namespace {
 class FdBits {
  public:
   using Word =
-      unsigned long;  // fd_mask is a long on Linux; macOS and BSD pack ints alike, LSB first
+      unsigned long;  // like fd_mask on Linux; the ints of other systems have the same layout
   static constexpr std::size_t kWordBits = 8 * sizeof(Word);
 
   void grow(std::size_t bits) {
@@ -123,7 +123,7 @@ class SelectPoller final : public Poller {
     if (timeout == kForever)
       return ::select(static_cast<int>(limit_), read, write, nullptr, nullptr);
     constexpr Duration kLongest = std::chrono::hours(24);  // some kernels refuse huge values
-    // Rounds up to microseconds, so that a timer never wakes the loop early.
+    // The timeout is rounded up to microseconds, so that a timer never wakes the loop early.
     const Duration limited =
         std::min(timeout, kLongest) + std::chrono::microseconds(1) - Duration(1);
     timeval limit{};
@@ -168,7 +168,8 @@ class SelectPoller final : public Poller {
     return used;
   }
 
-  // One closed descriptor makes every select() fail with EBADF, so find all of them and drop them.
+  // Drops every closed descriptor, because a single one makes each select() fail with EBADF.
+  // Returns how many it dropped.
   std::size_t drop_closed() {
     std::size_t dropped = 0;
     for (std::size_t index = 0; index < limit_; ++index) {
