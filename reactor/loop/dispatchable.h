@@ -11,7 +11,8 @@
 
 namespace reactor {
 
-// Describes one live handle, for dump(), for reports of slow callbacks and for a watchdog.
+// HandleInfo describes one live handle, for dump(), for reports of slow callbacks and for a
+// watchdog.
 struct HandleInfo {
   std::string_view kind;  // "io", "timer", "signal", "child", "deferred", "stream", ...
   int number = -1;        // descriptor, signal or pid; -1 if there is none
@@ -19,13 +20,13 @@ struct HandleInfo {
   SourceLocation where;   // the line that made the handle (its Listener for a stream)
 };
 
-// The base of everything whose callback a loop runs. Nothing is deleted through it, so its
-// destructor is not virtual.
+// Dispatchable is the base of every object whose callback a loop runs. No object is deleted through
+// this base, so its destructor is not virtual.
 class Dispatchable {
  public:
   // Describes the handle. Async-signal-safe: returns copies and allocates nothing. The default
-  // returns an empty description. It runs if a base class's destructor detaches the target, because
-  // the derived part of the object is already destroyed by then.
+  // version returns an empty description. The default runs if a base class's destructor detaches
+  // the target, because the derived part of the object is already destroyed by then.
   [[nodiscard]] virtual HandleInfo describe() const noexcept { return {}; }
 
  protected:

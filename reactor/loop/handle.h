@@ -56,21 +56,22 @@ class Handle {
 
 // An IoWatcher calls back while a descriptor is ready. It is made by Loop::watch(). The caller
 // still owns the descriptor: stop the watcher, then close the descriptor. If the descriptor is
-// closed first (G8), the watcher is dead, even if another file gets the number, except with epoll
-// while a dup(2) of the descriptor is open. (In a forked child and with select, the inode tells
-// whether it is another file.)
+// closed first (G8), the watcher is dead, and stays dead when another file gets the number. There
+// is one exception: with epoll, the watcher goes on watching the old file while a dup(2) of the
+// descriptor is open. In a forked child, and with select or libkqueue, the loop tells another file
+// from the old one by its inode.
 class IoWatcher : public Handle {
  public:
   IoWatcher() noexcept = default;
 
   // Changes the events that are waited for. Interest::none pauses: there are no events and no
   // wake-ups, but the descriptor stays claimed by this watcher. Errors: Errc::handle_dead if the
-  // descriptor was closed; Errc::wrong_process; those of epoll_ctl(2). After an error of
-  // epoll_ctl(2), such as a lack of memory, the loop also tries the change again by itself.
+  // descriptor was closed; Errc::wrong_process; those of epoll_ctl(2). If epoll_ctl(2) fails, for
+  // example for lack of memory, the loop also repeats the change by itself until it succeeds.
   Result<> set(Interest interest);
   [[nodiscard]] Interest interest() const noexcept;
 
-  // Ends the watch, so that another watcher may watch the descriptor. From here on set() returns
+  // Ends the watch, so that another watcher may watch the descriptor. After that, set() returns
   // Errc::handle_dead.
   void stop() noexcept;
   [[nodiscard]] bool active() const noexcept;
@@ -82,15 +83,16 @@ class IoWatcher : public Handle {
 };
 
 // A Timer calls back when its time has passed. It is made by Loop::timer(), after() or every(). It
-// is never early, and late by at most a tick (0.52 ms) plus the time that the loop is busy (G4).
-// Timers fire in the order of their ticks; timers of the same tick in the order of their starts.
+// is never early (G4). It is late by at most a tick (0.52 ms), plus the resolution of the kernel's
+// wait, plus the time that the loop is busy. Timers fire in the order of their ticks, and those of
+// one tick in the order of their starts.
 class Timer : public Handle {
  public:
   Timer() noexcept = default;
 
   // Fires once, `delay` after Loop::start_time(). Starting a timer again replaces its earlier
-  // start. With a delay of zero or less, it fires in the next timer phase: this turn's, unless that
-  // has already begun. If the time is beyond the clock's range, the timer never fires.
+  // start. With a delay of zero or less, it fires in the next timer phase that begins, which may be
+  // this turn's. If the time is beyond the clock's range, the timer never fires.
   void start(Duration delay) noexcept;
 
   // Fires every `period` (at least 1 ns), for the first time after one period. It does not drift.
@@ -128,9 +130,10 @@ class ExitStatus {
   explicit ExitStatus(int wait_status) noexcept : status_(wait_status) {}
   explicit ExitStatus(std::error_code error) noexcept : error_(error) {}
 
-  // Set if the status can't be known: no_child_process if another part of the program waited for
-  // the child, Errc::wrong_process after reinit_after_fork(), the system's error if the system can
-  // no longer report the exit. The other members are meaningless then.
+  // Returns a code of 0 if the status is known. Otherwise exited() and signaled() return false, and
+  // the code is no_child_process if another part of the program waited for the child,
+  // Errc::wrong_process after reinit_after_fork(), or the system's error if the system can no
+  // longer report the exit.
   [[nodiscard]] std::error_code error() const noexcept { return error_; }
 
   [[nodiscard]] bool exited() const noexcept;    // by exit() or return from main
@@ -143,9 +146,9 @@ class ExitStatus {
   std::error_code error_;
 };
 
-// A ChildWatcher waits for a child of this process, and calls back once when it has ended. It is
-// made by Loop::on_exit(). If the watcher is destroyed earlier, the application has to wait for the
-// child.
+// A ChildWatcher waits for a child of this process, and calls back once when the child has ended.
+// Loop::on_exit() makes it. If the watcher is destroyed earlier, the application has to wait for
+// the child.
 class ChildWatcher : public Handle {
  public:
   ChildWatcher() noexcept = default;
@@ -158,8 +161,8 @@ class ChildWatcher : public Handle {
 };
 
 // A Deferred calls back before the loop next waits: once, even if it was scheduled several times.
-// It is made by Loop::deferred(). If it is scheduled by a deferred call, it runs in the next turn,
-// and the loop does not sleep before that.
+// It is made by Loop::deferred(). If a deferred call schedules it, it runs in the next turn, and
+// the loop does not sleep before that.
 class Deferred : public Handle {
  public:
   Deferred() noexcept = default;

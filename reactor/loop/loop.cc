@@ -27,7 +27,7 @@ std::unique_ptr<Core> make_core(LoopOptions options) {
   return core;
 }
 
-// Makes a state, which the caller gives to a handle. While the loop ends, the handle is dead.
+// Makes a state, which the caller gives to a handle. If the loop is ending, that handle is dead.
 template <class State, class... Args>
 State* new_state(Core& core, Args&&... args) {
   auto state = std::make_unique<State>(core, std::forward<Args>(args)...);

@@ -51,9 +51,9 @@ struct LoopOptions {
   // The backend. If a named backend is missing, construction fails; no other one is tried.
   Backend backend = Backend::automatic;
 
-  // If the callbacks between two waits (a batch) take longer, the loop logs the place (the source
-  // line) where the slow handle was made. Each place is logged at most once in 10 s, with a count
-  // of the lines left out. Zero disables this.
+  // If the callbacks between two waits (a batch) take longer than this, the loop logs the place
+  // (the source line) where the slow handle was made. Each place is logged at most once in 10 s,
+  // with a count of the lines left out. Zero disables this.
   Duration slow_callback = std::chrono::milliseconds(100);
 
   // Called for every slow batch, with the slow handle and its time. `kind` is empty if the slow
@@ -78,9 +78,9 @@ enum class Layer : std::uint8_t { net, process, coro };
 // The base of the object that a layer keeps in a loop; see Loop::extension().
 class LoopExtension {
  public:
-  // Called by the loop's destructor; ~Loop() says what still works then. Destroys the objects that
-  // users own or that run users' code. This object itself is destroyed later; until then
-  // Loop::extension() still returns it.
+  // Called by the loop's destructor; ~Loop() says what still works then. An extension that holds
+  // objects of the user or runs the user's code, such as coroutines, destroys them here. The
+  // extension itself is destroyed later; until then Loop::extension() still returns it.
   virtual void on_loop_end() noexcept {}
   virtual ~LoopExtension() = default;
 };
@@ -128,8 +128,9 @@ class Loop {
   // Errors: no_child_process if `pid` is not a child or was already waited for.
   Result<ChildWatcher> on_exit(pid_t pid, Callback<void(ExitStatus)> callback,
                                SourceLocation where = SourceLocation::current());
-  // Returns whether an active ChildWatcher waits for `pid`. Process 1 needs this, because it has to
-  // wait for orphans.
+  // Returns whether an active ChildWatcher waits for `pid`. A program that runs as process 1 needs
+  // this, because it also has to wait for orphans and must not take the exit of such a `pid` from
+  // its watcher.
   [[nodiscard]] bool waits_for(pid_t pid) const noexcept;
 
   // Makes a Deferred, which is not scheduled.
@@ -165,7 +166,7 @@ class Loop {
   // Returns the time from which a delay has to count so that it is never cut short: now() inside a
   // turn, else the clock.
   [[nodiscard]] TimePoint start_time() const noexcept;
-  // Sets now() to the clock, for a callback that took long and then starts a timer.
+  // Sets now() to the present time, for a callback that took long and then starts a timer.
   void update_now() noexcept;
 
   // These two calls nest this loop in another one: wait until backend_fd() is readable or
@@ -183,7 +184,7 @@ class Loop {
   // Errors: those of the kernel; nested_run from a callback.
   Result<> reinit_after_fork();
 
-  // Lets a forked child have a loop of its own. Closes this loop's kernel objects and every
+  // Lets a forked child make a new Loop of its own. Closes this loop's kernel objects and every
   // descriptor that it watches (except 0, 1 and 2), so that only the parent still has them. The
   // parent's kernel set and socket files stay as they are (G9). After this call, nothing that was
   // made with this loop may be used or even destroyed: the child has to end by _exit(2). Callbacks
@@ -206,9 +207,9 @@ class Loop {
   // Watches target.fd(). The target keeps run() going unless `background`. Errors as watch().
   Result<> attach(PollTarget& target, Interest interest, bool background = false,
                   Sharing sharing = Sharing::alone);
-  // Changes the interest. Dropping interest is lazy, except that a shared descriptor without
-  // interest leaves the kernel's set immediately, so that other processes get its events. Lazy
-  // means that it costs a system call only if an unwanted event arrives later.
+  // Changes the interest. Dropping interest is lazy: it costs a system call only if an unwanted
+  // event arrives later. There is one exception: a shared descriptor without any interest leaves
+  // the kernel's set immediately, so that other processes get its events.
   // Errors as IoWatcher::set().
   Result<> set_interest(PollTarget& target, Interest interest);
   // Watches an attached target as Sharing::shared from now on.
@@ -230,11 +231,11 @@ class Loop {
   void call_soon(PollTarget& target) noexcept;
 
   // Returns 64 KiB to read into, lent until the callback returns: the next callback uses the same
-  // memory. AddressSanitizer builds poison it after on_data(); each call here unpoisons it. Only
-  // the first call may throw std::bad_alloc.
+  // memory. In AddressSanitizer builds a Stream poisons it after on_data(), and each call here
+  // unpoisons it. Only the first call may throw std::bad_alloc.
   [[nodiscard]] std::span<std::byte> scratch();
-  // Keeps run() going until release() was called as often as hold(). For objects that wait on a
-  // bare timer node.
+  // hold() keeps run() going until release() was called as often as hold(). For objects that wait
+  // on a bare timer node.
   void hold() noexcept;
   void release() noexcept;
   // Returns the object that `layer` keeps in this loop, or null before set_extension(). The loop

@@ -11,7 +11,7 @@ namespace reactor {
 // PollTarget is a descriptor's registration with a loop, for writers of transports such as Stream
 // and Listener. The loop calls the object itself, so there is no callback to store and nothing to
 // allocate. A target is also a timer node, and Loop::call_soon() can call it. 40 bytes. The owner
-// has to detach and disarm it before it is destroyed. See Loop::attach(), arm() and call_soon().
+// must detach and disarm it before destroying it. See Loop::attach(), arm() and call_soon().
 class PollTarget : public TimerNode {
  public:
   PollTarget(const PollTarget&) = delete;
@@ -19,7 +19,7 @@ class PollTarget : public TimerNode {
 
   // Called while the descriptor is ready for something that was asked for. May destroy this object.
   virtual void on_ready(Ready ready) = 0;
-  // Loop::call_soon() was called. May destroy this object.
+  // Called once after Loop::call_soon(). May destroy this object.
   virtual void on_call() {}
   // Called when the deadline of Loop::arm() has passed. May destroy this object.
   void on_expire() override {}
@@ -57,9 +57,9 @@ class PollTarget : public TimerNode {
 // for it.
 enum class Sharing : std::uint8_t { alone, shared };
 
-// Detach is the fate of a descriptor after detach(). `closing`: its only copy is closed at once, so
-// the kernel forgets it by itself and a system call is saved. `staying`: the open file stays open
-// under another descriptor.
+// Detach is the fate of a descriptor after detach(). `closing`: the caller closes it immediately
+// afterwards, and there is no other copy. The kernel then forgets it by itself, which saves a
+// system call. `staying`: the descriptor or a copy of it stays open.
 enum class Detach : std::uint8_t { closing, staying };
 
 }  // namespace reactor

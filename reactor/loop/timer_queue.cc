@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The header draws the wheel. Three oddities:
+// The header draws the wheel. A round takes all timers that are due (expire(), next_expired()). The
+// wheel has three oddities:
 //
 //   - Deadlines move lazily, so a node may lie in a bucket that is too early for it. Each function
 //     that looks into a bucket passes such nodes on (move_on()).
@@ -86,7 +87,7 @@ IntrusiveList& TimerQueue::bucket_at(std::size_t level, Tick tick) noexcept {
                     : higher_[level - 1][(tick >> shift_of(level)) % kBuckets];
 }
 
-// Returns the bucket for a tick that is not before the position, and marks it as occupied.
+// Returns the bucket for a tick that is not before the position, and marks the bucket as occupied.
 IntrusiveList& TimerQueue::list_for(Tick tick) noexcept {
   const Tick ahead = tick - position_;
   if (ahead < kFirstBuckets) {

@@ -15,8 +15,8 @@
 // store in the node, which stays in its bucket. When the wheel reaches that bucket, the node moves
 // on or is dropped.
 //
-// Nodes of one tick expire in the order of their starts (G4). If a postponed node arrives in a
-// bucket of level 0, the bucket is marked as mixed, and is sorted when it is due.
+// Nodes of one tick expire in the order of their starts (G4). If a postponed node may be out of
+// order in a bucket of level 0, the bucket is marked as mixed and is sorted when it is due.
 #pragma once
 
 #include <algorithm>
@@ -29,8 +29,8 @@
 
 namespace reactor {
 
-// A timer node is a base or member of the object that it belongs to. Its owner disarms it before it
-// is destroyed. 32 bytes.
+// A timer node is a base or member of the object that it belongs to. The owner must disarm the node
+// before destroying it. 32 bytes.
 class TimerNode : public Dispatchable, public ListLink {
  public:
   // A node's position among the nodes of one tick; the lowest expires first.
@@ -42,7 +42,8 @@ class TimerNode : public Dispatchable, public ListLink {
   TimerNode(const TimerNode&) = delete;
   TimerNode& operator=(const TimerNode&) = delete;
 
-  // The deadline has passed, and the node is disarmed. This may arm it again or destroy it.
+  // Called when the deadline has passed. The node is already disarmed; the call may arm it again or
+  // destroy it.
   virtual void on_expire() = 0;
   [[nodiscard]] virtual Order order() const noexcept { return kUnordered; }
 
@@ -88,7 +89,7 @@ class TimerQueue {
   }
 
   // Disarms a node that the loop calls without the wheel (Loop::call_soon()). Its deadline becomes
-  // TimePoint::min(), by which the owner can tell that the call waits.
+  // TimePoint::min(), so that the owner can tell that a call is pending.
   void withdraw(TimerNode& node) noexcept {
     disarm(node);
     node.deadline_ = TimePoint::min();
@@ -124,9 +125,11 @@ class TimerQueue {
   // Takes the next node of the round and disarms it. Returns null at the end of the round.
   [[nodiscard]] TimerNode* next_expired() noexcept;
 
-  // Returns the time at which expire() next has something to do: the earliest deadline, rounded up
-  // to a tick. TimePoint::min() if a node is already due, TimePoint::max() if none is armed. The
-  // time may be earlier if many nodes lie in one bucket of a higher level or were postponed lazily.
+  // Returns the time at which expire() next has something to do:
+  //   TimePoint::min()  if a node is already due
+  //   TimePoint::max()  if no node is armed
+  //   otherwise the earliest deadline, rounded up to a tick. The result may be an earlier time if
+  //   many nodes lie in one bucket of a higher level or were postponed lazily.
   [[nodiscard]] TimePoint next_deadline() noexcept;
 
  private:
@@ -150,7 +153,7 @@ class TimerQueue {
   [[nodiscard]] static unsigned shift_of(std::size_t level) noexcept {
     return level == 0 ? 0 : kFirstBits + kBits * static_cast<unsigned>(level - 1);
   }
-  // Returns whether the node is in this round or already in the next one.
+  // Returns whether the node may belong to this round or wait for the next one.
   [[nodiscard]] bool may_be_due(const TimerNode& node) const noexcept {
     return node.deadline_ <= round_end_;
   }

@@ -8,14 +8,15 @@
 
 namespace reactor {
 
-// Holds the targets of Loop::call_soon() and calls them, in order. A turn without such calls costs
-// nothing: the first target to wait arms this queue's own timer node for a time in the past. So the
-// calls run with the due timers, and the loop does not sleep before that. Private to the loop.
+// CallQueue holds the targets of Loop::call_soon() and calls them, in order. A turn without such
+// calls costs nothing: the first target to wait arms this queue's own timer node for a time in the
+// past. So the calls run with the due timers, and the loop does not sleep before that. Private to
+// the loop.
 class CallQueue final : private TimerNode {
  public:
   // `timers` and `slow` must outlive this object.
   CallQueue(TimerQueue& timers, SlowWatch& slow) noexcept : timers_(timers), slow_(slow) {}
-  // Drops the calls, so that the targets may outlive the queue.
+  // Drops the pending calls, so that the targets may outlive the queue.
   ~CallQueue();
   CallQueue(const CallQueue&) = delete;
   CallQueue& operator=(const CallQueue&) = delete;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A child is watched by the first method that works. Each of them only marks the child as due;
-// dispatch() then waits for it with waitpid(2), in the turn's children phase, and calls the
+// A child is watched by the first of three methods that works. Each method only marks the child as
+// due; dispatch() then calls waitpid(2) for the child, in the turn's children phase, and calls the
 // watcher.
 //
 //   pidfd            one descriptor per child, readable when the child has ended
@@ -65,7 +65,7 @@ std::error_code Children::add(ChildState& state) {
   return {};
 }
 
-// Tries the allowed methods in order. Returns the last one's error if none works.
+// Tries the allowed methods in order. If none works, returns the error of the last one.
 std::error_code Children::watch(ChildState& state) {
   std::error_code error = Errc::not_supported;
   if (allows(ChildMethod::pidfd)) error = watch_pidfd(state);

@@ -26,7 +26,7 @@ class Children {
 
   [[nodiscard]] bool waits_for(pid_t pid) const noexcept;
 
-  // Records that the child of `state` may have ended. This turn's children phase checks it.
+  // Records that the child of `state` may have ended. The next children phase asks the kernel.
   void mark_due(ChildState& state) noexcept;
   void mark_all_due() noexcept;
 
@@ -35,8 +35,9 @@ class Children {
   void dispatch();
   [[nodiscard]] bool pending() const noexcept { return due_ > 0; }
 
-  // Registers the watched pids again. Call it after the kernel's set was rebuilt. If no method can
-  // watch a child any more, its watcher ends with the error in the next turn.
+  // Call it after the kernel's set was rebuilt. It registers the pids that a process filter
+  // watched; the registry itself has moved the pidfds. If no method can watch a child any more, its
+  // watcher ends with the error in the next children phase.
   void rewatch() noexcept;
   // Call in a forked child, where the watched processes are siblings. All watchers end with `error`
   // in the next turn.

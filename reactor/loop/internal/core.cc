@@ -6,8 +6,8 @@
 //     +------------------- posted <--------------- due timers <---------------------+
 //
 // Each phase handles the work that was there when the phase began. Work that callbacks add to a
-// phase that has begun waits for the next turn (G3, G10). A callback that throws leaves its phase
-// unfinished. Each phase keeps its unhandled work for the next turn (G6).
+// phase that has begun waits for the next turn (G3, G10). If a callback throws, its phase keeps the
+// unhandled work for the next turn (G6).
 #include "reactor/loop/internal/core.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@
 namespace reactor {
 namespace {
 
-// Represents posted calls, which have no handle.
+// PostedCall stands for posted calls, which have no handle.
 class PostedCall final : public Dispatchable {
  public:
   [[nodiscard]] HandleInfo describe() const noexcept override {
@@ -67,9 +67,9 @@ Core::~Core() {
   registry.detach(wakeup, Detach::staying);
 }
 
-// A closure may own any object that uses the loop, so closures are destroyed first. Coroutines own
-// most of these objects and are destroyed last. The loop accepts nothing new meanwhile, so neither
-// step can go on forever.
+// First destroys the closures, which may own any object that uses the loop. Then the attached
+// targets get on_loop_end(). Coroutines, which own most targets, are destroyed last. The loop
+// accepts nothing new meanwhile, so no step can go on forever.
 void Core::end() noexcept {
   if (in_turn_ && !thread_ends) {
     check_failed(
@@ -122,7 +122,8 @@ Result<> Core::run_while(bool forever, Duration limit) {
       core.in_turn_ = false;
       core.slow.leave();
       core.stop_requested_.store(false);
-      // From here on post() wakes the loop. If a call was posted before, wake a host loop now.
+      // From here on post() wakes the loop. If a call was posted before, wake the outer loop in
+      // which this one is nested (Loop::backend_fd()).
       if (core.posts.fall_asleep()) core.wakeup.wake();
     }
   };

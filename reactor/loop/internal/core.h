@@ -33,16 +33,17 @@ class Core {
   // Opens and attaches the wake-up descriptor.
   std::error_code start();
 
-  // Runs turns until stop() or until there is nothing left to wait for, or one turn if not
-  // `forever`. All run modes share this function. It clears the stop request when it ends.
+  // If `forever`, runs turns until stop() or until there is nothing left to wait for; otherwise
+  // runs one turn. Each turn waits up to `limit`. All run modes share this function. It clears the
+  // stop request when it returns.
   Result<> run_while(bool forever, Duration limit);
   [[nodiscard]] Duration next_timeout() noexcept;
   void request_stop() noexcept;
   void post(Callback<void()> call);
   std::error_code reinit_after_fork();
   void close_in_child() noexcept;
-  // Destroys what closures and coroutines own, and ends all handles. The loop calls it before the
-  // destructor, while everything here still works. Not from a callback.
+  // Ends all handles, and destroys all closures and coroutines with everything that they own.
+  // ~Loop() calls it while everything here still works. Aborts if a callback is running.
   void end() noexcept;
   // Returns false from end() on: the loop then accepts no closure and nothing else that it would
   // have to call.
@@ -65,7 +66,8 @@ class Core {
   void release(HandleState& state) noexcept;
   void link(HandleState& state) noexcept;
   void unlink(HandleState& state) noexcept;
-  // Counts a handle that became active, or ended.
+  // Call it when a handle became active (`keeps`) or ended (not `keeps`). Counts the handle unless
+  // it is unref'ed.
   void keep(const HandleState& state, bool keeps) noexcept;
   void count_keeping(bool more) noexcept { more ? ++keeping : --keeping; }
 
@@ -90,7 +92,7 @@ class Core {
   std::unique_ptr<std::byte[]> scratch;
 
  private:
-  // Ends a call, even one that throws.
+  // Its destructor ends the call, even if the callback throws.
   struct Running {
     Core& core;
     HandleState& state;
@@ -103,7 +105,7 @@ class Core {
   void end(HandleState& state) noexcept;
   Result<> turn(bool forever, Duration limit);
   std::error_code wait(Duration limit);
-  bool run_deferred();  // returns whether there was any
+  bool run_deferred();  // returns whether it ran any call
   void dispatch_io();
   template <class Enter>
   void dispatch_batch(Enter enter);

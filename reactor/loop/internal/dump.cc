@@ -11,7 +11,7 @@
 namespace reactor {
 namespace {
 
-// Returns false for targets that are listed as handles, and for the loop's own.
+// Returns false for targets that are listed as handles, and for the loop's own targets.
 bool is_transport(const PollTarget& target) {
   constexpr std::array<std::string_view, 4> kOthers = {"io", "child", "wakeup", "signal pipe"};
   return std::find(kOthers.begin(), kOthers.end(), target.describe().kind) == kOthers.end();

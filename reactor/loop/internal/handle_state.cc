@@ -80,7 +80,8 @@ void SignalState::stop() noexcept {
   core->keep(*this, false);
 }
 
-// The pidfd or the process filter says that the child has ended. The children phase waits for it.
+// The pidfd or the process filter says that the child has ended. The children phase calls
+// waitpid(2).
 void ChildState::on_ready(Ready) { core->children.mark_due(*this); }
 
 void ChildState::stop() noexcept {

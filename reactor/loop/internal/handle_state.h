@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Each handle has a state object behind it. These objects never move; the handle owns its state,
-// and the loop knows it. Private to the loop.
+// Each handle has a state object behind it. These objects never move. The handle owns its state,
+// and the loop has it in a list. Private to the loop.
 #pragma once
 
 #include <sys/types.h>
@@ -25,8 +25,8 @@ struct HandleState {
   HandleState& operator=(const HandleState&) = delete;
   virtual ~HandleState() = default;
 
-  // Ends the registration, if there is one: the callback never runs again. May be called
-  // repeatedly.
+  // Ends the registration, if there is one: the callback does not run again, unless a timer or
+  // deferred call is started again. May be called repeatedly.
   virtual void stop() noexcept = 0;
   // Returns whether something is registered. An active state keeps run() going unless it is
   // unref'ed.
@@ -72,7 +72,8 @@ struct IoState final : PollTarget, HandleState {
   Callback<void(Ready)> callback;
 };
 
-// This base comes before HandleState, so that start() and stop() touch 64 contiguous bytes.
+// In TimerState this base comes before HandleState, so that start() and stop() touch 64 contiguous
+// bytes.
 struct OrderedTimerNode : TimerNode {
   [[nodiscard]] Order order() const noexcept final { return started; }
 

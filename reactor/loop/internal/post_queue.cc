@@ -5,8 +5,8 @@
 //   push():         puts the call on the stack,     then reads asleep_   (claim_wakeup())
 //   fall_asleep():  sets asleep_,                   then reads the stack
 //
-// So at least one side sees the other. If several threads push, the exchange in claim_wakeup()
-// picks the one that wakes the loop.
+// So at least one side sees what the other has written. If several threads push, the exchange in
+// claim_wakeup() picks the one that wakes the loop.
 #include "reactor/loop/internal/post_queue.h"
 
 #include <memory>

@@ -29,7 +29,7 @@ class PostQueue {
   // of the two notices the other.
   [[nodiscard]] bool fall_asleep() noexcept;
   void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
-  // Decides as push() does whether the caller has to wake the loop. For stop().
+  // Returns whether the loop sleeps and this caller has to wake it, as push() does. For stop().
   [[nodiscard]] bool claim_wakeup() noexcept;
 
   // Moves all pushed calls behind those that are already collected. Loop thread.

@@ -196,7 +196,8 @@ std::error_code Registry::poll_as_wanted(Entry& entry) noexcept {
   return error;
 }
 
-// Returns when to try again.
+// At most once per kCatchUpInterval, asks the kernel again for the interest that is lacking.
+// Returns how long to wait before the next attempt.
 Duration Registry::catch_up(TimePoint now) noexcept {
   if (now < next_catch_up_) return next_catch_up_ - now;
   next_catch_up_ = now + kCatchUpInterval;
@@ -210,7 +211,8 @@ Duration Registry::catch_up(TimePoint now) noexcept {
   return behind_ ? kCatchUpInterval : kForever;
 }
 
-// The kernel can't change the way in which it watches, so the descriptor is added anew.
+// The kernel can't change the trigger of a registration, so the descriptor is removed and added
+// again.
 void Registry::share(PollTarget& target) noexcept {
   if (!alive(target)) return;
   Entry& entry = entries_[target.index_];
@@ -289,8 +291,8 @@ void Registry::detach_process(PollTarget& target, pid_t pid) noexcept {
 
 bool Registry::owns_set() const noexcept { return owner_ == process_generation(); }
 
-// After a fork, a child may hold copies of all descriptors that were open then. Closing our copy no
-// longer removes it from the kernel's set (epoll(7), question 6).
+// After a fork, a child may hold copies of all descriptors that were open then. Closing our copy
+// then no longer removes it from the kernel's set (epoll(7), question 6).
 void Registry::note_forks() noexcept {
   if (forks_ == fork_count()) return;
   forks_ = fork_count();
@@ -325,11 +327,11 @@ void Registry::drop_unwanted(Entry& entry) {
 }
 
 // Removes the descriptor from the kernel's set, because hang-ups are reported even without
-// interest. It is added again when the target wants events (G5).
+// interest. The descriptor is added again when the target wants events.
 void Registry::drop(Entry& entry) {
   if (forgotten(poller_->remove(entry.target->fd_, entry.polled))) {
     mark_dead(entry);
-    needs_rebuild_ = true;  // the event's registration can't be named any more
+    needs_rebuild_ = true;  // no call can reach the registration any more
   }
   entry.polled = Interest::none;
 }
@@ -340,7 +342,7 @@ std::uint64_t Registry::take_stale_count() noexcept {
   return count;
 }
 
-// Marks each target whose descriptor was closed as dead. Only the old set can tell that, because a
+// Marks a target as dead if its descriptor was closed. Call it before the old set is replaced: a
 // new set would register any file that has the number now. A forked child can't ask its parent's
 // set, so it compares file identities.
 void Registry::mark_closed() noexcept {

@@ -13,10 +13,10 @@
 //           the kernel had no memory, the registry is "behind", and wait() tries again until
 //           nothing is lacking.
 //   dead    Its target is attached, but the descriptor was closed. Nothing is polled, and
-//           set_interest() returns Errc::handle_dead. Only detach() is left.
+//           set_interest() returns Errc::handle_dead. Only detach() still has an effect.
 //
 // One oddity: if the open file of an ended registration lives on (dup, fork), the kernel keeps the
-// registration, and no call can name it any more. Its events carry a token that was retired before
+// registration, and no call can reach it any more. Its events carry a token that was retired before
 // the batch began. In that case all registrations are moved to a new kernel set: see rebuild().
 #pragma once
 
@@ -94,9 +94,9 @@ class Registry {
   [[nodiscard]] bool needs_rebuild() const noexcept { return needs_rebuild_; }
   [[nodiscard]] std::uint64_t take_stale_count() noexcept;
 
-  // Moves all registrations into a new kernel set: after needs_rebuild(), or in a forked child.
-  // Targets whose descriptor was closed are dead from then on, whatever file has their number now.
-  // Returns the first error; the registry is behind then.
+  // Moves all registrations into a new kernel set. Call it if needs_rebuild() is true, or in a
+  // forked child. Targets whose descriptor was closed are dead from then on, whatever file has
+  // their number now. Returns the first error; the registry is behind then.
   std::error_code rebuild(std::unique_ptr<Poller> poller);
   // Calls on_loop_end() of each target.
   void end_targets() noexcept;
@@ -112,9 +112,12 @@ class Registry {
   }
 
  private:
-  // kBackground: does not keep run() going. kEdge, kShared: watched with Trigger::edge or
-  // exclusive. kDead: see above. kForked: a fork has happened since attach(), so a child may hold a
-  // copy of the descriptor and closing it does not remove it from the kernel's set.
+  // kBackground  The target does not keep run() going.
+  // kEdge        It is watched with Trigger::edge.
+  // kDead        Its descriptor was closed: see above.
+  // kForked      A fork has happened since attach(). A child may hold a copy of the descriptor, so
+  //              closing the descriptor may not remove it from the kernel's set.
+  // kShared      It is watched with Trigger::exclusive.
   enum Flag : std::uint8_t { kBackground = 1, kEdge = 2, kDead = 4, kForked = 8, kShared = 16 };
 
   struct Entry {  // 16 bytes: four in a cache line

@@ -28,7 +28,8 @@
 namespace reactor {
 namespace {
 
-// Says which loop watches a signal: the generation of its process and the loop's number. 0: none.
+// A Claim says which loop watches a signal: the generation of its process and the loop's number. A
+// value of 0 means none.
 using Claim = std::uint64_t;
 
 Claim make_claim(std::uint32_t loop) noexcept {
@@ -46,8 +47,8 @@ bool is_current(Claim claim) noexcept { return claim >> 32U == process_generatio
 // of these accesses are sequentially consistent. So either the handler finds no pipe, or
 // give_back() sees the handler and waits for it.
 //
-// A forked child inherits the handler. It can get a signal before any of its own code has run, even
-// before its process_generation() has changed. So the handler compares pids (getpid(2) is
+// A forked child inherits the handler. The child can get a signal before any of its own code has
+// run, even before its process_generation() has changed. So the handler compares pids (getpid(2) is
 // async-signal-safe). In a child it only notes that the signal arrived; reopen() delivers it.
 struct Delivery {
   std::atomic<Claim> claim{0};
@@ -69,7 +70,7 @@ extern "C" void reactor_signal_handler(int number) {
   const int saved_errno = errno;
   const pid_t self = ::getpid();
   delivery.came.store(self);
-  // In a pid namespace of its own, a child can have its parent's pid. The generation differs then.
+  // In a pid namespace of its own, a child can have its parent's pid; is_current() is then false.
   if (delivery.process.load() == self && is_current(delivery.claim.load())) {
     delivery.handlers.fetch_add(1);
     const char byte = 0;
@@ -123,8 +124,8 @@ std::error_code Signals::open_pipe() {
   return core_.registry.attach(*this, Interest::read, true, Trigger::level);
 }
 
-// Installs the handler for the holder of the claim. `inherited` means that a loop of a parent
-// process had the claim: the handler is already installed, and `previous` is kept.
+// Installs the handler for the holder of the claim. If `inherited`, a loop of a parent process had
+// the claim. The signal's present disposition is then our handler, so `previous` is left as it is.
 std::error_code Signals::take_over(int number, bool inherited) {
   Delivery& delivery = delivery_of(number);
   if (inherited) delivery.handlers.store(0);  // the parent's threads do not exist in this process
@@ -140,7 +141,8 @@ std::error_code Signals::take_over(int number, bool inherited) {
   return {};
 }
 
-// Ends a claim. A child that did not take the loop over has its own dispositions; they stay.
+// Ends a claim and restores the disposition from before it. Does nothing in a forked child that did
+// not take the loop over: the child's dispositions are its own.
 void Signals::give_back(int number) noexcept {
   Delivery& delivery = delivery_of(number);
   if (!is_current(delivery.claim.load())) return;

@@ -15,13 +15,13 @@ namespace reactor {
 class Core;
 struct SignalState;
 
-// Each Loop has one. A signal number belongs to one loop of the process at a time. Loops of several
-// threads may claim numbers concurrently. The handler only notes the signal and writes one byte to
-// the pipe; in a forked child it writes nothing.
+// Each Loop has one Signals object. A signal number belongs to one loop of the process at a time.
+// Loops of several threads may claim numbers concurrently. The handler only notes the signal and
+// writes one byte to the pipe; in a forked child it writes nothing.
 class Signals final : public PollTarget {
  public:
   explicit Signals(Core& core);
-  // Waits, for a second at most, for handlers that are running in other threads.
+  // Waits for handlers that are running in other threads, at most one second per signal number.
   ~Signals();
 
   // Errors: Errc::signal_taken, those of pipe(2), sigaction(2) and of attaching the pipe.

@@ -27,8 +27,8 @@ std::string text_of(const HandleInfo& who, std::size_t calls, Duration took) {
 
 }  // namespace
 
-// Returns the entry of the place where `who` was made. File names are string literals, so a place
-// always has the same pointer.
+// Returns the entry of the place where `who` was made. File names are string literals, so comparing
+// pointers is enough.
 SlowLog::Place& SlowLog::place_of(const HandleInfo& who) noexcept {
   const char* const file = who.kind.empty() ? nullptr : who.where.file_name();
   const auto line = static_cast<unsigned>(who.where.line());

@@ -13,10 +13,10 @@ namespace reactor {
 // turns is measured, so that the slow handle can be named if it is slow again. If the slow batch
 // had only one call, its handle is named at once. Private to the loop.
 //
-// A target may be destroyed in its own callback, before the report. So a target that ends calls
-// forget(), which replaces the pointer to it by a copy of its description. Nothing calls forget()
-// for a timer node, because it is disarmed before its callback runs. So its description is copied
-// before the call.
+// A target may be destroyed in its own callback, before the report. So forget() is called for a
+// target that ends: it replaces the pointer to the target by a copy of the description. Nothing
+// calls forget() for a timer node, because the node is disarmed before its callback runs. So its
+// description is copied before the call.
 class SlowWatch {
  public:
   // `options` and `stats` must outlive this object.
@@ -33,7 +33,7 @@ class SlowWatch {
   }
   // Does the same for a target that may be destroyed in its callback without a call of forget().
   void enter_copied(const Dispatchable& who) noexcept;
-  // enter() in parts, for a batch of I/O: each call then costs one store.
+  // These are the parts of enter(), for a batch of I/O: each call then costs one store.
   [[nodiscard]] bool measures() const noexcept { return measured_turns_ > 0; }
   void count_calls(std::size_t calls) noexcept { calls_ += calls; }
   void enter_plainly(const Dispatchable& who) noexcept { current_ = &who; }
@@ -48,7 +48,8 @@ class SlowWatch {
       finish_measuring();
     current_ = nullptr;
   }
-  // `who` is being destroyed, perhaps in its own callback. Keeps a copy of its description.
+  // Call it before `who` is destroyed, perhaps in its own callback. Keeps a copy of its description
+  // if `who` was called last.
   void forget(const Dispatchable& who) noexcept {
     if (current_ == &who) [[unlikely]]
       remember(who.describe());
@@ -65,7 +66,7 @@ class SlowWatch {
   }
 
  private:
-  // Holds the description of a target that may no longer exist.
+  // A Copy holds the description of a target that may no longer exist.
   class Copy final : public Dispatchable {
    public:
     [[nodiscard]] HandleInfo describe() const noexcept override { return info; }
