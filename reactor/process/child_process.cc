@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// spawn() makes everything that needs memory before it forks. So no failure after the fork can
-// leave a child for which no object waits.
+// spawn() makes the Ward, which waits for the child, before it forks. So no failure after the fork
+// leaves a child that nobody waits for: ~Process() kills the child, and ~Ward() waits for it.
 //
 //   spawn() --> the child runs --> it ends: on_exit()
 //                     |
@@ -40,7 +40,7 @@ namespace {
 
 const StreamOptions kDefaultOptions;
 
-// The end of the Loop waits at most this often for a child that was killed just before.
+// ~Loop() waits at most this often, 1 ms each, for a child that was killed just before.
 constexpr int kLastWaits = 200;  // of 1 ms each
 
 std::string_view name_of(std::string_view variable) {
@@ -113,9 +113,9 @@ Redirect Redirect::pipe(StreamHandler& handler, const StreamOptions& options) no
   return result;
 }
 
-// The descriptors of a process that is about to start.
+// Setup has the descriptors of a process that is about to start.
 struct Process::Setup {
-  // Makes the child's end of stream `number`, and for a pipe ours.
+  // Makes the child's end of stream `number` and, if it is a pipe, also our end.
   Result<> connect(std::size_t number, const Redirect& redirect) {
     switch (redirect.kind_) {
       case Redirect::Kind::inherit:
@@ -154,8 +154,8 @@ struct Process::Ward {
   Ward(const Ward&) = delete;
   Ward& operator=(const Ward&) = delete;
 
-  // Waits for a killed child that has not ended before the loop, but not for long. SIGKILL works
-  // immediately, except on a process that hangs in the kernel, for which waiting does not help.
+  // Waits briefly for the child if it was killed but nobody has waited for it yet. SIGKILL works
+  // immediately, except on a process that hangs in the kernel. A longer wait would not help there.
   ~Ward() {
     if (!killed || made_in != process_generation()) return;
     for (int left = kLastWaits; left > 0 && ::waitpid(pid, nullptr, WNOHANG) == 0; --left) {
@@ -164,7 +164,8 @@ struct Process::Ward {
   }
 
   // Until the child is waited for, its pid and its group can't belong to another process. Code
-  // outside the loop may have waited for it, so this asks the kernel before it sends the signal.
+  // outside the loop may have waited for it, so this function asks the kernel before it sends the
+  // signal.
   Result<> send(int signal) const noexcept {
     siginfo_t info{};
     const bool is_ours =
@@ -186,7 +187,7 @@ struct Process::Ward {
   ChildWatcher watcher;
 };
 
-// The children of a loop that still run although their Process object is gone.
+// Orphans has the children of a loop that still run although their Process object is gone.
 struct Process::Orphans final : LoopExtension {
   // Throws std::bad_alloc.
   static Orphans& of(Loop& loop) {
@@ -235,7 +236,8 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
   plan.directory = options.directory;
   plan.group = static_cast<SpawnPlan::Group>(options.group);
   for (std::size_t i = 0; i < 3; ++i) plan.streams[i] = setup.theirs[i].get();
-  // Everything that takes memory is made before the child: after a failure it would be left alone.
+  // The Ward is made before the fork. If it were made later and failed, nobody would wait for the
+  // child.
   process->starter_ = loop.deferred([made = process.get()] { made->start_next(); }, where);
   auto ward = std::make_unique<Ward>(process.get(), Orphans::of(loop));
   Result<pid_t> pid = spawn_child(plan);
@@ -257,7 +259,7 @@ Result<> Process::watch(Loop& loop, SourceLocation where) {
   return {};
 }
 
-// Starts one Stream per turn, because its callbacks may destroy this Process.
+// Starts one Stream per turn, because a Stream's callbacks may destroy this Process.
 void Process::start_next() {
   Stream* const stream = streams_[started_++].get();
   if (started_ < streams_.size()) starter_.schedule();

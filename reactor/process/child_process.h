@@ -26,7 +26,7 @@ class Redirect {
   [[nodiscard]] static Redirect inherit() noexcept { return {}; }
   // Leads to /dev/null: there is nothing to read, and output is dropped.
   [[nodiscard]] static Redirect null() noexcept { return Redirect(Kind::null); }
-  // Leads to a copy of `fd`. `fd` stays yours, and must be open until spawn() returns.
+  // Leads to a copy of `fd`. The caller keeps `fd`, and must leave it open until spawn() returns.
   [[nodiscard]] static Redirect to(int fd) noexcept;
   // Leads to the same file as the child's output. Only for ProcessOptions::errors; otherwise
   // spawn() fails.
@@ -47,22 +47,24 @@ class Redirect {
   const StreamOptions* options_ = nullptr;
 };
 
-// The process group of the child. `same`: that of this process. `own`: a new group, which the
-// terminal's Ctrl-C does not reach (setpgid(2)). `session`: a new group in a new session without a
-// terminal (setsid(2)). With the last two, kill() and the destructor reach all of the group, also
-// the child's own children.
+// The process group of the child:
+//   same     The group of this process.
+//   own      A new group, which the terminal's Ctrl-C does not reach (setpgid(2)).
+//   session  A new group in a new session without a terminal (setsid(2)).
+// With `own` and `session`, kill() and ~Process() reach all of the group, also the child's own
+// children.
 enum class ProcessGroup : std::uint8_t { same, own, session };
 
 struct ProcessOptions {
-  // The program and its arguments (argv). The program is looked up in the child's PATH unless it
-  // has a slash. No shell is involved, so nothing needs to be quoted.
+  // The program and its arguments (argv). The program is looked up in the child's PATH unless its
+  // name has a slash. No shell is involved, so nothing needs to be quoted.
   std::vector<std::string> arguments;
   // Variables, as NAME=VALUE. They replace or add to those of this process; without
   // inherit_environment the child has no others.
   std::vector<std::string> environment;
   bool inherit_environment = true;
-  // The child's working directory. A relative program is looked up from there. Empty: that of this
-  // process.
+  // The child's working directory. A relative program is looked up from there. Empty: the directory
+  // of this process.
   std::string directory;
 
   Redirect input, output, errors;
@@ -84,36 +86,40 @@ class Process {
   using OnExit = Callback<void(Process&, ExitStatus)>;
 
   // Starts the program. Its Streams start in the loop's next turn, so no callback runs inside this
-  // call. It takes as long as fork(2) and exec(3) take; if another thread forks without exec at the
-  // same moment, it takes longer. Errors, after which nothing is left behind: invalid_argument (no
-  // program, a NUL byte inside a text, a variable without a name, with_output() for another stream
-  // than errors); no_such_file_or_directory, permission_denied, executable_format_error and others
-  // of execve(2); Errc::bad_directory, wrong_process; those of pipe(2), fork(2), fcntl(2) and
-  // Loop::on_exit().
+  // call. It waits until the child's exec(3) is done. If another thread forks at the same moment,
+  // it may also wait until that thread's child calls exec or exits. After any of these errors
+  // nothing is left behind:
+  //   invalid_argument: no program, a NUL byte inside a text, a variable without a name, or
+  //     with_output() for a stream other than `errors`
+  //   Errc::bad_directory, wrong_process
+  //   no_such_file_or_directory, permission_denied, executable_format_error, others of execve(2)
+  //   those of pipe(2), fork(2), fcntl(2) and Loop::on_exit()
   [[nodiscard]] static Result<std::unique_ptr<Process>> spawn(
       Loop& loop, const ProcessOptions& options, OnExit on_exit,
       SourceLocation where = SourceLocation::current());
 
-  // Kills the child (SIGKILL) if it still runs, without waiting: the loop waits for its end in the
-  // background, or the Loop's destructor does. Does nothing in a forked child (G9).
+  // Kills the child (SIGKILL) if it still runs, unless release() was called. Does not wait for the
+  // child: the loop does so in the background, or else ~Loop(). Does nothing in a process that was
+  // forked from this one (G9).
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
   // Returns the child's pid, also after the child has ended.
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  // Returns true until on_exit() is called.
+  // Returns true until the OnExit callback is called.
   [[nodiscard]] bool running() const noexcept;
-  // Sends a signal to the child, or to its own group. Errors: no_such_process if it is not
-  // running(), or if other code has waited for it; Errc::wrong_process in a forked child; those of
-  // kill(2).
+  // Sends a signal to the child, or to its own group. Errors: no_such_process if running() is false
+  // or if other code has waited for the child; Errc::wrong_process in a process that was forked
+  // from this one; those of kill(2).
   Result<> kill(int signal) noexcept;
-  // Lets the child continue when this object is destroyed. The loop then waits for it as long as
-  // the loop exists.
+  // Lets the child continue when this object is destroyed. The loop then still waits for the child,
+  // as long as the loop exists.
   void release() noexcept { kills_ = false; }
 
-  // Return our ends of the pipes; null for other redirects. input()->close() ends the child's
-  // input. If the child reads no more, a write to input() ends that Stream with broken_pipe.
+  // These return our end of the pipe, or null if the stream is not redirected to a pipe.
+  // input()->close() ends the child's input. If the child has stopped reading, a write to input()
+  // ends that Stream with broken_pipe.
   [[nodiscard]] Stream* input() const noexcept { return streams_[0].get(); }
   [[nodiscard]] Stream* output() const noexcept { return streams_[1].get(); }
   [[nodiscard]] Stream* errors() const noexcept { return streams_[2].get(); }

@@ -22,7 +22,8 @@
 namespace reactor {
 namespace {
 
-// The transport for a descriptor that may be blocking, because its other users need it so.
+// SharedTransport is for a descriptor that is shared with other processes. It may be blocking,
+// because those processes need it so.
 class SharedTransport final : public Transport {
  public:
   explicit SharedTransport(int fd) noexcept : pipe_(fd) {}
@@ -30,7 +31,7 @@ class SharedTransport final : public Transport {
   IoResult read(int fd, std::span<std::byte> buffer) override {
     return is_ready(fd, POLLIN) ? pipe_.read(fd, buffer) : IoResult::blocked();
   }
-  // A pipe that is ready for writing takes so many bytes without waiting (pipe(7)).
+  // A pipe that is ready for writing takes PIPE_BUF bytes without waiting (pipe(7)).
   IoResult write(int fd, std::span<const std::byte> bytes) override {
     constexpr std::size_t kMost = PIPE_BUF;
     if (!is_ready(fd, POLLOUT)) return IoResult::blocked();
@@ -48,7 +49,7 @@ class SharedTransport final : public Transport {
   PipeTransport pipe_;
 };
 
-// The transport for files. No poller accepts files, because they are always ready. The Stream
+// FileTransport is for files. No poller accepts files, because they are always ready. The Stream
 // watches another descriptor that is always ready instead (open_file()).
 class FileTransport final : public Transport {
  public:

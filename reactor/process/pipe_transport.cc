@@ -17,8 +17,8 @@ IoResult not_moved(int number) noexcept {
   return IoResult::failed(number);
 }
 
-// Returns whether `fd` is a file or a block device. There EIO means lost data; on a terminal it
-// means a hang-up (tty_ioctl(4)).
+// Returns whether `fd` is a file or a block device. For these, EIO means lost data; on a terminal,
+// EIO means a hang-up (tty_ioctl(4)).
 bool is_storage(int fd) noexcept {
   struct stat status {};
   return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));

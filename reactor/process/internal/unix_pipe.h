@@ -9,7 +9,7 @@
 
 namespace reactor {
 
-// The lowest descriptor after the standard ones.
+// The lowest descriptor number after the standard ones.
 inline constexpr int kFirstOther = STDERR_FILENO + 1;
 
 struct PipeEnds {

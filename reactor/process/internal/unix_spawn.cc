@@ -44,7 +44,7 @@ bool close_range_on_exec([[maybe_unused]] unsigned first) noexcept {
 }
 
 // Returns the highest open descriptor, for kernels without close_range(2). A descriptor that
-// another thread opens after this must have O_CLOEXEC, or the child gets it.
+// another thread opens after this must have O_CLOEXEC, or the child may get it.
 int highest_descriptor() {
   DIR* const folder = ::opendir("/dev/fd");
   if (folder == nullptr) return static_cast<int>(std::min(::sysconf(_SC_OPEN_MAX), 1L << 20));
@@ -132,7 +132,8 @@ class Child {
   const int highest_;  // the highest open descriptor; -1 if close_range(2) works
 };
 
-// Forks with all signals blocked, so that no handler of the parent runs in the child. Keeps errno.
+// Forks with all signals blocked, so that no handler of the parent runs in the child. Stores the
+// earlier signal mask in `before`. Errors: those of fork(2), in errno.
 pid_t fork_blocked(sigset_t& before) noexcept {
   sigset_t all;
   sigfillset(&all);

@@ -22,8 +22,8 @@ struct SpawnPlan {
   std::vector<std::string> arguments;    // argv
   std::vector<std::string> environment;  // NAME=VALUE, all of it
   std::string directory;                 // empty: that of this process
-  // The descriptors, above 2, of which the child's 0, 1 and 2 become copies; -1: as in this
-  // process.
+  // The child's descriptors 0, 1 and 2 become copies of these, which are above 2; -1: the child
+  // keeps the descriptor of this process.
   std::array<int, 3> streams{-1, -1, -1};
   Group group = Group::same;
 };
