@@ -28,11 +28,12 @@
 namespace reactor {
 namespace {
 
-// %P asks for the pid each time, so it is right in a forked child; %t would be wrong there.
+// %P asks for the pid each time, so the pid is right in a forked child. %t is left out, because
+// spdlog caches the thread id, which is another one in the child.
 constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e%z %P %n %l %v";
 
-// Losses counts the lines that could not be written, and whose loss was not reported yet. A process
-// and the children that it forks share the count, so that lines of a child that has ended are
+// Losses counts the lines that could not be written and whose loss is not yet reported. A process
+// and the children that it forks share the count, so that the lines that an exited child lost are
 // reported too.
 class Losses {
  public:
@@ -51,7 +52,7 @@ class Losses {
     shared_->error.store(error);
     shared_->lines.fetch_add(lines);
   }
-  // Returns the number of lines, for the caller to report.
+  // Returns the count and sets it to 0; the caller reports it or adds it again.
   [[nodiscard]] std::uint64_t take() noexcept {
     return shared_->lines.load() == 0 ? 0 : shared_->lines.exchange(0);
   }
@@ -87,7 +88,7 @@ class FdSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex
                "; lines are lost until it can be written again, and the log then says how many");
     }
   }
-  // Reports the losses, on standard error if the log still can't be written.
+  // Reports the losses in the log, or on standard error if the log still can't be written.
   void flush_() override {
     if (tell_losses() != 0) complain(text_of(losses_.take()));
   }
@@ -109,7 +110,7 @@ class FdSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex
            " lines of the log are lost: " + system_error(losses_.error()).message();
   }
 
-  // Returns the errno value of the write, or 0.
+  // Writes the number of lost lines to the log, if there are any. Returns 0 or the errno value.
   int tell_losses() {
     const std::uint64_t lines = losses_.take();
     if (lines == 0) return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// These functions connect the library's log to spdlog. They are a component of their own
+// These functions connect the library's log to spdlog. They form a separate component
 // (reactor::spdlog), because no other part of the library uses spdlog.
 #pragma once
 
@@ -19,13 +19,13 @@ void log_to_spdlog(std::shared_ptr<spdlog::logger> logger);
 // Makes a logger that writes to `fd` (not owned) and is never registered with spdlog. Each line is
 // one write(2), so if `fd` was opened with O_APPEND, the lines of forked processes are neither
 // mixed nor written twice. A line holds the time, pid, `name`, level and message. The logger has no
-// thread. Lines that can't be written without waiting are lost. Before the next line that can be
-// written, the log reports how many were lost, in this process and in those that it forked. Not
+// thread. Lines that can't be written without waiting are lost. Before the next line that it can
+// write, the logger writes how many lines this process and its forked children have lost. Not
 // thread-safe, like set_log_sink().
 void log_to_spdlog_fd(std::string_view name, int fd);
 
-// Flushes the logger. The logger of log_to_spdlog_fd() then reports how many lines were lost. It
-// uses standard error if its log can't be written. Call it at the end of the process.
+// Flushes the logger. A logger of log_to_spdlog_fd() then reports how many lines were lost, on
+// standard error if the log can't be written. Call this function before the process exits.
 void flush_spdlog();
 
 }  // namespace reactor
