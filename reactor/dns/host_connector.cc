@@ -4,8 +4,8 @@
 //   AAAA answers   its addresses at once
 //   A answers      its addresses at once if AAAA has answered; else after kResolutionDelay
 //
-// When both have answered, no_more() tells the Connector that it may fail when its attempts have
-// failed.
+// When both have answered, no_more() tells the Connector that no further address follows. The
+// Connector then fails once all its attempts have failed.
 #include "reactor/dns/host_connector.h"
 
 #include <utility>
@@ -68,7 +68,7 @@ void HostConnector::on_answer() {
   }
 }
 
-// Without memory these addresses are lost. Those of the other family may be enough.
+// If there is no memory, these addresses are dropped. Those of the other family may be enough.
 void HostConnector::pass_on(Answer& answer) {
   try {
     connector_->add(std::exchange(answer.addresses, {}));

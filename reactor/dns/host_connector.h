@@ -13,8 +13,8 @@
 
 namespace reactor::dns {
 
-// HostConnector asks for A and AAAA records at the same time, and tries the addresses as they
-// arrive, as Connector does. It tries v6 addresses first if their answer arrives at most
+// HostConnector asks for A and AAAA records at the same time, and passes the addresses to a
+// Connector as they arrive. It tries v6 addresses first if their answer arrives at most
 // kResolutionDelay after that of v4 (RFC 8305 sections 3 and 4). The deadline of ConnectOptions
 // covers the lookups too. With a local address, only addresses of its family are looked up.
 //
@@ -24,9 +24,11 @@ class HostConnector {
  public:
   static constexpr Duration kResolutionDelay = std::chrono::milliseconds(50);
 
-  // Calls back once, never from inside connect(). The result is the socket; or a dns::Errc if
-  // neither lookup gave an address (Errc::not_found if either of them says so); or the error that
-  // Connector reports for its attempts.
+  // Calls back once, never from inside connect(). The callback gets one of these:
+  //   the connected socket
+  //   the error of the lookups, if neither gave an address: Errc::not_found if either lookup
+  //     returned it
+  //   the error that Connector reports for its attempts
   // Errors: those of Connector::connect().
   [[nodiscard]] static Result<std::unique_ptr<HostConnector>> connect(
       Resolver& resolver, std::string_view host, std::uint16_t port, const ConnectOptions& options,

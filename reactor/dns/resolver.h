@@ -22,7 +22,7 @@ namespace reactor::dns {
 class Channel;
 struct Lookup;
 
-// Selects which addresses to look up: both kinds, A or AAAA.
+// Family says which addresses to look up: both kinds (any), A (v4) or AAAA (v6).
 enum class Family : std::uint8_t { any, v4, v6 };
 
 struct ResolverOptions {
@@ -82,9 +82,10 @@ class Resolver {
 
   // Looks up `host`, and calls back once, never from inside resolve(). A numeric address is
   // returned as it is. A name for which is_localhost() is true gets the loopback addresses,
-  // whatever the hosts file says (RFC 6761 section 6.3). Neither such a name nor a name in the
-  // hosts file is ever sent to a name server. The hosts file is read for each lookup. The servers,
-  // tries and try_timeout limit the total time; for a shorter deadline, destroy the Query.
+  // whatever the hosts file says (RFC 6761 section 6.3). Such a name is never sent to a name
+  // server; with ResolverOptions::hosts_file, neither is a name that the hosts file has. The hosts
+  // file is read for each lookup. The servers, tries and try_timeout limit the total time; for a
+  // shorter deadline, destroy the Query.
   Query resolve(std::string_view host, std::uint16_t port, Family family, Done done,
                 SourceLocation where = SourceLocation::current());
 

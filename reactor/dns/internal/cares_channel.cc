@@ -106,7 +106,7 @@ void Channel::on_socket_state(void* self, int fd, int readable, int writable) no
   }
 }
 
-// If a socket can't be watched, its server seems not to answer, and c-ares asks the next one.
+// If a socket can't be watched, c-ares gets no answer from that server, and asks the next one.
 void Channel::watch(int fd, Interest interest) {
   if (!any(interest)) {
     watchers_.erase(fd);

@@ -11,14 +11,14 @@ struct ares_addrinfo;
 
 namespace reactor::dns {
 
-// The last of the two holders frees it. c-ares can't cancel a single question. After a Query is
-// destroyed, its question stays with c-ares until it is answered or times out, or until no other
-// Query waits any more.
+// A Lookup is freed by the last of its two holders. c-ares can't cancel a single question. After a
+// Query is destroyed, its question stays with c-ares until it is answered or times out, or until no
+// Query of the resolver waits any more.
 struct Lookup {
   Lookup(Loop& loop, std::uint16_t port_wanted, Resolver::Done callback, SourceLocation where);
 
-  // The callback for c-ares. It only stores the answer. The loop later calls the user, because from
-  // there an exception may leave run() (G6), and the resolver may be destroyed.
+  // The callback for c-ares. It only stores the answer. The loop calls the user's callback later: a
+  // callback that the loop calls may throw (G6) and may destroy the resolver.
   static void on_answer(void* self, int status, int timeouts, ares_addrinfo* answer) noexcept;
   void store(int status, const ares_addrinfo* answer);
   // Arranges the callback, with `why` if it is an error, else with the addresses.
