@@ -22,7 +22,7 @@ namespace {
 
 // The longest name (RFC 1035 section 2.3.4). Addresses are shorter.
 constexpr std::size_t kLongestHost = 255;
-// The most services (host and port) whose session is stored.
+// The most pairs of host and port for which a session is stored.
 constexpr std::size_t kMostSessions = 64;
 
 bool is_address(const std::string& host) {
@@ -32,8 +32,8 @@ bool is_address(const std::string& host) {
   return bytes != nullptr;
 }
 
-// Sets the host that the certificate must be for. If it is a name, also sends it in the ClientHello
-// (SNI), which must not contain addresses (RFC 6066 section 3).
+// Sets the host that the certificate must be for. If the host is a name, also sends it as the SNI
+// of the ClientHello. SNI must not contain addresses (RFC 6066 section 3).
 bool expect_host(SSL* ssl, const std::string& host) {
   X509_VERIFY_PARAM* const param = SSL_get0_param(ssl);
   if (is_address(host)) return X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1;
@@ -55,9 +55,9 @@ std::error_code trust(SSL_CTX* context, const ClientOptions& options) {
 }  // namespace
 
 struct ClientContext::Hooks {
-  // Returns 0, which means that OpenSSL keeps its reference; keep() takes one of its own. If there
-  // is no memory to keep the session, the next connection to this host and port does a full
-  // handshake.
+  // Stores a new session. Returns 0, which means that OpenSSL keeps its reference; keep() takes one
+  // of its own. If there is no memory to keep the session, the next connection to this host and
+  // port does a full handshake.
   static int on_session(SSL* ssl, SSL_SESSION* session) noexcept {
     auto* const self = static_cast<ClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     try {
@@ -145,7 +145,7 @@ Result<std::unique_ptr<Transport>> ClientContext::transport_for(std::string_view
   }
   std::string service = name + ":" + std::to_string(port);
   if (const auto found = find(service); found != sessions_.end()) {
-    // If this fails, the connection shakes hands in full.
+    // If this fails, the connection does a full handshake.
     if (SSL_set_session(ssl.get(), found->session.get()) != 1) ERR_clear_error();
     // A ticket of TLS 1.3 is used for one connection only, so that an observer can't link two
     // connections to one client (RFC 8446 appendix C.4). The server sends new tickets.

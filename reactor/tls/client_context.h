@@ -57,8 +57,8 @@ class ClientContext {
   // Errors: Errc::bad_host.
   [[nodiscard]] Result<> secure(Stream& stream, std::string_view host);
   // Returns the transport that secure() would set, for callers that have no Stream yet. Sessions
-  // are stored by host and port, because one host may run several servers. secure() asks the socket
-  // for the port.
+  // are stored by host and port, because one host may run several servers. secure() passes the port
+  // of the socket's peer.
   [[nodiscard]] Result<std::unique_ptr<Transport>> transport_for(std::string_view host,
                                                                  std::uint16_t port = 0);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connection tells what the two ends of a Stream with TLS have agreed on.
+// Connection has the results of a Stream's TLS handshake.
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,7 @@ class Stream;
 
 namespace reactor::tls {
 
-// The answers are known from on_open() on. They and their texts are valid for the Stream's
+// The results are known from on_open() on. A returned pointer or text is valid for the Stream's
 // lifetime. Loop thread.
 class Connection {
  public:

@@ -37,8 +37,9 @@ Result<std::string> content_of(const std::string& path) {
   }
 }
 
-// OpenSSL keeps one error queue per thread, for all code. Errors of other code must not be mistaken
-// for ours, nor ours for theirs.
+// OpenSSL keeps one error queue per thread, for all code. So it is cleared before and after our
+// calls. Otherwise our code could take an error of other code for its own, or other code one of
+// ours.
 struct CleanErrors {
   CleanErrors() { ERR_clear_error(); }
   ~CleanErrors() { ERR_clear_error(); }

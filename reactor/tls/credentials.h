@@ -30,7 +30,7 @@ struct Credentials {
                                                 std::string* culprit = nullptr);
 
   // Returns the time in which all of `certificates` are valid. read() also accepts certificates
-  // that are not valid now; what to do about them is up to the application. Errors:
+  // that are not valid now; the application decides whether to use them. Errors:
   // Errc::no_certificate, or an error of OpenSSL if it can't read one of them.
   [[nodiscard]] Result<Validity> validity() const;
 };

@@ -14,9 +14,9 @@ namespace reactor::tls {
 // ms.
 inline constexpr const char* kDefaultGroups = "X25519:P-256:P-384";
 
-// Returns success if OpenSSL accepts `groups`. Errors: Errc::bad_groups. If `culprit` is not null,
-// it is then set to the first name that OpenSSL does not know, or to an empty string if the list as
-// a whole is wrong (empty, or a name twice).
+// Returns success if OpenSSL accepts `groups`. Errors: Errc::bad_groups. Unless `culprit` is null,
+// an error sets it to the first name that OpenSSL does not know, or to an empty string if the list
+// as a whole is wrong (empty, or a name twice).
 [[nodiscard]] Result<> check_groups(const std::string& groups, std::string* culprit = nullptr);
 
 }  // namespace reactor::tls

@@ -29,7 +29,7 @@ enum class Errc {
 [[nodiscard]] std::error_code make_error_code(Errc code) noexcept;
 
 // Returns whether `error` says that this side did not accept a certificate. If the peer does not
-// accept ours, it sends an alert, which is an error of OpenSSL.
+// accept ours, it sends an alert, which arrives as an error of OpenSSL.
 [[nodiscard]] bool is_verification(std::error_code error) noexcept;
 
 }  // namespace reactor::tls

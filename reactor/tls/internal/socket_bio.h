@@ -6,7 +6,8 @@
 namespace reactor::tls {
 
 // SocketBio is the BIO of an SslTransport (BIO_meth_new(3)). It calls the transport's receive() and
-// send(), which use the descriptor of the call that is running.
+// send(), which use the descriptor that the Stream passed to the running open(), read(), write() or
+// end_writing().
 struct SocketBio {
   [[nodiscard]] static BioPtr make(SslTransport& transport);
 

@@ -23,11 +23,11 @@ namespace reactor::tls {
 namespace {
 
 constexpr std::size_t kMostUnsent = 256 * 1024;
-// These limit the bytes that one call may take from the socket: kAllowance, plus the number of
-// bytes that the last read() returned (at most kLongRecord). Bytes that the call produces for the
-// Stream raise the limit, so it stops only messages that produce none, such as tickets and key
-// updates. These cost a hundred times as much as data of their size, and OpenSSL would process them
-// for as long as the peer sends any.
+// One call may take at most kAllowance bytes from the socket, plus as many as the last read()
+// returned (at most kLongRecord). Bytes that the call produces for the Stream raise this limit. So
+// the limit stops only messages without content, such as tickets and key updates. Such messages
+// cost a hundred times as much as data of the same size, and OpenSSL would process them for as long
+// as the peer sends any.
 constexpr std::size_t kAllowance = 4 * 1024;
 constexpr std::size_t kLongRecord = 16 * 1024;
 
@@ -86,7 +86,7 @@ IoResult SslTransport::open(int fd) {
 
 // Reads all records that are available and fit into `buffer`. Records that produce nothing for the
 // Stream use up the allowance, so that they can't starve other connections (G10). When the
-// allowance is used up, the socket seems empty until the next turn.
+// allowance is used up, the transport reports an empty socket until the next turn.
 IoResult SslTransport::read(int fd, std::span<std::byte> buffer) {
   has_input_ = false;
   if (later_) return *later_;
@@ -153,8 +153,8 @@ bool SslTransport::send(std::string_view record) noexcept {
     record.remove_prefix(result.count());
     if (record.empty()) return true;
   }
-  // A peer may keep sending messages that need an answer, and not read the answers. It can't make
-  // us buffer more than this.
+  // A peer may keep sending messages that need an answer, and not read the answers. Such a peer
+  // can't make us buffer more than this.
   if (unsent_.size() + record.size() > kMostUnsent) {
     socket_error_ = std::make_error_code(std::errc::no_buffer_space);
     return false;
