@@ -32,8 +32,8 @@ class Channel {
   class Push;
   class Pop;
 
-  // The channel takes up to `capacity` values, at least one, before push() waits. Only the
-  // constructor allocates.
+  // The channel holds up to `capacity` values before push() waits. A capacity of 0 counts as 1.
+  // Only the constructor allocates.
   explicit Channel(std::size_t capacity)
       : capacity_(std::max<std::size_t>(capacity, 1)),
         ring_(std::make_unique<std::optional<T>[]>(capacity_)) {}
@@ -62,8 +62,8 @@ class Channel {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  // A Seat is the entry of a waiting coroutine in a list of the channel. A Seat stays in one of the
-  // channel's lists until the coroutine resumes.
+  // A Seat is the entry of a waiting coroutine in a list of the channel. A push() leaves its list
+  // when it is woken; a pop() stays in one of the lists until it resumes.
   struct Seat : ListLink {
     explicit Seat(Channel& at) noexcept : channel(&at) {}
     Seat(Seat&& other) noexcept : channel(other.channel) {}

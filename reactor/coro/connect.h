@@ -46,8 +46,8 @@ class Connect : private Waiter {
   std::error_code error_;
 };
 
-// GCC 12 destroys an argument in a co_await expression twice. That is harmless only if its type is
-// trivially destructible.
+// GCC 12 destroys an argument in a co_await expression twice. That is harmless only if the
+// argument's type is trivially destructible.
 static_assert(std::is_trivially_destructible_v<ConnectOptions>);
 
 // `Result<Stream> stream = co_await connect(address)` connects to the address or, if there are

@@ -4,8 +4,8 @@
 //   the task's last step --> Root::on_task_done() --> bury(): into ended_
 //     --> the undertaker --> clear_away(): Root::failure(), and on_end(), which destroys the task
 //
-// If failure() returns an exception, it is kept until drain() throws it from the loop's callback.
-// drain() also resumes the coroutines that Waiter::wake() has put into ready_.
+// If failure() returns an exception, report() keeps the exception until drain() throws it from the
+// loop's callback. drain() also resumes the coroutines that Waiter::wake() has put into ready_.
 #include "reactor/coro/coro_context.h"
 
 #include <new>

@@ -32,10 +32,11 @@ class TaskGroup;
 // use.
 void require(bool met, const char* what) noexcept;
 
-// Learns of the end of a task that no coroutine awaits directly.
+// A Joiner learns of the end of a task that no coroutine awaits directly.
 class Joiner {
  public:
-  // Returns the coroutine to run next. The task must not be destroyed here.
+  // Called when the task is done. Returns the coroutine to run next. The task must not be destroyed
+  // here.
   [[nodiscard]] virtual std::coroutine_handle<> on_task_done(Promise& promise) noexcept = 0;
 
  protected:
@@ -43,7 +44,7 @@ class Joiner {
   ~Joiner() = default;
 };
 
-// The common base of all tasks' promises.
+// Promise is the common base of all tasks' promises.
 class Promise {
  public:
   Context* context = nullptr;            // copied from the awaiting task
@@ -54,9 +55,9 @@ class Promise {
 
 // A Waiter stands for a suspended coroutine. Code that has to resume the coroutine does so through
 // its Waiter. Most awaiters have a Waiter as their base and lie in the coroutine's frame. So
-// destroying the frame destroys the Waiter, and nothing resumes the coroutine any more. An event
-// keeps its Waiters in a list by their ListLink. wake() moves the Waiter from there into the queue
-// of the Context.
+// destroying the frame destroys the Waiter, and nothing resumes the coroutine any more. An object
+// that several coroutines can wait for, such as an Event, keeps their Waiters in a list. wake()
+// moves a Waiter from that list into the queue of the Context.
 class Waiter : public ListLink {
  public:
   Waiter() noexcept = default;
@@ -75,8 +76,8 @@ class Waiter : public ListLink {
   [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept { return coroutine_; }
   [[nodiscard]] Context& context() const noexcept { return *context_; }
 
-  // Resumes the coroutine now. A callback of the loop may call it as its last action, because *this
-  // may be gone afterwards.
+  // Resumes the coroutine now. A callback of the loop may call it, but only as its last action,
+  // because *this may be gone afterwards.
   void resume();
   // Resumes the coroutine before the loop next waits, at most once.
   void wake() noexcept;
@@ -114,7 +115,7 @@ class Context final : public LoopExtension {
   Context& operator=(const Context&) = delete;
   ~Context() override;
 
-  // Ends all tasks, and detaches the objects that the context does not own.
+  // Ends the tasks of all groups. Then the streams learn that the loop is ending.
   void on_loop_end() noexcept override;
   // Returns this, or null from on_loop_end() on, when residents can't register any more.
   [[nodiscard]] Context* if_open() noexcept { return open ? this : nullptr; }

@@ -118,7 +118,7 @@ Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket>
 }
 
 // A connection that another process handed over may come with its handler's state. A coroutine
-// can't use that state, so it is ignored.
+// can't use that state, so the state is ignored.
 void Server::start_connection(Socket socket, SourceLocation where, const Origin& origin) {
   const Lifetime::Watch server(lifetime());
   std::unique_ptr<Connection> connection;
@@ -135,13 +135,14 @@ void Server::start_connection(Socket socket, SourceLocation where, const Origin&
     if (!server.over()) count_down();
     throw;
   }
-  // A connection that had to wait for its PROXY header may start this late.
+  // If a connection had to wait for its PROXY header, drain() may have been called before this
+  // start.
   if (finishing()) connection->drain_soon();
   connection.release()->start();
 }
 
-// Asks each connection to end. During such a call any connection may be destroyed, or the call may
-// throw. So a connection moves to `asked` before it is asked, and ~Asked() moves all of them back.
+// Asks each connection to end. ask_to_end() may destroy any connection, or throw. So a connection
+// moves to `asked` before it is asked, and ~Asked() moves all of them back.
 void Server::shut_connections_down() {
   struct Asked {
     IntrusiveList& connections;

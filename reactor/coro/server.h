@@ -43,9 +43,9 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
 // coroutine can't move to another process. Neither function has a deadline. To enforce one, destroy
 // the server or end the process.
 //
-// A std::system_error that leaves a coroutine (Result::value() throws it) has a cause outside of
-// the program. So it ends only that coroutine's connection, and is logged at level debug. Any other
-// exception leaves Loop::run().
+// A std::system_error that leaves a coroutine (Result::value() throws it) is taken to have a cause
+// outside of the program. So it ends only that coroutine's connection, and is logged at level
+// debug. Any other exception leaves Loop::run().
 //
 // A Server belongs to its loop's thread. Destroying it ends all coroutines, wherever they are
 // suspended. It must not be destroyed from inside one of them.

@@ -53,9 +53,9 @@ class Sleep : private Alarm, private Waiter {
   TimePoint deadline_;
 };
 
-// `co_await sleep_for(delay)` is never early. Like a Timer, it is late by at most a tick (0.52 ms)
-// plus the time that the loop is busy. If `delay` is zero or less, it waits for the loop's next
-// timer phase. If `delay` is kForever, it waits until the task is destroyed.
+// `co_await sleep_for(delay)` is never early. It can be late by as much as a Timer. If `delay` is
+// zero or less, it waits for the loop's next timer phase. If `delay` is kForever, it waits until
+// the task is destroyed.
 [[nodiscard]] inline Sleep sleep_for(Duration delay,
                                      SourceLocation where = SourceLocation::current()) noexcept {
   return {delay, TimePoint{}, where};

@@ -24,7 +24,7 @@ namespace reactor::coro {
 // wherever they are suspended. A task must not destroy its own group. A group may outlive its loop.
 class TaskGroup final : private Resident {
  public:
-  // Throws std::bad_alloc, but only if it is the first group or task of this loop.
+  // Throws std::bad_alloc, but only if the loop has had no coroutines before.
   explicit TaskGroup(Loop& loop) : TaskGroup(Context::of(loop)) {}
   explicit TaskGroup(Context& context) noexcept;
   ~TaskGroup() { cancel(); }

@@ -17,8 +17,9 @@ namespace reactor::coro {
 
 class StreamState;
 
-// LateWaiter is a Waiter that keeps only the coroutine handle until it is woken. A call that is
-// done without waiting, or that the loop resumes, never fills in the other members of a Waiter.
+// LateWaiter does the work of a Waiter, but keeps only the coroutine handle until it is woken. A
+// call that is done without waiting, or that the loop resumes, never fills in the other members of
+// a Waiter.
 class LateWaiter {
  public:
   // The state of the call, in one byte. 0: done without error.

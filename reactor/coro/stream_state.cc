@@ -22,8 +22,8 @@
 namespace reactor::coro {
 namespace {
 
-// One read may add as many bytes to the buffer as the buffer holds already, but at least kLeastPart
-// and at most kLargestPart. So a long text takes few reads.
+// A read into the buffer gets room for as many bytes as the buffer holds already, but for at least
+// kLeastPart and at most kLargestPart. So a long text takes few reads.
 constexpr std::size_t kLeastPart = 4096;
 constexpr std::size_t kLargestPart = 64 * 1024;
 
@@ -115,7 +115,7 @@ void StreamState::set_transport(std::unique_ptr<Transport> transport) {
   mark(kOpening);
 }
 
-// Does nothing for a waiting reader, whose bytes come later.
+// Does nothing for a waiting reader, whose bytes arrive later.
 void StreamState::on_open(reactor::Stream&) {
   unmark(kOpening);
   if (watcher_ != nullptr) {
@@ -298,14 +298,16 @@ bool StreamState::write(WriteCall& writer) {
   return done && !marked(kOpening);
 }
 
-// Sends now what this callback has collected. Returns whether the kernel has taken everything.
+// Sends the bytes that the writes of this callback have collected. Returns whether the kernel has
+// taken all written bytes.
 bool StreamState::flush() {
   static_cast<void>(stream.write_room(reactor::Stream::kWriteRoom));
   stream.wrote(0);
   return stream.queued() == 0 && !stream.closing();
 }
 
-// Writes as much as the high-water mark allows at present.
+// Writes as much as the high-water mark allows at present. Returns true if the write is done or has
+// failed, and false if it has to wait.
 bool StreamState::pump(WriteCall& writer) {
   std::span<const std::byte>& rest = writer.rest.bytes;
   while (!rest.empty() && stream.writable() && stream.sends()) {

@@ -30,11 +30,11 @@ class StreamState;
 class StreamWatcher {
  public:
   // Called when the connection is open, as its first callback: make a coro::Stream of `state` here.
-  // Before this call there is no coro::Stream. If the connection ends before it is open, this is
-  // never called.
+  // Before this call there is no coro::Stream. If the connection ends before it is open, this
+  // function is never called.
   virtual void on_stream_open(StreamState& state) = 0;
   // Called when the connection is closed and its coro::Stream is gone. The StreamState no longer
-  // exists when this returns.
+  // exists when this function returns.
   virtual void on_stream_gone() noexcept = 0;
 
  protected:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // when_all() waits until all its tasks have ended. when_any() waits until one of its tasks has
-// ended, and ends the others. If an exception leaves a task, both end the other tasks and pass the
-// exception on. To end a task here means to destroy it, wherever it is suspended, before the
-// awaiting coroutine resumes. All tasks begin in the same turn, in their order.
+// ended, and ends the others. If an exception leaves a task, both functions end the other tasks and
+// pass the exception on. To end a task here means to destroy it, wherever it is suspended, before
+// the awaiting coroutine resumes. All tasks begin in the same turn, in their order.
 #pragma once
 
 #include <array>
@@ -193,7 +193,7 @@ class WhenAny : private Gathering {
   std::array<Seat, sizeof...(T)> seats_;
 };
 
-// First has the index of the task that was first, and its value.
+// First has the index and the value of the task that ended first.
 template <class T>
 struct First {
   std::size_t index;
