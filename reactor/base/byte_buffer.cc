@@ -17,9 +17,9 @@ void ByteBuffer::append(std::span<const std::byte> bytes) {
 std::span<std::byte> ByteBuffer::reserve(std::size_t least) {
   if (capacity_ - end_ < least) {
     const std::size_t used = size();
-    // After each move, at least as many bytes are free as were moved. So append() moves a byte
-    // about once on average. The buffer takes no more memory than this needs, because slow peers
-    // can keep many such buffers filled at the same time.
+    // Each move has to leave at least as many bytes free as it moves. Then append() moves a byte
+    // about once on average. More memory is not taken, because slow peers can keep many such
+    // buffers filled at the same time.
     const std::size_t needed = used + std::max(used, least);
     if (capacity_ >= needed) {
       unpoison({memory_.get(), capacity_});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Includes all public headers of the coroutine layer.
+// This header includes all public headers of the coroutine layer.
 #pragma once
 
 #include "reactor/coro/channel.h"

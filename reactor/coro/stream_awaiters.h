@@ -41,7 +41,7 @@ class Read {
 
  protected:
   // Called by await_resume(). Returns whether the read failed. If the call still counts as waiting,
-  // also ends that, because the awaiter may outlive the co_await.
+  // also ends the wait, because the awaiter may outlive the co_await.
   [[nodiscard]] bool went_wrong() noexcept {
     return call_.course != 0 && StreamState::settle(call_);
   }

@@ -16,7 +16,7 @@
 //
 // Two GCC 12 bugs must be avoided. One is a co_await whose expression contains a lambda with
 // captures. The other is `if (co_await f())` or `while (co_await f())` in a function without local
-// variables, which then does nothing at all. Give the result a name first: `const bool more =
+// variables: the whole function then does nothing. Give the result a name first: `const bool more =
 // co_await f();`.
 #pragma once
 

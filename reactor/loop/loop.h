@@ -169,10 +169,11 @@ class Loop {
   // Sets now() to the present time, for a callback that took long and then starts a timer.
   void update_now() noexcept;
 
-  // These two calls nest this loop in another one: wait until backend_fd() is readable or
-  // next_timeout() has passed, then call poll(). Ask for both again after each poll().
-  // next_timeout() is 0 if deferred or posted calls wait, and kForever if no timer runs. Errors of
-  // backend_fd(): Errc::not_supported with select and with libkqueue, Errc::wrong_process.
+  // To nest this loop in another one, wait until backend_fd() is readable or next_timeout() has
+  // passed, then call poll(). Ask for both again after each poll(). next_timeout() is 0 if work is
+  // already waiting, such as a deferred or posted call. Otherwise it is the time until the next
+  // timer, or kForever if no timer runs. Errors of backend_fd(): Errc::not_supported with select
+  // and with libkqueue, Errc::wrong_process.
   [[nodiscard]] Result<int> backend_fd() const;
   [[nodiscard]] Duration next_timeout();
   [[nodiscard]] Backend backend() const noexcept;
@@ -204,13 +205,14 @@ class Loop {
 
   // ---- For transports: bare targets and nodes, no allocation. Loop thread only. ----
 
-  // Watches target.fd(). The target keeps run() going unless `background`. Errors as watch().
+  // Watches target.fd(). The target keeps run() going unless `background`. Errors: those of
+  // watch().
   Result<> attach(PollTarget& target, Interest interest, bool background = false,
                   Sharing sharing = Sharing::alone);
   // Changes the interest. Dropping interest is lazy: it costs a system call only if an unwanted
   // event arrives later. There is one exception: a shared descriptor without any interest leaves
   // the kernel's set immediately, so that other processes get its events.
-  // Errors as IoWatcher::set().
+  // Errors: those of IoWatcher::set().
   Result<> set_interest(PollTarget& target, Interest interest);
   // Watches an attached target as Sharing::shared from now on.
   void share(PollTarget& target) noexcept;

@@ -102,7 +102,7 @@ class Poller {
   virtual std::error_code modify(int fd, Interest before, Interest after, Token token) = 0;
 
   // Ends the registration. Call it before the descriptor is closed. `before` is the present
-  // interest. Errors: as modify(). The registration is gone even after an error.
+  // interest. Errors: those of modify(). The registration is gone even after an error.
   virtual std::error_code remove(int fd, Interest before) = 0;
 
   // Waits up to `timeout` (0: does not wait; kForever: no limit; rounded up to the kernel's
