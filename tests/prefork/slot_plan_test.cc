@@ -229,6 +229,9 @@ const Row kRows[] = {
     {"ATrialThatIsRetiredIsRepeated", 2, 2,
      "ready 1 ready 2 wait 1000 wish 1 ready 3 trial wanted 1 wait 10 turn 3 adopt 5",
      "+0=1 +1=2 +0=3 -1>0 +1=4? -4>0 -2>0 +0=5? -3>0"},
+    {"ATrialThatIsAbortedBeforeItIsRetiredIsRepeated", 2, 2,
+     "ready 1 ready 2 wait 1000 wish 1 ready 3 trial abort 4 wanted 1 wait 10 turn 3 die 4 adopt 5",
+     "+0=1 +1=2 +0=3 -1>0 +1=4? -4>0 -2>0 +0=5? -3>0"},
     {"ATrialDoesNotStopReplacements", 1, 1, "ready 1 trial outdate adopt 2 ready 3",
      "+0=1 +0=2? -1>0 +0=3 -2>0"},
 };
