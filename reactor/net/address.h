@@ -17,7 +17,7 @@ namespace reactor {
 // cheap to copy and compares by content. It resolves no host names, because that would block.
 class Address {
  public:
-  // The prefix of a unix path, or of `@NAME`, in text.
+  // The text in front of a unix path or `@NAME`.
   static constexpr std::string_view kUnixPrefix = "unix:";
 
   // Makes an empty address: family() is AF_UNSPEC.
@@ -25,10 +25,11 @@ class Address {
 
   // Parses the forms that all our programs accept and print:
   //   127.0.0.1:80  [::1]:80  [fe80::1%eth0]:80  localhost:80  :80  unix:PATH  unix:@NAME
-  // `:PORT` means any(): the v6 wildcard, which takes v4 too, or 0.0.0.0 if there is no v6. A name
-  // for which is_localhost() is true means 127.0.0.1. The port is a decimal number, 0..65535.
-  // Errors: Errc::bad_address, also for a NUL byte anywhere (use unix_abstract() for a name that
-  // has one); Errc::address_too_long for a unix path or name over 107 bytes.
+  // `:PORT` means any(): the v6 wildcard, which accepts v4 connections too, or 0.0.0.0 if the
+  // system has no v6. A name for which is_localhost() is true means 127.0.0.1. The port is a
+  // decimal number, 0..65535. Errors: Errc::bad_address, also for a NUL byte anywhere (use
+  // unix_abstract() for a name that has one); Errc::address_too_long for a unix path or name over
+  // 107 bytes.
   [[nodiscard]] static Result<Address> parse(std::string_view text);
 
   [[nodiscard]] static Address loopback(std::uint16_t port) noexcept;     // 127.0.0.1
@@ -40,9 +41,9 @@ class Address {
   // bytes. Errors: as unix_path(), but a NUL byte is allowed. Linux only (unix(7)).
   [[nodiscard]] static Result<Address> unix_abstract(std::string_view name);
 
-  // These convert from and to the system's form. `length` is the length that the kernel returned; a
-  // unix socket without a name has only its family. An address that is longer than all known kinds
-  // is cut off.
+  // These functions convert from and to the system's form. `length` is the one that the kernel
+  // returned: for a unix socket without a name, it covers only the family. from() cuts off the
+  // bytes beyond the largest known kind of address.
   [[nodiscard]] static Address from(const sockaddr* address, socklen_t length) noexcept;
   [[nodiscard]] const sockaddr* data() const noexcept { return &storage_.generic; }
   [[nodiscard]] socklen_t size() const noexcept { return length_; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An address becomes the connection in these steps:
+// A waiting address becomes the connection in these steps:
 //
 //   waiting_ --start_attempts()--> running_ --on_writable()--> finish(socket)
 //                                     |  ^
@@ -34,10 +34,10 @@ int weight(std::error_code error) noexcept {
   return no_way ? 0 : 2;
 }
 
-// Returns whether the socket has connected to itself. That can happen with a port of this host on
-// which no server listens, if the kernel picks the same port for this side: a simultaneous open
-// (RFC 9293 section 3.5). The first test compares only the ports, because the host of `address` may
-// be a wildcard.
+// Returns whether the socket has connected to itself. That happens if no server listens on a port
+// of this host, and the kernel picks that port as this side's port too: the connection is then a
+// simultaneous open (RFC 9293 section 3.5). The comparison with `address` covers only the port,
+// because the host may be a wildcard (0.0.0.0).
 bool connected_to_itself(const Socket& socket, const Address& address) {
   if (address.is_unix()) return false;
   const Result<Address> local = socket.local();
@@ -104,8 +104,8 @@ void Connector::no_more() {
   if (pending()) schedule();
 }
 
-// Uses the timer even to start at once. An attempt may end in the user's callback, which must not
-// run inside the user's call of add() or no_more().
+// Uses the timer even for an immediate start, because an attempt may call the user's callback,
+// which must not run inside the user's call of add() or no_more().
 void Connector::schedule() {
   if (running_.empty()) {
     delay_.start(Duration::zero());
@@ -114,8 +114,8 @@ void Connector::schedule() {
   }
 }
 
-// Returns the index of the first waiting address whose family is not that of the latest attempt; 0
-// if there is none.
+// Returns the index of the waiting address to try next: the first one of another family than the
+// latest attempt, or else the first one of all.
 std::size_t Connector::next() const noexcept {
   if (attempts_.empty()) return 0;
   const auto differs = [latest = attempts_.back().address.family()](const Address& address) {

@@ -21,14 +21,16 @@ namespace reactor {
 // ConnectAttempt is one address that a Connector tried.
 struct ConnectAttempt {
   Address address;
-  // Empty while the attempt is running, or if the callback got its socket. Otherwise the error of
-  // socket(2), bind(2) or connect(2); connection_refused also if a loopback socket had connected to
-  // itself; operation_canceled if another attempt was faster; Errc::timed_out at the deadline.
+  // Empty while the attempt is running, or if the callback got its socket. Otherwise:
+  //  * connection_refused if a loopback socket had connected to itself;
+  //  * operation_canceled if another attempt was faster;
+  //  * Errc::timed_out if the deadline ended the attempt;
+  //  * else the error of Socket::connect() or Socket::finish_connect().
   std::error_code error;
 };
 
-// Connector connects without blocking, and calls back once: with a connected, non-blocking socket,
-// or with the most telling error:
+// Connector connects without blocking. It calls back once, with a connected, non-blocking socket or
+// with an error. The error is:
 //
 //  * Errc::timed_out at the deadline, even if attempts had other errors.
 //  * destination_address_required if there was no address at all.
@@ -38,8 +40,8 @@ struct ConnectAttempt {
 //    the host (network or host unreachable, family or address not available here). attempts() has
 //    the errors of all attempts.
 //
-// Addresses are tried in the order given, except that families alternate, beginning with that of
-// the first address. The next attempt starts when the latest one has failed or is attempt_delay
+// Addresses are tried in the order given, except that families alternate, beginning with the family
+// of the first address. The next attempt starts when the latest one has failed or is attempt_delay
 // old. Earlier attempts keep running. If the backlog of a unix socket is full, the Connector tries
 // that socket again every few milliseconds until the deadline (connect(2) EAGAIN).
 //
@@ -53,8 +55,8 @@ class Connector {
 
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);  // for a full backlog
 
-  // Tries all of `addresses`; TCP and unix ones may be mixed.
-  // Errors: Errc::wrong_process, invalid_argument for an empty callback.
+  // Tries all of `addresses`, which may be a mix of TCP and unix addresses. Errors:
+  // Errc::wrong_process; invalid_argument if the callback is empty.
   [[nodiscard]] static Result<std::unique_ptr<Connector>> connect(
       Loop& loop, std::span<const Address> addresses, const ConnectOptions& options, Done done,
       SourceLocation where = SourceLocation::current());
@@ -74,10 +76,12 @@ class Connector {
 
   // Adds addresses behind those that already wait. Does nothing after the callback has run.
   void add(std::span<const Address> addresses);
-  // Declares that no more addresses follow: when all attempts have failed, the Connector fails.
+  // Declares that no more addresses follow. Only after this can the Connector fail before its
+  // deadline: when all attempts have failed.
   void no_more();
 
-  // Returns the attempts in their order; valid until the next turn. The callback may call this.
+  // Returns the attempts in their order. Valid until the next turn or the next call of add(). The
+  // callback may call this.
   [[nodiscard]] std::span<const ConnectAttempt> attempts() const noexcept { return attempts_; }
   // Returns whether the callback has not run yet.
   [[nodiscard]] bool pending() const noexcept { return static_cast<bool>(done_); }

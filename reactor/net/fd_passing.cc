@@ -22,8 +22,8 @@ constexpr int kReceiveFlags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 constexpr int kReceiveFlags = MSG_DONTWAIT;
 #endif
 
-// This is SCM_PIDFD (Linux 6.5), which the headers may not define yet. SCM_CREDENTIALS is defined
-// only on Linux.
+// kSenderPidfd is SCM_PIDFD (Linux 6.5), which the headers may not define yet. The #if tests for
+// SCM_CREDENTIALS because only Linux defines it.
 #if defined(SCM_CREDENTIALS)
 constexpr int kSenderPidfd = 4;
 #else
@@ -61,9 +61,9 @@ UniqueFd descriptor_at(const cmsghdr& part, std::size_t index) noexcept {
   return UniqueFd(fd);
 }
 
-// Moves the descriptors that were sent into `places`, as many as fit, and closes the others. Also
-// closes the sender's pidfd, which the kernel adds if the socket has SO_PASSPIDFD. Returns how many
-// descriptors were sent.
+// Fills `places` with the descriptors that the message carries, and closes those that do not fit.
+// Also closes the sender's pidfd, which the kernel adds if the socket has SO_PASSPIDFD. Returns how
+// many descriptors the sender sent.
 std::size_t take_descriptors(const msghdr& message, std::span<UniqueFd> places) noexcept {
   std::size_t came = 0;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;

@@ -16,13 +16,14 @@
 namespace reactor {
 namespace {
 
-// The time between two offers of all connections. It doubles from the first to the last.
+// The time between two offers of all connections. It doubles with each offer, from kFirstOffer up
+// to kLastOffer.
 constexpr Duration kFirstOffer = std::chrono::milliseconds(10);
 constexpr Duration kLastOffer = std::chrono::milliseconds(640);
 // After this time a connection that was never idle is asked to finish.
 constexpr Duration kPatience = std::chrono::seconds(2);
 
-// Sends the connection, with everything that the other process needs besides the handler's state.
+// Sends the connection. Adds to the handler's state everything else that the other process needs.
 class MessageSender final : public HandOverTarget {
  public:
   MessageSender(HandOverTarget& target, const Stream& stream, HandledBy handled_by)
@@ -58,10 +59,10 @@ void ServerBase::hand_over(HandOverTarget& target, Callback<void()> done) {
   leave_listeners();
 }
 
-// Closes the listeners without emptying their queues, because the other process accepts from them.
-// From a listener that is shared and not balanced, it first accepts a batch, because the event of a
-// queued connection may have woken only this process. Handlers of accepted connections may throw
-// and destroy the server.
+// Closes the listeners without emptying their queues, because the other process accepts those
+// connections. Before it closes a listener that is shared and not balanced, it accepts one batch,
+// because the event of a queued connection may have woken only this process. Handlers of accepted
+// connections may throw and destroy the server.
 void ServerBase::leave_listeners() {
   const Lifetime::Watch server(lifetime_);
   while (!listeners_.empty()) {
@@ -75,16 +76,17 @@ void ServerBase::leave_listeners() {
   note_end();
 }
 
-// Offers from the loop: no connection may end inside another one's callback.
+// Makes the loop offer the connections, because no connection may end inside another one's
+// callback.
 void ServerBase::offer_again() {
   if (target_ != nullptr) doors_.start(Duration::zero());
 }
 
 void ServerBase::on_stream_idle(Stream&) noexcept { offer_again(); }
 
-// Offers the connections again and again, as each may become idle at any moment. After kPatience,
-// asks those that are left to finish, but not while the target has no room. The timer is set first,
-// because handlers may throw.
+// Offers all connections, and sets the timer that calls this again, because a connection may become
+// idle at any moment. After kPatience, also asks the remaining connections to finish, but not while
+// the target has no room. The timer is set first, because handlers may throw.
 void ServerBase::offer_all() {
   const Lifetime::Watch server(lifetime_);
   doors_.start(next_offer_);
@@ -125,8 +127,8 @@ Stream::Offer Stream::offer_to(HandOverTarget& target) {
   const HandOverReply reply = target.send(fd(), state);
   if (reply == HandOverReply::busy) return Offer::no_room;
   if (reply == HandOverReply::never) return Offer::never;
-  // The other process has a copy of the descriptor, so closing this one does not remove it from the
-  // poller.
+  // The other process has a copy of the descriptor, so closing ours would not remove the connection
+  // from the poller. This call removes it.
   loop().detach(*this, Detach::staying);
   set(kClosing);
   finish();

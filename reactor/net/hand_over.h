@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A hand-over moves an open connection to another process that runs the same kind of server. It
-// sends the connection's descriptor, and the state that the handler needs there. A reload, an
-// upgrade and a retiring worker use a hand-over, so that clients notice nothing.
+// A hand-over moves an open connection to another process that runs the same kind of server. The
+// other process gets a copy of the connection's descriptor, and the state that its handler needs. A
+// reload, an upgrade and a retiring worker use a hand-over, so that clients notice nothing.
 //
 //   process that ends                                  process that continues
 //
@@ -26,15 +26,15 @@
 
 namespace reactor {
 
-// A handler's answer to StreamHandler::on_hand_over(): whether another process may continue this
-// connection.
+// HandOver is a handler's answer to StreamHandler::on_hand_over(): whether another process may
+// continue this connection.
 enum class HandOver : std::uint8_t {
   no,     // never: on_shutdown() follows
   later,  // not yet: it is asked again
   now,
 };
 
-// The answer of HandOverTarget::send().
+// HandOverReply is the answer of HandOverTarget::send().
 enum class HandOverReply : std::uint8_t {
   taken,  // a copy of the descriptor is on its way
   busy,   // there is no room now: see Service::offer_again()
@@ -42,14 +42,14 @@ enum class HandOverReply : std::uint8_t {
 };
 
 // HandledBy tells which handler a connection had before it moved: the one that its server made, or
-// another one, as after an HTTP upgrade.
+// another one that replaced it, as after an HTTP upgrade.
 enum class HandledBy : std::uint8_t { server, other };
 
-// The way to another process that has the same kind of server.
+// HandOverTarget is the way to another process that has the same kind of server.
 class HandOverTarget {
  public:
-  // Sends a copy of `fd`, a connection, and the `message` that Service::adopt_connection() gets in
-  // the other process. The caller keeps `fd`.
+  // Sends a copy of the connection `fd` together with `message`, which the other process passes to
+  // Service::adopt_connection(). The caller keeps `fd`.
   virtual HandOverReply send(int fd, std::span<const std::byte> message) noexcept = 0;
 
  protected:

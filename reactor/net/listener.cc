@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A Listener is in one of four states. The timer (TimerNode) has a different use in two of them.
+// A Listener is in one of four states. Its TimerNode has a different use in two of them.
 //
-//   accepting --pause()--> paused: a shared listener accepts one more, by timer
+//   accepting --pause()--> paused: a shared listener accepts one more (on_call(), on_expire())
 //      |  ^                   |
 //      |  '----resume()-------'
 //      |
@@ -17,8 +17,8 @@
 namespace reactor {
 namespace {
 
-// AcceptBudget limits one batch, in connections and in time. Most batches are so small that no
-// clock is read.
+// AcceptBudget limits one batch, in connections and in time. A batch of fewer than kAcceptStride
+// connections, as nearly all are, reads no clock.
 class AcceptBudget {
  public:
   bool left() noexcept {
@@ -96,8 +96,8 @@ void Listener::pause() noexcept {
 }
 
 // Accepts one more connection after a shared listener was paused, because the event of a connection
-// that arrived before the pause may have woken no other process. For the same reason, this tries
-// again later if there is no descriptor for the connection.
+// that arrived before the pause may have woken no other process. For the same reason, accept_one()
+// sets the retry timer if the process has no descriptor for the connection.
 void Listener::accept_last() {
   const Lifetime::Watch listener(lifetime_);
   static_cast<void>(accept_one(listener));
@@ -157,7 +157,7 @@ void Listener::back_off(std::error_code error) {
   loop_->arm(*this, saturating_add(loop_->now(), kRetryDelay));
 }
 
-// The retry delay is over.
+// The retry delay is over, or on_call() runs this.
 void Listener::on_expire() {
   if (paused_) {
     if (shared_) accept_last();
@@ -167,7 +167,7 @@ void Listener::on_expire() {
   accept_batch();
 }
 
-// A shared listener was paused, and perhaps resumed since.
+// Called after a shared listener was paused. It may have been resumed since.
 void Listener::on_call() { on_expire(); }
 
 HandleInfo Listener::describe() const noexcept { return {"listener", fd(), {}, where_}; }

@@ -42,7 +42,8 @@ class AcceptHandler {
 class Listener final : private PollTarget {
  public:
   static constexpr int kAcceptBudget = 256;  // connections in a turn
-  // The budget in time, including on_accept(). It is checked after each kAcceptStride connections.
+  // The budget in time, which includes on_accept(). It is checked after each kAcceptStride
+  // connections, and counts from the first check.
   static constexpr Duration kAcceptTime = std::chrono::milliseconds(1);
   static constexpr int kAcceptStride = 8;
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
@@ -55,7 +56,8 @@ class Listener final : private PollTarget {
 
   // Takes over a socket that already listens (from a master or a service manager). If `remove_file`
   // is true, the destructor removes the file of a unix socket, and so does this call if it fails. A
-  // file that no longer belongs to this socket stays. Errors: those of Loop::attach().
+  // file that no longer belongs to this socket stays. Errors: those of getsockname(2) and
+  // Loop::attach().
   [[nodiscard]] static Result<std::unique_ptr<Listener>> adopt(
       Loop& loop, Socket socket, AcceptHandler& handler, bool remove_file = false,
       SourceLocation where = SourceLocation::current());
@@ -65,8 +67,9 @@ class Listener final : private PollTarget {
   Listener& operator=(const Listener&) = delete;
 
   // Declares that several processes poll this socket from now on, so that the kernel need not wake
-  // them all for a connection (EPOLLEXCLUSIVE, on systems that have it). From then on, pause()
-  // accepts one more connection, because that connection's event may have woken only this process.
+  // them all for a connection (EPOLLEXCLUSIVE, on systems that have it). From then on, the listener
+  // still accepts one connection after pause(), because that connection's event may have woken only
+  // this process.
   void share() noexcept;
 
   // pause() stops accepting; waiting connections stay in the kernel's queue. resume() accepts
@@ -76,16 +79,16 @@ class Listener final : private PollTarget {
   [[nodiscard]] bool paused() const noexcept { return paused_; }
 
   // Accepts the connections that are queued right now, at most a turn's budget, without waiting for
-  // the poller. Returns false if the queue is empty or nothing can be accepted now; true if there
-  // may be more.
+  // the poller. Returns true if there may be more. Returns false if the queue is empty, if nothing
+  // can be accepted now, or if a handler destroyed the listener.
   bool accept_now();
 
   [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
-  // Returns the address at which it listens, with the real port if port 0 was asked for.
+  // Returns the listener's address, with the real port if port 0 was asked for.
   [[nodiscard]] const Address& address() const noexcept { return address_; }
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
   [[nodiscard]] SourceLocation where() const noexcept { return where_; }
-  // Returns how often it paused for lack of descriptors or memory.
+  // Returns how often the listener ran out of descriptors or memory.
   [[nodiscard]] std::uint64_t exhaustions() const noexcept { return exhaustions_; }
 
  private:

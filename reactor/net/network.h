@@ -14,9 +14,9 @@ namespace reactor {
 // Network is a range of IPv4 or IPv6 addresses with a common prefix (CIDR, RFC 4632).
 class Network {
  public:
-  // Parses "10.0.0.0/8" or "fd00::/8". An address without a length means that one host. IPv4 mapped
-  // into v6 ("::ffff:10.0.0.0/104") counts as IPv4. Zones and names are refused. So is an address
-  // with bits set after the prefix, because 10.0.0.1/8 could mean the host or the network. Errors:
+  // Parses "10.0.0.0/8" or "fd00::/8". An address without a length stands for that one host. IPv4
+  // mapped into v6 ("::ffff:10.0.0.0/104") counts as IPv4. Refuses zones and names. Also refuses an
+  // address with bits set after the prefix: 10.0.0.1/8 could mean the host or the network. Errors:
   // Errc::bad_address.
   [[nodiscard]] static Result<Network> parse(std::string_view text);
 

@@ -25,8 +25,8 @@ enum class ProxyProtocol : std::uint8_t {
 struct ProxyOptions {
   ProxyProtocol protocol = ProxyProtocol::off;
   // The networks of the proxies. A connection from any other address is dropped at once, because
-  // its sender could put anything into a header. Unix sockets have no network: the permissions of
-  // their file decide, and every peer may send a header.
+  // its sender could put anything into a header. A unix socket's peers have no network, so each of
+  // them may send a header. Use the permissions of the socket's file to keep others out.
   std::vector<Network> allow_from;
   Duration time_limit = std::chrono::seconds(3);  // for the header, counted from accept()
 };

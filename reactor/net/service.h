@@ -25,16 +25,18 @@ class Service {
 
   // Hands the connections over, through `target`, to another process that has the same listeners.
   // Stops accepting at once, because the other process accepts the queued connections. Offers each
-  // connection as soon as it is idle, and finishes the others as drain() does. Calls `done` from
-  // the loop when the last connection is gone. `target` must outlive this Service.
+  // connection as soon as it is idle. Connections that can't be moved finish as after drain().
+  // Calls `done` from the loop when the last connection is gone. `target` must outlive this
+  // Service.
   virtual void hand_over(HandOverTarget& target, Callback<void()> done) = 0;
-  // Offers again the connections for which `target` answered HandOverReply::busy.
+  // Makes the loop offer the connections again. Call it when `target` has room after it answered
+  // HandOverReply::busy.
   virtual void offer_again() = 0;
   // Continues a connection from another process. `message` is the one that the other process passed
-  // to HandOverTarget::send(). It is empty if that process only accepted the connection. Errors,
-  // after which the connection is closed: bad_file_descriptor if `connection` is empty; bad_message
-  // if no Service wrote the message; Errc::not_supported for an upgraded connection if this server
-  // can't continue those.
+  // to HandOverTarget::send(). It is empty if that process only accepted the connection. After an
+  // error the connection is closed. Errors: bad_file_descriptor if `connection` is empty;
+  // bad_message if no Service wrote the message; Errc::not_supported if the connection was upgraded
+  // (HandledBy::other) and this server can't continue upgraded connections.
   virtual Result<> adopt_connection(Socket connection, std::span<const std::byte> message) = 0;
 
   // Declares that other processes have the same listeners and still accept when this process ends.
@@ -44,8 +46,9 @@ class Service {
   virtual void share_listeners() = 0;
 
   // Also accepts from a sibling's listening socket, until give_back() is called with the same
-  // descriptor. Keeps a copy of the descriptor, not the descriptor itself. Errors: those of
-  // Listener::adopt(); file_exists if the socket is borrowed already.
+  // descriptor. Keeps a copy of the descriptor; the caller keeps its own. Does nothing while the
+  // server drains or hands over. Errors: those of fcntl(2) and Listener::adopt(); file_exists if
+  // this descriptor is borrowed already.
   virtual Result<> borrow(int listening_fd) = 0;
   virtual void give_back(int listening_fd) noexcept = 0;
 
@@ -65,7 +68,7 @@ class Service {
   virtual void set_limit(std::uint64_t requests, Callback<void()> reached) = 0;
 
   [[nodiscard]] virtual std::size_t connections() const noexcept = 0;
-  // Returns the most connections at the same time: ServerLimits::max_connections.
+  // Returns how many connections may be open at the same time (ServerLimits::max_connections).
   [[nodiscard]] virtual std::size_t most_connections() const noexcept = 0;
   // Returns how many connections were accepted since the start.
   [[nodiscard]] virtual std::uint64_t accepted() const noexcept = 0;

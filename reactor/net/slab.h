@@ -49,8 +49,8 @@ class Slab {
   template <class Visit>
   void for_each(Visit&& visit) {
     for (std::size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
-      // `ahead` has a bit for each object that was not visited yet. used_ is read again after each
-      // visit, because `visit` may have changed it.
+      // `ahead` has a bit for each position after the last visited object. used_ is read again
+      // after each visit, because `visit` may have changed it.
       for (std::uint64_t ahead = ~std::uint64_t{0}; (used_[chunk] & ahead) != 0;) {
         const auto place = static_cast<std::size_t>(std::countr_zero(used_[chunk] & ahead));
         ahead &= ~((std::uint64_t{2} << place) - 1);

@@ -96,9 +96,9 @@ std::error_code bind_to(int fd, const Address& address, const ListenOptions& opt
   return ::bind(fd, address.data(), address.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
-// Binds a client's socket. If no port is given, connect() chooses one, which only has to be free
-// towards this peer. If a port is given, SO_REUSEADDR is set, because an earlier connection from
-// that port may still be in TIME_WAIT (ip(7), socket(7)).
+// Binds a client's socket. If no port is given, connect() chooses one later, and may choose a port
+// from which connections to other peers exist. If a port is given, SO_REUSEADDR is set, because an
+// earlier connection from that port may still be in TIME_WAIT (ip(7), socket(7)).
 std::error_code bind_client(int fd, const Address& local) {
   if (local.port() != 0) set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 #if defined(IP_BIND_ADDRESS_NO_PORT)
@@ -281,8 +281,8 @@ void Socket::accept_new(int listening_fd) noexcept {
   set_option(listening_fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
 }
 
-// With TCP_DEFER_ACCEPT, the kernel holds back the connection of a silent client for `seconds`, and
-// then queues it all the same.
+// With TCP_DEFER_ACCEPT, the kernel holds back the connection of a client that sends nothing for
+// `seconds`, and then queues it all the same.
 std::chrono::milliseconds Socket::latest_arrival(int listening_fd) noexcept {
   int seconds = 0;
   socklen_t length = sizeof(seconds);

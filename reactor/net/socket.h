@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Socket wraps the system's socket calls as values and Results; its descriptors are non-blocking
-// and close-on-exec. Only socket.{h,cc} call accept, recv and send. Nothing here blocks, logs or
-// throws, except that listen() may wait.
+// Socket wraps the system's socket calls as values and Results. The descriptors that it opens are
+// non-blocking and close-on-exec. Only socket.{h,cc} call accept, recv and send. Nothing here
+// blocks, logs or throws, except that listen() may wait.
 #pragma once
 
 #include <sys/socket.h>
@@ -70,8 +70,9 @@ struct ListenOptions {
   // The longest time that the kernel holds a connection back while its first bytes have not arrived
   // (TCP_DEFER_ACCEPT, whole seconds; 0: off). Set it only if the client speaks first, as in HTTP.
   std::chrono::seconds defer_accept{0};
-  // The most unsent bytes that the kernel buffers for us (TCP_NOTSENT_LOWAT). 0: as many as its
-  // buffer holds, some megabytes. With a limit, we notice sooner that a peer does not read.
+  // The most unsent bytes that the kernel buffers for each connection (TCP_NOTSENT_LOWAT). 0: as
+  // many as its buffer holds, some megabytes. With a limit, we notice sooner that a peer does not
+  // read.
   int unsent_limit = 0;
   // The permissions of a unix socket's file, 0..0777. The file has them before anybody can connect.
   // -1 leaves them to the umask.
@@ -109,7 +110,7 @@ struct ConnectOptions {
 };
 
 // Socket owns one socket, or none. It makes a descriptor from elsewhere (inetd, socketpair(2),
-// another process) non-blocking. So the code that takes a Socket (a Stream, Listener, Server or
+// another process) non-blocking, so the code that takes a Socket (a Stream, Listener, Server or
 // Datagram) need not care where the descriptor came from.
 class Socket {
  public:
@@ -129,12 +130,12 @@ class Socket {
   // inherit TCP_NODELAY on Linux and BSD). A unix path that a dead server left behind is replaced.
   // If a server still answers at the path, or the file is no socket, the error is address_in_use.
   // If several servers start on one path at the same moment, one gets it. May wait up to 0.25 s
-  // while another server is starting there. Errors: those of socket(2), bind(2), listen(2). No file
-  // is left behind after an error.
+  // while another server is starting there. Errors: those of socket(2), bind(2), listen(2) and of
+  // the options. No file is left behind after an error.
   [[nodiscard]] static Result<Socket> listen(const Address& address, const ListenOptions& options);
 
-  // Does the same for a TCP address, but the socket does not listen yet: the kernel gives it no
-  // connection before start_listening(). Errors: those of socket(2) and bind(2).
+  // Does what listen() does, for a TCP address, but without listening: the kernel gives the socket
+  // no connection before start_listening(). Errors: those of socket(2) and bind(2).
   [[nodiscard]] static Result<Socket> reserve(const Address& address, const ListenOptions& options);
   // Makes a reserved socket listen. Errors: those of listen(2).
   [[nodiscard]] std::error_code start_listening(const ListenOptions& options) const;
@@ -172,8 +173,8 @@ class Socket {
   [[nodiscard]] Result<Address> local() const { return local_address(fd()); }
   [[nodiscard]] Result<Address> peer() const { return peer_address(fd()); }
 
-  // Call recv(2) or send(2) once, without SIGPIPE. receive() into an empty buffer returns end of
-  // stream.
+  // receive() and send() call recv(2) or send(2) once, without SIGPIPE. receive() returns end of
+  // stream if `buffer` is empty.
   [[nodiscard]] static IoResult receive(int fd, std::span<std::byte> buffer) noexcept;
   [[nodiscard]] static IoResult send(int fd, std::span<const std::byte> bytes) noexcept;
   // Calls sendfile(2) once, for up to `count` bytes from `offset` of a regular file, without
@@ -182,9 +183,9 @@ class Socket {
   // descriptors.
   [[nodiscard]] static IoResult send_file(int fd, int file, std::uint64_t offset,
                                           std::size_t count) noexcept;
-  // Returns bytes that the next receive() returns again (recv(2) MSG_PEEK).
+  // Reads bytes into `buffer` that the next receive() returns again (recv(2) MSG_PEEK).
   [[nodiscard]] static IoResult peek(int fd, std::span<std::byte> buffer) noexcept;
-  // Shuts down the writing side (shutdown(2)): the peer reads the remaining bytes, then end of
+  // Shuts down the writing side (shutdown(2)): the peer reads the bytes sent so far, then end of
   // stream. Returns false if the connection is gone, or `fd` is no socket.
   static bool shutdown_write(int fd) noexcept;
   // Makes a listening TCP socket drop the SYNs of new connections, so that its queue can be emptied
@@ -211,7 +212,7 @@ class Socket {
   [[nodiscard]] static Result<Address> local_address(int fd);
   [[nodiscard]] static Result<Address> peer_address(int fd);
   // Returns the peer's process: the one that called connect(2) or listen(2), as it was at that
-  // call. It may have ended since, and its pid may be another process's. Errors:
+  // call. That process may have ended since, and its pid may now belong to another one. Errors:
   // Errc::not_supported for all but unix sockets; not_connected (unix(7) SO_PEERCRED,
   // getpeereid(3)).
   [[nodiscard]] static Result<PeerCredentials> peer_credentials(int fd);

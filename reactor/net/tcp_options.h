@@ -21,7 +21,7 @@ struct KeepAlive {
 };
 
 struct TcpOptions {
-  std::optional<bool> no_delay;         // TCP_NODELAY; every Socket of this library has it on
+  std::optional<bool> no_delay;         // TCP_NODELAY; on by default in this library
   std::optional<KeepAlive> keep_alive;  // SO_KEEPALIVE, TCP_KEEPIDLE, _KEEPINTVL, _KEEPCNT
   // The longest time that sent bytes may stay unacknowledged, up to 24 days; 0: the system's time
   // (TCP_USER_TIMEOUT).

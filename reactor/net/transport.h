@@ -17,15 +17,16 @@ namespace reactor {
 
 // A Transport belongs to one Stream (Stream::set_transport()). The Stream calls it from the loop's
 // thread, and never while another of these calls runs. The descriptor belongs to the Stream and is
-// usually non-blocking. No call may wait.
+// usually non-blocking. None of these functions may wait.
 class Transport {
  public:
   virtual ~Transport() = default;
 
   // Opens the transport before the first byte, for example by a handshake. Called at start(), and
   // again each time the descriptor is ready for read_needs(), as long as open() returns
-  // would-block. on_open() follows when open() returns ok (with any count). End of stream, an
-  // error, or the time limit closes the Stream, and on_close() follows. Default: ok.
+  // would-block. When open() returns ok (with any count), StreamHandler::on_open() follows. If
+  // open() returns end of stream or an error, or open_limit() passes, the Stream ends by
+  // on_close(). Default: ok.
   virtual IoResult open(int fd);
   // Returns whether a call of open() may take much processor time, as a handshake does. If so, the
   // loop runs its costly openings one after the other, so that other connections do not wait for
@@ -48,13 +49,13 @@ class Transport {
   // Errors are not reported. The Stream then closes the descriptor or continues to read.
   virtual IoResult end_writing(int fd) = 0;
 
-  // Return the readiness to wait for after would-block: read_needs() after open() or read(), and
-  // write_needs() after write() or end_writing(). Override them for protocols that may have to send
-  // before they can receive, or the reverse.
+  // These functions return the readiness to wait for after would-block: read_needs() after open()
+  // or read(), and write_needs() after write() or end_writing(). Override them for protocols that
+  // may have to send before they can receive, or the reverse.
   [[nodiscard]] virtual Interest read_needs() const noexcept { return Interest::read; }
   [[nodiscard]] virtual Interest write_needs() const noexcept { return Interest::write; }
 
-  // Returns whether the transport holds input already, which the poller does not report.
+  // Returns whether the transport already holds input. The poller does not report such input.
   [[nodiscard]] virtual bool has_input() const noexcept { return false; }
 
   // Returns false for write-only transports: the Stream then never reads, ended() is true from the
@@ -62,8 +63,8 @@ class Transport {
   [[nodiscard]] virtual bool can_read() const noexcept { return true; }
 
   // Closes everything that the transport holds open besides the Stream's descriptor. Called when
-  // the Stream has ended, before on_close(). None of the functions above is called after this.
-  // Default: nothing.
+  // the Stream has ended, before on_close(). After this, none of the functions above is called.
+  // Default: does nothing.
   virtual void release() noexcept;
 
   // Returns the error code to report for `failed`, a result of open(), read() or write(). Override
@@ -76,7 +77,7 @@ class Transport {
   Transport& operator=(const Transport&) = default;
 };
 
-// Makes a Transport for each connection of a server: ServerLimits::transports.
+// TransportFactory makes a Transport for each connection of a server (ServerLimits::transports).
 class TransportFactory {
  public:
   virtual ~TransportFactory() = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // HandOverMessage is the message that is sent to another process together with a connection. It is
-// empty if the first process only accepted the connection. Otherwise it has three parts:
+// empty if the sending process only accepted the connection. Otherwise it has three parts:
 //
 //   PROXY header, version 2        the addresses that a proxy announced, or LOCAL for none
 //   one byte                       which handler the connection had (HandledBy)
@@ -23,12 +23,12 @@ struct HandOverMessage {
   HandledBy handled_by = HandledBy::server;
   std::span<const std::byte> state;
 
-  // `addresses`: null if no proxy announced any. Throws std::bad_alloc.
+  // Returns the message. `addresses` is null if no proxy announced any. Throws std::bad_alloc.
   [[nodiscard]] static std::vector<std::byte> encode(const ProxiedAddresses* addresses,
                                                      HandledBy handled_by,
                                                      std::span<const std::byte> state);
-  // `state` of the result is a part of `message`. Errors: bad_message if encode() did not make the
-  // message.
+  // Returns the parts of `message`. `state` points into it. Errors: bad_message if encode() did not
+  // make the message.
   [[nodiscard]] static Result<HandOverMessage> decode(std::span<const std::byte> message);
 };
 

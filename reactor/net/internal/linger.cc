@@ -89,7 +89,7 @@ class Lingerers::Lingerer final : public PollTarget {
     return std::min(end_, saturating_add(all_.loop_.now(), idle_));
   }
 
-  // Stops reading, so that the timer ends this lingerer.
+  // Stops reading. The timer then ends this lingerer.
   void hold_back() {
     if (!all_.loop_.set_interest(*this, Interest::none)) all_.end(*this);
   }
@@ -129,7 +129,7 @@ void Lingerers::start(UniqueFd fd, const StreamOptions& options) {
   if (size_ > kLeast) keep_to_share();
 }
 
-// Resets a socket of the largest group if all groups hold more than the share.
+// Resets the oldest socket of the largest group if all groups together hold more than the share.
 void Lingerers::keep_to_share() noexcept {
   if (size_ <= share_of_descriptors()) return;
   const auto longest = std::max_element(

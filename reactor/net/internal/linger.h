@@ -34,13 +34,13 @@ class Lingerers {
 
   // Takes over a descriptor that no poller watches. `options` has the limits of this socket. All
   // sockets with the same `options` object form a group, for example those of one server. `options`
-  // may be destroyed earlier than the socket. If there is no memory, the descriptor is closed at
-  // once.
+  // may be destroyed while the socket still lingers. If there is no memory, the descriptor is
+  // closed at once.
   void add(UniqueFd fd, const StreamOptions& options) noexcept;
   // Returns how many sockets linger, in all or in one group.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t size(const StreamOptions& group) const noexcept;
-  // Resets the socket of the group that has lingered longest. The group must not be empty.
+  // Resets the socket that has lingered longest in the group, which must not be empty.
   void reset_oldest(const StreamOptions& group) noexcept;
 
  private:

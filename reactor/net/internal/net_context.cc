@@ -6,7 +6,8 @@
 namespace reactor {
 
 // The loop itself tells attached Streams that it ends. A Stream that has not started is not
-// attached. If such a Stream announced addresses, it learns here that the loop is gone.
+// attached. If announce() was called on such a Stream, its kUnattached flag is cleared here, so
+// that its destructor does not use the loop, which is then gone.
 NetContext::~NetContext() {
   for (const auto& [key, said] : announced) said.stream->clear(Stream::kUnattached);
 }

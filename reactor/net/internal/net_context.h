@@ -59,8 +59,8 @@ class NetContext final : public LoopExtension {
   }
 
   // Returns a number for a source line that makes Streams, so that a Stream needs one byte for it.
-  // Programs have few such lines. From kPlaces - 1 on, all lines share the last number, which
-  // stands for an unknown line.
+  // Programs have few such lines. When the table is full, all further lines get its last number,
+  // which stands for an unknown line.
   [[nodiscard]] std::uint8_t number_of(SourceLocation place) noexcept {
     const SourceLocation& last = places_[last_place_];
     const bool same = last.line() == place.line() && last.file_name() == place.file_name();
@@ -89,7 +89,7 @@ class NetContext final : public LoopExtension {
   // returns not_enough_memory instead.
   void note_failure(const Stream& stream, std::error_code error) noexcept;
   [[nodiscard]] std::error_code take_failure(const Stream& stream) noexcept;
-  // The addresses that Stream::announce() got, and the Stream.
+  // Announcement has the addresses that Stream::announce() got, and the Stream.
   struct Announcement {
     ProxiedAddresses addresses;
     Stream* stream;

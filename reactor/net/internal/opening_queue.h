@@ -8,18 +8,19 @@
 
 namespace reactor {
 
-// OpeningQueue runs the costly steps of openings (Transport::open_is_costly()), which are
-// handshakes, one after the other. A step of TLS takes a millisecond, a request only microseconds,
-// and clients connect in bursts. So the steps wait here, and each turn of the loop runs them for
-// kBudget. Established connections are served in between (G10). A turn takes at most the budget and
-// one step. OpeningQueue belongs to its loop's thread. Private to net/.
+// OpeningQueue runs costly calls of Transport::open(), such as TLS handshakes, one after the other
+// (Transport::open_is_costly()). Such a step takes a millisecond, a request only microseconds, and
+// clients connect in bursts. So the steps wait here, and each turn of the loop runs steps until
+// kBudget has passed. Established connections are served in between (G10). In one turn, the queue
+// takes at most the budget and one step. OpeningQueue belongs to its loop's thread. Private to
+// net/.
 class OpeningQueue {
  public:
   // Once this time has passed since a turn's first step, the turn begins no further step.
   static constexpr Duration kBudget = std::chrono::milliseconds(1);
 
-  // Step is one step that may wait in the queue. It is a member of the object that it opens.
-  // Destroying it takes it out of the queue.
+  // Step is one step that may wait in the queue. It is a member of the object that it opens. Its
+  // destructor takes it out of the queue.
   class Step : private ListLink {
    public:
     Step() = default;
@@ -38,7 +39,7 @@ class OpeningQueue {
 
    private:
     friend class OpeningQueue;
-    // It may throw, destroy the step, and add steps.
+    // Runs the step. May throw, destroy the step, and add steps.
     virtual void run() = 0;
 
     OpeningQueue* queue_ = nullptr;

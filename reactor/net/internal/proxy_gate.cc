@@ -26,7 +26,7 @@ std::string name_of(ProxyProtocol version) {
   return version == ProxyProtocol::v1 ? "version 1" : "version 2";
 }
 
-// Describes a bad header for the log, which escapes the text.
+// Describes a bad header for the log. The text may have any bytes, because the log escapes them.
 std::string what_is_wrong(const ProxyHeaderParser& parser, ProxyProtocol wanted,
                           std::span<const std::byte> seen) {
   constexpr std::size_t kShown = 16;
@@ -144,7 +144,8 @@ void ProxyGate::pass(Visitor& visitor) {
   passed_(std::move(owned->socket), owned->where, addresses ? &*addresses : nullptr);
 }
 
-// `seen` is the beginning of the connection, if it is known.
+// Closes a visitor's connection. `seen` has the first bytes of the connection, or is empty if they
+// are no longer at hand.
 void ProxyGate::drop(Visitor& visitor, Why why, std::span<const std::byte> seen) {
   const std::unique_ptr<Visitor> owned = take_out(visitor);
   loop_.detach(*owned, Detach::closing);

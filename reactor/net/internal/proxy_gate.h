@@ -25,35 +25,36 @@ class ProxyHeaderParser;
 // net/.
 class ProxyGate {
  public:
-  // Gets a connection that has passed. `addresses` is valid until the callback returns. Null: the
-  // socket's own addresses apply.
+  // Gets a connection that has passed. `addresses` is valid until the callback returns. It is null
+  // if the socket's own addresses apply.
   using Passed = Callback<void(Socket, SourceLocation, const ProxiedAddresses* addresses)>;
   using Dropped = Callback<void()>;
 
   // Each admitted connection leads to exactly one call of `passed` or `dropped`, perhaps inside
-  // admit(), and even if admit() throws. `dropped` must not throw. `options` must outlive the gate.
+  // admit(), and even if admit() throws. Only connections that wait when the gate is destroyed lead
+  // to none. `dropped` must not throw. `options` must outlive the gate.
   ProxyGate(Loop& loop, const ProxyOptions& options, Passed passed, Dropped dropped);
   ~ProxyGate();
   ProxyGate(const ProxyGate&) = delete;
   ProxyGate& operator=(const ProxyGate&) = delete;
 
-  // Takes a new connection; `where` is passed on with it. Throws std::bad_alloc, and what `passed`
-  // throws.
+  // Takes a new connection; `where` is passed on with it. Throws std::bad_alloc, and any exception
+  // of `passed`.
   void admit(Socket connection, SourceLocation where);
 
   [[nodiscard]] const ProxyStats& stats() const noexcept { return stats_; }
 
  private:
   class Visitor;
-  // The reason for dropping a connection. stats_ counts each.
+  // Why is the reason for dropping a connection. stats_ has a count for each reason.
   enum class Why : std::uint8_t { not_allowed, malformed, timed_out, gone };
   static constexpr std::size_t kReasons = 4;
   struct Report {
     TimePoint next{};         // no log line before this
     std::uint64_t since = 0;  // connections dropped without a log line
   };
-  // Evidence shows the fault of a header. `seen` is the beginning of the connection, if it is
-  // known.
+  // Evidence shows the fault of a header. `seen` has the first bytes of the connection, or is empty
+  // if they are no longer at hand.
   struct Evidence {
     const ProxyHeaderParser* parser;
     std::span<const std::byte> seen;

@@ -15,13 +15,14 @@
 namespace reactor {
 
 // The parser is strict and incremental, and does not allocate. It accepts the header in pieces of
-// any size, and consumes no byte behind it. A connection without a header is bad. TLVs are skipped
-// unread.
+// any size, and consumes no byte behind it. A connection without a header is bad. The extra fields
+// of version 2 (TLVs) are skipped.
 class ProxyHeaderParser {
  public:
   static constexpr std::size_t kMostV1 = 107;  // bytes, with CRLF
-  // The most bytes of version 2, although its length field allows 65,551. Addresses take up to 232.
-  // The rest is for TLVs, and enough for a client's certificate.
+  // The most bytes of a header of version 2, although its length field allows 65,551. The preamble
+  // and two addresses take up to 232 bytes. The rest is for TLVs, and is enough for a client's
+  // certificate.
   static constexpr std::size_t kMostV2 = 4096;
 
   enum class State : std::uint8_t { more, done, bad };
@@ -36,13 +37,14 @@ class ProxyHeaderParser {
   // Returns the version whose signature `bytes` begin with: v1, v2, or off if neither.
   [[nodiscard]] static ProxyProtocol version_of(std::span<const std::byte> bytes) noexcept;
 
-  // Parses the next bytes. Once done or bad, the state stays and nothing more is taken.
+  // Parses the next bytes. Once the state is done or bad, it stays so, and no more bytes are
+  // consumed.
   [[nodiscard]] Step next(std::span<const std::byte> bytes) noexcept;
 
   // Returns whether any byte was taken.
   [[nodiscard]] bool begun() const noexcept { return taken_ > 0; }
-  // Returns whether the signature has arrived. If so, even a bad header is one of the right
-  // version.
+  // Returns whether the whole signature of the wanted version has arrived. If so, a bad header is
+  // malformed, and not missing or of another version.
   [[nodiscard]] bool signed_well() const noexcept;
 
   // Returns the addresses of the client's connection when the header is complete. Empty if the
@@ -71,8 +73,8 @@ class ProxyHeaderParser {
   std::optional<ProxiedAddresses> addresses_;
 };
 
-// Returns a header of version 2 with these addresses; LOCAL if `addresses` is null, or the two are
-// of different families. Zones are left out. Throws std::bad_alloc.
+// Returns a header of version 2 with these addresses; The header is LOCAL if `addresses` is null,
+// or if the two addresses are of different families. Zones are left out. Throws std::bad_alloc.
 [[nodiscard]] std::vector<std::byte> proxy_header(const ProxiedAddresses* addresses);
 
 }  // namespace reactor

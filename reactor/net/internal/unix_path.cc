@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// bind_unix() takes these steps if the path already exists. The lock of its folder keeps other
-// servers out meanwhile.
+// These are the steps of bind_unix(). The caller holds the lock of the folder (SocketFolderLock),
+// which keeps other servers out meanwhile.
 //
 //   bind(): address in use --> connect(): refused, so its server is dead --> unlink() --> bind()
-//      | no such file              | accepted, or its backlog is full
+//      | bound                     | accepted, or its backlog is full
 //      v                           v
 //   the caller listens          address_in_use
 #include "reactor/net/internal/unix_path.h"
