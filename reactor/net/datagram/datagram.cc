@@ -4,13 +4,14 @@
 //
 //   on_ready() --> receive_batch() --> the loop's DatagramExchange --> deliver() --> on_datagram()
 //                                                  ^                      | a handler threw
-//                                                  '----- on_expire() <---'
+//                                                  '------ on_call() <----'
 //
 // The DatagramExchange keeps the received batch, and the position up to which it was delivered. So
-// if a handler throws, the rest is delivered in the next turn, before anything else is received.
+// if a handler throws, the rest is delivered when the loop runs again, before anything else is
+// received.
 //
-// The timer (TimerNode) also sends collected datagrams (soon()), and asks the kernel again after a
-// pause (retry_at()).
+// on_call() also sends collected datagrams (soon()). on_expire() tries again to receive or send
+// after the kernel refused (retry_at()).
 #include "reactor/net/datagram/datagram.h"
 
 #include <sys/un.h>
@@ -33,8 +34,8 @@ namespace {
 
 constexpr std::size_t kMaxSize = 4 << 20;
 
-// The most messages of a batch if the kernel joins datagrams (UDP_GRO), because each message may
-// then hold many.
+// The most messages of a batch if the kernel joins datagrams (UDP_GRO). It is small because each
+// message may then hold many datagrams.
 constexpr unsigned kCoalescedMessages = 32;
 
 Address make_v4(std::span<const std::byte> bytes, std::uint16_t port) noexcept {
@@ -191,8 +192,8 @@ void Datagram::proceed() {
   if (entry.alive()) report(entry);
 }
 
-// Receives with one system call in a turn. If batches are off, receives one by one as many
-// datagrams as such a call could return (G10).
+// Receives by one system call in a turn. If batches are off, receives up to ReceiveBatch::kMessages
+// datagrams in a turn, one by one (G10).
 void Datagram::receive_batch(Entry& entry) {
   DatagramExchange::Delivery& delivery = exchange_->delivery;
   if (delivery.socket != nullptr) {  // an exception left this batch
@@ -219,7 +220,8 @@ void Datagram::receive_batch(Entry& entry) {
   }
 }
 
-// Delivers the rest of the batch, and then sends what the handlers have sent meanwhile.
+// Delivers the rest of the batch, and then sends the datagrams that the handlers have passed to
+// send() meanwhile.
 void Datagram::deliver(Entry& entry) {
   // If a handler throws, the collected datagrams are still sent, and the rest of the batch is still
   // delivered.
@@ -265,8 +267,9 @@ void Datagram::deliver_one(const ReceivedMessage& received) {
   handler_->on_datagram(*this, Message(*this, received, bytes, truncated));
 }
 
-// Handles a receive that returned no datagram. `number` is 0 if there was none in spite of the
-// event: another process that shares the socket was faster, or the error queue caused the event.
+// Handles a receive that returned no datagram. `number` is the errno. It is 0 if no datagram was
+// there in spite of the event: another process that shares the socket was faster, or the error
+// queue caused the event.
 void Datagram::receive_failed(int number) {
   if (number == 0 && keeps_errors_) return drain_error_queue(fd());
   if (number == 0) return;
@@ -324,9 +327,9 @@ bool Datagram::is_peer(const sockaddr* name, socklen_t size) const noexcept {
   return peer_.family() != AF_UNSPEC && Address::from(name, size) == peer_;
 }
 
-// Returns whether the sender is not the peer of this connected socket. Such a datagram was queued
-// before connect(2), which leaves it in the queue. Returns false if the peer has no name, because
-// it may get one later.
+// Returns whether the datagram is from another sender than the peer of this connected socket. Such
+// a datagram arrived before connect(2), which does not empty the queue. Returns false if the peer
+// has no name, because the peer may get one later.
 bool Datagram::is_stranger(const ReceivedMessage& received) const noexcept {
   return has_name(peer_) && !is_peer(received.name, received.name_size);
 }

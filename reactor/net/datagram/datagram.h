@@ -2,10 +2,10 @@
 // Datagram is a message socket (UDP or unix) in a loop. DatagramHandler has its callbacks.
 //
 // If the system can, many datagrams are moved by one system call. Waiting datagrams are received
-// together and delivered one by one. The datagrams that handlers send meanwhile are collected, and
-// are sent together after the last one was delivered. Datagrams that are sent outside callbacks are
-// sent before the loop next sleeps. All Datagrams of a loop share the buffers for this
-// (DatagramExchange): an idle socket has none.
+// together and delivered one by one. Datagrams that the handlers send meanwhile are collected, and
+// leave together when all received datagrams have been delivered. Datagrams that are sent outside
+// callbacks leave before the loop sleeps. All Datagrams of a loop share the buffers for this
+// (DatagramExchange), so an idle socket has none.
 #pragma once
 
 #include <cstddef>
@@ -43,8 +43,8 @@ class Message {
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
   // Returns whether control data that arrived with the datagram was dropped (recvmsg(2)
   // MSG_CTRUNC): descriptors, which were closed, or credentials of a unix peer. If an adopted
-  // socket has more options than a Datagram sets, the packet info may be lost too, and local() may
-  // then be wrong.
+  // socket has more options than a Datagram sets, the packet info (the datagram's local address)
+  // may be lost too, and local() may then be wrong.
   [[nodiscard]] bool control_truncated() const noexcept;
   // Returns the sender's address. A unix socket without a name can't be answered.
   [[nodiscard]] Address from() const noexcept;
@@ -101,9 +101,10 @@ struct DatagramOptions {
   std::size_t queue_limit = 1 << 20;
   // The same limit for each receiver of a unix socket that is not connected.
   std::size_t receiver_limit = 512 * 1024;
-  // If a unix receiver takes no datagram for this long, those that are queued for it are dropped
-  // and counted. Until then the kernel is asked again after 5 ms, 10 ms, and so on up to every 320
-  // ms, because no poller can tell when a receiver has room. kForever: never dropped.
+  // If a unix receiver takes no datagram for this long, the datagrams that are queued for it are
+  // dropped and counted. Until then the Datagram tries to send them after 5 ms, 10 ms, and so on,
+  // and at last every 320 ms, because no poller can tell when a receiver has room. kForever: they
+  // are never dropped.
   Duration receiver_patience = std::chrono::seconds(5);
   // If false, each datagram takes one system call, and is sent inside send().
   bool batches = true;
@@ -141,8 +142,8 @@ struct DatagramStats {
 // A Datagram belongs to its loop's thread.
 class Datagram final : private PollTarget {
  public:
-  // If no poller can report room, the kernel is asked again after kRetryDelay. Each further delay
-  // is twice as long as the one before, up to kLongestRetryDelay.
+  // If the poller can't report when there is room, the Datagram tries again to send after
+  // kRetryDelay. Each further delay is twice as long as the one before, up to kLongestRetryDelay.
   static constexpr Duration kRetryDelay = std::chrono::milliseconds(5);
   static constexpr Duration kLongestRetryDelay = std::chrono::milliseconds(320);
 
@@ -155,15 +156,16 @@ class Datagram final : private PollTarget {
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
   // Sends to, and receives from, `peer` only. Datagrams that others sent to options.local before
-  // the socket was connected are dropped. If no socket is bound to `peer`, on_error() reports it.
-  // Sends from options.local if that is given. Otherwise the kernel gives a unix socket a name
-  // (Linux), so that the peer can answer. Errors: those of bind() and of connect(2).
+  // the socket was connected are dropped. If no socket is bound to `peer`, on_error() reports
+  // connection_refused. Sends from options.local if that is given. Otherwise the kernel gives a
+  // unix socket a name (Linux), so that the peer can answer. Errors: those of bind() and of
+  // connect(2).
   [[nodiscard]] static Result<std::unique_ptr<Datagram>> connect(
       Loop& loop, const Address& peer, DatagramHandler& handler,
       const DatagramOptions& options = {}, SourceLocation where = SourceLocation::current());
 
   // Takes over an existing socket (from a master or a service manager), which becomes non-blocking
-  // and close-on-exec. A connected one receives from its peer only, as after connect(). Options
+  // and close-on-exec. A connected socket receives from its peer only, as after connect(). Options
   // that apply only before bind(2) do nothing. If `remove_file` is true, the destructor removes the
   // socket's file, and so does this call if it fails. A file that no longer belongs to this socket
   // stays. Errors: not_a_socket; wrong_protocol_type if it is no datagram socket; those of
@@ -178,22 +180,22 @@ class Datagram final : private PollTarget {
   Datagram(const Datagram&) = delete;
   Datagram& operator=(const Datagram&) = delete;
 
-  // A unix socket that is not connected never gives all of its send buffer to one receiver. A
-  // receiver that has not read earlier datagrams has to wait while others are served (SendShares).
-  // So a receiver that never reads does not block the others, unless there are many such receivers.
-  //
   // Sends one datagram, which may be empty, and copies it. on_error() reports errors. One of them
   // is not_enough_memory: the kernel takes no more, and there is no memory to queue the datagram,
   // which is then dropped and counted.
+  //
+  // A unix socket that is not connected never gives all of its send buffer to one receiver. A
+  // receiver that has not read earlier datagrams has to wait while others are served (SendShares).
+  // So a receiver that never reads does not block the others, unless there are many such receivers.
   void send(std::span<const std::byte> bytes);  // for connected sockets only
   void send(std::string_view text);
   // Sends to `to`. On a connected socket, this is the same as send() if `to` is the peer. Other
   // receivers work only if the system allows them.
   void send_to(std::span<const std::byte> bytes, const Address& to);
   void send_to(std::string_view text, const Address& to);
-  // Sends from `from`, an address of this host, if the socket is bound to a wildcard. To answer a
-  // message later, pass its Message::local(). If the system refuses `from`, the datagram leaves
-  // from an address that the system chooses.
+  // Sends from `from`, an address of this host. Ignores `from` unless the socket is bound to a
+  // wildcard, a group or a broadcast address. To answer a message later, pass its Message::local().
+  // If the system refuses `from`, the datagram leaves from an address that the system chooses.
   void send_to(std::span<const std::byte> bytes, const Address& to, const Address& from);
   // Sends to the sender of `message`, from the address that `message` was sent to.
   void reply(const Message& message, std::span<const std::byte> bytes);
@@ -202,7 +204,8 @@ class Datagram final : private PollTarget {
   // Sends the collected datagrams at once. Call it before a long computation.
   void flush();
 
-  // Returns whether nothing is queued. If not, stop producing, and continue at on_drain().
+  // Returns whether the queue is empty. While it is not, stop producing, and continue at
+  // on_drain().
   [[nodiscard]] bool writable() const noexcept { return queue_ == nullptr; }
   // Returns the size of the queue, as DatagramOptions::queue_limit counts it.
   [[nodiscard]] std::size_t queued() const noexcept;
@@ -213,12 +216,12 @@ class Datagram final : private PollTarget {
   void pause_reading();
   void resume_reading();
 
-  // Join or leave a multicast group (ip(7), ipv6(7)). The interface is given by its index
-  // (if_nametoindex(3); 0: the system chooses) or, for v4, by its address. If a v6 socket also
-  // sends to v4 groups, the settings below apply to those groups too (Linux). Errors:
+  // join() joins a multicast group, and leave() leaves it (ip(7), ipv6(7)). The interface is given
+  // by its index (if_nametoindex(3); 0: the system chooses) or, for v4, by its address. If a v6
+  // socket also sends to v4 groups, the settings below apply to those groups too (Linux). Errors:
   // Errc::not_supported for an address of a family that the call does not accept; those of
-  // setsockopt(2): no_such_device, address_in_use if the socket is a member already,
-  // address_not_available if it is not.
+  // setsockopt(2): no_such_device, address_in_use if join() finds the socket a member already,
+  // address_not_available if leave() finds it no member.
   Result<> join(const Address& group, unsigned interface = 0);
   Result<> join(const Address& group, const Address& interface);
   Result<> leave(const Address& group, unsigned interface = 0);
@@ -237,7 +240,7 @@ class Datagram final : private PollTarget {
   // Returns the descriptor, for setting options. Options by which the kernel queues errors
   // (IP_RECVERR, SO_TIMESTAMPING) must be set before adopt().
   [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
-  // Returns the address to which it is bound, with the real port if port 0 was asked for.
+  // Returns the address to which the socket is bound, with the real port if port 0 was asked for.
   [[nodiscard]] const Address& address() const noexcept { return address_; }
   // Returns the peer's address. Errors: not_connected.
   [[nodiscard]] Result<Address> peer() const { return socket_.peer(); }
@@ -310,8 +313,8 @@ class Datagram final : private PollTarget {
   void retry(DatagramLine& line, TimePoint now);
 
   void note_error(int number);
-  void soon();                    // lets proceed() come in this turn
-  void retry_at(TimePoint time);  // lets proceed() come then or earlier
+  void soon();                    // makes the loop call proceed() (Loop::call_soon())
+  void retry_at(TimePoint time);  // makes the loop call proceed() at `time` or earlier
   void proceed();
   void update_interest();
 
@@ -338,9 +341,9 @@ class Datagram final : private PollTarget {
   bool tells_local_ = false;
   bool keeps_errors_ = false;
   bool paused_ = false;
-  bool reading_waits_ = false;  // reading, or below writing, waits for the timer
-  bool writing_waits_ = false;
-  bool drained_ = false;  // on_drain() has to be called
+  bool reading_waits_ = false;  // nothing is received until proceed()
+  bool writing_waits_ = false;  // nothing is sent from the line "" until proceed()
+  bool drained_ = false;        // on_drain() has to be called
 };
 
 }  // namespace reactor

@@ -4,11 +4,11 @@
 // Datagram only if the kernel has no room.
 //
 //   send() -> SendBatch --send_collected()--> the kernel
-//     |                     | refused: send_one_by_one(), each once more in its simplest form
+//     |                     | refused: send_one_by_one(), each datagram once more, not joined
 //     |                     v no room
 //     '----------------> Queue --send_queued()--> the kernel
-//       the receiver's
-//       line is not empty
+//       the receiver
+//       has to wait
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -47,8 +47,8 @@ PacketInfo leaving_from(const Address& from) noexcept {
   return info;
 }
 
-// Returns whether the error may mean that the source is not an address of this host. The error
-// depends on the kernel's version.
+// Returns whether the error may mean that the source is not an address of this host. Kernel
+// versions differ in this error.
 bool may_be_the_source(int number, const OutgoingMessage& message) noexcept {
   return message.info.family != AF_UNSPEC &&
          (number == EINVAL || number == EADDRNOTAVAIL || number == ENETUNREACH);
@@ -207,8 +207,8 @@ bool Datagram::admits(const OutgoingMessage& message) {
   return shares_->admits(receiver, message.bytes.size(), loop_->start_time());
 }
 
-// `charged` says that admits() has charged the datagram to its receiver. That happens only once for
-// each datagram, however often the kernel has no room for it.
+// `charged` says whether admits() has charged the datagram to its receiver. A datagram must be
+// charged only once, however often the kernel has no room for it.
 void Datagram::enqueue(const OutgoingMessage& message, bool charged) {
   const std::string_view name = Queue::line_of(message);
   const std::size_t cost = QueuedDatagram::cost_of(message.bytes.size());
@@ -267,8 +267,8 @@ void Datagram::send_to_own_buffer() {
     return update_interest();
   }
   if (queue_->cost < before) return;
-  // The poller reported room in the socket, but the kernel took no datagram. After ENOBUFS, the
-  // queue that is full is the network card's.
+  // The poller reported room in the socket, but the kernel took no datagram. With ENOBUFS, the
+  // queue of the network card is full, which no poller reports. So the timer tries again.
   writing_waits_ = true;
   retry_at(saturating_add(loop_->now(), kRetryDelay));
 }

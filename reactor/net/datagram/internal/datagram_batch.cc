@@ -15,8 +15,8 @@
 
 namespace reactor {
 
-// These types are not in the unnamed namespace, because the Buffers below, which are not in it,
-// have members of these types.
+// These types are not in the unnamed namespace, because ReceiveBatch::Buffers and
+// SendBatch::Buffers, which can't be in it, have members of these types.
 #if defined(__linux__)
 using MessageHeader = mmsghdr;
 #else
@@ -33,8 +33,8 @@ struct alignas(cmsghdr) OutgoingControl {
 
 // IncomingControl is the buffer for control data. It has room for the size that UDP_GRO reports, by
 // which joined datagrams are told apart, and for all control data that Linux puts before that size.
-// Times, marks and drop counts take 200 bytes, if the options of an adopted socket ask for them.
-// Control data behind the UDP_GRO size may be cut off.
+// The latter is 200 bytes of times, marks and drop counts, if the options of an adopted socket ask
+// for all of them. Control data behind the UDP_GRO size may be cut off.
 struct alignas(cmsghdr) IncomingControl {
   std::array<std::byte, 256> bytes;
 };
@@ -53,7 +53,7 @@ bool is_zero(std::span<const std::byte> bytes) noexcept {
 }
 
 // Returns whether the address is a multicast address, of v6 or of v4 mapped into v6 (RFC 4291
-// section 2.7). No reply can come from such an address.
+// section 2.7). A reply can't be sent from such an address.
 bool is_group(const in6_addr& address) noexcept {
   if (IN6_IS_ADDR_MULTICAST(&address)) return true;
   return IN6_IS_ADDR_V4MAPPED(&address) && (address.s6_addr[12] & 0xf0) == 0xe0;
@@ -343,8 +343,8 @@ void SendBatch::add(const OutgoingMessage& message, std::size_t segment_limit) n
   writer.attach_to(header);
 }
 
-// Joins the datagram to the last message, if it fits there, and returns whether it did. The bytes
-// of the datagram already follow those of that message.
+// Joins the datagram to the last message, if it fits there, and returns whether it did. add() has
+// already copied the datagram behind that message's bytes.
 bool SendBatch::join(const OutgoingMessage& message, std::size_t segment_limit) noexcept {
   if (count_ == 0 || message.bytes.empty() || message.bytes.size() > segment_limit) return false;
   const unsigned i = count_ - 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// These types wrap the system calls that receive and send datagrams: many in one call, on systems
-// that have such a call. Nothing here logs or throws, and only the constructors allocate. Private
-// to net/.
+// These types wrap the system calls that receive and send datagrams: many datagrams in one call on
+// systems that can do that. Nothing here logs or throws, and only the constructors allocate.
+// Private to net/.
 #pragma once
 
 #include <netinet/in.h>
@@ -56,8 +56,8 @@ void drain_error_queue(int fd) noexcept;
 // Returns whether an error means that the kernel has no room now.
 [[nodiscard]] bool is_full(int number) noexcept;
 
-// ReceiveBatch has buffers to receive many messages by one recvmmsg(2), or by several recvmsg(2) on
-// other systems.
+// ReceiveBatch has buffers to receive many messages by one recvmmsg(2), or on other systems by
+// several calls of recvmsg(2).
 class ReceiveBatch {
  public:
   static constexpr unsigned kMessages = 64;
@@ -106,7 +106,7 @@ class SendBatch {
     return count_ < kMessages && used_ + size <= kBytes;
   }
   // Copies a datagram, for which fits() must be true. Datagrams of up to `segment_limit` bytes may
-  // be joined; 0: none.
+  // be joined; 0: no datagram may.
   void add(const OutgoingMessage& message, std::size_t segment_limit) noexcept;
 
   [[nodiscard]] unsigned size() const noexcept { return count_; }
@@ -114,8 +114,8 @@ class SendBatch {
 
   // Sends up to `count` messages from `first` on. Returns how many were sent, or a negative errno.
   [[nodiscard]] int send(int fd, unsigned first, unsigned count) noexcept;
-  // Return message `index`, the size of its datagrams (the last one may be shorter), and their
-  // number.
+  // These functions return message `index`, the size of its datagrams (the last one may be
+  // shorter), and their number.
   [[nodiscard]] OutgoingMessage message(unsigned index) const noexcept;
   [[nodiscard]] std::size_t segment(unsigned index) const noexcept;
   [[nodiscard]] std::size_t datagrams(unsigned index) const noexcept;

@@ -15,9 +15,8 @@ class DatagramExchange final : public LoopExtension {
   // Returns the loop's DatagramExchange, which is made at the first call.
   [[nodiscard]] static DatagramExchange& of(Loop& loop);
 
-  // Delivery is the received batch, of which the messages from `next` on are still to be delivered.
-  // It survives an exception of the handler: the rest is delivered before anything else is
-  // received.
+  // Delivery is the received batch. The messages from `next` on are still to be delivered. If a
+  // handler throws, the rest stays here, and is delivered before anything else is received.
   struct Delivery {
     Datagram* socket = nullptr;  // null: there is no batch
     unsigned next = 0, count = 0;

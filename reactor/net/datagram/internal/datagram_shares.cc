@@ -38,7 +38,8 @@ bool SendShares::admits(std::string_view receiver, std::size_t bytes, TimePoint 
     return true;
   }
   const std::size_t unread = unread_bytes(fd_);
-  // This receiver, or all together, have read enough. Its charge begins anew.
+  // This receiver has read, or all receivers together have read enough. Begin this receiver's
+  // charge anew.
   if (unread <= std::max(cell.mark, room_ / 4)) {
     cell = {charge, unread, {}, {}};
     return true;
@@ -50,7 +51,7 @@ bool SendShares::admits(std::string_view receiver, std::size_t bytes, TimePoint 
 }
 
 // Returns whether the receiver may get a test datagram. The last part of the buffer is reserved for
-// small datagrams, and for receivers that have not failed a test. A receiver that has failed one
+// small datagrams, and for receivers that have not failed a test. A receiver that has failed a test
 // must also wait until next_test.
 bool SendShares::may_test(const Cell& cell, std::size_t charge, std::size_t unread,
                           TimePoint now) const noexcept {

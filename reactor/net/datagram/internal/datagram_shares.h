@@ -29,7 +29,8 @@ class SendShares {
 
   explicit SendShares(int fd) noexcept;
 
-  // Returns whether `receiver` may get a datagram of this size now. If so, it is charged for it.
+  // Returns whether `receiver` may get a datagram of this size now. If so, charges the receiver for
+  // the datagram.
   [[nodiscard]] bool admits(std::string_view receiver, std::size_t bytes, TimePoint now) noexcept;
 
  private:

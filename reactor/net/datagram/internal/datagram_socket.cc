@@ -46,8 +46,8 @@ std::error_code bind_to(int fd, const Address& local, const DatagramOptions& opt
   return ::bind(fd, local.data(), local.size()) == 0 ? std::error_code{} : last_system_error();
 }
 
-// Gives a unix client a name, if the kernel can choose one. Without a name, the peer could not
-// answer it.
+// Gives a unix client a name, if the kernel can choose one. The peer could not answer a client
+// without a name.
 void bind_to_some_name([[maybe_unused]] int fd) noexcept {
 #if defined(__linux__)
   sockaddr name{};
@@ -85,9 +85,9 @@ bool is_shared(const Address& address) {
   return probe && ::connect(probe->fd(), address.data(), address.size()) != 0 && errno == EACCES;
 }
 
-// Makes the kernel report the local address of each received datagram. A v6 socket that receives v4
-// too asks for the address in both forms, because only the v4 form has a source for the answer to a
-// broadcast.
+// Makes the kernel report the local address of each received datagram. A v6 socket that also
+// receives v4 datagrams asks for the address in both forms, because only the v4 form has a source
+// for the answer to a broadcast.
 bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
   bool told = false;
 #if defined(IP_PKTINFO)
@@ -100,7 +100,7 @@ bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
 }
 
 // Returns whether the socket has an error queue. Nothing here asks for one, but the program that
-// made an adopted socket may have.
+// made an adopted socket may have asked for one.
 bool has_error_queue([[maybe_unused]] int fd) noexcept {
   bool found = false;
 #if defined(__linux__)

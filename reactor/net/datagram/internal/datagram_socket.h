@@ -18,16 +18,16 @@ struct DatagramTraits {
   bool keeps_errors = false;  // it has an error queue (ip(7) IP_RECVERR)
 };
 
-// Returns a socket that is bound to `local` and connected to `peer`. An address of family AF_UNSPEC
-// is left out. A unix path that a dead server left behind is replaced. Errors: those of socket(2),
-// bind(2), connect(2), setsockopt(2).
+// Returns a socket that is bound to `local` and connected to `peer`. Skips the step whose address
+// is of family AF_UNSPEC. A unix path that a dead server left behind is replaced. Errors: those of
+// socket(2), bind(2), connect(2), setsockopt(2).
 [[nodiscard]] Result<Socket> open_datagram_socket(const Address& local, const Address& peer,
                                                   const DatagramOptions& options);
 // Makes the socket non-blocking and close-on-exec. Errors: not_a_socket; wrong_protocol_type for a
 // socket of another type; those of fcntl(2).
 [[nodiscard]] Result<> adopt_datagram_socket(int fd);
-// Returns how many bytes a unix socket has sent that no receiver has read yet. Linux charges them
-// to the socket's send buffer (unix(7) SIOCOUTQ). 0 on other systems.
+// Returns how many of the bytes that a unix socket has sent are still unread. Linux charges them to
+// the socket's send buffer (unix(7) SIOCOUTQ). 0 on other systems.
 [[nodiscard]] std::size_t unread_bytes(int fd) noexcept;
 // Sets the options that the kernel has. Returns the features that it has granted.
 [[nodiscard]] DatagramTraits equip_datagram_socket(int fd, const Address& local,

@@ -17,8 +17,9 @@ Result<> set_option(int fd, int level, int name, const Value& value) {
   return last_system_error();
 }
 
-// Sets an option for both families. On Linux, the v4 options apply when a v6 socket sends to v4
-// groups. Other systems refuse them, and the error is ignored.
+// Sets the v4 option and, on a v6 socket, the v6 option too. On Linux, the v4 option of a v6 socket
+// applies to datagrams to v4 groups. Other systems refuse it on a v6 socket, and that error is
+// ignored.
 template <class Six, class Four>
 Result<> set_both(int fd, int family, int name6, const Six& value6, int name4, const Four& value4) {
   if (family != AF_INET6) return set_option(fd, IPPROTO_IP, name4, value4);
