@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Stream is a connected byte stream (TCP or unix) in a loop. StreamHandler has its callbacks,
+// Stream is a connected byte stream (TCP or unix) in a loop. StreamHandler has its callbacks, and
 // StreamOptions its settings.
 //
 //           start()               peer's FIN
@@ -58,34 +58,35 @@ class Stream final : private PollTarget {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // Sets what moves the bytes instead of recv(2) and send(2). Call it before start().
+  // Sets the Transport that moves the bytes in place of recv(2) and send(2). Call it before
+  // start().
   void set_transport(std::unique_ptr<Transport> transport);
   // Returns the transport; null if none was set.
   [[nodiscard]] Transport* transport() const noexcept;
 
-  // Begins to read. With `likely_readable`, tries to read before it asks the poller: a newly
+  // Calls on_open(), and begins to read. With a transport, on_open() is called when
+  // Transport::open() is done. Callbacks run inside start(), maybe even on_close(), so the Stream
+  // may be gone when start() returns. Only if start() is called inside a Stream's callback, all
+  // callbacks run later. With `likely_readable`, tries to read before it asks the poller: a newly
   // accepted connection has often received its first bytes already, and may end before it needs
-  // polling. Callbacks run inside start(), maybe even on_close(), so the Stream may be gone when
-  // start() returns. If start() is called inside a Stream's callback, the callbacks run later. If
-  // the poller refuses the socket, the Stream ends by on_close(). With a transport, on_open() is
-  // called when Transport::open() is done. A Stream on which close() or fail() was called before
-  // does not begin.
+  // polling. If the poller refuses the socket, the Stream ends by on_close(). Does nothing if
+  // fail() was called before, or close() while nothing was queued.
   void start(bool likely_readable = false);
 
-  // Sends `bytes`, in order, after what is queued. Inside this Stream's callbacks small writes are
-  // collected and sent in one call when the callback returns; otherwise the socket is tried at
-  // once. The bytes that the kernel does not take are copied and queued. Does nothing if the Stream
-  // is closing, or after shutdown(). An error ends the Stream by on_close(). So does a lack of
-  // memory for the queue (not_enough_memory); a part may have been sent by then.
+  // Sends `bytes` after the bytes of earlier writes. Inside this Stream's callbacks, small writes
+  // are collected and sent in one call when the callback returns; other writes try the socket
+  // immediately. The bytes that the kernel does not take are copied and queued. Does nothing if the
+  // Stream is closing, or after shutdown(). An error ends the Stream by on_close(), also a lack of
+  // memory for the queue (not_enough_memory). A part of `bytes` may have been sent by then.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   // The fast path of write(): copies `bytes` into the batch and returns non-null, or does nothing
   // and returns null. It copies if this Stream's callback runs, `bytes` is not empty and fits into
   // the batch (16 KiB in all), nothing is queued, and the Stream is neither closing nor after
-  // shutdown(). Only for callers that must know whether the bytes were copied; others use write().
+  // shutdown(). Use it only if you must know whether the bytes were copied; otherwise use write().
   void* collect(std::span<const std::byte> bytes) noexcept;
 
-  // Like write(), but tries the socket at once inside callbacks too. Use it if a callback sends
+  // Like write(), but tries the socket immediately inside callbacks too. Use it if a callback sends
   // only one answer: there is nothing to collect, so the bytes need not be copied.
   void write_now(std::span<const std::byte> bytes);
 
@@ -98,37 +99,37 @@ class Stream final : private PollTarget {
 
   // Returns how many bytes are queued here; those in the kernel do not count.
   [[nodiscard]] std::size_t queued() const noexcept;
-  // Returns whether the queue is below the high-water mark and has no file. If not, stop producing
-  // until on_drain().
+  // Returns whether the queue is below the high-water mark and has no file. While it is not, stop
+  // producing; on_drain() tells when to continue.
   [[nodiscard]] bool writable() const noexcept { return !has(kQueued) || has_room(); }
 
   // Sends `length` bytes of a regular file from `offset` on, in order with other writes. The kernel
   // sends them without a copy if it can (sendfile(2)). A slow disk blocks the loop. If not all
-  // bytes can be sent at once, writable() is false until they are, and then on_drain() follows.
-  // Reading pauses meanwhile, so that a peer that asks for files but does not read them can't pile
-  // them up. Does nothing if the Stream is closing, or after shutdown(). A file that turns out to
-  // be shorter ends the Stream by on_close(Errc::file_truncated), and the peer sees a reset; other
-  // errors are those of pread(2). Throws std::bad_alloc.
+  // bytes can be sent immediately, writable() is false until all are sent, and then on_drain()
+  // follows. Reading pauses meanwhile, so that a peer that asks for many files but does not read
+  // them can't fill the queue. Does nothing if the Stream is closing, or after shutdown(). A file
+  // that turns out to be shorter ends the Stream by on_close(Errc::file_truncated), and the peer
+  // sees a reset; other errors are those of pread(2). Throws std::bad_alloc.
   void send_file(UniqueFd file, std::uint64_t offset, std::uint64_t length);
 
-  // pause_reading() stops reading, resume_reading() starts it again. When the kernel's buffer is
-  // full, the kernel holds the peer back. A full write queue also pauses reading, independently of
-  // these two.
+  // pause_reading() stops reading, and resume_reading() starts it again. When the kernel's buffer
+  // is full, the kernel holds the peer back. A full write queue also pauses reading, independently
+  // of these two functions.
   void pause_reading();
   void resume_reading();
 
-  // Half-closes the connection: the peer reads what was written, then end of stream. Reading
+  // Half-closes the connection: the peer reads the written bytes, then end of stream. Reading
   // continues.
   void shutdown();
 
-  // Writes what is queued and closes; on_close() follows from the loop, without an error. Set
-  // `linger` if unread input is expected: the loop then reads and drops it for a while. Otherwise
-  // the kernel would answer it with a reset, by which the last answer could be lost (RFC 9112
-  // section 9.6).
+  // Writes the queue and closes the connection; on_close() follows from the loop, without an error.
+  // Set `linger` if unread input is expected: the loop then reads and drops it for a while.
+  // Otherwise the kernel would answer that input with a reset, which could destroy the last answer
+  // (RFC 9112 section 9.6).
   void close(bool linger = false);
 
   // Ends the Stream without waiting; on_close(error) follows from the loop. Queued bytes are
-  // dropped. If there are any, the peer sees a reset, so that it can't mistake a part for the
+  // dropped. If any were queued, the peer sees a reset, so that it can't mistake a part for the
   // whole.
   void fail(std::error_code error) noexcept;
 
@@ -136,10 +137,10 @@ class Stream final : private PollTarget {
   // on_close(std::errc::connection_aborted) follows from the loop.
   void abort();
 
-  // Returns the socket, which stays non-blocking. The Stream has then ended without on_close() and
-  // may be destroyed (a Server soon does so). Errors: Errc::not_supported with a transport;
-  // not_connected if it is closing or before start(); device_or_resource_busy while something is
-  // queued.
+  // Gives back the socket, which stays non-blocking. The Stream then has ended without on_close()
+  // and may be destroyed (a Server soon does so). Errors: Errc::not_supported with a transport;
+  // not_connected if the Stream is closing or has not started; device_or_resource_busy if something
+  // is queued.
   [[nodiscard]] Result<Socket> detach();
 
   // Like start(), for a connection that another process handed over: calls on_adopt(state) instead
@@ -160,20 +161,20 @@ class Stream final : private PollTarget {
   // Returns whether one of this Stream's callbacks is running.
   [[nodiscard]] bool in_callback() const noexcept;
   // Ends the Stream like the destructor does, but keeps the object alive for the callback that is
-  // running: from here on the Stream's calls do nothing.
+  // running: from here on the Stream's functions do nothing.
   void end() noexcept;
 
-  // For handlers that answered, or would answer, HandOver::later. Tells the owner that the
-  // connection could move now. The owner then asks by on_hand_over(), soon but not inside this
-  // call. Costs next to nothing if the owner moves no connections.
+  // Tells the owner that the connection could move to another process now. For handlers that
+  // answered, or would answer, HandOver::later. If the owner is handing connections over, it asks
+  // by on_hand_over() soon, but not inside this call. Otherwise this costs next to nothing.
   void notify_idle() noexcept {
     if (owner_ != nullptr) owner_->on_stream_idle(*this);
   }
 
-  // Reads the input that has arrived, then asks the handler by on_shutdown() to finish. For servers
-  // that end. After this the Stream is not moved to another process any more. If on_open() has not
-  // been called yet, on_shutdown() is called right after it. Must not be called inside another
-  // Stream's callback.
+  // Reads the input that has arrived, then asks the handler by on_shutdown() to finish. A server
+  // that ends calls this. After this the Stream is not moved to another process any more. If
+  // on_open() has not been called yet, on_shutdown() is called right after on_open(). Must not be
+  // called inside another Stream's callback.
   void request_shutdown();
 
   [[nodiscard]] bool asked_to_end() const noexcept { return has(kAskedToEnd); }
@@ -181,8 +182,9 @@ class Stream final : private PollTarget {
   // Calls on_timeout() after `timeout` (at most 24 days, rounded up to ms) without a read or a
   // write; 0: never.
   void set_idle_timeout(Duration timeout) noexcept;
-  // Calls on_timeout() at `deadline`, whatever is read or written. Replaces the idle and the write
-  // timeout until it passes or set_idle_timeout() is called. Has no effect before on_open().
+  // Calls on_timeout() at `deadline`, whatever is read or written. Until the deadline passes or
+  // set_idle_timeout() is called, it replaces the idle and the write timeout. Has no effect before
+  // on_open().
   void set_deadline(TimePoint deadline) noexcept;
 
   // Makes the loop call on_call(), once, soon but not inside this call. Replaces the deadline, and
@@ -214,9 +216,9 @@ class Stream final : private PollTarget {
   [[nodiscard]] std::uint64_t bytes_read() const noexcept;
   [[nodiscard]] std::uint64_t bytes_written() const noexcept;
 
-  // Returns the time until the limit that applies now, if nothing is read or written meanwhile: the
-  // deadline; or, while bytes are queued, the write timeout; or the idle timeout. kForever if it is
-  // not set.
+  // Returns how long the limit that applies now still takes, if nothing is read or written
+  // meanwhile. That limit is set_deadline(), or else, while bytes are queued, the write timeout, or
+  // else the idle timeout. Returns kForever if that limit is not set.
   [[nodiscard]] Duration time_left() const noexcept;
 
   [[nodiscard]] Loop& loop() const noexcept;
@@ -234,11 +236,13 @@ class Stream final : private PollTarget {
   [[nodiscard]] bool sends() const noexcept { return !has(kClosing | kShutdown); }
   // Returns whether the peer has half-closed.
   [[nodiscard]] bool ended() const noexcept { return (flags_ & kPeerEnded) != 0; }
-  // Return the socket's addresses, or those that announce() set. Errors: those of getpeername(2).
+  // These functions return the socket's addresses, or those that announce() set. Errors: those of
+  // getpeername(2) and getsockname(2).
   [[nodiscard]] Result<Address> peer() const;
   [[nodiscard]] Result<Address> local() const;
-  // Sets what peer() and local() return until on_close() is over: for a connection that a proxy
-  // makes for a client. Takes memory only for Streams on which it is called. Throws std::bad_alloc.
+  // Sets the addresses that peer() and local() return until on_close() is over. Use it for a
+  // connection that a proxy makes for a client. Takes memory only for Streams on which it is
+  // called. Throws std::bad_alloc.
   void announce(const Address& peer, const Address& local);
   // Returns the addresses that announce() set; null if it was not called.
   [[nodiscard]] const ProxiedAddresses* announced() const noexcept;
@@ -263,7 +267,7 @@ class Stream final : private PollTarget {
     kAskedToEnd = 1 << 15,     // request_shutdown() was called
   };
   static constexpr unsigned kNoRead = kPaused | kHeldBack | kPeerEnded | kClosing;
-  // With any of these a readable event can't take the fast path.
+  // With any of these flags, a readable event can't take the fast path.
   static constexpr unsigned kNoPlainRead = kNoRead | kMoreInput | kExtras;
   static constexpr unsigned kNoPlainWrite = kQueued | kFailed | kExtras;
   static constexpr unsigned kDropsInput = kClosing | kLinger | kQueued;
@@ -271,7 +275,7 @@ class Stream final : private PollTarget {
 
   friend class NetContext;  // for its destructor
 
-  // Returned by steps that may destroy *this; `no`: it is gone.
+  // Alive is returned by steps that may destroy *this. `no` means that *this is gone.
   enum class Alive : bool { no, yes };
 
   void on_ready(Ready ready) override;
@@ -282,7 +286,7 @@ class Stream final : private PollTarget {
 
   void on_any_ready(Ready ready);
   void leave_loop() noexcept;
-  // False: the loop has nothing of this Stream, and may be gone already.
+  // Returns false if the loop has nothing of this Stream. The loop may then be gone already.
   [[nodiscard]] bool in_use() const noexcept { return attached() || armed() || has(kUnattached); }
   [[nodiscard]] bool has(unsigned flags) const noexcept { return (flags_ & flags) != 0; }
   // Returns whether input is read and dropped while the last answer is written. Otherwise a peer
@@ -314,7 +318,7 @@ class Stream final : private PollTarget {
   bool write_queued();
   [[nodiscard]] std::size_t write_front();
   Alive finish();
-  // Whether the Stream is closing, and nothing has to be written before on_close().
+  // Returns whether the Stream is closing, and nothing has to be written before on_close().
   [[nodiscard]] bool can_finish() const noexcept {
     return has(kClosing) && !has(kClosed) && (!has(kQueued) || has(kFailed));
   }
@@ -330,7 +334,7 @@ class Stream final : private PollTarget {
   void arm_timer() noexcept;
   void set_main_due(TimePoint due) noexcept;
   void main_limit_passed();
-  // Whether on_call() is on its way.
+  // Returns whether the loop is going to call on_call() (Loop::call_soon()).
   [[nodiscard]] bool call_waits() const noexcept {
     return armed() && deadline() == TimePoint::min();
   }
@@ -342,7 +346,7 @@ class Stream final : private PollTarget {
   void release_socket();
   void drop_input();
 
-  // The slow path, and whatever else needs extras:
+  // These functions are the slow path, and others that need Extras.
   Extras& extras();
   [[nodiscard]] bool opening() const noexcept;
   [[nodiscard]] bool before_opening() const noexcept;

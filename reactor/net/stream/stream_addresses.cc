@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A Stream's addresses. Those that a proxy announced are kept in the NetContext, so that Streams
-// without them pay nothing.
+// This file has the functions for a Stream's addresses. Addresses that a proxy announced are kept
+// in the NetContext, so that Streams without them pay nothing.
 #include "reactor/net/internal/net_context.h"
 #include "reactor/net/stream/stream.h"
 

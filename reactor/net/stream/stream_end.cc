@@ -15,7 +15,8 @@ void Stream::shutdown() {
   send_fin_if_due();
 }
 
-// Also closes the Stream once both sides have half-closed, whichever of them was first.
+// Sends the FIN of shutdown() when nothing is queued any more. Also closes the Stream if the peer
+// has half-closed too.
 void Stream::send_fin_if_due() noexcept {
   if (has(kExtras)) end_writing();
   if (!has(kShutdown) || has(kFailed | kQueued) || before_opening()) return;
@@ -49,7 +50,7 @@ void Stream::fail(std::error_code error) noexcept {
   if (context_->active != this) take_call();
 }
 
-// Does what close() or fail(), detach(), start() or call_soon() left for the loop.
+// Does the work that close(), fail(), detach(), start() or call_soon() left for the loop.
 void Stream::on_call() {
   if (can_finish()) {
     finish();
@@ -64,10 +65,10 @@ void Stream::on_call() {
   }
 }
 
-// Makes the loop call on_call(). For an end, because on_close() must not run inside close() or
+// Makes the loop call on_call(): for an end, because on_close() must not run inside close() or
 // write(), and for call_soon().
 void Stream::take_call() noexcept {
-  set(kFixedDeadline);  // no limit in time replaces the call
+  set(kFixedDeadline);  // so that no time limit replaces the call
   loop().call_soon(*this);
 }
 
@@ -164,14 +165,15 @@ void Stream::request_shutdown() {
     set(kAskedToEnd);
     return;
   }
-  // Input that has arrived by now was sent before the peer could know, so it is read first.
+  // The peer sent the input that has arrived by now before it could know of the shutdown, so that
+  // input is read first.
   const bool reads = attached() && !context_->in_callback() && !has(kNoRead | kMoreInput);
   if (reads && read_turn() == Alive::no) return;
   if (has(kClosing)) return;
   set(kAskedToEnd);
   const auto ask = [this] { handler_->on_shutdown(*this); };
   if (context_->in_callback()) {
-    ask();  // after_callback() does what on_shutdown() decides
+    ask();  // after_callback() carries out what on_shutdown() decides
   } else {
     call(ask);
   }

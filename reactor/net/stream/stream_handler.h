@@ -12,20 +12,22 @@ namespace reactor {
 
 class Stream;
 
-// The owner of a Stream, if that is not its handler: a Server.
+// StreamOwner owns a Stream without being its handler, as a Server does.
 class StreamOwner {
  public:
   // Called after on_close() or detach() if the Stream still exists: the owner may destroy it now.
   virtual void on_stream_closed(Stream& stream) noexcept = 0;
 
-  // See Stream::offer(). Called inside the Stream's callbacks too: do nothing to the Stream yet.
+  // Called by Stream::notify_idle(), so maybe inside the Stream's callbacks: do nothing to the
+  // Stream yet.
   virtual void on_stream_idle(Stream& stream) noexcept;
 
  protected:
   ~StreamOwner() = default;
 };
 
-// The callbacks of a Stream. An object serves one Stream or many, and is not deleted through this.
+// StreamHandler has the callbacks of a Stream. One object may serve many Streams. It can't be
+// deleted through this class.
 class StreamHandler {
  public:
   // The Stream was started. A protocol in which the server speaks first sends its greeting here.
@@ -63,10 +65,11 @@ class StreamHandler {
   virtual void on_shutdown(Stream& stream);
 
   // Asks whether another process may continue this connection (Service::hand_over()). Called only
-  // if none of its bytes are buffered here. Return `now` to agree: put everything that on_adopt()
-  // needs in the other process into `state`, which is empty; if the move succeeds, on_close()
-  // follows without an error. Return `later` to be asked again. Return `no` (the default) to keep
-  // the connection: on_shutdown() follows.
+  // if none of its bytes are buffered here. Return
+  //   now    to agree. Put everything that on_adopt() needs in the other process into `state`,
+  //          which is empty. If the move succeeds, on_close() follows without an error.
+  //   later  to be asked again.
+  //   no     to keep the connection here (the default). on_shutdown() follows.
   virtual HandOver on_hand_over(Stream& stream, std::vector<std::byte>& state);
 
   // Called instead of on_open() for a connection that another process handed over. That process may
@@ -79,8 +82,8 @@ class StreamHandler {
   virtual void on_close(Stream& stream, std::error_code error) noexcept;
 
   // The Loop is being destroyed while this Stream is still in it: drop whatever would use the
-  // Stream later. on_close() is not called. From here on, all that the handler may do with the
-  // Stream is destroy it, now or later. Default: nothing.
+  // Stream later. on_close() is not called. From here on, do nothing with the Stream except destroy
+  // it, now or later. Default: does nothing.
   virtual void on_loop_end(Stream& stream) noexcept;
 
  protected:

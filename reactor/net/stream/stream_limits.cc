@@ -49,9 +49,9 @@ void Stream::arm_timer() noexcept {
                                           : Deadlines::kNever);
 }
 
-// Restarts the idle timeout, as bytes were moved.
+// Restarts the idle timeout, because bytes were moved.
 void Stream::touch(TimePoint now) noexcept {
-  if (call_waits()) return;  // its mark lies in the deadline
+  if (call_waits()) return;  // the deadline marks the pending call, and must not change
   touch_plainly(now);
   if (!has(kExtras) || idle_ms_ == 0 || has(kFixedDeadline | kQueued)) return;
   extras_->deadlines.postpone_main(now + std::chrono::milliseconds(idle_ms_));
@@ -153,8 +153,9 @@ void Stream::watch_times() {
   arm_for_next();
 }
 
-// Arms the timer node for the next due time. If a call of call_soon() waits, the timer must not
-// replace it. on_call() arms the timer afterwards, unless it ends the Stream.
+// Arms the timer node for the next due time. Does nothing while a call by call_soon() waits,
+// because the timer would replace that call. on_call() arms the timer afterwards, unless it ends
+// the Stream.
 void Stream::arm_for_next() {
   const Extras& extras = *extras_;
   if (has(kClosed) || call_waits()) return;

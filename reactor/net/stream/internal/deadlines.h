@@ -29,15 +29,17 @@ class Deadlines {
   [[nodiscard]] TimePoint main() const noexcept { return main_; }
 
   void set_total(TimePoint due) noexcept { total_ = due; }
-  // A timeout of zero or less never passes. A wait in progress ends.
+  // These functions also end a wait in progress. A timeout of zero or less never passes.
   void set_read_timeout(Duration timeout) noexcept { reading_ = {timeout}; }
   void set_write_timeout(Duration timeout) noexcept { writing_ = {timeout}; }
   [[nodiscard]] bool has_write_timeout() const noexcept { return writing_.timeout > Duration{0}; }
 
-  // Say whether the Stream waits from now on. A wait that has begun is not restarted.
+  // These functions tell whether the Stream waits from now on. They do not restart a wait that has
+  // begun.
   void watch_reading(bool waits, TimePoint now) noexcept { reading_.watch(waits, now); }
   void watch_writing(bool waits, TimePoint now) noexcept { writing_.watch(waits, now); }
-  // Bytes were moved, so the wait is over; the next one begins with the next call above.
+  // Bytes were moved, so the wait is over. The next wait begins with the next call of
+  // watch_reading() or watch_writing().
   void was_read() noexcept { reading_.due = kNever; }
   void was_written() noexcept { writing_.due = kNever; }
 
@@ -46,8 +48,8 @@ class Deadlines {
     return std::min({main_, reading_.due, writing_.due, total_});
   }
 
-  // Returns a limit that has passed at `now`, and forgets it; Limit::none if none has passed. If
-  // several have passed, those that end the Stream are returned first.
+  // Returns a limit that has passed at `now`, and unsets it; Limit::none if none has passed. If
+  // several have passed, total and writing are returned first, because they end the Stream.
   [[nodiscard]] Limit take_passed(TimePoint now) noexcept {
     if (take(total_, now)) return Limit::total;
     if (take(writing_.due, now)) return Limit::writing;

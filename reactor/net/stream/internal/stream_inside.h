@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// This header has what the files of Stream share: its Extras, and inline functions. Private to
-// those files.
+// This header has the Extras of Stream, and the inline functions that its source files share.
+// Private to those files.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,12 @@
 
 namespace reactor {
 
-// The most bytes of the queue that a turn writes (roughly), so that a fast peer that gets files
-// does not keep others waiting (G10).
+// Roughly the most bytes of the queue that a turn writes, so that sending files to a fast peer does
+// not keep others waiting (G10).
 inline constexpr std::size_t kWriteTurn = 512 * 1024;
 
-// Extras has the members that only few Streams need. A Stream with Extras moves its bytes by their
-// Wire.
+// Extras has the members that only few Streams need. A Stream with Extras moves its bytes through
+// the Wire in them.
 struct Stream::Extras {
   // A call of the transport's open() that waits for its turn in the loop's OpeningQueue.
   struct OpeningStep final : OpeningQueue::Step {
@@ -29,7 +29,7 @@ struct Stream::Extras {
     Stream* stream = nullptr;
   };
 
-  // Stops and releases everything here, as the Stream has ended.
+  // Stops and releases everything here, because the Stream has ended.
   void end() {
     if (again) again.stop();
     step.cancel();
@@ -75,7 +75,7 @@ Stream::Alive Stream::run(Call&& callback) {
   return Alive::yes;
 }
 
-// Runs a piece of user code, and then does what it asked for.
+// Runs a piece of user code, and then carries out the writes and the close that it asked for.
 template <class Call>
 Stream::Alive Stream::call(Call&& callback) {
   NetContext& context = *context_;

@@ -23,20 +23,21 @@ class Wire {
   // Returns the transport; null if the socket itself is used.
   [[nodiscard]] Transport* transport() const noexcept { return transport_.get(); }
 
-  // Read into `buffer`, or write `bytes`: as much as the rate allows. Would-block also means that
-  // the rate allows nothing, or that `buffer` or `bytes` is empty.
+  // These functions read into `buffer`, or write `bytes`, as far as the rate allows. They also
+  // return would-block if the rate allows nothing, or if `buffer` or `bytes` is empty.
   [[nodiscard]] IoResult receive(int fd, std::span<std::byte> buffer, TimePoint now);
   [[nodiscard]] IoResult send(int fd, std::span<const std::byte> bytes, TimePoint now);
-  // Writes up to `count` bytes of a file, by Socket::send_file(). Only without a transport.
+  // Writes up to `count` bytes of a file, by Socket::send_file(). Call it only without a transport.
   [[nodiscard]] IoResult send_file(int fd, int file, std::uint64_t offset, std::size_t count,
                                    TimePoint now);
   // Returns the error of a failed call; connection_reset for an end of the stream.
   [[nodiscard]] std::error_code error(IoResult failed) const noexcept;
 
-  // Limit the bytes a second; 0: no limit.
+  // These functions limit the bytes per second; 0: no limit.
   void set_read_rate(std::uint64_t bytes, TimePoint now) noexcept { read_rate_.set(bytes, now); }
   void set_write_rate(std::uint64_t bytes, TimePoint now) noexcept { write_rate_.set(bytes, now); }
-  // Return how many bytes the rate allows now, and when it allows bytes again after it allowed 0.
+  // may_read() and may_write() return how many bytes the rate allows now. If they return 0,
+  // may_read_at() and may_write_at() return when the rate allows bytes again.
   [[nodiscard]] std::size_t may_read(TimePoint now) const noexcept {
     return read_rate_.allowance(now);
   }
@@ -46,7 +47,7 @@ class Wire {
   [[nodiscard]] TimePoint may_read_at() const noexcept { return read_rate_.ready_at(); }
   [[nodiscard]] TimePoint may_write_at() const noexcept { return write_rate_.ready_at(); }
 
-  // Return what the descriptor must be ready for.
+  // These functions return the readiness to wait for.
   [[nodiscard]] Interest read_needs() const noexcept {
     return transport_ == nullptr ? Interest::read : transport_->read_needs();
   }

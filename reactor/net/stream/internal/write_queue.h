@@ -35,8 +35,8 @@ class WriteQueue {
     return bytes_ <= low_water && files_.empty();
   }
 
-  // Append a copy of `bytes`, or a part of a file, which must not be empty. If they throw
-  // std::bad_alloc, the queue is as before.
+  // These functions append a copy of `bytes`, or a part of a file, which must not be empty. If one
+  // throws std::bad_alloc, the queue has not changed.
   void append(std::span<const std::byte> bytes);
   void append(FilePart part);
 
@@ -44,13 +44,13 @@ class WriteQueue {
   [[nodiscard]] FilePart* front_file() noexcept;
   // Returns the bytes that are next, up to the next file. Empty if a file is next.
   [[nodiscard]] std::span<const std::byte> front_bytes() noexcept { return front_buffer().data(); }
-  // Drops the first `count` bytes of the front, at most all of it. Closes a file that was written
-  // whole.
+  // Drops the first `count` bytes of the front, which must have that many. Closes a file that was
+  // written whole.
   void wrote(std::size_t count) noexcept;
 
  private:
   struct Entry {
-    ByteBuffer before;  // the bytes between the file before and this one
+    ByteBuffer before;  // the bytes between the previous file and this one
     FilePart part;
   };
   [[nodiscard]] ByteBuffer& front_buffer() noexcept {
