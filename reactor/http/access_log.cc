@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// room_[begin_, end_) has the lines that are still to be written. All lines are whole, except the
-// first one after a partial write (torn_). After a failed write only the timer tries again. So a
-// log that has no reader costs a few system calls a second instead of one for each request.
+// room_[begin_, end_) has the lines that are still to be written. They are whole lines, except that
+// the first one lacks its beginning after a partial write (torn_). After a failed write, only the
+// timer tries again, so a log that has no reader costs a few system calls a second instead of one
+// for each request.
 #include "reactor/http/access_log.h"
 
 #include <fcntl.h>
@@ -84,7 +85,7 @@ Result<AccessLog::Target> AccessLog::open_standard_output() {
   return Target{std::move(fd), file ? Kind::file : Kind::shared};
 }
 
-// Does not open a FIFO, because its reader would take the closing for the end of the file.
+// Does not open a FIFO, because its reader would see an end of file when the FIFO is closed again.
 Result<> AccessLog::check(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// AccessLog: writes one line for each request and its response.
+// AccessLog writes one line for each request and its response.
 //
 //   auto log = reactor::http::AccessLog::open(loop, {.path = "/var/log/app/access.log"}).value();
 //   options.access_log = log.get();
@@ -27,7 +27,7 @@ class Loop;
 
 namespace reactor::http {
 
-// Collects lines and writes them in batches: as soon as there are 16 KiB, or after
+// AccessLog collects lines and writes them in batches: as soon as there are 16 KiB, or after
 // Options::batch_time. A batch takes one write(2) to a file, and one for every 4 KiB to anything
 // else. The log never waits for its reader. While the reader is behind, up to 64 KiB of lines are
 // kept. Further lines are lost, and the program's log reports how many. If the system allows it, a
@@ -55,9 +55,9 @@ class AccessLog {
   };
 
   struct Options {
-    // The path of a file, a FIFO or a device. A file is appended to, and created (mode 0644) if it
-    // doesn't exist. "-" is standard output, whose file status flags are not changed, because other
-    // processes share them.
+    // The path of a file, a FIFO or a device. Lines are appended to a file, which is created (mode
+    // 0644) if it doesn't exist. "-" is standard output, whose file status flags are not changed,
+    // because other processes share them.
     std::string path = "-";
     Format format = Format::combined;
     // The longest time that a line waits for its batch.
@@ -66,7 +66,7 @@ class AccessLog {
     Duration report_interval = std::chrono::seconds(60);
   };
 
-  // A request and its response. The views are used only during add().
+  // Entry describes a request and its response. The views are used only during add().
   struct Entry {
     // The client: `peer_text`, or the host of `peer` if `peer_text` is empty. A text that contains
     // blanks is logged in JSON only. The other formats show "-" instead.
@@ -99,16 +99,16 @@ class AccessLog {
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
-  // Adds a line. Allocates nothing. The time in the line is the loop's now() as local time. The
-  // wall clock is read once a second.
+  // Adds a line. Allocates nothing. The line has the local time, at the loop's now(). The wall
+  // clock is read at most once a second.
   void add(const Entry& entry) noexcept;
 
   // Writes as many of the collected lines as possible without waiting.
   void flush() noexcept;
 
-  // Opens the path again after a rotation. Lines collected so far go to the old file. If the path
-  // can't be opened, the old file stays in use. Errors: those of open(). Does nothing for standard
-  // output.
+  // Opens the path again after a rotation. Does nothing for standard output. Writes the lines
+  // collected so far to the old file, as many as possible without waiting, and the rest to the new
+  // one. If the path can't be opened, the old file stays in use. Errors: those of open().
   Result<> reopen();
 
   // Returns how many lines were lost since the log was opened.
@@ -117,7 +117,7 @@ class AccessLog {
  private:
   static constexpr std::size_t kRoom = 64 * 1024;
 
-  // How to write without waiting.
+  // Kind tells how to write without waiting.
   enum class Kind : std::uint8_t {
     file,    // a write never waits for a reader
     own,     // opened here with O_NONBLOCK, which affects no other process

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// EventStream: Server-Sent Events (WHATWG HTML, section 9.2) in a deferred response.
+// EventStream sends Server-Sent Events (WHATWG HTML, section 9.2) in a deferred response.
 #pragma once
 
 #include <chrono>
@@ -16,10 +16,10 @@ namespace reactor::http {
 //   events->on_close([&] { events.reset(); });
 //   events->send("42", "temperature");
 //
-// Movable. Belongs to the loop's thread. The destructor finishes the response.
+// An EventStream is movable and belongs to the loop's thread. Its destructor finishes the response.
 class EventStream {
  public:
-  // Sends the head, with the content type text/event-stream and a ban on caching.
+  // Sends the head, with the content type text/event-stream and without permission to cache it.
   explicit EventStream(Responder responder);
   EventStream(EventStream&&) noexcept = default;
   EventStream& operator=(EventStream&&) = delete;
@@ -38,7 +38,7 @@ class EventStream {
   // Tells the client how long to wait before it reconnects.
   void retry(std::chrono::milliseconds delay);
 
-  // These are Responder's.
+  // These functions do the same as those of Responder.
   [[nodiscard]] bool writable() const noexcept { return responder_.writable(); }
   void on_drain(Callback<void()> callback) { responder_.on_drain(std::move(callback)); }
   void on_close(Callback<void()> callback) { responder_.on_close(std::move(callback)); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Options: the settings of an http::Server.
+// Options has the settings of an http::Server.
 #pragma once
 
 #include <cstddef>
@@ -16,24 +16,24 @@ namespace reactor::http {
 
 class AccessLog;
 
-// Answers one request, or defers the response. The views in the request, also that of its body, are
-// valid until the handler returns. If the handler throws, the client gets a 500, what() is logged,
-// and the loop continues.
+// A Handler answers one request, or defers the response. The views in the request, and its body,
+// are valid until the handler returns. If the handler throws, the client gets a 500, what() is
+// logged, and the loop continues.
 using Handler = Callback<void(const Request&, Response&)>;
 
-// What the server does with a request's content.
+// Content tells what the server does with a request's content.
 enum class Content : std::uint8_t {
   collect,  // calls the handler with all of it in Request::body
-  stream,   // calls the handler at once; Responder::on_body() gets the content
+  stream,   // calls the handler immediately; Responder::on_body() gets the content
   discard,  // drops it, then calls the handler with an empty body
   refuse,   // sends the response that on_head filled in, and reads no content
 };
 
 struct Options {
   // Returns the listen options that suit HTTP. `defer_accept`: the client speaks first, so the
-  // kernel hands over a connection only when its request has come. `unsent_limit`: responses that a
-  // client does not read wait in the server instead of in the kernel. So the server notices such a
-  // client, and reads no further requests from it.
+  // kernel holds a connection back until its first bytes arrive, for at most about a second.
+  // `unsent_limit`: responses that a client does not read wait in the server instead of in the
+  // kernel. So the server notices such a client, and reads no further requests from it.
   [[nodiscard]] static ListenOptions listening() noexcept {
     ListenOptions options;
     options.defer_accept = std::chrono::seconds(1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Limits: how many bytes of one request we read or hold.
+// Limits has the most bytes of one request that we read or hold.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Method: the request methods. Those without a name here are `other`.
+// Method is a request method.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace reactor::http {
 
-// The methods of RFC 9110 section 9.3, and PATCH (RFC 5789). `other` stands for any other token;
-// Request::method_token has its text.
+// Method has the methods of RFC 9110 section 9.3, and PATCH (RFC 5789). `other` stands for any
+// other token; Request::method_token has its text.
 enum class Method : std::uint8_t {
   get,
   head,
@@ -25,8 +25,8 @@ enum class Method : std::uint8_t {
 // Returns the method's token, such as "GET"; "" for `other`. Any thread. The view is valid forever.
 [[nodiscard]] std::string_view to_string(Method method) noexcept;
 
-// Returns the method of that token (case-sensitive, RFC 9110 section 9.1), else `other`. Any
-// thread.
+// Returns the method with this token (case-sensitive, RFC 9110 section 9.1), or `other` if there is
+// none. Any thread.
 [[nodiscard]] Method to_method(std::string_view token) noexcept;
 
 }  // namespace reactor::http

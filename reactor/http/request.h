@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Request: the head of one request as views into the bytes from which it was parsed.
+// Request is the head of one request, as views into the bytes from which it was parsed.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,14 @@
 
 namespace reactor::http {
 
-// One field line. The name is as received, in any case. The value has no blanks around it.
+// Field is one field line. The name is as received, in upper or lower case. The value has no blanks
+// around it.
 struct Field {
   std::string_view name;
   std::string_view value;
 };
 
-// The four forms of a request target (RFC 9112 section 3.2).
+// TargetForm has the four forms of a request target (RFC 9112 section 3.2).
 enum class TargetForm : std::uint8_t {
   origin,     // /path?query
   absolute,   // http://host/path?query
@@ -25,9 +26,9 @@ enum class TargetForm : std::uint8_t {
   asterisk,   // *, only with OPTIONS
 };
 
-// The result of RequestParser. All views point into the parser's input, and `fields` points into
-// the parser. The views are valid until the input or the parser changes, so a handler that answers
-// later must copy whatever it still needs.
+// Request is the result of RequestParser. All views point into the parser's input, and `fields`
+// points into the parser. The views are valid until the input or the parser changes, so a handler
+// that answers later must copy whatever it still needs.
 struct Request {
   std::string_view method_token;  // as received; never empty
   std::string_view target;        // as received, with characters of RFC 3986 only; never empty
@@ -54,8 +55,8 @@ struct Request {
   // Returns whether the head is followed by content.
   [[nodiscard]] bool has_body() const noexcept { return chunked || content_length != 0; }
 
-  // Returns the value of the first field with that name (in any case), or nothing if there is none.
-  // Takes time linear in the fields.
+  // Returns the value of the first field with this name (in upper or lower case), or nothing if
+  // there is none. The time is linear in the number of fields.
   [[nodiscard]] std::optional<std::string_view> field(std::string_view name) const noexcept;
 
   // Returns the target's path, undecoded. It is "/" for an absolute target without a path, and the

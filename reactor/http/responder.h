@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Responder: sends a response later, or piece by piece.
+// Responder sends a response later, or piece by piece.
 //
 //   [&](const Request&, Response& response) {
 //     waiting.push_back(response.defer());         // later: waiting.front().send(Response()...);
@@ -17,9 +17,9 @@ namespace reactor::http {
 class Response;
 struct Exchange;
 
-// Response::defer() makes a Responder. It is movable. It belongs to the loop's thread; any callback
-// may call its functions. Later requests of the same connection wait for the response, so responses
-// leave in order.
+// Response::defer() makes a Responder. A Responder is movable, and belongs to the loop's thread.
+// Any callback may call its functions. Later requests of the same connection wait for the response,
+// so responses leave in order.
 //
 // If a Responder is destroyed before it sent anything, the client gets a 500. If it is destroyed in
 // the middle of a response, the connection is reset, so that the client can't mistake the part for
@@ -58,8 +58,8 @@ class Responder {
   [[nodiscard]] bool writable() const noexcept;
   void on_drain(Callback<void()> callback);
 
-  // Calls back if the connection ends before the response is complete. The Responder is dead by
-  // then. Does not call back if the server was destroyed.
+  // Sets a callback for the case that the connection ends before the response is complete. The
+  // Responder is dead by then. The callback is not called if the server was destroyed.
   void on_close(Callback<void()> callback);
 
   // Sets the callback for the content of a request for which Options::on_head chose

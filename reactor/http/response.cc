@@ -20,8 +20,8 @@ bool is_framing(std::string_view name) {
                      [name](std::string_view ours) { return chars::same(name, ours); });
 }
 
-// Appends the whole field. If memory runs out, appends nothing, because a part of a field would run
-// into the next one.
+// Appends a field, and returns whether it is valid. If memory runs out, appends nothing, because a
+// part of a field would run into the next field.
 bool append_field(std::string& text, std::string_view name, std::string_view value) {
   if (name.empty() || !chars::all(chars::kToken, name) || !chars::all(chars::kValue, value) ||
       is_framing(name)) {

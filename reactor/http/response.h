@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Response: what a handler wants to send to its client.
+// Response is the response that a handler fills in for its client.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ namespace reactor::http {
 class Connection;
 struct Request;
 
-// Fields that many responses share. They are checked only when they are added. Each response then
-// copies them in one piece.
+// PreparedFields holds fields that many responses share. They are checked only once, when they are
+// added. Each response writes them in one piece.
 class PreparedFields {
  public:
   // Adds a field. Returns false, and adds nothing, if the field breaks the rules of
@@ -30,10 +30,10 @@ class PreparedFields {
   std::string text_;
 };
 
-// The response to one request, which the handler fills in. Everything is copied into memory that is
-// reused for the next response, unless a call says otherwise. The library sets Date and the fields
-// about framing (Content-Length, Transfer-Encoding, Connection). They can't be set here. Not
-// thread-safe.
+// A handler fills in a Response to answer one request. The functions copy their arguments into
+// memory that is reused for the next response, unless their comments say otherwise. The library
+// sets Date and the fields about framing (Content-Length, Transfer-Encoding, Connection). They
+// can't be set here. Not thread-safe.
 class Response {
  public:
   // Sets the status, 200..599. The default is 200. Any other status is a mistake of the handler
@@ -44,7 +44,7 @@ class Response {
   // control characters except tabs. Anything else is a mistake of the handler, so that an attacker
   // can't inject fields. A name that the library sets itself is a mistake, too.
   Response& header(std::string_view name, std::string_view value);
-  // Adds prepared fields without a copy. They must not change until the response was sent.
+  // Adds prepared fields without a copy. They must not change until the response has been sent.
   Response& headers(const PreparedFields& fields) {
     if (!prepared_.empty()) [[unlikely]]
       copy_prepared();
@@ -56,7 +56,7 @@ class Response {
   // Sets the content. With 204 and 304 the content is not sent. In response to HEAD only its length
   // is sent.
   Response& body(std::string_view content);
-  // Sets the content without a copy. The bytes must not change until the response was sent.
+  // Sets the content without a copy. The bytes must not change until the response has been sent.
   Response& body_in_place(std::string_view content) noexcept {
     content_ = content;
     owns_content_ = false;
@@ -81,13 +81,13 @@ class Response {
   // other request makes this call a mistake of the handler. After the response, `next` gets
   // on_open(), then on_data() with the bytes that the client has sent already, on_end() if the
   // client has half-closed, and on_shutdown() if the server drains. If one of these calls throws,
-  // the connection ends, and the exception leaves Loop::run() as usual. The server still owns the
-  // Stream, and closes it when it closes its other connections. `next` must live until its
-  // on_close().
+  // the connection ends, and the exception leaves Loop::run(). The server still owns the Stream,
+  // and closes it when it closes its other connections. `next` must live until its on_close().
   Response& upgrade(std::string_view protocol, StreamHandler& next);
 
   [[nodiscard]] int code() const noexcept { return code_; }
-  // Returns the prepared fields as "Name: value\r\n"... fields() returns those of header().
+  // prepared_fields() returns the fields of headers(), and fields() returns those of header(). Each
+  // field is "Name: value\r\n".
   [[nodiscard]] std::string_view prepared_fields() const noexcept { return prepared_; }
   [[nodiscard]] std::string_view fields() const noexcept { return fields_; }
   [[nodiscard]] std::string_view content() const noexcept {

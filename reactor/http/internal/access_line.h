@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Formats one line of an AccessLog as text. Private to http/.
+// These functions format one line of an AccessLog as text. Private to http/.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// DateCache: the first lines of most responses. Private to http/.
+// DateCache has the first lines of most responses. Private to http/.
 #pragma once
 
 #include <array>
@@ -10,9 +10,9 @@
 
 namespace reactor::http {
 
-// Caches the status line of a 200 and the Date line (RFC 9110 section 5.6.7, IMF-fixdate). It
-// formats them at most once per second, and only on demand, so they are correct even after a long
-// idle time.
+// DateCache caches the status line of a 200 and the Date line (RFC 9110 section 5.6.7,
+// IMF-fixdate). It formats them at most once per second, and only on demand, so they are correct
+// even after a long idle time.
 class DateCache {
  public:
   static constexpr std::size_t kStatus = 17;  // "HTTP/1.1 200 OK\r\n", the start of most responses

@@ -171,9 +171,9 @@ void Exchange::lose_connection() noexcept {
   }
 }
 
-// Makes the response the last one of the connection if content is unread, or if the bytes that
-// follow may belong to the requested protocol. Also notes whether the connection is about to end
-// anyway.
+// Makes the response the last one of the connection if content is unread, or if bytes follow that
+// may belong to the requested protocol. Also notes whether the server or the connection is about to
+// end anyway.
 void Exchange::settle_keep_alive() {
   const bool followed = wants_upgrade && connection.has_input();
   if (reading || followed) context.keep_alive = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Exchange: a request and its response, if they take longer than one read. Private to http/.
+// Exchange has a request and its response, if they take longer than one read. Private to http/.
 //
 //   reading:   content is still to come (collected, streamed or discarded)
 //   deferred:  the handler was called, and its Responder has not finished
@@ -41,7 +41,8 @@ struct Exchange {
   Exchange& operator=(const Exchange&) = delete;
   ~Exchange() { disconnect(); }
 
-  // Called by Responder, which has calls of the same names. They may end the exchange.
+  // Responder calls these functions from its own functions of the same names. They may end the
+  // exchange.
   void send(const Response& response);
   void begin(const Response& response, std::optional<std::uint64_t> length);
   void write(std::string_view piece);
@@ -59,14 +60,14 @@ struct Exchange {
 
   // Returns the memory for the next read: `input` or, if content is to come, a part of the loop's
   // scratch buffer that is at least as long. Content is used immediately, but bytes after it have
-  // to be kept in the connection. So the read is no longer than the missing content, or than
-  // `input` if that is longer. Chunked content has no known end; kChunkedRead limits its reads.
+  // to be kept in the connection. So the read is no longer than the missing content, but at least
+  // as long as `input`. Chunked content has no known end; kChunkedRead limits its reads.
   [[nodiscard]] std::span<std::byte> read_buffer(std::span<std::byte> input) const noexcept;
   // Returns when the wait for content ends: after body_timeout, plus one second for each
   // `body_rate` received bytes.
   [[nodiscard]] TimePoint content_deadline(const Options& options) const noexcept;
 
-  // These call the handler's callbacks. *this may be gone afterwards.
+  // These functions call the handler's callbacks. *this may be gone afterwards.
   void pass_on(std::string_view part);
   void pass_on_end();
   void drained();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The part of Connection that reads requests and calls the handler.
+// This file has the part of Connection that reads requests and calls the handler.
 //
 //   on_data -> take_input -> take_requests -+-> take_request -> handle
 //                                           |      +-> begin_content -> ...
@@ -202,7 +202,8 @@ inline bool Connection::waits(const Stream& stream) const noexcept {
       send_response_inline(stream, shared.date, response, ResponseContext::of(request, leaves()));
   if (shared.options.access_log != nullptr) [[unlikely]]
     log_response(stream, request, sent, sent.reason());
-  // A client that expects the connection to stay open may be sending its next request already.
+  // A client that expects the connection to stay open may be sending its next request already. So
+  // the close lingers then.
   if (!sent.keep_alive) {
     stream.close(!input.empty() || ResponseContext::of(request).may_be_followed());
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connection: HTTP/1.1 on one Stream. Private to http/.
+// Connection serves HTTP/1.1 on one Stream. Private to http/.
 //
 //   idle -> request head -> (content) -> handler -> response -> idle
 //
@@ -9,7 +9,7 @@
 //   http_connection.cc             reads requests and their content, and calls the handler
 //   http_connection_response.cc    sends the responses that are not plain
 //   http_connection_end.cc         drains, hands over to another process, and closes
-//   exchange.cc                    does what takes longer than one read
+//   exchange.cc                    has the request and response that take longer than one read
 #pragma once
 
 #include <memory>
@@ -29,12 +29,12 @@
 
 namespace reactor::http {
 
-// The state that all connections of one server share. A connection that waits for a request owns
-// next to no memory: the memory for a request and its response is here, and is reused for the next
-// request.
+// Shared has the state that all connections of one server share. A connection that waits for a
+// request owns next to no memory: the memory for a request and its response is here, and is reused
+// for the next request.
 struct Shared {
-  // The most bytes that one read takes, and how many bytes of input may wait in partial_ before
-  // reading is paused.
+  // The most bytes that one read of requests gets. Also the size of partial_ at which reading
+  // pauses.
   static constexpr std::size_t kHeldInput = 8 * 1024;
 
   Shared(Loop& loop, Handler its_handler, Options its_options)
@@ -54,7 +54,7 @@ struct Shared {
   HeldCallback<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;
   // The memory for the request that is handled now, and for its response. The functions that fill
-  // it in pass both on as arguments.
+  // them in pass them on as arguments.
   Request request;
   Response response;
   DateCache date;
@@ -91,7 +91,7 @@ class Connection final : public StreamHandler {
 
   // Called by Exchange.
   [[nodiscard]] DateCache& date() noexcept { return shared_->date; }
-  // Returns whether input waits that came after the request in progress.
+  // Returns whether input that arrived after the request in progress is waiting.
   [[nodiscard]] bool has_input() const noexcept { return partial_ != nullptr; }
   // Returns whether the next response is the last one.
   [[nodiscard]] bool leaves() const noexcept { return shared_->draining || leaving_; }
@@ -99,7 +99,7 @@ class Connection final : public StreamHandler {
   void proceed_soon(Stream& stream);
 
  private:
-  // What the Stream's timer is set for.
+  // Clock tells what the Stream's timer is set for.
   enum class Clock : std::uint8_t {
     idle,     // the wait for the next request
     request,  // the deadline of the current request's head or content
@@ -115,7 +115,7 @@ class Connection final : public StreamHandler {
   void proceed(Stream& stream);
   // Returns the rest of `input`, from which nothing more can be taken now.
   std::string_view take_requests(Stream& stream, std::string_view input);
-  // These return whether there may be more input to take.
+  // These functions return whether there may be more input to take.
   [[nodiscard]] bool take_request(Stream& stream, std::string_view& input);
   [[nodiscard]] bool begin_content(Stream& stream, Request& request, std::string_view head,
                                    std::string_view& input);
@@ -132,7 +132,7 @@ class Connection final : public StreamHandler {
   // Calls the handler, and sends its response unless that is deferred. `input` follows the request.
   void handle(Stream& stream, Request& request, std::string_view& input);
   void handle_with_content(Stream& stream, Request& request, std::string_view& input);
-  // Returns whether the handler returned, so false if it threw.
+  // Returns false if the handler threw.
   [[nodiscard]] bool call_handler(Stream& stream, Request& request, Response& response);
   void respond_otherwise(Stream& stream, const Request& request, const Response& response,
                          std::string_view& input, bool well);

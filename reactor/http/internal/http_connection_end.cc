@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of Connection that ends a connection in this process: by a drain, by a hand-over to
-// another process, or by a close.
+// This file has the part of Connection that ends a connection in this process: by a drain, by a
+// hand-over to another process, or by a close.
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -11,9 +11,9 @@
 namespace reactor::http {
 namespace {
 
-// The state that a connection takes along to another process: one byte for the version, then the
-// milliseconds that the wait for the next request may still take, as four bytes, the least
-// significant first. Later versions append to this state.
+// A connection takes this state along to another process: one byte for the version, then four
+// bytes, the least significant first, for the milliseconds that the wait for the next request may
+// still take. Later versions append to this state.
 constexpr std::byte kStateVersion{1};
 constexpr std::size_t kStateSize = 5;
 
@@ -79,9 +79,9 @@ void Connection::leave(Stream& stream) {
   clock_ = Clock::idle;
 }
 
-// Ends a connection for whose input there is no memory. Other connections continue. Called in a
-// catch block for std::bad_alloc. If the handler of an upgraded connection threw the exception, it
-// is rethrown, because the exceptions of such a handler leave Loop::run().
+// Ends a connection because there is no memory for its input. Other connections continue. Called in
+// a catch block for std::bad_alloc. If the handler of an upgraded connection threw the exception,
+// this rethrows it, because the exceptions of such a handler leave Loop::run().
 [[gnu::noinline]] void Connection::give_up(Stream& stream) {
   if (&stream.handler() != this) throw;
   stream.fail(std::make_error_code(std::errc::not_enough_memory));

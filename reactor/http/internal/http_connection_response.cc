@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of Connection that runs after a handler call that is not plain: errors, upgrades,
-// deferred responses, and responses to requests whose content is not read.
+// This file has the part of Connection that sends all responses except the plain ones: errors,
+// upgrades, deferred responses, and responses to requests whose content is not read.
 #include <algorithm>
 #include <exception>
 #include <string>
@@ -64,7 +64,7 @@ void Connection::respond_and_close(Stream& stream, const Request& request,
   stream.close(true);
 }
 
-// Sends the response to an upgrade or CONNECT and makes the new handler the Stream's.
+// Sends the response to an upgrade or CONNECT, and gives the Stream its new handler.
 void Connection::upgrade(Stream& stream, const Request& request, const Response& response,
                          std::string_view rest) {
   StreamHandler& next = *response.next_;
@@ -88,7 +88,7 @@ void Connection::upgrade(Stream& stream, const Request& request, const Response&
   }
 }
 
-// Opens the Stream for its new handler, and repeats for that handler the events that only the
+// Calls on_open() of the Stream's new handler, and repeats for it the events that only the
 // Connection got. In each of these calls the handler may close the Stream or set another handler.
 void Connection::catch_up(Stream& stream, std::string_view rest) {
   stream.handler().on_open(stream);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Refusal: why a request is refused. Private to http/.
+// Refusal tells why a request is refused. Private to http/.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// RequestNote: what the access log needs of a request whose response is sent later. Private to
-// http/.
+// RequestNote keeps the data of a request that the access log needs if the response is sent later.
+// Private to http/.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ namespace reactor::http {
 void log_request(AccessLog& log, const Stream& stream, const Request& request, SentResponse sent,
                  std::string_view reason);
 
-// Copies what the log needs, because the views of the request will no longer be valid.
+// A RequestNote copies this data, because the request's views are no longer valid when the response
+// is sent.
 class RequestNote {
  public:
   // The log must outlive the note.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ResponseHead: the content of a response's head, and the values that decide how it is written.
+// ResponseHead has the content of a response's head, and the values that decide how it is written.
 // Private to http/. response_writer.h writes them.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace reactor::http {
 
-// How the client finds the end of the content (RFC 9112 section 6.3).
+// Framing tells how the client finds the end of the content (RFC 9112 section 6.3).
 enum class Framing : std::uint8_t {
   none,         // there is no content: 1xx, 204, 304, 2xx to CONNECT
   length,       // Content-Length
@@ -19,7 +19,8 @@ enum class Framing : std::uint8_t {
   until_close,  // the content ends with the connection: HTTP/1.0 without a length
 };
 
-// The properties of a request and its connection that decide how the response is framed.
+// ResponseContext has the properties of a request and its connection that decide how the response
+// is framed.
 struct ResponseContext {
   std::uint8_t minor_version = 1;
   bool keep_alive = false;  // the client lets the connection stay open
@@ -34,8 +35,8 @@ struct ResponseContext {
   }
   // Returns whether bytes may follow the request: the client may have sent them already.
   [[nodiscard]] bool may_be_followed() const noexcept { return keep_alive || connect; }
-  // Returns whether a Response may have that status. A 2xx to CONNECT would announce a tunnel,
-  // which only Response::upgrade() makes.
+  // Returns whether a Response may have this status. A 2xx to CONNECT would announce a tunnel, and
+  // only Response::upgrade() makes one.
   [[nodiscard]] bool allows(int code) const noexcept { return !connect || code >= 300; }
 };
 
@@ -49,7 +50,7 @@ struct ResponseHead {
   bool keep_alive = false;
   bool upgrade = false;
 
-  // Returns the head of that response, without its framing.
+  // Returns the head of the response, without its framing.
   [[nodiscard, gnu::always_inline]] static ResponseHead of(const Response& response,
                                                            ResponseContext context) noexcept {
     return {.code = response.code(),
@@ -60,7 +61,8 @@ struct ResponseHead {
   }
 };
 
-// The outcome of sending a response. It has 16 bytes, so it is returned in registers.
+// SentResponse is the outcome of sending a response. It has 16 bytes, so it is returned in
+// registers.
 struct SentResponse {
   std::uint64_t bytes = 0;  // of content
   std::int16_t status = 0;
@@ -74,7 +76,7 @@ struct SentResponse {
   }
 };
 
-// Returns whether responses with that status never have content (RFC 9110 sections 15.2, 15.3.5,
+// Returns whether responses with this status never have content (RFC 9110 sections 15.2, 15.3.5,
 // 15.4.5).
 [[nodiscard]] constexpr bool has_no_content(int code) noexcept {
   if (code == 200) return false;  // first, because nearly all responses have it

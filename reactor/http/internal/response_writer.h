@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Writes responses to a Stream: status line, fields, framing, content. Private to http/.
+// These functions write responses to a Stream: status line, fields, framing, content. Private to
+// http/.
 //
 //   send_response()    a whole Response, or an error in place of one that is wrong
 //   send_error()       a whole response that needs no Response, and no memory
@@ -19,7 +20,7 @@ inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 // Sends the response. Sends an error response instead if the handler made a mistake (500), did not
-// handle CONNECT (501), or made a head that is longer than the room of a Stream (500).
+// handle CONNECT (501), or made a head that is longer than Stream::kWriteRoom (500).
 SentResponse send_response(Stream& stream, DateCache& date, const Response& response,
                            ResponseContext context);
 
@@ -28,7 +29,7 @@ SentResponse send_response(Stream& stream, DateCache& date, const Response& resp
 SentResponse send_error(Stream& stream, DateCache& date, int status, bool head_only);
 
 // Writes the head and then `content`. Returns false, and writes nothing, if the head is longer than
-// the room of a Stream (64 KiB).
+// Stream::kWriteRoom (64 KiB).
 [[nodiscard]] bool write_response(Stream& stream, DateCache& date, const ResponseHead& head,
                                   std::string_view content);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The inline versions of send_response() and write_response(), for the path of a response that is
-// sent at once. Private to http/.
+// This header has the inline versions of send_response() and write_response(), for a response that
+// is sent as soon as the handler returns. Private to http/.
 #pragma once
 
 #include <charconv>
@@ -15,7 +15,7 @@
 
 namespace reactor::http {
 
-// Appends pieces of text. The caller made sure that there is room for all of them.
+// Pen appends pieces of text. The caller has made sure that there is room for all of them.
 class Pen {
  public:
   explicit Pen(std::span<std::byte> room) : start_(room.data()), at_(room.data()) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// reason_phrase(): the texts that belong to status codes.
+// reason_phrase() has the texts that belong to status codes.
 #pragma once
 
 #include <string_view>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads the chunked transfer coding with the state machine of ChunkedDecoder::Phase. Lines are
-// parsed byte by byte. Chunk data is passed on in one piece, as far as the input has it.
+// This file reads the chunked transfer coding with the state machine of ChunkedDecoder::Phase.
+// Lines are parsed byte by byte. Chunk data is passed on in one piece, as far as the input has it.
 //
 //          +----------------------------------------------------+
 //          v                                                    |
@@ -46,7 +46,7 @@ enum class ChunkedDecoder::Phase : std::uint8_t {
   failed,
 };
 
-// Why a byte was refused. A status of 0 means that it was accepted.
+// Fault tells why a byte was refused. A status of 0 means that it was accepted.
 struct ChunkedDecoder::Fault {
   std::uint16_t status = 0;
   const char* reason = "";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ChunkedDecoder: decodes the chunked transfer coding (RFC 9112 section 7.1) incrementally, without
+// ChunkedDecoder decodes the chunked transfer coding (RFC 9112 section 7.1) incrementally, without
 // copies.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace reactor::http {
 
-// Decodes one body. The object has 24 bytes, may be copied, and allocates nothing. The decoder is
+// A ChunkedDecoder decodes one body. It has 24 bytes, may be copied, and allocates nothing. It is
 // strict: a chunk size has only hexadecimal digits, each line ends in CRLF, and extensions follow
 // the grammar (with its bad whitespace). Extensions and trailers are checked and dropped, so that
 // nothing in a trailer can reach the framing or a handler.
@@ -36,12 +36,13 @@ class ChunkedDecoder {
   // Consumes bytes from the front of the input, at most to the end of one piece of data. Checks the
   // size that a chunk announces against limits.body before the data arrives. The result for the
   // whole body does not depend on how the input is divided into calls. After `done` or `error` each
-  // further call returns that state again and consumes nothing. Such a further result of `error`
-  // has the status 400, and not the reason of the first one. Not thread-safe. Callbacks may call
-  // it.
+  // further call returns that state again and consumes nothing. After `error` the first call's
+  // status and reason are not repeated: the status is then always 400. Not thread-safe. Callbacks
+  // may call it.
   Step next(std::string_view input, const Limits& limits) noexcept;
 
-  // Returns the bytes of content in all chunks that have begun, received or only announced.
+  // Returns the sum of the sizes of all chunks that have begun, even if their data has not arrived
+  // yet.
   [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
 
  private:
@@ -56,7 +57,7 @@ class ChunkedDecoder {
   Fault end_of_size(const Limits& limits) noexcept;
   void begin_chunk() noexcept;
 
-  // Bytes of the chunk's data still to come. While the chunk's line is read: its size so far.
+  // Bytes of the chunk's data still to come. While the size is being read, the size so far.
   std::uint64_t remaining_ = 0;
   std::uint64_t total_ = 0;
   std::uint32_t overhead_ = 0;  // bytes of extensions so far, later of trailers

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The character classes of HTTP as a table. Testing a byte takes one load and one mask. Internal.
+// This header has the character classes of HTTP as a table. Testing a byte takes one load and one
+// mask. Private to http/.
 #pragma once
 
 #include <array>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The fast path for lines in the form that nearly all clients send. Internal.
+// This header is the parser's fast path, for lines in the form that nearly all clients send.
+// Private to http/.
 //
 // Each function takes a whole line of common bytes, or does nothing and leaves the line to the
-// strict HeadLexer. The HeadLexer accepts each line that is accepted here, with the same outcome (a
-// test compares them). No errors are found here. The functions read only inside the window. The
-// caller has to ask Window::fits() first (scan.h).
+// strict HeadLexer. The HeadLexer accepts each line that these functions accept, with the same
+// outcome (a test compares them). The functions report no errors, and read only inside the window.
+// The caller has to ask Window::fits() first (scan.h).
 #pragma once
 
 #include <array>
@@ -78,8 +79,8 @@ template <class Block>
   return stop + 2;
 }
 
-// Eight bytes to find in upper or lower case, as one word. `any_case` has bit 0x20 set only for the
-// letters. The input matches if and only if setting these bits in it gives `lower`.
+// TextWord has eight bytes to find in upper or lower case, as one word. `any_case` has bit 0x20 set
+// only for the letters. The input matches if and only if setting these bits in it gives `lower`.
 struct TextWord {
   std::uint64_t lower;
   std::uint64_t any_case;

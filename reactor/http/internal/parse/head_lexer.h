@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// HeadLexer: the strict, resumable lexer of request heads. Internal.
+// HeadLexer is the strict, resumable lexer of request heads. Private to http/.
 //
 //   start -> method -> target -> version -> field_start -> name -> value -+
 //   (CRLFs)                                   |  ^------------------------+
 //                                             +-> end
 //
-// The lexer goes from left to right. It fails at the first byte that no valid request can have at
-// that position. If the input ends first, it saves phase and offset in ParseProgress, and the next
-// lexer continues in the middle of the token.
+// The lexer reads from left to right. It fails at the first byte that no valid request can have at
+// that position. If the input ends inside the head, it saves phase and offset in ParseProgress, and
+// the next lexer continues in the middle of the token.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace reactor::http {
 
 inline constexpr std::uint8_t kMaxEmptyLines = 2;  // RFC 9112 section 2.2 asks for one
 
-// The result of reading "HTTP/" DIGIT "." DIGIT CRLF (RFC 9112 section 2.3).
+// Version is the result of reading "HTTP/" DIGIT "." DIGIT CRLF (RFC 9112 section 2.3).
 struct Version {
   std::uint16_t status = 0;  // 0: well-formed so far
   bool whole = false;
@@ -51,9 +51,9 @@ class HeadLexer {
         at_(cursor.at) {}
 
   // Takes one line at the cursor: the request line with the empty lines before it, a field line, or
-  // the empty line at the end. Returns true if the line is taken. The cursor is then at the next
-  // field_start or at the end. If it returns false, result() says why. If the result is
-  // `incomplete`, progress is set.
+  // the empty line at the end. If this returns true, the cursor is at the next field_start or at
+  // the end. If it returns false, result() says why: an error, or `incomplete`, and then
+  // ParseProgress is set.
   bool take_line() {
     const bool taken = cursor_.phase < Phase::field_start ? request_line() : field_line();
     cursor_.at = at_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// HeadRules: the rules about framing, connection and host that the fields of one head must follow
-// together. Internal.
+// HeadRules checks the rules about framing, connection and host that the fields of one head must
+// follow together. Private to http/.
 //
 // Fields are noted as they are parsed, and judged once at the end of the head. So the verdict does
 // not depend on where the input was cut, or on the order of the fields if several rules are broken.
@@ -18,8 +18,9 @@
 namespace reactor::http {
 
 // Returns whether the text equals `lower`, without regard to case, with a few comparisons of words.
-// `lower` has no upper-case letters. Setting bit 0x20 turns only letters into letters. It turns
-// only '-' and CR into '-', and no text here contains a CR, so the result is exact.
+// `lower` has no upper-case letters. Setting bit 0x20 turns only letters into letters. It also
+// turns some control characters into '-' or digits, but no text here contains those, so the result
+// is exact.
 template <std::size_t with_nul>
 inline bool is_any_case(std::string_view text, const char (&lower)[with_nul]) noexcept {
   constexpr std::size_t size = with_nul - 1;
@@ -38,7 +39,7 @@ inline bool is_any_case(std::string_view text, const char (&lower)[with_nul]) no
   return true;
 }
 
-// The error in a head, if there is one.
+// Verdict is the error in a head, if there is one.
 struct Verdict {
   std::uint16_t status = 0;  // 0: no error
   const char* reason = "";
@@ -122,8 +123,8 @@ class HeadRules {
     flags_ |= is_any_case(value, "keep-alive") ? kKeepAlive : connection_options(value);
   }
 
-  // These return the flags that a field adds. They are static, so that this object stays in a
-  // register.
+  // These functions return the flags that a field adds. They are static, so that this object stays
+  // in a register.
   static std::uint32_t rare_field(std::string_view name, std::string_view value,
                                   std::uint32_t flags, Request& request) noexcept;
   static std::uint32_t connection_options(std::string_view value) noexcept;

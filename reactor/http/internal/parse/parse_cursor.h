@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// ParseCursor: how far one head has been parsed in this call. Internal.
+// ParseCursor tells how far one head has been parsed in this call. Private to http/.
 //
-// It differs from ParseProgress in that it has pointers into the input instead of offsets. So it is
-// valid only as long as the input.
+// It has pointers into the input where ParseProgress has offsets, so it is valid only as long as
+// the input.
 #pragma once
 
 #include <cstddef>

@@ -11,8 +11,8 @@
 //   resume:     HeadLexer to the end of the head, then parse_head again from its start
 //
 // A resumed HeadLexer checks bytes, but no longer knows where earlier tokens began. So the head is
-// parsed once more when it is complete. No byte is read more than a few times, however many reads
-// the head took.
+// parsed once more when it is complete. No byte is looked at more than a few times, however many
+// pieces the head arrives in.
 #include "reactor/http/internal/parse/parser.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RequestParser: parses the head of an HTTP/1.x request (RFC 9112) incrementally, without I/O or
+// RequestParser parses the head of an HTTP/1.x request (RFC 9112) incrementally, without I/O or
 // copies.
 #pragma once
 
@@ -35,8 +35,8 @@ struct ParseResult {
   static constexpr std::uint32_t kWhole = 0xffffffff;
 
   State state = State::incomplete;
-  // complete: the request has neither content nor Upgrade. This is only a hint for a fast path: it
-  // may be false for such a request, too.
+  // complete: the request has neither content nor Upgrade. This is only a hint for a fast path, and
+  // may be false for such a request too.
   bool plain = false;
   // error: the status for the response: 400, 413, 414, 417, 431, 501 or 505.
   std::uint16_t status = 0;
@@ -57,9 +57,9 @@ struct ParseResult {
 enum class ScanPath : std::uint8_t { native, portable };
 
 // One parser serves all connections of a thread: the state of each request is in its ParseProgress.
-// It is strict: if RFC 9112 allows a recipient to repair something (bare LF, obs-fold, repeated
-// Content-Length, ...), that is an error here, because another recipient on the path may have
-// repaired it differently.
+// The parser is strict: if RFC 9112 allows a recipient to repair something (bare LF, obs-fold,
+// repeated Content-Length, ...), that is an error here, because another recipient on the path may
+// have repaired it differently.
 class RequestParser {
  public:
   // Allocates the room for limits.fields fields. Nothing is allocated later.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Scanning: finds the end of a run of bytes of one class. Internal.
+// These functions find the end of a run of bytes of one class. Private to http/.
 //
 // A `Block` looks at kWidth bytes in one step, and marks the bytes that are outside the *common*
 // part of a class. Each byte has kBits bits in the mask. The first byte has the lowest bits. A
@@ -16,8 +16,8 @@
 
 namespace reactor::http::scan {
 
-// Looks at eight bytes in a machine word. The masks are exact, because no sum below carries into
-// the next byte.
+// PortableBlock looks at eight bytes in a machine word. The masks are exact, because no sum below
+// carries into the next byte.
 struct PortableBlock {
   using Mask = std::uint64_t;
   static constexpr std::ptrdiff_t kWidth = 8;
@@ -85,9 +85,9 @@ struct PortableBlock {
   }
 };
 
-// Text that is read block by block. The last block overlaps the one before it, so that nothing
-// after the end of the text is read. A text that is shorter than a block has no window, so ask
-// fits() first.
+// Window is a text that is read block by block. The last block overlaps the one before it, so that
+// nothing after the end of the text is read. Only a text that is longer than a block has a window,
+// so ask fits() first.
 template <class Block>
 struct Window {
   const char* last;  // the last position at which a block and one more byte fit
@@ -140,7 +140,7 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return mask == 0 ? kNowhere + 1 : from + before<Block>(mask);
 }
 
-// Returns the first uncommon byte from `from` on, or a position in kNowhere. For runs of any
+// Returns the first uncommon byte from `from` on, or a position in kNowhere. Works for runs of any
 // length.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* stop(const Window<Block>& window,
@@ -158,7 +158,7 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return stop<Block, outside>(window, from);
 }
 
-// Does what stop() does. For runs that mostly end within a block.
+// Does what stop() does, for runs that mostly end within a block.
 template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
 [[gnu::always_inline]] inline const char* near_stop(const Window<Block>& window,
                                                     const char* from) noexcept {
@@ -170,8 +170,8 @@ template <class Block, typename Block::Mask (*outside)(const char*) noexcept>
   return far_stop<Block, outside>(window, from + Block::kWidth);
 }
 
-// Returns the first byte in [from, end) that is not in the class, or end. The memory from `begin`
-// to `end` may be read, and `begin` is not behind `from`.
+// Returns the first byte in [from, end) that is not in the class, or end. May read all memory from
+// `begin` to `end`. `begin` must not be after `from`.
 template <class Block, chars::Class wanted, typename Block::Mask (*outside)(const char*) noexcept>
 inline const char* run(const char* begin, const char* from, const char* end) noexcept {
   const auto size = static_cast<std::size_t>(end - begin);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// NativeBlock: the widest vector block that every machine of the build's target has. Internal. This
-// is the only file with intrinsics.
+// NativeBlock is the widest vector block that every machine of the build's target has. This is the
+// only file with intrinsics. Private to http/.
 #pragma once
 
 #include "reactor/http/internal/parse/scan.h"
@@ -15,8 +15,9 @@ namespace reactor::http::scan {
 
 #if defined(__SSE2__)
 
-// Tests a range without a comparison. Subtracting `low` makes the range begin at 0. A saturating
-// addition then sets the sign bit of each byte beyond the range. The sign bits are the mask.
+// Sse2Block tests a range without a comparison. Subtracting `low` makes the range begin at 0. A
+// saturating addition then sets the sign bit of each byte beyond the range. The sign bits are the
+// mask.
 struct Sse2Block {
   using Mask = std::uint32_t;
   static constexpr std::ptrdiff_t kWidth = 16;
