@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Connector makes one connection, to the address among several that answers first (RFC 8305, "Happy
-// Eyeballs": a dead address costs an attempt_delay, not a timeout).
+// Connector makes one connection, to the one of several addresses that answers first (RFC 8305,
+// "Happy Eyeballs": a dead address costs an attempt_delay, not a timeout).
 #pragma once
 
 #include <cstddef>
@@ -83,7 +83,7 @@ class Connector {
   // Returns the attempts in their order. Valid until the next turn or the next call of add(). The
   // callback may call this.
   [[nodiscard]] std::span<const ConnectAttempt> attempts() const noexcept { return attempts_; }
-  // Returns whether the callback has not run yet.
+  // Returns true until the callback runs.
   [[nodiscard]] bool pending() const noexcept { return static_cast<bool>(done_); }
 
  private:

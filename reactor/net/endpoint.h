@@ -24,7 +24,7 @@ struct Endpoint {
 
   // Parses the forms above. Errors: those of Address::parse().
   [[nodiscard]] static Result<Endpoint> parse(std::string_view text);
-  // Returns the form that parse() takes.
+  // Returns the form that parse() accepts.
   [[nodiscard]] std::string to_string() const;
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };

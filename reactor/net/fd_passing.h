@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Passes descriptors between processes over unix sockets (unix(7), SCM_RIGHTS).
+// These functions pass descriptors between processes over unix sockets (unix(7), SCM_RIGHTS).
 #pragma once
 
 #include <cstddef>
@@ -35,9 +35,9 @@ inline constexpr std::size_t kMostDescriptors = 253;
 
 // Sends `bytes` (at least one) with copies of `descriptors` (0..kMostDescriptors). The caller keeps
 // the originals. Works on connected unix sockets of every type, and between processes that do not
-// trust each other. A stream socket may send only some of the bytes. All descriptors then go with
-// those bytes, so send the remaining bytes without descriptors. Would-block means that nothing was
-// sent. Errors: those of send_with_descriptor(); invalid_argument for too many descriptors.
+// trust each other. A stream socket may send only some of the bytes. All descriptors are then sent
+// with those bytes, so send the remaining bytes without descriptors. Would-block means that nothing
+// was sent. Errors: those of send_with_descriptor(); invalid_argument for too many descriptors.
 [[nodiscard]] IoResult send_with_descriptors(int socket, std::span<const std::byte> bytes,
                                              std::span<const int> descriptors) noexcept;
 

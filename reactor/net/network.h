@@ -25,7 +25,7 @@ class Network {
   // network.
   [[nodiscard]] bool contains(const Address& address) const noexcept;
 
-  // Returns the form that parse() takes: "10.0.0.0/8".
+  // Returns the form that parse() accepts: "10.0.0.0/8".
   [[nodiscard]] std::string to_string() const;
 
   friend bool operator==(const Network&, const Network&) = default;

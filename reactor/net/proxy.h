@@ -26,7 +26,7 @@ struct ProxyOptions {
   ProxyProtocol protocol = ProxyProtocol::off;
   // The networks of the proxies. A connection from any other address is dropped at once, because
   // its sender could put anything into a header. A unix socket's peers have no network, so each of
-  // them may send a header. Use the permissions of the socket's file to keep others out.
+  // them may send a header. The permissions of the socket's file decide who can connect.
   std::vector<Network> allow_from;
   Duration time_limit = std::chrono::seconds(3);  // for the header, counted from accept()
 };
@@ -37,7 +37,7 @@ struct ProxyStats {
   std::uint64_t not_allowed = 0;  // not from ProxyOptions::allow_from
   std::uint64_t malformed = 0;    // no header, or a broken one
   std::uint64_t timed_out = 0;
-  std::uint64_t gone = 0;  // closed by the peer, or failed, before the whole header came
+  std::uint64_t gone = 0;  // closed by the peer, or failed, before the whole header arrived
 };
 
 // ProxiedAddresses has the two ends of the client's connection to the proxy.

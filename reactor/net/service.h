@@ -15,8 +15,7 @@
 
 namespace reactor {
 
-// All members must be called on the loop's thread. Callbacks may call each of them unless its
-// comment says otherwise.
+// All members must be called on the loop's thread. Callbacks may call them too.
 class Service {
  public:
   // Closes the server without cutting off any connection; see ServerBase::drain(). May be called

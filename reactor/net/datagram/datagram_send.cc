@@ -47,8 +47,8 @@ PacketInfo leaving_from(const Address& from) noexcept {
   return info;
 }
 
-// Returns whether the error may mean that the source is not an address of this host. Kernel
-// versions differ in this error.
+// Returns whether the error may mean that the source is not an address of this host. The error
+// number depends on the kernel's version.
 bool may_be_the_source(int number, const OutgoingMessage& message) noexcept {
   return message.info.family != AF_UNSPEC &&
          (number == EINVAL || number == EADDRNOTAVAIL || number == ENETUNREACH);
@@ -148,7 +148,7 @@ void Datagram::settle_failure(unsigned index, int number) {
   const std::uint64_t sent = stats_.sent;
   send_one_by_one(index);
   // Lower the limit only if the joining was the reason, and not the source or the receiver. Any
-  // peer can cause a refusal: port 0, for example, can send to us but can't receive.
+  // peer can cause a refusal, for example by sending from port 0, to which no reply can be sent.
   if (!refused || source_refusals_ != before || stats_.sent == sent) return;
   // EIO means that the network card can't cut joined datagrams apart (udp(7)), so none are joined
   // from now on. After any other error, a datagram of this size does not fit into one packet on

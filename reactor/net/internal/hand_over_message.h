@@ -27,8 +27,8 @@ struct HandOverMessage {
   [[nodiscard]] static std::vector<std::byte> encode(const ProxiedAddresses* addresses,
                                                      HandledBy handled_by,
                                                      std::span<const std::byte> state);
-  // Returns the parts of `message`. `state` points into it. Errors: bad_message if encode() did not
-  // make the message.
+  // Returns the parts of `message`. The result's `state` points into `message`. Errors: bad_message
+  // if encode() did not make the message.
   [[nodiscard]] static Result<HandOverMessage> decode(std::span<const std::byte> message);
 };
 

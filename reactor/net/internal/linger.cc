@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The states of a lingering socket:
+// These are the states of a lingering socket:
 //
 //   start(): shut down for writing --> reading --linger_bytes: hold_back()--> waiting
 //                                         |                                      |

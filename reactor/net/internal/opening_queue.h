@@ -9,11 +9,11 @@
 namespace reactor {
 
 // OpeningQueue runs costly calls of Transport::open(), such as TLS handshakes, one after the other
-// (Transport::open_is_costly()). Such a step takes a millisecond, a request only microseconds, and
-// clients connect in bursts. So the steps wait here, and each turn of the loop runs steps until
-// kBudget has passed. Established connections are served in between (G10). In one turn, the queue
-// takes at most the budget and one step. OpeningQueue belongs to its loop's thread. Private to
-// net/.
+// (Transport::open_is_costly()). Each call is a Step. It takes a millisecond, a request only
+// microseconds, and clients connect in bursts. So the steps wait here, and each turn of the loop
+// runs steps until kBudget has passed. Established connections are served in between (G10). In one
+// turn, the queue takes at most the budget and one step. OpeningQueue belongs to its loop's thread.
+// Private to net/.
 class OpeningQueue {
  public:
   // Once this time has passed since a turn's first step, the turn begins no further step.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// A connection takes these steps through the gate:
+//
 //   admit() --> Visitor --read(), until the header is complete--> pass() --> the server
 //      |           |
 //      '-----------+--not allowed, malformed, too late or gone--> turn_away(): counted and logged

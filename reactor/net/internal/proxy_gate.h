@@ -31,8 +31,8 @@ class ProxyGate {
   using Dropped = Callback<void()>;
 
   // Each admitted connection leads to exactly one call of `passed` or `dropped`, perhaps inside
-  // admit(), and even if admit() throws. Only connections that wait when the gate is destroyed lead
-  // to none. `dropped` must not throw. `options` must outlive the gate.
+  // admit(), and even if admit() throws. A connection that still waits when the gate is destroyed
+  // leads to no call. `dropped` must not throw. `options` must outlive the gate.
   ProxyGate(Loop& loop, const ProxyOptions& options, Passed passed, Dropped dropped);
   ~ProxyGate();
   ProxyGate(const ProxyGate&) = delete;

@@ -73,7 +73,7 @@ class ProxyHeaderParser {
   std::optional<ProxiedAddresses> addresses_;
 };
 
-// Returns a header of version 2 with these addresses; The header is LOCAL if `addresses` is null,
+// Returns a header of version 2 with these addresses. The header is LOCAL if `addresses` is null,
 // or if the two addresses are of different families. Zones are left out. Throws std::bad_alloc.
 [[nodiscard]] std::vector<std::byte> proxy_header(const ProxiedAddresses* addresses);
 

@@ -37,7 +37,7 @@ class RateLimit {
 
  private:
   [[nodiscard]] double least() const noexcept { return std::max(1.0, rate_ / 100); }
-  // Rounded up, so that the bucket has enough by then.
+  // Returns the time that `bytes` take, rounded up, so that the bucket has enough by then.
   [[nodiscard]] Duration time_for(double bytes) const noexcept {
     return Duration(static_cast<std::int64_t>(std::ceil(bytes * 1e9 / rate_)));
   }

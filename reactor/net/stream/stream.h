@@ -66,18 +66,19 @@ class Stream final : private PollTarget {
 
   // Calls on_open(), and begins to read. With a transport, on_open() is called when
   // Transport::open() is done. Callbacks run inside start(), maybe even on_close(), so the Stream
-  // may be gone when start() returns. Only if start() is called inside a Stream's callback, all
-  // callbacks run later. With `likely_readable`, tries to read before it asks the poller: a newly
-  // accepted connection has often received its first bytes already, and may end before it needs
-  // polling. If the poller refuses the socket, the Stream ends by on_close(). Does nothing if
+  // may be gone when start() returns. The exception is a start() inside a Stream's callback: all
+  // callbacks then run later. With `likely_readable`, tries to read before it asks the poller: a
+  // newly accepted connection has often received its first bytes already, and may end before it
+  // needs polling. If the poller refuses the socket, the Stream ends by on_close(). Does nothing if
   // fail() was called before, or close() while nothing was queued.
   void start(bool likely_readable = false);
 
   // Sends `bytes` after the bytes of earlier writes. Inside this Stream's callbacks, small writes
   // are collected and sent in one call when the callback returns; other writes try the socket
   // immediately. The bytes that the kernel does not take are copied and queued. Does nothing if the
-  // Stream is closing, or after shutdown(). An error ends the Stream by on_close(), also a lack of
-  // memory for the queue (not_enough_memory). A part of `bytes` may have been sent by then.
+  // Stream is closing, or after shutdown(). An error ends the Stream by on_close(). One such error
+  // is not_enough_memory, if there is no memory for the queue. A part of `bytes` may have been sent
+  // by then.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   // The fast path of write(): copies `bytes` into the batch and returns non-null, or does nothing
@@ -216,9 +217,9 @@ class Stream final : private PollTarget {
   [[nodiscard]] std::uint64_t bytes_read() const noexcept;
   [[nodiscard]] std::uint64_t bytes_written() const noexcept;
 
-  // Returns how long the limit that applies now still takes, if nothing is read or written
-  // meanwhile. That limit is set_deadline(), or else, while bytes are queued, the write timeout, or
-  // else the idle timeout. Returns kForever if that limit is not set.
+  // Returns the time left until the limit that applies now passes, if nothing is read or written
+  // meanwhile. That limit is the deadline of set_deadline(); or else, while bytes are queued, the
+  // write timeout; or else the idle timeout. Returns kForever if that limit is not set.
   [[nodiscard]] Duration time_left() const noexcept;
 
   [[nodiscard]] Loop& loop() const noexcept;
@@ -232,7 +233,7 @@ class Stream final : private PollTarget {
   [[nodiscard]] int fd() const noexcept { return PollTarget::fd(); }
   // Returns whether close() or fail() was called, or an error occurred. Later writes are not sent.
   [[nodiscard]] bool closing() const noexcept { return (flags_ & kClosing) != 0; }
-  // Returns whether writes are still sent: neither closing, nor after shutdown().
+  // Returns whether writes are still sent: not if the Stream is closing, nor after shutdown().
   [[nodiscard]] bool sends() const noexcept { return !has(kClosing | kShutdown); }
   // Returns whether the peer has half-closed.
   [[nodiscard]] bool ended() const noexcept { return (flags_ & kPeerEnded) != 0; }

@@ -116,8 +116,8 @@ void Stream::drop_input() {
 }
 
 void Stream::release_socket() {
-  // The descriptor of a transport may be a copy of another one (open_shared_pipe()). Closing it
-  // would then not remove it from the poller.
+  // With a transport, our descriptor may be a copy of one that stays open elsewhere
+  // (open_shared_pipe()). Closing the copy would then not remove it from the poller.
   loop().detach(*this, has(kLinger | kExtras) ? Detach::staying : Detach::closing);
   loop().disarm(*this);
   UniqueFd socket(fd());

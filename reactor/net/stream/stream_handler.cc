@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The default callbacks of StreamHandler and StreamOwner. They have a file of their own because, if
-// the compiler saw them in stream.cc, it would compile each call there twice: inlined for the
-// default, and more slowly for all other handlers.
+// This file has the default callbacks of StreamHandler and StreamOwner. If the compiler saw them in
+// stream.cc, it would compile each call there twice: inlined for the default, and more slowly for
+// all other handlers.
 #include "reactor/net/stream/stream_handler.h"
 
 #include "reactor/net/internal/net_context.h"

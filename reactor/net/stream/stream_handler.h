@@ -81,9 +81,9 @@ class StreamHandler {
   // closed already; the Stream may be destroyed here.
   virtual void on_close(Stream& stream, std::error_code error) noexcept;
 
-  // The Loop is being destroyed while this Stream is still in it: drop whatever would use the
-  // Stream later. on_close() is not called. From here on, do nothing with the Stream except destroy
-  // it, now or later. Default: does nothing.
+  // The Loop is being destroyed while this Stream is still in it: drop everything that would use
+  // the Stream later. on_close() is not called. From here on, do nothing with the Stream except
+  // destroy it, now or later. Default: does nothing.
   virtual void on_loop_end(Stream& stream) noexcept;
 
  protected:

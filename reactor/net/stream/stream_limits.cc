@@ -104,8 +104,8 @@ void Stream::on_expire() {
   move_waiting();
 }
 
-// Moves the bytes that had to wait because of a rate. It does not wait for an event of the poller,
-// so that the poller's interest need not change.
+// Moves the bytes that had to wait because of a rate. Does not wait for an event of the poller, so
+// the poller's interest need not change.
 void Stream::move_waiting() {
   Extras& extras = *extras_;
   if (extras.write_waits && has(kQueued) && flush_queue() == Alive::no) return;

@@ -11,9 +11,9 @@ namespace reactor {
 // StreamOptions has the settings of a Stream. Many Streams can share one object, which must outlive
 // them.
 struct StreamOptions {
-  std::size_t low_water = 16 * 1024;  // when the queue has fallen to so many bytes, reading goes on
-  std::size_t high_water = 64 * 1024;   // when so many bytes are queued, reading pauses
-  std::size_t queue_limit = 16 << 20;   // when more bytes are queued, the Stream fails (queue_full)
+  std::size_t low_water = 16 * 1024;    // at this many queued bytes, paused reading continues
+  std::size_t high_water = 64 * 1024;   // at this many queued bytes, reading pauses
+  std::size_t queue_limit = 16 << 20;   // with more queued bytes, the Stream fails (queue_full)
   Duration idle_timeout = Duration{0};  // without a read or a write; 0: none. Precise to a tick
   Duration write_timeout = std::chrono::seconds(30);  // without progress while bytes are queued
 

@@ -33,8 +33,8 @@ struct alignas(cmsghdr) OutgoingControl {
 
 // IncomingControl is the buffer for control data. It has room for the size that UDP_GRO reports, by
 // which joined datagrams are told apart, and for all control data that Linux puts before that size.
-// The latter is 200 bytes of times, marks and drop counts, if the options of an adopted socket ask
-// for all of them. Control data behind the UDP_GRO size may be cut off.
+// An adopted socket may have options that ask for times, marks and drop counts, which take 200
+// bytes. Control data behind the UDP_GRO size may be cut off.
 struct alignas(cmsghdr) IncomingControl {
   std::array<std::byte, 256> bytes;
 };

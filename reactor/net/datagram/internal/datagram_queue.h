@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A Datagram has a queue only while the kernel accepts no more. Private to net/.
+// Datagram::Queue holds datagrams while the kernel accepts no more. Private to net/.
 #pragma once
 
 #include <cstddef>

@@ -13,7 +13,7 @@ namespace reactor {
 // SendShares decides whether a unix receiver may get another datagram. Linux charges unread
 // datagrams to the sender's buffer (SO_SNDBUF), so one receiver that never reads could use up all
 // of it, and no other would get an answer. The kernel does not say which receiver has read how
-// much, only how many bytes all of them together have not read (SIOCOUTQ). So:
+// much, only how many bytes all of them together have not read (SIOCOUTQ). So these are the rules:
 //
 //  * Each receiver may get a little without a check.
 //  * It may get more if the sum of unread bytes is low. It may also get more if the sum is not

@@ -78,7 +78,7 @@ Result<> set_interface(int fd, const Address& interface) {
   return set_option(fd, IPPROTO_IP, IP_MULTICAST_IF, v4_of(interface));
 }
 
-// Every system takes a byte for the v4 option, but only some take an int.
+// Every system accepts a byte for the v4 option, but only some accept an int.
 Result<> set_loop(int fd, int family, bool on) {
   return set_both(fd, family, IPV6_MULTICAST_LOOP, unsigned{on}, IP_MULTICAST_LOOP,
                   static_cast<unsigned char>(on));

@@ -49,7 +49,8 @@ class Deadlines {
   }
 
   // Returns a limit that has passed at `now`, and unsets it; Limit::none if none has passed. If
-  // several have passed, total and writing are returned first, because they end the Stream.
+  // several have passed, Limit::total and Limit::writing are returned first, because they end the
+  // Stream.
   [[nodiscard]] Limit take_passed(TimePoint now) noexcept {
     if (take(total_, now)) return Limit::total;
     if (take(writing_.due, now)) return Limit::writing;

@@ -35,8 +35,8 @@ class WriteQueue {
     return bytes_ <= low_water && files_.empty();
   }
 
-  // These functions append a copy of `bytes`, or a part of a file, which must not be empty. If one
-  // throws std::bad_alloc, the queue has not changed.
+  // These functions append a copy of `bytes`, or a part of a file. The part must not be empty. If
+  // one throws std::bad_alloc, the queue has not changed.
   void append(std::span<const std::byte> bytes);
   void append(FilePart part);
 
