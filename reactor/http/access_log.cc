@@ -64,7 +64,7 @@ Result<AccessLog::Target> AccessLog::open_path(const char* path) {
   constexpr mode_t kMode = 0644;
   UniqueFd fd(::open(path, O_WRONLY | kFlags, kMode));
   // A FIFO without a reader can't be opened for writing only. If it is opened for reading too, it
-  // holds the first lines until a reader comes (fifo(7)).
+  // holds the first lines until a reader opens it (fifo(7)).
   if (!fd && errno == ENXIO) fd.reset(::open(path, O_RDWR | kFlags, kMode));
   if (!fd) return last_system_error();
   const Kind kind = is_file(fd.get()) ? Kind::file : Kind::own;

@@ -71,8 +71,8 @@ struct Options {
   Callback<StreamHandler*()> on_adopt_upgraded;
   // The log of all requests; null: none. Must outlive the server.
   AccessLog* access_log = nullptr;
-  // Limits of connections, listening and the write queue. The server sets the idle timeout among
-  // them to keep_alive.
+  // The limits of connections, listening and the write queue. The server replaces their idle
+  // timeout by keep_alive.
   ServerLimits transport;
 };
 

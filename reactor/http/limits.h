@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Limits has the most bytes of one request that we read or hold.
+// Limits tells how many bytes of one request we read or hold at most.
 #pragma once
 
 #include <cstddef>

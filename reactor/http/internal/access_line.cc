@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A text from a peer is never written as it came: put_foreign() escapes it and cuts it. Each text
-// has a maximum length, so a line always fits into its memory, and no write has to check for room.
+// Text from a peer is never written unchanged: put_foreign() escapes it and cuts it. Each text has
+// a maximum length, so a line always fits into its memory, and no write has to check for room.
 #include "reactor/http/internal/access_line.h"
 
 #include <arpa/inet.h>

@@ -11,8 +11,8 @@
 
 namespace reactor::http {
 
-// The most bytes of a line with its line end. On Linux a pipe takes up to that many bytes in one
-// piece (PIPE_BUF).
+// The most bytes of a line, including its line end. On Linux a pipe takes up to that many bytes in
+// one piece (PIPE_BUF).
 inline constexpr std::size_t kMostAccessLine = 4096;
 
 // Writes the line to `out`, which holds kMostAccessLine bytes, and returns its length. `stamp`

@@ -82,7 +82,7 @@ struct Exchange {
   ByteBuffer content;     // the content collected so far
   ChunkedDecoder decoder;
   std::uint64_t missing = 0;   // bytes still to come, if it has a Content-Length
-  std::uint64_t received = 0;  // bytes of content that came
+  std::uint64_t received = 0;  // bytes of content that arrived
   TimePoint begun{};           // start of the wait for content, moved on by the time of pauses
   TimePoint paused_at{};
   Content use = Content::collect;

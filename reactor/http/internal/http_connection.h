@@ -33,8 +33,8 @@ namespace reactor::http {
 // request owns next to no memory: the memory for a request and its response is here, and is reused
 // for the next request.
 struct Shared {
-  // The most bytes that one read of requests gets. Also the size of partial_ at which reading
-  // pauses.
+  // The most bytes of one read, except while content is expected. Reading pauses when this many
+  // bytes wait in partial_.
   static constexpr std::size_t kHeldInput = 8 * 1024;
 
   Shared(Loop& loop, Handler its_handler, Options its_options)
@@ -53,8 +53,8 @@ struct Shared {
   std::span<std::byte> input;
   HeldCallback<StreamHandler*()> adopt_upgraded;  // Options::on_adopt_upgraded
   RequestParser parser;
-  // The memory for the request that is handled now, and for its response. The functions that fill
-  // them in pass them on as arguments.
+  // The memory for the request that is handled now, and for its response. Only functions that fill
+  // them in take them from here. All others get them as arguments.
   Request request;
   Response response;
   DateCache date;

@@ -12,7 +12,7 @@ namespace reactor::http {
 struct Refusal {
   int status = 400;
   const char* rule = "";  // the broken rule; not from the peer, valid forever
-  // If a single byte broke the rule: its offset in the request, and its value.
+  // If a single byte broke the rule, these are its offset in the request and its value.
   std::optional<std::uint64_t> offset = std::nullopt;
   std::optional<char> byte = std::nullopt;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ResponseHead has the content of a response's head, and the values that decide how it is written.
-// Private to http/. response_writer.h writes them.
+// Private to http/. The functions of response_writer.h write the head.
 #pragma once
 
 #include <cstdint>

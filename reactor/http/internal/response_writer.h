@@ -4,7 +4,7 @@
 //
 //   send_response()    a whole Response, or an error in place of one that is wrong
 //   send_error()       a whole response that needs no Response, and no memory
-//   write_response()   a head, and content that goes with it
+//   write_response()   a head, and the content after it
 //   write_chunk()      a piece of content after the head
 #pragma once
 

@@ -198,7 +198,7 @@ class HeadLexer {
     bytes_ = bytes;
   }
 
-  // Saves where to continue when more input comes. Fails instead if the limit is reached.
+  // Saves where to continue when more input arrives. Fails instead if the limit is reached.
   bool suspend(Phase phase) {
     if (phase != Phase::start && static_cast<std::size_t>(end_ - cursor_.section) >= bytes_) {
       if (phase == Phase::method) return fail(501, "method as long as a request line may be", end_);

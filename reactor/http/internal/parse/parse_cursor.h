@@ -21,7 +21,7 @@ struct ParseCursor {
   Phase phase = Phase::start;
 };
 
-// Returns the end of what may be read: `end`, or `from + bytes` if that comes first.
+// Returns the end of the bytes that may be read: `end`, or `from + bytes` if that comes first.
 inline const char* bounded(const char* from, const char* end, std::size_t bytes) noexcept {
   return static_cast<std::size_t>(end - from) > bytes ? from + bytes : end;
 }
