@@ -183,14 +183,14 @@ class Datagram final : private PollTarget {
   // Sends one datagram, which may be empty, and copies it. on_error() reports errors. One of them
   // is not_enough_memory: the kernel takes no more, and there is no memory to queue the datagram,
   // which is then dropped and counted.
-  //
-  // A unix socket that is not connected never gives all of its send buffer to one receiver. A
-  // receiver that has not read earlier datagrams has to wait while others are served (SendShares).
-  // So a receiver that never reads does not block the others, unless there are many such receivers.
   void send(std::span<const std::byte> bytes);  // for connected sockets only
   void send(std::string_view text);
   // Sends to `to`. On a connected socket, this is the same as send() if `to` is the peer. Other
   // receivers work only if the system allows them.
+  //
+  // A unix socket that is not connected never gives all of its send buffer to one receiver. A
+  // receiver that has not read earlier datagrams has to wait while others are served (SendShares).
+  // So a receiver that never reads does not block the others, unless there are many such receivers.
   void send_to(std::span<const std::byte> bytes, const Address& to);
   void send_to(std::string_view text, const Address& to);
   // Sends from `from`, an address of this host. Ignores `from` unless the socket is bound to a

@@ -64,9 +64,9 @@ Address v6_address(const void* host, std::uint16_t network_order_port) noexcept 
   return address_of(address);
 }
 
-// Makes an address from a path field, which is padded with zeros. A name that begins with a zero is
-// a Linux abstract name. The header does not say how long such a name is, so zeros at its end do
-// not count as a part of it.
+// Makes an address from a path field, which is padded with zeros. A name that begins with a zero
+// byte is a Linux abstract name. The header does not say how long such a name is, so zeros at its
+// end do not count as a part of it.
 Address unix_address(const char* room) noexcept {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

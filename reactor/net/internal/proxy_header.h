@@ -48,8 +48,8 @@ class ProxyHeaderParser {
   [[nodiscard]] bool signed_well() const noexcept;
 
   // Returns the addresses of the client's connection when the header is complete. Empty if the
-  // socket's own addresses apply: for a health check by the proxy itself, or if the proxy does not
-  // know the family.
+  // socket's own addresses apply: for a health check by the proxy itself, or if the header says
+  // that the family is unknown.
   [[nodiscard]] const std::optional<ProxiedAddresses>& addresses() const noexcept {
     return addresses_;
   }

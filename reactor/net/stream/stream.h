@@ -206,9 +206,9 @@ class Stream final : private PollTarget {
   // Fails with Errc::timed_out at `deadline`, whatever is read or written.
   void set_total_deadline(TimePoint deadline);
 
-  // Limits how many bytes a second are read, or written; 0: no limit. Bytes above the rate are
-  // moved later; unread ones stay with the kernel, which holds the peer back. After a pause, at
-  // most the bytes of 50 ms are made up for.
+  // These functions limit how many bytes per second are read or written; 0: no limit. Bytes above
+  // the rate are moved later. Unread bytes stay in the kernel, which holds the peer back. After a
+  // pause, at most the bytes of 50 ms are made up for.
   void set_read_rate(std::uint64_t bytes_per_second);
   void set_write_rate(std::uint64_t bytes_per_second);
 

@@ -50,8 +50,8 @@ struct OutgoingMessage {
 // the poller keeps reporting the socket.
 void drain_error_queue(int fd) noexcept;
 
-// Returns whether an error is about the network or the peer. An earlier datagram has often caused
-// such an error (udp(7)), and the socket still works.
+// Returns whether an error is about the network or the peer. Often an earlier datagram has caused
+// such an error (udp(7)). The socket still works after it.
 [[nodiscard]] bool is_network_error(int number) noexcept;
 // Returns whether an error means that the kernel has no room now.
 [[nodiscard]] bool is_full(int number) noexcept;
