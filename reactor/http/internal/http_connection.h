@@ -7,7 +7,7 @@
 // there while the client does not read its responses.
 //
 //   http_connection.cc             reads requests and their content, and calls the handler
-//   http_connection_response.cc    sends the responses that are not plain
+//   http_connection_response.cc    handles errors, upgrades and deferred responses
 //   http_connection_end.cc         drains, hands over to another process, and closes
 //   exchange.cc                    has the request and response that take longer than one read
 #pragma once

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// This file has the part of Connection that sends all responses except the plain ones: errors,
-// upgrades, deferred responses, and responses to requests whose content is not read.
+// A handler fills in the usual response before it returns. This file has the part of Connection
+// that sends all other responses: errors, upgrades, deferred responses, and responses to requests
+// whose content is not read.
 #include <algorithm>
 #include <exception>
 #include <string>

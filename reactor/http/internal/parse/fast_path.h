@@ -25,9 +25,9 @@ namespace reactor::http {
 
 inline constexpr std::ptrdiff_t kBehindTarget = 11;  // " HTTP/1.1" CRLF
 
-// Returns the end of a target that has an uncommon byte at `from`. Returns nullptr unless a blank,
-// "HTTP/1." and three more bytes follow the target. Not inlined, because it would take registers
-// from the code for common targets.
+// Returns the end of a target that has an uncommon byte (scan.h) at `from`. Returns nullptr unless
+// a blank, "HTTP/1." and three more bytes follow the target. Not inlined, because it would take
+// registers from the code for common targets.
 template <class Block>
 [[gnu::noinline]] const char* uncommon_target_end(scan::Window<Block> window, const char* begin,
                                                   const char* from) noexcept {
