@@ -25,7 +25,7 @@ struct ConnectAttempt {
   //  * connection_refused if a loopback socket had connected to itself;
   //  * operation_canceled if another attempt was faster;
   //  * Errc::timed_out if the deadline ended the attempt;
-  //  * else the error of Socket::connect() or Socket::finish_connect().
+  //  * else the error of Socket::connect(), Socket::finish_connect() or Loop::watch().
   std::error_code error;
 };
 
