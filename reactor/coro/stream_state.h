@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // StreamState is the implementation of a coro::Stream and the handler of its reactor::Stream. A
 // waiting reader lends the kernel its own buffer. Bytes that no reader waits for, and bytes behind
-// those that a reader wants, go into a bounded buffer. Reading from the socket then pauses until
-// the next read.
+// those that a reader wants, go into a bounded buffer. As soon as that buffer holds anything, the
+// socket is not read again before the coroutine reads.
 //
 // A coro::Stream owns its StreamState. After the coro::Stream is gone, the StreamState closes the
 // connection and deletes itself when that is done.

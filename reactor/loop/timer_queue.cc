@@ -144,7 +144,7 @@ void TimerQueue::visit(std::size_t level, Tick start) noexcept {
   for (std::size_t entered = level; entered > 0; --entered) {
     const std::uint64_t bit = std::uint64_t{1} << (start >> shift_of(entered)) % kBuckets;
     if ((occupied_[entered] & bit) == 0) continue;
-    occupied_[entered] &= ~bit;
+    occupied_[entered] &= ~bit;  // before bring_down(), which may put a node here again
     bring_down(bucket_at(entered, start));
   }
   const std::size_t bucket = start % kFirstBuckets;

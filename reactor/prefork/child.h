@@ -36,7 +36,7 @@ class Child {
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
 
   // Gives the connection to `service`, which has no listeners. Runs the loop until the connection
-  // is over and no timer, watcher or other handle that was made during this call keeps the loop
+  // is over, and until no handle that was made during this call (a timer, a watcher) keeps the loop
   // running. Does not wait for handles that existed before the call. Returns 0, or 1 if the
   // connection could not be taken or the loop failed, and logs such an error. The worker function
   // has to return this result. Exceptions of callbacks leave this function.

@@ -51,24 +51,28 @@ TEST_P(DatagramLimitsTest, AClosedPortIsOneErrorAndNoSpin) {
 }
 
 TEST_P(DatagramLimitsTest, AnErrorThatWaitsDoesNotTakeTheNextDatagram) {
-  Loop loop(options());
-  DatagramRecorder handler;
-  const Address nobody = closed_udp_port();
-  const auto client = get(Datagram::connect(loop, nobody, handler));
-  client->pause_reading();
-  client->send("lost");
-  client->flush();
-  DatagramPeer peer(nobody);
-  client->send("arrives");
-  client->flush();
-  peer.read();
-  EXPECT_EQ(peer.got, std::vector<std::string>{"arrives"});
-  EXPECT_TRUE(handler.errors.empty()) << "never inside send() or flush()";
-  ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); }));
-  EXPECT_LE(run_for(loop, milliseconds(20)), 3);
-  EXPECT_EQ(handler.errors.size(), 1U);
-  EXPECT_EQ(handler.errors.at(0), std::errc::connection_refused);
-  EXPECT_EQ(client->stats().dropped, 0U);
+  for (const bool batches : {true, false}) {
+    Loop loop(options());
+    DatagramOptions settings;
+    settings.batches = batches;
+    DatagramRecorder handler;
+    const Address nobody = closed_udp_port();
+    const auto client = get(Datagram::connect(loop, nobody, handler, settings));
+    client->pause_reading();
+    client->send("lost");
+    client->flush();
+    DatagramPeer peer(nobody);
+    client->send("arrives");
+    client->flush();
+    peer.read();
+    EXPECT_EQ(peer.got, std::vector<std::string>{"arrives"});
+    EXPECT_TRUE(handler.errors.empty()) << "never inside send() or flush()";
+    ASSERT_TRUE(run_bounded(loop, [&] { return !handler.errors.empty(); })) << batches;
+    EXPECT_LE(run_for(loop, milliseconds(20)), 3);
+    EXPECT_EQ(handler.errors.size(), 1U);
+    EXPECT_EQ(handler.errors.at(0), std::errc::connection_refused);
+    EXPECT_EQ(client->stats().dropped, 0U);
+  }
 }
 
 TEST_P(DatagramLimitsTest, ATooLargeOneIsAnErrorAndTheOthersLeave) {

@@ -172,6 +172,22 @@ TEST_P(DatagramTest, RepliesLeaveFromTheAddressThatWasAsked) {
     EXPECT_TRUE(handler.errors.empty());
   }
 }
+
+TEST_P(DatagramTest, TellsTheV6AddressThatWasAsked) {
+  if (Address::any(0).family() != AF_INET6) GTEST_SKIP() << "no IPv6 here";
+  Loop loop(options());
+  DatagramRecorder handler;
+  std::string asked;
+  handler.when_datagram = [&](Datagram&, const Message& message) {
+    asked = message.local().to_string();
+  };
+  const auto server = get(Datagram::bind(loop, parse_address("[::]:0"), handler));
+  const Address one = parse_address("[::1]:" + std::to_string(server->address().port()));
+  const DatagramPeer peer(parse_address("[::1]:0"));
+  ASSERT_TRUE(peer.send("who?", one));
+  ASSERT_TRUE(run_bounded(loop, [&] { return !asked.empty(); }));
+  EXPECT_EQ(asked, one.to_string());
+}
 #endif
 
 TEST_P(DatagramTest, AdoptsASocketAndRefusesOthers) {

@@ -275,7 +275,6 @@ std::error_code Registry::attach_process(PollTarget& target, pid_t pid) {
   Entry& entry = entries_[index];
   entry.target = &target;
   entry.wanted = Interest::read;
-  entry.polled = Interest::none;
   entry.flags = kBackground;
   target.index_ = index;
   const std::error_code error = poller_->add_process(pid, token_of(target));
