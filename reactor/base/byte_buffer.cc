@@ -18,8 +18,8 @@ std::span<std::byte> ByteBuffer::reserve(std::size_t least) {
   if (capacity_ - end_ < least) {
     const std::size_t used = size();
     // Each move has to leave at least as many bytes free as it moves. Then append() moves a byte
-    // about once on average. More memory is not taken, because slow peers can keep many such
-    // buffers filled at the same time.
+    // about once on average. No more memory than that is taken, because slow peers can keep many
+    // such buffers filled at the same time.
     const std::size_t needed = used + std::max(used, least);
     if (capacity_ >= needed) {
       unpoison({memory_.get(), capacity_});

@@ -63,7 +63,7 @@ class Channel {
 
  private:
   // A Seat is the entry of a waiting coroutine in a list of the channel. A push() leaves its list
-  // when it is woken; a pop() stays in one of the lists until it resumes.
+  // when its coroutine is scheduled. A pop() stays in one of the lists until its coroutine runs.
   struct Seat : ListLink {
     explicit Seat(Channel& at) noexcept : channel(&at) {}
     Seat(Seat&& other) noexcept : channel(other.channel) {}

@@ -26,8 +26,8 @@ class HostConnector {
 
   // Calls back once, never from inside connect(). The callback gets one of these:
   //   the connected socket
-  //   the error of the lookups, if neither gave an address: Errc::not_found if either lookup
-  //     returned it
+  //   Errc::not_found, if a lookup returned it and neither gave an address
+  //   another error of the lookups, if neither gave an address
   //   the error that Connector reports for its attempts
   // Errors: those of Connector::connect().
   [[nodiscard]] static Result<std::unique_ptr<HostConnector>> connect(

@@ -230,9 +230,9 @@ TimerQueue::Tick TimerQueue::next_on_first() noexcept {
 }
 
 // Returns the earliest tick in the bucket that begins at `start`. Each node that is looked at takes
-// one of `steps`. If none is left, returns `start` itself, which is early enough: at that time the
-// nodes move down a level, and the search is repeated. Nodes that no longer belong in this bucket
-// move on.
+// one of `steps`. If no step is left, returns `start` itself, which is early enough: at that time
+// the nodes move down a level, and the search is repeated. Nodes that no longer belong in this
+// bucket move on.
 TimerQueue::Tick TimerQueue::earliest_in(std::size_t level, Tick start, int& steps) noexcept {
   IntrusiveList& bucket = bucket_at(level, start);
   const Tick end = start + (Tick{1} << shift_of(level));

@@ -61,7 +61,7 @@ class Worker {
   // connections over nor shares them with siblings. When the worker has to end, it calls the
   // on_drain() callback, which finishes the application's work. After that call the loop ends as
   // soon as nothing is left to wait for, or when the callback stops it. Without a callback the loop
-  // ends at once. After Plan::graceful_timeout the loop is stopped in any case. With Model::fork
+  // ends at once. After Plan::graceful_timeout the loop is stopped in any case. With Model::fork,
   // run() logs an error and returns 1.
   void on_drain(Callback<void()> callback) { on_drain_ = std::move(callback); }
   int run();

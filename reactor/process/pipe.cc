@@ -49,8 +49,8 @@ class SharedTransport final : public Transport {
   PipeTransport pipe_;
 };
 
-// FileTransport is for files. No poller accepts files, because they are always ready. The Stream
-// watches another descriptor that is always ready instead (open_file()).
+// FileTransport is for files. No poller accepts files, because they are always ready. So the Stream
+// watches a descriptor of another kind, which is always ready too (open_file()).
 class FileTransport final : public Transport {
  public:
   explicit FileTransport(UniqueFd file) noexcept : file_(std::move(file)), pipe_(file_.get()) {}

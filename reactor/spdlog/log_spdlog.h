@@ -24,8 +24,9 @@ void log_to_spdlog(std::shared_ptr<spdlog::logger> logger);
 // thread-safe, like set_log_sink().
 void log_to_spdlog_fd(std::string_view name, int fd);
 
-// Flushes the logger. A logger of log_to_spdlog_fd() then writes how many lines were lost
-// into the log, or to standard error if the log can't be written. Call this function before the process exits.
+// Flushes the logger. A logger of log_to_spdlog_fd() then writes how many lines were lost into the
+// log, or to standard error if the log can't be written. Call this function before the process
+// exits.
 void flush_spdlog();
 
 }  // namespace reactor

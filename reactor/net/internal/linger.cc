@@ -2,10 +2,11 @@
 // These are the states of a lingering socket:
 //
 //   start(): shut down for writing --> reading --linger_bytes: hold_back()--> waiting
-//                                         |                                      |
-//                                         '-the peer closed, or time is over-----'--> end()
+//                                         | the peer closed,                     | its time
+//                                         v or its time is over                  v is over
+//                                       end()                                  end()
 //
-// While the socket waits, the kernel's buffer fills, which stops the peer. The timer ends the wait.
+// A waiting socket is not read any more, so the kernel's buffer fills and stops the peer.
 #include "reactor/net/internal/linger.h"
 
 #include <sys/resource.h>

@@ -21,7 +21,7 @@ struct StreamOptions {
   // Many clients send a whole body before they read. They get the last answer only if all of that
   // body is read and dropped, because closing earlier resets the connection (RFC 9112 section 9.6).
   // Less than 4 KiB does not extend the wait, so a byte now and then does not keep the connection
-  // open. With 0 or less, the connection is closed immediately.
+  // open. If this time is 0 or less, the connection is closed immediately.
   Duration linger_idle = std::chrono::seconds(2);
   // The longest time that a closed connection lingers in all.
   Duration linger_time = std::chrono::seconds(30);

@@ -20,8 +20,9 @@
 namespace reactor::prefork {
 namespace {
 
-// Surplus workers stay until the loop of each other worker has turned once. A healthy loop turns
-// immediately, unless a callback runs. After this time the log says which worker they wait for.
+// Surplus workers stay until the loops of all workers that stay have turned once. A healthy loop
+// turns immediately, unless a callback runs. If a loop has not turned within kBeforeLine, the log
+// says which worker the surplus waits for.
 constexpr Duration kBeforeLine = std::chrono::seconds(1);
 
 }  // namespace

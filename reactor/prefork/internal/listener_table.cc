@@ -2,8 +2,8 @@
 // ListenerTable: opens the sockets of all addresses, and knows which socket belongs to which slot.
 // A group of sockets is balanced if the kernel spreads connections over one socket per slot; else
 // all slots share the group's only socket. A group is lent while another program owns its sockets:
-// before take_possession() an earlier program, after give_up_possession() a later one. This program
-// uses lent sockets but does not change them.
+// an earlier program before take_possession(), and a later one after give_up_possession(). This
+// program uses lent sockets but does not change them.
 #include "reactor/prefork/internal/listener_table.h"
 
 #include <fcntl.h>

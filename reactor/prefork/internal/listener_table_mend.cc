@@ -15,11 +15,11 @@
 namespace reactor::prefork {
 namespace {
 
-// Updates the kernel's order of a group after the sockets of the slots `moved` left the group and
-// joined it again. If a socket leaves, the kernel moves the last one to its position. A socket that
-// begins to listen becomes the last one. If several sockets left, it is unknown which of them left
-// first. This function assumes the order of the slots. A wrong guess only sends connections to a
-// worker on another processor.
+// Updates `order`, which is our record of the kernel's order of a group. Call it after some sockets
+// have left the group and joined it again; `moved` lists their slots. If a socket leaves, the
+// kernel moves the last one to its position. A socket that begins to listen becomes the last one.
+// If several sockets left, it is unknown which of them left first. This function assumes the order
+// of the slots. A wrong guess only sends connections to a worker on another processor.
 void note_moves(std::vector<std::size_t>& order, const std::vector<std::size_t>& moved) {
   for (const std::size_t slot : moved) {
     *std::find(order.begin(), order.end(), slot) = order.back();

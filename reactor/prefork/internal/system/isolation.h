@@ -16,8 +16,8 @@ namespace reactor::prefork {
 // reason and returns false: this process must not serve then.
 [[nodiscard]] bool take_identity(const std::optional<Identity>& identity);
 
-// Separates a worker from its master. First calls leave_terminal(). Then calls take_identity(),
-// or only give_up_rights() if there is no identity. If a step fails, logs the reason and returns
+// Separates a worker from its master. First calls leave_terminal(). Then calls take_identity(), or
+// only give_up_rights() if there is no identity. If a step fails, logs the reason and returns
 // false: this process must not serve then.
 [[nodiscard]] bool isolate_worker(const std::optional<Identity>& identity);
 
@@ -30,8 +30,8 @@ std::error_code leave_terminal() noexcept;
 
 // Makes sure that no program that this process or its children execute gains rights
 // (PR_SET_NO_NEW_PRIVS). If this process no longer runs as the user `master`, also makes sure that
-// no other process of its user can trace it or read its memory (PR_SET_DUMPABLE). Call it as the worker's user. Does
-// nothing on systems other than Linux. Errors: those of prctl(2).
+// no other process of its user can trace it or read its memory (PR_SET_DUMPABLE). Call it as the
+// worker's user. Does nothing on systems other than Linux. Errors: those of prctl(2).
 std::error_code give_up_rights(uid_t master) noexcept;
 
 }  // namespace reactor::prefork
