@@ -10,11 +10,10 @@ namespace reactor::coro {
 // A Connection lives until its task is done and its stream is gone.
 class Server::Connection final : public Root, private StreamWatcher {
  public:
-  Connection(Server& server, Socket socket, SourceLocation where)
+  Connection(Server& server, NewConnection& from)
       : Root(server.tasks_),
         server_(server),
-        state_(new StreamState(server.loop(), std::move(socket), server.limits().stream, this,
-                               where)) {
+        state_(new StreamState(from.loop, std::move(from.socket), from.options, this, from.where)) {
     place_.connection = this;
     server.connections_.append(place_);
   }
@@ -24,14 +23,12 @@ class Server::Connection final : public Root, private StreamWatcher {
     if (state_ != nullptr) state_->forget_watcher();  // also ends a stream that never opened
   }
 
-  void announce(const ProxiedAddresses& addresses) {
-    state_->stream.announce(addresses.source, addresses.destination);
+  void furnish(NewConnection& from) {
+    const ProxiedAddresses* const addresses = from.origin.addresses;
+    if (addresses != nullptr) state_->stream.announce(addresses->source, addresses->destination);
+    state_->set_transport(std::move(from.transport));
   }
-  void set_transport(std::unique_ptr<Transport> transport) {
-    state_->set_transport(std::move(transport));
-  }
-  // Starts the connection. *this may be gone afterwards.
-  void start() { state_->start(true); }
+  [[nodiscard]] reactor::Stream& stream() noexcept { return state_->stream; }
   [[nodiscard]] static Connection& at(ListLink& link) noexcept {
     return *static_cast<Place&>(link).connection;
   }
@@ -97,7 +94,7 @@ class Server::Connection final : public Root, private StreamWatcher {
 };
 
 Server::Server(LoopHere here, ServerLimits limits, Handler handler)
-    : ServerBase(here.loop, std::move(limits), here.where),
+    : ServerBase(here.loop, std::move(limits), here.where, *this),
       handler_(std::move(handler)),
       tasks_(here.loop) {}
 
@@ -117,33 +114,19 @@ Result<std::unique_ptr<Server>> Server::adopt(LoopHere here, std::vector<Socket>
   return server;
 }
 
-// A connection that another process handed over may come with its handler's state. A coroutine
-// can't use that state, so the state is ignored.
-void Server::start_connection(Socket socket, SourceLocation where, const Origin& origin) {
-  const Lifetime::Watch server(lifetime());
-  std::unique_ptr<Connection> connection;
-  try {
-    // A connection with a state had no transport in its old process, so it gets none here.
-    const bool plain = limits().transports == nullptr || origin.state != nullptr;
-    std::unique_ptr<Transport> transport = plain ? nullptr : limits().transports->make_transport();
-    if (server.over()) return;
-    connection = std::make_unique<Connection>(*this, std::move(socket), where);
-    if (origin.addresses != nullptr) connection->announce(*origin.addresses);
-    if (transport != nullptr) connection->set_transport(std::move(transport));
-  } catch (...) {
-    connection.reset();
-    if (!server.over()) count_down();
-    throw;
-  }
+reactor::Stream* Server::make(NewConnection& from) {
+  auto connection = std::make_unique<Connection>(*this, from);
+  connection->furnish(from);
   // If a connection had to wait for its PROXY header, drain() may have been called before this
   // start.
   if (finishing()) connection->drain_soon();
-  connection.release()->start();
+  from.origin.state = nullptr;  // of a handler in another process: a coroutine can't use it
+  return &connection.release()->stream();
 }
 
 // Asks each connection to end. ask_to_end() may destroy any connection, or throw. So a connection
 // moves to `asked` before it is asked, and ~Asked() moves all of them back.
-void Server::shut_connections_down() {
+void Server::ask_all_to_end() {
   struct Asked {
     IntrusiveList& connections;
     IntrusiveList list;
@@ -154,11 +137,6 @@ void Server::shut_connections_down() {
     asked.list.append(*link);
     Connection::at(*link).ask_to_end();
   }
-}
-
-bool Server::offer_connections() {
-  shut_connections_down();
-  return true;
 }
 
 }  // namespace reactor::coro

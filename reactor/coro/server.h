@@ -49,7 +49,7 @@ concept StreamCoroutine = requires(F& f, Stream& stream) {
 //
 // A Server belongs to its loop's thread. Destroying it ends all coroutines, wherever they are
 // suspended. It must not be destroyed from inside one of them.
-class Server final : public ServerBase {
+class Server final : public ServerBase, private ConnectionSet {
  public:
   using Handler = Callback<Task<void>(Stream&)>;
 
@@ -81,11 +81,9 @@ class Server final : public ServerBase {
   class Connection;
 
   Server(LoopHere here, ServerLimits limits, Handler handler);
-  void start_connection(Socket socket, SourceLocation where, const Origin& origin) override;
-  void shut_connections_down() override;
-  bool offer_connections() override;
-  [[nodiscard]] bool adopts_upgraded() const noexcept override { return false; }
-  void on_stream_closed(reactor::Stream&) noexcept override {}
+  reactor::Stream* make(NewConnection& from) override;
+  void destroy(reactor::Stream&) noexcept override {}  // a Connection deletes itself
+  void ask_all_to_end() override;
 
   Handler handler_;
   TaskGroup tasks_;

@@ -30,11 +30,13 @@ namespace reactor::http {
 // and nothing after the request is read. The server reads nothing more from a client that does not
 // read its responses.
 //
+// A connection is idle, and can be handed over, between two requests.
+//
 // Belongs to its loop's thread. Handlers and callbacks may call drain() and may destroy the server.
 // Destroying the server closes all connections immediately. A handler or callback that is running
 // is destroyed after it has returned. Responders may outlive the server, and are then dead. If a
 // handler destroyed the server, they are dead once that handler has returned.
-class Server final : public reactor::Service {
+class Server final : public ServerBase {
  public:
   // Binds, listens and accepts. Errors: those of reactor::Server::listen().
   [[nodiscard]] static Result<std::unique_ptr<Server>> listen(LoopHere here,
@@ -49,34 +51,19 @@ class Server final : public reactor::Service {
                                                              std::vector<Socket> sockets,
                                                              Handler handler, Options options = {});
   ~Server();
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
 
   // Ends the server as reactor::Server::drain() does. Requests in progress are answered with
   // `Connection: close`, and idle connections are closed within Options::drain_spread.
   void drain(Callback<void()> done = {}) override;
 
-  // See Service. A connection is idle between requests. The limit counts requests.
-  void hand_over(HandOverTarget& target, Callback<void()> done) override;
-  void offer_again() override;
-  Result<> adopt_connection(Socket connection, std::span<const std::byte> state) override;
-  void share_listeners() override;
-  Result<> borrow(int listening_fd) override;
-  void give_back(int listening_fd) noexcept override;
-  void set_placement(Callback<bool(const Socket&)> keep) override;
-  void set_counter(Counter& connections) noexcept override;
-  void set_on_room(Callback<void()> room) override;
+  // Counts requests, not connections: see Service::set_limit().
   void set_limit(std::uint64_t requests, Callback<void()> reached) override;
-
-  [[nodiscard]] std::vector<Address> addresses() const;
-  [[nodiscard]] std::size_t connections() const noexcept override;
-  [[nodiscard]] std::size_t most_connections() const noexcept override;
-  // Returns how many connections were accepted since the start.
-  [[nodiscard]] std::uint64_t accepted() const noexcept override;
 
  private:
   struct Parts;
-  explicit Server(std::unique_ptr<Parts> parts) noexcept;
+  Server(LoopHere here, std::unique_ptr<Parts> parts);
+  [[nodiscard]] static std::unique_ptr<Server> make(LoopHere here, Handler handler,
+                                                    Options options);
 
   std::unique_ptr<Parts> parts_;
 };

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reactor/base/internal/check.h"
+#include "reactor/net/connection_set.h"
 #include "reactor/net/internal/hand_over_message.h"
 #include "reactor/net/server.h"
 #include "reactor/net/stream/internal/stream_inside.h"
@@ -92,21 +93,27 @@ void ServerBase::offer_all() {
   doors_.start(next_offer_);
   next_offer_ = std::min(next_offer_ * 2, kLastOffer);
   leave_listeners();
-  const bool room = !server.over() && offer_connections();
   if (server.over() || target_ == nullptr) return;
-  if (connections_ == 0) {
+  const bool room = connections_.offer_all(*target_);
+  if (server.over() || target_ == nullptr) return;
+  if (count_ == 0) {
     doors_.stop();
   } else if (room && loop_.now() >= patience_) {
     ask_all_to_end();
   }
 }
 
-bool ServerBase::offer(Stream& stream, HandledBy handled_by) {
+bool ConnectionSet::offer_all(HandOverTarget&) {
+  ask_all_to_end();
+  return true;
+}
+
+bool ConnectionSet::offer(HandOverTarget& target, Stream& stream, HandledBy handled_by) {
   if (handled_by == HandledBy::other && !adopts_upgraded()) {
     ask_to_end(stream);
     return true;
   }
-  MessageSender sender(*target_, stream, handled_by);
+  MessageSender sender(target, stream, handled_by);
   const Stream::Offer result = stream.offer_to(sender);
   if (result == Stream::Offer::never) ask_to_end(stream);
   return result != Stream::Offer::no_room;
@@ -147,7 +154,9 @@ Result<> ServerBase::adopt_connection(Socket connection, std::span<const std::by
   }
   const Result<HandOverMessage> decoded = HandOverMessage::decode(message);
   if (!decoded) return decoded.error();
-  if (decoded->handled_by == HandledBy::other && !adopts_upgraded()) return Errc::not_supported;
+  if (decoded->handled_by == HandledBy::other && !connections_.adopts_upgraded()) {
+    return Errc::not_supported;
+  }
   count_up();
   offer_again();
   start_connection(std::move(connection), where_,

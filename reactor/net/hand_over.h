@@ -17,7 +17,8 @@
 // The target decides how the message travels. Between workers of a prefork master it goes through a
 // unix socket (prefork/internal/siblings/hand_over_sender.h). A connection whose handler answers
 // HandOver::no, or that is still not idle after two seconds, is asked by on_shutdown() to finish in
-// the old process. The parts of Stream and ServerBase that take part in this are in hand_over.cc.
+// the old process. The parts of Stream, ServerBase and ConnectionSet that take part in this are in
+// hand_over.cc.
 #pragma once
 
 #include <cstddef>

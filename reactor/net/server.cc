@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A new connection arrives by on_accept(), one from another process by adopt_connection().
 // count_up() counts it and stops accepting at the limit. If there is a ProxyGate, it holds the
-// connection until the PROXY header has arrived. Then start_connection() makes the C and the
-// Stream.
+// connection until the PROXY header has arrived. Then start_connection() makes it by the
+// ConnectionSet and starts its Stream.
 //
 // A server has three states. In the last two, note_end() calls `done` from the loop when no
 // listener and no connection is left.
@@ -50,17 +50,19 @@ void accept_all(Listener& listener) {
 
 }  // namespace
 
-ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
+ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where,
+                       ConnectionSet& connections)
     : loop_(loop),
+      connections_(connections),
       context_(&NetContext::of(loop)),
       limits_(std::move(limits)),
       where_(where),
       asking_(loop.deferred([this] { ask_all_to_end(); }, where)),
       drained_(loop.deferred(
           [this] {
-            // If connections_ is not 0, another connection arrived meanwhile, and its end calls
+            // If count_ is not 0, another connection arrived meanwhile, and its end calls
             // `done`.
-            if (connections_ == 0 && done_) std::exchange(done_, {})();
+            if (count_ == 0 && done_) std::exchange(done_, {})();
           },
           where)),
       doors_(loop.timer([this] { on_doors(); }, where)) {
@@ -75,16 +77,8 @@ ServerBase::ServerBase(Loop& loop, ServerLimits limits, SourceLocation where)
       [this] { count_down(); });
 }
 
-ServerBase::~ServerBase() { end_base(); }
-
-void ServerBase::end_base() noexcept {
-  lifetime_.end();
+ServerBase::~ServerBase() {
   for (const auto& listener : listeners_) let_in_again(*listener);
-  loans_.clear();
-  listeners_.clear();
-  gate_.reset();
-  for (Deferred* const call : {&reached_, &room_, &asking_, &drained_}) *call = Deferred();
-  for (Timer* const timer : {&second_look_, &doors_}) *timer = Timer();
 }
 
 std::error_code ServerBase::listen_at(std::span<const Address> addresses) {
@@ -148,19 +142,54 @@ void ServerBase::admit(Socket connection, SourceLocation where) {
   }
 }
 
+void ServerBase::start_connection(Socket socket, SourceLocation where,
+                                  const NewConnection::Origin& origin) {
+  NewConnection from{loop_, limits_.stream, *this, std::move(socket), where, nullptr, origin};
+  Stream* const stream = make_stream(from);
+  if (stream == nullptr) return;
+  // The server is ending, and this connection waited for its PROXY header or is from another
+  // process. Its handler may throw below, so the next turn asks all handlers to finish.
+  if (finishing()) asking_.schedule();
+  if (from.origin.state == nullptr) {
+    stream->start(true);
+  } else {
+    stream->start_adopted(*from.origin.state);
+  }
+}
+
+// Returns null if there is nothing to start: see ConnectionSet::make(). Both the TransportFactory
+// and the handlers may throw, and may destroy the server. A connection with a state had no
+// transport in its old process, so it gets none here.
+Stream* ServerBase::make_stream(NewConnection& from) {
+  const Lifetime::Watch server(lifetime_);
+  try {
+    const bool plain = limits_.transports == nullptr || from.origin.state != nullptr;
+    if (!plain) from.transport = limits_.transports->make_transport();
+    return server.over() ? nullptr : connections_.make(from);
+  } catch (...) {
+    if (!server.over()) count_down();
+    throw;
+  }
+}
+
+void ServerBase::on_stream_closed(Stream& stream) noexcept {
+  connections_.destroy(stream);
+  count_down();
+}
+
 // A lingering connection is closed but still holds a descriptor. If the new connection would exceed
 // the limit, it takes the room of this server's connection that has lingered longest, which is
 // reset.
 void ServerBase::count_up() noexcept {
-  counter_->set(++connections_);
+  counter_->set(++count_);
   Lingerers& lingerers = context_->lingerers;
-  if (connections_ + lingerers.size() > limits_.max_connections) [[unlikely]] {
+  if (count_ + lingerers.size() > limits_.max_connections) [[unlikely]] {
     const std::size_t own = lingerers.size(limits_.stream);
-    if (own > 0 && connections_ + own > limits_.max_connections) {
+    if (own > 0 && count_ + own > limits_.max_connections) {
       lingerers.reset_oldest(limits_.stream);
     }
   }
-  if (connections_ < limits_.max_connections) return;
+  if (count_ < limits_.max_connections) return;
   full_ = true;
   pause_all();
 }
@@ -171,8 +200,8 @@ void ServerBase::pause_all() noexcept {
 }
 
 void ServerBase::count_down() noexcept {
-  counter_->set(--connections_);
-  if (full_ && !target_ && connections_ < limits_.max_connections) {
+  counter_->set(--count_);
+  if (full_ && !target_ && count_ < limits_.max_connections) {
     full_ = false;
     for (const auto& listener : listeners_) static_cast<void>(listener->resume());
     for (const Loan& loan : loans_) static_cast<void>(loan.listener->resume());
@@ -183,7 +212,7 @@ void ServerBase::count_down() noexcept {
 
 void ServerBase::set_counter(Counter& connections) noexcept {
   counter_ = &connections;
-  counter_->set(connections_);
+  counter_->set(count_);
 }
 
 void ServerBase::set_on_room(Callback<void()> room) {
@@ -265,7 +294,7 @@ void ServerBase::on_doors() {
 }
 
 void ServerBase::note_end() noexcept {
-  if (connections_ == 0 && listeners_.empty()) drained_.schedule();
+  if (count_ == 0 && listeners_.empty()) drained_.schedule();
 }
 
 // Asks all connections to finish, which runs user code. If that code throws, the next turn asks the
@@ -276,7 +305,7 @@ void ServerBase::ask_all_to_end() {
   const Lifetime::Watch server(lifetime_);
   asking_.schedule();
   if (context_->in_callback()) return;
-  shut_connections_down();
+  connections_.ask_all_to_end();
   if (!server.over()) asking_.stop();
 }
 

@@ -12,21 +12,19 @@
 //   loop.run().value();
 #pragma once
 
-#include <concepts>
 #include <memory>
 #include <optional>
 #include <span>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "reactor/base/held_callback.h"
 #include "reactor/base/lifetime.h"
+#include "reactor/net/connection_set.h"
 #include "reactor/net/hand_over.h"
 #include "reactor/net/listener.h"
 #include "reactor/net/proxy.h"
 #include "reactor/net/service.h"
-#include "reactor/net/slab.h"
 #include "reactor/net/stream/stream.h"
 #include "reactor/net/transport.h"
 
@@ -55,13 +53,13 @@ struct ServerLimits {
   TransportFactory* transports = nullptr;
 };
 
-// ServerBase is the part of Server<C> that does not depend on C. Programs use Server<C>. A server
-// ends in one of two ways:
+// ServerBase is a server without its connections, which are in a ConnectionSet. Programs use
+// Server<C>. A server ends in one of two ways:
 //
 //   drain():     accepts connections whose handshake has begun, and asks all to finish
 //   hand_over(): offers idle connections to another process, and after 2 s asks the others to
 //                finish; a later drain() ends the offers
-class ServerBase : public Service, private AcceptHandler, protected StreamOwner {
+class ServerBase : public Service, private AcceptHandler, private StreamOwner {
  public:
   ServerBase(const ServerBase&) = delete;
   ServerBase& operator=(const ServerBase&) = delete;
@@ -85,7 +83,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void set_on_room(Callback<void()> room) override;
   void set_limit(std::uint64_t connections, Callback<void()> reached) override;
 
-  [[nodiscard]] std::size_t connections() const noexcept override { return connections_; }
+  [[nodiscard]] std::size_t connections() const noexcept override { return count_; }
   [[nodiscard]] std::size_t most_connections() const noexcept override {
     return limits_.max_connections;
   }
@@ -100,47 +98,21 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   [[nodiscard]] const ServerLimits& limits() const noexcept { return limits_; }
 
  protected:
-  ServerBase(Loop& loop, ServerLimits limits, SourceLocation where);
+  // `connections` is used neither here nor in the destructor, so it may be a member of the derived
+  // class.
+  ServerBase(Loop& loop, ServerLimits limits, SourceLocation where, ConnectionSet& connections);
   ~ServerBase();
 
   [[nodiscard]] std::error_code listen_at(std::span<const Address> addresses);
   [[nodiscard]] std::error_code adopt_sockets(std::vector<Socket> sockets);
   // Counts a connection that is gone. That makes room for another one, or ends the drain.
+  // ServerBase itself counts those whose Stream it owns, and those that could not be made.
   void count_down() noexcept;
-  // Ends everything except the connections.
-  void end_base() noexcept;
-  // Code that calls handlers must watch it, because they may destroy the server.
-  [[nodiscard]] Lifetime& lifetime() noexcept { return lifetime_; }
-
   // Returns whether the connections that are left must finish here, because there is no listener
   // and no hand-over target.
   [[nodiscard]] bool finishing() const noexcept {
     return draining_ && target_ == nullptr && listeners_.empty();
   }
-
-  struct Origin {
-    const ProxiedAddresses* addresses = nullptr;        // from a proxy; null: none
-    const std::span<const std::byte>* state = nullptr;  // null: it was accepted here
-    HandledBy handled_by = HandledBy::server;
-  };
-
-  virtual void start_connection(Socket socket, SourceLocation where, const Origin& origin) = 0;
-  // Calls ask_to_end() for each connection. If a handler throws or destroys the server, the others
-  // are not asked.
-  virtual void shut_connections_down() = 0;
-  // Calls offer() for each connection until it returns false, and returns the last result. Here
-  // too, handlers may throw or destroy the server.
-  virtual bool offer_connections() = 0;
-  // Offers a connection to the target. Returns false if the target is busy.
-  [[nodiscard]] bool offer(Stream& stream, HandledBy handled_by);
-  // Asks all connections to end in the next turn.
-  void ask_soon() noexcept { asking_.schedule(); }
-  // Asks the Stream to end, but only once, because the handler may take its time.
-  static void ask_to_end(Stream& stream) {
-    if (!stream.closing() && !stream.asked_to_end()) stream.request_shutdown();
-  }
-  // Returns whether this server can continue upgraded connections of another process.
-  [[nodiscard]] virtual bool adopts_upgraded() const noexcept = 0;
 
  private:
   struct Loan {
@@ -151,6 +123,8 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void on_accept(Listener& listener, Socket connection) final;
   [[nodiscard]] bool takes_more() const noexcept final;
   void admit(Socket connection, SourceLocation where);
+  void start_connection(Socket socket, SourceLocation where, const NewConnection::Origin& origin);
+  [[nodiscard]] Stream* make_stream(NewConnection& from);
   void count_up() noexcept;
   void look_again();
   void begin_end(Callback<void()> done) noexcept;
@@ -164,8 +138,10 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   void let_in_again(const Listener& listener) const noexcept;
   void offer_all();
   void on_stream_idle(Stream& stream) noexcept final;
+  void on_stream_closed(Stream& stream) noexcept final;
 
   Loop& loop_;
+  ConnectionSet& connections_;
   NetContext* context_;
   ServerLimits limits_;
   SourceLocation where_;
@@ -186,7 +162,7 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   HandOverTarget* target_ = nullptr;  // while handing over
   Duration next_offer_{};
   TimePoint patience_{};
-  std::size_t connections_ = 0;
+  std::size_t count_ = 0;
   std::uint64_t accepted_ = 0;
   std::uint64_t left_ = 0;  // connections to accept before reached_ is called; 0: not counted
   std::optional<std::uint32_t> refused_in_;  // the process whose drain() refuses new connections
@@ -194,26 +170,6 @@ class ServerBase : public Service, private AcceptHandler, protected StreamOwner 
   bool draining_ = false;
   bool adopted_ = false;
   bool shared_ = false;  // see share_listeners()
-};
-
-// The constructor of C takes a `C::Context&` if C has a type Context, otherwise nothing. It may
-// throw, but must not destroy the server, and the Context must outlive the server. A Context that
-// points to its server declares a ServerBase*, or is defined after C, which must be complete.
-template <class C>
-concept HasContext = requires {
-  typename C::Context;
-};
-
-template <class C>
-concept ConnectionHandler = std::derived_from<C, StreamHandler> &&
-    (HasContext<C> || std::default_initializable<C>);
-
-// AdoptsUpgraded means that a C can continue a connection that was upgraded in another process, for
-// example from HTTP. adopting_handler() returns the handler that continues, whose on_adopt() is
-// called; null drops the connection.
-template <class C>
-concept AdoptsUpgraded = requires(C& c) {
-  { c.adopting_handler() } -> std::same_as<StreamHandler*>;
 };
 
 // LoopHere is a loop and the source line that gave it to a server. Dumps of the loop, and log lines
@@ -268,183 +224,23 @@ class Server final : public ServerBase {
     return server;
   }
 
-  ~Server() {
-    slab_.for_each([this](Connection& connection) {
-      destroy(connection);
-      return true;
-    });
-  }
-
-  // For an owner that is destroyed inside a connection's callback, while C must outlive that
-  // callback. Returns false, and does nothing, if no such callback runs. Otherwise ends all
-  // connections without callbacks and returns true; the owner must then destroy the server later.
-  [[nodiscard]] bool end_in_callback() noexcept {
-    bool inside = false;
-    slab_.for_each([&](Connection& connection) {
-      inside = connection.stream.in_callback();
-      return !inside;
-    });
-    if (!inside) return false;
-    end_base();
-    slab_.for_each([](Connection& connection) {
-      connection.stream.end();
-      return true;
-    });
-    return true;
-  }
-
   // Calls `visit(Stream&, C&)` for each connection. `visit` may close connections and destroy the
   // server.
   template <class Visit>
   void for_each(Visit&& visit) {
-    const Lifetime::Watch server(lifetime());
-    slab_.for_each([&](Connection& connection) {
-      visit(connection.stream, connection.handler);
-      return !server.over();
+    connections_.for_each([&](Stream& stream, C& handler) {
+      visit(stream, handler);
+      return true;
     });
   }
 
  private:
-  struct NoContext {};
-  template <class T>
-  struct ContextOf {
-    using type = NoContext;
-  };
-  template <HasContext T>
-  struct ContextOf<T> {
-    using type = typename T::Context;
-  };
-  using Context = typename ContextOf<C>::type;
+  template <class... Context>
+  Server(LoopHere here, ServerLimits limits, Context&... context)
+      : ServerBase(here.loop, std::move(limits), here.where, connections_),
+        connections_(context...) {}
 
-  // The Stream must be the first member, because on_stream_closed() casts it to its Connection.
-  struct Connection {
-    Connection(Server& server, std::uint32_t place, Socket socket,
-               SourceLocation where) requires HasContext<C>
-        : stream(server.loop(), std::move(socket), handler, server.limits().stream, &server, where),
-          handler(*server.context_),
-          index(place) {}
-    Connection(Server& server, std::uint32_t place, Socket socket,
-               SourceLocation where) requires(!HasContext<C>)
-        : stream(server.loop(), std::move(socket), handler, server.limits().stream, &server, where),
-          index(place) {}
-
-    Stream stream;
-    C handler;
-    std::uint32_t index;
-  };
-
-  Server(LoopHere here, ServerLimits limits) requires(!HasContext<C>)
-      : ServerBase(here.loop, std::move(limits), here.where) {}
-  Server(LoopHere here, ServerLimits limits, Context& context) requires HasContext<C>
-      : ServerBase(here.loop, std::move(limits), here.where), context_(&context) {}
-
-  void start_connection(Socket socket, SourceLocation where, const Origin& origin) override {
-    Connection* const connection = make_connection(std::move(socket), where, origin);
-    if (connection == nullptr) return;
-    // The server is ending, and this connection waited for its PROXY header or is from another
-    // process. Its handler may throw below, so the next turn asks all handlers to finish.
-    if (finishing()) ask_soon();
-    if (origin.state == nullptr) {
-      connection->stream.start(true);
-    } else {
-      connection->stream.start_adopted(*origin.state);
-    }
-  }
-
-  // Makes the C and the Stream of a connection, and the transport if it has one. Returns null if no
-  // handler continues the connection, or if the user's code destroyed the server. Throws what C and
-  // the TransportFactory throw.
-  Connection* make_connection(Socket socket, SourceLocation where, const Origin& origin) {
-    const Lifetime::Watch server(lifetime());
-    Connection* connection = nullptr;
-    try {
-      std::unique_ptr<Transport> transport = make_transport(origin);
-      if (server.over()) return nullptr;
-      connection = construct(std::move(socket), where);
-      Stream& stream = connection->stream;
-      if (transport != nullptr) stream.set_transport(std::move(transport));
-      if (origin.addresses != nullptr) {
-        stream.announce(origin.addresses->source, origin.addresses->destination);
-      }
-      if (choose_handler(*connection, origin)) return connection;
-    } catch (...) {
-      if (!server.over()) discard(connection);
-      throw;
-    }
-    if (!server.over()) discard(connection);
-    return nullptr;
-  }
-
-  // Returns null for plain bytes. A connection with a state had no transport in its old process.
-  [[nodiscard]] std::unique_ptr<Transport> make_transport(const Origin& origin) {
-    const bool plain = limits().transports == nullptr || origin.state != nullptr;
-    return plain ? nullptr : limits().transports->make_transport();
-  }
-
-  Connection* construct(Socket socket, SourceLocation where) {
-    const std::uint32_t index = slab_.allocate();
-    try {
-      return ::new (slab_.memory(index)) Connection(*this, index, std::move(socket), where);
-    } catch (...) {
-      slab_.deallocate(index);
-      throw;
-    }
-  }
-
-  // Sets the handler of an upgraded connection. Returns false if no handler continues the
-  // connection, or if the user's code destroyed the server.
-  [[nodiscard]] bool choose_handler(Connection& connection, const Origin& origin) {
-    if constexpr (AdoptsUpgraded<C>) {
-      if (origin.handled_by == HandledBy::other) {
-        const Lifetime::Watch server(lifetime());
-        StreamHandler* const next = connection.handler.adopting_handler();
-        if (server.over() || next == nullptr) return false;
-        connection.stream.set_handler(*next);
-      }
-    }
-    return true;
-  }
-
-  // Destroys an unfinished connection, or none (null), and no longer counts it.
-  void discard(Connection* connection) noexcept {
-    if (connection != nullptr) destroy(*connection);
-    count_down();
-  }
-
-  void on_stream_closed(Stream& stream) noexcept override {
-    destroy(reinterpret_cast<Connection&>(stream));
-    count_down();
-  }
-
-  void shut_connections_down() override {
-    const Lifetime::Watch server(lifetime());
-    slab_.for_each([&](Connection& connection) {
-      ask_to_end(connection.stream);
-      return !server.over();
-    });
-  }
-
-  bool offer_connections() override {
-    const Lifetime::Watch server(lifetime());
-    bool room = true;
-    slab_.for_each([&](Connection& connection) {
-      const bool own = &connection.stream.handler() == &connection.handler;
-      room = offer(connection.stream, own ? HandledBy::server : HandledBy::other);
-      return room && !server.over();
-    });
-    return room;
-  }
-
-  bool adopts_upgraded() const noexcept override { return AdoptsUpgraded<C>; }
-
-  void destroy(Connection& connection) noexcept {
-    const std::uint32_t index = connection.index;
-    std::destroy_at(&connection);
-    slab_.deallocate(index);
-  }
-
-  Context* context_ = nullptr;
-  Slab<Connection> slab_;
+  Connections<C> connections_;
 };
 
 }  // namespace reactor

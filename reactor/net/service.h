@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Service is the interface by which a prefork worker controls its server. Server<C> and
-// http::Server implement it.
+// Service is the interface by which a prefork worker controls its server.
+// ServerBase implements it.
 #pragma once
 
 #include <cstddef>

@@ -33,7 +33,8 @@ constexpr Duration kLastRetry = std::chrono::seconds(5);
 
 ServerLimits for_parent(ServerLimits limits) {
   if (limits.max_connections == 0) limits.max_connections = ForkServer::kMaxChildren;
-  limits.proxy = {};  // the child reads the header
+  limits.proxy = {};            // the child reads the header
+  limits.transports = nullptr;  // the child makes the transport
   return limits;
 }
 
@@ -62,7 +63,7 @@ Result<std::unique_ptr<ForkServer>> ForkServer::adopt(LoopHere here, std::vector
 }
 
 ForkServer::ForkServer(LoopHere here, ServerLimits limits, Serve serve)
-    : ServerBase(here.loop, for_parent(std::move(limits)), here.where),
+    : ServerBase(here.loop, for_parent(std::move(limits)), here.where, *this),
       serve_(std::move(serve)),
       max_children_(this->limits().max_connections),
       starting_(here.loop.deferred([this] { start_children(); }, here.where)),
@@ -102,14 +103,10 @@ Result<> ForkServer::adopt_connection(Socket connection, std::span<const std::by
 }
 
 // Forks from the loop, because a fork amid another callback would copy work that is half done.
-void ForkServer::start_connection(Socket socket, SourceLocation, const Origin&) {
-  try {
-    waiting_.push_back({std::move(socket), std::exchange(state_, {})});
-  } catch (...) {
-    count_down();
-    throw;
-  }
+Stream* ForkServer::make(NewConnection& from) {
+  waiting_.push_back({std::move(from.socket), std::exchange(state_, {})});
   if (!again_.active()) starting_.schedule();
+  return nullptr;
 }
 
 void ForkServer::start_children() {
@@ -203,13 +200,8 @@ void ForkServer::tell_to_finish(pid_t pid, Forked& child) noexcept {
   if (!std::exchange(child.told, true)) ::kill(pid, SIGTERM);
 }
 
-void ForkServer::shut_connections_down() {
+void ForkServer::ask_all_to_end() {
   for (auto& [pid, child] : children_) tell_to_finish(pid, child);
-}
-
-bool ForkServer::offer_connections() {
-  shut_connections_down();
-  return true;
 }
 
 void ForkServer::signal_children(int number) noexcept {

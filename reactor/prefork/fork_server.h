@@ -43,7 +43,7 @@ class SignalBlock;  // internal
 //
 // As a Service: drain() and hand_over() both ask the children to finish, because a connection can't
 // leave its process. The destructor kills the children and waits until they are gone.
-class ForkServer final : public ServerBase {
+class ForkServer final : public ServerBase, private ConnectionSet {
  public:
   // Runs in the child: makes a Service without listeners and calls child.serve(). Its result is the
   // child's exit status. An exception is logged, and the exit status is 1.
@@ -120,11 +120,9 @@ class ForkServer final : public ServerBase {
     };
   }
 
-  void start_connection(Socket socket, SourceLocation where, const Origin& origin) override;
-  void shut_connections_down() override;
-  bool offer_connections() override;
-  bool adopts_upgraded() const noexcept override { return false; }
-  void on_stream_closed(Stream&) noexcept override {}  // the children have the streams
+  Stream* make(NewConnection& from) override;
+  void destroy(Stream&) noexcept override {}  // the children have the streams
+  void ask_all_to_end() override;
 
   [[nodiscard]] std::error_code open_lifeline();
   void start_children();
@@ -144,7 +142,7 @@ class ForkServer final : public ServerBase {
   UniqueFd lifeline_, lifeline_end_;
   IoWatcher lifeline_watch_;
   std::deque<Waiting> waiting_;   // accepted; each needs a child
-  std::vector<std::byte> state_;  // passed from adopt_connection() to start_connection()
+  std::vector<std::byte> state_;  // passed from adopt_connection() to make()
   std::unordered_map<pid_t, Forked> children_;
   Deferred starting_;
   Timer again_;            // runs after a fork that failed

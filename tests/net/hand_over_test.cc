@@ -26,7 +26,8 @@ struct Ways {
   bool ends = true;  // whether a connection closes when it is asked to end
   int opened = 0, adopted = 0, closed = 0, asked_to_end = 0;
   std::string state;
-  Callback<void()> when_asked;  // called when a connection is asked to end
+  Callback<void()> when_asked;    // called when a connection is asked to end
+  Callback<void()> when_offered;  // called when a connection is offered
 };
 
 class Mover final : public StreamHandler {
@@ -37,6 +38,7 @@ class Mover final : public StreamHandler {
   void on_data(Stream& stream, std::span<std::byte> bytes) override { stream.write_now(bytes); }
   HandOver on_hand_over(Stream&, std::vector<std::byte>& state) override {
     state.assign(3, std::byte{'m'});
+    if (ways_.when_offered) ways_.when_offered();
     return ways_.wish;
   }
   void on_adopt(Stream&, std::span<const std::byte> state) override {
@@ -391,17 +393,27 @@ TEST_P(HandOverTest, AServerThatEndsAmidItsDrainLeavesASocketThatLivesOnAsItWas)
     std::vector<Socket> sockets;
     sockets.emplace_back(UniqueFd(::dup(original.fd())));
     auto server = get(Server<Mover>::adopt(loop, std::move(sockets), {}, ways));
-    bool ended = false;
-    if (in_callback) ways.when_asked = [&] { ended = server->end_in_callback(); };
+    if (in_callback) ways.when_asked = [&] { server.reset(); };
     const Socket first = get(Socket::connect(original.local().value()));
     EXPECT_TRUE(run_bounded(loop, [&] { return server->connections() == 1; }));
     server->drain();
-    EXPECT_EQ(ended, in_callback);
+    EXPECT_EQ(server == nullptr, in_callback);
     server.reset();
     const Socket second = get(Socket::connect(original.local().value()));
     EXPECT_TRUE(pump(loop, [&] { return static_cast<bool>(get(Socket::accept(original.fd()))); }))
         << "its owner is deaf";
   }
+}
+
+TEST_P(HandOverTest, ADrainAmidAnOfferEndsTheOffers) {
+  before.wish = HandOver::later;
+  before.when_offered = [this] { old->drain([this] { done = true; }); };
+  std::vector<Peer> peers;
+  while (peers.size() < 3) peers.push_back(client(peers.size() + 1));
+  go();
+  EXPECT_TRUE(pump(loop, [&] { return done; }));
+  EXPECT_EQ(before.asked_to_end, 3);
+  EXPECT_EQ(mail.asked, 0);
 }
 
 // An earlier server was killed during its drain. If other processes share the socket, one of them
