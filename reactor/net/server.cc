@@ -147,8 +147,9 @@ void ServerBase::start_connection(Socket socket, SourceLocation where,
   NewConnection from{loop_, limits_.stream, *this, std::move(socket), where, nullptr, origin};
   Stream* const stream = make_stream(from);
   if (stream == nullptr) return;
-  // The server is ending, and this connection waited for its PROXY header or is from another
-  // process. Its handler may throw below, so the next turn asks all handlers to finish.
+  // If the server is ending, this connection has missed the request to finish: it waited for its
+  // PROXY header, or is from another process. The next turn asks all connections again. That is
+  // scheduled here, because the start may throw.
   if (finishing()) asking_.schedule();
   if (from.origin.state == nullptr) {
     stream->start(true);
