@@ -64,6 +64,13 @@ TEST(Printable, EscapesEachByteThatIsNoCharacter) {
     EXPECT_EQ(is_printable(text), byte >= 0x20 && byte <= 0x7e) << byte;
     EXPECT_TRUE(is_printable(printable("a" + text + "b")));
   }
+  EXPECT_EQ(printable(std::string_view("\xc3\xa9").substr(0, 1)), "\\xc3") << "reads one byte";
+}
+
+TEST(Printable, KeepsAllThatFitsBesideTheDots) {
+  std::array<char, 8> memory{};
+  EXPECT_EQ(printable(memory, "abcdefgh"), "abcdefgh");
+  EXPECT_EQ(printable(memory, "abcdefghi"), "abcde...");
 }
 
 TEST(Printable, CutsBetweenPiecesWhatDoesNotFit) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <utility>
@@ -134,6 +135,14 @@ TEST(Errors, OursCompareEqualToTheStandardConditionThatTheyMean) {
   EXPECT_EQ(make_error_code(Errc::timed_out), std::errc::timed_out);
   EXPECT_NE(make_error_code(Errc::wrong_process), std::errc::not_supported);
   EXPECT_NE(make_error_code(Errc::nested_run), make_error_code(Errc::wrong_process));
+}
+
+TEST(Errors, SomePassByThemselves) {
+  for (const int number : {EINTR, EAGAIN, ENOMEM, ENOBUFS}) {
+    EXPECT_TRUE(is_transient(system_error(number))) << number;
+  }
+  EXPECT_FALSE(is_transient(system_error(EPIPE)));
+  EXPECT_FALSE(is_transient({}));
 }
 
 TEST(Errors, TheSystemsKeepTheirNumber) {

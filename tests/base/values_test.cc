@@ -13,6 +13,7 @@
 
 #include "reactor/base/byte_buffer.h"
 #include "reactor/base/clock.h"
+#include "reactor/base/internal/descriptors.h"
 #include "reactor/base/intrusive_list.h"
 #include "reactor/base/stats.h"
 #include "reactor/base/unique_fd.h"
@@ -65,6 +66,18 @@ TEST(UniqueFd, NumberZeroIsADescriptor) {
   EXPECT_TRUE(zero);
   EXPECT_EQ(zero.release(), 0);
   EXPECT_FALSE(UniqueFd());
+}
+
+TEST(Descriptors, BecomePrivate) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const UniqueFd reader(ends[0]), writer(ends[1]);
+  for (const int fd : ends) {
+    EXPECT_TRUE(make_private(fd));
+    EXPECT_NE(::fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_EQ(::fcntl(fd, F_GETFD), FD_CLOEXEC);
+  }
+  EXPECT_FALSE(make_private(-1));
 }
 
 TEST(Clock, AdditionSaturates) {

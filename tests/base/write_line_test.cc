@@ -4,11 +4,15 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#if defined(__linux__)
+#include <sys/eventfd.h>
+#endif
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <string>
 
 #include "reactor/base/unique_fd.h"
@@ -58,6 +62,20 @@ TEST(WriteLineFork, NeverWaitsForAPipeThatBlocks) {
   const UniqueFd writer(ends[1]);
   EXPECT_EQ(fill(writer.get()), 0);
 }
+
+#if defined(__linux__)
+// An eventfd is neither a socket nor a pipe. At this value it has no room for another number.
+TEST(WriteLineFork, NeverWaitsForAnotherKindOfFileThatBlocks) {
+  const UniqueFd file(::eventfd(0, 0));
+  const std::uint64_t full = UINT64_MAX - 1;
+  ASSERT_EQ(::write(file.get(), &full, sizeof(full)), 8);
+  EXPECT_EQ(wait_for_child(spawn_child([&] {
+              ::alarm(20);
+              return write_line(file.get(), "12345678") == EAGAIN ? 0 : 1;
+            })),
+            0);
+}
+#endif
 
 TEST(WriteLineFork, ASocketWithoutAPeerIsAnErrorAndNoSignal) {
   std::array<int, 2> ends{};
