@@ -131,9 +131,12 @@ Stream::Offer Stream::offer_to(HandOverTarget& target) {
   if (call(ask) == Alive::no) return Offer::done;
   if (wish == HandOver::no) return Offer::never;
   if (wish == HandOver::later || has(kNotIdle)) return Offer::not_idle;
-  const HandOverReply reply = target.send(fd(), state);
+  HandOverReply reply = HandOverReply::never;
+  const auto send = [&] { reply = target.send(fd(), state); };
+  if (call(send) == Alive::no) return Offer::done;  // the target destroyed the Stream, too
   if (reply == HandOverReply::busy) return Offer::no_room;
   if (reply == HandOverReply::never) return Offer::never;
+  if (has(kClosed)) return Offer::done;
   // The other process has a copy of the descriptor, so closing ours would not remove the connection
   // from the poller. This call removes it.
   loop().detach(*this, Detach::staying);

@@ -18,6 +18,11 @@ namespace reactor {
 // A Transport belongs to one Stream (Stream::set_transport()). The Stream calls it from the loop's
 // thread, and never while another of these calls runs. The descriptor belongs to the Stream and is
 // usually non-blocking. None of these functions may wait.
+//
+// They may use other objects and destroy them. But they must not touch their own Stream, and must
+// not call write_room() of any Stream. If open(), read() or write() throws, the Stream fails with
+// operation_canceled, and the exception leaves run() or the Stream's caller. All other functions
+// must not throw.
 class Transport {
  public:
   virtual ~Transport() = default;

@@ -11,6 +11,7 @@
 #include <span>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "reactor/base/internal/poison.h"
@@ -82,6 +83,23 @@ class NetContext final : public LoopExtension {
     abandoned = true;
   }
   bool abandoned = false;  // until the callback of such a Stream is over
+  // While it exists, no callback may begin. For the calls of a transport, which is user code too.
+  class NoCallbacks {
+   public:
+    explicit NoCallbacks(NetContext& context) noexcept
+        : context_(context),
+          active_(context.active),
+          before_(std::exchange(context.abandoned, true)) {}
+    NoCallbacks(const NoCallbacks&) = delete;
+    NoCallbacks& operator=(const NoCallbacks&) = delete;
+    // The call may have destroyed the Stream whose callback made it.
+    ~NoCallbacks() { context_.abandoned = before_ || context_.active != active_; }
+
+   private:
+    NetContext& context_;
+    const Stream* active_;
+    bool before_;
+  };
   // Returns whether a Stream's callback runs. If so, no other callback may begin, and the scratch
   // memory may be in use.
   [[nodiscard]] bool in_callback() const noexcept { return active != nullptr || abandoned; }

@@ -112,7 +112,7 @@ void Stream::begin(bool likely_readable) {
 
 void Stream::open_here(bool likely_readable) {
   set(kStarted);
-  open(likely_readable, [this] { greet(); });
+  open(likely_readable, [this] { handler_->on_open(*this); });
 }
 
 void Stream::start_adopted(std::span<const std::byte> state) {
@@ -121,11 +121,17 @@ void Stream::start_adopted(std::span<const std::byte> state) {
   open(true, [this, state] { handler_->on_adopt(*this, state); });
 }
 
+// Calls the handler's first callback, and then on_shutdown() if request_shutdown() was called
+// before the start, even if the first callback throws.
 template <class Greeting>
 void Stream::open(bool likely_readable, Greeting&& greeting) {
   arm_timer();
   set(kUnattached);
-  if (call(greeting) == Alive::no) return;
+  const auto ask = [this, &context = *context_] {
+    const bool asked = context.active == this && has(kAskedToEnd) && !has(kClosing);
+    if (asked) handler_->on_shutdown(*this);
+  };
+  if (call([&] { call_both(greeting, ask); }) == Alive::no) return;
   if (likely_readable && !has(kNoRead) && read_turn() == Alive::no) return;
   clear(kUnattached);
   if (has(kClosed)) return;

@@ -309,7 +309,6 @@ class Stream final : private PollTarget {
   void open(bool likely_readable, Greeting&& greeting);
   void begin(bool likely_readable);
   void open_here(bool likely_readable);
-  void greet();
   void attach();
   Alive read_turn();
   Alive read_once();
@@ -353,7 +352,8 @@ class Stream final : private PollTarget {
   [[nodiscard]] bool before_opening() const noexcept;
   void open_transport();
   void continue_opening();
-  IoResult open_once();
+  template <class Call>
+  IoResult ask_transport(Call&& call);
   void wire_failed(IoResult result);
   void report_failure(std::error_code error) const;
   [[nodiscard]] std::span<std::byte> within_rate(std::span<std::byte> buffer) const noexcept;

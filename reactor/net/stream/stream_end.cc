@@ -105,8 +105,9 @@ Stream::Alive Stream::finish() {
 void Stream::drop_input() {
   Transport* const transport = this->transport();
   const std::span<std::byte> scratch = loop().scratch();
-  const IoResult result =
-      transport == nullptr ? Socket::receive(fd(), scratch) : transport->read(fd(), scratch);
+  const IoResult result = transport == nullptr
+                              ? Socket::receive(fd(), scratch)
+                              : ask_transport([&] { return transport->read(fd(), scratch); });
   if (result.end()) {
     set(kPeerEnded);
     update_interest();
@@ -148,16 +149,6 @@ Result<Socket> Stream::detach() {
   context_->announced.erase(this);
   if (owner_ != nullptr) loop().call_soon(*this);  // the loop tells the owner
   return socket;
-}
-
-// Calls on_open(), and then on_shutdown() if request_shutdown() was called earlier, even if
-// on_open() throws.
-void Stream::greet() {
-  const auto ask = [this, &context = *context_] {
-    const bool asked = context.active == this && has(kAskedToEnd) && !has(kClosing);
-    if (asked) handler_->on_shutdown(*this);
-  };
-  call_both([this] { handler_->on_open(*this); }, ask);
 }
 
 void Stream::request_shutdown() {

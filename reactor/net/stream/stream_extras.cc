@@ -67,7 +67,7 @@ void Stream::open_transport() {
 void Stream::continue_opening() {
   if (can_finish()) return;
   Extras& extras = *extras_;
-  const IoResult result = open_once();
+  const IoResult result = ask_transport([&] { return extras.wire.transport()->open(fd()); });
   if (result.would_block()) {
     attach();
   } else if (!result.ok()) {
@@ -98,23 +98,13 @@ void Stream::report_failure(std::error_code error) const {
                          " failed: " + error.message());
 }
 
-// Calls the transport's open(). User code that runs in a handshake, such as the choice of a
-// certificate, may throw: the connection fails then.
-IoResult Stream::open_once() {
-  try {
-    return extras_->wire.transport()->open(fd());
-  } catch (...) {
-    fail(std::make_error_code(std::errc::operation_canceled));
-    throw;
-  }
-}
-
 // Calls the transport's end_writing() when everything is written and no more writes are accepted.
 // If it would block, kQueued makes the Stream call it again when the descriptor is ready.
 void Stream::end_writing() {
   Extras& extras = *extras_;
   if (extras.wire.transport() == nullptr || before_opening() || extras.ended_writing) return;
   if (!has(kClosing | kShutdown) || has(kQueued | kFailed)) return;
+  const NetContext::NoCallbacks guard(*context_);
   if (!extras.wire.transport()->end_writing(fd()).would_block()) {
     extras.ended_writing = true;
     return;
@@ -169,7 +159,7 @@ std::span<std::byte> Stream::within_rate(std::span<std::byte> buffer) const noex
 
 IoResult Stream::receive_by_wire(std::span<std::byte> buffer) {
   const TimePoint now = loop().start_time();
-  const IoResult result = extras_->wire.receive(fd(), buffer, now);
+  const IoResult result = ask_transport([&] { return extras_->wire.receive(fd(), buffer, now); });
   if (!result.ok()) return result;
   extras_->deadlines.was_read();
   touch(now);
@@ -181,7 +171,8 @@ IoResult Stream::receive_by_wire(std::span<std::byte> buffer) {
 IoResult Stream::send_by_wire(std::span<const std::byte> bytes) {
   Extras& extras = *extras_;
   if (before_opening()) return IoResult::blocked();
-  const IoResult result = extras.wire.send(fd(), bytes, loop().start_time());
+  const IoResult result =
+      ask_transport([&] { return extras.wire.send(fd(), bytes, loop().start_time()); });
   if (result.count() > 0) extras.deadlines.was_written();
   if (result.ok() || result.would_block()) return result;
   wire_failed(result);

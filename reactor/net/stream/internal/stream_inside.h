@@ -82,6 +82,19 @@ Stream::Alive Stream::call(Call&& callback) {
   return run(callback) == Alive::yes ? after_callback(context) : Alive::no;
 }
 
+// Runs a call of the transport. A transport, or user code in it such as the choice of a
+// certificate, may throw: the connection fails then, because bytes may be lost.
+template <class Call>
+IoResult Stream::ask_transport(Call&& call) {
+  const NetContext::NoCallbacks guard(*context_);
+  try {
+    return call();
+  } catch (...) {
+    fail(std::make_error_code(std::errc::operation_canceled));
+    throw;
+  }
+}
+
 // Calls `second` after `first`, even if `first` throws.
 template <class First, class Second>
 void call_both(First&& first, Second&& second) {
