@@ -15,8 +15,9 @@ namespace {
 const std::vector<Kind>& all_kinds() {
   static const std::vector<Kind> kinds = [] {
     std::vector<Kind> all;
-    for (const std::span<const Kind> some : {stream_kinds(), handle_kinds(), transport_kinds(),
-                                             server_kinds(), http_kinds(), coro_kinds()}) {
+    for (const std::span<const Kind> some :
+         {stream_kinds(), handle_kinds(), transport_kinds(), wire_kinds(), process_kinds(),
+          server_kinds(), http_kinds(), coro_kinds(), coro_server_kinds()}) {
       all.insert(all.end(), some.begin(), some.end());
     }
     return all;

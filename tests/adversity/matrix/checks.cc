@@ -91,15 +91,33 @@ void Checks::server_end() {
 
 // ---- Connections ----
 
+// Whether the neighbour ended before the action.
+bool Checks::ended_before() const {
+  const std::string_view call = scene_.cell_.call();
+  if (scene_.cell_.kind() != "server") return false;
+  if (call == "send") return scene_.cell_.when != When::now;
+  return call == "drained" || call == "handed_over";
+}
+
+// Whether the cell's connection moves to another process, whatever the table says of the action.
+bool Checks::moves(Whose whose) const {
+  if (scene_.cell_.call() != "migrate_now" || whose != Whose::stream) return false;
+  if (scene_.cell_.when != When::now) return true;
+  const std::string_view action = scene_.cell_.action;
+  if (action == "throw" || (action == "destroy-server" && scene_.cell_.kind() == "served")) {
+    return false;
+  }
+  return scene_.expected_.whose != Whose::stream && scene_.expected_.whose != Whose::self;
+}
+
 // Returns how `connection` must end. `whose` tells whether it is the cell's (stream), its
 // sibling's, or another one (nobody).
 End Checks::end_of(const Connection& connection, Whose whose) const {
   const Expected& expected = scene_.expected_;
   const std::string_view call = scene_.cell_.call();
   const bool stream_kind = scene_.subject_kind_is_stream();
-  if (scene_.cell_.kind() == "server" && (call == "drained" || call == "handed_over")) {
-    return End::closed;  // it ended before the callback
-  }
+  if (ended_before()) return End::closed;
+  if (moves(whose)) return End::moved;
   if (!connection.watched && expected.whose != Whose::stream) {
     // The action ends the task, or the owner of the task and the connection.
     const bool owner = whose == Whose::stream && scene_.cell_.action == "destroy-owner";
@@ -117,7 +135,7 @@ End Checks::end_of(const Connection& connection, Whose whose) const {
               (expected.whose == Whose::self && stream_kind && whose == Whose::stream))) {
     return expected.end;
   }
-  if (!stream_kind) return End::lives;
+  if (!stream_kind) return scene_.cell_.callback == "server.send" ? End::closed : End::lives;
   // In these cells the connection closes anyway, because its close led to the callback.
   const bool closes = call == "close" || (call == "shutdown" && whose == Whose::sibling);
   return closes && whose != Whose::nobody ? End::closed : End::lives;
@@ -137,6 +155,8 @@ void Checks::connection_end(Connection& connection, End end) {
       return closed(connection, Errc::timed_out);
     case End::detached:
       return detached(connection);
+    case End::moved:
+      return moved(connection);
     case End::half_closed:
       return half_closed(connection);
     default:
@@ -208,13 +228,25 @@ void Checks::gone(Connection& connection) {
 
 void Checks::detached(Connection& connection) {
   ASSERT_TRUE(connection.detached) << "detach() failed";
+  works_elsewhere(connection);
+  EXPECT_EQ(connection.closes, 0);
+}
+
+void Checks::moved(Connection& connection) {
+  ASSERT_TRUE(connection.detached) << "it has not moved";
+  EXPECT_TRUE(scene_.until([&] { return connection.closes > 0; }));
+  EXPECT_EQ(connection.closes, 1);
+  EXPECT_FALSE(connection.error) << connection.error.message();
+  works_elsewhere(connection);
+}
+
+void Checks::works_elsewhere(Connection& connection) {
   connection.sent += "by hand";
   EXPECT_EQ(::send(connection.detached.fd(), "by hand", 7, 0), 7);
   EXPECT_TRUE(scene_.until([&] { return connection.far->got == connection.sent; }));
   EXPECT_FALSE(connection.far_over());
   connection.detached = {};
   EXPECT_TRUE(scene_.until([&] { return connection.far_over(); }));
-  EXPECT_EQ(connection.closes, 0);
   EXPECT_EQ(connection.late, 0) << "calls after the end";
 }
 

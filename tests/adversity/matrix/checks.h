@@ -29,8 +29,12 @@ class Checks {
   void gone(Connection& connection);
   void closed(Connection& connection, std::error_code error);
   void detached(Connection& connection);
+  void moved(Connection& connection);
+  void works_elsewhere(Connection& connection);
   void half_closed(Connection& connection);
 
+  [[nodiscard]] bool ended_before() const;
+  [[nodiscard]] bool moves(Whose whose) const;
   [[nodiscard]] End end_of(const Connection& connection, Whose whose) const;
   void settle();
 

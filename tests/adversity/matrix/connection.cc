@@ -62,7 +62,10 @@ void Connection::far_write(std::string_view text) {
   far->write(text);
 }
 
-Side::Side(Scene& scene) : Side(scene, scene.next_accepted()) { connection_.side = this; }
+Side::Side(Scene& scene) : Side(scene, scene.next_accepted()) {
+  connection_.side = this;
+  scene.made();
+}
 
 Side::~Side() {
   if (connection_.side != this) return;
@@ -135,8 +138,11 @@ void Side::on_shutdown(Stream& stream) {
 }
 
 HandOver Side::on_hand_over(Stream&, std::vector<std::byte>&) {
-  enter("migrate");
-  return HandOver::no;
+  const HandOver wish = connection_.wish;
+  enter(wish == HandOver::no      ? "migrate"
+        : wish == HandOver::later ? "migrate_later"
+                                  : "migrate_now");
+  return wish;
 }
 
 void Side::on_close(Stream&, std::error_code error) noexcept {

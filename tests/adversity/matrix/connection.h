@@ -70,9 +70,10 @@ struct Connection {
   int opens = 0, closes = 0;
   int timeouts = 0, shutdowns = 0;
   int calls_of_other = 0;
-  int late = 0;         // calls that came after ends()
-  bool watched = true;  // a Side records it; false for a coroutine's
-  bool served = false;  // it belongs to the scene's server
+  HandOver wish = HandOver::no;  // the answer of on_hand_over()
+  int late = 0;                  // calls that came after ends()
+  bool watched = true;           // a Side records it; false for a coroutine's
+  bool served = false;           // it belongs to the scene's server
   bool ending = false;
   bool peer_ended = false;
   std::error_code error;  // from on_close()

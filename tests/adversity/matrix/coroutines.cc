@@ -10,6 +10,7 @@
 
 #include "reactor/coro/coro.h"
 #include "tests/adversity/matrix/scene.h"
+#include "tests/support/fork.h"
 #include "tests/support/loop_test.h"
 #include "tests/support/pipes.h"
 #include "tests/support/stream_kit.h"
@@ -61,7 +62,12 @@ class OfTask : public Subject {
 class OfWait final : public OfTask {
  public:
   using OfTask::OfTask;
-  ~OfWait() override { destroy(); }
+  ~OfWait() override {
+    destroy();
+    if (child_ < 0) return;
+    ::kill(child_, SIGKILL);
+    wait_for_child(child_);
+  }
 
  private:
   void stimulate() override {
@@ -76,6 +82,7 @@ class OfWait final : public OfTask {
     if (is("pop")) static_cast<void>(channel_.try_push(1));
     if (is("push")) static_cast<void>(channel_.try_pop());
     if (is("signal")) ::raise(SIGURG);
+    if (is("child_exit")) ::kill(child_, SIGKILL);
   }
 
   coro::Task<void> one() override {
@@ -106,7 +113,13 @@ class OfWait final : public OfTask {
       (co_await coro::readable(pipe_.near.get())).value();
       static_cast<void>(read_text(pipe_.near.get()));
     }
+    if (is("writable")) (co_await coro::writable(pipe_.far.get())).value();
     if (is("signal")) (co_await coro::signal(SIGURG)).value();
+    if (is("child_exit")) {
+      child_ = spawn_sleeper();
+      co_await coro::child_exit(child_);
+      child_ = -1;
+    }
     if (is("accept")) take(co_await listener_->accept());
     if (is("connect")) {
       take(co_await coro::connect(listener_->address()));
@@ -119,6 +132,7 @@ class OfWait final : public OfTask {
   static coro::Task<void> nap() { co_await coro::yield(); }
   static coro::Task<void> sleep() { co_await coro::sleep_for(hours(1)); }
 
+  pid_t child_ = -1;
   FdPair pipe_ = make_pipe();
   coro::Event event_;
   coro::Channel<int> channel_{1};
@@ -193,7 +207,9 @@ constexpr std::array kTaskKinds = {
     Kind{"coro.any", &make_subject<OfWait>},
     Kind{"coro.all", &make_subject<OfWait>},
     Kind{"coro.readable", &make_subject<OfWait>},
+    Kind{"coro.writable", &make_subject<OfWait>},
     Kind{"coro.signal", &make_subject<OfWait>},
+    Kind{"coro.child_exit", &make_subject<OfWait>},
     Kind{"coro.accept", &make_subject<OfWait>},
     Kind{"coro.connect", &make_subject<OfWait>},
     Kind{"coro.receive", &make_subject<OfWait>},

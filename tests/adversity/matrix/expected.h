@@ -18,6 +18,7 @@ enum class End {
   aborted,      // on_close() once, with connection_aborted; the peer sees a reset
   timed_out,    // on_close() once, with timed_out
   detached,     // no on_close(); the socket from detach() works
+  moved,        // on_close() once, without an error; the copy that another process has works
   half_closed,  // the peer gets all bytes, then the end; the peer's bytes still arrive
   drained,      // connections are closed, the listener is gone, `done` is called once
   thrown,       // run() throws it once; all objects live

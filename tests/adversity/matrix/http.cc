@@ -6,6 +6,7 @@
 
 #include "reactor/http/event_stream.h"
 #include "reactor/http/server.h"
+#include "reactor/net/internal/hand_over_message.h"
 #include "tests/adversity/matrix/scene.h"
 #include "tests/support/loop_test.h"
 
@@ -31,6 +32,10 @@ class OfHttp final : public Subject {
       if (is("head")) called();
       return content;
     };
+    options.on_adopt_upgraded = [this] {
+      if (is("adopt_upgraded")) called();
+      return &upgraded_;
+    };
     server_ = get(http::Server::listen(
         scene_.loop(), Address::loopback(0),
         [this](const Request&, Response& response) { answer(response); }, std::move(options)));
@@ -41,6 +46,11 @@ class OfHttp final : public Subject {
       if (!std::exchange(drains_, true)) server_->drain(acting());
       return;
     }
+    if (is("handed_over")) {
+      if (!std::exchange(drains_, true)) server_->hand_over(scene_.nobody(), acting());
+      return;
+    }
+    if (adopts()) return adopt();
     if (is("limit") && !other_) server_->set_limit(1, acting());
     if (is("placement") && !other_) set_placement(acting());
     Connection& client = clients_.emplace_back();
@@ -49,7 +59,7 @@ class OfHttp final : public Subject {
     client.far->write(request());
   }
   [[nodiscard]] bool repeats() const override {
-    if (is("drained")) return scene_.cell().action == "replace";
+    if (is("drained") || is("handed_over")) return scene_.cell().action == "replace";
     return server_ != nullptr && !server_->addresses().empty();
   }
   void far_side() override {
@@ -75,7 +85,7 @@ class OfHttp final : public Subject {
   }
 
   void destroy() override {
-    if (is("drained")) return server_->drain({});
+    if (is("drained") || is("handed_over")) return server_->drain({});
     if (is("limit")) return server_->set_limit(0, {});
     if (is("placement")) return server_->set_placement({});
     responder_ = {};
@@ -83,10 +93,14 @@ class OfHttp final : public Subject {
   }
   void replace() override {
     other_ = true;
-    if (is("drained")) server_->drain(replacing());
+    if (is("drained") || is("handed_over")) server_->drain(replacing());
     if (is("limit")) server_->set_limit(1, replacing());
     if (is("placement")) set_placement(replacing());
     if (is("body")) responder_.on_body([this](std::string_view, bool) { replaced(); });
+    if (is("events_drain")) {
+      events_->on_drain(replacing());
+      fill_events();
+    }
     if (is("drain")) {
       responder_.on_drain(replacing());
       fill();
@@ -100,6 +114,14 @@ class OfHttp final : public Subject {
     explicit Upgraded(OfHttp& owner) : subject(owner) {}
     void on_open(Stream&) override {
       if (subject.is("upgraded_open")) subject.called();
+      if (subject.is("upgraded_hand_over")) subject.hand_over_soon();
+    }
+    HandOver on_hand_over(Stream&, std::vector<std::byte>&) override {
+      if (subject.is("upgraded_hand_over")) subject.called();
+      return HandOver::no;
+    }
+    void on_adopt(Stream&, std::span<const std::byte>) override {
+      if (subject.is("upgraded_adopt")) subject.called();
     }
     void on_data(Stream&, std::span<std::byte>) override {
       if (subject.is("upgraded_data")) subject.called();
@@ -109,6 +131,20 @@ class OfHttp final : public Subject {
 
   [[nodiscard]] bool is(std::string_view call) const { return scene_.cell().call() == call; }
   [[nodiscard]] bool upgrades() const { return scene_.cell().call().starts_with("upgraded"); }
+  [[nodiscard]] bool adopts() const { return is("adopt_upgraded") || is("upgraded_adopt"); }
+  // Gives the server a connection that was upgraded in another process.
+  void adopt() {
+    FdPair pair = make_tcp_pair();
+    scene_.join(clients_.emplace_back(), std::move(pair.far), false);
+    server_
+        ->adopt_connection(Socket(std::move(pair.near)),
+                           HandOverMessage::encode(nullptr, HandledBy::other, {}))
+        .value();
+  }
+  void hand_over_soon() {
+    handing_over_ = scene_.loop().deferred([this] { server_->hand_over(scene_.nobody(), {}); });
+    handing_over_.schedule();
+  }
   void set_placement(Callback<void()> call) {
     server_->set_placement([call = std::move(call)](const Socket&) mutable {
       call();
@@ -134,6 +170,11 @@ class OfHttp final : public Subject {
       return;
     }
     if (is("body") || is("drain") || is("close")) return defer(response);
+    if (is("events_drain")) {
+      events_.emplace(response.defer());
+      events_->on_drain(acting());
+      return fill_events();
+    }
     if (is("events_close")) {
       events_.emplace(response.defer());
       events_->on_close(acting());
@@ -160,12 +201,17 @@ class OfHttp final : public Subject {
     for (int i = 0; i < 50 && responder_.writable(); ++i) responder_.write(big_text());
   }
 
+  void fill_events() {
+    for (int i = 0; i < 50 && events_->writable(); ++i) events_->send(big_text());
+  }
+
   bool other_ = false, drains_ = false, close_clients_ = false;
   Upgraded upgraded_{*this};
   std::deque<Connection> clients_;
   std::unique_ptr<http::Server> server_;
   http::Responder responder_;
   std::optional<http::EventStream> events_;
+  Deferred handing_over_;
 };
 
 constexpr std::array kHttpKinds = {
@@ -174,10 +220,15 @@ constexpr std::array kHttpKinds = {
     Kind{"http.body", &make_subject<OfHttp>},
     Kind{"http.drain", &make_subject<OfHttp>},
     Kind{"http.close", &make_subject<OfHttp>},
+    Kind{"http.events_drain", &make_subject<OfHttp>},
     Kind{"http.events_close", &make_subject<OfHttp>},
     Kind{"http.upgraded_open", &make_subject<OfHttp>},
     Kind{"http.upgraded_data", &make_subject<OfHttp>},
+    Kind{"http.adopt_upgraded", &make_subject<OfHttp>},
+    Kind{"http.upgraded_adopt", &make_subject<OfHttp>},
+    Kind{"http.upgraded_hand_over", &make_subject<OfHttp>},
     Kind{"http.drained", &make_subject<OfHttp>},
+    Kind{"http.handed_over", &make_subject<OfHttp>},
     Kind{"http.limit", &make_subject<OfHttp>},
     Kind{"http.placement", &make_subject<OfHttp>},
 };

@@ -68,6 +68,11 @@ class Scene {
   // Whether this is the cell's callback, and it has not come yet.
   [[nodiscard]] bool waits_for(std::string_view call, const void* who) const;
   [[nodiscard]] bool acted() const { return acted_; }
+  // Sets the call that the constructor of the server's next Side makes.
+  void when_made(Callback<void()> call) { made_ = std::move(call); }
+  void made() {
+    if (made_) std::exchange(made_, {})();
+  }
   // Sets the call that the next report of a slow callback makes.
   void when_slow(Role role, Callback<void()> call) {
     slow_[static_cast<std::size_t>(role)] = std::move(call);
@@ -134,6 +139,7 @@ class Scene {
   const Expected expected_;
   Nobody nobody_;
   StreamOptions settings_;
+  Callback<void()> made_;
   std::array<Callback<void()>, 2> slow_;
   std::deque<Connection> connections_;  // declared before the loop, because handlers outlive it
   Loop loop_;

@@ -107,6 +107,17 @@ class OfFactory final : public OfServer, private TransportFactory {
   bool armed_ = false;
 };
 
+// The constructor of a connection's handler.
+class OfConstructor final : public OfServer {
+ public:
+  using OfServer::OfServer;
+  void provoke() override {
+    scene_.when_made([this] { called(); });
+    knock();
+  }
+  void destroy() override {}
+};
+
 // The function that for_each() calls.
 class OfVisit final : public OfServer {
  public:
@@ -141,12 +152,32 @@ class OfEnd final : public OfServer {
   bool provoked_ = false;
 };
 
+// The way to another process, which refuses every connection.
+class OfTarget final : public OfServer, private HandOverTarget {
+ public:
+  using OfServer::OfServer;
+  void provoke() override {
+    for (Connection& connection : scene_.connections()) connection.wish = HandOver::now;
+    scene_.server()->hand_over(*this, {});
+  }
+  [[nodiscard]] bool repeats() const override { return false; }
+  void destroy() override {}
+
+ private:
+  HandOverReply send(int, std::span<const std::byte>) noexcept override {
+    called();
+    return HandOverReply::never;
+  }
+};
+
 constexpr std::array kServerKinds = {
     Kind{"server.placement", &make_only<OfPlacement>},
     Kind{"server.limit", &make_only<OfLimit>},
     Kind{"server.room", &make_only<OfRoom>},
     Kind{"server.factory", &make_only<OfFactory>},
+    Kind{"server.constructor", &make_only<OfConstructor>},
     Kind{"server.visit", &make_only<OfVisit>},
+    Kind{"server.send", &make_only<OfTarget>},
     Kind{"server.drained", &make_only<OfEnd>},
     Kind{"server.handed_over", &make_only<OfEnd>},
 };

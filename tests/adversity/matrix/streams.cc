@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The callbacks of a StreamHandler, for a Stream that stands alone ("bare") and for a server's
 // connection ("served").
+#include <fcntl.h>
+
 #include <chrono>
 #include <optional>
 
@@ -10,6 +12,19 @@
 
 namespace reactor::adversity {
 namespace {
+
+// Another process that takes a connection.
+class Successor final : public HandOverTarget {
+ public:
+  explicit Successor(Connection& connection) : connection_(connection) {}
+  HandOverReply send(int fd, std::span<const std::byte>) noexcept override {
+    connection_.detached = Socket(UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)));
+    return HandOverReply::taken;
+  }
+
+ private:
+  Connection& connection_;
+};
 
 class StreamSubject : public Subject {
  public:
@@ -31,7 +46,7 @@ class StreamSubject : public Subject {
     if (call == "call") stream->call_soon();
     if (call == "shutdown") stream->request_shutdown();
     if (call == "close") stream->close();
-    if (call == "migrate") check_offer(stream->offer_to(scene_.nobody()));
+    if (call.starts_with("migrate")) offer(*stream, call);
   }
   [[nodiscard]] bool repeats() const override { return false; }
   void replace() override {
@@ -52,9 +67,13 @@ class StreamSubject : public Subject {
  private:
   // Whether starting the connection provokes the callback.
   [[nodiscard]] bool begins() const { return adopts() || scene_.cell().call() == "open"; }
-  // The handler refuses to move, or has ended the connection in its callback.
-  static void check_offer(Stream::Offer offer) {
-    EXPECT_TRUE(offer == Stream::Offer::never || offer == Stream::Offer::done);
+  // Offers the connection to a successor that takes it, if its handler agrees.
+  void offer(Stream& stream, std::string_view call) {
+    if (call == "migrate_now" && role_ == Role::sibling) return;  // the sibling stays
+    if (call == "migrate_now") connection_->wish = HandOver::now;
+    if (call == "migrate_later") connection_->wish = HandOver::later;
+    Successor successor(*connection_);
+    static_cast<void>(stream.offer_to(successor));
   }
 };
 
@@ -122,6 +141,8 @@ constexpr std::array kStreamKinds = {
     Kind{"bare.call", &make_subject<Bare>},
     Kind{"bare.shutdown", &make_subject<Bare>},
     Kind{"bare.migrate", &make_subject<Bare>},
+    Kind{"bare.migrate_now", &make_subject<Bare>},
+    Kind{"bare.migrate_later", &make_subject<Bare>},
     Kind{"bare.close", &make_subject<Bare>},
     Kind{"served.open", &make_subject<Served>},
     Kind{"served.adopt", &make_subject<Served>},
@@ -134,6 +155,8 @@ constexpr std::array kStreamKinds = {
     Kind{"served.call", &make_subject<Served>},
     Kind{"served.shutdown", &make_subject<Served>},
     Kind{"served.migrate", &make_subject<Served>},
+    Kind{"served.migrate_now", &make_subject<Served>},
+    Kind{"served.migrate_later", &make_subject<Served>},
     Kind{"served.close", &make_subject<Served>},
 };
 

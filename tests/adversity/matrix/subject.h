@@ -87,8 +87,11 @@ std::unique_ptr<Subject> make_only(Scene& scene, Role role) {
 [[nodiscard]] std::span<const Kind> stream_kinds();
 [[nodiscard]] std::span<const Kind> handle_kinds();
 [[nodiscard]] std::span<const Kind> transport_kinds();
+[[nodiscard]] std::span<const Kind> wire_kinds();
+[[nodiscard]] std::span<const Kind> process_kinds();
 [[nodiscard]] std::span<const Kind> server_kinds();
 [[nodiscard]] std::span<const Kind> http_kinds();
 [[nodiscard]] std::span<const Kind> coro_kinds();
+[[nodiscard]] std::span<const Kind> coro_server_kinds();
 
 }  // namespace reactor::adversity

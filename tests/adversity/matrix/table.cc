@@ -50,9 +50,9 @@ Expected expected_of(const Cell& cell) {
 }
 
 std::string_view to_string(End end) {
-  constexpr std::array<std::string_view, 11> kNames = {
-      "lives",    "gone",        "closed",  "failed", "aborted", "timed_out",
-      "detached", "half_closed", "drained", "thrown", "stopped"};
+  constexpr std::array<std::string_view, 12> kNames = {
+      "lives",    "gone",  "closed",      "failed",  "aborted", "timed_out",
+      "detached", "moved", "half_closed", "drained", "thrown",  "stopped"};
   return kNames[static_cast<std::size_t>(end)];
 }
 

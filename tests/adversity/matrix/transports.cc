@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The callbacks of the other classes that move bytes or prepare for it: listeners, datagrams,
-// connectors, processes, name queries.
+// connectors, name queries.
 #include <sys/socket.h>
 
 #include <array>
@@ -8,9 +8,9 @@
 #include "reactor/dns/host_connector.h"
 #include "reactor/net/connector.h"
 #include "reactor/net/datagram/datagram.h"
-#include "reactor/process/child_process.h"
 #include "tests/adversity/matrix/scene.h"
 #include "tests/support/loop_test.h"
+#include "tests/support/name_server.h"
 
 namespace reactor::adversity {
 namespace {
@@ -20,18 +20,25 @@ class OfListener final : public Subject, private AcceptHandler {
   using Subject::Subject;
   void provoke() override {
     asked_ = false;
+    if (is("error")) return fail();
     client_ = get(Socket::connect(listener_->address()));
   }
   void destroy() override { listener_.reset(); }
 
  private:
-  [[nodiscard]] bool asks() const { return scene_.cell().call() == "takes_more"; }
+  [[nodiscard]] bool is(std::string_view call) const { return scene_.cell().call() == call; }
   void on_accept(Listener&, Socket) override {
-    if (!asks()) called();
+    if (is("accept")) called();
   }
   [[nodiscard]] bool takes_more() const noexcept override {
-    if (asks() && !std::exchange(asked_, true)) const_cast<OfListener*>(this)->called();
+    if (is("takes_more") && !std::exchange(asked_, true)) const_cast<OfListener*>(this)->called();
     return true;
+  }
+  void on_listener_error(Listener&, std::error_code) override { called(); }
+  // Makes a listener that the kernel has taken out of its state.
+  void fail() {
+    listener_ = get(Listener::listen(scene_.loop(), Address::loopback(0), *this));
+    ::shutdown(listener_->fd(), SHUT_RDWR);
   }
 
   mutable bool asked_ = true;  // takes_more() may be asked several times for one connection
@@ -106,65 +113,78 @@ class OfConnector final : public Subject {
   std::unique_ptr<Connector> connector_;
 };
 
-class OfProcess final : public Subject {
+// A resolver, and a name server that knows one name.
+class OfName : public Subject {
  public:
-  using Subject::Subject;
-  void provoke() override {
-    ProcessOptions options;
-    options.arguments = {"true"};
-    process_ = get(Process::spawn(scene_.loop(), options,
-                                  [call = acting()](Process&, ExitStatus) mutable { call(); }));
+  OfName(Scene& scene, Role role) : Subject(scene, role) {
+    names_.table["host.test"].addresses = {Address::loopback(0)};
   }
-  [[nodiscard]] bool repeats() const override { return false; }
-  void destroy() override { process_.reset(); }
+
+ protected:
+  // "localhost" needs no name server.
+  [[nodiscard]] std::string_view host() const {
+    return scene_.cell().call() == "answer" ? "host.test" : "localhost";
+  }
 
  private:
-  std::unique_ptr<Process> process_;
+  [[nodiscard]] dns::ResolverOptions options() const {
+    dns::ResolverOptions options;
+    options.servers = {names_.address()};
+    options.hosts_file = false;
+    return options;
+  }
+  NameServer names_{scene_.loop()};
+
+ protected:
+  std::unique_ptr<dns::Resolver> resolver_ = get(dns::Resolver::create(scene_.loop(), options()));
 };
 
-// Resolves a name that needs no name server.
-class OfQuery final : public Subject {
+class OfQuery final : public OfName {
  public:
-  using Subject::Subject;
+  using OfName::OfName;
   void provoke() override {
-    query_ =
-        resolver_->resolve("localhost", 80, dns::Family::any,
-                           [call = acting()](Result<std::vector<Address>>) mutable { call(); });
+    query_ = resolver_->resolve(host(), 80, dns::Family::any,
+                                [call = acting()](Result<std::vector<Address>> found) mutable {
+                                  EXPECT_TRUE(found) << found.error().message();
+                                  call();
+                                });
   }
   void destroy() override { query_ = {}; }
 
  private:
-  std::unique_ptr<dns::Resolver> resolver_ = get(dns::Resolver::create(scene_.loop()));
   dns::Query query_;
 };
 
-class OfHostConnector final : public Subject {
+class OfHostConnector final : public OfName {
  public:
-  using Subject::Subject;
+  using OfName::OfName;
   void provoke() override {
     const std::uint16_t port = get(Socket::local_address(door_.fd())).port();
-    connector_ = get(dns::HostConnector::connect(
-        *resolver_, "127.0.0.1", port, {}, [call = acting()](Result<Socket>) mutable { call(); }));
+    connector_ = get(dns::HostConnector::connect(*resolver_, "host.test", port, {},
+                                                 [call = acting()](Result<Socket> socket) mutable {
+                                                   EXPECT_TRUE(socket) << socket.error().message();
+                                                   call();
+                                                 }));
   }
   void destroy() override { connector_.reset(); }
 
  private:
   Socket door_ = get(Socket::listen(Address::loopback(0), {}));
-  std::unique_ptr<dns::Resolver> resolver_ = get(dns::Resolver::create(scene_.loop()));
   std::unique_ptr<dns::HostConnector> connector_;
 };
 
 constexpr std::array kTransportKinds = {
     Kind{"listener.accept", &make_subject<OfListener>},
     Kind{"listener.takes_more", &make_subject<OfListener>},
+    Kind{"listener.error", &make_subject<OfListener>},
     Kind{"datagram.message", &make_subject<OfDatagram>},
     Kind{"datagram.batch_end", &make_subject<OfDatagram>},
     Kind{"datagram.drain", &make_subject<OfDatagram>},
     Kind{"datagram.error", &make_subject<OfDatagram>},
     Kind{"connector.done", &make_subject<OfConnector>},
     Kind{"dns.query", &make_subject<OfQuery>},
+    Kind{"dns.answer", &make_subject<OfQuery>},
     Kind{"dns.connector", &make_subject<OfHostConnector>},
-    Kind{"process.exit", &make_subject<OfProcess>},
 };
 
 }  // namespace
