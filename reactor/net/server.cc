@@ -282,8 +282,8 @@ void ServerBase::begin_end(Callback<void()> done) noexcept {
 
 // The last branch runs in the first turn of a server that adopted its sockets. They refuse new
 // connections if an earlier server was killed during its drain, so they are made to accept again.
-// If other processes have them too, share_listeners() was called before this turn, and nothing is
-// done.
+// Sockets that other processes have too are left alone: share_listeners() was called for them
+// before this turn.
 void ServerBase::on_doors() {
   if (target_ != nullptr) {
     offer_all();

@@ -83,7 +83,8 @@ class NetContext final : public LoopExtension {
     abandoned = true;
   }
   bool abandoned = false;  // until the callback of such a Stream is over
-  // While it exists, no callback may begin. For the calls of a transport, which is user code too.
+  // While a NoCallbacks exists, no callback of a Stream begins. It guards the calls of a transport,
+  // which is user code too.
   class NoCallbacks {
    public:
     explicit NoCallbacks(NetContext& context) noexcept
