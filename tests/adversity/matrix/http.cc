@@ -113,11 +113,12 @@ class OfHttp final : public Subject {
   struct Upgraded final : StreamHandler {
     explicit Upgraded(OfHttp& owner) : subject(owner) {}
     void on_open(Stream&) override {
-      if (subject.is("upgraded_open")) subject.called();
-      if (subject.is("upgraded_hand_over")) subject.hand_over_soon();
+      if (subject.is("upgraded_hand_over")) return subject.hand_over_soon();
+      if (subject.is("upgraded_open")) subject.called();  // may destroy this
     }
     HandOver on_hand_over(Stream&, std::vector<std::byte>&) override {
-      if (subject.is("upgraded_hand_over")) subject.called();
+      // After an exception the server asks again.
+      if (subject.is("upgraded_hand_over") && !std::exchange(asked, true)) subject.called();
       return HandOver::no;
     }
     void on_adopt(Stream&, std::span<const std::byte>) override {
@@ -127,6 +128,7 @@ class OfHttp final : public Subject {
       if (subject.is("upgraded_data")) subject.called();
     }
     OfHttp& subject;
+    bool asked = false;
   };
 
   [[nodiscard]] bool is(std::string_view call) const { return scene_.cell().call() == call; }

@@ -106,7 +106,7 @@ inline constexpr std::array kLeftOut = {
     LeftOut{"served.open|served.adopt", "destroy-sibling", "*", "*", "it is not accepted yet"},
     LeftOut{"served.shutdown|served.close", "destroy-sibling", "*", "*",
             "the sibling ends by itself at that moment"},
-    LeftOut{"bare.close|served.close", "throw", "*", "now", "on_close() is noexcept"},
+    LeftOut{"bare.close|served.close|process.close", "throw", "*", "now", "on_close() is noexcept"},
     LeftOut{"server.*", "destroy-sibling", "*", "*", "a server has one function of each sort"},
     LeftOut{"server.*", "destroy-owner", "*", "*", "that is destroy-server"},
     LeftOut{"loop.*|child.*|listener.*|datagram.*|connector.*|dns.*|process.*|server.factory|"
