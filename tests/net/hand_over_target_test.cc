@@ -66,6 +66,13 @@ TEST_P(HandOverTargetTest, MayEndOrDestroyTheStream) {
   }
 }
 
+TEST_P(HandOverTargetTest, AStreamThatHasNotStartedStays) {
+  Loop loop(options());
+  Link link(loop);
+  Nobody target;
+  EXPECT_EQ(link.stream->offer_to(target), Stream::Offer::not_idle);
+}
+
 // A server that drains while it adopts a connection asks the Stream before its start.
 TEST_P(HandOverTargetTest, AnAdoptedStreamThatWasAskedToEndLearnsItAfterOnAdopt) {
   Loop loop(options());
