@@ -76,8 +76,8 @@ class Connector {
 
   // Adds addresses behind those that already wait. Does nothing after the callback has run.
   void add(std::span<const Address> addresses);
-  // Declares that no more addresses follow. Only after this can the Connector fail before its
-  // deadline: when all attempts have failed.
+  // Declares that no more addresses follow. From then on the Connector fails as soon as all
+  // attempts have failed. Without this call it waits for more addresses until its deadline.
   void no_more();
 
   // Returns the attempts in their order. Valid until the next turn or the next call of add(). The

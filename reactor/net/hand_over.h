@@ -50,8 +50,8 @@ enum class HandledBy : std::uint8_t { server, other };
 class HandOverTarget {
  public:
   // Sends a copy of the connection `fd` together with `message`, which the other process passes to
-  // Service::adopt_connection(). The caller keeps `fd`. May end the connection and destroy its
-  // server, but must not write to the connection.
+  // Service::adopt_connection(). The caller keeps `fd`. An implementation may end the connection
+  // and destroy its server, but must not write to the connection.
   virtual HandOverReply send(int fd, std::span<const std::byte> message) noexcept = 0;
 
  protected:

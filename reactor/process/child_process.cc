@@ -9,8 +9,8 @@
 //                     v
 //               its Ward is an orphan of the loop --> it ends: the Ward is freed
 //
-// The Ward waits for the child in both cases. If the loop is destroyed before the child has ended,
-// the child is waited for only if it was killed.
+// While the loop exists, the Ward waits for the child, whether ~Process killed or released it. If
+// the loop is destroyed before the child has ended, only a child that was killed is waited for.
 #include "reactor/process/child_process.h"
 
 #include <fcntl.h>

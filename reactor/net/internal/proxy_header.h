@@ -43,8 +43,9 @@ class ProxyHeaderParser {
 
   // Returns whether any byte was taken.
   [[nodiscard]] bool begun() const noexcept { return taken_ > 0; }
-  // Returns whether the whole signature of the wanted version has arrived. If so, a bad header is
-  // malformed, and not missing or of another version.
+  // Returns whether the whole signature of the wanted version has arrived. If the header is bad,
+  // this tells why: true means that it is malformed; false, that it is missing or of another
+  // version.
   [[nodiscard]] bool signed_well() const noexcept;
 
   // Returns the addresses of the client's connection when the header is complete. Empty if the

@@ -302,8 +302,8 @@ class KqueuePoller final : public Poller {
     return first_error;
   }
 
-  // Checks that the kernel still has the registration, by enabling filters that are already
-  // enabled. These are the filters that `after` keeps, or all of them if `after` adds one.
+  // Checks that the kernel still has the registration, by enabling filters once more. If `after`
+  // adds a filter, these are all enabled filters; otherwise only the enabled ones that `after` has.
   std::error_code touch(int fd, const Watched& watched, Interest after) {
     const bool grows = any(after - watched.filters);
     for (const Interest filter : kFilters) {

@@ -83,8 +83,8 @@ class SlotPlan {
   // Begins a trial, in place of one that is under way.
   void begin_trial() noexcept;
   [[nodiscard]] bool is_on_trial(Id worker) const noexcept { return trial_ == worker; }
-  // Puts the generation on trial into force, with this number of workers: all workers but the one
-  // on trial are outdated.
+  // Ends the trial with success. Its generation comes into force with this number of workers, and
+  // all workers except the one on trial become outdated.
   void adopt_trial(unsigned wanted) noexcept;
   // Ends the trial. If its worker is still starting, that worker may serve until it is replaced.
   void drop_trial() noexcept;

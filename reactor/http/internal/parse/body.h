@@ -35,10 +35,10 @@ class ChunkedDecoder {
 
   // Consumes bytes from the front of the input, at most to the end of one piece of data. Checks the
   // size that a chunk announces against limits.body before the data arrives. The result for the
-  // whole body does not depend on how the input is divided into calls. After `done` or `error` each
-  // further call returns that state again and consumes nothing. After `error` the first call's
-  // status and reason are not repeated: the status is then always 400. Not thread-safe. Callbacks
-  // may call it.
+  // whole body does not depend on how the input is divided into calls. Each call after `done` or
+  // `error` returns the same state and consumes nothing. Only the call that finds an error returns
+  // its HTTP status and reason; later calls return 400 and a general reason. Not thread-safe.
+  // Callbacks may call it.
   Step next(std::string_view input, const Limits& limits) noexcept;
 
   // Returns the sum of the sizes of all chunks that have begun, even if their data has not arrived

@@ -86,8 +86,8 @@ bool is_shared(const Address& address) {
 }
 
 // Makes the kernel report the local address of each received datagram. A v6 socket that also
-// receives v4 datagrams asks for the address in both forms, because only the v4 form has a source
-// for the answer to a broadcast.
+// receives v4 datagrams asks for the address in both forms. Only the v4 form also tells from which
+// address to answer a broadcast.
 bool tell_local([[maybe_unused]] int fd, [[maybe_unused]] int family) noexcept {
   bool told = false;
 #if defined(IP_PKTINFO)
