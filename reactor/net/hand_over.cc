@@ -89,12 +89,22 @@ void ServerBase::on_stream_idle(Stream&) noexcept { offer_again(); }
 // idle at any moment. After kPatience, also asks the remaining connections to finish, but not while
 // the target has no room. The timer is set first, because handlers may throw.
 void ServerBase::offer_all() {
+  // A handler may call drain(), which ends the offers. The target may be gone after that, so each
+  // use looks whether it is still set. `busy` ends the round.
+  struct Round final : HandOverTarget {
+    explicit Round(ServerBase& owner) : server(owner) {}
+    HandOverReply send(int fd, std::span<const std::byte> message) noexcept override {
+      if (server.target_ == nullptr) return HandOverReply::busy;
+      return server.target_->send(fd, message);
+    }
+    ServerBase& server;
+  } round(*this);
   const Lifetime::Watch server(lifetime_);
   doors_.start(next_offer_);
   next_offer_ = std::min(next_offer_ * 2, kLastOffer);
   leave_listeners();
   if (server.over() || target_ == nullptr) return;
-  const bool room = connections_.offer_all(*target_);
+  const bool room = connections_.offer_all(round);
   if (server.over() || target_ == nullptr) return;
   if (count_ == 0) {
     doors_.stop();
@@ -133,7 +143,7 @@ Stream::Offer Stream::offer_to(HandOverTarget& target) {
   if (wish == HandOver::later || has(kNotIdle)) return Offer::not_idle;
   HandOverReply reply = HandOverReply::never;
   const auto send = [&] { reply = target.send(fd(), state); };
-  if (call(send) == Alive::no) return Offer::done;  // the target destroyed the Stream, too
+  if (call(send) == Alive::no) return Offer::done;  // the target ended it
   if (reply == HandOverReply::busy) return Offer::no_room;
   if (reply == HandOverReply::never) return Offer::never;
   if (has(kClosed)) return Offer::done;
