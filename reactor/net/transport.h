@@ -21,8 +21,8 @@ namespace reactor {
 //
 // They may use other objects and destroy them. But they must not touch their own Stream, and must
 // not call write_room() of any Stream. If open(), read() or write() throws, the Stream fails with
-// operation_canceled, and the exception leaves run() or the Stream's caller. All other functions
-// must not throw.
+// operation_canceled, and the exception leaves run() or the Stream's caller. The other functions
+// are noexcept.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -52,7 +52,7 @@ class Transport {
   // Tells the peer that no more bytes follow. Called when everything is written. After would-block
   // it is called again when the descriptor is ready for write_needs(). Any other result is final.
   // Errors are not reported. The Stream then closes the descriptor or continues to read.
-  virtual IoResult end_writing(int fd) = 0;
+  virtual IoResult end_writing(int fd) noexcept = 0;
 
   // These functions return the readiness to wait for after would-block: read_needs() after open()
   // or read(), and write_needs() after write() or end_writing(). Override them for protocols that

@@ -37,7 +37,7 @@ class SharedTransport final : public Transport {
     if (!is_ready(fd, POLLOUT)) return IoResult::blocked();
     return pipe_.write(fd, bytes.first(std::min(bytes.size(), kMost)));
   }
-  IoResult end_writing(int fd) override { return pipe_.end_writing(fd); }
+  IoResult end_writing(int fd) noexcept override { return pipe_.end_writing(fd); }
   [[nodiscard]] bool can_read() const noexcept override { return pipe_.can_read(); }
 
  private:
@@ -61,7 +61,7 @@ class FileTransport final : public Transport {
   IoResult write(int, std::span<const std::byte> bytes) override {
     return pipe_.write(file_.get(), bytes);
   }
-  IoResult end_writing(int) override { return pipe_.end_writing(file_.get()); }
+  IoResult end_writing(int) noexcept override { return pipe_.end_writing(file_.get()); }
   [[nodiscard]] bool can_read() const noexcept override { return pipe_.can_read(); }
   void release() noexcept override { file_.reset(); }
 

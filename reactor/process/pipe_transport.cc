@@ -45,6 +45,6 @@ IoResult PipeTransport::write(int fd, std::span<const std::byte> bytes) {
   return count >= 0 ? IoResult::bytes(static_cast<std::size_t>(count)) : not_moved(errno);
 }
 
-IoResult PipeTransport::end_writing(int) { return IoResult::bytes(0); }
+IoResult PipeTransport::end_writing(int) noexcept { return IoResult::bytes(0); }
 
 }  // namespace reactor

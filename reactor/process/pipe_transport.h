@@ -19,7 +19,7 @@ class PipeTransport final : public Transport {
   IoResult read(int fd, std::span<std::byte> buffer) override;
   IoResult write(int fd, std::span<const std::byte> bytes) override;
   // Does nothing and returns ok: only closing the descriptor ends a pipe.
-  IoResult end_writing(int fd) override;
+  IoResult end_writing(int fd) noexcept override;
   [[nodiscard]] bool can_read() const noexcept override { return can_read_; }
 
  private:

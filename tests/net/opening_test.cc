@@ -47,7 +47,7 @@ class SlowOpening final : public Transport {
   IoResult write(int fd, std::span<const std::byte> bytes) override {
     return Socket::send(fd, bytes);
   }
-  IoResult end_writing(int) override { return IoResult::bytes(0); }
+  IoResult end_writing(int) noexcept override { return IoResult::bytes(0); }
 
  private:
   Notes& notes_;

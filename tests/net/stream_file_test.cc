@@ -253,7 +253,7 @@ struct Drain final : Transport {
     taken += bytes.size();
     return IoResult::bytes(bytes.size());
   }
-  IoResult end_writing(int) override { return IoResult::bytes(0); }
+  IoResult end_writing(int) noexcept override { return IoResult::bytes(0); }
   bool& takes;
   std::size_t& taken;
 };

@@ -31,7 +31,7 @@ class Acting final : public Transport {
     enter(At::write);
     return Socket::send(fd, bytes);
   }
-  IoResult end_writing(int) override { return IoResult::bytes(0); }
+  IoResult end_writing(int) noexcept override { return IoResult::bytes(0); }
 
  private:
   void enter(At at) {

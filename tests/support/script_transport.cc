@@ -61,7 +61,7 @@ IoResult ScriptTransport::write(int fd, std::span<const std::byte> bytes) {
   return Socket::send(fd, std::as_bytes(std::span(text)));
 }
 
-IoResult ScriptTransport::end_writing(int) {
+IoResult ScriptTransport::end_writing(int) noexcept {
   ++script_.ends;
   write_needs_ = Interest::write;
   return script_.reluctant_ends-- > 0 ? IoResult::blocked() : IoResult::bytes(0);

@@ -37,7 +37,7 @@ class ScriptTransport final : public Transport {
   [[nodiscard]] Duration open_limit() const noexcept override { return script_.open_limit; }
   IoResult read(int fd, std::span<std::byte> buffer) override;
   IoResult write(int fd, std::span<const std::byte> bytes) override;
-  IoResult end_writing(int fd) override;
+  IoResult end_writing(int fd) noexcept override;
   [[nodiscard]] Interest read_needs() const noexcept override { return read_needs_; }
   [[nodiscard]] Interest write_needs() const noexcept override { return write_needs_; }
   [[nodiscard]] bool has_input() const noexcept override { return !ahead_.empty(); }

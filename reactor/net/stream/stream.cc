@@ -72,12 +72,15 @@ void Stream::leave_loop() noexcept {
 bool Stream::in_callback() const noexcept { return in_use() && context_->active == this; }
 
 void Stream::end() noexcept {
+  static constexpr StreamOptions kDefaults;
   leave_loop();
   UniqueFd(fd()).reset();
   set_fd(-1);
   clear(kFailed | kQueued | kUnattached);
   set(kClosing | kClosed);
+  // The owner and its options may be gone before this Stream.
   owner_ = nullptr;
+  options_ = &kDefaults;
   queue_.reset();
   if (has(kExtras)) extras_->end();
 }

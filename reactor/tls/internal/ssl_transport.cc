@@ -187,7 +187,7 @@ Interest SslTransport::write_needs() const noexcept {
 }
 
 // Sends close_notify. The peer's close_notify is left to a later read().
-IoResult SslTransport::end_writing(int fd) {
+IoResult SslTransport::end_writing(int fd) noexcept {
   begin(fd);
   if ((SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) == 0) {
     const int returned = SSL_shutdown(ssl_.get());

@@ -28,7 +28,7 @@ class SslTransport final : public Transport, public Connection {
   [[nodiscard]] Duration open_limit() const noexcept override { return open_limit_; }
   IoResult read(int fd, std::span<std::byte> buffer) override;
   IoResult write(int fd, std::span<const std::byte> bytes) override;
-  IoResult end_writing(int fd) override;
+  IoResult end_writing(int fd) noexcept override;
   [[nodiscard]] Interest read_needs() const noexcept override { return read_needs_; }
   [[nodiscard]] Interest write_needs() const noexcept override;
   [[nodiscard]] bool has_input() const noexcept override { return has_input_; }

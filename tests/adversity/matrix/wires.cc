@@ -106,7 +106,7 @@ class OfTransport final : public OfTalk {
       subject_.reached("write");
       return Socket::send(fd, bytes);
     }
-    IoResult end_writing(int) override {
+    IoResult end_writing(int) noexcept override {
       subject_.reached("end_writing");
       return IoResult::bytes(0);
     }
