@@ -134,7 +134,7 @@ TEST_P(SignalsTest, ASignalBelongsToOneLoopAtATime) {
 
 TEST_P(SignalsTest, NumbersThatCanNotBeCaughtAreErrors) {
   Loop loop(options());
-  for (const int number : {0, -1, 1000000, SIGKILL, SIGSTOP}) {
+  for (const int number : {0, -1, NSIG, 1000000, SIGKILL, SIGSTOP}) {
     EXPECT_EQ(loop.on_signal(number, [] {}).error(), std::errc::invalid_argument) << number;
   }
   EXPECT_EQ(loop.counts().signals, 0U);

@@ -104,6 +104,13 @@ TEST_P(PollerRegistration, ModifyOfWhatWasNeverAddedFails) {
   EXPECT_TRUE(is_gone(poller().remove(pipe.near.get(), Interest::read)));
 }
 
+// Its number is the first one behind the table of a backend that has one.
+TEST_P(PollerRegistration, RemovingTheNextNumberFails) {
+  const FdPair pipe = make_pipe();
+  ASSERT_FALSE(add(pipe.near, Interest::read, 1));
+  EXPECT_TRUE(is_gone(poller().remove(pipe.near.get() + 1, Interest::read)));
+}
+
 TEST_P(PollerRegistration, RemoveTwiceFails) {
   const FdPair pair = make_socket_pair();
   ASSERT_FALSE(add(pair.near, Interest::read_write, 1));

@@ -199,10 +199,14 @@ TEST_P(Supervision, ABadConfigurationChangesNothing) {
 // After a reload that fails, the next one replaces the first generation.
 TEST_P(Supervision, TheNextReloadAfterAFailedOneWorks) {
   Options one = options(1);
-  int count = 0;
-  one.on_reload = [plan = static_cast<Plan>(one), &count]() -> std::optional<Options::Reload> {
-    if (++count == 1) return Options::Reload{plan, [](Worker&) { return 7; }};
-    return Options::Reload{plan, [](Worker& worker) { return worker.run(); }};
+  int count = 0, adoptions = 0;
+  one.on_reload = [plan = static_cast<Plan>(one), &count,
+                   &adoptions]() -> std::optional<Options::Reload> {
+    const auto on_adopted = [number = ++count, &adoptions] {
+      REACTOR_LOG(info, "adopted " + std::to_string(number) + ", " + std::to_string(++adoptions));
+    };
+    if (count == 1) return Options::Reload{plan, [](Worker&) { return 7; }, on_adopted};
+    return Options::Reload{plan, [](Worker& worker) { return worker.run(); }, on_adopted};
   };
   Running master(std::move(one), &serve_hanging);
   static_cast<void>(master.lines.after("ready"));
@@ -210,6 +214,7 @@ TEST_P(Supervision, TheNextReloadAfterAFailedOneWorks) {
   static_cast<void>(master.lines.after("log the new workers do not become ready"));
   master.signal(SIGHUP);
   EXPECT_NE(master.lines.after("log worker 0 (pid ").find("is ready"), std::string::npos);
+  EXPECT_EQ(master.lines.after("log adopted "), "2, 1") << "the first has failed";
   EXPECT_NE(master.lines.after("log worker 0 (pid ").find("exited with 0"), std::string::npos);
   master.signal(SIGTERM);
   EXPECT_EQ(master.wait(), kExitOk);
